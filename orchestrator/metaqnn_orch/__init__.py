@@ -1,0 +1,24 @@
+"""The orchestrator: samples architectures, has them trained, learns from the results.
+
+Belongs here: decisions and bookkeeping. Forbidden here: torch, and anything of the trainer but its contract.
+
+`from metaqnn_orch import Search` is the front door for Python (api.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metaqnn_orch.api import Search
+
+__all__ = ["Search"]
+
+
+def __getattr__(name: str) -> Any:
+    # When it is asked for: importing any module of the package would otherwise import all of them.
+    if name == "Search":
+        from metaqnn_orch.api import Search
+
+        return Search
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,163 @@
+"""The front door for Python: what the commands do, with the objects that they use.
+
+    from metaqnn_orch import Search
+
+    search = Search.start("digits", run="first", store="./runs")
+    search.best.net
+    search.frame().groupby("epsilon").val_accuracy.mean()
+
+Errors are those of the commands (metaqnn_orch.errors), with a `hint`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from metaqnn_orch import exports
+from metaqnn_orch.assembly import LauncherName, make_launcher, open_store, refuse_unsafe_store
+from metaqnn_orch.cli.manifest import read_template
+from metaqnn_orch.cli.session import begin, search
+from metaqnn_orch.cli.sources import load_settings
+from metaqnn_orch.cli.start import read_rehearsal
+from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.reporting.explain import Explanation, explain
+from metaqnn_orch.reporting.finals import Verdict, read_verdict
+from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_row
+from metaqnn_orch.search.q_table import Entry
+from metaqnn_orch.settings import Settings
+from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.notation import parse_prefix
+
+
+class Search:
+    """A run as its store has it at one moment; `refresh` looks again. Looking changes nothing."""
+
+    def __init__(self, run: str, store: str | os.PathLike[str]) -> None:
+        """An existing run of the store at a directory or s3://bucket/prefix.
+
+        Raises:
+            NotFound: no run of this name.
+            JournalError: its journal is damaged.
+        """
+        self._store = open_store(os.fspath(store))
+        self._view = read_run(self._store, run)
+
+    @classmethod
+    def start(
+        cls,
+        preset_or_file: str,
+        *,
+        run: str,
+        store: str | os.PathLike[str],
+        launcher: str = "local",
+        table: str | os.PathLike[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Search:
+        """Search, or go on with a search, until it is complete, as `metaqnn-orch start` does, and open the run.
+
+        `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}. Ctrl-C and an
+        interrupted kernel leave a run that goes on with the same call.
+
+        Raises:
+            BadInput: something does not fit; nothing was created.
+            RunHeld: another orchestrator works on the run.
+            RunFailed, StoreError, LauncherError: as the command says.
+        """
+        check_name("run", run)
+        where, place = LauncherName(launcher), os.fspath(store)
+        wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
+        opened = open_store(place)
+        rehearsal = read_rehearsal(where, Path(table) if table is not None else None, None, wanted)
+        template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
+        launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
+        record = begin(opened, run, wanted, refuse_unsafe_store, rehearsal and rehearsal.binding(wanted))
+        with closing(launcher_of(record)) as workers:
+            search(opened, record, record.settings_as_run(wanted), workers)
+        return cls(run, place)
+
+    def refresh(self) -> Search:
+        """The same run, as it is now."""
+        return Search(self.run, self._store.uri)
+
+    @property
+    def run(self) -> str:
+        return self._view.record.run
+
+    @property
+    def settings(self) -> Settings:
+        """That the run began with."""
+        return self._view.record.settings_as_run()
+
+    @property
+    def state(self) -> RunState:
+        """Agent, trials and counters: the fold of the journal."""
+        return self._view.state
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The fields of `metaqnn-orch status -o json`."""
+        return summary(self._view, read_holder(self._store, self.run))
+
+    @property
+    def trials(self) -> list[Trial]:
+        """In the order of their proposal."""
+        return [*self.state.trials.values()]
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial of the highest validation accuracy."""
+        return self.state.best
+
+    def leaderboard(self, top: int = 10) -> list[Trial]:
+        """The best trials, smaller nets first among equals."""
+        return leaderboard(self.state, top)
+
+    def frame(self) -> Any:
+        """The trials as a pandas DataFrame, by trial id: the columns of `metaqnn-orch trials -o csv`.
+
+        Raises:
+            BadInput: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ModuleNotFoundError:
+            raise BadInput("a frame takes pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
+        return pandas.DataFrame([trial_row(trial) for trial in self.trials]).set_index("trial")
+
+    @property
+    def q_table(self) -> list[Entry]:
+        """Every value that was ever updated: state, layer, value, number of updates."""
+        return [*self.state.agent.q_table]
+
+    def explain(self, after: str = "[]") -> Explanation:
+        """What the agent believes after the first layers of a net, and what it would do there."""
+        return explain(self.state, parse_prefix(after))
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Of a run of finals: what the test images said, where they were asked."""
+        return read_verdict(self._store, self.run)
+
+    def export(self, to: str | os.PathLike[str], trial: Trial | None = None) -> exports.Exported:
+        """Write a trained net, by default the best, as .onnx, .pt2 or .safetensors, as `metaqnn-orch export` does.
+
+        Raises:
+            BadInput: there is none, or it cannot be written so.
+        """
+        chosen, path = trial or self.best, Path(to).absolute()
+        form = next((form for form, suffix in exports.SUFFIXES.items() if path.suffix == suffix), None)
+        if chosen is None:
+            raise BadInput(f"run {self.run} has no trained net yet")
+        if form is None:
+            raise BadInput(f"{path.name} ends in none of {', '.join(exports.SUFFIXES.values())}")
+        return exports.export(self._store, self.run, chosen.trial, form, path, report=lambda line: None)
+
+    def __repr__(self) -> str:
+        best = f", best {self.best.val_accuracy:.4f}" if self.best is not None else ""
+        return f"<Search {self.run}: {self.state.unique} nets{best}>"

@@ -1,0 +1,215 @@
+"""From settings to things that do something: the one place that knows every kind of store and launcher."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import unquote
+
+from metaqnn_orch.control.record import Binding, RunRecord, stand_in
+from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.launchers.base import Launcher
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm
+from metaqnn_orch.launchers.kubernetes.names import RunRef
+from metaqnn_orch.launchers.kubernetes.template import mounts
+from metaqnn_orch.launchers.local import LocalLauncher
+from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
+from metaqnn_orch.settings import KubernetesSettings, Settings
+from metaqnn_orch.store.base import MAX_KEY, Store, check_key, honours_put_if_absent
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.layers import Shape
+
+if TYPE_CHECKING:
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+
+MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
+
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_FORMS: Final = "a store is a directory (./runs, /data/runs, file:///data/runs) or a bucket (s3://bucket/prefix)"
+_MAX_PREFIX: Final = MAX_KEY // 2  # the rest is for the keys below it
+
+
+class LauncherName(StrEnum):
+    """Where trials can run."""
+
+    LOCAL = "local"
+    TABLE = "table"
+    KUBERNETES = "kubernetes"
+
+
+LauncherOfRun = Callable[[RunRecord], Launcher]
+
+
+class Rehearsal(NamedTuple):
+    """What the table launcher needs to know."""
+
+    file: str
+    table: Table
+    delay: float
+    """Seconds that a trial seems to run."""
+
+    def binding(self, settings: Settings) -> Binding:
+        return stand_in(settings, self.table.digest, f"none: answered by the table {self.file}", self.file)
+
+
+def rehearse(data: bytes, file: str, settings: Settings, delay: float = 0.0) -> Rehearsal:
+    """
+    Raises:
+        BadInput: the file is no table.
+    """
+    shape = Shape(settings.space.channels, settings.space.image_size)
+    return Rehearsal(file, read_table(data, file, shape), delay)
+
+
+def make_launcher(
+    name: LauncherName,
+    store: Store,
+    settings: Settings,
+    rehearsal: Rehearsal | None = None,
+    template: Mapping[str, Any] = MappingProxyType({}),
+) -> LauncherOfRun:
+    """What gives a run with these settings the launcher of that name. Nothing is started yet, but whatever can be wrong
+    has been found. `template` is an administrator's, of Kubernetes Jobs.
+
+    Raises:
+        BadInput: more trials at a time than can run there, no table for the launcher that needs one, or settings that
+            make no Job.
+        LauncherError: there is no cluster, or it does not let us in.
+    """
+    parallel = settings.execution.parallel
+    match name:
+        case LauncherName.LOCAL:
+            if parallel > MAX_WORKERS:
+                raise BadInput(
+                    f"execution.parallel is {parallel}, but one machine runs at most {MAX_WORKERS} workers: each is a "
+                    "process with torch in it",
+                    hint="about as many as the machine has processors or GPUs: --parallel 2",
+                )
+            return lambda record: LocalLauncher(store.uri, parallel=parallel)
+        case LauncherName.TABLE:
+            if rehearsal is None:
+                raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
+            table, delay = rehearsal.table, rehearsal.delay
+            # What a table answered it answers again: unlike the journal it need not outlive a loss of power.
+            answers = DirectoryStore(store.uri, durable=False) if isinstance(store, DirectoryStore) else store
+            return lambda record: TableLauncher(answers.put_if_absent, table, parallel, duration=lambda request: delay)
+        case LauncherName.KUBERNETES:
+            form = job_form(store, settings.execution.kubernetes, template)
+            # The client takes half a second to import: who trains elsewhere does not wait for it.
+            from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
+
+            cluster = open_cluster(settings.execution.kubernetes)
+            refuse_unreachable(cluster)
+            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel)
+
+
+def open_cluster(settings: KubernetesSettings) -> Cluster:
+    """The cluster that the settings, or else kubeconfig or Pod, name.
+
+    Raises:
+        LauncherError: none does.
+    """
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+
+    return Cluster(partial(connect, settings.context), settings.namespace)
+
+
+def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, Any]) -> JobForm:
+    """
+    Raises:
+        BadInput: settings that make no Job, or Pods could not reach the store.
+    """
+    form = JobForm(store.uri, settings, template)
+    if isinstance(store, DirectoryStore):
+        if not any(Path(store.uri).is_relative_to(place) for place in mounts(template)):
+            raise BadInput(
+                f"{store.uri} is a directory of this machine, which no Pod sees",
+                hint="--store s3://bucket/prefix, or a Job template that mounts a volume there",
+            )
+    elif (endpoint := getattr(store, "endpoint", "")) and not settings.store_endpoint:
+        raise BadInput(
+            f"the store is at {endpoint}: execution.kubernetes.store_endpoint must say how Pods reach it",
+            hint=f"--set execution.kubernetes.store_endpoint={endpoint}, if that address is the same for them",
+        )
+    return form
+
+
+def refuse_unsafe_store(store: Store) -> None:
+    """
+    Raises:
+        StoreError: the store does not honour conditional writes, so that a run there could have two writers.
+    """
+    if not honours_put_if_absent(store, keys.probes()):
+        raise StoreError(
+            f"{store.uri} ignores conditional writes: two orchestrators could destroy each other's run there",
+            hint="use another store, or --unsafe-single-writer if no second one will ever touch the run",
+        )
+
+
+def open_store(uri: str) -> Store:
+    """The store that `uri` names. Nothing is created and nothing is asked yet.
+
+    Raises:
+        BadInput: not one of the accepted forms.
+        StoreError: boto3 finds no usable configuration.
+    """
+    if not uri or not uri.isprintable():
+        raise BadInput(f"{uri!r} is not a store", _FORMS)
+    if uri.startswith("s3://"):
+        return _bucket(uri)
+    if uri.startswith("file://"):
+        return _directory(uri)
+    if "://" in uri or _SCHEME.match(uri):
+        raise BadInput(f"{_shown(uri)} is not a store", _FORMS)
+    try:
+        return DirectoryStore(Path(uri).expanduser())
+    except RuntimeError:
+        raise BadInput(f"{_shown(uri)} begins with the home of a user that is not known here", _FORMS) from None
+
+
+def _directory(uri: str) -> Store:
+    host, _, escaped = uri.removeprefix("file://").partition("/")
+    path = unquote(escaped)
+    if host not in ("", "localhost") or not path.isprintable() or not path or "?" in escaped or "#" in escaped:
+        raise BadInput(f"{_shown(uri)} is not a directory of this machine: file:///data/runs has three slashes")
+    return DirectoryStore("/" + path)
+
+
+def _bucket(uri: str) -> Store:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if "@" in bucket or ":" in bucket:
+        raise BadInput(
+            f"{_shown(uri)} carries more than a bucket's name",
+            "credentials and endpoint come from the environment or from ~/.aws, as for every tool that uses boto3",
+        )
+    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
+        raise BadInput(
+            f"{bucket[:80]!r} is not a bucket's name: 3 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a "
+            "letter or digit",
+            _FORMS,
+        )
+    prefix = prefix.removesuffix("/")
+    if prefix:
+        try:
+            check_key(prefix)
+        except StoreError as error:
+            raise BadInput(f"the prefix of {_shown(uri)} cannot be used: {error}") from None
+        if len(prefix) > _MAX_PREFIX:
+            raise BadInput(f"the prefix of {_shown(uri)} has more than {_MAX_PREFIX} characters")
+    # boto3 takes a third of a second to import: who keeps results in a directory does not wait for it.
+    from metaqnn_orch.store.s3 import S3Store
+
+    return S3Store(bucket, prefix)
+
+
+def _shown(uri: str) -> str:
+    """`uri` without a password, cut to a readable length."""
+    text = repr(re.sub(r"//[^/]*@", "//***@", uri))
+    return text if len(text) <= 120 else text[:117] + "..."

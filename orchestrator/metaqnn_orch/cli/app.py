@@ -1,0 +1,148 @@
+"""The command line's door: registers the commands, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from metaqnn_orch.cli import config, dataset
+from metaqnn_orch.cli.attach import attach
+from metaqnn_orch.cli.describe import describe_net
+from metaqnn_orch.cli.doctor import doctor
+from metaqnn_orch.cli.explain import explain_run
+from metaqnn_orch.cli.export import export
+from metaqnn_orch.cli.finals import finals
+from metaqnn_orch.cli.jobs import cancel, gc, logs
+from metaqnn_orch.cli.manifest import manifest
+from metaqnn_orch.cli.output import PROGRAM, complain, print_lines, say
+from metaqnn_orch.cli.placed import placed
+from metaqnn_orch.cli.pull import pull
+from metaqnn_orch.cli.replay import export_replay, import_replay
+from metaqnn_orch.cli.report import report
+from metaqnn_orch.cli.space import space
+from metaqnn_orch.cli.start import start
+from metaqnn_orch.cli.status import status
+from metaqnn_orch.cli.submit import submit
+from metaqnn_orch.cli.track import track
+from metaqnn_orch.cli.trials import trials
+from metaqnn_orch.errors import OrchestratorError
+from metaqnn_trainer import __version__
+from metaqnn_trainer.contract.errors import ContractError
+
+# In the order in which --help lists them, each with an example, which stands in its own --help.
+COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
+    "start": (start, "start digits --run first --store ./runs"),
+    "submit": (submit, "submit cifar10 --run first"),
+    "attach": (attach, "attach first"),
+    "status": (status, "status first --store ./runs"),
+    "trials": (trials, "trials first --store ./runs -o csv > trials.csv"),
+    "pull": (pull, "pull first --store ./runs --top 3 --to ./best"),
+    "finals": (finals, "finals first --store ./runs --top 10 --ensemble 5"),
+    "report": (report, "report first --store ./runs --to ./report"),
+    "track": (track, "track first --store ./runs --mlflow http://localhost:5000"),
+    "export": (export, "export first --store ./runs --to ./best.onnx"),
+    "explain": (explain_run, "explain first --store ./runs --after '[C(32,3,1)]'"),
+    "import-replay": (import_replay, "import-replay replay_database.csv --run theirs --space svhn --store ./runs"),
+    "export-replay": (export_replay, "export-replay first --store ./runs --to replay_database.csv"),
+    "describe": (describe_net, "describe '[C(32,3,1), P(2,2), SM(10)]' --space digits"),
+    "manifest": (
+        manifest,
+        "manifest '[C(32,3,1), SM(10)]' --space cluster.yaml --run first --store s3://bucket/runs",
+    ),
+    "logs": (logs, "logs first 0ee047effa00 --store s3://bucket/runs --namespace trials"),
+    "cancel": (cancel, "cancel first --store s3://bucket/runs --launcher kubernetes"),
+    "gc": (gc, "gc first --store s3://bucket/runs --namespace trials"),
+    "doctor": (doctor, "doctor cluster.yaml --store s3://bucket/runs --launcher kubernetes"),
+    "space": (space, "space digits --after '[C(32,3,1)]'"),
+    "dataset push": (dataset.push, "dataset push digits --store ./runs"),
+    "dataset list": (dataset.list_datasets, "dataset list --store ./runs"),
+    "config show": (config.show, "config show digits --set recipe.epochs=3"),
+    "config presets": (config.presets, "config presets"),
+}
+
+# The library's words for wrong arguments, and ours.
+_SHORTER: Final = {
+    r"Value error, ": "",
+    r"Input should be": "it must be",
+    r", unable to parse string as an? \w+": "",
+    r" \(Possible options: (.*)\)": r"; did you mean \1?",
+    r"\. Did you mean": "; did you mean",
+    r"\.$": "",
+}
+
+
+def build_app() -> typer.Typer:
+    """The application with its commands."""
+    plain: dict[str, Any] = {"rich_markup_mode": None, "no_args_is_help": True}
+    app = typer.Typer(
+        name=PROGRAM,
+        help="Designs convolutional networks by itself: an agent samples architectures, has them trained, and learns.",
+        epilog=_example(COMMANDS["start"][1]),
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **plain,
+    )
+    app.callback()(_global_options)
+    groups = {"dataset": typer.Typer(help=dataset.HELP, **plain), "config": typer.Typer(help=config.HELP, **plain)}
+    for name, (function, example) in COMMANDS.items():
+        group, _, leaf = name.rpartition(" ")
+        groups.get(group, app).command(leaf, epilog=_example(example))(placed(function))
+    for name, group_app in groups.items():
+        app.add_typer(group_app, name=name)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, by default with the process's arguments; leaves by SystemExit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # better a letter written out than no answer
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = build_app()(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
+    except TyperException as error:
+        code = _refuse(error)
+    except (OrchestratorError, ContractError) as error:
+        if "METAQNN_TRACEBACK" in os.environ:
+            raise
+        complain(str(error), getattr(error, "hint", ""))
+        code = getattr(error, "exit_code", 2)
+    sys.exit(code)
+
+
+def _refuse(error: TyperException) -> int:
+    """Say what is wrong with the arguments, and how they are meant."""
+    context, message = getattr(error, "ctx", None), error.format_message()
+    if context is not None and message == context.get_help():  # a group without a command
+        say(message)
+        return error.exit_code
+    for long, short in _SHORTER.items():
+        message = re.sub(long, short, message)
+    path, epilog = (context.command_path, context.command.epilog or "") if context is not None else (PROGRAM, "")
+    example = epilog.rpartition("\n")[2].strip()
+    complain(message[:1].lower() + message[1:], f"see {path} --help" + (f"; an example: {example}" if example else ""))
+    return error.exit_code
+
+
+def _example(arguments: str) -> str:
+    return f"\b\nExample:\n  {PROGRAM} {arguments}"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_lines([__version__])
+        raise typer.Exit
+
+
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass

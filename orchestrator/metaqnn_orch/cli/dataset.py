@@ -1,0 +1,111 @@
+"""metaqnn-orch dataset push | list"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from metaqnn_orch import datasets
+from metaqnn_orch.assembly import open_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.cluster_dataset import push_in_cluster
+from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
+from metaqnn_orch.cli.release import TEMPLATE, Release
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract.messages import DatasetRef
+
+HELP: Final = "Make and list datasets."
+
+_COLUMNS: Final = {
+    "name": "",
+    "digest": "",
+    **dict.fromkeys(("classes", "channels", "image_size"), "d"),
+    **dict.fromkeys(("train", "validation", "test", "bytes"), ",d"),
+}
+
+
+def push(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Which dataset: see above.", show_default=False)],
+    store: options.Store,
+    source: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with the files.")] = None,
+    image_size: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=4096, help="Your own images are resized to this square.")
+    ] = None,
+    validation: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Images held back: 5,000, but at most a fifth.")
+    ] = None,
+    grayscale: Annotated[bool, typer.Option("--grayscale", help="Your own images get one channel.")] = False,
+    in_cluster: Annotated[
+        bool, typer.Option("--in-cluster", help="By a Job of the release, where this machine has no torch.")
+    ] = False,
+    output: options.Output = Format.TABLE,
+    release: Release | None = None,
+) -> None:
+    """Make a dataset and put it into a store.
+
+    A dataset is one immutable object, named by its digest. It is made on this machine, by the trainer: pip install
+    'metaqnn-orch[train]'; or by the cluster with --in-cluster, which has no files of yours.
+
+    NAME is digits, mnist, fashion-mnist, cifar10, cifar100 or svhn, or any other name for images of your own.
+
+    \b
+    --source holds
+      mnist, fashion-mnist     the four IDX files, gzipped or not
+      cifar10, cifar100, svhn  what torchvision keeps
+      images of your own       DIR/train/CLASS/*.png and perhaps DIR/test,
+                               or DIR/CLASS/*.png
+
+    Without --source a known dataset is downloaded; digits comes with scikit-learn.
+    """
+    opened = open_store(store)
+    flags = {"--source": source, "--image-size": image_size, "--validation": validation}
+    given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
+    given += ["--grayscale"] if grayscale else []
+    if in_cluster:
+        made = _in_cluster(opened, name, source, given, release)
+    else:
+        made = datasets.push(opened, name, given, report=say)
+    rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
+    if output is Format.JSON:
+        print_json(rows[0])
+    else:
+        _print(rows)
+        where = release.words if release else f"--store {shlex.quote(store)}"
+        say(typeable(f"next: metaqnn-orch start PRESET_OR_FILE --run NAME {where}"))
+
+
+def _in_cluster(
+    store: Store, name: str, source: Path | None, given: Sequence[str], release: Release | None
+) -> DatasetRef:
+    if release is None:
+        raise BadInput("--in-cluster needs a release of the chart", hint="name it: --release NAMESPACE/NAME")
+    if source is not None:
+        raise BadInput(
+            f"--in-cluster cannot see {str(source)!r}, which is a folder of this machine",
+            hint="without --in-cluster this machine makes the dataset: pip install 'metaqnn-orch[train]'",
+        )
+    return push_in_cluster(store, name, given, release.kubernetes(), release.document(TEMPLATE))
+
+
+def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:
+    """List the datasets of a store."""
+    opened = open_store(store)
+    rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened)]
+    if output is Format.JSON:
+        print_json(rows)
+    else:
+        _print(rows)
+
+
+def _row(store: Store, ref: DatasetRef, size: int) -> dict[str, object]:
+    found = {**datasets.info(store, ref).model_dump(), "digest": ref.digest, "bytes": size}
+    return {name: found[name] for name in _COLUMNS}
+
+
+def _print(rows: Sequence[Mapping[str, object]]) -> None:
+    print_rows({name.replace("_", " "): form for name, form in _COLUMNS.items()}, [list(row.values()) for row in rows])

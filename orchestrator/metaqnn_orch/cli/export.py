@@ -1,0 +1,96 @@
+"""metaqnn-orch export RUN"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaqnn_orch import exports
+from metaqnn_orch.assembly import open_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import Format, print_json, say
+from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.reporting.summary import RunView, read_run
+
+
+class NetFormat(StrEnum):
+    """How a net can be written."""
+
+    ONNX = "onnx"
+    TORCH = "torch"
+    SAFETENSORS = "safetensors"
+
+
+def export(
+    run: options.Run,
+    store: options.Store,
+    to: Annotated[
+        Path,
+        typer.Option("--to", metavar="FILE", help="Ends in .onnx, .pt2 or .safetensors.", show_default=False),
+    ],
+    trial: Annotated[
+        str | None, typer.Option(metavar="T", help="Which trial: by default the best.", show_default=False)
+    ] = None,
+    net_format: Annotated[
+        NetFormat | None, typer.Option("--format", help="By default what FILE ends in.", show_default=False)
+    ] = None,
+    output: options.Output = Format.TABLE,
+) -> None:
+    """Write a trained net as a file to deploy.
+
+    The file takes images as bytes: what training takes from an image is inside. Before it gets its name it is run by
+    its own runtime on all validation images, and its outputs are compared with the trainer's. A model card lies beside
+    it: data, recipe, accuracy, limits.
+
+    \b
+    Formats
+      onnx         for onnxruntime and others: pip install 'metaqnn-orch[export]'
+      torch        a programme of torch.export
+      safetensors  weights, and a Python file with the network written out
+                   layer by layer, which needs torch alone
+
+    It is written on this machine, by the trainer: pip install 'metaqnn-orch[train]'.
+    """
+    form = _format(to, net_format)
+    opened = open_store(store)
+    chosen = _trial(read_run(opened, run), trial)
+    made = exports.export(opened, run, chosen, form, to.absolute(), report=say)
+    if output is Format.JSON:
+        print_json({"trial": chosen, "format": form, **made._asdict()})
+        return
+    say(f"trial {chosen} in {', '.join(Path(file).name for file in made.files)}, in {to.absolute().parent}")
+    say(
+        f"the file classifies {made.accuracy:.4f} of {made.images:,} validation images rightly ({made.recorded:.4f} "
+        f"recorded); its logits differ from the trainer's by at most {made.difference:.1e}"
+    )
+
+
+def _format(to: Path, given: NetFormat | None) -> str:
+    ending = next((form for form, suffix in exports.SUFFIXES.items() if to.suffix == suffix), None)
+    if ending is None:
+        raise BadInput(
+            f"--to {str(to)!r} does not say what to write",
+            hint="a file ends in " + " or ".join(f"{suffix} ({form})" for form, suffix in exports.SUFFIXES.items()),
+        )
+    if given is not None and given.value != ending:
+        raise BadInput(
+            f"--format {given.value} and --to {str(to)!r} contradict each other",
+            hint=f"a file of this format ends in {exports.SUFFIXES[given.value]}",
+        )
+    return ending
+
+
+def _trial(view: RunView, given: str | None) -> str:
+    if given is None:
+        if view.state.best is None:
+            raise BadInput(f"run {view.record.run} has no trained net yet")
+        return view.state.best.trial
+    found = view.state.trials.get(given)
+    if found is None:
+        raise NotFound(f"run {view.record.run} has no trial {given[:40]!r}", hint="metaqnn-orch trials lists them")
+    if found.val_accuracy is None:
+        raise BadInput(f"trial {given} has no result: it is {found.state.replace('_', ' ')}")
+    return given

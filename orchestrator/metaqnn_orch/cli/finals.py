@@ -1,0 +1,231 @@
+"""metaqnn-orch finals RUN"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import Annotated, Final
+
+import typer
+
+from metaqnn_orch import datasets
+from metaqnn_orch.assembly import LauncherName, make_launcher, open_store, refuse_unsafe_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.manifest import read_template
+from metaqnn_orch.cli.output import Format, print_json, print_rows, say
+from metaqnn_orch.cli.release import Release
+from metaqnn_orch.cli.session import Ended, begin, now, search
+from metaqnn_orch.cli.sources import continue_settings, load_settings
+from metaqnn_orch.control.loop import Outcome
+from metaqnn_orch.control.record import RunRecord, load_record
+from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.judging import judge
+from metaqnn_orch.reporting.finals import (
+    SECTIONS,
+    Elsewhere,
+    Verdict,
+    candidates,
+    final_settings,
+    ranked,
+    read_verdict,
+    weights_of,
+    write_verdict,
+)
+from metaqnn_orch.reporting.summary import RunView, read_run
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract.keys import check_name
+
+_FINALISTS: Final = {
+    **{"rank": "d", "val accuracy": ".4f", "searched": ".4f", "params": ",d", "rate": "g", "trial": "", "net": ""}
+}
+_VERDICT: Final = {"": "", "val accuracy": ".4f", "test accuracy": ".4f", "test error %": ".2f"}
+
+
+def finals(
+    run: options.Run,
+    store: options.Store,
+    top: Annotated[
+        int | None, typer.Option(metavar="K", min=1, max=1000, help="How many of the best nets: 10 by default.")
+    ] = None,
+    ensemble: Annotated[int, typer.Option(metavar="K", min=1, max=100, help="How many of them vote together.")] = 5,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Train them on another dataset of the store.")
+    ] = None,
+    from_weights: Annotated[
+        bool, typer.Option("--from-weights", help="Begin with the weights that they have, and not from scratch.")
+    ] = False,
+    rate_factors: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--rate-factor",
+            metavar="F",
+            min=1e-6,
+            max=1e6,
+            help="Try the recipe's learning rates times F, and keep each net's best. May be repeated.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the run that trains them: RUN-finals by default.")
+    ] = None,
+    settings_file: Annotated[
+        str | None,
+        typer.Option(
+            "--settings",
+            metavar="PRESET_OR_FILE",
+            help="Where finals, execution and budget are taken from; by default the run's own settings.",
+        ),
+    ] = None,
+    launcher: options.Launcher = LauncherName.LOCAL,
+    parallel: options.Parallel = None,
+    assignments: options.Set = None,
+    output: options.Output = Format.TABLE,
+    release: Release | None = None,
+) -> None:
+    """Train the best nets again, and judge them once.
+
+    The recipe is the settings' section `finals`. Each rate factor makes a run of its own, NAME or NAME-xF: with a
+    journal, gone on with by the same command, whatever ended it. `status`, `trials`, `pull`, `report` and `export` take
+    these runs as any other.
+
+    Nets are ranked by validation accuracy. Then, and only then, the best and the ensemble (the mean of the best nets'
+    probabilities) are judged on the test images, by the trainer on this machine. That is done once: finals.json in the
+    store keeps what was found, and the same command shows it again.
+
+    --dataset NAME trains the same architectures on another dataset, with its number of classes (the paper's Table 5);
+    with --from-weights they begin with the weights that they have, all but those whose shapes differ there.
+    """
+    opened = open_store(store)
+    source = read_run(opened, run)
+    record = source.record
+    if record.table is not None:
+        raise BadInput(f"run {run} is a rehearsal: a table answered, and its accuracies are no reason to train")
+    present = _present(record, settings_file, parallel, assignments or [], release)
+    elsewhere = _elsewhere(opened, dataset) if dataset is not None else None
+    parts = [run, "finals", *([dataset] if dataset else []), *(["tuned"] if from_weights else [])]
+    base = check_name("run", name or "-".join(parts))
+    factors = {factor: base if factor == 1 else _named(base, factor) for factor in rate_factors or [1.0]}
+    begun = _begun(opened, [*factors.values()], top)
+    nets = [*begun.nets] if begun else candidates(source, top or 10)
+    verdict = read_verdict(opened, base)
+    if verdict is None:
+        initial = [*begun.initial] if begun else weights_of(opened, source, nets) if from_weights else []
+        plans = {factor: final_settings(record, nets, present, factor, elsewhere, initial) for factor in factors}
+        views = {}
+        for factor, settings in plans.items():
+            ended = _train(opened, factors[factor], settings, launcher, release)
+            if ended.outcome not in (Outcome.GOAL, Outcome.EXHAUSTED):
+                say(f"run {factors[factor]} {_stopped(ended)}; the same command goes on")
+                raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)
+            views[factor] = ended.view
+        verdict = write_verdict(opened, base, _judge(opened, views, source, ensemble, elsewhere is None))
+    elif verdict.ensemble != min(ensemble, len(verdict.finalists)):
+        raise BadInput(
+            f"the test images were looked at for an ensemble of {verdict.ensemble}, at {verdict.at}; that is done once",
+            hint=f"--ensemble {verdict.ensemble} shows what was found",
+        )
+    if output is Format.JSON:
+        print_json(verdict.model_dump(mode="json"))
+    else:
+        _print(verdict)
+
+
+def _present(
+    record: RunRecord, file: str | None, parallel: int | None, assignments: list[str], release: Release | None
+) -> Settings:
+    for text in assignments:
+        if text.partition("=")[0].partition(".")[0].strip() not in SECTIONS:
+            raise BadInput(
+                f"--set {text[:80]}: the settings of finals are {', '.join(SECTIONS)}; the rest is the run's",
+                hint="for example --set 'finals.phases=[{epochs: 20, learning_rate: 0.02}]'",
+            )
+    above = os.environ, assignments, {"execution.parallel": parallel}, release and release.layer()
+    if file is not None:
+        present = load_settings(file, *above).settings
+    else:
+        present = continue_settings(record.settings, f"run {record.run}", *above)
+    if not present.finals.model_fields_set:
+        raise BadInput(
+            f"the settings of run {record.run} have no section finals: with which recipe?",
+            hint="--set 'finals.phases=[{epochs: 20, learning_rate: 0.02}]' --set finals.optimizer=sgd, or --settings",
+        )
+    return present
+
+
+def _elsewhere(store: Store, name: str) -> Elsewhere:
+    ref = datasets.find(store, name)
+    if ref is None:
+        raise NotFound(f"{store.uri} has no dataset {name}", hint=f"metaqnn-orch dataset push {name} makes it")
+    return Elsewhere(dataset=ref, info=datasets.info(store, ref))
+
+
+def _named(base: str, factor: float) -> str:
+    return check_name("run", f"{base}-x{factor:g}".replace(".", "-").replace("+", ""))
+
+
+def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
+    """The settings of finals that exist: the search may have found better nets since."""
+    for name in names:
+        try:
+            settings = load_record(store, name).settings_as_run()
+        except NotFound:
+            continue
+        nets = settings.nets
+        if not nets:
+            raise BadInput(f"run {name} is a search", hint="give the finals another --name")
+        if top is not None and top != len(nets):
+            raise BadInput(f"run {name} began with {len(nets)} nets, not {top}", hint="give the finals another --name")
+        return settings
+    return None
+
+
+def _train(store: Store, name: str, settings: Settings, launcher: LauncherName, release: Release | None) -> Ended:
+    template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
+    launcher_of = make_launcher(launcher, store, settings, None, template)
+    record = begin(store, name, settings, refuse_unsafe_store)
+    with closing(launcher_of(record)) as workers:
+        return search(store, record, record.settings_as_run(settings), workers)
+
+
+def _stopped(ended: Ended) -> str:
+    return f"stopped: {ended.reason}" if ended.reason else "was stopped"
+
+
+def _judge(store: Store, views: dict[float, RunView], source: RunView, ensemble: int, same: bool) -> Verdict:
+    searched = {trial.net: trial.val_accuracy or 0.0 for trial in source.state.trials.values()} if same else {}
+    finalists = ranked(views, searched)
+    if not finalists:
+        raise BadInput("none of the nets learned anything with this recipe", hint="--rate-factor 0.1 --name NAME")
+    chosen = finalists[:ensemble]
+    say(f"judging the best of {len(finalists)} nets and an ensemble of {len(chosen)} on the test images, once")
+    found = judge(store, [(final.run, final.trial) for final in chosen], report=say)
+    return Verdict(
+        at=now(),
+        dataset=next(iter(views.values())).record.dataset,
+        finalists=finalists,
+        ensemble=len(chosen),
+        test_images=found.images,
+        test_accuracy=found.first,
+        ensemble_val_accuracy=found.validation_together,
+        ensemble_test_accuracy=found.together,
+    )
+
+
+def _print(verdict: Verdict) -> None:
+    rows = [
+        (rank, final.val_accuracy, final.searched_val_accuracy, final.params, final.rate_factor, final.trial, final.net)
+        for rank, final in enumerate(verdict.finalists, 1)
+    ]
+    print_rows(_FINALISTS, rows)
+    say()
+    print_rows(
+        _VERDICT,
+        [
+            (name, held, test, 100 * (1 - test))
+            for name, held, test in (
+                ("best model", verdict.finalists[0].val_accuracy, verdict.test_accuracy),
+                (f"ensemble of {verdict.ensemble}", verdict.ensemble_val_accuracy, verdict.ensemble_test_accuracy),
+            )
+        ],
+    )
+    say(f"{verdict.test_images:,} test images of {verdict.dataset.name}-{verdict.dataset.digest}, at {verdict.at}")

@@ -1,0 +1,126 @@
+"""metaqnn-orch cancel | logs | gc: a run's Jobs, from outside of its search."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import Annotated, Any, Final
+
+import typer
+
+from metaqnn_orch.assembly import LauncherName, open_cluster, open_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import print_lines, say
+from metaqnn_orch.cli.session import VERSION, now
+from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
+from metaqnn_orch.control.record import RunRecord, load_record
+from metaqnn_orch.control.takeover import take_over
+from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, TRIAL, RunRef, selector
+from metaqnn_orch.launchers.kubernetes.status import live
+from metaqnn_orch.launchers.kubernetes.template import CONTAINER
+from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
+
+_TRIAL_BEGINNING: Final = r"[0-9a-f]{1,12}"
+
+
+def cancel(
+    run: options.Run,
+    store: options.Store,
+    launcher: options.Launcher = LauncherName.LOCAL,
+    keep_jobs: Annotated[
+        bool, typer.Option("--keep-jobs", help="Its trials go on: for a run that moves to another orchestrator.")
+    ] = False,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Stop a run, wherever it is worked on.
+
+    Whoever works on it loses it, and stops within seconds. With --launcher kubernetes its Jobs are deleted, too.
+    Results stay, nothing that was learned is lost, and start goes on with the run.
+    """
+    opened = open_store(store)
+    record = load_record(opened, run)
+    cluster = _cluster(namespace, context) if launcher is LauncherName.KUBERNETES and not keep_jobs else None
+    holder, idle = take_over(opened, record, this_process(secrets.token_hex(8), now()), VERSION)
+    if holder is not None:
+        say(f"run {run} was taken from {holder.owner}, which stops within {BEAT_SECONDS:.0f} seconds")
+    if cluster is not None:
+        if holder is not None:
+            time.sleep(BEAT_SECONDS + 1)  # until then it would start again what is deleted here
+        say(f"{_delete(cluster, record, ended_only=False)} Jobs deleted in namespace {cluster.namespace}")
+    say(f"run {run} was not under way" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
+
+
+def gc(
+    run: options.Run, store: options.Store, namespace: options.Namespace = None, context: options.Context = None
+) -> None:
+    """Delete a run's Jobs that have ended.
+
+    The search does so by itself when it has their results. What a stopped search left behind stays for 30 days, unless
+    execution.kubernetes.keep_seconds says otherwise. Running Jobs and the store are left alone.
+    """
+    record = load_record(open_store(store), run)
+    cluster = _cluster(namespace, context)
+    say(f"{_delete(cluster, record, ended_only=True)} Jobs deleted in namespace {cluster.namespace}")
+
+
+def logs(
+    run: options.Run,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Its id, or how it begins.", show_default=False)],
+    store: options.Store,
+    tail: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last lines.")] = None,
+    namespace: options.Namespace = None,
+    context: options.Context = None,
+) -> None:
+    """Print what a trial's trainer said.
+
+    Of the latest attempt whose Pod is still there: those whose results were ingested are not.
+    """
+    if not re.fullmatch(_TRIAL_BEGINNING, trial):
+        raise BadInput(f"{trial[:40]!r} is no trial: up to twelve of 0-9 and a-f")
+    record = load_record(open_store(store), run)
+    cluster = _cluster(namespace, context)
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    pods = cluster.list(Resource.PODS, _selector(record)).items
+    found = sorted((_order(pod), pod["metadata"]["name"]) for pod in pods if _label(pod, TRIAL).startswith(trial))
+    trials = {_label(pod, TRIAL) for pod in pods if _label(pod, TRIAL).startswith(trial)}
+    if not found:
+        raise NotFound(
+            f"no Pod of trial {trial} of run {run} in namespace {cluster.namespace}",
+            hint=f"what became of it: metaqnn-orch trials {run} --store {store}",
+        )
+    if len(trials) > 1:
+        raise BadInput(f"{trial} is the beginning of {len(trials)} trials: {', '.join(sorted(trials)[:5])}")
+    print_lines(cluster.read_log(found[-1][1], CONTAINER, tail).splitlines())
+
+
+def _cluster(namespace: str | None, context: str | None) -> Any:
+    if namespace is not None and not re.fullmatch(DNS_LABEL, namespace):
+        raise BadInput(f"--namespace {namespace[:80]!r} is not the name of one")
+    return open_cluster(KubernetesSettings(namespace=namespace, context=context))
+
+
+def _selector(record: RunRecord) -> str:
+    return selector(RunRef(record.run, record.uid))
+
+
+def _delete(cluster: Any, record: RunRecord, *, ended_only: bool) -> int:
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    jobs = cluster.list(Resource.JOBS, _selector(record)).items
+    doomed = [job for job in jobs if not (ended_only and live(job))]
+    for job in doomed:
+        cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
+    return len(doomed)
+
+
+def _label(pod: Any, key: str) -> str:
+    return str((pod["metadata"].get("labels") or {}).get(key, ""))
+
+
+def _order(pod: Any) -> tuple[int, str]:
+    attempt = _label(pod, ATTEMPT)
+    return int(attempt) if attempt.isdecimal() else 0, str(pod["metadata"].get("creationTimestamp", ""))

@@ -1,0 +1,120 @@
+"""The options by which a command finds the store, and perhaps a release in a cluster: the same for all commands.
+
+Where --store is given, and where trials run on this machine, no cluster is asked for anything.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter
+from typing import Annotated, Any, Final, get_args
+
+import typer
+
+from metaqnn_orch.assembly import LauncherName
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.release import Release, borrow_keys, find_release
+from metaqnn_orch.errors import BadInput
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "release": Annotated[
+        str | None,
+        typer.Option(
+            "--release",
+            metavar="[NAMESPACE/]NAME",
+            envvar="METAQNN_RELEASE",
+            help="Of the Helm chart: says where results are and how trials run. Without --store the only one is taken.",
+        ),
+    ],
+    "namespace": options.Namespace,
+    "context": options.Context,
+    "use_cluster_secret": Annotated[
+        bool, typer.Option("--use-cluster-secret", help="Open the store with the keys in the release's secret.")
+    ],
+}
+_STORE: Final = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URI",
+        envvar="METAQNN_STORE",
+        help="Where results are kept: a directory, or s3://bucket/prefix. By default where the release says.",
+        show_default=False,
+    ),
+]
+
+
+def placed(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with --store optional and the options above. It gets a store's URI in any case, and as `release`, if it
+    has such a parameter, what was found. A command that knows neither stays as it is."""
+    own = inspect.signature(command, eval_str=True).parameters
+    if "store" not in own and "release" not in own:
+        return command
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in _OPTIONS}
+        release = _find(given, arguments, needs_store="store" in own)
+        if release is not None:
+            release = release._replace(words=_words(release, given, arguments.get("store")))
+        if "store" in own:
+            arguments["store"] = arguments["store"] or (release.store if release else "")
+        if "launcher" in own and arguments["launcher"] is None:
+            arguments["launcher"] = LauncherName.KUBERNETES if release else LauncherName.LOCAL
+        if release is not None:
+            release.show_store(os.environ)
+            given["namespace"] = release.namespace
+            if given["use_cluster_secret"]:
+                borrow_keys(release, os.environ)
+        else:
+            _refuse_idle(given, own)
+        command(
+            **arguments,
+            **{name: given[name] for name in ("namespace", "context") if name in own},
+            **({"release": release} if "release" in own else {}),
+        )
+
+    looser = {"store": _STORE, "launcher": Annotated[LauncherName | None, *get_args(options.Launcher)[1:]]}
+    kept = [
+        parameter.replace(default=None, annotation=looser[name]) if name in looser else parameter
+        for name, parameter in own.items()
+        if name not in _OPTIONS
+    ]
+    unset = dict.fromkeys(_OPTIONS) | {"use_cluster_secret": False}
+    more = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=unset[name], annotation=kind) for name, kind in _OPTIONS.items()
+    ]
+    keyword_only = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in kept]
+    run.__signature__ = inspect.Signature([*keyword_only, *more])  # type: ignore[attr-defined]
+    return run
+
+
+def _words(release: Release, given: Mapping[str, Any], store: str | None) -> str:
+    more = [f"--context {shlex.quote(given['context'])}"] if given["context"] else []
+    more += [f"--store {shlex.quote(store)}"] if store and store != release.data.get("store") else []
+    more += ["--use-cluster-secret"] if given["use_cluster_secret"] else []
+    return " ".join([release.words, *more])
+
+
+def _refuse_idle(given: Mapping[str, Any], own: Mapping[str, Parameter]) -> None:
+    """Options that would do nothing, because no release was looked for."""
+    hint = "name it: --release NAMESPACE/NAME"
+    if given["use_cluster_secret"]:
+        raise BadInput("--use-cluster-secret is a release's", hint)
+    if (given["namespace"] or given["context"]) and "namespace" not in own:
+        raise BadInput("--namespace and --context say where a release is; with --store none is looked for", hint)
+
+
+def _find(given: dict[str, Any], arguments: dict[str, Any], *, needs_store: bool) -> Release | None:
+    wanted, store, launcher = given["release"], arguments.get("store"), arguments.get("launcher")
+    if launcher in (LauncherName.LOCAL, LauncherName.TABLE):
+        if needs_store and not store:
+            raise BadInput(f"--launcher {launcher} needs --store", hint="for example --store ./runs")
+        return None
+    if wanted is None and (store or not needs_store):
+        return None
+    return find_release(wanted, given["namespace"], given["context"])

@@ -1,0 +1,107 @@
+"""metaqnn-orch import-replay FILE and export-replay RUN: the authors' format."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaqnn_orch.assembly import open_store, refuse_unsafe_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, typeable
+from metaqnn_orch.cli.session import VERSION, now
+from metaqnn_orch.cli.sources import load_settings, read_table_file
+from metaqnn_orch.control.holder import this_process
+from metaqnn_orch.control.record import load_record
+from metaqnn_orch.control.replay_import import import_run, read_replay
+from metaqnn_orch.control.resume import check_imported
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.replay_format import COLUMNS
+from metaqnn_orch.reporting.replay_export import replay_rows
+from metaqnn_trainer.contract.keys import check_name
+
+
+def import_replay(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A replay database in the authors' format.", show_default=False)
+    ],
+    run: Annotated[
+        str, typer.Option("--run", metavar="NAME", help="Name of the new run: a-z, 0-9 and '-'.", show_default=False)
+    ],
+    space: Annotated[
+        str, typer.Option("--space", metavar="PRESET_OR_FILE", help="The settings of the new run.", show_default=False)
+    ],
+    store: options.Store,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse the file where one row of it would be refused.")
+    ] = False,
+    assignments: options.Set = None,
+    output: options.Output = Format.TABLE,
+) -> None:
+    """Begin a run with what others have trained.
+
+    Reads a replay database of the authors' (bowenbaker/metaqnn): CSV with the columns net, accuracy_best_val,
+    ix_q_value_update and epsilon; machine_run_on, time_finished and iter_best_val are used where they are there. The
+    agent is told of each row in the order of ix_q_value_update; a net that stands there again is a net sampled again.
+    Nets may carry dropout, D(i,n), which is no part of them here.
+
+    Rows that the space does not hold, or whose numbers cannot be, are refused one by one, and the first reasons said.
+    An import that was cut short is completed by the same command. `start` with the same settings goes on from there.
+    """
+    check_name("run", run)
+    settings = load_settings(space, os.environ, assignments or [], {}).settings
+    replay = read_replay(read_table_file(file), file.name, settings)
+    refused = replay.refusals
+    if refused.count and strict:
+        raise BadInput(f"{file.name}: {refused}", hint="without --strict the other rows are imported")
+    opened = open_store(store)
+    refuse_unsafe_store(opened)
+    me = this_process(secrets.token_hex(8), now())
+    state = import_run(opened, run, settings, replay, me, version=VERSION, uid=secrets.token_hex(16))
+    if refused.count:
+        say(str(refused))
+    found = {
+        "run": run,
+        "rows": len(replay.presentations),
+        "refused": refused.count,
+        "reasons": refused.reasons,
+        "unique": state.unique,
+        "epsilon": state.epsilon,
+        "q_digest": state.agent.q_table.digest(),
+    }
+    if output is Format.JSON:
+        print_json(found)
+        return
+    print_fields((name.replace("_", " "), value) for name, value in found.items() if name != "reasons")
+    say(typeable(f"next: metaqnn-orch start {shlex.quote(space)} --run {run} --store {shlex.quote(store)}"))
+
+
+def export_replay(
+    run: options.Run,
+    store: options.Store,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="Where to write; by default, standard output.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a run as a replay database in the authors' format.
+
+    A row for each time that the agent was told of a net, in that order; what is not known is -1. Importing it again
+    with the settings of the run gives the same Q-table.
+    """
+    opened = open_store(store)
+    record = load_record(opened, run)
+    check_imported(opened, record)
+    text = csv_text(COLUMNS, replay_rows(opened, record))
+    if to is None:
+        emit(text)
+        return
+    try:
+        to.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
+    say(f"{text.count(chr(10)) - 1} rows in {to}")

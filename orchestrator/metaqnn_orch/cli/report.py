@@ -1,0 +1,57 @@
+"""metaqnn-orch report RUN"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metaqnn_orch.assembly import open_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import csv_text, say, typeable
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.reporting.history import read_best, read_history
+from metaqnn_orch.reporting.report import compose
+from metaqnn_orch.reporting.summary import read_run
+
+
+def report(
+    run: options.Run,
+    store: options.Store,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write into.", show_default=False)],
+    top: Annotated[int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets are drawn.")] = 10,
+    price: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P", min=0, max=1e6, help="Of an hour of training on one device; by default the budget's."
+        ),
+    ] = None,
+) -> None:
+    """Write a run as a page to read.
+
+    index.html is one file that needs no server and no network: figures, tables that sort, the best nets drawn, cost,
+    settings. Each figure lies beside it as SVG, PNG and CSV, and the settings as settings.yaml, which start takes. A
+    run that is going on can be reported on at any time.
+
+    Needs pip install 'metaqnn-orch[report]'.
+    """
+    opened = open_store(store)
+    view = read_run(opened, run)
+    if view.state.best is None:
+        raise BadInput(
+            f"run {run} has no trained net yet",
+            hint=typeable(f"metaqnn-orch status {run} --store {shlex.quote(store)}"),
+        )
+    if price is None and view.state.opened is not None:
+        price = view.state.opened.budget.price_per_gpu_hour
+    made = compose(view, read_history(opened, view), read_best(opened, view), top=top, price=price)
+    tables = {name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for name, data in {**made.files, **tables}.items():
+            (to / name).write_bytes(data)
+    except OSError as error:
+        raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
+    say(f"{to / 'index.html'}: {view.state.unique:,} nets, {len(made.files) + len(tables)} files")

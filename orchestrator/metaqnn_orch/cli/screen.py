@@ -1,0 +1,212 @@
+"""A run as one calm screen: a renderable of rich, from 60 columns up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from metaqnn_orch.cli.output import visible
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Told
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.reporting.standing import Part, Standing
+
+FIXED_LINES: Final = 16  # of a screen, at most: everything but the events
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_LABEL: Final = 12  # columns: the longest is epsilon 0.10
+_OUTCOME: Final = 11  # columns: the longest is untrainable
+
+
+class Line(NamedTuple):
+    """One event, for the lower part of the screen."""
+
+    at: str
+    outcome: str
+    style: str
+    text: str
+
+
+def event_line(event: Event, state: RunState) -> Line | None:
+    """What a person is told of an event, `state` being that after it; None for what is no news."""
+    match event:
+        case Told():
+            trial, completed = state.trials[event.trial], event.status == "completed"
+            outcome = f"{event.val_accuracy:.4f}" if completed else event.status.replace("_", " ")
+            style = "bold green" if completed and trial is state.best else "" if completed else "dim"
+            return Line(event.at, outcome, style, trial.net)
+        case Failed():
+            return Line(event.at, event.kind, "yellow", f"{event.trial}, attempt {event.attempt}: {event.detail}")
+        case Abandoned():
+            return Line(event.at, "abandoned", "red", f"{event.trial}: {state.trials[event.trial].net}")
+        case Opened():
+            return Line(event.at, "began", "", event.owner)
+        case Finished():
+            return Line(event.at, "ended", "", event.detail or event.reason)
+        case _:
+            return None
+
+
+class Screen:
+    """Head, two bars, numbers, events, foot."""
+
+    def __init__(self, head: str, standing: Standing, hours: float, events: Sequence[Line], foot: str) -> None:
+        """`hours` of work so far, the present session's included."""
+        self._head = head
+        self._standing = standing
+        self._hours = hours
+        self._events = events
+        self._foot = foot
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._top()
+        yield Text()
+        yield self._bars()
+        yield Text()
+        yield self._numbers(fancy=not options.ascii_only)
+        room = max(1, (console.height if console.is_terminal else 100) - FIXED_LINES)
+        if self._events:
+            yield Text()
+            yield self._lower(self._events[-room:])
+        yield Text()
+        yield Text(visible(self._foot), style="dim", no_wrap=True, overflow="ellipsis")
+
+    def _top(self) -> Table:
+        table = Table.grid(expand=True)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        table.add_row(Text(visible(self._head), style="bold"), Text(span(self._hours * 3600), style="dim"))
+        return table
+
+    def _bars(self) -> Table:
+        now = self._standing
+        table = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, min_width=_LABEL)
+        table.add_column(ratio=1)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(no_wrap=True)
+        for name, part in (("all", now.whole), (f"epsilon {now.epsilon:.2f}", now.phase)):
+            table.add_row(Text(name, style="dim"), _bar(part), f"{part.done:,} of {part.nets:,}", _left(part))
+        return table
+
+    def _numbers(self, *, fancy: bool) -> Table:
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True, min_width=_LABEL)
+        table.add_column(overflow="fold")
+        for name, value in self._rows(fancy=fancy):
+            table.add_row(name, value)
+        return table
+
+    def _rows(self, *, fancy: bool) -> Iterator[tuple[str, Text]]:
+        now = self._standing
+        if now.best is not None:
+            yield "best", Text.assemble((f"{now.best.val_accuracy:.4f}", "bold"), "  ", (visible(now.best.net), ""))
+        if now.recent_mean is not None:
+            curve = f"  {sparkline(now.curve)}" if fancy and len(now.curve) > 1 else ""
+            yield (
+                "mean",
+                Text.assemble((f"{now.recent_mean:.4f}", "bold"), f"  of the last {now.recent}", (curve, "green")),
+            )
+        trials = [(count, name.replace("_", " ")) for name, count in now.endings.items()]
+        yield "trials", _counts([(now.in_flight, "in training"), *trials])
+        lost = [(now.crashed, "crashed"), (now.disrupted, "disrupted"), (now.abandoned, "abandoned")]
+        if any(count for count, _ in lost):
+            yield "lost", _counts([(count, name) for count, name in lost if count], "yellow")
+        if now.images_per_second:
+            yield "speed", Text(f"{now.images_per_second:,.0f} images/s")
+        budget, ahead = now.budget, now.forecast
+        yield "GPU-hours", _amount(now.used.gpu_hours, ahead and ahead.gpu_hours, budget.gpu_hours)
+        if now.used.money is not None:
+            yield (
+                "money",
+                _amount(
+                    now.used.money, ahead and ahead.money, budget.money, f" {visible(budget.currency or '')}".rstrip()
+                ),
+            )
+        if budget.wall_clock_hours is not None:
+            yield "hours", _amount(self._hours, ahead and ahead.wall_clock_hours, budget.wall_clock_hours)
+        if now.limit:
+            yield "stops", Text(now.limit, style="yellow")
+
+    def _lower(self, events: Sequence[Line]) -> Table:
+        table = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True, min_width=_LABEL)
+        table.add_column(no_wrap=True, min_width=_OUTCOME)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        for line in events:
+            table.add_row(
+                _clock(line.at), Text(line.outcome, style=line.style), Text(visible(line.text).replace("\n", " "))
+            )
+        return table
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Values as a row of blocks, the lowest and the highest of them as low and high as can be."""
+    low, high = min(values), max(values)
+    if low == high:
+        return _BLOCKS[len(_BLOCKS) // 2] * len(values)
+    return "".join(_BLOCKS[round((value - low) / (high - low) * (len(_BLOCKS) - 1))] for value in values)
+
+
+def span(seconds: float) -> str:
+    """A time that somebody waits, in one or two units."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h"
+
+
+def _bar(part: Part) -> ProgressBar:
+    return ProgressBar(
+        total=max(1, part.nets),
+        completed=part.done,
+        complete_style="green",
+        finished_style="green",
+        style="bright_black",
+    )
+
+
+def _left(part: Part) -> Text:
+    if part.done >= part.nets:
+        return Text("done", style="dim")
+    return Text("" if part.seconds_left is None else f"{span(part.seconds_left)} to go", style="dim")
+
+
+def _counts(counts: Sequence[tuple[int, str]], style: str = "") -> Text:
+    text = Text()
+    for count, name in counts:
+        text.append("  " if text else "")
+        text.append(f"{count:,}", style=style or "bold")
+        text.append(f" {name}", style="dim")
+    return text
+
+
+def _amount(so_far: float, ahead: float | None, most: float | None, unit: str = "") -> Text:
+    text = Text.assemble((f"{_short(so_far)}{unit}", "bold"))
+    if ahead is not None:
+        text.append(f"  about {_short(ahead)} in all", style="dim")
+    if most is not None:
+        text.append(f"  budget {most:,.6g}", style="dim")
+    return text
+
+
+def _short(value: float) -> str:
+    return f"{value:,.2f}" if value >= 1 or not value else f"{value:.2g}"
+
+
+def _clock(at: str) -> str:
+    """Of the wall, where the watcher is."""
+    try:
+        return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return ""

@@ -1,0 +1,50 @@
+"""metaqnn-orch status RUN"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from metaqnn_orch.assembly import open_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import Format, Progress, print_fields, print_json
+from metaqnn_orch.cli.watch import watch as follow
+from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.reporting.summary import read_run, summary
+
+
+def status(
+    run: options.Run,
+    store: options.Store,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the run until it has ended.")] = False,
+    output: options.Output = Format.TABLE,
+) -> None:
+    """Show where a run stands.
+
+    Counters, epsilon, the best net, and the digest of the Q-table. Reads the store and changes nothing, whether the
+    run is going on or not. `told` counts how often the agent learned from a net, `unique` the nets trained, `failed`
+    the trials given up, `estimated` the accuracies that a table made up.
+
+    --watch shows what `start` shows while it searches, whoever works on the run and wherever: on a terminal one screen,
+    elsewhere a line for each event.
+    """
+    opened = open_store(store)
+    if watch:
+        try:
+            follow(opened, run, Progress())
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+    fields = summary(read_run(opened, run), read_holder(opened, run))
+    if output is Format.JSON:
+        print_json(fields)
+        return
+    best = fields.pop("best")
+    rows: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in fields.items()]
+    if best is not None:
+        rows += [
+            ("best net", best["net"]),
+            ("best trial", best["trial"]),
+            ("val accuracy", f"{best['val_accuracy']:.4f}"),
+        ]
+    print_fields(rows)

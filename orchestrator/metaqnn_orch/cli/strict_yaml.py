@@ -1,0 +1,99 @@
+"""YAML without surprises, for settings files, environment variables and --set.
+
+The core types of YAML 1.2: `no`, `on` and `yes` are words, 010 is ten, 1e-3 is a number, dates are text. No anchors, so
+that no text unfolds into more than it says; no key twice; no tags that name anything but those types.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import yaml
+
+from metaqnn_orch.errors import SettingsError, one_line
+
+
+def parse_mapping(text: str, source: str) -> dict[str, Any]:
+    """A settings file's text to nested values; `source` names it in errors.
+
+    Raises:
+        SettingsError: one line with the source, the line and the column.
+    """
+    content = parse_value(text, source)
+    if content is None:
+        raise SettingsError(f"{source} is empty", hint="a settings file says at least, for example, preset: digits")
+    if not isinstance(content, dict):
+        found = "a list" if isinstance(content, list) else repr(content)[:60]
+        raise SettingsError(f"{source} holds {found} where settings are expected, as in recipe: {{epochs: 3}}")
+    return content
+
+
+def parse_value(text: str, source: str) -> Any:
+    """One value: null, a truth value, a number, text, a list or a mapping. As parse_mapping otherwise."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise SettingsError(f"{source}{place}: {one_line(error.problem or 'not YAML')}") from None
+    except RecursionError:
+        raise SettingsError(f"{source}: nested too deeply") from None
+    except yaml.reader.ReaderError as error:
+        raise SettingsError(f"{source}: the character {error.character:#x} has no place in a text") from None
+    except ValueError as error:  # an integer of more digits than Python reads
+        raise SettingsError(f"{source}: {one_line(str(error))}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own shape)
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.anchor is not None:  # of a node that has one, or of an alias
+            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not used here", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise _Refused("keys are words", key_node)
+            if key in seen:
+                raise _Refused(f"the key {key} stands twice", key_node)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        # YAML 1.1 reads 010 as eight; here it is ten, as it looks.
+        number = int(node.value) if node.tag.endswith(":int") else float(node.value)
+        if isinstance(number, float) and not math.isfinite(number):
+            raise _Refused(f"{node.value} is not a finite number", node)
+        return number
+
+    def construct_foreign(self, node: yaml.Node) -> Any:
+        raise _Refused(f"the tag {node.tag} is not used here", node)
+
+
+class _Refused(yaml.constructor.ConstructorError):
+    def __init__(self, problem: str, node: yaml.Node) -> None:
+        super().__init__(None, None, problem, node.start_mark)
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|", ["~", "n", ""]),
+    ("bool", r"true|false", ["t", "f"]),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+_Loader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is not None and tag.rpartition(":")[2] in ("null", "bool", "str", "seq", "map")
+}
+for _tag in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
+_Loader.add_constructor(None, _Loader.construct_foreign)

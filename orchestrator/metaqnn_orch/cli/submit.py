@@ -1,0 +1,96 @@
+"""metaqnn-orch submit PRESET_OR_FILE: the search itself runs in the cluster, and this machine may sleep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from metaqnn_orch.assembly import job_form, open_cluster, open_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.manifest import read_template, say_overridden
+from metaqnn_orch.cli.output import say, typeable
+from metaqnn_orch.cli.release import ORCHESTRATOR, Release
+from metaqnn_orch.cli.sources import gather, load_settings
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.kubernetes import errand
+from metaqnn_trainer.contract.keys import check_name
+
+
+def submit(
+    preset_or_file: options.PresetOrFile,
+    run: options.RunName,
+    store: options.Store,
+    parallel: options.Parallel = None,
+    max_trials: options.MaxTrials = None,
+    seed: options.Seed = None,
+    warm_start_from: options.WarmStartFrom = None,
+    gpu_hours: options.GpuHours = None,
+    money: options.Money = None,
+    wall_clock_hours: options.WallClockHours = None,
+    target_accuracy: options.TargetAccuracy = None,
+    price_per_gpu_hour: options.PricePerGpuHour = None,
+    assignments: options.Set = None,
+    unsafe_single_writer: options.UnsafeSingleWriter = False,
+    release: Release | None = None,
+) -> None:
+    """Search inside the cluster.
+
+    As start does, in a Pod of the release instead of on this machine, which may be switched off. `attach` shows it.
+
+    A run moves by submitting or starting it elsewhere: whoever holds it is told first, by `cancel RUN --keep-jobs`
+    or by Ctrl-C, and two at once exclude each other. Its trials go on meanwhile.
+    """
+    check_name("run", run)
+    if release is None:
+        raise BadInput("submit needs a release of the chart", hint="name it: --release NAMESPACE/NAME")
+    flags = {
+        "execution.parallel": parallel,
+        "execution.max_trials": max_trials,
+        "seed": seed,
+        "warm_start.run": warm_start_from,
+        "budget.gpu_hours": gpu_hours,
+        "budget.money": money,
+        "budget.wall_clock_hours": wall_clock_hours,
+        "budget.target_accuracy": target_accuracy,
+        "budget.price_per_gpu_hour": price_per_gpu_hour,
+    }
+    given = (preset_or_file, os.environ, assignments or [], flags)
+    settings = load_settings(*given, release.layer()).settings
+    template = read_template(settings, release)
+    job_form(open_store(store), settings.execution.kubernetes, template)  # is found wrong here rather than there
+    if template:
+        say_overridden(settings, store, template)
+    values, _ = gather(*given)
+    files = _files(values, template)
+    arguments = ["start", f"{errand.FILES}/{errand.SETTINGS}", "--run", run]
+    arguments += ["--store", store] if store != release.data.get("store") else []
+    arguments += ["--unsafe-single-writer"] if unsafe_single_writer else []
+    job = errand.search_job(release.document(ORCHESTRATOR), run, store, arguments, files)
+    cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
+    from metaqnn_orch.launchers.kubernetes.runner import create
+
+    if create(cluster, job):
+        say(f"run {run} is searched for in namespace {cluster.namespace}, by job {job['metadata']['name']}")
+    else:
+        say(f"run {run} is being searched for already, by job {job['metadata']['name']}: nothing was changed")
+    say(typeable(f"next: metaqnn-orch attach {run} {release.words}"))
+
+
+def _home(release: Release) -> dict[str, str | None]:
+    return {"namespace": release.namespace, "context": release.context}
+
+
+def _files(values: dict[str, Any], template: Mapping[str, Any]) -> dict[str, str]:
+    """What the Pod needs of this machine: settings, without where this machine finds the cluster; and a Job template
+    that is a file here. The release's own it finds itself."""
+    kubernetes = values.get("execution", {}).get("kubernetes", {})
+    for key in ("context", "namespace"):
+        kubernetes.pop(key, None)
+    files = {}
+    if kubernetes.get("template"):
+        files[errand.JOB_TEMPLATE] = yaml.safe_dump(dict(template), sort_keys=False)
+        kubernetes["template"] = f"{errand.FILES}/{errand.JOB_TEMPLATE}"
+    return {errand.SETTINGS: yaml.safe_dump(values, sort_keys=False), **files}

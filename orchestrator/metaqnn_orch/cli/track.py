@@ -1,0 +1,27 @@
+"""metaqnn-orch track RUN"""
+
+from __future__ import annotations
+
+from metaqnn_orch.assembly import open_store
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import say
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.tracking import show_run, trackers
+from metaqnn_orch.settings import TrackingSettings
+
+
+def track(
+    run: options.Run, store: options.Store, mlflow: options.Mlflow = None, tensorboard: options.Tensorboard = None
+) -> None:
+    """Show a run in MLflow or TensorBoard.
+
+    From the store alone, whether it goes on or not. What is there already is left as it is, so the command may be
+    repeated. `start` with the same options does it while it searches.
+    """
+    wanted = TrackingSettings(mlflow=mlflow, tensorboard=tensorboard)
+    makers = trackers(wanted)
+    if not makers:
+        raise BadInput("show it where?", hint="--mlflow URI or --tensorboard DIR")
+    shown = show_run(opened := open_store(store), read_run(opened, run), makers)
+    say(f"{shown:,} trials of run {run} are there")

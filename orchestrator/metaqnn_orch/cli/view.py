@@ -1,0 +1,132 @@
+"""What a run shows while it goes on: one calm screen on a terminal, a line for each event everywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+
+from metaqnn_orch.cli.output import say
+from metaqnn_orch.cli.screen import Line, Screen, event_line
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.reporting.standing import standing
+
+EVENTS: Final = 8  # on the screen
+PACE: Final = 1.0  # seconds between two looks of the screen
+
+
+class SearchView:
+    """Context manager around whatever follows a run; `happened` and `trouble` are what the loop calls."""
+
+    def __init__(
+        self,
+        console: Console,
+        record: RunRecord,
+        state: RunState,
+        *,
+        foot: str,
+        now: Callable[[], str],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`foot` is the last line; `now` is the moment to which the run has been at work."""
+        self._console = console
+        self._record = record
+        self._state = state
+        self._foot = foot
+        self._now = now
+        self._monotonic = monotonic
+        self._shown = state.unique
+        self._trouble = ""
+        self._events: deque[Line] = deque(maxlen=EVENTS)
+        self._drawn_at = float("-inf")
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_interactive else None
+
+    def __enter__(self) -> SearchView:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def happened(self, event: Event) -> None:
+        """Show what the state has taken in already."""
+        self.recall(event)
+        if self._live is None:
+            self._tell(event)
+        self.refresh()
+
+    def introduce(self) -> None:
+        """Say what run it is: the screen says so all the time."""
+        if self._live is None:
+            begun = f"run {self._record.run} on {self._record.dataset.name}: {self._shown} of {self._goal} nets trained"
+            self.say(", ".join([begun, *self._where()]))
+            self.say((self._foot, "dim"))
+
+    def recall(self, event: Event) -> None:
+        """Show what happened before: the screen alone has room for it."""
+        line = event_line(event, self._state)
+        if line is not None:
+            self._events.append(line)
+
+    def trouble(self, text: str) -> None:
+        """What is being waited for; empty when it is over."""
+        if text and not self._trouble:
+            self.say((f"waiting: {text}", "yellow"))
+        elif not text and self._trouble:
+            self.say(("going on", "green"))
+        self._trouble = text
+
+    def say(self, *parts: str | tuple[str, str]) -> None:
+        say(*parts, to=self._console)
+
+    def refresh(self) -> None:
+        """Draw the screen, if it is time to. To be called often, also while nothing happens."""
+        if self._live is None or self._monotonic() < self._drawn_at + PACE:
+            return
+        self._drawn_at = self._monotonic()
+        numbers = standing(self._state, self._now())
+        head = " · ".join([self._record.run, self._record.dataset.name, *self._where()])
+        foot = f"waiting: {self._trouble}" if self._trouble else self._foot
+        self._live.update(Screen(head, numbers, numbers.used.wall_clock_hours, [*self._events], foot), refresh=True)
+
+    @property
+    def _goal(self) -> int:
+        return self._state.opened.goal if self._state.opened is not None else self._state.settings.goal
+
+    def _where(self) -> list[str]:
+        opened = self._state.opened
+        return [f"{opened.places:,} at a time ({opened.launcher})"] if opened is not None and opened.places else []
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case Opened():
+                self.introduce()
+            case Told():
+                self._told(event)
+            case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
+                self.say((f"trial {trial}, attempt {attempt}, {kind}: {detail}", "yellow"))
+            case Abandoned(trial=trial):
+                self.say((f"trial {trial} is abandoned: {self._state.trials[trial].net}", "red"))
+
+    def _told(self, event: Told) -> None:
+        trial, completed = self._state.trials[event.trial], event.status == "completed"
+        outcome = f"{event.val_accuracy:.4f}" if completed else event.status.replace("_", " ")
+        best = ("  best so far", "bold") if completed and trial is self._state.best else ""
+        self._shown += 1
+        self.say(
+            f"{self._shown:>{len(str(self._goal))}}/{self._goal}  epsilon {trial.epsilon:.2f}  ",
+            (f"{outcome:<11}", "bold" if completed else "dim"),
+            f"  {event.params:>9,} params  {event.seconds:6.1f} s  {trial.net}",
+            best,
+        )

@@ -1,0 +1,63 @@
+"""What a run has used of what it may use, and whether one more trial fits into what is left. Pure."""
+
+from __future__ import annotations
+
+from itertools import islice
+from statistics import fmean
+from typing import Final, Literal, NamedTuple
+
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.settings import BudgetSettings
+
+RECENT: Final = 100  # trials that say what the next one will be like
+
+
+class Limit(NamedTuple):
+    """Why no further trial begins."""
+
+    reason: Literal["target", "budget"]
+    detail: str
+
+
+class Used(NamedTuple):
+    """Over all sessions of a run; what is in training counts when it ends."""
+
+    gpu_hours: float
+    money: float | None
+    """None where no price is known."""
+    wall_clock_hours: float
+
+
+def used(state: RunState, budget: BudgetSettings, now: str) -> Used:
+    """`now` is the present moment, or that of the last event where no session is going on."""
+    hours = state.device_seconds / 3600
+    price = budget.price_per_gpu_hour
+    worked = state.worked_seconds + state.session_seconds(now)
+    return Used(hours, None if price is None else hours * price, worked / 3600)
+
+
+def limit(state: RunState, budget: BudgetSettings, now: str) -> Limit | None:
+    """What keeps a further trial from beginning, if anything does."""
+    best, target = state.best, budget.target_accuracy
+    if target is not None and best is not None and (best.val_accuracy or 0.0) >= target:
+        return Limit("target", f"budget.target_accuracy is {target:g}, and {best.val_accuracy:.4f} is reached")
+    if budget.gpu_hours is None and budget.money is None and budget.wall_clock_hours is None:
+        return None  # asked for every proposal: the mean below is for those who have a limit
+    so_far, hours = used(state, budget, now), recent_seconds(state) / 3600
+    devices = state.opened.devices if state.opened is not None else 1
+    gpu_hours = (len(state.in_flight) + 1) * devices * hours
+    for name, most, have, more in (
+        ("gpu_hours", budget.gpu_hours, so_far.gpu_hours, gpu_hours),
+        ("money", budget.money, so_far.money or 0.0, gpu_hours * (budget.price_per_gpu_hour or 0.0)),
+        ("wall_clock_hours", budget.wall_clock_hours, so_far.wall_clock_hours, hours),
+    ):
+        if most is not None and have + more > most:
+            return Limit("budget", f"budget.{name} is {most:g}: {have:.4g} are used, and one more trial is too many")
+    return None
+
+
+def recent_seconds(state: RunState) -> float:
+    """What one of the last trials took on average; 0 where none has ended."""
+    ended = (trial.seconds for trial in reversed(state.trials.values()) if trial.seconds)
+    seconds = list(islice(ended, RECENT))
+    return fmean(seconds) if seconds else 0.0

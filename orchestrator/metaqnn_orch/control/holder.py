@@ -1,0 +1,155 @@
+"""Who works on a run. holder.json is a courtesy: it tells a second orchestrator that the first one lives.
+
+The journal alone makes a single writer certain. A holder proves that it lives by changing the object; whether it did
+is judged by watching, never by comparing clocks. On the same machine a dead process is recognised at once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from metaqnn_orch.errors import ObjectMissing, RunHeld
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import Message, decode, encode
+
+LEASE_SECONDS = 20.0  # longer than any tick of a healthy loop, short enough to wait for
+BEAT_SECONDS = 5.0
+
+
+class Holder(Message):
+    """holder.json"""
+
+    session: str
+    host: str
+    machine: str
+    """Host, boot and process namespace: where this process's number means something."""
+    pid: int
+    process_started: str
+    at: str
+    beat: int
+    released: bool = False
+
+    @property
+    def owner(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+def this_process(session: str, at: str) -> Holder:
+    return Holder(
+        session=session,
+        host=socket.gethostname(),
+        machine=_machine(),
+        pid=os.getpid(),
+        process_started=_process_started(os.getpid()),
+        at=at,
+        beat=0,
+    )
+
+
+def read_holder(store: Store, run: str) -> Holder | None:
+    """The last one that said so; None where nobody did, or nobody can tell."""
+    try:
+        return decode(Holder, store.get(keys.holder(run)), "holder.json")
+    except (ObjectMissing, MessageError):
+        return None
+
+
+def is_dead(holder: Holder) -> bool | None:
+    """Whether the holder's process has ended; None where this cannot be told from here."""
+    if holder.released:
+        return True
+    if holder.machine != _machine():
+        return None
+    return _process_started(holder.pid) != holder.process_started
+
+
+class Hold:
+    """This process's hold on a run."""
+
+    def __init__(self, store: Store, run: str, me: Holder, monotonic: Callable[[], float]) -> None:
+        self._store = store
+        self._run = run
+        self.me = me
+        self._monotonic = monotonic
+        self._next_beat = 0.0
+
+    def claim(self, sleep: Callable[[float], None], on_wait: Callable[[str], None]) -> None:
+        """Take the run, if nobody alive holds it. Waits for one lease where that cannot be seen at once.
+
+        Raises:
+            RunHeld: somebody alive holds it.
+        """
+        seen = read_holder(self._store, self._run)
+        if seen is not None and seen.session != self.me.session and not (dead := is_dead(seen)):
+            if dead is False:
+                raise self._held_by(seen)
+            on_wait(
+                f"run {self._run} was last held by {seen.owner}; watching for {LEASE_SECONDS:.0f} s whether it lives"
+            )
+            deadline = self._monotonic() + LEASE_SECONDS
+            while self._monotonic() < deadline:
+                sleep(1.0)
+                now = read_holder(self._store, self._run)
+                if now is not None and now.released:
+                    break
+                if now != seen:
+                    raise self._held_by(now or seen)
+        self.beat(self.me.at)
+
+    def beat(self, at: str) -> None:
+        """Show that this process lives; does nothing when it did so a moment ago.
+
+        Raises:
+            RunHeld: somebody took the run over meanwhile, and said so.
+        """
+        if self._monotonic() >= self._next_beat:
+            seen = read_holder(self._store, self._run) if self.me.beat else None
+            if seen is not None and seen.session != self.me.session:
+                raise RunHeld(
+                    f"run {self._run} was taken over by {seen.owner}",
+                    hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
+                )
+            self.me = self.me.model_copy(update={"beat": self.me.beat + 1, "at": at})
+            self._store.put(keys.holder(self._run), encode(self.me))
+            self._next_beat = self._monotonic() + BEAT_SECONDS
+
+    def release(self) -> None:
+        """Let the next orchestrator begin at once."""
+        now = read_holder(self._store, self._run)
+        if now is not None and now.session == self.me.session:
+            self._store.put(keys.holder(self._run), encode(self.me.model_copy(update={"released": True})))
+
+    def _held_by(self, holder: Holder) -> RunHeld:
+        return RunHeld(
+            f"run {self._run} is held by {holder.owner}, last heard of at {holder.at}",
+            hint="wait for it or stop it there; nothing was changed",
+        )
+
+
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux: the host's name has to do
+        boot = namespace = "-"
+    return f"{socket.gethostname()}/{boot}/{namespace}"
+
+
+def _process_started(pid: int) -> str:
+    """When the process began, so that a number used again is no mistake; empty where there is no such process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "running"
+    return "" if fields[0] == "Z" else fields[19]

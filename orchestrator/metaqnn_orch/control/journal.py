@@ -1,0 +1,68 @@
+"""The journal: ordered events of a run, the only state there is.
+
+Each entry is an object of its own, created only if absent, so that of two orchestrators that both believe to hold the
+run only one can go on. Nothing is ever overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from metaqnn_orch.control.events import Event, Opened, decode_entry, encode_entry
+from metaqnn_orch.errors import JournalError, RunHeld
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+
+
+class Journal:
+    """One run's journal, read from its beginning, then appended to under the name of one session."""
+
+    def __init__(self, store: Store, run: str, session: str = "") -> None:
+        self._store = store
+        self._run = run
+        self._session = session
+        self.position = 0
+        """Sequence of the last entry read or written; 0 while there is none."""
+
+    def read(self) -> Iterator[Event]:
+        """Every event after `position`, in order; `position` moves along.
+
+        Raises:
+            JournalError: an entry is missing, be it before `position`, or damaged.
+        """
+        for sequence, entry in enumerate(self._store.list(keys.journal(self._run)), 1):
+            expected = keys.journal_entry(self._run, sequence)
+            if entry.key != expected:
+                raise JournalError(
+                    f"{self._store.uri}: expected {expected}, found {entry.key}",
+                    hint=f"the last entry that can be followed is number {sequence - 1}; restore what is missing",
+                )
+            if sequence <= self.position:
+                continue
+            try:
+                events = decode_entry(self._store.get(entry.key), entry.key)
+            except JournalError as error:
+                error.hint = f"the last entry that can be followed is number {self.position}"
+                raise
+            self.position = sequence
+            yield from events
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Write one entry. May be called again with the same events after a StoreError: it is written once.
+
+        Raises:
+            RunHeld: another session wrote the next entry: it holds the run now.
+        """
+        key = keys.journal_entry(self._run, self.position + 1)
+        data = encode_entry(self._session, events)
+        # A write whose answer was lost is asked for again, and finds itself: entries carry their session's name.
+        if not self._store.put_if_absent(key, data) and self._store.get(key) != data:
+            raise RunHeld(
+                f"run {self._run} was taken over by {self._owner_after()}",
+                hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
+            )
+        self.position += 1
+
+    def _owner_after(self) -> str:
+        owners = [event.owner for event in self.read() if isinstance(event, Opened)]
+        return owners[-1] if owners else "another orchestrator"

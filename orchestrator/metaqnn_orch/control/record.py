@@ -1,0 +1,199 @@
+"""run.json: what a run is. Written once, when the run begins; a run of the same name must ask for the same.
+
+A run whose trials a table answers has no dataset: what stands for it carries the table's digest, and record and binding
+say which file it was. Such a run is gone on with by that table alone, and no other run by any table: accuracies that
+were measured and accuracies that were looked up are never told to one agent by accident.
+
+A run that began with an import has no dataset yet: its trials were trained on data that nobody here has seen, and which
+dataset the search will go on with is known when it goes on. So the dataset in its run.json stands for the imported
+file, by the file's digest, until the first `start` writes dataset.json. Trial ids before and after differ in it, as the
+trials do; within the run a net is known by its text, whatever its trial is called.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, one_line
+from metaqnn_orch.settings import Settings, differences, parse_settings
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.keys import NAME_PATTERN
+from metaqnn_trainer.contract.messages import DatasetRef, Message, Sha256, TrialSpec, decode, encode
+
+
+class Imported(Message):
+    """Which file a run began with."""
+
+    file: str = Field(max_length=500)
+    sha256: Sha256
+    rows: int
+    """That were told to the agent."""
+    refused: int
+
+
+class Binding(Message):
+    """What a run's accuracies rest on. As dataset.json: what an imported run goes on with, written once."""
+
+    dataset: DatasetRef
+    info: DatasetInfo
+    table: str | None = Field(None, max_length=500)
+    """The file that answers, where nothing is trained; the dataset then stands for it."""
+
+
+class RunRecord(Message):
+    """Settings that may not change, the dataset that was found for them, and who began it all."""
+
+    schema_version: Literal[1] = 1
+    run: str = Field(pattern=NAME_PATTERN)
+    uid: str
+    created_at: str
+    version: str
+    settings: dict[str, Any]
+    dataset: DatasetRef
+    info: DatasetInfo
+    table: str | None = Field(None, max_length=500)
+    imported: Imported | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the dataset is still to be decided: nothing was trained here yet."""
+        imported = self.imported is not None and self.imported.sha256.startswith(self.dataset.digest)
+        return imported and self.table is None
+
+    def bound_to(self, binding: Binding) -> RunRecord:
+        settings = {**self.settings, "dataset": {**self.settings["dataset"], "digest": binding.dataset.digest}}
+        return self.model_copy(update={**dict(binding), "settings": settings})
+
+    def spec(self, settings: Settings, net: str) -> TrialSpec:
+        """What a trial of this run asks for."""
+        return TrialSpec(
+            net=net,
+            dataset=self.dataset,
+            image_size=settings.space.image_size,
+            model=settings.model,
+            recipe=settings.recipe,
+            initial=dict(zip(settings.nets, settings.initial, strict=False)).get(net),
+        )
+
+    def settings_as_run(self, present: Settings | None = None) -> Settings:
+        """The settings that the run began with; how the work is done, and how much of it, as `present` says."""
+        begun = parse_settings(self.settings)
+        if present is None:
+            return begun
+        ours = {name: getattr(present, name) for name in ("execution", "budget", "tracking")}
+        return begun.model_copy(update=ours)
+
+
+def stand_in(settings: Settings, digest: str, source: str, table: str | None = None) -> Binding:
+    """What stands for the dataset of a run whose accuracies come from a file and not from training.
+
+    Its digest is the file's, so that trial ids tell where their accuracies came from, and no such trial can be taken
+    for a trained one. The numbers of images are the least that can be said.
+    """
+    space = settings.space
+    info = DatasetInfo(
+        name=settings.dataset.name,
+        channels=space.channels,
+        image_size=space.image_size,
+        classes=space.classes,
+        class_names=[str(number) for number in range(space.classes)],
+        train=1,
+        validation=1,
+        test=0,
+        source=one_line(source),
+    )
+    dataset = DatasetRef(name=settings.dataset.name, digest=digest)
+    return Binding(dataset=dataset, info=info, table=table and one_line(table))
+
+
+def load_record(store: Store, run: str) -> RunRecord:
+    """
+    Raises:
+        NotFound: no run of this name.
+        MessageError: run.json is damaged, or of another run.
+    """
+    keys.check_name("run", run)
+    key = keys.run_record(run)
+    try:
+        record = decode(RunRecord, store.get(key), f"{store.uri}: {key}")
+    except ObjectMissing:
+        known = sorted({entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json")})
+        shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
+        raise NotFound(
+            f"no run {run!r} in {store.uri}", hint=f"runs there: {shown}" if known else "metaqnn-orch start begins one"
+        ) from None
+    if record.run != run:  # a copy would go on with the journal of the run that it was copied from
+        raise MessageError(f"{store.uri}: {key} is of the run {record.run!r}")
+    return _bound(store, record) if record.is_open else record
+
+
+def check_same(record: RunRecord, settings: Settings) -> None:
+    """
+    Raises:
+        RunConflict: the settings differ from those that the run began with, one line for each.
+    """
+    wanted = settings.identity()
+    if wanted["dataset"]["digest"] is None or record.is_open or record.table is not None:
+        wanted["dataset"]["digest"] = record.dataset.digest
+    # What the release that began the run did not know yet has its default.
+    lines = differences(record.settings_as_run().identity(), wanted)
+    if lines:
+        raise RunConflict(
+            f"run {record.run!r} exists with other settings:\n  " + "\n  ".join(lines),
+            hint="start again with the settings of the run, or give the new search another --run name",
+        )
+
+
+def check_answers(record: RunRecord, rehearsal: Binding | None) -> None:
+    """That the run goes on as it began: by training, or by this very table.
+
+    Raises:
+        RunConflict: it does not.
+    """
+    if record.is_open:
+        return
+    rename = "give the new search another --run name"
+    if rehearsal is None and record.table is not None:
+        raise RunConflict(
+            f"run {record.run!r} is a rehearsal: a table answers in it, {record.table}, and nothing was trained",
+            hint=f"--launcher table --table FILE goes on with it; to train, {rename}",
+        )
+    if rehearsal is not None and record.table is None:
+        raise RunConflict(
+            f"run {record.run!r} trains on {record.dataset.name}-{record.dataset.digest}, no table answers in it",
+            hint=f"to rehearse, {rename}",
+        )
+    if rehearsal is not None and record.dataset.digest != rehearsal.dataset.digest:
+        raise RunConflict(
+            f"run {record.run!r} is answered by the table {record.table} of digest {record.dataset.digest}, "
+            f"and {rehearsal.table} has {rehearsal.dataset.digest}",
+            hint=f"go on with the table that it began with, or {rename}",
+        )
+
+
+def create_record(store: Store, record: RunRecord) -> RunRecord:
+    """Write run.json, or read the one that somebody else wrote first."""
+    if store.put_if_absent(keys.run_record(record.run), encode(record)):
+        return record
+    return load_record(store, record.run)
+
+
+def bind(store: Store, record: RunRecord, binding: Binding) -> RunRecord:
+    """Decide the dataset of an open record, or learn what somebody else decided first."""
+    if store.put_if_absent(keys.run_dataset(record.run), encode(binding)):
+        return record.bound_to(binding)
+    return _bound(store, record)
+
+
+def _bound(store: Store, record: RunRecord) -> RunRecord:
+    key = keys.run_dataset(record.run)
+    try:
+        binding = decode(Binding, store.get(key), f"{store.uri}: {key}")
+    except ObjectMissing:
+        return record
+    return record.bound_to(binding)

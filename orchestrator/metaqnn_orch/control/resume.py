@@ -1,0 +1,42 @@
+"""From a store to the state of a run: the newest snapshot that can be used, then the journal from there on."""
+
+from __future__ import annotations
+
+from metaqnn_orch.control import snapshot
+from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.errors import RunConflict
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+
+
+def resume(store: Store, record: RunRecord, settings: Settings, session: str = "") -> tuple[RunState, Journal]:
+    """The run's state, and its journal read to the end, to be appended to by `session`.
+
+    Raises:
+        JournalError: the journal is damaged.
+        RunConflict: the run began with an import that was cut short.
+    """
+    state, journal = RunState(settings), Journal(store, record.run, session)
+    found = snapshot.load(store, record.run, settings)
+    if found is not None:
+        state, journal.position = found
+    for event in journal.read():
+        state.apply(event)
+    if journal.position == 0:
+        check_imported(store, record)
+    return state, journal
+
+
+def check_imported(store: Store, record: RunRecord) -> None:
+    """
+    Raises:
+        RunConflict: the run began with an import that was cut short.
+    """
+    if record.imported is not None and not any(True for _ in store.list(keys.journal(record.run))):
+        raise RunConflict(
+            f"the import of {record.imported.file} into run {record.run!r} was cut short",
+            hint="the same metaqnn-orch import-replay command completes it",
+        )

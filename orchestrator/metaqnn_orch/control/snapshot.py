@@ -1,0 +1,147 @@
+"""Snapshots: the state of a run after some entry of its journal, so that resuming does not fold everything again.
+
+Never needed for the truth. One that is damaged, of another release, or of another journal is passed over, and the fold
+begins earlier. The state it gives is the fold's, to the last bit.
+
+The object is gzipped JSON: numbers are written so that they are read back exactly, and nothing in it can be executed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from contextlib import suppress
+from dataclasses import fields
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+from metaqnn_orch.control.events import Finished, Opened, Recalled
+from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.errors import ObjectMissing, StoreError
+from metaqnn_orch.search.q_table import Entry
+from metaqnn_orch.search.state_space import StateKey
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer import __version__
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.layers import Layer
+from metaqnn_trainer.contract.notation import parse_prefix
+
+EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
+KEPT: Final = 2  # the newest, and one more should it be damaged
+_NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
+_COUNTERS: Final = (
+    *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
+    *("device_seconds", "worked_seconds", "heard"),
+)
+_TRIAL: Final = attrgetter(*(field.name for field in fields(Trial)))
+
+
+class Snapshots:
+    """Writes a snapshot whenever enough has been learned since the last one."""
+
+    def __init__(self, store: Store, run: str, state: RunState) -> None:
+        self._store = store
+        self._run = run
+        self._told = state.told
+
+    def consider(self, state: RunState, position: int) -> None:
+        """`state` is that after the journal's entry `position`."""
+        if state.told - self._told >= EVERY:
+            self._told = state.told
+            save(self._store, self._run, state, position)
+
+
+def save(store: Store, run: str, state: RunState, position: int) -> None:
+    """Write one, and remove the oldest. A store that fails now will be noticed by what matters more."""
+    with suppress(StoreError):
+        entry = store.get(keys.journal_entry(run, position))
+        store.put(keys.snapshot(run, position), encode(state, entry))
+        for old in _positions(store, run)[KEPT:]:
+            store.delete(keys.snapshot(run, old))
+
+
+def load(store: Store, run: str, settings: Settings) -> tuple[RunState, int] | None:
+    """The state of the newest snapshot that can be used and its place in the journal, or None.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    for position in _positions(store, run):
+        with suppress(ObjectMissing):
+            entry = store.get(keys.journal_entry(run, position))
+            state = decode(store.get(keys.snapshot(run, position)), entry, settings)
+            if state is not None:
+                return state, position
+    return None
+
+
+def _positions(store: Store, run: str) -> list[int]:
+    """Of the snapshots that are there, the newest first."""
+    names = (entry.key.removeprefix(keys.snapshots(run)) for entry in store.list(keys.snapshots(run)))
+    return sorted((int(match[1]) for match in map(_NAME.fullmatch, names) if match), reverse=True)
+
+
+def encode(state: RunState, entry: bytes) -> bytes:
+    """`state` after the journal's entry that consists of these bytes."""
+    numbers = {net: number for number, net in enumerate(trial.net for trial in state.trials.values())}
+    content = {
+        **_origin(entry),
+        **{name: getattr(state, name) for name in _COUNTERS},
+        "opened": state.opened and state.opened.model_dump(),
+        "recalled": state.recalled and state.recalled.model_dump(),
+        "finished": state.finished and state.finished.model_dump(),
+        "trials": [_TRIAL(trial) for trial in state.trials.values()],
+        "in_flight": list(state.in_flight),
+        "best": state.best and state.best.trial,
+        "replay": [numbers[net] for net, _ in state.agent.replay],
+        "q": [(*key, str(layer), value, updates) for key, layer, value, updates in state.agent.q_table],
+    }
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return gzip.compress(text.encode(), compresslevel=1, mtime=0)
+
+
+def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
+    """The state, or None where this is no snapshot of ours after that entry."""
+    try:
+        content = json.loads(gzip.decompress(data))
+        if any(content[name] != value for name, value in _origin(entry).items()):
+            return None
+        return _restored(content, settings)
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
+def _origin(entry: bytes) -> dict[str, str]:
+    """What a snapshot is only good for: this release's fold, and the journal with this entry."""
+    return {"release": __version__, "entry": hashlib.sha256(entry).hexdigest()}
+
+
+def _restored(content: dict[str, Any], settings: Settings) -> RunState:
+    state = RunState(settings)
+    for name in _COUNTERS:
+        setattr(state, name, content[name])
+    state.opened = content["opened"] and Opened.model_validate(content["opened"])
+    if content["recalled"]:
+        state.recall(Recalled.model_validate_json(json.dumps(content["recalled"])))
+    state.finished = content["finished"] and Finished.model_validate(content["finished"])
+    trials = [Trial(*fields) for fields in content["trials"]]
+    state.trials = {trial.trial: trial for trial in trials}
+    state.by_net = {trial.net: trial for trial in trials}
+    state.in_flight = {name: state.trials[name] for name in content["in_flight"]}
+    state.best = state.trials[content["best"]] if content["best"] else None
+    state.agent.q_table.restore(
+        Entry(StateKey(*key), _layer(layer), value, updates) for *key, layer, value, updates in content["q"]
+    )
+    for number in content["replay"]:
+        state.agent.replay.remember(trials[number].net, trials[number].val_accuracy)
+    return state
+
+
+@lru_cache(maxsize=1024)
+def _layer(text: str) -> Layer:
+    return parse_prefix(text)[0]

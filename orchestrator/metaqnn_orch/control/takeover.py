@@ -1,0 +1,50 @@
+"""Stopping a run from elsewhere: take it over, and do nothing with it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from metaqnn_orch.control.holder import Holder, is_dead, read_holder
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.resume import resume
+from metaqnn_orch.errors import RunHeld
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import encode
+
+ATTEMPTS = 10  # to write the next entry before a busy orchestrator does
+
+
+class Taken(NamedTuple):
+    """What a takeover found."""
+
+    holder: Holder | None = None
+    """From whom the run was taken, if one lives or may live."""
+    idle: bool = False
+    """The run is complete, or nobody began it: it stays as it is."""
+
+
+def take_over(store: Store, record: RunRecord, me: Holder, version: str) -> Taken:
+    """Make whoever works on the run stop at its next step, without changing what was learned.
+
+    Raises:
+        RunHeld: an orchestrator was faster every time.
+        JournalError: the journal is damaged.
+    """
+    seen = read_holder(store, record.run)
+    settings = record.settings_as_run()
+    for attempt in range(ATTEMPTS):
+        state, journal = resume(store, record, settings, me.session)
+        if state.opened is None or state.finished is not None:
+            return Taken(idle=True)
+        store.put(keys.holder(record.run), encode(me.model_copy(update={"beat": attempt + 1, "released": True})))
+        opened = state.opened.model_copy(
+            update={"at": me.at, "session": me.session, "owner": me.owner, "version": version}
+        )
+        try:
+            journal.append([opened])
+            return Taken(seen if seen is not None and not is_dead(seen) else None)
+        except RunHeld:
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,63 @@
+"""What another run has learned, as the beginning of this one: its replay memory, copied into this run's journal.
+
+The copy makes the run independent of the other one, which may go on or go away; and it makes resuming what it always
+is, a fold of the journal.
+"""
+
+from __future__ import annotations
+
+from metaqnn_orch.control.events import Recalled
+from metaqnn_orch.control.record import load_record
+from metaqnn_orch.control.resume import resume
+from metaqnn_orch.errors import BadInput, RunConflict
+from metaqnn_orch.search.state_space import IllegalNet
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract.layers import GAP, SM, Layer
+from metaqnn_trainer.contract.notation import format_net, parse_net
+
+
+def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Recalled | None:
+    """What `run` begins with, if its settings name another run. Nets of the other run that this one's space does not
+    hold are left out, and counted; where the number of classes differs, nets get this one's.
+
+    Raises:
+        NotFound: there is no such run.
+        BadInput: it has told its agent of no net that can be used, or it is this run.
+        RunConflict: a table answered there, and here nets are trained.
+    """
+    other = settings.warm_start.run
+    if other is None:
+        return None
+    if other == run:
+        raise BadInput(f"run {run} cannot begin with itself", hint="--warm-start-from names another run of the store")
+    record = load_record(store, other)
+    if record.table is not None and not rehearsal:
+        raise RunConflict(f"run {other!r} is a rehearsal: what a table answered is no experience to begin with")
+    state, _ = resume(store, record, record.settings_as_run())
+    space = settings.state_space()
+    rows, refused = [], 0
+    for net, reward in state.agent.replay:
+        adapted = reheaded(net, settings.space.classes)
+        try:
+            space.walk(parse_net(adapted))
+        except IllegalNet:
+            refused += 1
+        else:
+            rows.append((adapted, reward))
+    if not rows:
+        raise BadInput(
+            f"run {other} has nothing to begin with: {refused} of its nets are not of this space"
+            if refused
+            else f"run {other} has not trained any net yet"
+        )
+    return Recalled(run=other, rows=tuple(rows), refused=refused)
+
+
+def reheaded(net: str, classes: int) -> str:
+    """The same net for another number of classes."""
+
+    def ended(layer: Layer) -> Layer:
+        return type(layer)(classes) if isinstance(layer, GAP | SM) else layer
+
+    return format_net(tuple(ended(layer) for layer in parse_net(net)))

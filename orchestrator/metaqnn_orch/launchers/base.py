@@ -1,0 +1,81 @@
+"""The launcher's protocol. One behaviour suite (tests/launchers/test_launchers.py) says what each launcher promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from metaqnn_trainer.contract.messages import TrainingRequest
+
+
+class Phase(StrEnum):
+    """Where a launched trial stands."""
+
+    PENDING = "pending"  # accepted, not yet running; the detail says why
+    RUNNING = "running"
+    DELIVERED = "delivered"  # ended, and says that a result is there
+    DISRUPTED = "disrupted"  # ended through no fault of its own: launch again, free of charge
+    CRASHED = "crashed"  # ended without a result: costs an attempt
+    HOPELESS = "hopeless"  # ended without a result, and would end so again: costs them all
+
+
+class Observation(NamedTuple):
+    """What a launcher knows of one trial."""
+
+    attempt: int
+    phase: Phase
+    detail: str = ""
+
+
+class Launcher(Protocol):
+    """Starts, watches and stops trials. Identity is the trial id: what is there already is not started twice."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capacity(self) -> int:
+        """How many trials may be in flight."""
+        ...
+
+    @property
+    def outlives_us(self) -> bool:
+        """Whether trials go on, and deliver, after the orchestrator's process has ended."""
+        ...
+
+    @property
+    def devices(self) -> int:
+        """GPUs that a trial holds while it runs; 1 where it holds none."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What keeps anything more from running here, in one line, for as long as it lasts; empty when nothing does.
+        Launching pauses meanwhile, and nothing is lost."""
+        ...
+
+    def launch(self, request: TrainingRequest, attempt: int) -> None:
+        """Start `attempt` (from 1) of a trial whose request.json lies in the store. Launching the same attempt of a
+        trial that is already there changes nothing.
+
+        Raises:
+            LauncherError: nothing can be launched here; trying another trial would not help.
+        """
+        ...
+
+    def observe(self) -> Mapping[str, Observation]:
+        """Every trial that this launcher knows, by trial id: the latest attempt. Ended ones stay until forgotten."""
+        ...
+
+    def has_news(self) -> bool:
+        """Whether the next look will show something new, which is a reason to look early. Who cannot tell says no."""
+        ...
+
+    def cancel(self, trial: str) -> None:
+        """Stop the trial if it runs, and forget it. Unknown trials are no error."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the launcher holds on this machine. Work that runs elsewhere goes on."""
+        ...

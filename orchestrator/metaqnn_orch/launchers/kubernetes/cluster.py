@@ -1,0 +1,349 @@
+"""The conversation with the Kubernetes API, through its official client: the one file that speaks it.
+
+Objects go in and come out as plain mappings. Every call has a time-out and is made once, except that credentials are
+loaded again when the API no longer accepts them; whoever calls repeats what may be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, NamedTuple
+
+import urllib3
+from kubernetes import client as api
+from kubernetes import config
+
+from metaqnn_orch.errors import ClusterError, LauncherError, one_line
+from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, refusal
+
+TIMEOUT: Final = (5.0, 30.0)  # seconds to connect, and without a byte
+WATCH_SECONDS: Final = 30  # after which the API ends a watch: a dead connection is noticed little later
+PAGE: Final = 500
+RESTARTS: Final = 3  # of a listing whose pages expired
+MAX_LINE: Final = 8 << 20  # of a watch; no object is larger than 3 MiB
+MAX_LOG: Final = 4 << 20
+
+_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+Object = Mapping[str, Any]
+
+
+class Resource(Enum):
+    """What is listed and watched: its client, and the name that the client's methods end in."""
+
+    JOBS = ("jobs", api.BatchV1Api, "namespaced_job")
+    PODS = ("pods", api.CoreV1Api, "namespaced_pod")
+    EVENTS = ("events", api.CoreV1Api, "namespaced_event")
+    CONFIG_MAPS = ("configmaps", api.CoreV1Api, "namespaced_config_map")
+
+    @property
+    def plural(self) -> str:
+        return str(self.value[0])
+
+
+class Lookup(Enum):
+    """What a diagnosis looks up, and the client's method."""
+
+    SERVICE_ACCOUNT = "read_namespaced_service_account"
+    SECRET = "read_namespaced_secret"
+    QUOTAS = "list_namespaced_resource_quota"
+    NODES = "list_node"
+
+
+class Connection(NamedTuple):
+    """A client with credentials, and the namespace that goes with them."""
+
+    client: Any
+    namespace: str
+    inside: bool = False
+    """By the account of the Pod that this runs in."""
+
+
+class Listing(NamedTuple):
+    """Everything that was there at one moment."""
+
+    items: list[dict[str, Any]]
+    version: str
+    """Where a watch goes on."""
+
+
+def connect(context: str | None = None) -> Connection:
+    """By the kubeconfig (KUBECONFIG or ~/.kube/config) and one of its contexts, or as the Pod that this runs in.
+
+    Raises:
+        LauncherError: neither leads anywhere.
+    """
+    settings = api.Configuration()
+    settings.retries = False  # one policy of repetition, and it is ours
+    settings.connection_pool_maxsize = 16
+    try:
+        if context is None and not _has_kubeconfig():
+            config.load_incluster_config(client_configuration=settings)
+            return Connection(api.ApiClient(settings), _SERVICE_ACCOUNT.read_text().strip(), inside=True)
+        config.load_kube_config(client_configuration=settings, context=context)
+        contexts, active = config.list_kube_config_contexts()
+        chosen = next((found for found in contexts if found["name"] == context), active)
+        return Connection(api.ApiClient(settings), chosen["context"].get("namespace") or "default")
+    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+        reason = one_line(str(error)) if _has_kubeconfig() else "there is no kubeconfig, and this is no Pod"
+        raise LauncherError(
+            f"no cluster to talk to: {reason}",
+            hint="KUBECONFIG or ~/.kube/config names one; execution.kubernetes.context chooses among its contexts",
+        ) from None
+
+
+class Cluster:
+    """One namespace of a cluster. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        namespace: str | None = None,
+        timeout: tuple[float, float] = TIMEOUT,
+    ) -> None:
+        """`connect` is called now, and again when the credentials are no longer accepted. `timeout`: seconds to
+        connect, and to wait for an answer.
+
+        Raises:
+            LauncherError: as `connect` says.
+        """
+        self._connect = connect
+        self._connection = connect()
+        self._reconnecting = Lock()
+        self._timeout = timeout
+        self.namespace = namespace or self._connection.namespace
+        self.disowned = False
+        """Whether the account of this Pod is gone. Its token is no other account's, so that only another Pod can go on;
+        other credentials somebody may mend, and they are waited for."""
+
+    @property
+    def server(self) -> str:
+        return str(self._connection.client.configuration.host)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; calls under way go on to their end."""
+        self._connection.client.rest_client.pool_manager.clear()
+
+    def version(self) -> str:
+        """Of the server, as v1.34.1."""
+        with self._named("ask for the version"):
+            return str(_json(self._call(api.VersionApi, "get_code")).get("gitVersion", ""))
+
+    def list(self, resource: Resource, labels: str = "", fields: str = "", *, everywhere: bool = False) -> Listing:
+        """All of it, page by page; begun again when its pages expire, so that no partial view is ever returned.
+        `everywhere` lists all namespaces, which few credentials may."""
+        with self._named(f"list {resource.plural}"):
+            for restart in range(RESTARTS + 1):
+                try:
+                    return self._pages(resource, labels, fields, everywhere)
+                except api.ApiException as error:
+                    if error.status != 410 or restart == RESTARTS:
+                        raise
+        raise AssertionError("the last restart returns or raises")
+
+    def watch(
+        self, resource: Resource, labels: str, version: str, on_open: Callable[[Callable[[], None]], None]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Changes since `version`, by type and object, until the API ends the watch. `on_open` is handed what ends it
+        from another thread.
+
+        Raises:
+            ClusterError: anything odd. What was missed, a listing tells.
+        """
+        with self._named(f"watch {resource.plural}"):
+            answer = self._open(
+                resource.value[1],
+                f"list_{resource.value[2]}",
+                self.namespace,
+                watch=True,
+                allow_watch_bookmarks=True,
+                label_selector=labels,
+                resource_version=version,
+                timeout_seconds=WATCH_SECONDS,
+                _request_timeout=(self._timeout[0], WATCH_SECONDS + self._timeout[0]),
+            )
+            on_open(answer.shutdown)
+            try:
+                for line in _lines(answer):
+                    yield _event(line)
+            finally:
+                answer.close()
+
+    def create_job(self, body: Object) -> dict[str, Any]:
+        with self._named(f"create job {body['metadata']['name']}"):
+            return _json(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
+
+    def rehearse_job(self, body: Object) -> tuple[str, ...]:
+        """Have the server judge a Job without keeping it. Returns its warnings, as those of the Pod security."""
+        with self._named("judge a job"):
+            options = {"dry_run": "All"}
+            answer = self._open(api.BatchV1Api, "create_namespaced_job", self.namespace, body, **options)
+            _json(answer.data)
+            return tuple(one_line(text.split('"', 1)[-1].rstrip('"')) for text in answer.headers.getlist("Warning"))
+
+    def seconds_ahead(self) -> float:
+        """By how much the server's clock is ahead of ours; its answers name whole seconds."""
+        with self._named("ask for the time"):
+            answer = self._open(api.VersionApi, "get_code")
+            _json(answer.data)
+            try:
+                return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
+            except (KeyError, TypeError):  # a server that does not say
+                return 0.0
+
+    def look_up(self, kind: Lookup, *name: str) -> dict[str, Any]:
+        """What only a diagnosis asks for, and few credentials may see."""
+        with self._named(f"look up {' '.join((kind.name.lower(), *name))}"):
+            where = () if kind is Lookup.NODES else (self.namespace,)
+            return _json(self._call(api.CoreV1Api, kind.value, *name, *where))
+
+    def look_up_queue(self, name: str) -> dict[str, Any]:
+        """A LocalQueue of Kueue."""
+        with self._named(f"look up queue {name}"):
+            place = ("kueue.x-k8s.io", "v1beta1", self.namespace, "localqueues", name)
+            return _json(self._call(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
+
+    def get_job(self, name: str) -> dict[str, Any]:
+        with self._named(f"get job {name}"):
+            return _json(self._call(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
+
+    def delete_job(self, name: str, uid: str) -> None:
+        """The Job of this uid and its Pods. Nothing happens where it is gone, or another has its name."""
+        # Without the policy the Pods would stay, and keep their GPUs.
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        with self._named(f"delete job {name}"):
+            try:
+                self._call(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body)
+            except api.ApiException as error:
+                if error.status not in (404, 409):
+                    raise
+
+    def read_log(self, pod: str, container: str, tail: int | None = None) -> str:
+        """The last `tail` lines of a container, or all of them."""
+        options = {"tail_lines": tail} if tail is not None else {}
+        with self._named(f"read the log of pod {pod}"):
+            answer = self._call(
+                api.CoreV1Api,
+                "read_namespaced_pod_log",
+                pod,
+                self.namespace,
+                container=container,
+                limit_bytes=MAX_LOG,
+                **options,
+            )
+            return answer.decode(errors="replace")
+
+    def may(self, verb: str, resource: str, group: str = "", subresource: str = "") -> bool:
+        """Whether these credentials are allowed to, in this namespace."""
+        attributes = {"namespace": self.namespace, "verb": verb, "resource": resource, "group": group}
+        if subresource:
+            attributes["subresource"] = subresource
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        with self._named(f"ask whether it may {verb} {resource}"):
+            answer = self._call(api.AuthorizationV1Api, "create_self_subject_access_review", review)
+            return _json(answer).get("status", {}).get("allowed") is True
+
+    def _pages(self, resource: Resource, labels: str, fields: str, everywhere: bool) -> Listing:
+        method, where = f"list_{resource.value[2]}", [self.namespace]
+        if everywhere:
+            method, where = f"{method.replace('_namespaced', '')}_for_all_namespaces", []
+        items: list[dict[str, Any]] = []
+        token = ""
+        while True:
+            page = _json(
+                self._call(
+                    resource.value[1],
+                    method,
+                    *where,
+                    limit=PAGE,
+                    **{k: v for k, v in (("label_selector", labels), ("field_selector", fields)) if v},
+                    **({"_continue": token} if token else {}),
+                )
+            )
+            items += [item for item in page.get("items") or () if isinstance(item, dict)]
+            metadata = page.get("metadata") or {}
+            token = metadata.get("continue") or ""
+            if not token:
+                return Listing(items, str(metadata.get("resourceVersion", "")))
+
+    def _call(self, group: Any, method: str, *arguments: Any, **options: Any) -> bytes:
+        """The body of the answer to a call that succeeded."""
+        return bytes(self._open(group, method, *arguments, **options).data)
+
+    def _open(self, group: Any, method: str, *arguments: Any, **options: Any) -> Any:
+        """The answer, its body unread, to a call that succeeded."""
+        options = {"_preload_content": False, "_request_timeout": self._timeout, **options}
+        connection = self._connection
+        try:
+            return getattr(group(connection.client), method)(*arguments, **options)
+        except api.ApiException as error:
+            if error.status != 401:
+                raise
+        with self._reconnecting:
+            if self._connection is connection:
+                self._connection = self._connect()
+        try:
+            answer = getattr(group(self._connection.client), method)(*arguments, **options)
+        except api.ApiException as error:
+            self.disowned = error.status == 401 and self._connection.inside
+            raise
+        self.disowned = False
+        return answer
+
+    @contextmanager
+    def _named(self, call: str) -> Iterator[None]:
+        """Foreign errors as ours, named after the call."""
+        where = f"the Kubernetes API at {self.server}, namespace {self.namespace}"
+        try:
+            yield
+        except api.ApiException as error:
+            raise refusal(error, f"{where}, would not {call}") from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError(f"{where}, did not answer ({call}): {cause(error)}", UNREACHABLE) from None
+        except ValueError as error:  # neither JSON nor UTF-8
+            raise ClusterError(f"{where}, answered nonsense ({call}): {one_line(str(error))}", UNREACHABLE) from None
+
+
+def _json(answer: bytes) -> dict[str, Any]:
+    value = json.loads(answer)
+    if not isinstance(value, dict):
+        raise ValueError("an answer that is no object")
+    return value
+
+
+def _lines(answer: Any) -> Iterator[bytes]:
+    waiting = b""
+    for chunk in answer.stream(1 << 16):
+        *lines, waiting = (waiting + chunk).split(b"\n")
+        yield from filter(None, lines)
+        if len(waiting) > MAX_LINE:
+            raise ValueError("a line without end")
+    if waiting:
+        raise ValueError("half a line")
+
+
+def _event(line: bytes) -> tuple[str, dict[str, Any]]:
+    event = json.loads(line)
+    kind, thing = (event.get("type"), event.get("object")) if isinstance(event, dict) else (None, None)
+    if not isinstance(kind, str) or not isinstance(thing, dict):
+        raise ValueError("an event that is none")
+    if kind == "ERROR":
+        raise api.ApiException(status=int(thing.get("code") or 500), reason=str(thing.get("message") or ""))
+    return kind, thing
+
+
+def _has_kubeconfig() -> bool:
+    # The client's own default, which KUBECONFIG replaces.
+    paths = str(config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION).split(config.kube_config.ENV_KUBECONFIG_PATH_SEPARATOR)
+    return any(Path(path).expanduser().is_file() for path in paths)

@@ -1,0 +1,87 @@
+"""Jobs that are no trials: a search inside the cluster, a dataset made there. Pure.
+
+What such a Pod looks like is the release's to say; here it gets a name, arguments and files. The files are annotations
+of the Pod, which it sees as a volume: they come and go with it, and no right to any other object is needed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_orch.launchers.kubernetes.names import RUN, STORE
+from metaqnn_orch.launchers.kubernetes.template import check_template
+
+ORCHESTRATOR: Final = "orchestrator"
+FILES: Final = "/etc/metaqnn/run"
+"""Where an orchestrator's Pod finds its files."""
+SETTINGS: Final = "settings.yaml"
+JOB_TEMPLATE: Final = "job-template.yaml"
+MAX_FILES: Final = 200_000  # characters; all annotations of an object may have 262,144 bytes
+
+_ANNOTATIONS: Final = {SETTINGS: "metaqnn/settings", JOB_TEMPLATE: "metaqnn/job-template"}
+
+
+def search_job_name(run: str) -> str:
+    """No trial's Job can have it: theirs end in a number."""
+    return f"{run}-{ORCHESTRATOR}"
+
+
+def latest(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+
+
+def exit_code(pods: Sequence[Mapping[str, Any]]) -> int | None:
+    """With which the container of the latest Pod ended; None if it did not, or nobody knows."""
+    for container in (latest(pods).get("status") or {}).get("containerStatuses") or () if pods else ():
+        code = ((container.get("state") or {}).get("terminated") or {}).get("exitCode")
+        if isinstance(code, int):
+            return code
+    return None
+
+
+def in_words(pods: Sequence[Mapping[str, Any]]) -> str:
+    """How the latest of an errand's Pods is, in one line."""
+    if not pods:
+        return "it has no Pod"
+    status = latest(pods).get("status") or {}
+    for container in status.get("containerStatuses") or ():
+        for state, details in (container.get("state") or {}).items():
+            if state == "waiting":
+                return one_line(f"{details.get('reason', 'waiting')} {details.get('message', '')}")
+            if state == "terminated":
+                last_words = (details.get("message") or "").strip().rpartition("\n")[2]
+                return one_line(f"exit code {details.get('exitCode')}" + (f", {last_words}" if last_words else ""))
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return one_line(f"{condition.get('reason', '')} {condition.get('message', '')}")
+    return str(status.get("phase", "Pending")).lower()
+
+
+def search_job(
+    template: Mapping[str, Any], run: str, store: str, arguments: Sequence[str], files: Mapping[str, str]
+) -> dict[str, Any]:
+    """The Job that runs `metaqnn-orch` with these arguments, for a run in that store.
+
+    Raises:
+        BadInput: the template has no orchestrator, or the files are too long.
+    """
+    check_template(template, "the release's orchestrator-job.yaml")
+    job = copy.deepcopy(dict(template))
+    pod = job.get("spec", {}).get("template", {})
+    own = [c for c in pod.get("spec", {}).get("containers", ()) if c["name"] == ORCHESTRATOR]
+    if not own:
+        raise BadInput(f"the release's orchestrator-job.yaml has no container {ORCHESTRATOR!r}")
+    if sum(len(text.encode()) for text in files.values()) > MAX_FILES:
+        raise BadInput(f"settings and Job template together have more than {MAX_FILES} bytes")
+    own[0]["args"] = list(arguments)
+    annotations = {_ANNOTATIONS[name]: text for name, text in files.items()}
+    for holder in (job, pod):
+        metadata = holder.setdefault("metadata", {})
+        metadata["labels"] = {**metadata.get("labels", {}), RUN: run}
+        metadata["annotations"] = {**metadata.get("annotations", {}), STORE: store}
+    pod["metadata"]["annotations"].update(annotations)
+    job["metadata"]["name"] = search_job_name(run)
+    return job

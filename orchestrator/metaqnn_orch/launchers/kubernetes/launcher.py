@@ -1,0 +1,251 @@
+"""Trials as Jobs. What is seen is a function of the Jobs that are there and of what was asked for and is not yet there;
+so a new orchestrator finds the Jobs of the one before it, and goes on with them.
+
+Nothing here waits for the API but threads of its own: they create, delete and ask for the reasons of what stands still.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from threading import Event, RLock
+from typing import Any, Final
+
+from metaqnn_orch.errors import ClusterError, LauncherError
+from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
+from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, read_identity, selector
+from metaqnn_orch.launchers.kubernetes.orders import Order, Orders
+from metaqnn_orch.launchers.kubernetes.reflector import Reflector
+from metaqnn_orch.launchers.kubernetes.status import STUCK, Kind, Status, classify, live
+from metaqnn_trainer.contract.messages import TrainingRequest
+
+PATIENCE: Final = 15.0  # seconds that something may stand still before it is called trouble
+GONE_SECONDS: Final = 1.0  # that a failed Job may be without Pod before the Pod counts as gone
+FALSE_STARTS: Final = 3  # before any trial delivered: then it is the image and no accident
+LEAVE_SECONDS: Final = 0.5  # that closing waits for what is under way
+EAGER_ATTEMPTS: Final = 3  # launched at once; further ones wait longer and longer
+LONGEST_DELAY: Final = 300.0  # seconds
+
+_ADVICE: Final = {
+    Kind.UNSCHEDULABLE: "a node with room is needed; execution.kubernetes says what a trial asks for",
+    Kind.IMAGE: "is execution.kubernetes.image right, and may the cluster pull it?",
+    Kind.CONFIG: "mend it in the cluster, or in execution.kubernetes and start again",
+    Kind.QUOTA: "the namespace's quota is used up; it goes on when there is room",
+    Kind.ADMISSION: "the namespace's rules refuse the Pod; execution.kubernetes.template can say more about it",
+}
+
+Object = dict[str, Any]
+
+
+class KubernetesLauncher:
+    """Up to `parallel` Jobs of one run in one namespace. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        run: RunRef,
+        form: JobForm,
+        parallel: int,
+        patience: float = PATIENCE,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is asked of the API yet."""
+        self._cluster = cluster
+        self._run = run
+        self._form = form
+        self._digest = form.digest()
+        self._parallel = parallel
+        self._patience = patience
+        self._monotonic = monotonic
+        self._news = Event()
+        self._jobs = Reflector(cluster, Resource.JOBS, selector(run), self._news.set)
+        self._pods = Reflector(cluster, Resource.PODS, selector(run), self._news.set)
+        self._orders = Orders(cluster, self._jobs, self._room, form.settings.creates_per_second, self._news.set)
+        self._lock = RLock()  # guards everything below
+        self._started = self._closed = self._proven = False
+        self._still_since: dict[str, float] = {}  # Jobs that do not get on, by uid
+        self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
+        self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
+        self._identities: dict[tuple[Any, Any], Identity | None] = {}  # by uid and version
+        self._trouble = ""
+
+    @property
+    def name(self) -> str:
+        return "kubernetes"
+
+    @property
+    def capacity(self) -> int:
+        return self._parallel
+
+    @property
+    def outlives_us(self) -> bool:
+        return True
+
+    @property
+    def devices(self) -> int:
+        return max(1, self._form.settings.gpus)
+
+    @property
+    def trouble(self) -> str:
+        return self._jobs.trouble or self._pods.trouble or self._orders.trouble or self._trouble
+
+    def has_news(self) -> bool:
+        return self._news.is_set()
+
+    def launch(self, request: TrainingRequest, attempt: int) -> None:
+        with self._lock:
+            self._be_ready()
+            order = self._orders.get(request.trial)
+            if order is not None and order.identity.attempt >= attempt:
+                return
+            for identity, job in self._own_jobs():
+                if identity.trial == request.trial:
+                    if identity.attempt >= attempt:
+                        return
+                    if live(job):  # its trainer has ended, or it would not be asked for again
+                        self._orders.delete(job)
+            identity = Identity(self._run, request.trial, attempt)
+            body = manifest(request, attempt, self._run.uid, self._form)
+            late = attempt - EAGER_ATTEMPTS
+            self._orders.add(Order(identity, body), min(LONGEST_DELAY, 2.0**late) if late > 0 else 0.0)
+
+    def observe(self) -> Mapping[str, Observation]:
+        with self._lock:
+            self._be_ready()
+            self._news.clear()
+            pods = self._pods_by_job()
+            seen: dict[str, Observation] = {}
+            stuck: dict[str, Status] = {}
+            still: list[str] = []
+            for identity, job in self._own_jobs():
+                uid = str(job["metadata"]["uid"])
+                own = pods.get(uid, [])
+                status = classify(job, own, self._orders.warnings(uid, *(str(pod["metadata"]["uid"]) for pod in own)))
+                if not own and status.kind is Kind.DISRUPTED and self._is_new(uid):
+                    status = Status(Kind.WAITING, status.detail)
+                if status.phase is Phase.PENDING:
+                    still.append(uid)
+                if status.kind in STUCK:
+                    if job["metadata"].get("annotations", {}).get(FORM) != self._digest:
+                        self._orders.delete(job)  # made by other settings, which were mended since
+                        continue
+                    stuck[uid] = status
+                if identity.trial not in seen or seen[identity.trial].attempt < identity.attempt:
+                    seen[identity.trial] = self._observation(uid, identity.attempt, status)
+            self._judge(still, stuck)
+            for order in self._orders.waiting():
+                trial, attempt = order.identity.trial, order.identity.attempt
+                if trial not in seen or seen[trial].attempt < attempt:
+                    seen[trial] = Observation(attempt, Phase.PENDING, order.detail)
+            return seen
+
+    def cancel(self, trial: str) -> None:
+        with self._lock:
+            if not self._started or self._closed:
+                return
+            self._orders.withdraw(trial)
+            for identity, job in self._own_jobs():
+                if identity.trial == trial:
+                    self._orders.delete(job)
+
+    def close(self) -> None:
+        """Jobs go on without us."""
+        with self._lock:
+            self._closed = True
+        parts = (self._orders, self._jobs, self._pods)
+        for part in parts:
+            part.close()
+        for part in parts:
+            part.join(LEAVE_SECONDS)
+        self._cluster.close()
+
+    # Everything below is called with the lock held, but for _room.
+
+    def _be_ready(self) -> None:
+        """
+        Raises:
+            LauncherError: closed, or the cluster refuses for good; or, the first time, does not answer.
+        """
+        if self._closed:
+            raise LauncherError("the Kubernetes launcher is closed")
+        if self._orders.broken is not None:
+            raise self._orders.broken
+        if self._cluster.disowned:
+            raise LauncherError(
+                "the service account of this Pod is gone: the Kubernetes API no longer accepts its token",
+                hint="was the release uninstalled? Its Job tries again with another Pod, when there is an account",
+            )
+        if not self._started:
+            self._jobs.start()
+            self._pods.start()
+            self._orders.start()
+            self._started = True
+
+    def _own_jobs(self) -> list[tuple[Identity, Object]]:
+        """Every Job of the run that is not on its way out."""
+        found = []
+        before, self._identities = self._identities, {}
+        for job in self._jobs.objects():
+            # Read once for each version of a Job: there are hundreds, and they are looked at for every trial.
+            version = (job["metadata"].get("uid"), job["metadata"].get("resourceVersion"))
+            identity = before[version] if version in before else read_identity(job)
+            self._identities[version] = identity  # None: a Job whose labels somebody edited is nobody's
+            if identity is not None and not self._orders.hides(job):
+                found.append((identity, job))
+        return found
+
+    def _pods_by_job(self) -> dict[str, list[Object]]:
+        pods: dict[str, list[Object]] = {}
+        for pod in self._pods.objects():
+            for owner in pod["metadata"].get("ownerReferences") or ():
+                if owner.get("controller"):
+                    pods.setdefault(str(owner.get("uid")), []).append(pod)
+        return pods
+
+    def _is_new(self, uid: str) -> bool:
+        """Whether the Job was seen without a Pod only now. Pods and Jobs are watched apart: perhaps the other watch is
+        behind, and the Pod will speak yet."""
+        now = self._monotonic()
+        return now - self._gone_since.setdefault(uid, now) < GONE_SECONDS
+
+    def _observation(self, uid: str, attempt: int, status: Status) -> Observation:
+        self._proven = self._proven or status.kind is Kind.DELIVERED
+        if status.kind is Kind.FALSE_START and not self._proven:
+            self._false_starts.add(uid)
+            if len(self._false_starts) >= FALSE_STARTS:
+                message = f"of {len(self._false_starts)} Jobs not one could be started; {status.detail}"
+                self._orders.broken = LauncherError(message, f"is {self._form.settings.image} the trainer's image?")
+        if status.kind is Kind.STORE and self._proven:
+            # Others reached the store from where this one could not: an outage, and not a wrong address.
+            return Observation(attempt, Phase.DISRUPTED, status.detail)
+        return Observation(attempt, status.phase, status.detail)
+
+    def _judge(self, still: list[str], stuck: Mapping[str, Status]) -> None:
+        """What has not got on for a while is looked into; what stands still for a reason is trouble for the run."""
+        now = self._monotonic()
+        self._still_since = {uid: self._still_since.get(uid, now) for uid in still}
+        lasting = [uid for uid, since in self._still_since.items() if now - since >= self._patience]
+        self._orders.look_into = bool(lasting)
+        worst = next((stuck[uid] for uid in lasting if uid in stuck), None)
+        self._trouble = f"{worst.detail} ({_ADVICE[worst.kind]})" if worst is not None else ""
+
+    def _room(self) -> int:
+        """How many more Jobs may be there, as far as is known."""
+        return self._parallel - sum(map(live, self._jobs.objects()))
+
+
+def refuse_unreachable(cluster: Cluster) -> None:
+    """
+    Raises:
+        ClusterError: the API does not answer, or does not let us see Jobs and Pods.
+    """
+    for resource in (Resource.JOBS, Resource.PODS):
+        cluster.list(resource, labels="metaqnn/run=,metaqnn/trial=")
+    if not cluster.may("create", "jobs", "batch"):
+        raise ClusterError(
+            f"these credentials may not create Jobs in namespace {cluster.namespace} of {cluster.server}",
+            hint="metaqnn-orch doctor lists every right that is needed",
+            status=403,
+        )

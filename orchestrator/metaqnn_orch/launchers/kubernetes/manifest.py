@@ -1,0 +1,194 @@
+"""What a Job of ours looks like: a pure function from request, attempt and settings to a batch/v1 Job.
+
+Three layers, the later ones winning: our defaults, the administrator's template, and what the orchestrator and the
+security of the cluster rely on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.kubernetes.names import FORM, STORE, Identity, RunRef, dataset_labels, job_name, labels
+from metaqnn_orch.launchers.kubernetes.template import CONTAINER, check_template, merged, overridden
+from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest, canonical_json
+
+NET: Final = "metaqnn/net"  # annotation, for people
+
+_USER: Final = 65_532  # the image's own; a template may say another, but not root
+_TERMINAL_CODES: Final = sorted(code for code in ExitCode if code)
+
+
+@dataclass(frozen=True)
+class JobForm:
+    """Everything in a Job that is the same for all trials of a session."""
+
+    store: str
+    """URI that the trainer opens."""
+    settings: KubernetesSettings
+    template: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            BadInput: settings that cannot make a Job, or no template of one.
+        """
+        if self.settings.image is None:
+            raise BadInput(
+                "execution.kubernetes.image must be given: the trainer's image, as the cluster can pull it",
+                hint="--set execution.kubernetes.image=registry.example/metaqnn-trainer@sha256:...",
+            )
+        check_template(self.template, self.settings.template or "the Job template")
+
+    def digest(self) -> str:
+        """Two sessions with the same digest make the same Jobs."""
+        values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self.template]
+        return hashlib.sha256(canonical_json(values)).hexdigest()[:16]
+
+    def overridden(self) -> list[str]:
+        """Dotted places at which the template is not obeyed."""
+        if not self.template:
+            return []
+        example = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
+        return overridden(self.template, _mandatory(example, "", self))
+
+
+def manifest(request: TrainingRequest, attempt: int, run_uid: str, form: JobForm) -> dict[str, Any]:
+    """The Job of one attempt, as it is sent to the API."""
+    identity = Identity(RunRef(request.run, run_uid), request.trial, attempt)
+    layers = (_defaults(form.settings), form.template, _mandatory(identity, request.spec.net, form))
+    body: dict[str, Any] = {}
+    for layer in layers:
+        body = merged(body, layer)
+    return body
+
+
+def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[str, Any]:
+    """The Job that makes a dataset object: the trainer's image again, and no GPU. The same wish has the same name."""
+    form = replace(form, settings=form.settings.model_copy(update={"gpus": 0}))
+    arguments = ["dataset", name, f"--store={form.store}", *options]
+    digest = hashlib.sha256(canonical_json([arguments, form.digest()])).hexdigest()[:8]
+    body: dict[str, Any] = {}
+    mandatory = _job(f"dataset-{name}-{digest}", dataset_labels(name), {STORE: form.store}, arguments, form)
+    for layer in (_defaults(form.settings), form.template, mandatory):
+        body = merged(body, layer)
+    return body
+
+
+def _defaults(settings: KubernetesSettings) -> dict[str, Any]:
+    identity = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
+    return {
+        "spec": {
+            "template": {
+                "spec": {
+                    "securityContext": identity,
+                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                    "containers": [
+                        {
+                            "name": CONTAINER,
+                            "env": [{"name": "HOME", "value": "/tmp"}],
+                            "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                        }
+                    ],
+                    **({"serviceAccountName": settings.service_account} if settings.service_account else {}),
+                }
+            },
+        }
+    }
+
+
+def _mandatory(identity: Identity, net: str, form: JobForm) -> dict[str, Any]:
+    order = {"store": form.store, "run": identity.run.name, "trial": identity.trial, "attempt": str(identity.attempt)}
+    arguments = ["train", *(f"--{key}={value}" for key, value in order.items())]
+    return _job(job_name(identity), labels(identity), {FORM: form.digest(), NET: net}, arguments, form)
+
+
+def _job(
+    name: str, own_labels: dict[str, str], annotations: dict[str, str], arguments: list[str], form: JobForm
+) -> dict[str, Any]:
+    settings = form.settings
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "labels": own_labels, "annotations": annotations},
+        "spec": {
+            "completions": 1,
+            "parallelism": 1,
+            # The orchestrator counts attempts, for it alone knows whether a result came all the same. What the cluster
+            # itself interrupted it replaces by itself, though, whether an orchestrator looks on or not.
+            "backoffLimit": 0,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    # This one leaves the exit code in the Job's condition, for when the Pod is gone.
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": CONTAINER,
+                            "operator": "In",
+                            "values": [int(code) for code in _TERMINAL_CODES],
+                        },
+                        "onPodConditions": [],  # the schemas of servers before 1.29 ask for it, empty or not
+                    },
+                ]
+            },
+            # Never two trainers of one attempt. Servers before 1.29 drop the field.
+            "podReplacementPolicy": "Failed",
+            "ttlSecondsAfterFinished": settings.keep_seconds,
+            "template": {
+                "metadata": {"labels": own_labels},
+                "spec": {
+                    "restartPolicy": "Never",
+                    # Of the Pod and not of the Job, whose clock also runs while it waits for a node.
+                    "activeDeadlineSeconds": settings.time_limit_seconds,
+                    "terminationGracePeriodSeconds": settings.grace_seconds,
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}}],
+                    "containers": [_container(arguments, form)],
+                },
+            },
+        },
+    }
+
+
+def _container(arguments: list[str], form: JobForm) -> dict[str, Any]:
+    settings = form.settings
+    amounts = {"cpu": f"{settings.cpu:g}", "memory": settings.memory}
+    if settings.gpus:
+        amounts[settings.gpu_resource] = str(settings.gpus)
+    return {
+        "name": CONTAINER,
+        "image": settings.image,
+        "imagePullPolicy": settings.image_pull_policy,
+        # The image's entry point is the trainer.
+        "args": arguments,
+        "env": _environment(settings),
+        "resources": {"requests": amounts, "limits": amounts},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+        },
+        # The end of what a trainer said stays with its Pod's status.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
+    }
+
+
+def _environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    plain = {"AWS_ENDPOINT_URL_S3": settings.store_endpoint, "AWS_REGION": settings.store_region}
+    environment: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items() if value]
+    if settings.store_secret:
+        for what, key in settings.store_secret_keys:
+            reference: dict[str, Any] = {"name": settings.store_secret, "key": key}
+            if what == "session_token":
+                reference["optional"] = True
+            environment.append({"name": f"AWS_{what.upper()}", "valueFrom": {"secretKeyRef": reference}})
+    return environment

@@ -1,0 +1,91 @@
+"""Names and labels of a run's Jobs. Pure.
+
+A Job is named after run, trial and attempt, so that creating it twice is creating it once: the second time the API
+answers that it is there. Whose it is, when two runs of two stores share a name, the run's uid tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
+
+MAX_NAME: Final = 63  # a Job's name is also its Pods' label and the beginning of their host names
+MAX_ATTEMPT: Final = 10 ** (MAX_NAME - 40 - 12 - 2) - 1
+
+RUN: Final = "metaqnn/run"
+RUN_UID: Final = "metaqnn/run-uid"
+TRIAL: Final = "metaqnn/trial"
+ATTEMPT: Final = "metaqnn/attempt"
+FORM: Final = "metaqnn/form"
+"""Annotation: digest of everything in a Job that is the same for all trials of a session."""
+
+STORE: Final = "metaqnn/store"
+"""Annotation of Jobs that are no trials: for which store they work."""
+
+_COMMON: Final = {
+    "app.kubernetes.io/name": "metaqnn",
+    "app.kubernetes.io/component": "trainer",
+    "app.kubernetes.io/managed-by": "metaqnn-orch",
+}
+_UID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class RunRef(NamedTuple):
+    """Which run: its name, and the uid that tells it from other runs of that name."""
+
+    name: str
+    uid: str
+
+
+class Identity(NamedTuple):
+    """Whose Job it is."""
+
+    run: RunRef
+    trial: str
+    attempt: int
+
+
+def job_name(identity: Identity) -> str:
+    """At most 63 characters, a DNS label, different for different run names, trials and attempts."""
+    if not 1 <= identity.attempt <= MAX_ATTEMPT:
+        raise ValueError(f"attempt {identity.attempt} cannot be part of a name")
+    return f"{identity.run.name}-{identity.trial}-{identity.attempt}"
+
+
+def labels(identity: Identity) -> dict[str, str]:
+    """Of the Job and of its Pods."""
+    return {
+        **_COMMON,
+        RUN: identity.run.name,
+        RUN_UID: identity.run.uid,
+        TRIAL: identity.trial,
+        ATTEMPT: str(identity.attempt),
+    }
+
+
+def dataset_labels(name: str) -> dict[str, str]:
+    """Of the Job that makes a dataset, and of its Pod."""
+    return {**_COMMON, "app.kubernetes.io/component": "dataset", "metaqnn/dataset": name}
+
+
+def selector(run: RunRef) -> str:
+    """Everything that belongs to the run, and nothing else."""
+    return f"{RUN}={run.name},{RUN_UID}={run.uid}"
+
+
+def read_identity(job: Mapping[str, Any]) -> Identity | None:
+    """Whose Job it is, by its labels; None where they, or its name, are not what we write."""
+    metadata = job.get("metadata")
+    found = metadata.get("labels") if isinstance(metadata, Mapping) else None
+    if not isinstance(metadata, Mapping) or not isinstance(found, Mapping):
+        return None
+    run, uid, trial, attempt = (str(found.get(key, "")) for key in (RUN, RUN_UID, TRIAL, ATTEMPT))
+    if not (re.fullmatch(NAME_PATTERN, run) and _UID.fullmatch(uid) and re.fullmatch(TRIAL_PATTERN, trial)):
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", attempt):
+        return None
+    identity = Identity(RunRef(run, uid), trial, int(attempt))
+    return identity if metadata.get("name") == job_name(identity) else None

@@ -1,0 +1,282 @@
+"""What is to be created and deleted, and the threads that do it, politely and for as long as it takes.
+
+A Job's name follows from what it is for, so a creation whose answer was lost is simply repeated: the API then says that
+it is there. While the API refuses, one creation at a time is tried, less and less often.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Condition, Thread
+from typing import Any, Final
+
+from metaqnn_orch.errors import ClusterError, LauncherError
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
+from metaqnn_orch.launchers.kubernetes.reflector import Reflector
+
+THREADS: Final = 4
+LONGEST_PAUSE: Final = 30.0  # seconds between two attempts that were refused
+MAKING_WAY: Final = 0.1  # seconds until an older Job of the same name is asked for again
+LOOK_SECONDS: Final = 10.0  # between two looks at the warnings of what stands still
+TOLERATED: Final = 2  # refusals in a row of the kind that passes, before they are called trouble
+
+Object = dict[str, Any]
+
+
+@dataclass(eq=False)
+class Order:
+    """A Job that shall be there."""
+
+    identity: Identity
+    body: Object
+    due: float = 0.0
+    under_way: bool = False
+    withdrawn: bool = False
+    detail: str = "waits to be created"
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+
+@dataclass(frozen=True)
+class _Deletion:
+    name: str
+    uid: str
+    due: float = 0.0
+
+
+class Orders:
+    """Orders of one run. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        jobs: Reflector,
+        room: Callable[[], int],
+        per_second: float,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`room` says how many more Jobs there may be."""
+        self._cluster = cluster
+        self._jobs = jobs
+        self._room = room
+        self._per_second = per_second
+        self._on_change = on_change
+        self.broken: LauncherError | None = None
+        """What makes going on useless."""
+        self.trouble = ""
+        """What creations wait for; empty while they succeed."""
+        self.look_into = False
+        """Whether something stands still whose reason only the cluster's warnings may tell."""
+        self._changed = Condition()  # guards everything below
+        self._orders: dict[str, Order] = {}
+        self._posting: dict[str, Order] = {}  # by name, those that were withdrawn too
+        self._deletions: deque[_Deletion] = deque()
+        self._leaving: set[str] = set()  # uids of Jobs that are deleted or about to be
+        self._warnings: dict[str, list[Object]] = {}
+        self._failures = 0
+        self._pause_until = 0.0
+        self._look_after = 0.0
+        self._tokens, self._filled = 1.0, time.monotonic()
+        self._closed = False
+        self._threads: list[Thread] = []
+
+    def start(self) -> None:
+        self._threads += [Thread(target=self._work, name=f"orders {n}", daemon=True) for n in range(THREADS)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its threads, but not for longer each."""
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def get(self, trial: str) -> Order | None:
+        with self._changed:
+            return self._orders.get(trial)
+
+    def waiting(self) -> list[Order]:
+        with self._changed:
+            return list(self._orders.values())
+
+    def add(self, order: Order, delay: float) -> None:
+        with self._changed:
+            order.due = time.monotonic() + delay
+            self._orders[order.identity.trial] = order
+            self._changed.notify()
+
+    def withdraw(self, trial: str) -> None:
+        with self._changed:
+            order = self._orders.pop(trial, None)
+            if order is not None:
+                order.withdrawn = True
+
+    def delete(self, job: Object) -> None:
+        """Have it deleted. From now on it is not shown any more."""
+        with self._changed:
+            uid = str(job["metadata"]["uid"])
+            if uid not in self._leaving:
+                self._leaving.add(uid)
+                self._deletions.append(_Deletion(str(job["metadata"]["name"]), uid))
+                self._changed.notify()
+
+    def hides(self, job: Object) -> bool:
+        """Whether the Job is on its way out, or was created for an order that was withdrawn meanwhile."""
+        with self._changed:
+            posting = self._posting.get(str(job["metadata"]["name"]))
+            return job["metadata"]["uid"] in self._leaving or (posting is not None and posting.withdrawn)
+
+    def warnings(self, *uids: str) -> Sequence[Object]:
+        """The cluster's warnings about these objects, the latest last."""
+        with self._changed:
+            return [event for uid in uids for event in self._warnings.get(uid, ())]
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            match task:
+                case Order():
+                    self._create(task)
+                case _Deletion():
+                    self._delete(task)
+                case _:
+                    self._look()
+            self._on_change()
+
+    def _next(self) -> Order | _Deletion | str | None:
+        """The next thing to do, when there is one; None when there will be none any more. What shall be deleted is
+        tried before leaving, once."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for _ in range(len(self._deletions)):
+                    if self._deletions[0].due <= now:
+                        return self._deletions.popleft()
+                    self._deletions.rotate(-1)
+                if self._closed:
+                    return None
+                if self.look_into and now >= self._look_after:
+                    self._look_after = now + LOOK_SECONDS
+                    return "look"
+                if (order := self._next_order(now)) is not None:
+                    order.under_way = True
+                    self._posting[order.name] = order
+                    return order
+                self._changed.wait(0.05 if self._orders or self._deletions else 1.0)
+
+    def _next_order(self, now: float) -> Order | None:
+        self._strike_out()
+        if now < self._pause_until or (self._failures and self._posting):
+            return None
+        burst = max(1.0, self._per_second)
+        self._tokens = min(burst, self._tokens + (now - self._filled) * self._per_second)
+        self._filled = now
+        ready = (o for o in self._orders.values() if not o.under_way and o.due <= now and o.name not in self._posting)
+        order = next(ready, None)
+        if order is None or self._tokens < 1 or self._room() <= len(self._posting):
+            return None
+        self._tokens -= 1
+        return order
+
+    def _strike_out(self) -> None:
+        """Forget orders whose Jobs the watch has shown meanwhile: the answer to their creation was lost."""
+        for order in [order for order in self._orders.values() if not order.under_way]:
+            job = self._jobs.get(order.name)
+            if job is not None and read_identity(job) == order.identity and job["metadata"]["uid"] not in self._leaving:
+                del self._orders[order.identity.trial]
+                self._failures, self.trouble = 0, ""
+
+    def _create(self, order: Order) -> None:
+        job: Object | None = None
+        error: ClusterError | None = None
+        try:
+            job = self._cluster.create_job(order.body)
+        except ClusterError as refused:
+            error = refused
+            if refused.status == 409 and refused.reason != "Conflict":
+                error = None
+                try:
+                    job = self._adopted(order)
+                except ClusterError as unread:
+                    error = unread if unread.status != 404 else None
+                except LauncherError as foreign:
+                    self.broken = foreign
+        with self._changed:
+            order.under_way = False
+            if job is not None:
+                # Known before the order is forgotten, so that the trial is known all the time.
+                self._jobs.put(job)
+                self._failures, self.trouble = 0, ""
+                if self._orders.get(order.identity.trial) is order:
+                    del self._orders[order.identity.trial]
+            elif error is not None:
+                self._refused(error)
+            else:
+                order.due, order.detail = time.monotonic() + MAKING_WAY, "waits until an older Job of its name is gone"
+            if order.withdrawn and job is not None:
+                self.delete(job)
+            del self._posting[order.name]
+            self._changed.notify_all()
+
+    def _adopted(self, order: Order) -> Object | None:
+        """The Job that is there already under the order's name; None if it is leaving.
+
+        Raises:
+            LauncherError: it is not ours.
+        """
+        job = self._cluster.get_job(order.name)
+        metadata = job["metadata"]
+        if read_identity(job) != order.identity:
+            uid = (metadata.get("labels") or {}).get("metaqnn/run-uid")
+            whose = f"another run of that name, uid {uid}" if uid else "somebody else"
+            raise LauncherError(
+                f"job {order.name} in namespace {self._cluster.namespace} belongs to {whose}; nothing was changed",
+                hint="give this search another --run name, or another namespace, or clear the old one up with gc",
+            )
+        leaving = metadata.get("deletionTimestamp") or metadata["uid"] in self._leaving
+        return None if leaving else job
+
+    def _refused(self, error: ClusterError) -> None:
+        self._failures += 1
+        pause = max(error.retry_after, min(LONGEST_PAUSE, 0.25 * 2.0 ** min(self._failures, 10)))
+        self._pause_until = time.monotonic() + pause
+        if error.status == 404:
+            self.broken = error  # of the namespace
+        if self._failures > TOLERATED or not error.transient:
+            self.trouble = f"{error} ({error.hint})" if error.hint else str(error)
+
+    def _delete(self, deletion: _Deletion) -> None:
+        try:
+            self._cluster.delete_job(deletion.name, deletion.uid)
+        except ClusterError as error:
+            with self._changed:
+                due = time.monotonic() + max(error.retry_after, 1.0 if error.transient else LONGEST_PAUSE)
+                self._deletions.append(_Deletion(deletion.name, deletion.uid, due))
+
+    def _look(self) -> None:
+        """Warnings about Jobs and Pods of the namespace, by the object that they are about."""
+        try:
+            found = self._cluster.list(Resource.EVENTS, fields="type=Warning").items
+        except ClusterError:
+            return  # only the reason is missing then
+        by_uid: dict[str, list[Object]] = {}
+        for event in sorted(found, key=_when):
+            about = event.get("involvedObject")
+            if isinstance(about, dict) and about.get("kind") in ("Job", "Pod"):
+                by_uid.setdefault(str(about.get("uid")), []).append(event)
+        with self._changed:
+            self._warnings = by_uid
+
+
+def _when(event: Object) -> str:
+    stamps: Iterator[object] = (event.get(key) for key in ("lastTimestamp", "eventTime", "firstTimestamp"))
+    return next((stamp for stamp in stamps if isinstance(stamp, str)), "")

@@ -1,0 +1,162 @@
+"""A picture of the run's Jobs or Pods, kept by list and watch.
+
+The watch only makes it fresher. Anything odd about it (an error, an event that nobody knows, half a line, silence)
+leads to a new listing, and so does the passing of time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from threading import Event, Lock, Thread
+from typing import Any, Final
+
+from metaqnn_orch.errors import ClusterError
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+
+RESYNC: Final = 300.0  # seconds after which everything is listed again, whatever the watch said
+LONGEST_PAUSE: Final = 30.0  # seconds between two attempts to reach an API that does not answer
+SHORT: Final = 1.0  # seconds: a watch that ends sooner, again and again, must not become a hot loop
+
+Object = dict[str, Any]
+
+
+class Reflector:
+    """Objects of one resource with one selector, by name. Safe to use from many threads."""
+
+    def __init__(self, cluster: Cluster, resource: Resource, labels: str, on_change: Callable[[], None]) -> None:
+        self._cluster = cluster
+        self._resource = resource
+        self._labels = labels
+        self._on_change = on_change
+        self._lock = Lock()
+        self._objects: dict[str, Object] = {}
+        self._version = ""
+        self._listed = 0.0
+        self._closed = Event()
+        self._end_watch: Callable[[], None] | None = None
+        self._thread = Thread(target=self._run, name=f"watch of {resource.plural}", daemon=True)
+        self.trouble = ""
+        """Why the picture is not fresh; empty when it is."""
+
+    def start(self) -> None:
+        """List once, then go on in a thread of its own.
+
+        Raises:
+            ClusterError: the first listing failed.
+        """
+        self._list()
+        self._thread.start()
+
+    def objects(self) -> list[Object]:
+        with self._lock:
+            return list(self._objects.values())
+
+    def get(self, name: str) -> Object | None:
+        with self._lock:
+            return self._objects.get(name)
+
+    def put(self, thing: Object) -> None:
+        """What the API just answered elsewhere, so that it is known before the watch tells."""
+        with self._lock:
+            known = self._objects.get(_metadata(thing, "name"))
+            if known is None or not _older(thing, known):
+                self._keep(thing)
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._lock:
+            end = self._end_watch
+        if end is not None:
+            with suppress(OSError, ValueError, RuntimeError):  # it ended by itself
+                end()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its thread, but not for longer."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._closed.is_set():
+            began, pause = time.monotonic(), 0.0
+            try:
+                if not self._version or began - self._listed > RESYNC:
+                    self._list()
+                self._set_trouble("")
+                self._follow()
+                failures = failures + 1 if time.monotonic() - began < SHORT else 0
+            except ClusterError as error:
+                self._version = ""
+                failures += 1
+                pause = error.retry_after
+                if failures > 1 or not error.transient:
+                    self._set_trouble(str(error))
+            if failures:
+                self._closed.wait(max(pause, min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 10))))
+
+    def _list(self) -> None:
+        listing = self._cluster.list(self._resource, self._labels)
+        with self._lock:
+            self._objects = {}
+            for thing in listing.items:
+                self._keep(thing)
+        self._version, self._listed = listing.version, time.monotonic()
+        self._on_change()
+
+    def _follow(self) -> None:
+        events = self._cluster.watch(self._resource, self._labels, self._version, self._opened)
+        for kind, thing in events:
+            version = _metadata(thing, "resourceVersion")
+            with self._lock:
+                self._apply(kind, thing)
+            self._version = version or self._version
+            if kind != "BOOKMARK":
+                self._on_change()
+            if self._closed.is_set() or time.monotonic() - self._listed > RESYNC:
+                return
+
+    def _opened(self, end: Callable[[], None]) -> None:
+        with self._lock:
+            self._end_watch = end
+        if self._closed.is_set():
+            self.close()
+
+    def _apply(self, kind: str, thing: Object) -> None:
+        name = _metadata(thing, "name")
+        known = self._objects.get(name)
+        match kind:
+            case "BOOKMARK":
+                pass
+            case "ADDED" | "MODIFIED":
+                if known is None or not _older(thing, known):
+                    self._keep(thing)
+            case "DELETED":
+                if known is not None and _metadata(known, "uid") == _metadata(thing, "uid"):
+                    del self._objects[name]
+            case _:
+                raise ClusterError(f"the watch of {self._resource.plural} told of something unknown", status=410)
+
+    def _keep(self, thing: Object) -> None:
+        if name := _metadata(thing, "name"):
+            thing["metadata"].pop("managedFields", None)  # half of an object's bytes, of no use here
+            self._objects[name] = thing
+
+    def _set_trouble(self, text: str) -> None:
+        if text != self.trouble:
+            self.trouble = text
+            self._on_change()
+
+
+def _metadata(thing: Object, key: str) -> str:
+    metadata = thing.get("metadata")
+    value = metadata.get(key) if isinstance(metadata, Mapping) else None
+    return value if isinstance(value, str) else ""
+
+
+def _older(one: Object, other: Object) -> bool:
+    """Whether `one` is a picture of the same object from before `other`, as far as that can be told."""
+    versions = [_metadata(thing, "resourceVersion") for thing in (one, other)]
+    same = _metadata(one, "uid") == _metadata(other, "uid")
+    return same and all(text.isdecimal() for text in versions) and int(versions[0]) < int(versions[1])

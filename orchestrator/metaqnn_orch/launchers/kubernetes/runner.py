@@ -1,0 +1,99 @@
+"""Has the cluster run a Job that is no trial: created once however often it is asked for, and perhaps waited for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from metaqnn_orch.errors import BadInput, ClusterError
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.errand import exit_code, in_words, latest
+from metaqnn_orch.launchers.kubernetes.names import STORE
+from metaqnn_orch.launchers.kubernetes.status import live
+
+GONE_SECONDS: Final = 60.0  # that the Job of an earlier session may take to vanish
+LOOK: Final = 1.0  # seconds between two looks at a Job that is waited for
+OUTAGE_SECONDS: Final = 300.0  # without an answer of the API before the waiting ends
+
+
+class Ended(NamedTuple):
+    """How a Job's last Pod ended."""
+
+    code: int | None
+    """Of its container; None where nobody knows."""
+    log: str
+    detail: str
+
+
+def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> bool:
+    """False if the Job is there and at work. One of its name that has ended makes way.
+
+    Raises:
+        BadInput: what is there is of another store.
+        ClusterError: the API refuses.
+    """
+    name = job["metadata"]["name"]
+    deadline = time.monotonic() + GONE_SECONDS
+    while True:
+        try:
+            cluster.create_job(job)
+            return True
+        except ClusterError as error:
+            if error.status != 409:
+                raise
+        try:
+            there = cluster.get_job(name)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+            continue
+        store = (there["metadata"].get("annotations") or {}).get(STORE)
+        if store != job["metadata"]["annotations"][STORE]:
+            raise BadInput(
+                f"job {name} in namespace {cluster.namespace} is for {store or 'no store of ours'}: nothing was done",
+                hint="give this search another --run name, or another release",
+            )
+        if live(there) and not there["metadata"].get("deletionTimestamp"):
+            return False
+        cluster.delete_job(name, there["metadata"]["uid"])
+        if time.monotonic() > deadline:
+            raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
+        sleep(LOOK / 2)
+
+
+def wait(
+    cluster: Cluster,
+    name: str,
+    container: str,
+    report: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Ended:
+    """Wait for a Job's end, saying what it waits for; then clear it up.
+
+    Raises:
+        ClusterError: the API refuses, or is away for long.
+    """
+    said, heard = "", time.monotonic()
+    while True:
+        try:
+            job, pods = cluster.get_job(name), _pods(cluster, name)
+            heard = time.monotonic()
+        except ClusterError as error:
+            if not error.transient or time.monotonic() - heard > OUTAGE_SECONDS:
+                raise
+            sleep(LOOK)
+            continue
+        words = in_words(pods)
+        if not live(job):
+            log = cluster.read_log(latest(pods)["metadata"]["name"], container) if pods else ""
+            cluster.delete_job(name, job["metadata"]["uid"])
+            return Ended(exit_code(pods), log, words)
+        if words != said:
+            said = words
+            report(f"job {name} in namespace {cluster.namespace}: {words}")
+        sleep(LOOK)
+
+
+def _pods(cluster: Cluster, name: str) -> list[dict[str, Any]]:
+    return cluster.list(Resource.PODS, f"batch.kubernetes.io/job-name={name}").items

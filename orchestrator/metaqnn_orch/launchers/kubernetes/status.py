@@ -1,0 +1,258 @@
+"""What the state of a Job, its Pods and their containers means for a trial. Pure and total: whatever the API says,
+now or in a later version, is some state, and nothing is raised.
+
+The exit code says only whether an answer was delivered. 137 alone proves nothing, and a Pod that was deleted by hand
+leaves no evidence at all; so an end for which nothing speaks against the trial is a disruption.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from metaqnn_orch.errors import one_line
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.launchers.kubernetes.template import CONTAINER
+from metaqnn_trainer.contract.messages import ExitCode
+
+
+class Kind(StrEnum):
+    """All that can be told apart."""
+
+    DELIVERED = "delivered"
+    CRASHED = "crashed"
+    HOPELESS = "hopeless"  # the trainer cannot do what it is asked, whoever asks
+    FALSE_START = "false start"  # the container never ran: what its image begins with cannot be started
+    STORE = "store"  # the trainer says that the object store did not answer
+    DISRUPTED = "disrupted"
+    RUNNING = "running"
+    WAITING = "waiting"  # on its way, nothing is wrong
+    SUSPENDED = "suspended"  # by Kueue or by a person: shown, not fought
+    # What follows is wrong for the whole run rather than for the trial, until somebody mends it or room is made.
+    UNSCHEDULABLE = "unschedulable"
+    IMAGE = "image"
+    CONFIG = "config"  # a secret, a volume, the container itself
+    QUOTA = "quota"
+    ADMISSION = "admission"
+
+
+STUCK: Final = (Kind.UNSCHEDULABLE, Kind.IMAGE, Kind.CONFIG, Kind.QUOTA, Kind.ADMISSION)
+_PHASES: Final = {
+    Kind.DELIVERED: Phase.DELIVERED,
+    Kind.CRASHED: Phase.CRASHED,
+    Kind.HOPELESS: Phase.HOPELESS,
+    Kind.STORE: Phase.CRASHED,
+    Kind.FALSE_START: Phase.DISRUPTED,
+    Kind.DISRUPTED: Phase.DISRUPTED,
+    Kind.RUNNING: Phase.RUNNING,
+}
+
+
+class Status(NamedTuple):
+    """What a Job's state means, and why in one line."""
+
+    kind: Kind
+    detail: str = ""
+
+    @property
+    def phase(self) -> Phase:
+        return _PHASES.get(self.kind, Phase.PENDING)
+
+
+_IMAGE_REASONS: Final = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+)
+_CONFIG_REASONS: Final = (
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "CrashLoopBackOff",
+)
+_NEVER_RAN: Final = ("StartError", "ContainerCannotRun")
+_MOUNT_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+_OWN_LIMIT: Final = re.compile(r"ephemeral[ -](local )?storage|EmptyDir volume", re.IGNORECASE)  # and not the node's
+_ABOUT_TO_SAY: Final = "its Pod has ended, and the cluster is about to say how"
+_KILLED: Final = 137
+_BY_CODE: Final = {
+    int(ExitCode.PREEMPTED): Kind.DISRUPTED,
+    int(ExitCode.STORE): Kind.STORE,
+    int(ExitCode.BAD_REQUEST): Kind.HOPELESS,
+    int(ExitCode.DATASET): Kind.HOPELESS,
+}
+_POLICY: Final = re.compile(r"exit code (\d+)")
+
+Object = Mapping[str, Any]
+
+
+def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ()) -> Status:
+    """`pods` are the Job's own, in any order; `events` the warnings about it and them, the latest last."""
+    complete, failed = _condition(job, "status", "Complete"), _condition(job, "status", "Failed")
+    ordered = sorted(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp"))
+    last = ordered[-1] if ordered else {}
+    if complete is not None or _exit_code(last) == 0 or _text(last, "status", "phase") == "Succeeded":
+        return Status(Kind.DELIVERED)
+    if failed is not None:
+        return _ended(failed, last)
+    if _get(job, "spec", "suspend") is True:
+        return Status(Kind.SUSPENDED, "the Job is suspended: by its queue, or by a person")
+    if _get(job, "metadata", "deletionTimestamp"):
+        return Status(Kind.WAITING, "the Job is being deleted")
+    return _under_way(last, events) if last else _without_pod(events)
+
+
+def live(job: Object) -> bool:
+    """Whether the Job may have a Pod now or later."""
+    return _condition(job, "status", "Complete") is None and _condition(job, "status", "Failed") is None
+
+
+def _ended(failed: Object, pod: Object) -> Status:
+    """A Job that failed, by its last Pod, or by its own condition where no Pod is left."""
+    cause, message = _text(pod, "status", "reason"), _text(pod, "status", "message")
+    code = _exit_code(pod)
+    if not pod:
+        return _ended_without_pod(failed)
+    if _condition(pod, "status", "DisruptionTarget") is not None:
+        return Status(Kind.DISRUPTED, _sentence("the Pod was disrupted", _disruption(pod)))
+    if cause == "DeadlineExceeded":
+        return Status(Kind.CRASHED, "it ran for longer than execution.kubernetes.time_limit_seconds")
+    if cause == "Evicted" and _OWN_LIMIT.search(message):
+        return Status(Kind.CRASHED, _sentence("the Pod was evicted", message))
+    if cause:
+        return Status(Kind.DISRUPTED, _sentence(f"the Pod was ended by its node ({one_line(cause, 60)})", message))
+    if code is None and _text(pod, "status", "phase") not in ("Failed", "Succeeded"):
+        if _get(pod, "metadata", "deletionTimestamp") or _text(failed, "reason") == "DeadlineExceeded":
+            return _ended_without_pod(failed)
+        return Status(Kind.WAITING, _ABOUT_TO_SAY)  # Pods and Jobs are watched apart, and one watch may be behind
+    if code is None:
+        return Status(Kind.DISRUPTED, _sentence("the Pod failed before its trainer ended", message))
+    return _exited(code, pod)
+
+
+def _exited(code: int, pod: Object) -> Status:
+    terminated = _mapping(_get(_trainer(pod), "state", "terminated"))
+    said = _text(terminated, "message")
+    if _text(terminated, "reason") in _NEVER_RAN:
+        return Status(Kind.FALSE_START, _sentence("the container cannot be started", said))
+    if _text(terminated, "reason") == "OOMKilled":
+        hint = "the trainer needs more memory than execution.kubernetes.memory"
+        return Status(Kind.CRASHED, _sentence(hint, said))
+    if code == ExitCode.PREEMPTED or (code == _KILLED and _get(pod, "metadata", "deletionTimestamp")):
+        return Status(Kind.DISRUPTED, "the Pod was asked to stop")
+    if code == _KILLED:
+        return Status(Kind.CRASHED, _sentence("the trainer was killed (out of memory?)", said))
+    return Status(_BY_CODE.get(code, Kind.CRASHED), _sentence(_named(code), said))
+
+
+def _ended_without_pod(failed: Object) -> Status:
+    reason, message = _text(failed, "reason"), _text(failed, "message")
+    if reason == "PodFailurePolicy" and (match := _POLICY.search(message)):
+        code = int(match[1][:9])
+        return Status(_BY_CODE.get(code, Kind.CRASHED), _named(code))
+    if reason == "DeadlineExceeded":
+        return Status(Kind.CRASHED, _sentence("the Job ran for longer than its deadline", message))
+    # No exit code of ours, no Pod: it was deleted, or its node was.
+    return Status(Kind.DISRUPTED, _sentence("the Job failed, and its Pod is gone", message))
+
+
+def _under_way(pod: Object, events: Sequence[Object]) -> Status:
+    """The newest Pod of a Job that has not ended."""
+    node = _text(pod, "spec", "nodeName")
+    disrupted = _condition(pod, "status", "DisruptionTarget")
+    if disrupted is not None:
+        return Status(Kind.WAITING, _sentence("disrupted, the cluster starts it again", _disruption(pod)))
+    if _get(pod, "metadata", "deletionTimestamp"):
+        return Status(Kind.WAITING, f"its Pod is being ended on node {one_line(node, 80) or '(none)'}")
+    if _text(pod, "status", "phase") == "Failed" or _exit_code(pod) is not None:
+        return Status(Kind.WAITING, _ABOUT_TO_SAY)
+    if _get(_trainer(pod), "state", "running") is not None:
+        return Status(Kind.RUNNING, f"on node {one_line(node, 80)}" if node else "")
+    scheduled = _condition(pod, "status", "PodScheduled", "False")
+    if scheduled is not None and _text(scheduled, "reason") != "SchedulingGated":
+        return Status(Kind.UNSCHEDULABLE, _sentence("no node takes it", _text(scheduled, "message")))
+    for kind, reasons in ((Kind.IMAGE, _IMAGE_REASONS), (Kind.CONFIG, _CONFIG_REASONS)):
+        for container in _containers(pod):
+            waiting = _mapping(_get(container, "state", "waiting"))
+            if (reason := _text(waiting, "reason")) in reasons:
+                who = one_line(_text(container, "name"), 63)
+                return Status(kind, _sentence(f"container {who}: {reason}", _text(waiting, "message")))
+    for event in reversed(events):
+        if _text(event, "reason") in _MOUNT_EVENTS:
+            return Status(Kind.CONFIG, _sentence(_text(event, "reason"), _text(event, "message")))
+    return Status(Kind.WAITING, "its Pod is starting" if node else "its Pod waits for a node")
+
+
+def _without_pod(events: Sequence[Object]) -> Status:
+    for event in reversed(events):
+        if _text(event, "reason") == "FailedCreate":
+            message = _text(event, "message")
+            quota = "exceeded quota" in message
+            return Status(Kind.QUOTA if quota else Kind.ADMISSION, _sentence("no Pod can be created", message))
+    return Status(Kind.WAITING, "waits for its Pod")
+
+
+def _disruption(pod: Object) -> str:
+    condition = _condition(pod, "status", "DisruptionTarget") or {}
+    return f"{_text(condition, 'reason')}: {_text(condition, 'message')}".strip(": ")
+
+
+def _named(code: int) -> str:
+    meaning = next((f" ({known.name.lower().replace('_', ' ')})" for known in ExitCode if known == code), "")
+    return f"the trainer ended with exit code {code}{meaning}"
+
+
+def _sentence(what: str, message: str) -> str:
+    said = one_line(message)
+    return f"{what}: {said}" if said else what
+
+
+# Foreign data, read without trust in its shape.
+
+
+def _get(value: Any, *path: str) -> Any:
+    for key in path:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _text(value: Any, *path: str) -> str:
+    found = _get(value, *path)
+    return found if isinstance(found, str) else ""
+
+
+def _mapping(value: Any) -> Object:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _items(value: Any, *path: str) -> Iterator[Object]:
+    found = _get(value, *path)
+    return (item for item in found if isinstance(item, Mapping)) if isinstance(found, list | tuple) else iter(())
+
+
+def _condition(value: Any, place: str, kind: str, status: str = "True") -> Object | None:
+    conditions: Iterable[Object] = _items(value, place, "conditions")
+    return next((c for c in conditions if c.get("type") == kind and c.get("status") == status), None)
+
+
+def _containers(pod: Object) -> Iterator[Object]:
+    yield from _items(pod, "status", "initContainerStatuses")
+    yield from _items(pod, "status", "containerStatuses")
+
+
+def _trainer(pod: Object) -> Object:
+    """By its name: others may have put containers of theirs beside it."""
+    return next((c for c in _items(pod, "status", "containerStatuses") if c.get("name") == CONTAINER), {})
+
+
+def _exit_code(pod: Object) -> int | None:
+    code = _get(_trainer(pod), "state", "terminated", "exitCode")
+    return code if isinstance(code, int) and not isinstance(code, bool) else None

@@ -1,0 +1,214 @@
+"""Trials on this machine: a pool of long-lived workers, each the trainer's own process taking one order after another.
+
+Importing torch takes seconds and training a small net less, so a worker stays for many trials. It is replaced when it
+dies, and the trial it was working on has then crashed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Final
+
+from metaqnn_orch.errors import LauncherError, one_line
+from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.worker import End, Worker
+from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
+from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+
+TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer", "worker")
+FALSE_STARTS: Final = 3  # in a row, over all workers: then it is the installation and no accident
+KILLED_STARTS: Final = 10  # the same of killed ones: somebody, or the kernel for want of memory, may kill a few
+
+_PHASES: Final = {
+    int(ExitCode.DELIVERED): Phase.DELIVERED,
+    int(ExitCode.PREEMPTED): Phase.DISRUPTED,
+    int(ExitCode.BAD_REQUEST): Phase.HOPELESS,
+    int(ExitCode.DATASET): Phase.HOPELESS,
+}
+_INSTALL: Final = "install the trainer beside the orchestrator: pip install 'metaqnn-orch[train]'"
+
+
+class LocalLauncher:
+    """Up to `parallel` workers, started when there is work for them. Safe to use from many threads."""
+
+    def __init__(self, store: str, parallel: int, command: Sequence[str] = TRAINER) -> None:
+        """`store` is the URI that workers open; `command` starts a worker, which is told its `--threads`."""
+        self._store = store
+        self._parallel = parallel
+        threads = max(1, _cores() // parallel)
+        self._command = [*command, "--threads", str(threads)]
+        # The libraries below torch read it when they are loaded, which is before --threads can be obeyed.
+        # A thread that waits sleeps, unless told otherwise: turning in circles instead takes four times the processor
+        # seconds on small nets, and four times as long where other programs want the processors, too.
+        self._environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": str(threads)}
+        self._lock = Lock()  # guards everything below
+        self._seen: dict[str, Observation] = {}
+        self._queue: deque[WorkOrder] = deque()
+        self._busy: dict[Worker, WorkOrder] = {}
+        self._free: set[Worker] = set()
+        self._dying: set[Worker] = set()  # killed, not yet gone: their places are not free
+        self._false_starts = 0  # workers that ended before they were ready, in a row
+        self._broken: tuple[str, str] | None = None  # message and hint of the error that every further call raises
+
+    @property
+    def name(self) -> str:
+        return "local"
+
+    @property
+    def capacity(self) -> int:
+        return self._parallel
+
+    @property
+    def outlives_us(self) -> bool:
+        return False
+
+    @property
+    def devices(self) -> int:
+        return 1
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
+    def has_news(self) -> bool:
+        return False
+
+    def launch(self, request: TrainingRequest, attempt: int) -> None:
+        order = WorkOrder(store=self._store, run=request.run, trial=request.trial, attempt=attempt)
+        with self._lock:
+            self._raise_if_broken()
+            known = self._seen.get(order.trial)
+            if known and (known.phase in (Phase.PENDING, Phase.RUNNING) or attempt <= known.attempt):
+                return
+            self._enqueue(order, "waits for a free worker")
+            self._assign()
+            self._raise_if_broken()
+
+    def observe(self) -> Mapping[str, Observation]:
+        with self._lock:
+            self._raise_if_broken()
+            return dict(self._seen)
+
+    def cancel(self, trial: str) -> None:
+        with self._lock:
+            self._seen.pop(trial, None)
+            self._queue = deque(order for order in self._queue if order.trial != trial)
+            for worker in [worker for worker, order in self._busy.items() if order.trial == trial]:
+                self._dismiss(worker)
+
+    def close(self) -> None:
+        """Kill the workers and forget everything: what was running has to be launched again."""
+        with self._lock:
+            self._broken = self._broken or ("the local launcher is closed", "")
+            self._queue.clear()
+            self._seen.clear()
+            for worker in [*self._busy, *self._free]:
+                self._dismiss(worker)
+            dying = list(self._dying)
+        for worker in dying:
+            worker.join()
+
+    def _on_ready(self) -> None:
+        with self._lock:
+            self._false_starts = 0
+
+    def _on_report(self, worker: Worker, report: WorkReport) -> None:
+        with self._lock:
+            order = self._busy.get(worker)
+            if order is None or report.trial != order.trial:
+                worker.kill(f"the worker reported on {report.trial}, which it was not asked about")
+                return
+            del self._busy[worker]
+            self._free.add(worker)
+            if report.exit_code == ExitCode.PREEMPTED:
+                self._dismiss(worker)  # it is about to leave
+            phase = _PHASES.get(report.exit_code, Phase.CRASHED)
+            detail = "" if phase is Phase.DELIVERED else _reason(report)
+            self._seen[order.trial] = Observation(order.attempt, phase, detail)
+            self._assign()
+
+    def _on_end(self, worker: Worker, end: End) -> None:
+        with self._lock:
+            self._free.discard(worker)
+            self._dying.discard(worker)
+            order = self._busy.pop(worker, None)
+            if order is not None and worker.is_ready:
+                self._seen[order.trial] = Observation(order.attempt, Phase.CRASHED, end.cause)
+            elif order is not None:
+                self._false_start(order, end)
+            self._assign()
+
+    # Everything below is called with the lock held.
+
+    def _assign(self) -> None:
+        """Give waiting orders to free workers, and start workers while there may be more of them."""
+        while self._queue and not self._broken:
+            if self._free:
+                worker = self._free.pop()
+            elif len(self._busy) + len(self._dying) < self._parallel:
+                try:
+                    worker = Worker(self._command, self._environment, self._on_ready, self._on_report, self._on_end)
+                except OSError as error:
+                    self._broken = (f"no worker can be started: {self._command[0]}: {error.strerror or error}", "")
+                    return
+            else:
+                return
+            order = self._queue.popleft()
+            if worker.give(order) or not worker.is_ready:
+                self._busy[worker] = order
+                self._seen[order.trial] = Observation(order.attempt, Phase.RUNNING, f"process {worker.pid}")
+            else:  # it died while it was free, which is not this trial's fault
+                self._queue.appendleft(order)
+                self._dismiss(worker)
+
+    def _false_start(self, order: WorkOrder, end: End) -> None:
+        """A worker ended before it was ready, which is not the trial's fault: it waits for another."""
+        self._enqueue(order, f"waits for a worker that starts; {end.cause}", front=True)
+        self._false_starts += 1
+        if self._false_starts >= (FALSE_STARTS if end.code >= 0 else KILLED_STARTS):
+            message = f"{self._false_starts} workers in a row ended before they did anything; {end.cause}"
+            self._broken = (message, self._advice(end))
+
+    def _advice(self, end: End) -> str:
+        if "No module named" in end.errors:
+            return _INSTALL
+        if end.code == -signal.SIGKILL:
+            return "is the memory enough for so many workers? Fewer of them: execution.parallel"
+        return f"try it by hand: {shlex.join(self._command)}"
+
+    def _dismiss(self, worker: Worker) -> None:
+        self._busy.pop(worker, None)
+        self._free.discard(worker)
+        self._dying.add(worker)
+        worker.kill()
+
+    def _enqueue(self, order: WorkOrder, why: str, front: bool = False) -> None:
+        self._seen[order.trial] = Observation(order.attempt, Phase.PENDING, why)
+        (self._queue.appendleft if front else self._queue.append)(order)
+
+    def _raise_if_broken(self) -> None:
+        if self._broken:
+            raise LauncherError(*self._broken)
+
+
+def _reason(report: WorkReport) -> str:
+    try:
+        meaning = ExitCode(report.exit_code).name.lower().replace("_", " ")
+    except ValueError:
+        meaning = "unknown"
+    return f"the trainer ended with {report.exit_code} ({meaning})" + (
+        f": {one_line(report.reason)}" if report.reason else ""
+    )
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,226 @@
+"""Trials answered by a table: rehearsals, scale tests and benchmarks of the whole loop, without training.
+
+Nothing runs anywhere. What is due is written when somebody looks, as the trainer would write it: result.json, only if
+absent. There are no weights and no history.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Final, NamedTuple
+
+from metaqnn_orch.errors import BadInput, LauncherError
+from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.estimate import Estimator
+from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dataset import object_digest
+from metaqnn_trainer.contract.errors import ShapeError
+from metaqnn_trainer.contract.layers import Net, Shape, describe, total_cost
+from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, encode
+from metaqnn_trainer.contract.notation import parse_net
+
+LOOKED_UP: Final = "table"
+ESTIMATED: Final = "table (estimated)"  # what result.json calls the device
+
+
+class Table:
+    """Accuracies by net for images of one shape, and estimates for the nets that it does not have."""
+
+    def __init__(self, accuracies: Mapping[Net, float], shape: Shape, digest: str, refusals: Refusals) -> None:
+        self.shape = shape
+        self.digest = digest
+        """Of the file: a trial's id tells which table answered."""
+        self.refusals = refusals
+        self._accuracies = accuracies
+        self._estimator: Estimator | None = None
+
+    def __len__(self) -> int:
+        return len(self._accuracies)
+
+    def answer(self, net: Net) -> tuple[float, str]:
+        """Accuracy, and LOOKED_UP or ESTIMATED.
+
+        Raises:
+            ShapeError: the net does not fit.
+            LauncherError: it would have to be estimated, and scikit-learn is not installed.
+        """
+        known = self._accuracies.get(net)
+        if known is not None:
+            return known, LOOKED_UP
+        if self._estimator is None:
+            self._estimator = Estimator(self._accuracies, self.shape)
+        return self._estimator(net), ESTIMATED
+
+
+def read_table(data: bytes, what: str, shape: Shape) -> Table:
+    """A CSV file with the columns net and accuracy, or the authors' replay database with net and accuracy_best_val.
+
+    Of several rows of one net the last counts, so that a file can be corrected by appending to it.
+
+    Raises:
+        BadInput: it has neither, or not one row that can be used.
+    """
+    refusals = Refusals()
+    first_line = data[:4096].split(b"\n", 1)[0]
+    column = "accuracy_best_val" if b"accuracy_best_val" in first_line else "accuracy"
+    accuracies: dict[Net, float] = {}
+    for row in read_rows(data, what, ("net", column), refusals):
+        try:
+            accuracies[_fitting(row, shape)] = row.probability(column)
+        except RowError as error:
+            refusals.add(row.line, error)
+    if not accuracies:
+        raise BadInput(f"{what} has no row that can be used", hint=str(refusals) if refusals.count else "")
+    return Table(accuracies, shape, object_digest(data), refusals)
+
+
+def _fitting(row: Row, shape: Shape) -> Net:
+    net = row.net()
+    try:
+        describe(net, shape)
+    except ShapeError as error:
+        raise RowError(str(error)) from None
+    return net
+
+
+class _Order(NamedTuple):
+    """What was asked, and when it is due; `ends` is None while it waits for a free place."""
+
+    request: TrainingRequest
+    attempt: int
+    ends: float | None
+
+
+def at_once(request: TrainingRequest) -> float:
+    """Seconds that a trial takes: none."""
+    return 0.0
+
+
+class TableLauncher:
+    """Up to `parallel` trials at once, each of which seems to run for as many seconds as `duration` says.
+
+    Safe to use from many threads.
+    """
+
+    def __init__(
+        self,
+        put_if_absent: Callable[[str, bytes], bool],
+        table: Table,
+        parallel: int,
+        duration: Callable[[TrainingRequest], float] = at_once,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`put_if_absent` is that of the run's store."""
+        self._put_if_absent = put_if_absent
+        self._table = table
+        self._parallel = parallel
+        self._duration = duration
+        self._monotonic = monotonic
+        self._lock = Lock()  # guards everything below
+        self._orders: dict[str, _Order] = {}
+        self._ended: dict[str, Observation] = {}
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        return "table"
+
+    @property
+    def capacity(self) -> int:
+        return self._parallel
+
+    @property
+    def outlives_us(self) -> bool:
+        return False
+
+    @property
+    def devices(self) -> int:
+        return 1
+
+    @property
+    def trouble(self) -> str:
+        return ""
+
+    def has_news(self) -> bool:
+        with self._lock:
+            now = self._monotonic()
+            return any(order.ends is not None and order.ends <= now for order in self._orders.values())
+
+    def launch(self, request: TrainingRequest, attempt: int) -> None:
+        with self._lock:
+            self._raise_if_closed()
+            ended = self._ended.get(request.trial)
+            if request.trial in self._orders or (ended is not None and attempt <= ended.attempt):
+                return
+            self._ended.pop(request.trial, None)
+            self._orders[request.trial] = _Order(request, attempt, None)
+            self._start()
+
+    def observe(self) -> Mapping[str, Observation]:
+        with self._lock:
+            self._raise_if_closed()
+            now = self._monotonic()
+            for trial, order in list(self._orders.items()):
+                if order.ends is not None and order.ends <= now:
+                    # A store that fails here is asked again the next time: the order still stands.
+                    self._ended[trial] = self._end(order)
+                    del self._orders[trial]
+            self._start()
+            return {**self._ended, **{trial: _observation(order) for trial, order in self._orders.items()}}
+
+    def cancel(self, trial: str) -> None:
+        with self._lock:
+            self._orders.pop(trial, None)
+            self._ended.pop(trial, None)
+
+    def close(self) -> None:
+        self._closed = True
+
+    def _start(self) -> None:
+        free = self._parallel - sum(order.ends is not None for order in self._orders.values())
+        waiting = [trial for trial, order in self._orders.items() if order.ends is None]
+        for trial in waiting[:free]:
+            order = self._orders[trial]
+            self._orders[trial] = order._replace(ends=self._monotonic() + self._duration(order.request))
+
+    def _end(self, order: _Order) -> Observation:
+        request = order.request
+        net, model = parse_net(request.spec.net), request.spec.model
+        try:
+            costs = total_cost(describe(net, self._table.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+            accuracy, device = self._table.answer(net)
+        except ShapeError as error:
+            return Observation(order.attempt, Phase.CRASHED, str(error))
+        result = TrainingResult(
+            run=request.run,
+            trial=request.trial,
+            spec_digest=request.spec.digest(),
+            attempt=order.attempt,
+            status="completed",
+            val_accuracy=accuracy,
+            best_epoch=request.spec.recipe.epochs,
+            last_val_accuracy=accuracy,
+            epochs=request.spec.recipe.epochs,
+            learning_rates=[request.spec.recipe.learning_rate],
+            params=costs.params,
+            macs=costs.macs,
+            images_per_second=0.0,
+            seconds=self._duration(request),
+            device=device,
+            versions={},
+        )
+        self._put_if_absent(keys.result(request.run, request.trial), encode(result))
+        return Observation(order.attempt, Phase.DELIVERED)
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            raise LauncherError("the table launcher is closed")
+
+
+def _observation(order: _Order) -> Observation:
+    if order.ends is None:
+        return Observation(order.attempt, Phase.PENDING, "waits for a free place")
+    return Observation(order.attempt, Phase.RUNNING)

@@ -1,0 +1,165 @@
+"""One long-lived worker: a process that reads orders and writes reports, and the threads that listen to it.
+
+The worker leaves as soon as its standard input ends, so it cannot outlive the orchestrator, however that one dies. It
+runs in a session of its own: Ctrl-C at the terminal reaches the orchestrator alone, and whatever the worker starts ends
+with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from threading import Lock, Thread
+from typing import IO, Final, NamedTuple
+
+from metaqnn_orch.errors import one_line
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import decode, encode_line
+from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
+
+_LINE_BYTES: Final = 16_384  # a report is far shorter; what is longer is none
+_TAIL_BYTES: Final = 4096  # of standard error: enough for the end of a traceback
+_TAIL_LINES: Final = 3
+
+
+class End(NamedTuple):
+    """How a worker ended."""
+
+    code: int
+    """As subprocess has it: the exit code, or minus the signal's number."""
+    cause: str
+    """In words, one line, with the last that it wrote to standard error."""
+    errors: str
+    """The end of its standard error."""
+
+
+class Worker:
+    """A worker process. `on_ready`, `on_report` and `on_end` are called from its threads: the first once, before every
+    report, if ever; the last once, as the last thing."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        on_ready: Callable[[], None],
+        on_report: Callable[[Worker, WorkReport], None],
+        on_end: Callable[[Worker, End], None],
+    ) -> None:
+        """
+        Raises:
+            OSError: the process cannot be started.
+        """
+        self._on_ready = on_ready
+        self._on_report = on_report
+        self._on_end = on_end
+        self._process = subprocess.Popen(
+            command,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+        self.is_ready = False
+        self._complaint = ""
+        self._tail = b""
+        self._reaping = Lock()
+        self._reader = Thread(target=self._read_reports, name=f"reports of worker {self.pid}", daemon=True)
+        self._drain = Thread(target=self._read_errors, name=f"errors of worker {self.pid}", daemon=True)
+        self._waiter = Thread(target=self._wait, name=f"end of worker {self.pid}", daemon=True)
+        for thread in (self._reader, self._drain, self._waiter):
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def give(self, order: WorkOrder) -> bool:
+        """Hand over an order; False if the worker is no longer there to take it."""
+        try:
+            _open(self._process.stdin).write(encode_line(order))
+            return True
+        except (OSError, ValueError):  # nobody reads any more, or the pipe is closed
+            return False
+
+    def kill(self, complaint: str = "") -> None:
+        """End it and what it started, at once. `complaint` is the cause to be told, if this is not by wish."""
+        with self._reaping:
+            self._complaint = self._complaint or complaint
+            # Until it is reaped its number cannot belong to anybody else.
+            if self._process.returncode is None:
+                self._kill_group()
+
+    def join(self) -> None:
+        """Wait until it is gone, together with its threads. Not to be called from its own callbacks."""
+        self._waiter.join()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # gone already; macOS says the latter of the dead
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _read_reports(self) -> None:
+        while line := _open(self._process.stdout).readline(_LINE_BYTES):
+            try:
+                if not line.endswith(b"\n") and len(line) < _LINE_BYTES:
+                    return  # it died while writing
+                if not self.is_ready:
+                    decode(WorkerReady, line, "its first line")
+                    self.is_ready = True
+                    self._on_ready()
+                    continue
+                report = decode(WorkReport, line, "its report")
+            except MessageError as error:
+                self.kill(f"the worker does not speak the contract: {one_line(str(error))}")
+                return
+            self._on_report(self, report)
+
+    def _read_errors(self) -> None:
+        # Drained all the time, or else a talkative worker would stand still.
+        while chunk := os.read(_open(self._process.stderr).fileno(), 65_536):
+            self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
+
+    def _wait(self) -> None:
+        self._until_dead()
+        with self._reaping:
+            # What the worker started may hold its pipes open: it goes first, while the number is still the worker's.
+            self._kill_group()
+            code = self._process.wait()
+        for thread in (self._reader, self._drain):
+            thread.join()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            _open(pipe).close()
+        errors = self._tail.decode(errors="replace")
+        last = " | ".join([line for line in errors.splitlines() if line.strip()][-_TAIL_LINES:])
+        cause = (self._complaint or _ending(code)) + (f": {one_line(last)}" if last else "")
+        self._on_end(self, End(code, cause, errors))
+
+    def _until_dead(self) -> None:
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            return
+        while True:  # macOS has it from Python 3.13 on
+            with self._reaping:
+                if self._process.poll() is not None:
+                    return
+            time.sleep(0.05)
+
+
+def _open(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None, "all three are pipes"
+    return pipe
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"the worker ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"the worker was killed by {name}" + (" (out of memory?)" if -code == signal.SIGKILL else "")

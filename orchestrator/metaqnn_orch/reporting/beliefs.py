@@ -1,0 +1,72 @@
+"""What the agent believes, by depth: the mean Q-values of the paper's Figures A3 and A4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from metaqnn_orch.reporting import statistics
+from metaqnn_orch.reporting.palette import Palette
+from metaqnn_orch.reporting.vega import Figure, Spec, axis, legend, said, spec
+from metaqnn_orch.search.q_table import QTable
+
+
+def q_by_layer(q_table: QTable, colours: Palette) -> Figure:
+    """The paper's Figure A3."""
+    names = {"C": "convolution", "P": "pooling", "FC": "fully connected", "GAP": "average pooling", "SM": "softmax"}
+    scale = [colours.conv, colours.pool, colours.dense, colours.average, colours.softmax]
+    found = statistics.mean_q(q_table, statistics.layer_type)
+    used = [kind for kind in names if any(item.group == kind for item in found)]
+    return Figure(
+        "figure-a3-q-by-layer-type",
+        "Layer types",
+        "Mean Q-value of each type of layer at each depth, over all values that were ever updated. "
+        "The paper's Figure A3.",
+        [item._asdict() for item in found],
+        _q_lines(
+            [item._replace(group=names[item.group]) for item in found],
+            [names[kind] for kind in used],
+            [colour for kind, colour in zip(names, scale, strict=True) if kind in used],
+            colours,
+        ),
+    )
+
+
+def q_by_field(q_table: QTable, colours: Palette) -> Figure:
+    """The paper's Figure A4."""
+    found = statistics.mean_q(q_table, statistics.receptive_field)
+    fields = sorted({item.group for item in found}, key=int)
+    names = {field: f"{field}×{field}" for field in fields}
+    return Figure(
+        "figure-a4-q-by-receptive-field",
+        "Receptive fields",
+        "Mean Q-value of convolutions by receptive field and depth. The paper's Figure A4.",
+        [item._asdict() for item in found],
+        _q_lines(
+            [item._replace(group=names[item.group]) for item in found], list(names.values()), colours.series, colours
+        ),
+    )
+
+
+def _q_lines(found: Sequence[statistics.MeanQ], groups: list[str], scale: list[str], colours: Palette) -> Spec:
+    values = [
+        {**item._asdict(), "text": f"{item.group} at depth {item.depth}: {item.mean:.4f}, the mean of {item.entries:,}"}
+        for item in found
+    ]
+    encoding = {
+        "x": axis("depth", "ordinal", "depth of the layer"),
+        "y": axis("mean", "quantitative", "mean Q-value", scale={"zero": False}),
+        "color": legend("group", groups, scale),
+    }
+    encoding["x"]["axis"]["grid"] = False
+    return spec(
+        colours,
+        height=230,
+        data={"values": values},
+        layer=[
+            {"mark": {"type": "line", "strokeWidth": 1.8, "aria": False}, "encoding": encoding},
+            {
+                "mark": {"type": "point", "filled": True, "size": 46, "opacity": 1},
+                "encoding": {**encoding, "shape": {**encoding["color"], "scale": {"domain": groups}}, **said("text")},
+            },
+        ],
+    )

@@ -1,0 +1,141 @@
+"""What a search will probably cost, before it costs anything. Pure, but for `calibration`, which reads the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import floor
+from random import Random
+from statistics import fmean
+from typing import Final, NamedTuple
+
+from metaqnn_orch.control.budget import RECENT, recent_seconds, used
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.errors import OrchestratorError
+from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.search.schedule import Phase
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract.errors import ContractError
+from metaqnn_trainer.contract.layers import Shape, describe, total_cost
+from metaqnn_trainer.contract.notation import parse_net
+
+_SAMPLE: Final = 200  # random nets that stand for the space
+
+
+class Basis(NamedTuple):
+    """How long a trial is taken to run, and why; None where nobody knows."""
+
+    seconds: float | None
+    words: str
+
+
+class Cost(NamedTuple):
+    """Of the nets that one epsilon still has to train, or of all."""
+
+    nets: int
+    gpu_hours: float | None
+    money: float | None
+    wall_clock_hours: float | None
+
+
+class Bill(NamedTuple):
+    """What is still to come, by epsilon; `limits` are the budget's, with the nets that each leaves room for."""
+
+    phases: list[tuple[float, Cost]]
+    whole: Cost
+    limits: dict[str, int]
+
+
+def bill(settings: Settings, state: RunState, seconds: float | None, places: int, devices: int) -> Bill:
+    """`state` is that of the run, or an empty one; `places` trials run at a time on `devices` each."""
+    budget = settings.budget
+
+    def cost(nets: int) -> Cost:
+        if seconds is None:
+            return Cost(nets, None, None, None)
+        hours = nets * seconds / 3600
+        price = budget.price_per_gpu_hour
+        return Cost(nets, hours * devices, None if price is None else hours * devices * price, hours / places)
+
+    left = [(phase.epsilon, cost(phase.unique)) for phase in remaining(settings, state)]
+    whole = cost(sum(phase.nets for _, phase in left))
+    so_far = used(state, budget, state.heard)
+    limits = {
+        name: max(0, floor((most - (have or 0.0)) / (all_of_it / whole.nets)))
+        for name, most, have, all_of_it in (
+            ("gpu_hours", budget.gpu_hours, so_far.gpu_hours, whole.gpu_hours),
+            ("money", budget.money, so_far.money, whole.money),
+            ("wall_clock_hours", budget.wall_clock_hours, so_far.wall_clock_hours, whole.wall_clock_hours),
+        )
+        if most is not None and all_of_it
+    }
+    return Bill(left, whole, limits)
+
+
+def remaining(settings: Settings, state: RunState) -> Iterator[Phase]:
+    """The schedule from where the run stands to its goal. What is in flight is still to be paid for."""
+    told, left = state.unique, settings.goal - state.unique
+    for epsilon, unique in settings.phases():
+        nets = min(left, max(0, unique - told))
+        told = max(0, told - unique)
+        left -= nets
+        if nets > 0:
+            yield Phase(epsilon, nets)
+
+
+def own_basis(state: RunState) -> Basis | None:
+    """What the run itself says."""
+    seconds = recent_seconds(state)
+    return Basis(seconds, f"the mean of the last {min(RECENT, state.unique)} nets of this run") if seconds else None
+
+
+def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
+    """What other runs of the store say of a net of this space. `images` are those of the training set, where known."""
+    names = sorted({entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json")})
+    found: list[tuple[bool, int, str, float]] = []
+    for name in names:
+        try:
+            view = read_run(store, name)
+        except (OrchestratorError, ContractError):  # one that cannot be read says nothing
+            continue
+        basis = _from_run(view.record, view.state, settings, images)
+        if basis is not None:
+            same, seconds = basis
+            found.append((same, view.state.unique, name, seconds))
+    if not found:
+        return Basis(None, "unknown: no run in the store has trained anything that would tell")
+    same, nets, name, seconds = max(found)
+    how = "" if same else ", by multiply-accumulates, images and epochs, for random nets of this space"
+    return Basis(seconds, f"run {name}, {nets:,} nets{how}")
+
+
+def _from_run(record: RunRecord, state: RunState, settings: Settings, images: int | None) -> tuple[bool, float] | None:
+    """Seconds for a net, and whether the run trained the like of it; None where nothing was trained."""
+    trained = [trial for trial in state.trials.values() if trial.seconds and trial.macs]
+    if record.table is not None or not trained:
+        return None
+    theirs = record.settings_as_run()
+    if (theirs.dataset.name, theirs.space, theirs.model, theirs.recipe) == (
+        settings.dataset.name,
+        settings.space,
+        settings.model,
+        settings.recipe,
+    ):
+        return True, recent_seconds(state)
+    if images is None:
+        return None
+    seconds = sum(trial.seconds or 0.0 for trial in trained)
+    work = sum(trial.macs or 0 for trial in trained) * record.info.train * theirs.recipe.epochs
+    return False, seconds / work * _mean_macs(settings) * images * settings.recipe.epochs
+
+
+def _mean_macs(settings: Settings) -> float:
+    """Of random nets of the space."""
+    space, agent = settings.space, RunState(settings).agent
+    shape, model = Shape(space.channels, space.image_size), settings.model
+    nets = (agent.propose(1.0, Random(number)) for number in range(_SAMPLE))
+    return fmean(
+        total_cost(describe(parse_net(net), shape, gap_head=model.gap_head, batch_norm=model.batch_norm)).macs
+        for net in nets
+    )

@@ -1,0 +1,172 @@
+"""The words and numbers of a report's page: a run in sentences, facts and tables."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from statistics import fmean
+from typing import Final, NamedTuple
+
+from metaqnn_orch.control.state import RunState, Trial, TrialState
+from metaqnn_orch.errors import one_line
+from metaqnn_orch.reporting.history import History
+from metaqnn_orch.reporting.statistics import ROLLING
+from metaqnn_orch.reporting.summary import RunView, estimated
+from metaqnn_orch.settings import flatten
+from metaqnn_trainer.contract.messages import TrainingResult
+
+_REASONS: Final = 8
+
+MEANINGS: Final[dict[TrialState, str]] = {
+    "completed": "trained; the reward is the best validation accuracy",
+    "untrainable": "at chance at every learning rate: the reward is 1 / classes",
+    "too_large": "did not fit the device: the reward is 1 / classes",
+    "timed_out": "ran out of time: the best epoch until then counts",
+    "abandoned": "crashed once more than it may: never told to the agent",
+    "in_flight": "not ended yet",
+}
+
+Facts = list[tuple[str, str]]
+
+
+class Outcome(NamedTuple):
+    """What became of trials, or of attempts."""
+
+    name: str
+    number: int
+    share: float
+    meaning: str
+
+
+class Content(NamedTuple):
+    """Everything on the page that is not drawn."""
+
+    run: str
+    lead: str
+    notes: list[str]
+    """What a reader must know before any number."""
+    numbers: Facts
+    outcomes: list[Outcome]
+    reasons: list[tuple[str, int]]
+    """Why attempts came to nothing, the most frequent first."""
+    cost: Facts
+    settings: Facts
+    versions: Facts
+    start: str
+    """The command that does it again."""
+    trials: list[Trial]
+    """All that have an accuracy, in the order of their telling."""
+
+
+def content(view: RunView, history: History, best: TrainingResult | None, price: float | None) -> Content:
+    """`best` is the best trial's result; `price` that of an hour of training."""
+    state, record = view.state, view.record
+    accuracies = [item.accuracy for item in history.ended]
+    assert state.best is not None
+    top = f"{state.best.val_accuracy:.4f}"
+    hours = sum(item.seconds for item in history.ended) / 3600
+    numbers = [
+        ("nets trained", f"{state.unique:,}"),
+        ("best accuracy", top),
+        (f"mean of the last {min(ROLLING, len(accuracies))}", f"{fmean(accuracies[-ROLLING:]):.4f}"),
+        ("epsilon now", f"{state.epsilon:.2f}"),
+        ("training", _duration(hours * 3600)),
+    ]
+    if price is not None:
+        numbers.append(("cost", f"{hours * price:,.2f}"))
+    return Content(
+        run=record.run,
+        lead=f"{state.unique:,} networks for {record.dataset.name}, found by Q-learning. "
+        f"The best has a validation accuracy of {state.best.val_accuracy:.2%}.",
+        notes=_notes(view),
+        numbers=numbers,
+        outcomes=_outcomes(state, history),
+        reasons=Counter(one_line(trouble.detail, 200) for trouble in history.troubles).most_common(_REASONS),
+        cost=_cost(history, hours, price),
+        settings=[(key, json.dumps(value)) for key, value in flatten(record.settings)],
+        versions=_versions(view, history, best),
+        start=f"metaqnn-orch start settings.yaml --run {record.run} --store ./runs"
+        + (" --launcher table --table FILE" if record.table else ""),
+        trials=[item.trial for item in history.ended],
+    )
+
+
+def _notes(view: RunView) -> list[str]:
+    record, guesses = view.record, estimated(view.state)
+    notes = []
+    if record.table:
+        notes.append(f"This was a rehearsal: nothing was trained, the table {record.table} answered.")
+    if guesses:
+        notes.append(f"{guesses:,} of the accuracies are estimates from similar nets; nobody measured them.")
+    if record.imported:
+        notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")
+    if view.state.finished is None:
+        notes.append("The search has not ended yet.")
+    return notes
+
+
+def _outcomes(state: RunState, history: History) -> list[Outcome]:
+    trials: Counter[TrialState] = Counter(trial.state for trial in state.trials.values())
+    attempts = Counter(trouble.kind for trouble in history.troubles)
+    found = [
+        Outcome(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
+        for name, meaning in MEANINGS.items()
+        if trials[name] or name == "completed"
+    ]
+    all_attempts = sum(trials.values()) + sum(attempts.values())
+    for kind, meaning in {
+        "crashed": "attempts that ended without a result: tried again",
+        "disrupted": "attempts that were taken away: launched again, free of charge",
+    }.items():
+        if attempts[kind]:
+            found.append(Outcome(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
+    return found
+
+
+def _cost(history: History, hours: float, price: float | None) -> Facts:
+    seconds = sorted(item.seconds for item in history.ended)
+    times = [item.at for item in history.ended if item.at]
+    facts = [
+        ("hours of training", f"{hours:,.2f}"),
+        ("seconds for a net", f"{seconds[len(seconds) // 2]:,.1f} in the middle, {seconds[-1]:,.1f} at most"),
+        (
+            "multiply-accumulates of all nets",
+            f"{sum(item.trial.macs or 0 for item in history.ended):,} (one image each)",
+        ),
+    ]
+    if times:
+        facts.insert(0, ("from the first result to the last", _duration((max(times) - min(times)).total_seconds())))
+    if price is not None:
+        facts.append(("price of an hour", f"{price:,.2f}"))
+        facts.append(("cost", f"{hours * price:,.2f}: {hours * price / len(seconds):,.4f} for a net"))
+    return facts
+
+
+def _versions(view: RunView, history: History, best: TrainingResult | None) -> Facts:
+    record, state = view.record, view.state
+    devices = Counter(item.trial.device or "unknown" for item in history.ended)
+    facts = [
+        ("begun", record.created_at),
+        ("metaqnn-orch, at the beginning", record.version),
+        ("metaqnn-orch, last session", state.opened.version if state.opened else "-"),
+        ("sessions", f"{history.sessions}"),
+        ("dataset", f"{record.dataset.name}-{record.dataset.digest}"),
+        ("its source", record.info.source),
+        (
+            "its images",
+            f"{record.info.train:,} for training, {record.info.validation:,} for validation, "
+            f"{record.info.test:,} for testing",
+        ),
+        ("devices", ", ".join(f"{one_line(name, 80)} ({count:,} nets)" for name, count in devices.most_common(5))),
+        ("journal", f"{view.position:,} entries"),
+        ("Q-table, sha256", state.agent.q_table.digest()),
+    ]
+    trained = best.versions if best is not None else {}
+    return facts + [(f"{name}, of the best net's trainer", version) for name, version in sorted(trained.items())]
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:,.1f} s"

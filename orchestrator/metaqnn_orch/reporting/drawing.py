@@ -1,0 +1,105 @@
+"""A net as a drawing: a block for each layer, as high as its representation is large, as wide as it has channels."""
+
+from __future__ import annotations
+
+from math import log2, sqrt
+from typing import Any, Final
+
+from metaqnn_orch.reporting.palette import Palette
+from metaqnn_orch.reporting.vega import SCHEMA, Spec
+from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, LayerReport, Pool, Shape
+
+_TALLEST: Final = 74  # pixels, of the image
+_STEP: Final = 54  # from one block to the next
+_KINDS: Final = ("image", "C", "P", "FC", "GAP", "SM")
+
+
+def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
+    """The specification of a net's drawing, the image first. `reports` are of the whole net."""
+    blocks = [_block(0, "image", "image", f"{image.size}×{image.size}", image, image, f"images of {image}")]
+    for number, report in enumerate(reports, 1):
+        layer, shape, cost = report
+        told = f"{layer}: {shape}, {cost.params:,} parameters, {cost.macs:,} multiply-accumulates"
+        kind = str(layer).partition("(")[0]
+        blocks.append(_block(number, kind, *_labels(layer), shape, image, told))
+    fills = [colours.soft, colours.conv, colours.pool, colours.dense, colours.average, colours.softmax]
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "scale": {"domain": [0, _STEP * len(blocks)], "nice": False},
+        "axis": None,
+    }
+    y = {"field": "y", "type": "quantitative", "scale": {"domain": [0, _TALLEST + 44], "nice": False}, "axis": None}
+    label = {"type": "text", "aria": False, "color": colours.soft}
+    middle = {"x": {**x, "field": "middle"}}
+    return {
+        "$schema": SCHEMA,
+        "width": _STEP * len(blocks),
+        "height": _TALLEST + 44,
+        "data": {"values": blocks},
+        "layer": [
+            {
+                "mark": {"type": "rect", "cornerRadius": 2, "fillOpacity": 0.8},
+                "encoding": {
+                    "x": x,
+                    "x2": {"field": "x2"},
+                    "y": y,
+                    "y2": {"field": "y2"},
+                    "color": {
+                        "field": "kind",
+                        "type": "nominal",
+                        "scale": {"domain": list(_KINDS), "range": fills},
+                        "legend": None,
+                    },
+                    "description": {"field": "told", "type": "nominal"},
+                },
+            },
+            {
+                "mark": {**label, "dy": -7},
+                "encoding": {**middle, "y": {**y, "field": "y2"}, "text": {"field": "above"}},
+            },
+            {
+                "mark": {**label, "color": colours.ink},
+                "encoding": {**middle, "y": {"datum": 18}, "text": {"field": "name"}},
+            },
+            {"mark": label, "encoding": {**middle, "y": {"datum": 5}, "text": {"field": "detail"}}},
+        ],
+        "config": {
+            "background": None,
+            "padding": 2,
+            "view": {"stroke": None},
+            "text": {"font": "system-ui, sans-serif", "fontSize": 10},
+        },
+    }
+
+
+def _block(number: int, kind: str, name: str, detail: str, shape: Shape, image: Shape, told: str) -> dict[str, Any]:
+    height = max(6.0, _TALLEST * sqrt(shape.size / image.size)) if shape.size > 1 or kind == "image" else 14.0
+    width = 7 + 3 * log2(shape.channels + 1)
+    middle = _STEP * (number + 0.5)
+    return {
+        "kind": kind,
+        "name": name,
+        "detail": detail,
+        "above": f"{shape.channels}" if shape.size == 1 else f"{shape.channels}@{shape.size}²",
+        "told": told,
+        "middle": middle,
+        "x": middle - width / 2,
+        "x2": middle + width / 2,
+        "y": 28.0,
+        "y2": 28.0 + height,
+    }
+
+
+def _labels(layer: Layer) -> tuple[str, str]:
+    match layer:
+        case Conv(_, kernel, stride) | Pool(kernel, stride):
+            name = "conv" if isinstance(layer, Conv) else "pool"
+            stepped = f" /{stride}" if stride > 1 else ""
+            return name, f"{kernel}×{kernel}{stepped}"
+        case FC(units):
+            return "dense", f"{units}"
+        case GAP(classes):
+            return "average", f"{classes}"
+        case SM(classes):
+            return "softmax", f"{classes}"

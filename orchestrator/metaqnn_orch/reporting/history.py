@@ -1,0 +1,93 @@
+"""What a journal tells beyond the state that it folds to: when trials ended, and every attempt that came to nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from metaqnn_orch.control.events import Failed, Opened, Told
+from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.state import Trial
+from metaqnn_orch.errors import ObjectMissing
+from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import TrainingResult, decode
+
+
+class Ended(NamedTuple):
+    """A trial that has an accuracy, and when it was told."""
+
+    trial: Trial
+    accuracy: float
+    at: datetime | None
+    """None where the journal's text is no time."""
+
+    @property
+    def seconds(self) -> float:
+        return self.trial.seconds or 0.0
+
+
+class Trouble(NamedTuple):
+    """An attempt that came to nothing."""
+
+    trial: str
+    attempt: int
+    kind: str
+    """disrupted, which is free, or crashed."""
+    detail: str
+    at: datetime | None
+
+
+class History(NamedTuple):
+    """In the order of the journal."""
+
+    ended: list[Ended]
+    troubles: list[Trouble]
+    sessions: int
+    """How often an orchestrator took the run over."""
+
+
+def read_history(store: Store, view: RunView) -> History:
+    """The journal of a run as far as `view` saw it.
+
+    Raises:
+        JournalError: the journal is damaged.
+    """
+    ended: list[Ended] = []
+    troubles: list[Trouble] = []
+    sessions = 0
+    journal = Journal(store, view.record.run)
+    for event in journal.read():
+        if journal.position > view.position:
+            break
+        match event:
+            case Told():
+                ended.append(Ended(view.state.trials[event.trial], event.val_accuracy, when(event.at)))
+            case Failed():
+                troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
+            case Opened():
+                sessions += 1
+    return History(ended, troubles, sessions)
+
+
+def when(text: str) -> datetime | None:
+    """A moment as the journal writes it; None where its text is no time."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def read_best(store: Store, view: RunView) -> TrainingResult | None:
+    """The best trial's result, where there is one: imported trials have none."""
+    best = view.state.best
+    if best is None:
+        return None
+    key = keys.result(view.record.run, best.trial)
+    try:
+        return decode(TrainingResult, store.get(key), key)
+    except (ObjectMissing, MessageError):
+        return None

@@ -1,0 +1,219 @@
+"""A running search in numbers, for Prometheus. Takes the extra `metrics`.
+
+Every metric carries the run's name, and never a trial's: there are thousands of those. What is counted goes on where an
+earlier session stopped, because it is read from the run's state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, NamedTuple, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Told
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.base import Launcher, Observation, Phase
+from metaqnn_orch.store.base import Entry, Store
+from metaqnn_trainer.contract.messages import Status, TrainingRequest
+
+OUTCOMES: Final = (*get_args(Status), "abandoned")
+_MINUTES: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)  # seconds
+_MOMENTS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class _Times(NamedTuple):
+    launched: float
+    running: float | None = None
+    ended: float | None = None
+
+
+class Metrics:
+    """The metrics of one session. The loop tells it what happened; launcher and store are watched on their way."""
+
+    def __init__(self, run: str, clock: Callable[[], float] = time.time) -> None:
+        """Nothing is known of the run yet, and nothing counted before `begin`."""
+        self._state: RunState | None = None
+        self._clock = clock
+        self._times: dict[str, _Times] = {}
+        self.registry = CollectorRegistry()
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"metaqnn_{name}", text, ["run"], registry=self.registry).labels(run)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"metaqnn_{name}", text, ["run"], buckets=buckets, registry=self.registry).labels(run)
+
+        trials = Counter("metaqnn_trials", "Trials that ended, by outcome.", ["run", "outcome"], registry=self.registry)
+        self._trials = {outcome: trials.labels(run, outcome) for outcome in OUTCOMES}
+        lost = Counter("metaqnn_attempts_lost", "Attempts without a result.", ["run", "kind"], registry=self.registry)
+        self._lost = {kind: lost.labels(run, kind) for kind in ("crashed", "disrupted")}
+        self._in_flight = gauge("trials_in_flight", "Trials proposed and not ended.")
+        self._epsilon = gauge("epsilon", "Of the next proposal.")
+        self._best = gauge("best_accuracy", "Highest validation accuracy so far.")
+        self._goal = gauge("goal_trials", "Unique trained nets at which the run is complete.")
+        self._queue = histogram("queue_seconds", "From launch to the first sign of training.", _MINUTES)
+        self._run = histogram("run_seconds", "Of training, as the trainer measured it.", _MINUTES)
+        self._ingest = histogram("ingest_seconds", "From a trial's end to its result in the journal.", _MOMENTS)
+        self._api = gauge("launcher_last_contact_timestamp_seconds", "When the launcher last saw everything.")
+        self._store = gauge("store_last_contact_timestamp_seconds", "When the store last answered.")
+
+    def begin(self, state: RunState, goal: int) -> None:
+        """Where the run stands: what earlier sessions counted."""
+        self._state = state
+        for trial in state.trials.values():
+            if trial.state in self._trials:
+                self._trials[trial.state].inc()
+        self._lost["crashed"].inc(state.attempts_lost)
+        self._goal.set(goal)
+        self._refresh()
+
+    def happened(self, event: Event) -> None:
+        match event:
+            case Told(trial=trial, status=status, seconds=seconds):
+                self._trials[status].inc()
+                self._run.observe(seconds)
+                times = self._times.pop(trial, None)
+                if times is not None and times.ended is not None:
+                    self._ingest.observe(self._clock() - times.ended)
+            case Failed(trial=trial, kind=kind):
+                self._lost[kind].inc()
+                self._times.pop(trial, None)
+            case Abandoned(trial=trial):
+                self._trials["abandoned"].inc()
+                self._times.pop(trial, None)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        state = self._state
+        assert state is not None, "begin comes first"
+        self._in_flight.set(len(state.in_flight))
+        self._epsilon.set(state.epsilon)
+        if state.best is not None and state.best.val_accuracy is not None:
+            self._best.set(state.best.val_accuracy)
+
+    def launched(self, trial: str) -> None:
+        self._times[trial] = _Times(self._clock())
+
+    def observed(self, seen: Mapping[str, Observation], *, fresh: bool) -> None:
+        now = self._clock()
+        if fresh:
+            self._api.set(now)
+        for trial, observation in seen.items():
+            times = self._times.get(trial)
+            if times is None or observation.phase is Phase.PENDING:
+                continue
+            if times.running is None:
+                self._queue.observe(now - times.launched)
+                times = times._replace(running=now)
+            if observation.phase is not Phase.RUNNING and times.ended is None:
+                times = times._replace(ended=now)
+            self._times[trial] = times
+
+    def answered(self) -> None:
+        self._store.set(self._clock())
+
+    def watched_launcher(self, launcher: Launcher) -> Launcher:
+        """The launcher, its trials timed."""
+        return _WatchedLauncher(launcher, self)
+
+    def watched_store(self, store: Store) -> Store:
+        """The store, of which is known when it last answered."""
+        return _WatchedStore(store, self)
+
+    @contextmanager
+    def served(self, port: int) -> Iterator[int]:
+        """On all addresses, until the block ends; `port` 0 takes any. Yields the port.
+
+        Raises:
+            BadInput: the port cannot be had.
+        """
+        try:
+            server, thread = start_http_server(port, registry=self.registry)
+        except (OSError, OverflowError) as error:
+            raise BadInput(f"metrics cannot be served on port {port}: {error}") from None
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+class _WatchedLauncher:
+    def __init__(self, inner: Launcher, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    @property
+    def name(self) -> str:
+        return self._inner.name
+
+    @property
+    def capacity(self) -> int:
+        return self._inner.capacity
+
+    @property
+    def devices(self) -> int:
+        return self._inner.devices
+
+    @property
+    def outlives_us(self) -> bool:
+        return self._inner.outlives_us
+
+    @property
+    def trouble(self) -> str:
+        return self._inner.trouble
+
+    def launch(self, request: TrainingRequest, attempt: int) -> None:
+        self._inner.launch(request, attempt)
+        self._metrics.launched(request.trial)
+
+    def observe(self) -> Mapping[str, Observation]:
+        seen = self._inner.observe()
+        self._metrics.observed(seen, fresh=not self._inner.trouble)
+        return seen
+
+    def has_news(self) -> bool:
+        return self._inner.has_news()
+
+    def cancel(self, trial: str) -> None:
+        self._inner.cancel(trial)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class _WatchedStore:
+    def __init__(self, inner: Store, metrics: Metrics) -> None:
+        self._inner = inner
+        self._metrics = metrics
+
+    @property
+    def uri(self) -> str:
+        return self._inner.uri
+
+    def put(self, key: str, data: bytes) -> None:
+        self._inner.put(key, data)
+        self._metrics.answered()
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        written = self._inner.put_if_absent(key, data)
+        self._metrics.answered()
+        return written
+
+    def get(self, key: str, first: int | None = None) -> bytes:
+        data = self._inner.get(key, first)
+        self._metrics.answered()
+        return data
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        yield from self._inner.list(prefix)
+        self._metrics.answered()
+
+    def delete(self, key: str) -> None:
+        self._inner.delete(key)
+        self._metrics.answered()

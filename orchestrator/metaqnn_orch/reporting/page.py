@@ -1,0 +1,54 @@
+"""The page: one HTML file that asks nobody for anything. Text is escaped by the template; scripts other than its own
+are refused by the page itself, whatever stands in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import NamedTuple
+
+from metaqnn_orch.control.state import Trial
+from metaqnn_orch.reporting.content import Content
+from metaqnn_orch.reporting.palette import DARK, LIGHT
+
+
+class Drawn(NamedTuple):
+    """A figure as the page holds it."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+
+
+def page(content: Content, figures: list[Drawn], leaders: list[tuple[Trial, str]]) -> str:
+    """The HTML. `leaders` are the best trials with their drawings, the best first."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("metaqnn_orch.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _asset("report.js")
+    style = environment.get_template("report.css").render(light=LIGHT._asdict(), dark=DARK._asdict())
+    return environment.get_template("report.html").render(
+        content=content,
+        figures={figure.name: figure for figure in figures},
+        leaders=leaders,
+        script=script,
+        style=style,
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("metaqnn_orch.reporting") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

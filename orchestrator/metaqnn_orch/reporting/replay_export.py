@@ -1,0 +1,121 @@
+"""A run in the authors' format: every presentation of a net to the agent, in the order of their telling.
+
+What was imported comes out as it went in. Of the rest, nets are written with the authors' dropout, and updates counted
+from 1, or from the last imported one. Iterations are read from the trials' results, as epochs times batches; those that
+a table answered have none, nor a last accuracy, and -1 stands there as in the authors' test columns, which are always
+-1: a search does not look at test accuracy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from metaqnn_orch.control.events import Abandoned, Event, Proposed, Told
+from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.replay_import import read_replay
+from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
+from metaqnn_orch.replay_format import COLUMNS, UNKNOWN, Refusals, read_rows
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dropout import format_with_dropout
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import TrainingResult, decode
+from metaqnn_trainer.contract.notation import parse_net
+
+
+def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
+    """One row for each presentation, by the columns of `replay_format.COLUMNS`.
+
+    Raises:
+        JournalError: the journal is damaged.
+        StoreError: the file that the run began with is gone, or another.
+    """
+    imported = _imported_rows(store, record)
+    rows: dict[str, dict[str, Any]] = {}
+    update = 0.0
+    for number, (net, told, epsilon) in enumerate(_presentations(Journal(store, record.run).read())):
+        if number < len(imported):
+            rows.setdefault(told.trial, imported[number])
+            update = max(update, float(imported[number]["ix_q_value_update"]))
+            yield imported[number]
+            continue
+        if told.trial not in rows:
+            rows[told.trial] = _row(store, record, net, told)
+        update += 1
+        yield {**rows[told.trial], "ix_q_value_update": update, "epsilon": epsilon}
+
+
+def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float]]:
+    """Each time that the agent was told of a net: the net, what it was told, and the epsilon of its sampling."""
+    nets: dict[str, str] = {}
+    waiting: dict[str, list[float]] = {}  # the epsilons at which a net in training was sampled
+    known: dict[str, Told] = {}
+    for event in events:
+        match event:
+            case Proposed(trial=trial, epsilon=epsilon) if trial in known:
+                yield nets[trial], known[trial], epsilon
+            case Proposed(trial=trial, epsilon=epsilon):
+                nets[trial] = event.net
+                waiting.setdefault(trial, []).append(epsilon)
+            case Told(trial=trial):
+                known[trial] = event
+                for epsilon in waiting.pop(trial):
+                    yield nets[trial], event, epsilon
+            case Abandoned(trial=trial):
+                del waiting[trial]
+
+
+def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
+    """What the run began with, as it stands in the file: the rows that the agent was told, in that order."""
+    if record.imported is None:
+        return []
+    key = keys.run_imported(record.run)
+    data, file = store.get(key), record.imported.file
+    if hashlib.sha256(data).hexdigest() != record.imported.sha256:
+        raise StoreError(f"{store.uri}: {key} is not the file that the run began with")
+    cells = {row.line: row.cells for row in read_rows(data, file, ("net",), Refusals())}
+    told = [cells[shown.line] for shown in read_replay(data, file, record.settings_as_run()).presentations]
+    absent = {**dict.fromkeys(COLUMNS, str(UNKNOWN)), "time_finished": "0.0", "machine_run_on": "unknown"}
+    # Nobody has looked at the cells that telling does not need: they may hold anything.
+    return [{name: one_line(row.get(name, absent[name]), 5_000) for name in COLUMNS} for row in told]
+
+
+def _row(store: Store, record: RunRecord, net: str, told: Told) -> dict[str, Any]:
+    best, last, last_accuracy = _iterations(store, record, told)
+    return {
+        "net": format_with_dropout(parse_net(net)),
+        "accuracy_best_val": told.val_accuracy,
+        "iter_best_val": best,
+        "accuracy_last_val": last_accuracy,
+        "iter_last_val": last,
+        "accuracy_best_test": UNKNOWN,
+        "accuracy_last_test": UNKNOWN,
+        "time_finished": _seconds(told.at),
+        "machine_run_on": one_line(told.device, 200) or "unknown",
+    }
+
+
+def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, float, float]:
+    """Of the best and of the last epoch, and the accuracy after the last."""
+    if told.status != "completed":
+        return 0.0, 0.0, told.val_accuracy
+    key = keys.result(record.run, told.trial)
+    try:
+        result = decode(TrainingResult, store.get(key), key) if told.attempt else None
+    except (ObjectMissing, MessageError):
+        result = None
+    if result is None or result.history is None:
+        return UNKNOWN, UNKNOWN, UNKNOWN
+    batches = -(-record.info.train // record.settings["recipe"]["batch_size"])
+    return float(result.best_epoch * batches), float(result.epochs * batches), result.last_val_accuracy
+
+
+def _seconds(at: str) -> float:
+    try:
+        return datetime.fromisoformat(at).timestamp()
+    except ValueError:
+        return 0.0

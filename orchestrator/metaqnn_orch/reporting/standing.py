@@ -1,0 +1,126 @@
+"""Where a run stands and where it is going, in the numbers that somebody watching it wants. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice, pairwise
+from statistics import fmean
+from typing import Final, NamedTuple
+
+from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, used
+from metaqnn_orch.control.state import RunState, Trial, TrialState
+from metaqnn_orch.settings import BudgetSettings
+
+_CURVE: Final = 20  # points at most
+
+_ENDINGS: Final[tuple[TrialState, ...]] = ("completed", "untrainable", "too_large", "timed_out")
+
+
+class Part(NamedTuple):
+    """A stretch of the search: how much of it is done, and how long the rest will probably take."""
+
+    done: int
+    nets: int
+    seconds_left: float | None
+    """None where nobody can tell yet."""
+
+
+class Standing(NamedTuple):
+    """A run at one moment."""
+
+    whole: Part
+    epsilon: float
+    phase: Part
+    best: Trial | None
+    recent_mean: float | None
+    """Accuracy of the last nets, at most a hundred."""
+    recent: int
+    curve: list[float]
+    """Mean accuracies from the first net to the last, in equal parts of at most twenty."""
+    endings: dict[str, int]
+    """Trials by what became of them, those that occur."""
+    in_flight: int
+    crashed: int
+    """Attempts, as is the next."""
+    disrupted: int
+    abandoned: int
+    images_per_second: float
+    """That those in flight probably train together."""
+    budget: BudgetSettings
+    used: Used
+    forecast: Used | None
+    """At the end, if the trials to come are like the last ones."""
+    limit: str
+    """Why no further trial begins, if none does."""
+
+
+def standing(state: RunState, now: str) -> Standing:
+    """`now` is the present moment, or that of the last event where no session is going on."""
+    opened = state.opened
+    budget = opened.budget if opened is not None else state.settings.budget
+    goal, places, devices = (
+        (opened.goal, opened.places, opened.devices) if opened is not None else (state.settings.goal, 0, 1)
+    )
+    seconds = recent_seconds(state)
+    so_far = used(state, budget, now)
+
+    def part(done: int, nets: int) -> Part:
+        return Part(done, nets, (nets - done) * seconds / places if seconds and places else None)
+
+    whole = part(min(state.unique, goal), goal)
+    reached = limit(state, budget, now)
+    told = [trial for trial in state.trials.values() if trial.val_accuracy is not None]
+    accuracies = [trial.val_accuracy or 0.0 for trial in told]
+    last = accuracies[-RECENT:]
+    speeds = list(islice((trial.images_per_second for trial in reversed(told) if trial.images_per_second), RECENT))
+    counted = Counter(trial.state for trial in told)
+    return Standing(
+        whole=whole,
+        epsilon=state.epsilon,
+        phase=part(*_phase(state, goal)),
+        best=state.best,
+        recent_mean=fmean(last) if last else None,
+        recent=len(last),
+        curve=_curve(accuracies),
+        endings={name: counted[name] for name in _ENDINGS if counted[name]},
+        in_flight=len(state.in_flight),
+        crashed=state.attempts_lost,
+        disrupted=state.disruptions,
+        abandoned=state.abandoned,
+        images_per_second=fmean(speeds) * min(len(state.in_flight), places) if speeds else 0.0,
+        budget=budget,
+        used=so_far,
+        forecast=_forecast(so_far, budget, whole, (goal - whole.done) * seconds * devices / 3600) if seconds else None,
+        limit=reached.detail if reached is not None else "",
+    )
+
+
+def _phase(state: RunState, goal: int) -> tuple[int, int]:
+    """Nets told and nets in all of the phase that the next net belongs to, or of the last one."""
+    told, proposed, left = state.unique, state.unique + len(state.in_flight), goal
+    done = nets = 0
+    for _, unique in state.settings.phases():
+        if left <= 0:
+            break
+        nets = min(unique, left)
+        done = max(0, min(told, nets))
+        if proposed < nets:
+            break
+        told, proposed, left = told - nets, proposed - nets, left - nets
+    return done, nets
+
+
+def _forecast(so_far: Used, budget: BudgetSettings, whole: Part, gpu_hours: float) -> Used:
+    price = budget.price_per_gpu_hour
+    return Used(
+        so_far.gpu_hours + gpu_hours,
+        None if price is None else (so_far.gpu_hours + gpu_hours) * price,
+        so_far.wall_clock_hours + (whole.seconds_left or 0.0) / 3600,
+    )
+
+
+def _curve(values: Sequence[float]) -> list[float]:
+    points = min(_CURVE, len(values))
+    cuts = [len(values) * number // points for number in range(points + 1)] if points else []
+    return [fmean(values[begin:end]) for begin, end in pairwise(cuts)]

@@ -1,0 +1,126 @@
+"""What the paper's figures show, as numbers. Pure functions of plain values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from statistics import fmean
+from typing import Final, NamedTuple
+
+from metaqnn_orch.search.q_table import Entry
+from metaqnn_trainer.contract.layers import Conv, Layer
+
+ROLLING: Final = 100  # nets; the paper's Figure 3
+BINS: Final = 20
+
+
+class Phase(NamedTuple):
+    """The nets that were sampled at one epsilon: a bar of Figure 3."""
+
+    epsilon: float
+    nets: int
+    mean: float
+    best: float
+    first: int
+    """How many nets belong to the phases before it."""
+
+
+class Bin(NamedTuple):
+    """One bar of a histogram (Figure A2): accuracies from `low` up to `high`, the last bar's 1 included."""
+
+    epsilon: float
+    low: float
+    high: float
+    nets: int
+    share: float
+    """Of the nets at this epsilon."""
+
+
+class MeanQ(NamedTuple):
+    """The mean Q-value of the layers of one group at one depth (Figures A3 and A4)."""
+
+    depth: int
+    """Of the layer, from 1."""
+    group: str
+    mean: float
+    entries: int
+    """Values of the Q-table that went into it: those that were ever updated."""
+
+
+def rolling_means(values: Sequence[float], window: int = ROLLING) -> list[float]:
+    """After each value the mean of the last `window`, or of all while there are fewer."""
+    sums = [0.0, *accumulate(values)]
+    return [(sums[n] - sums[max(0, n - window)]) / min(n, window) for n in range(1, len(sums))]
+
+
+def phases(accuracies: Iterable[tuple[float, float]]) -> list[Phase]:
+    """Accuracies with their epsilons, by epsilon: the highest first, as the schedule has them."""
+    found: list[Phase] = []
+    for epsilon, values in sorted(_grouped(accuracies).items(), reverse=True):
+        first = found[-1].first + found[-1].nets if found else 0
+        found.append(Phase(epsilon, len(values), fmean(values), max(values), first))
+    return found
+
+
+def histograms(accuracies: Iterable[tuple[float, float]], bins: int = BINS) -> list[Bin]:
+    """Accuracies with their epsilons, counted in bars of one width; empty bars too. The highest epsilon first."""
+    found: list[Bin] = []
+    for epsilon, values in sorted(_grouped(accuracies).items(), reverse=True):
+        counts = [0] * bins
+        for value in values:
+            counts[min(int(value * bins), bins - 1)] += 1
+        found += [Bin(epsilon, n / bins, (n + 1) / bins, count, count / len(values)) for n, count in enumerate(counts)]
+    return found
+
+
+def mean_q(entries: Iterable[Entry], group: Callable[[Layer], str | None]) -> list[MeanQ]:
+    """Mean Q-values by the group that `group` puts a layer in and the layer's depth; None leaves it out."""
+    values: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+    for state, layer, value, _ in entries:
+        name = group(layer)
+        if name is not None:
+            values[state.depth + 1, name].append(value)
+    return [MeanQ(depth, name, fmean(found), len(found)) for (depth, name), found in sorted(values.items())]
+
+
+def layer_type(layer: Layer) -> str:
+    """The notation's name of a layer's kind: C, P, FC, GAP or SM."""
+    return str(layer).partition("(")[0]
+
+
+def receptive_field(layer: Layer) -> str | None:
+    """Of a convolution: 3 for 3x3."""
+    return str(layer.kernel) if isinstance(layer, Conv) else None
+
+
+def pareto_front(points: Iterable[tuple[int, float]]) -> list[int]:
+    """Which of some (cost, accuracy) no other beats in both, by their numbers in the order given: the cheapest first.
+    Of equal ones the first."""
+    ordered = sorted(enumerate(points), key=lambda item: (item[1][0], -item[1][1], item[0]))
+    front: list[int] = []
+    best = float("-inf")
+    for number, (_, accuracy) in ordered:
+        if accuracy > best:
+            front.append(number)
+            best = accuracy
+    return front
+
+
+def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
+    """A lane, from 0, for each span of time (begin, end), the lowest in which it overlaps no other."""
+    ends: list[float] = []
+    chosen = [0] * len(spans)
+    for number in sorted(range(len(spans)), key=lambda number: spans[number]):
+        begin, end = spans[number]
+        lane = next((lane for lane, free in enumerate(ends) if free <= begin), len(ends))
+        ends[lane : lane + 1] = [end]
+        chosen[number] = lane
+    return chosen
+
+
+def _grouped(accuracies: Iterable[tuple[float, float]]) -> dict[float, list[float]]:
+    groups: defaultdict[float, list[float]] = defaultdict(list)
+    for epsilon, accuracy in accuracies:
+        groups[epsilon].append(accuracy)
+    return groups

@@ -1,0 +1,101 @@
+"""A run in a few numbers, and its trials as rows. The field names are relied on by scripts."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from metaqnn_orch.control.budget import used
+from metaqnn_orch.control.holder import Holder, is_dead
+from metaqnn_orch.control.record import RunRecord, load_record
+from metaqnn_orch.control.resume import resume
+from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.launchers.table import ESTIMATED
+from metaqnn_orch.store.base import Store
+
+TRIAL_FIELDS = ("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated")
+
+
+class RunView(NamedTuple):
+    """A run as read from a store, at one moment."""
+
+    record: RunRecord
+    state: RunState
+    position: int
+
+
+def read_run(store: Store, run: str) -> RunView:
+    """The run as its journal tells it, changing nothing.
+
+    Raises:
+        NotFound: no run of this name.
+        RunConflict: its import was cut short.
+        JournalError: the journal is damaged.
+    """
+    record = load_record(store, run)
+    state, journal = resume(store, record, record.settings_as_run())
+    return RunView(record, state, journal.position)
+
+
+def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
+    """The fields of `metaqnn-orch status -o json`."""
+    state, best = view.state, view.state.best
+    budget = state.opened.budget if state.opened else state.settings.budget
+    so_far = used(state, budget, state.heard)
+    return {
+        "run": view.record.run,
+        "state": run_state(state, holder),
+        "epsilon": state.epsilon,
+        "told": state.told,
+        "unique": state.unique,
+        "in_flight": len(state.in_flight),
+        "failed": state.abandoned,
+        "attempts_lost": state.attempts_lost,
+        "estimated": estimated(state),
+        "best": None if best is None else {"net": best.net, "trial": best.trial, "val_accuracy": best.val_accuracy},
+        "goal": state.opened.goal if state.opened else state.settings.goal,
+        "dataset": f"{view.record.dataset.name}-{view.record.dataset.digest}",
+        "warm_start": state.recalled.run if state.recalled else None,
+        "gpu_hours": so_far.gpu_hours,
+        "money": so_far.money,
+        "currency": budget.currency,
+        "wall_clock_hours": so_far.wall_clock_hours,
+        "ended_because": state.finished.detail if state.finished else "",
+        "holder": holder.owner if holder and not is_dead(holder) else None,
+        "q_digest": state.agent.q_table.digest(),
+        "journal_position": view.position,
+    }
+
+
+def run_state(state: RunState, holder: Holder | None) -> str:
+    """new, running, complete, exhausted (nothing new to try), out_of_budget or interrupted: start it again to go on."""
+    if state.finished is not None:
+        return {"goal": "complete", "target": "complete", "budget": "out_of_budget"}.get(
+            state.finished.reason, "exhausted"
+        )
+    if state.opened is None:
+        return "new"
+    return "running" if holder is not None and not is_dead(holder) else "interrupted"
+
+
+def trial_row(trial: Trial) -> dict[str, Any]:
+    """The fields of `metaqnn-orch trials -o json`."""
+    row = {name: getattr(trial, name, None) for name in TRIAL_FIELDS}
+    row["attempts"] = trial.attempt
+    row["estimated"] = is_estimated(trial)
+    return row
+
+
+def is_estimated(trial: Trial) -> bool:
+    """Whether its accuracy is what a table made of its neighbours, and nobody measured it."""
+    return trial.device == ESTIMATED
+
+
+def estimated(state: RunState) -> int:
+    """How many of the accuracies told are estimates."""
+    return sum(map(is_estimated, state.trials.values()))
+
+
+def leaderboard(state: RunState, top: int) -> list[Trial]:
+    """The best trials by validation accuracy, smaller nets first among equals."""
+    told = [trial for trial in state.trials.values() if trial.val_accuracy is not None]
+    return sorted(told, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))[:top]

@@ -1,0 +1,53 @@
+"""TensorBoard: curves over the trials of a run. The event file is written anew whenever a session begins, from the
+journal: what was written twice would be shown twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tensorboardX import SummaryWriter
+
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.reporting.tracking import Point
+
+SUFFIX: Final = ".metaqnn"
+
+
+class TensorboardTracker:
+    """Event files in a folder's folder of the run's name."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder).expanduser()
+
+    @property
+    def name(self) -> str:
+        return f"TensorBoard in {self._folder}"
+
+    def begin(self, record: RunRecord) -> None:
+        place = self._folder / record.run
+        for old in place.glob(f"events.out.tfevents.*{SUFFIX}"):
+            old.unlink()
+        self._writer = SummaryWriter(str(place), filename_suffix=SUFFIX)
+        self._writer.add_text("run", f"{record.run}, {record.dataset.name}-{record.dataset.digest}, {record.uid}", 0)
+
+    def show(self, points: Sequence[Point]) -> None:
+        for point in points:
+            trial = point.trial
+            for name, value in (
+                ("accuracy/trial", point.accuracy),
+                ("accuracy/best", point.best),
+                ("accuracy/mean of the last 100", point.mean),
+                ("search/epsilon", trial.epsilon),
+                ("trial/parameters", trial.params),
+                ("trial/multiply-accumulates", trial.macs),
+                ("trial/seconds", trial.seconds),
+                ("search/hours of training", point.hours),
+            ):
+                if value is not None:
+                    self._writer.add_scalar(name, value, point.number, walltime=point.at.timestamp())
+        self._writer.flush()
+
+    def end(self, finished: bool) -> None:
+        self._writer.close()

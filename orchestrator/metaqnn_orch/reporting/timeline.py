@@ -1,0 +1,107 @@
+"""When trials were in training."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from metaqnn_orch.reporting import statistics
+from metaqnn_orch.reporting.history import History
+from metaqnn_orch.reporting.palette import Palette
+from metaqnn_orch.reporting.vega import Figure, Rows, axis, legend, said, spec
+
+_FINEST: Final = 600  # of the whole: no bar is narrower, so that the shortest trial can be seen
+
+
+def timeline(history: History, colours: Palette) -> Figure:
+    """When each trial was in training, and which attempts came to nothing."""
+    rows = _rows(history)
+    unit, per_hour = _time_unit(max((row["end"] for row in rows), default=0.0))
+    longest = max((row["end"] for row in rows), default=0.0) or 1.0
+    values = [
+        {
+            "state": row["state"],
+            "from": row["begin"] * per_hour,
+            "to": max(row["end"], row["begin"] + longest / _FINEST) * per_hour,
+            "top": row["lane"],
+            "bottom": row["lane"] + 0.86,
+            "text": row["text"],
+        }
+        for row in rows
+    ]
+    states = {
+        "completed": colours.conv,
+        "untrainable": colours.dense,
+        "too large": colours.average,
+        "timed out": colours.soft,
+        "disrupted": colours.pool,
+        "crashed": colours.softmax,
+    }
+    used = [state for state in states if any(row["state"] == state for row in rows)]
+    lanes = 1 + max((row["lane"] for row in rows), default=0)
+    y = {"field": "top", "type": "quantitative", "axis": None, "scale": {"domain": [0, lanes], "reverse": True}}
+    drawn = spec(
+        colours,
+        height=max(40, min(360, 14 * lanes)),
+        data={"values": values},
+        mark={"type": "rect", "fillOpacity": 0.55},
+        encoding={
+            "x": axis("from", "quantitative", f"{unit} since the first trial began", scale={"nice": False}),
+            "x2": {"field": "to"},
+            "y": y,
+            "y2": {"field": "bottom"},
+            "color": legend("state", used, [states[state] for state in used]),
+            **said("text"),
+        },
+    )
+    return Figure(
+        "timeline",
+        "Timeline",
+        "Each trial from the beginning of its training to its end, in the first lane that was free; attempts that came "
+        "to nothing stand above.",
+        [{name: value for name, value in row.items() if name != "text"} for row in rows],
+        drawn,
+    )
+
+
+def _rows(history: History) -> Rows:
+    """Trials in lanes from 1, and what came to nothing in lane 0. Times are hours since the first."""
+    spans = [(item.at - timedelta(seconds=item.seconds), item.at, item) for item in history.ended if item.at]
+    lost = [(trouble.at, trouble) for trouble in history.troubles if trouble.at]
+    start = min([begin for begin, _, _ in spans] + [at for at, _ in lost], default=None)
+    if start is None:
+        return []
+    hour = timedelta(hours=1)
+    hours = [((begin - start) / hour, (end - start) / hour) for begin, end, _ in spans]
+    lanes = statistics.lanes(hours)
+    trials = [
+        {
+            "trial": item.trial.trial,
+            "state": item.trial.state.replace("_", " "),
+            "lane": lane + 1,
+            "begin": begin,
+            "end": end,
+            "text": f"{item.trial.trial}: {item.accuracy:.4f} after {item.seconds:,.1f} s",
+        }
+        for lane, (begin, end), (_, _, item) in zip(lanes, hours, spans, strict=True)
+    ]
+    nothing = [
+        {
+            "trial": trouble.trial,
+            "state": trouble.kind,
+            "lane": 0,
+            "begin": (at - start) / hour,
+            "end": (at - start) / hour,
+            "text": f"{trouble.trial}: attempt {trouble.attempt} {trouble.kind}",
+        }
+        for at, trouble in lost
+    ]
+    return trials + nothing
+
+
+def _time_unit(hours: float) -> tuple[str, float]:
+    if hours >= 48:
+        return "days", 1 / 24
+    if hours >= 2:
+        return "hours", 1
+    return ("minutes", 60) if hours >= 2 / 60 else ("seconds", 3600)

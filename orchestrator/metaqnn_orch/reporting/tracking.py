@@ -1,0 +1,231 @@
+"""Where else a run is shown: MLflow, TensorBoard. A projection of the journal, which can be made again at any time.
+
+A tracker is shown every trial that was told, in that order, and leaves out what it has already; so whoever shows it a
+run twice, or from the middle on, changes nothing. Whatever goes wrong there is said once, and the run goes on without.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final, NamedTuple, Protocol
+
+from metaqnn_orch.control.events import Event, Told
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import Trial
+from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_orch.reporting.history import read_history, when
+from metaqnn_orch.reporting.statistics import ROLLING
+from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.settings import TrackingSettings
+from metaqnn_orch.store.base import Store
+
+PATIENCE: Final = 20.0  # seconds that the end of a session waits for its trackers
+_AT_ONCE: Final = 100  # points
+
+
+class Point(NamedTuple):
+    """A trial that was told, and the run after it."""
+
+    number: int
+    """From 1, in the order of telling."""
+    trial: Trial
+    accuracy: float
+    at: datetime
+    best: float
+    mean: float
+    """Of the last hundred accuracies."""
+    hours: float
+    """Of training, of all trials until then."""
+
+
+class Points:
+    """Trials to points; each depends on those before it."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._best = 0.0
+        self._hours = 0.0
+        self._last: deque[float] = deque(maxlen=ROLLING)
+
+    def add(self, trial: Trial, accuracy: float, at: datetime | None) -> Point:
+        self._number += 1
+        self._best = max(self._best, accuracy)
+        self._hours += (trial.seconds or 0.0) / 3600
+        self._last.append(accuracy)
+        mean = sum(self._last) / len(self._last)
+        # A copy: the state goes on with its own.
+        moment = at or datetime.fromtimestamp(0, UTC)
+        return Point(self._number, replace(trial), accuracy, moment, self._best, mean, self._hours)
+
+
+class Tracker(Protocol):
+    """Any method may raise anything."""
+
+    @property
+    def name(self) -> str: ...
+
+    def begin(self, record: RunRecord) -> None:
+        """Find what is there of the run already."""
+        ...
+
+    def show(self, points: Sequence[Point]) -> None:
+        """In order; those that are there already are left out."""
+        ...
+
+    def end(self, finished: bool) -> None:
+        """The session has ended, and perhaps the run."""
+        ...
+
+
+TrackerOfRun = Callable[[], Tracker]
+
+
+def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
+    """What makes the trackers that the settings ask for.
+
+    Raises:
+        BadInput: an extra is not installed.
+    """
+    made: list[TrackerOfRun] = []
+    if settings.mlflow is not None:
+        _need("mlflow", "mlflow")
+        uri, experiment = settings.mlflow, settings.mlflow_experiment
+
+        def mlflow() -> Tracker:
+            from metaqnn_orch.reporting.mlflow_tracker import MlflowTracker
+
+            return MlflowTracker(uri, experiment)
+
+        made.append(mlflow)
+    if settings.tensorboard is not None:
+        _need("tensorboard", "tensorboardX")
+        folder = settings.tensorboard
+
+        def tensorboard() -> Tracker:
+            from metaqnn_orch.reporting.tensorboard_tracker import TensorboardTracker
+
+            return TensorboardTracker(folder)
+
+        made.append(tensorboard)
+    return made
+
+
+def history_points(store: Store, view: RunView, points: Points) -> list[Point]:
+    """Of all trials told until now."""
+    return [points.add(item.trial, item.accuracy, item.at) for item in read_history(store, view).ended]
+
+
+def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun]) -> int:
+    """Show a run as it stands. How many trials that are.
+
+    Raises:
+        BadInput: a tracker failed, and how.
+    """
+    told = history_points(store, view, Points())
+    for make in makers:
+        name = "the tracker"
+        try:
+            tracker = make()
+            name = tracker.name
+            tracker.begin(view.record)
+            for first in range(0, len(told), _AT_ONCE):
+                tracker.show(told[first : first + _AT_ONCE])
+            tracker.end(view.state.finished is not None)
+        except Exception as error:
+            raise BadInput(f"{name}: {type(error).__name__}: {one_line(str(error))}") from error
+    return len(told)
+
+
+class Tracking:
+    """Context manager around a session: trackers fed by threads of their own, so that none can hold up the run."""
+
+    def __init__(
+        self,
+        store: Store,
+        view: RunView,
+        makers: Sequence[TrackerOfRun],
+        say: Callable[[str], None],
+        patience: float = PATIENCE,
+    ) -> None:
+        self._view = view
+        self._points = Points()
+        self._say = say
+        self._patience = patience
+        told = history_points(store, view, self._points) if makers else []
+        self._feeds = [_Feed(make, view.record, told, say) for make in makers]
+
+    def __enter__(self) -> Tracking:
+        for feed in self._feeds:
+            feed.start()
+        return self
+
+    def happened(self, event: Event) -> None:
+        if self._feeds and isinstance(event, Told):
+            trial = self._view.state.trials[event.trial]
+            point = self._points.add(trial, event.val_accuracy, when(event.at))
+            for feed in self._feeds:
+                feed.queue.put(point)
+
+    def __exit__(self, *error: object) -> None:
+        for feed in self._feeds:
+            feed.queue.put(self._view.state.finished is not None)
+        for feed in self._feeds:
+            feed.join(self._patience)
+            if feed.is_alive():
+                self._say(f"{feed.label} is too slow to wait for: metaqnn-orch track shows it the rest")
+
+
+class _Feed(Thread):
+    """One tracker's thread."""
+
+    def __init__(
+        self, make: TrackerOfRun, record: RunRecord, told: Sequence[Point], say: Callable[[str], None]
+    ) -> None:
+        super().__init__(daemon=True, name="tracker")
+        self.queue: SimpleQueue[Point | bool] = SimpleQueue()
+        """Points, and last of all whether the run has ended."""
+        self.label = "a tracker"
+        self._make = make
+        self._record = record
+        self._told = told
+        self._tell = say
+
+    def run(self) -> None:
+        try:
+            tracker = self._make()
+            self.label = tracker.name
+            tracker.begin(self._record)
+            tracker.show(self._told)
+            while True:
+                points, ended = self._next()
+                tracker.show(points)
+                if ended is not None:
+                    tracker.end(ended)
+                    return
+        except Exception as error:
+            self._tell(
+                f"{self.label}: {type(error).__name__}: {one_line(str(error))}; the run goes on without, "
+                "and metaqnn-orch track shows it the rest"
+            )
+
+    def _next(self) -> tuple[list[Point], bool | None]:
+        """What has come, at least one thing."""
+        points: list[Point] = []
+        item = self.queue.get()
+        while not isinstance(item, bool):
+            points.append(item)
+            if self.queue.empty() or len(points) == _AT_ONCE:
+                return points, None
+            item = self.queue.get()
+        return points, item
+
+
+def _need(extra: str, module: str) -> None:
+    if find_spec(module) is None:
+        raise BadInput(f"tracking.{extra} takes {module}", hint=f"pip install 'metaqnn-orch[{extra}]'")

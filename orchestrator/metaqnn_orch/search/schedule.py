@@ -1,0 +1,43 @@
+"""The epsilon schedule: epsilon as a function of the number of unique nets (paper, Table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Phase(NamedTuple):
+    """`unique` nets sampled at one `epsilon`."""
+
+    epsilon: float
+    unique: int
+
+
+PAPER = (
+    Phase(1.0, 1500),
+    *(Phase(epsilon, 100) for epsilon in (0.9, 0.8, 0.7)),
+    *(Phase(epsilon, 150) for epsilon in (0.6, 0.5, 0.4, 0.3, 0.2, 0.1)),
+)
+
+
+def total(phases: Sequence[Phase]) -> int:
+    return sum(phase.unique for phase in phases)
+
+
+def epsilon_at(phases: Sequence[Phase], unique: int) -> float:
+    """Epsilon for the net after `unique` unique ones. Past the end of the schedule the last epsilon holds."""
+    for epsilon, count in phases:
+        if unique < count:
+            return epsilon
+        unique -= count
+    return phases[-1].epsilon
+
+
+def scaled(phases: Sequence[Phase], new_total: int) -> tuple[Phase, ...]:
+    """The same phases shrunk or stretched to `new_total` unique nets (largest remainder), empty ones dropped."""
+    shares = [divmod(phase.unique * new_total, total(phases)) for phase in phases]
+    counts = [count for count, _ in shares]
+    by_remainder = sorted(range(len(phases)), key=lambda index: -shares[index][1])
+    for index in by_remainder[: new_total - sum(counts)]:
+        counts[index] += 1
+    return tuple(Phase(phase.epsilon, count) for phase, count in zip(phases, counts, strict=True) if count)

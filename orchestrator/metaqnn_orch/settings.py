@@ -1,0 +1,339 @@
+"""The settings of a run: frozen shapes, unknown keys refused. Reads no file and no environment.
+
+Everything but `execution`, `budget`, `tracking` and `finals` is the run's identity: it decides what is learned, is
+written into run.json once, and may not change when the run goes on. `execution` is how the work is done, `budget` how
+much of it, `tracking` where it is shown, `finals` what comes after the search: they may.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.search import schedule
+from metaqnn_orch.search.rules import SpaceRules
+from metaqnn_orch.search.schedule import Phase
+from metaqnn_orch.search.state_space import StateSpace
+from metaqnn_orch.settings_errors import place_of, sentence
+from metaqnn_trainer.contract.errors import ShapeError
+from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
+from metaqnn_trainer.contract.layers import Shape, describe
+from metaqnn_trainer.contract.messages import ModelOptions, Probability, Recipe, WeightsRef
+from metaqnn_trainer.contract.notation import format_net, parse_net
+
+DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+DNS_NAME: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
+RESOURCE_NAME: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
+BYTES: Final = r"^[0-9]{1,9}(M|G|T|Mi|Gi|Ti)$"
+SECRET_KEY: Final = r"^[-._A-Za-z0-9]{1,253}$"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DatasetSettings(Section):
+    """Which dataset object of the store is searched on."""
+
+    name: str
+    digest: str | None = Field(None, pattern=DIGEST_PATTERN)
+    """Needed only where the store has several of this name."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        return check_name("dataset", name)
+
+
+class PhaseSettings(Section):
+    """`unique` nets sampled at one `epsilon`."""
+
+    epsilon: Probability
+    unique: int = Field(ge=1, le=1_000_000)
+
+
+class ScheduleSettings(Section):
+    """The epsilon schedule (paper, Table 2)."""
+
+    phases: tuple[PhaseSettings, ...] = Field(
+        tuple(PhaseSettings(epsilon=epsilon, unique=unique) for epsilon, unique in schedule.PAPER), min_length=1
+    )
+    total: int | None = Field(None, ge=1, le=1_000_000)
+    """Shrinks or stretches all phases in proportion to this many unique nets."""
+
+    def resolve(self) -> tuple[Phase, ...]:
+        phases = tuple(Phase(phase.epsilon, phase.unique) for phase in self.phases)
+        return schedule.scaled(phases, self.total) if self.total is not None else phases
+
+
+class AgentSettings(Section):
+    """Q-learning (paper, section 4)."""
+
+    q_initial: float = Field(0.5, ge=-1e6, le=1e6)
+    learning_rate: float = Field(0.01, gt=0, le=1)
+    discount: Probability = 1.0
+    replay_draws: int = Field(100, ge=1, le=100_000)
+    """Draws from the replay memory after each presentation of a net. 100 in the paper, 128 in the authors' code."""
+
+
+class SecretKeys(Section):
+    """What the store's secret calls what it holds. Each becomes a variable of the trainer's: AWS_ACCESS_KEY_ID, …"""
+
+    access_key_id: str = Field("AWS_ACCESS_KEY_ID", pattern=SECRET_KEY)
+    secret_access_key: str = Field("AWS_SECRET_ACCESS_KEY", pattern=SECRET_KEY)
+    session_token: str = Field("AWS_SESSION_TOKEN", pattern=SECRET_KEY)
+    """Which it need not have."""
+
+
+class WarmStartSettings(Section):
+    """Beginning with what the agent of another run was told (its replay memory), of the same store."""
+
+    run: str | None = None
+    weight: float = Field(0.5, gt=0, le=1)
+    """How often one of its presentations is drawn from the replay memory, for each time that one of this run's is."""
+
+    @field_validator("run")
+    @classmethod
+    def _is_a_name(cls, run: str | None) -> str | None:
+        return run if run is None else check_name("run", run)
+
+
+class KubernetesSettings(Section):
+    """Trials as Kubernetes Jobs. What is not here, an administrator's Job template may say (k8s/job-template.yaml)."""
+
+    context: str | None = None
+    """Of the kubeconfig; by default the current one, or the Pod's own service account inside a cluster."""
+    namespace: str | None = Field(None, pattern=DNS_LABEL)
+    """By default the context's, or the Pod's own."""
+    image: str | None = Field(None, min_length=1, max_length=500, pattern=r"^[^\s]+$")
+    """The trainer's, best by digest. Must be given."""
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
+    service_account: str | None = Field(None, pattern=DNS_NAME)
+    """Of the trainers, for a cloud's workload identity. No API token is mounted either way."""
+    gpus: int = Field(1, ge=0, le=64)
+    """For each trial; 0 trains on processors."""
+    gpu_resource: str = Field("nvidia.com/gpu", pattern=RESOURCE_NAME)
+    """What the cluster calls a GPU: nvidia.com/mig-1g.10gb, amd.com/gpu, and so on."""
+    cpu: float = Field(2.0, ge=0.1, le=1024)
+    """Processors: requested, and the limit: the trainer starts as many threads."""
+    memory: str = Field("8Gi", pattern=BYTES)
+    shared_memory: str = Field("1Gi", pattern=BYTES)
+    """Size of /dev/shm. Counts as memory."""
+    time_limit_seconds: int = Field(6 * 3600, ge=60)
+    """An attempt that runs for longer is ended, and has crashed. Waiting for a place does not count."""
+    grace_seconds: int = Field(60, ge=1, le=3600)
+    """From being asked to stop to being killed."""
+    keep_seconds: int = Field(30 * 86_400, ge=3600)
+    """After which the cluster removes a finished Job that no orchestrator fetched: longer than any absence of one."""
+    store_secret: str | None = Field(None, pattern=DNS_NAME)
+    """Secret with the store's credentials."""
+    store_secret_keys: SecretKeys = SecretKeys()
+    store_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@?#]+$")
+    """URL of a store other than AWS, as Pods reach it."""
+    store_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
+    template: str | None = Field(None, min_length=1)
+    """File with what else a Job shall have: tolerations, node selector, volumes, queue."""
+    creates_per_second: float = Field(10.0, gt=0, le=1000)
+    """Jobs. The API server belongs to others too."""
+
+
+class ExecutionSettings(Section):
+    """How the work is done. May change whenever the run goes on."""
+
+    parallel: int = Field(2, ge=1, le=10_000)
+    """Trials in flight."""
+    max_trials: int | None = Field(None, ge=1, le=1_000_000)
+    """Unique trained nets after which the run is complete; by default the schedule's total."""
+    retries: int = Field(2, ge=0, le=100)
+    """Further attempts of a trial that crashed. Disruptions are free."""
+    poll_seconds: float = Field(0.2, gt=0, le=3600)
+    """How long the loop rests when nothing happened."""
+    kubernetes: KubernetesSettings = KubernetesSettings()
+    """Used by `--launcher kubernetes` alone."""
+
+
+class BudgetSettings(Section):
+    """What a run may use, over all its sessions; whichever comes first ends it. May change whenever the run goes on.
+
+    No trial begins that would probably end beyond a limit, taking the mean of the last hundred for it and for those in
+    training. None is cut: the last ones may go beyond by as much as they are longer than that mean.
+    """
+
+    gpu_hours: float | None = Field(None, gt=0, le=1e9)
+    """Hours of training times the GPUs of a trial, lost attempts too. Without a GPU, hours of a worker."""
+    money: float | None = Field(None, gt=0, le=1e12)
+    """At `price_per_gpu_hour`."""
+    wall_clock_hours: float | None = Field(None, gt=0, le=1e6)
+    """In which an orchestrator worked on the run: pauses between sessions do not count."""
+    target_accuracy: Probability | None = None
+    """Validation accuracy that is good enough."""
+    price_per_gpu_hour: float | None = Field(None, ge=0, le=1e6)
+    currency: str | None = Field(None, max_length=12, pattern=r"^\S+$")
+    """What money is called wherever it is shown."""
+
+    @model_validator(mode="after")
+    def _money_has_a_price(self) -> BudgetSettings:
+        if self.money is not None and not self.price_per_gpu_hour:
+            raise ValueError("budget.money says nothing without budget.price_per_gpu_hour")
+        return self
+
+
+class TrackingSettings(Section):
+    """Where else a run is shown. May change whenever the run goes on."""
+
+    mlflow: str | None = Field(None, min_length=1, max_length=1000)
+    """URI of an MLflow tracking server."""
+    mlflow_experiment: str = Field("metaqnn", min_length=1, max_length=200)
+    tensorboard: str | None = Field(None, min_length=1, max_length=1000)
+    """Folder for TensorBoard's event files; each run has one of its own in it."""
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    dataset: DatasetSettings
+    space: SpaceRules
+    model: ModelOptions = ModelOptions()
+    recipe: Recipe = Recipe()
+    agent: AgentSettings = AgentSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    warm_start: WarmStartSettings = WarmStartSettings()
+    nets: tuple[str, ...] = Field((), max_length=10_000)
+    """Where there are any, exactly these are trained, in this order, and nothing is searched."""
+    initial: tuple[WeightsRef, ...] = Field((), max_length=10_000)
+    """Weights that the `nets` begin with, one for each, or none at all."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Of the agent. Together with the order in which trials ended it determines every proposal."""
+    finals: Recipe = Recipe()
+    """With which the best nets are trained again after the search (paper, section 5). Says everything itself: nothing
+    is taken over from `recipe`."""
+    execution: ExecutionSettings = ExecutionSettings()
+    budget: BudgetSettings = BudgetSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _some_net_is_legal(self) -> Settings:
+        self.state_space()
+        return self
+
+    @field_validator("nets")
+    @classmethod
+    def _canonical(cls, nets: tuple[str, ...]) -> tuple[str, ...]:
+        written = tuple(format_net(parse_net(net)) for net in nets)
+        if len(set(written)) < len(written):
+            raise ValueError("nets: one of them stands twice")
+        return written
+
+    @model_validator(mode="after")
+    def _nets_fit(self) -> Settings:
+        if self.initial and len(self.initial) != len(self.nets):
+            raise ValueError(f"initial has {len(self.initial)} weights for {len(self.nets)} nets")
+        shape = Shape(self.space.channels, self.space.image_size)
+        for net in self.nets:
+            try:
+                layers = describe(parse_net(net), shape, gap_head=self.model.gap_head, batch_norm=self.model.batch_norm)
+            except ShapeError as error:
+                raise ValueError(f"nets: {net} does not fit images of {shape}: {error}") from None
+            if layers[-1].output.channels != self.space.classes:
+                raise ValueError(f"nets: {net} does not end in the {self.space.classes} classes")
+        return self
+
+    def state_space(self) -> StateSpace:
+        return StateSpace(self.space, gap_head=self.model.gap_head, batch_norm=self.model.batch_norm)
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The schedule; of a list of nets one phase, without chance."""
+        return (Phase(0.0, len(self.nets)),) if self.nets else self.schedule.resolve()
+
+    @property
+    def goal(self) -> int:
+        """Unique trained nets after which the run is complete."""
+        total = schedule.total(self.phases())
+        return min(total, self.execution.max_trials or total)
+
+    def on(self, digest: str) -> Settings:
+        """The same with the dataset's digest decided."""
+        return self.model_copy(update={"dataset": self.dataset.model_copy(update={"digest": digest})})
+
+    def identity(self) -> dict[str, Any]:
+        """What may not change when the run goes on, as JSON."""
+        return self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+
+    def recorded(self) -> dict[str, Any]:
+        """What run.json keeps: the identity, and what was said of the finals."""
+        return {**self.identity(), "finals": self.finals.model_dump(mode="json", exclude_unset=True)}
+
+
+def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = MappingProxyType({})) -> Settings:
+    """Nested plain values, as read from YAML, to settings. `origins` says where dotted keys came from, and "" the rest.
+
+    Raises:
+        SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
+    """
+    try:
+        return Settings.model_validate_json(json.dumps(values, allow_nan=False))
+    except ValidationError as error:
+        # A rule of ours says more than a type that one branch of a union would have liked better.
+        found = sorted(error.errors(include_url=False, include_context=False), key=lambda e: e["type"] != "value_error")
+        first, places = dict(found[0]), {place_of(dict(other)) for other in found}
+        source = _origin_of_error(place_of(first), origins)
+        raise SettingsError(
+            sentence(first, known_keys())
+            + (f" (from {source})" if source else "")
+            + (f", and {len(places) - 1} more" if len(places) > 1 else ""),
+            hint="metaqnn-orch config show digits lists every setting there is",
+        ) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingsError(f"settings hold a value that is neither text, number, list nor mapping: {error}") from None
+
+
+def origin(key: str, origins: Mapping[str, str]) -> str:
+    """Where a setting came from, or the nearest section above it that was set as a whole: the root's is under ""."""
+    while key and key not in origins:
+        key = key.rpartition(".")[0]
+    return origins.get(key, "")
+
+
+def _origin_of_error(place: str, origins: Mapping[str, str]) -> str:
+    """Where to look: where the place itself was set; where everything below it was, if that is one; else the root's,
+    which is that of what is missing. A contradiction between settings comes from nowhere in particular."""
+    below = {source for key, source in origins.items() if key.startswith(f"{place}.")}
+    if place in origins or not below:
+        return origin(place, origins) if place else ""
+    return below.pop() if len(below) == 1 else ""
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings to dotted keys with their values, in order."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """One line for each dotted key whose value differs."""
+    old, new = dict(flatten(before)), dict(flatten(after))
+
+    def shown(values: dict[str, Any], key: str) -> str:
+        return json.dumps(values[key]) if key in values else "(absent)"
+
+    return [
+        f"{key}: {shown(old, key)} -> {shown(new, key)}"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key, ...) != new.get(key, ...)
+    ]
+
+
+def known_keys() -> list[str]:
+    """Every dotted key that a setting may have, the search's before those of what follows it."""
+    example = Settings(dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2))
+    values = example.model_dump(mode="json")
+    values["space"]["pooling"] = dict.fromkeys(("shapes", "kernels", "strides"))  # of which only some can stand at once
+    return [key for key, _ in flatten(values)]

@@ -1,0 +1,46 @@
+"""What pydantic finds wrong with settings, in words of settings."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+_OWN_KEY: Final = re.compile(r"[a-z_]+")
+_UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's words, of models and dataclasses
+
+
+def place_of(error: Mapping[str, Any]) -> str:
+    """The dotted key that it is about."""
+    # Members of unions add their type's name to the location; only what a user wrote is a key.
+    *above, last = error["loc"] or ("",)
+    kept = [str(part) for part in above if isinstance(part, int) or _OWN_KEY.fullmatch(part)]
+    if error["type"] in _UNKNOWN or isinstance(last, int) or _OWN_KEY.fullmatch(last):
+        kept.append(str(last))
+    return ".".join(kept)
+
+
+def sentence(error: Mapping[str, Any], known: Sequence[str]) -> str:
+    """What is wrong, in words; `known` are the keys that there are."""
+    place = place_of(error)
+    if error["type"] in _UNKNOWN:
+        close = _similar(place, known)
+        return f"unknown setting {place[:80]}" + (f"; did you mean {close}?" if close else "")
+    if error["type"] == "missing":
+        return f"{place} must be given"
+    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
+    text = f"{place} {text}" if text.startswith("must be") else f"{place}: {text}".removeprefix(": ")
+    if error["type"] == "value_error":
+        return text
+    shown = json.dumps(error.get("input"), default=str)
+    return f"{text}, got {shown if len(shown) <= 60 else shown[:57] + '...'}"
+
+
+def _similar(place: str, keys: Sequence[str]) -> str:
+    """The setting or section that was perhaps meant: one of the same name elsewhere, or one that is written alike."""
+    leaf = place.rpartition(".")[2]
+    sections = {key.rpartition(".")[0] for key in keys} - {""}
+    elsewhere = [key for key in keys if key.rpartition(".")[2] == leaf]
+    return next(iter(elsewhere or get_close_matches(place, [*keys, *sections], n=1)), "")

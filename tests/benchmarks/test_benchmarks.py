@@ -1,0 +1,112 @@
+"""The benchmarks run, at a size that says nothing about speed."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from benchmarks.agent_step import paper_settings
+from benchmarks.landscape import made_accuracy
+from benchmarks.plain_loop import plain_model, write_files
+from benchmarks.searchers import SEARCHES, mutated
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import cluster, search, speed, trainer
+from metaqnn_orch.search.agent import Agent
+from metaqnn_orch.search.q_table import QTable
+from metaqnn_trainer.contract.layers import Shape
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe
+from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.model import build_model
+from metaqnn_trainer.recipe import dropout_probabilities
+
+
+def test_what_a_search_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    speed.main(["--nets", "10", "--far", "20", "--repeats", "2", "--runs", "1", "--steps", "2", "--to", "found"])
+    found = json.loads((tmp_path / "found" / "speed.json").read_text())
+    assert found["resume"]["equal"] is True
+    assert [run["store"] for run in found["runs"]] == ["directory", "s3"]
+    assert all(step["milliseconds"]["median"] > 0 for step in found["steps"].values())
+    assert [path.name for path in tmp_path.iterdir()] == ["found"]
+
+
+def test_does_it_search(tmp_path: Path) -> None:
+    search.main(["--budget", "15", "--small-budget", "6", "--seeds", "2", "--jobs", "1", "--to", str(tmp_path)])
+    found = json.loads((tmp_path / "search-made.json").read_text())
+    tried = Counter((trace["searcher"], trace["at"][-1]) for trace in found["traces"])
+    assert tried == {
+        (name, budget): 2 for name in SEARCHES for budget in (6, 15) if (name, budget) != (search.SLOW, 15)
+    }
+    assert all(0 < trace["best"] <= 1 for trace in found["traces"])
+    own = [trace["phases"] for trace in found["traces"] if (trace["searcher"], trace["budget"]) == ("MetaQNN", 15)]
+    first = statistics.fmean(phases["1.0"] for phases in own)
+    assert f"| mean | {first:.3f} |" in (tmp_path / "search-made.md").read_text(), "of MetaQNN alone"
+    assert (tmp_path / "search-made.svg").stat().st_size > 10_000
+
+
+def test_many_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    cluster.main(["--in-flight", "3", "--trials", "9", "--seconds", "0.1", "--to", "found"])
+    found = json.loads((tmp_path / "found" / "cluster-double.json").read_text())
+    assert found["requests"]["create jobs"] == 9 + 6
+    assert found["next_job_ms"]["p95"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["found"]
+
+
+def test_what_training_takes(tmp_path: Path) -> None:
+    case = trainer.CASES["small"]
+    images, labels = trainer.made(500)
+    spec = trainer.ask(tmp_path / "store", case, images, labels)
+    ours = trainer.measured(partial(trainer.ours, tmp_path / "store", spec, 1), 1)
+    write_files(tmp_path / "files", images, labels)
+    plain = trainer.measured(partial(trainer.plain, tmp_path, case.net, 100, 0), 1)
+    assert min(*ours, *plain) > 0
+    assert (tmp_path / "1.pt").exists()
+    found = {"small": {"net": case.net, "contenders": {trainer.OURS: trainer.summary([ours], [ours])}}}
+    assert "| 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) |" in trainer.tables(found, 1)
+
+
+def test_the_plain_loop_trains_the_same_net() -> None:
+    for case in trainer.CASES.values():
+        net, recipe = parse_net(case.net), Recipe()
+        ours = build_model(net, Shape(3, 32), ModelOptions(), dropout_probabilities(net, recipe), torch.Generator())
+        plain = plain_model(net, recipe)
+        assert [tuple(p.shape) for p in plain.parameters()] == [tuple(p.shape) for p in ours.parameters()]
+        dropped, expected = ([m.p for m in model.modules() if "ropout" in type(m).__name__] for model in (plain, ours))
+        assert dropped == expected
+
+
+def test_a_net_has_one_accuracy_and_what_it_would_be_without_noise() -> None:
+    objective = search.Objective(lambda net: 0.5, noise=0.1)
+    nets = [f"net {number}" for number in range(200)]
+    first = [objective(net) for net in nets]
+    assert [objective(net) for net in nets] == first
+    assert len(set(first)) == 200
+    assert abs(statistics.fmean(first) - 0.5) < 0.03
+    assert list(objective.seen) == nets
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_with_a_seed_can_be_repeated(name: str) -> None:
+    first, second = (list(SEARCHES[name](made_accuracy, 20, 3)) for _ in range(2))
+    assert first == second
+    assert len(first) == 20
+
+
+@given(st.integers(0, 10_000))
+def test_mutation_stays_in_the_space(seed: int) -> None:
+    rng = Random(seed)
+    space = paper_settings().state_space()
+    net = Agent(space, QTable()).propose(1.0, rng)
+    child = mutated(net, space, rng)
+    space.walk(parse_net(child))
+    assert child != net

@@ -1,0 +1,88 @@
+"""attach: what a submitted search waits for, and then the search."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from metaqnn_orch.assembly import open_store
+from metaqnn_orch.cli.attach import VIGIL, Vigil, wait_for_start
+from metaqnn_orch.errors import LauncherError
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+from tests.cli.conftest import Cli
+from tests.control.world import Session, settings
+from tests.launchers.kubernetes.conftest import FakeCluster, cluster
+from tests.launchers.kubernetes.double.api import Fault, no_fault
+from tests.launchers.kubernetes.releases import install_with_store
+from tests.seaweedfs import S3Server
+
+__all__ = ["cluster"]
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+
+def test_what_never_begins(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, tmp_path: object
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    assert "no run 'night'" in cli("attach", "night").refused()
+    assert "attach needs a release" in cli("attach", "night", f"--store={tmp_path}").refused()
+    assert cli("submit", "digits", "--run=night").code == 0
+
+    def end(thing: dict[str, Any]) -> None:
+        thing["status"] = {"conditions": [{"type": "Failed", "status": "True"}]}
+
+    def say(thing: dict[str, Any]) -> None:
+        ended = {"exitCode": 2, "message": "error: unknown setting x"}
+        thing["status"] = {"phase": "Failed", "containerStatuses": [{"state": {"terminated": ended}}]}
+
+    cluster.controllers.close()
+    cluster.api.objects.update("jobs", "trials", "night-orchestrator", end)
+    for pod in cluster.pods():
+        cluster.api.objects.update("pods", "trials", pod["metadata"]["name"], say)
+    answer = cli("attach", "night")
+    assert answer.code == 6
+    assert "job night-orchestrator ended before the run began: exit code 2, error: unknown setting x" in answer.err
+    assert "kubectl logs --namespace trials job/night-orchestrator" in answer.err
+
+
+def test_a_run_that_has_ended_and_one_that_is_about_to_go_on(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    session = Session(open_store(s3_store_uri), settings())
+    session.run_to_end()
+    session.hold.release()
+    assert cli("attach", "test").code == 0, "there is no Job: it has ended"
+    assert cli("submit", "digits", "--run=test").code == 0
+    asked = iter([True, True, False])
+    waited: list[float] = []
+    wait_for_start(lambda: next(asked), Cluster(connect), "test", waited.append)
+    assert len(waited) == 2, "until what was submitted has begun"
+
+
+def test_a_watch_ends_when_nothing_is_left_to_wait_for(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    assert cli("submit", "digits", "--run=test").code == 0
+    clock, idle = count(0.0, VIGIL + 1), [False]
+    vigil = Vigil(lambda: idle[0], Cluster(connect), "test", lambda seconds: None, lambda: next(clock))
+    for _ in range(3):
+        vigil.sleep(1)
+
+    def end(thing: dict[str, Any]) -> None:
+        thing["status"] = {"conditions": [{"type": "Failed", "status": "True"}]}
+
+    cluster.api.objects.update("jobs", "trials", "test-orchestrator", end)
+    for _ in range(3):
+        vigil.sleep(1)  # somebody else works on it
+    idle[0] = True
+    cluster.api.faults = lambda ask: Fault(status=503)
+    for _ in range(3):
+        vigil.sleep(1)
+    cluster.api.faults = no_fault
+    vigil.sleep(1)
+    with pytest.raises(LauncherError, match="job test-orchestrator has ended, the run has not"):
+        vigil.sleep(1)

@@ -1,0 +1,75 @@
+"""metaqnn-orch export: the best net of a real run as a file, and what is refused before the trainer is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch import Search
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.store.base import Store
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import TrainingRequest, encode
+from tests.cli.conftest import Cli, Trained, tree
+from tests.control.world import Session, result_for, settings
+
+
+def without_weights(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+    """What a table leaves."""
+    store.put_if_absent(keys.result(request.run, request.trial), encode(result_for(request, attempt)))
+    return Phase.DELIVERED
+
+
+def test_the_best_net_as_weights(cli: Cli, trained: Trained, tmp_path: Path) -> None:
+    to = tmp_path / "out" / "best.safetensors"
+    told = cli("export", "first", "--store", trained.store, "--to", to, "-o", "json").json()
+    best = trained.answer.json()["best"]
+    assert told["trial"] == best["trial"]
+    assert told["accuracy"] == told["recorded"] == best["val_accuracy"]
+    assert tree(to.parent) == ["best.md", "best.py", "best.safetensors"]
+
+
+def test_python_takes_it_home_too(trained: Trained, tmp_path: Path) -> None:
+    search = Search("first", trained.store)
+    assert search.best is not None
+    assert search.export(tmp_path / "best.safetensors").accuracy == search.best.val_accuracy
+    assert tree(tmp_path) == ["best.md", "best.py", "best.safetensors"]
+
+
+def test_a_trial_by_its_id_in_words(cli: Cli, trained: Trained, tmp_path: Path) -> None:
+    trial = trained.answer.json()["best"]["trial"]
+    answer = cli("export", "first", "--store", trained.store, "--trial", trial, "--to", tmp_path / "net.pt2")
+    assert (answer.code, answer.out) == (0, ""), answer.err
+    assert f"trial {trial} in net.pt2, net.md" in answer.err
+    assert "validation images rightly" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--to", "net.bin"), "does not say what to write"),
+        (("--to", "net.onnx", "--format", "torch"), "contradict each other"),
+        (("--to", "net.onnx", "--format", "caffe"), "invalid value for '--format'"),
+        (("--to", "net.onnx", "--trial", "000000000000"), "has no trial '000000000000'"),
+        (("--to", "net.pt2"), "kept no weights"),
+    ],
+)
+def test_what_cannot_be_exported(
+    cli: Cli,
+    store: DirectoryStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    error: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Session(store, settings()).run_to_end(without_weights)
+    assert error in cli("export", "test", "--store", store.uri, *arguments).refused()
+
+
+def test_a_run_without_a_net(cli: Cli, store: DirectoryStore, tmp_path: Path) -> None:
+    Session(store, settings()).open()
+    refused = cli("export", "test", "--store", store.uri, "--to", tmp_path / "net.onnx").refused()
+    assert refused == "run test has no trained net yet"

@@ -1,0 +1,93 @@
+"""finals: from a search that really trained to test accuracies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.store.directory import DirectoryStore
+from tests.cli.conftest import Cli, needs_trainer, settings_file, tree
+from tests.control.world import settings
+
+QUICK = (
+    "--set=finals={optimizer: sgd, batch_size: 32, max_rates: 2,"
+    " phases: [{epochs: 2, learning_rate: 0.05}, {epochs: 1, learning_rate: 0.005}]}"
+)
+
+
+@needs_trainer
+def test_the_best_nets_again_and_then_the_test_images(mine: Path, tmp_path: Path, cli: Cli) -> None:
+    command = ["finals", "first", "--store", mine, "--top", 2, "--ensemble", 2, "--parallel", 1, QUICK]
+    answer = cli(*command)
+    assert answer.code == 0, answer.err
+    assert "judging the best of 2 nets and an ensemble of 2 on the test images, once" in answer.err
+    lines = answer.out.splitlines()
+    assert lines[0].split()[:3] == ["rank", "val", "accuracy"]
+    assert [line.split()[0] for line in lines[1:3]] == ["1", "2"]
+    best, ensemble = (line.split() for line in lines[-2:])
+    assert (best[:2], ensemble[:3]) == (["best", "model"], ["ensemble", "of", "2"])
+    assert float(best[-1]) == pytest.approx(100 * (1 - float(best[-2])), abs=0.01)
+
+    verdict = json.loads((mine / "runs/first-finals/finals.json").read_text())
+    assert cli(*command, "-o", "json").json() == verdict, "the same command shows it again"
+    assert verdict["test_images"] == 359
+    assert 0.5 < verdict["test_accuracy"] <= 1
+    assert {final["rate_factor"] for final in verdict["finalists"]} == {1.0}
+    nets = cli("trials", "first-finals", "--store", mine, "-o", "json").json()
+    best_two = sorted(cli("trials", "first", "--store", mine, "-o", "json").json(), key=lambda t: -t["val_accuracy"])[
+        :2
+    ]
+    assert [row["net"] for row in nets] == [row["net"] for row in best_two]
+    results = [json.loads(path.read_text()) for path in (mine / "runs/first-finals/trials").glob("*/result.json")]
+    assert [result["test_accuracy"] for result in results] == [None, None], "nothing but the judge looks at them"
+    assert cli("status", "first-finals", "--store", mine, "-o", "json").json()["state"] == "complete"
+
+    other = cli(*command[:6], "--ensemble", 1, QUICK)
+    assert "the test images were looked at for an ensemble of 2" in other.refused()
+    assert "began with 2 nets, not 3" in cli("finals", "first", "--store", mine, "--top", 3, QUICK).refused()
+
+
+@needs_trainer
+def test_the_rate_is_chosen_by_validation_and_an_interrupted_one_goes_on(mine: Path, cli: Cli) -> None:
+    """And the net begins with the weights that it has."""
+    command = ["finals", "first", "--store", mine, "--top", 1, "--parallel", 1, "--name", "tuned", QUICK]
+    command.append("--from-weights")
+    rates = ("--rate-factor", "1", "--rate-factor", "0.0001")
+    short = cli(*command, *rates, "--set=budget.gpu_hours=1e-9")
+    assert short.code == 0, short.err
+    found = cli(*command, *rates, "-o", "json").json()
+    runs = {path.name for path in (mine / "runs").iterdir()}
+    assert {"tuned", "tuned-x0-0001"} <= runs
+    (final,) = found["finalists"]
+    assert final["run"] == "tuned"
+    best = cli("status", "first", "--store", mine, "-o", "json").json()["best"]["trial"]
+    (request,) = (mine / "runs/tuned/trials").glob("*/request.json")
+    initial = json.loads(request.read_text())["spec"]["initial"]
+    result = json.loads((mine / f"runs/first/trials/{best}/result.json").read_text())
+    assert initial == {"run": "first", "trial": best, "sha256": result["weights"]["sha256"]}
+
+
+def test_what_cannot_have_finals(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    store = ["--store", finished.uri]
+    before = tree(Path(finished.uri))
+    assert "have no section finals" in cli("finals", "test", *store).refused()
+    assert (
+        "the settings of finals are finals, execution, budget"
+        in cli("finals", "test", *store, "--set=seed=3").refused()
+    )
+    assert "has no dataset cats" in cli("finals", "test", *store, QUICK, "--dataset", "cats").refused()
+    assert "run 'A b' is not a name" in cli("finals", "test", *store, QUICK, "--name", "A b").refused()
+    assert "run test is a search" in cli("finals", "test", *store, QUICK, "--name", "test").refused()
+    assert tree(Path(finished.uri)) == before
+
+
+def test_a_rehearsal_has_no_finals(tmp_path: Path, cli: Cli) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text('net,accuracy\n"[SM(10)]",0.5\n"[GAP(10), SM(10)]",0.2\n')
+    file = settings_file(tmp_path, settings(dataset__digest=None))
+    store = ["--store", tmp_path / "store"]
+    begun = cli("start", file, "--run", "one", *store, "--launcher", "table", "--table", table, "--max-trials", "2")
+    assert begun.code == 0, begun.err
+    assert "run one is a rehearsal" in cli("finals", "one", *store, QUICK).refused()

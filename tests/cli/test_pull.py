@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.control.events import Told
+from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import TrainingResult, decode, encode
+from tests.cli.conftest import Cli, Trained, needs_trainer, tree
+from tests.control.world import Session, settings
+
+
+def leaders(to: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((to / "leaderboard.csv").read_text("utf-8").splitlines()))
+
+
+@needs_trainer
+def test_what_was_trained_comes_home_and_loads(trained: Trained, tmp_path: Path, cli: Cli) -> None:
+    from metaqnn_trainer.load import load
+
+    to = tmp_path / "deep" / "best"
+    answer = cli("pull", "first", "--store", trained.store, "--top", 2, "--to", to)
+    assert answer.code == 0
+    assert answer.out == ""
+    first, second = leaders(to)
+    assert answer.err == (
+        f"2 of 5 trained nets in {to}, all digests right\n"
+        f"the best, {float(first['val_accuracy']):.4f}: {to / first['trial']}, {first['net']}\n"
+    )
+    assert first["trial"] == trained.answer.json()["best"]["trial"]
+    assert (first["rank"], second["rank"]) == ("1", "2")
+    parts = ["history.jsonl", "request.json", "result.json", "weights.safetensors"]
+    assert tree(to) == sorted(
+        [
+            "leaderboard.csv",
+            *(
+                f"{trial}{part}"
+                for trial in (first["trial"], second["trial"])
+                for part in ["", *["/" + part for part in parts]]
+            ),
+        ]
+    )
+    (dataset,) = (trained.store / "datasets").iterdir()
+    for row in (first, second):
+        result = decode(TrainingResult, (to / row["trial"] / "result.json").read_bytes(), "result.json")
+        assert result.weights is not None
+        weights = (to / row["trial"] / "weights.safetensors").read_bytes()
+        assert hashlib.sha256(weights).hexdigest() == result.weights.sha256
+        again = load(to / row["trial"], dataset).accuracy()
+        assert again == result.val_accuracy == float(row["val_accuracy"])
+
+
+@needs_trainer
+def test_a_net_that_never_learned_has_no_weights_to_bring(trained: Trained, tmp_path: Path, cli: Cli) -> None:
+    assert cli("pull", "first", "--store", trained.store, "--to", tmp_path / "all").code == 0
+    *_, last = leaders(tmp_path / "all")
+    assert last["state"] == "untrainable"
+    assert "weights.safetensors" not in tree(tmp_path / "all" / last["trial"])
+    assert len(leaders(tmp_path / "all")) == 5
+
+
+def test_equal_nets_are_ordered_by_size_and_all_by_accuracy(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    assert cli("pull", "test", "--store", finished.uri, "--top", 100, "--to", tmp_path / "all").code == 0
+    found = [float(row["val_accuracy"]) for row in leaders(tmp_path / "all")]
+    assert len(found) == 12
+    assert found == sorted(found, reverse=True)
+
+
+def test_pulling_again_gives_the_same_and_leaves_foreign_files(
+    finished: DirectoryStore, tmp_path: Path, cli: Cli
+) -> None:
+    to = tmp_path / "best"
+    to.mkdir()
+    (to / "mine.txt").write_text("mine")
+    for _ in range(2):
+        assert cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", to).code == 0
+        (to / leaders(to)[0]["trial"] / "weights.safetensors").write_bytes(b"spoilt")
+    assert cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", to).code == 0
+    weights = finished.get(keys.weights("test", leaders(to)[0]["trial"]))
+    assert (to / leaders(to)[0]["trial"] / "weights.safetensors").read_bytes() == weights
+    assert (to / "mine.txt").read_text() == "mine"
+    assert len([name for name in tree(to) if "/" not in name]) == 5
+
+
+def best_trial(store: DirectoryStore) -> str:
+    told = [event for event in Journal(store, "test").read() if isinstance(event, Told)]
+    return max(told, key=lambda event: event.val_accuracy).trial
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda store, weights, result: store.put(weights, b"w" * len(store.get(weights))), "is not the object whose"),
+        (lambda store, weights, result: store.put(weights, b""), "has 0 bytes where result.json says"),
+        (lambda store, weights, result: store.delete(weights), "which is not there"),
+        (lambda store, weights, result: store.delete(result), "its result.json is gone"),
+        (lambda store, weights, result: store.put(result, b"\x1b[2J"), "is not valid JSON"),
+        (lambda store, weights, result: store.put(result, store.get(result)[:-9]), "is not valid JSON"),
+        (
+            lambda store, weights, result: store.put(result, changed(store.get(result), val_accuracy=0.25)),
+            "its result.json says 0.25, the journal 0.",
+        ),
+        (
+            lambda store, weights, result: store.put(result, changed(store.get(result), trial="0123456789ab")),
+            "of another trial",
+        ),
+    ],
+)
+def test_what_cannot_be_trusted_is_named_and_nothing_is_written(
+    spoil: object, says: str, finished: DirectoryStore, tmp_path: Path, cli: Cli
+) -> None:
+    trial = best_trial(finished)
+    assert callable(spoil)
+    spoil(finished, keys.weights("test", trial), keys.result("test", trial))
+    answer = cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", tmp_path / "best")
+    refusal = answer.refused(5)
+    assert refusal.startswith(f"trial {trial} cannot be trusted any more: ")
+    assert says in refusal
+    assert not (tmp_path / "best").exists()
+
+
+def changed(data: bytes, **values: object) -> bytes:
+    result = decode(TrainingResult, data, "result.json")
+    return encode(result.model_copy(update=values))
+
+
+def test_a_run_without_a_net_has_nothing_to_bring(store: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    Session(store, settings()).open()
+    answer = cli("pull", "test", "--store", store.uri, "--to", tmp_path / "best")
+    assert answer.refused() == "run test has no trained net yet"
+    assert f"hint: metaqnn-orch status test --store {store.uri}\n" in answer.err
+    assert not (tmp_path / "best").exists()
+
+
+@pytest.mark.parametrize("to", ["/proc/best", "/dev/null", "/dev/null/best", "x" * 300])
+def test_a_folder_that_cannot_be_written_to(to: str, finished: DirectoryStore, cli: Cli) -> None:
+    assert cli("pull", "test", "--store", finished.uri, "--to", to).refused().startswith("cannot write to ")
+
+
+def test_a_file_where_a_trials_folder_should_be(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / best_trial(finished)).write_text("a file")
+    refusal = cli("pull", "test", "--store", finished.uri, "--to", tmp_path).refused()
+    assert refusal == f"cannot write to {tmp_path}: File exists"
+    assert not (tmp_path / "leaderboard.csv").exists(), "it is written last: its presence says that all is there"
+
+
+@pytest.mark.parametrize("top", ["0", "-1", "x", "1.5", "nan", "1e3", "99999999999999999999999999"])
+def test_a_number_of_trials_is_a_number(top: str, finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    answer = cli("pull", "test", "--store", finished.uri, "--top", top, "--to", tmp_path / "best")
+    if top.startswith("9"):
+        assert answer.code == 0
+    else:
+        assert "'--top'" in answer.refused()
+        assert not (tmp_path / "best").exists()
+
+
+def test_the_leaderboard_reads_like_the_trials(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    cli("pull", "test", "--store", finished.uri, "--top", 1, "--to", tmp_path)
+    (row,) = leaders(tmp_path)
+    rows = {trial["trial"]: trial for trial in cli("trials", "test", "--store", finished.uri, "-o", "json").json()}
+    assert row == {"rank": "1", **{name: str(value) for name, value in rows[row["trial"]].items()}}
+    assert json.loads((tmp_path / row["trial"] / "result.json").read_text())["trial"] == row["trial"]

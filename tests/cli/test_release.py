@@ -1,0 +1,165 @@
+"""A kubeconfig is enough: the release says the rest. The chart is the real one, rendered by helm."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+
+import pytest
+
+from metaqnn_orch.assembly import open_store
+from metaqnn_trainer import __version__
+from metaqnn_trainer.contract import keys
+from tests.chart.conftest import sets
+from tests.cli.conftest import TINY, Cli, needs_trainer
+from tests.launchers.kubernetes.conftest import FakeCluster, cluster
+from tests.launchers.kubernetes.releases import SMALL, install, install_with_store
+from tests.seaweedfs import S3Server
+
+__all__ = ["cluster"]
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+NET = "[C(4,3,1), SM(10)]"
+SHOW = ("config", "show", "digits", "-o", "json")
+
+
+@needs_trainer
+def test_a_search_that_is_told_nothing(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    cluster.controllers.images["trainer:v1"] = [sys.executable, "-m", "metaqnn_trainer"]
+    answer = cli("start", *TINY, "--run=told-nothing", "--max-trials=1")
+    assert answer.code == 0, answer.err
+    assert "1 at a time (kubernetes)" in answer.err
+    assert "pull told-nothing --release trials/first --top 3" in answer.err, "and so does the next command"
+    stored = [entry.key for entry in open_store(s3_store_uri).list(keys.run("told-nothing"))]
+    assert sum(key.endswith("/result.json") for key in stored) == 1
+    assert cli("status", "told-nothing", "-o", "json").json()["unique"] == 1
+
+
+def test_flags_over_environment_over_file_over_release_over_preset(
+    cluster: FakeCluster, cli: Cli, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(cluster, *SMALL, *sets(trainer__memory="3Gi", trainer__cpu=3, trainer__parallel=7, trainer__graceSeconds=9))
+    file = f"{tmp_path}/mine.yaml"
+    with open(file, "w") as text:  # noqa: PTH123
+        text.write("preset: digits\nexecution: {kubernetes: {memory: 4Gi, cpu: 4, grace_seconds: 4}}\n")
+    monkeypatch.setenv("METAQNN_EXECUTION__KUBERNETES__CPU", "5.0")
+    shown = cli(
+        "config", "show", file, "-o", "json", "--release=first", "--set=execution.kubernetes.grace_seconds=6"
+    ).json()
+    found = {
+        key: (shown[f"execution.{key}"]["value"], shown[f"execution.{key}"]["origin"])
+        for key in (
+            "parallel",
+            "kubernetes.memory",
+            "kubernetes.cpu",
+            "kubernetes.grace_seconds",
+            "kubernetes.namespace",
+        )
+    }
+    assert found == {
+        "parallel": (7, "release trials/first"),
+        "kubernetes.memory": ("4Gi", file),
+        "kubernetes.cpu": (5.0, "METAQNN_EXECUTION__KUBERNETES__CPU"),
+        "kubernetes.grace_seconds": (6, "--set execution.kubernetes.grace_seconds"),
+        "kubernetes.namespace": ("trials", "release trials/first"),
+    }
+    assert shown["dataset.name"]["origin"] == "preset digits"
+    assert cli(*SHOW).json()["execution.parallel"]["origin"] == "default", "nobody asked for a release"
+
+
+def test_the_job_is_what_the_chart_says(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL, *sets(store__bucket="results", kueue__queue="lab", trainer__nodeSelector__pool="gpu"))
+    job = cli("manifest", NET, "--space=digits", "--run=a", "--release=first", "-o", "json").json()
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "lab"
+    pod = job["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"pool": "gpu"}
+    assert pod["serviceAccountName"] == "first-metaqnn-trainer"
+    assert "--store=s3://results/metaqnn" in pod["containers"][0]["args"]
+
+
+def test_where_releases_are_looked_for(cluster: FakeCluster, cli: Cli) -> None:
+    show = (*SHOW, "--release")
+
+    def origin(*words: str) -> str:
+        return str(cli(*show, *words).json()["execution.kubernetes.image"]["origin"])
+
+    assert "there is no release of the chart in http" in cli("status", "x").refused()
+    install(cluster, *SMALL, name="far", namespace="elsewhere")
+    assert origin("far") == origin("elsewhere/far") == "release elsewhere/far", "by looking everywhere"
+    cluster.api.denied = {("list", "configmaps everywhere")}
+    assert "may not look in others" in cli("status", "x").refused()
+    assert origin("elsewhere/far") == "release elsewhere/far"
+    assert origin("far", "--namespace=elsewhere") == "release elsewhere/far"
+    install(cluster, *SMALL, name="near")
+    assert origin("near") == "release trials/near", "in the kubeconfig's namespace"
+    install(cluster, *SMALL, name="too")
+    answer = cli("status", "x")
+    assert "2 releases are there: trials/near, trials/too" in answer.refused()
+    assert "choose one: --release trials/near" in answer.err
+    answer = cli("status", "x", "--release=neer")
+    assert "there is no release neer in namespace trials" in answer.refused()
+    assert "there are: trials/near, trials/too" in answer.err
+    cluster.api.denied = {("list", "configmaps"), ("list", "configmaps everywhere")}
+    assert "the right to list configmaps" in cli("status", "x").refused()
+    assert "two namespaces" in cli("status", "x", "--release=a/b", "--namespace=c").refused()
+
+
+def test_what_does_not_concern_a_cluster_asks_none(cluster: FakeCluster, cli: Cli, tmp_path: object) -> None:
+    store = f"--store={tmp_path}/runs"
+    assert cli("dataset", "list", store).code == 0
+    assert "no run 'x'" in cli("status", "x", store).refused()
+    assert "--launcher local needs --store" in cli("start", "digits", "--run=x", "--launcher=local").refused()
+    assert "is a release's" in cli("status", "x", store, "--use-cluster-secret").refused()
+    assert "say where a release is" in cli("status", "x", store, "--namespace=a").refused()
+    assert cluster.api.asked == []
+
+
+def test_no_cluster_either(cli: Cli) -> None:
+    answer = cli("start", "digits", "--run=x")
+    assert answer.refused().endswith("no cluster to talk to: there is no kubeconfig, and this is no Pod")
+    assert "--store ./runs searches on this machine" in answer.err
+
+
+def test_a_release_without_a_bucket(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL)
+    answer = cli("start", "digits", "--run=x")
+    assert answer.refused() == "release trials/first names no bucket"
+    assert "--set store.bucket=BUCKET" in answer.err
+
+
+def test_another_version_is_said(cluster: FakeCluster, cli: Cli) -> None:
+    thing = install(cluster, *SMALL)
+    assert cli(*SHOW, "--release=first").err == ""
+
+    def age(found: dict[str, dict[str, str]]) -> None:
+        found["data"] |= {"version": "0.0.7", "execution.kubernetes.unheard_of": "1"}
+
+    cluster.api.objects.update("configmaps", "trials", thing["metadata"]["name"], age)
+    answer = cli(*SHOW, "--release=first")
+    assert answer.code == 0, "what this program does not know it leaves alone"
+    assert answer.err == f"release trials/first is of version 0.0.7, this program of {__version__}\n"
+
+
+def test_keys_of_the_cluster(cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    place = "/api/v1/namespaces/trials/secrets/keys"
+    held = {"id": s3_server.access_key, "key": s3_server.secret_key}
+    os.environ.update(AWS_ACCESS_KEY_ID="nobody", AWS_SECRET_ACCESS_KEY="nothing")
+    lists = ("dataset", "list", "--use-cluster-secret")
+    assert "secret keys" in cli(*lists).refused(6)
+    cluster.api.others[place] = {"data": {"id": base64.b64encode(b"a").decode()}}
+    assert cli(*lists).refused() == "secret keys of release trials/first has no key"
+    cluster.api.others[place] = {"data": dict.fromkeys(held, "%")}
+    assert "id is no text" in cli(*lists).refused()
+    cluster.api.others[place] = {
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in held.items()}
+    }
+    assert cli(*lists).code == 0
+    assert os.environ["AWS_ACCESS_KEY_ID"] == s3_server.access_key
+    cluster.api.denied = {("get", "keys")}
+    assert "403" in cli(*lists).refused(6)

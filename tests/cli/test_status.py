@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.control.holder import Hold, this_process
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.store.base import Store
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import TrainingRequest, decode, encode
+from tests.cli.conftest import Cli, Trained, needs_trainer, tree
+from tests.control.world import Session, deliver, settings
+
+PROMISED = {"run", "state", "epsilon", "told", "unique", "in_flight", "failed", "best", "q_digest", "journal_position"}
+
+
+@needs_trainer
+def test_a_run_that_was_really_trained(trained: Trained, cli: Cli) -> None:
+    found = cli("status", "first", "--store", trained.store, "-o", "json").json()
+    assert found.keys() >= PROMISED
+    assert found == trained.answer.json()
+    words = [line.split() for line in cli("status", "first", "--store", trained.store).out.splitlines()]
+    assert words[:2] == [["run", "first"], ["state", "complete"]]
+    assert words[-1] == ["val", "accuracy", f"{found['best']['val_accuracy']:.4f}"]
+
+
+def test_the_fields_that_scripts_rely_on(finished: DirectoryStore, cli: Cli) -> None:
+    found = cli("status", "test", "--store", finished.uri, "-o", "json").json()
+    assert found.keys() >= PROMISED
+    assert found["best"].keys() == {"net", "trial", "val_accuracy"}
+    assert (found["run"], found["state"], found["unique"], found["failed"]) == ("test", "complete", 12, 0)
+    assert len(found["q_digest"]) == 64
+
+
+def test_a_run_without_a_net_has_no_best(store: DirectoryStore, cli: Cli) -> None:
+    session = Session(store, settings())
+    session.open()
+    found = cli("status", "test", "--store", store.uri, "-o", "json").json()
+    assert (found["state"], found["best"], found["told"], found["journal_position"]) == ("new", None, 0, 0)
+    assert "best" not in cli("status", "test", "--store", store.uri).out
+
+
+def test_a_run_going_on_names_its_holder(finished: DirectoryStore, cli: Cli) -> None:
+    held = Hold(finished, "test", this_process("one", "now"), lambda: 0.0)
+    held.beat("now")
+    assert cli("status", "test", "--store", finished.uri, "-o", "json").json()["holder"] == held.me.owner
+    held.release()
+    assert cli("status", "test", "--store", finished.uri, "-o", "json").json()["holder"] is None
+
+
+def test_reading_changes_nothing(finished: DirectoryStore, cli: Cli) -> None:
+    before = {entry.key: finished.get(entry.key) for entry in finished.list("")}
+    for command in ("status", "trials"):
+        for form in ("table", "json"):
+            assert cli(command, "test", "--store", finished.uri, "-o", form).code == 0
+    assert {entry.key: finished.get(entry.key) for entry in finished.list("")} == before
+
+
+@pytest.mark.parametrize("command", ["status", "trials"])
+def test_a_run_that_is_not_there(command: str, finished: DirectoryStore, cli: Cli) -> None:
+    answer = cli(command, "tset", "--store", finished.uri)
+    assert answer.refused() == f"no run 'tset' in {finished.uri}"
+    assert answer.err.endswith("hint: runs there: test\n")
+
+
+@pytest.mark.parametrize("command", ["status", "trials"])
+def test_a_store_that_is_not_there_is_not_made(command: str, store: DirectoryStore, cli: Cli) -> None:
+    answer = cli(command, "test", "--store", store.uri)
+    assert answer.refused() == f"no run 'test' in {store.uri}"
+    assert "hint: metaqnn-orch start begins one" in answer.err
+    assert tree(Path(store.uri)) == []
+
+
+def test_foreign_text_in_a_run_is_shown_and_not_obeyed(finished: DirectoryStore, cli: Cli) -> None:
+    evil = "\x1b]0;owned\x07\x9b2J\u202e"
+    record = decode(RunRecord, finished.get(keys.run_record("test")), "run.json")
+    finished.put(keys.run_record("test"), encode(record.model_copy(update={"uid": evil, "version": evil})))
+    Hold(finished, "test", this_process("one", evil).model_copy(update={"host": evil}), lambda: 0.0).beat(evil)
+    answer = cli("status", "test", "--store", finished.uri)
+    assert answer.code == 0
+    assert "owned" in answer.out
+    assert answer.out.replace("\n", "").isprintable()
+
+
+def test_attempts_that_were_lost_are_counted(store: DirectoryStore, cli: Cli) -> None:
+    def crash_once(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        return Phase.CRASHED if attempt == 1 else deliver(store, request, attempt)
+
+    session = Session(store, settings())
+    session.run_to_end(crash_once)
+    found = cli("status", "test", "--store", store.uri, "-o", "json").json()
+    assert (found["attempts_lost"], found["failed"], found["unique"]) == (12, 0, 12)

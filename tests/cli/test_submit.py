@@ -1,0 +1,91 @@
+"""submit: a Job that searches inside the cluster, told everything that this machine knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import sets
+from tests.cli.conftest import Cli
+from tests.launchers.kubernetes.conftest import FakeCluster, cluster
+from tests.launchers.kubernetes.releases import SMALL, install
+
+__all__ = ["cluster"]
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+BUCKET = sets(store__bucket="results", store__region="eu-west-1")
+
+
+def settings_of(job: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(job["spec"]["template"]["metadata"]["annotations"]["metaqnn/settings"])
+    return found
+
+
+def test_the_job(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    template = tmp_path / "template.yaml"
+    template.write_text("spec: {template: {spec: {nodeSelector: {pool: mine}}}}")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"preset: digits\nexecution: {{kubernetes: {{template: {template}, memory: 3Gi}}}}\n")
+    answer = cli("submit", mine, "--run=night", "--max-trials=3", "--set=recipe.epochs=1")
+    assert answer.code == 0, answer.err
+    assert answer.err.splitlines()[-1] == "next: metaqnn-orch attach night --release trials/first"
+    (job,) = cluster.jobs()
+    assert job["metadata"]["name"] == "night-orchestrator"
+    pod = job["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"] == ["start", "/etc/metaqnn/run/settings.yaml", "--run", "night"]
+    assert pod["serviceAccountName"] == "first-metaqnn-orchestrator"
+    settings = settings_of(job)
+    assert settings["recipe"]["epochs"] == 1
+    assert settings["execution"] == {
+        "kubernetes": {"template": "/etc/metaqnn/run/job-template.yaml", "memory": "3Gi"},
+        "max_trials": 3,
+    }, "and nothing of the release, which the Pod reads itself"
+    annotations = job["spec"]["template"]["metadata"]["annotations"]
+    assert yaml.safe_load(annotations["metaqnn/job-template"])["spec"]["template"]["spec"] == {
+        "nodeSelector": {"pool": "mine"}
+    }
+
+
+def test_it_is_submitted_once(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    submit = ("submit", "digits", "--run=night")
+    assert "is searched for in namespace trials" in cli(*submit).err
+    (job,) = cluster.jobs()
+    assert "already" in cli(*submit, "--seed=3").err
+    assert cluster.jobs()[0]["metadata"]["uid"] == job["metadata"]["uid"]
+
+    def end(thing: dict[str, Any]) -> None:
+        thing["status"] = {"conditions": [{"type": "Failed", "status": "True"}]}
+
+    cluster.api.objects.update("jobs", "trials", "night-orchestrator", end)
+    assert cli(*submit, "--seed=3").code == 0
+    (again,) = cluster.jobs()
+    assert again["metadata"]["uid"] != job["metadata"]["uid"], "what has ended makes way"
+    assert settings_of(again)["seed"] == 3
+
+
+def test_of_another_store(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    assert cli("submit", "digits", "--run=night").code == 0
+    cluster.api.objects.remove("jobs", "trials", "night-orchestrator")
+    placed = ("--release=first", "--store=s3://other/place")
+    assert cli("submit", "digits", "--run=night", *placed).err.endswith(
+        "next: metaqnn-orch attach night --release trials/first --store s3://other/place\n"
+    )
+    answer = cli("submit", "digits", "--run=night")
+    assert "is for s3://other/place: nothing was done" in answer.refused()
+
+
+def test_what_is_wrong_is_found_here(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    assert "unknown setting" in cli("submit", "digits", "--run=a", "--set=recipe.epoch=1").refused()
+    assert "is not a name" in cli("submit", "digits", "--run=A").refused()
+    assert "submit needs a release" in cli("submit", "digits", "--run=a", "--store=s3://other").refused()
+    assert "no Pod sees" in cli("submit", "digits", "--run=a", "--release=first", f"--store={tmp_path}").refused()
+    cluster.api.denied = {("create", "jobs")}
+    assert "would not create job a-orchestrator: 403" in cli("submit", "digits", "--run=a").refused(6)
+    assert cluster.jobs() == []

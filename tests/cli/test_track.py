@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.store.directory import DirectoryStore
+from tests.cli.conftest import Cli, settings_file
+from tests.control.world import settings
+
+
+def test_a_run_is_shown_where_somebody_asks_for_it(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    pytest.importorskip("tensorboardX")
+    answer = cli("track", "test", "--store", finished.uri, "--tensorboard", tmp_path / "boards")
+    assert (answer.code, answer.err) == (0, "12 trials of run test are there\n")
+    assert len(list((tmp_path / "boards" / "test").iterdir())) == 1
+    assert cli("track", "test", "--store", finished.uri).refused() == "show it where?"
+
+
+def test_a_tracker_that_does_not_work_fails_track_and_not_start(tmp_path: Path, cli: Cli) -> None:
+    pytest.importorskip("tensorboardX")
+    table = tmp_path / "table.csv"
+    table.write_text('net,accuracy\n"[SM(10)]",0.5\n"[GAP(10), SM(10)]",0.2\n')
+    (tmp_path / "boards").write_text("a file, and no folder")
+    file, store = settings_file(tmp_path, settings(dataset__digest=None)), tmp_path / "store"
+    rehearsal = ("start", file, "--run", "one", "--store", store, "--launcher", "table", "--table", table)
+    answer = cli(*rehearsal, "--tensorboard", tmp_path / "boards")
+    assert answer.code == 0
+    assert f"TensorBoard in {tmp_path / 'boards'}: " in answer.err
+    assert "the run goes on without, and metaqnn-orch track shows it the rest" in answer.err
+    assert "TensorBoard in" in cli("track", "one", "--store", store, "--tensorboard", tmp_path / "boards").refused()

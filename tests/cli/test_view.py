@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from metaqnn_orch.cli.view import PACE, SearchView
+from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
+from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.store.directory import DirectoryStore
+from tests.control.world import Session, settings
+
+TRIAL = "0123456789ab"
+OPENED = Opened(at="now", session="one", owner="me", version="0", goal=12, launcher="scripted", places=2)
+PROPOSED = Proposed(step=0, epsilon=1.0, net="[SM(10)]", trial=TRIAL)
+TOLD = Told(at="now", trial=TRIAL, attempt=1, status="completed", val_accuracy=0.5, params=650, macs=640, seconds=1.25)
+
+
+class Watched:
+    """A view of a run that has just begun, and what it wrote."""
+
+    def __init__(self, store: DirectoryStore, *, terminal: bool = False) -> None:
+        session = Session(store, settings())
+        session.open()
+        self.written = io.StringIO()
+        self.state = RunState(settings())
+        console = Console(
+            file=self.written, force_terminal=terminal, force_interactive=terminal, width=120, soft_wrap=True
+        )
+        self.seconds = 0.0
+        self.view = SearchView(
+            console,
+            session.record,
+            self.state,
+            foot="Ctrl-C stops, the same command goes on",
+            now=lambda: "now",
+            monotonic=lambda: self.seconds,
+        )
+
+    def happens(self, *events: Opened | Proposed | Told | Failed | Abandoned) -> list[str]:
+        with self.view:
+            for event in (OPENED, *events):
+                self.seconds += 10
+                self.state.apply(event)
+                self.view.happened(event)
+        return self.written.getvalue().splitlines()[2:]
+
+
+def test_a_run_from_its_first_event_to_its_last(finished: DirectoryStore) -> None:
+    watched = Watched(finished)
+    with watched.view:
+        for event in Journal(finished, "test").read():
+            watched.state.apply(event)
+            watched.view.happened(event)
+    first, leave, *told = watched.written.getvalue().splitlines()
+    assert first == "run test on digits: 0 of 12 nets trained, 2 at a time (scripted)"
+    assert leave == "Ctrl-C stops, the same command goes on"
+    assert [line.split()[0] for line in told] == [f"{number}/12" for number in range(1, 13)]
+    best = [line for line in told if line.endswith("  best so far")]
+    assert watched.state.best is not None
+    assert watched.state.best.net in best[-1]
+    assert told[0] in best
+
+
+def test_a_trial_is_a_line(store: DirectoryStore) -> None:
+    assert Watched(store).happens(PROPOSED, TOLD) == [
+        " 1/12  epsilon 1.00  0.5000             650 params     1.2 s  [SM(10)]  best so far"
+    ]
+
+
+@pytest.mark.parametrize(("status", "shown"), [("untrainable", "untrainable"), ("too_large", "too large  ")])
+def test_a_trial_without_an_accuracy_of_its_own_says_why(status: str, shown: str, store: DirectoryStore) -> None:
+    told = TOLD.model_copy(update={"status": status, "val_accuracy": 0.1})
+    assert Watched(store).happens(PROPOSED, told) == [
+        f" 1/12  epsilon 1.00  {shown}        650 params     1.2 s  [SM(10)]"
+    ]
+
+
+def test_a_failure_is_told_with_its_reason_made_visible(store: DirectoryStore) -> None:
+    evil = "\x1b[2J\x1b]0;owned\x07 [red]no memory[/red]"
+    lines = Watched(store).happens(
+        PROPOSED,
+        Failed(at="now", trial=TRIAL, attempt=1, kind="crashed", detail=evil),
+        Abandoned(at="now", trial=TRIAL),
+    )
+    assert lines == [
+        rf"trial {TRIAL}, attempt 1, crashed: \x1b[2J\x1b]0;owned\x07 [red]no memory[/red]",
+        f"trial {TRIAL} is abandoned: [SM(10)]",
+    ]
+
+
+def test_trouble_is_told_once_and_so_is_its_end(store: DirectoryStore) -> None:
+    watched = Watched(store)
+    with watched.view:
+        for text in ("the store is away", "the store is still away", "", ""):
+            watched.view.trouble(text)
+    assert watched.written.getvalue().splitlines() == ["waiting: the store is away", "going on"]
+
+
+def test_a_terminal_has_a_screen_that_leaves_no_trace(store: DirectoryStore) -> None:
+    watched = Watched(store, terminal=True)
+    watched.happens(PROPOSED, TOLD)
+    written = watched.written.getvalue()
+    for part in ("epsilon 1.00", "0 of 12", "1 of 12", "0.5000", "2 at a time (scripted)", "\x1b[?25l", "\x1b[?25h"):
+        assert part in written, part
+    assert "params" not in written, "no line for each event besides"
+    assert written.rstrip().endswith("\x1b[2K"), "the screen is erased at the end"
+
+
+def test_the_screen_is_not_drawn_for_each_of_a_thousand_events(store: DirectoryStore) -> None:
+    watched = Watched(store, terminal=True)
+    with watched.view:
+        for _ in range(1000):
+            watched.seconds += PACE / 100
+            watched.view.refresh()
+    assert watched.written.getvalue().count("0 of 12") in (10, 11)
+
+
+def test_the_cursor_comes_back_whatever_happens(store: DirectoryStore) -> None:
+    watched = Watched(store, terminal=True)
+    with pytest.raises(ZeroDivisionError), watched.view:
+        raise ZeroDivisionError
+    assert watched.written.getvalue().rindex("\x1b[?25h") > watched.written.getvalue().rindex("\x1b[?25l")

@@ -1,0 +1,35 @@
+"""Fixtures for every room: a real S3 server, one for each pytest process, started when a test first asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from tests.seaweedfs import S3Server, running
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The server itself. Nothing in the environment points to it yet."""
+    with running(tmp_path_factory.mktemp("s3", numbered=True)) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_endpoint(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its URL. While the test runs boto3 finds it, and its user's key, as it finds any: in the environment."""
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return s3_server.endpoint
+
+
+@pytest.fixture
+def s3_store_uri(s3_server: S3Server, s3_endpoint: str) -> str:
+    """s3://bucket/prefix, where nothing is yet."""
+    return f"s3://{s3_server.bucket}/t{next(_numbers)}"

@@ -1,0 +1,425 @@
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import (
+    MAX_MESSAGE_BYTES,
+    Artifact,
+    DatasetRef,
+    EpochRecord,
+    ExitCode,
+    Message,
+    ModelOptions,
+    Phase,
+    Recipe,
+    TrainingRequest,
+    TrainingResult,
+    TrialSpec,
+    canonical_json,
+    decode,
+    encode,
+    encode_line,
+)
+from metaqnn_trainer.contract.notation import format_net
+from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from tests.contract.nets import nets
+
+SPEC = TrialSpec(
+    net="[C(64,3,1), P(2,2), SM(10)]", dataset=DatasetRef(name="digits", digest="0123456789abcdef"), image_size=8
+)
+INITIAL = {"run": "r", "trial": "0" * 12, "sha256": "ab" * 32}
+REQUEST = TrainingRequest(run="r", trial=SPEC.trial_id(), spec=SPEC)
+RESULT = TrainingResult(
+    run="r",
+    trial=SPEC.trial_id(),
+    spec_digest=SPEC.digest(),
+    attempt=1,
+    status="completed",
+    val_accuracy=0.9,
+    best_epoch=3,
+    last_val_accuracy=0.875,
+    epochs=5,
+    learning_rates=[0.001],
+    params=1000,
+    macs=50_000,
+    images_per_second=1234.5,
+    seconds=2.5,
+    device="cpu",
+    versions={"torch": "2.6.0"},
+    weights=Artifact(size=4000, sha256="ab" * 32),
+)
+
+RECIPE_CHANGES: dict[str, Any] = {
+    "epochs": 21,
+    "batch_size": 64,
+    "optimizer": "sgd",
+    "learning_rate": 0.002,
+    "learning_rate_decay": 0.5,
+    "decay_epochs": 6,
+    "phases": [{"epochs": 20, "learning_rate": 0.001}],
+    "adam_betas": [0.9, 0.99],
+    "adam_epsilon": 1e-7,
+    "momentum": 0.8,
+    "weight_decay": 0.0,
+    "chance_factor": 2.0,
+    "restart_factor": 0.5,
+    "max_rates": 4,
+    "dropout": "none",
+    "fc_dropout": 0.25,
+    "normalisation": "pixel",
+    "precision": "bf16",
+    "mirror": True,
+    "translate": 1,
+    "evaluate_test": True,
+    "seed": 1,
+}
+
+
+def forged(**changes: Any) -> bytes:
+    """The result as JSON with other values."""
+    return json.dumps(json.loads(encode(RESULT)) | changes).encode()
+
+
+def with_accuracy(text: str) -> bytes:
+    """The result with any text where the accuracy stood."""
+    return encode(RESULT).replace(b'"val_accuracy": 0.9', b'"val_accuracy": ' + text.encode(), 1)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        REQUEST,
+        RESULT,
+        RESULT.model_copy(update={"status": "too_large", "reason": "Größe\n", "weights": None, "epochs": 0}),
+        EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, val_accuracy=1.0, seconds=0.5),
+        WorkOrder(store="s3://b/p", run="r", trial="0" * 12, attempt=2),
+        WorkReport(trial="0" * 12, exit_code=ExitCode.STORE.value, reason="gone"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_messages_survive_the_wire(message: Message) -> None:
+    kind = type(message)
+    assert decode(kind, encode(message), "x") == message
+    assert decode(kind, encode(message).replace(b"\n", b"\r\n"), "x") == message
+    assert decode(kind, encode_line(message).decode(), "x") == message
+    assert encode_line(message).count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-Infinity", "1e999", "-0.1", "1.5", '"0.9"', "true", "null", "[0.9]", "{}", "2"]
+)
+def test_a_poisoned_accuracy(text: str) -> None:
+    with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: Input should be"):
+        decode(TrainingResult, with_accuracy(text), "result")
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("5e-1", 0.5), ("1e-999", 0.0)])
+def test_accuracies_at_the_edge(text: str, value: float) -> None:
+    assert decode(TrainingResult, with_accuracy(text), "result").val_accuracy == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": "1"}, "schema_version"),
+        ({"status": "perfect"}, "status"),
+        ({"trial": "../../x"}, "trial"),
+        ({"trial": SPEC.trial_id() + "\n"}, "trial"),
+        ({"run": "R"}, "run"),
+        ({"spec_digest": "0" * 63}, "spec_digest"),
+        ({"attempt": 0}, "attempt"),
+        ({"attempt": 1.5}, "attempt"),
+        ({"attempt": True}, "attempt"),
+        ({"best_epoch": -1}, "best_epoch"),
+        ({"epochs": "5"}, "epochs"),
+        ({"last_val_accuracy": 86.0}, "last_val_accuracy"),
+        ({"test_accuracy": -1.0}, "test_accuracy"),
+        ({"learning_rates": [0.001] * 21}, "learning_rates"),
+        ({"learning_rates": [float("nan")]}, "learning_rates.0"),
+        ({"seconds": float("inf")}, "seconds"),
+        ({"reason": "x" * 501}, "reason"),
+        ({"device": 7}, "device"),
+        ({"device": "x" * 201}, "device"),
+        ({"versions": {str(n): "" for n in range(21)}}, "versions"),
+        ({"versions": {"torch": 2}}, "versions.torch"),
+        ({"weights": {"size": -1, "sha256": "ab" * 32}}, "weights.size"),
+        ({"weights": {"size": 1, "sha256": "AB" * 32}}, "weights.sha256"),
+        ({"weights": {"size": 1, "sha256": "ab" * 32, "path": "/etc"}}, "weights.path"),
+        ({"extra": 1}, "extra"),
+    ],
+)
+def test_a_forged_result(changes: dict[str, Any], place: str) -> None:
+    with pytest.raises(MessageError, match=f"^result is not valid: {place}: "):
+        decode(TrainingResult, forged(**changes), "result")
+
+
+@pytest.mark.parametrize("field", ["run", "trial", "spec_digest", "attempt", "status", "val_accuracy", "params"])
+def test_a_missing_field(field: str) -> None:
+    values = json.loads(encode(RESULT))
+    del values[field]
+    with pytest.raises(MessageError, match=f"^result is not valid: {field}: Field required"):
+        decode(TrainingResult, json.dumps(values), "result")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{",
+        encode(RESULT)[:-10],
+        encode(RESULT) * 2,
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[" * 900 + b"]" * 900,
+        b'{"attempt": ' + b"1" * 10_000 + b"}",
+        b"\xff\xfe\x00",
+        b"\xef\xbb\xbf" + encode(RESULT),
+        encode(RESULT).decode().encode("utf-16"),
+        encode(RESULT).decode().encode("utf-16-le"),
+        gzip.compress(encode(RESULT), mtime=0),
+        encode(RESULT).replace(b"completed", b"compl\xffeted"),
+        encode(RESULT).replace(b"completed", b"compl\x00eted"),
+        encode(RESULT).replace(b'"cpu"', b'"\\ud800"'),
+        encode(RESULT).replace(b'"cpu"', b"'cpu'"),
+        encode(RESULT).replace(b"}\n", b",}\n"),
+    ],
+)
+def test_bytes_that_are_no_message(data: bytes) -> None:
+    with pytest.raises(MessageError, match=r"^result is not valid") as caught:
+        decode(TrainingResult, data, "result")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 400
+
+
+def test_text_that_no_encoding_holds() -> None:
+    with pytest.raises(MessageError, match="not valid JSON"):
+        decode(WorkReport, '{"reason": "\ud800"}', "x")
+
+
+def test_equal_keys_are_refused_wherever_they_stand() -> None:
+    twice = encode(RESULT).replace(b'"val_accuracy": 0.9', b'"val_accuracy": 0.1, "val_accuracy": 0.9', 1)
+    with pytest.raises(MessageError, match="the key 'val_accuracy' stands twice"):
+        decode(TrainingResult, twice, "result")
+    nested = encode(RESULT).replace(b'"size": 4000', b'"size": 4000, "siz\\u0065": 4000', 1)
+    with pytest.raises(MessageError, match="the key 'size' stands twice"):
+        decode(TrainingResult, nested, "result")
+
+
+def test_an_error_is_one_printable_line_whatever_the_keys() -> None:
+    with pytest.raises(MessageError) as caught:
+        decode(TrainingResult, forged(**{"line\nbreak\x1b[31m" + "x" * 1000: 1}), "result")
+    assert str(caught.value).startswith("result is not valid: line?break?[31mxxx")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 400
+
+
+def test_size_is_looked_at_before_the_content() -> None:
+    padding = b" " * (MAX_MESSAGE_BYTES - len(encode(RESULT)))
+    assert decode(TrainingResult, encode(RESULT) + padding, "result") == RESULT
+    begin = time.process_time()
+    with pytest.raises(MessageError, match="result has 200000000 bytes, more than the 1048576"):
+        decode(TrainingResult, b"[" * 200_000_000, "result")
+    with pytest.raises(MessageError, match="more than the 1048576"):
+        decode(TrainingResult, "é" * (MAX_MESSAGE_BYTES // 2 + 1), "result")
+    assert time.process_time() - begin < 0.5
+
+
+def test_the_largest_message_takes_no_time() -> None:
+    keys = ",".join(f'"{number:06x}":1' for number in range(90_000))
+    begin = time.process_time()
+    with pytest.raises(MessageError, match="stands twice"):
+        decode(TrainingResult, f'{{{keys},"015f8f":1}}', "result")
+    with pytest.raises(MessageError, match="is not valid"):
+        decode(TrainingResult, f"{{{keys}}}", "result")
+    assert time.process_time() - begin < 5
+
+
+@given(st.binary(max_size=300) | st.text(max_size=300))
+def test_anything_else_is_a_message_error(data: bytes | str) -> None:
+    with pytest.raises(MessageError) as caught:
+        decode(WorkOrder, data, "x")
+    assert str(caught.value).isprintable()
+
+
+def test_messages_are_values() -> None:
+    assert SPEC.model_copy() == SPEC
+    with pytest.raises(ValidationError, match="frozen"):
+        SPEC.image_size = 9  # type: ignore[misc]
+
+
+def test_a_trial_id_never_drifts() -> None:
+    """Golden: were these to change, no stored trial would be found again, and every running search would start over.
+
+    A new field with a default changes them too: leave it out of the digest while it has its default.
+    """
+    assert SPEC.digest() == "3d8eb83a309a38384e920f6c253a0e40025304727e83914c2c026e240e0234fb"
+    assert SPEC.trial_id() == "3d8eb83a309a"
+    other = TrialSpec(
+        net="[C(64,3,1), GAP(10), SM(10)]",
+        dataset=DatasetRef(name="svhn", digest="fedcba9876543210"),
+        image_size=32,
+        model=ModelOptions(activation="elu", batch_norm=True, gap_head="code"),
+        recipe=Recipe(epochs=1, optimizer="sgd", learning_rate=0.025, mirror=True, translate=5, seed=2**62),
+    )
+    assert other.trial_id() == "f80be817c8a3"
+
+
+def test_a_trial_id_is_the_same_in_every_process() -> None:
+    program = (
+        "import sys; from metaqnn_trainer.contract.messages import TrialSpec, decode;"
+        "print(decode(TrialSpec, sys.stdin.buffer.read(), 'x').trial_id())"
+    )
+    for seed in ("0", "1"):
+        process = subprocess.run(
+            [sys.executable, "-c", program],
+            input=encode(SPEC),
+            capture_output=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
+        )
+        assert process.stdout.decode().strip() == SPEC.trial_id()
+
+
+@pytest.mark.parametrize(
+    "net", ["[C(64,3,1),P(2,2),SM(10)]", " [ C( 64, 3, 1 ), D(1,2), P(2,2), SM(10) ] ", "[C(064,3,1), P(2,2), SM(10)]"]
+)
+def test_a_net_written_differently_is_the_same_trial(net: str) -> None:
+    again = TrialSpec(net=net, dataset=SPEC.dataset, image_size=8)
+    assert again == SPEC
+    assert again.trial_id() == SPEC.trial_id()
+
+
+@given(nets())
+def test_a_spec_holds_the_canonical_text(net: Any) -> None:
+    text = format_net(net)
+    spec = TrialSpec(net=text.replace(", ", " ,\t"), dataset=SPEC.dataset, image_size=8)
+    assert spec.net == text
+    assert decode(TrialSpec, encode(spec), "x").trial_id() == spec.trial_id()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"net": "[C(64,3,1), P(3,2), SM(10)]"},
+        {"dataset": {"name": "mnist"}},
+        {"dataset": {"digest": "0123456789abcdee"}},
+        {"image_size": 9},
+        *({"model": change} for change in ({"activation": "elu"}, {"batch_norm": True}, {"gap_head": "code"})),
+        *({"recipe": {name: value}} for name, value in RECIPE_CHANGES.items()),
+        {"initial": INITIAL},
+        {"initial": INITIAL | {"sha256": "cd" * 32}},
+    ],
+    ids=str,
+)
+def test_whatever_accuracy_depends_on_is_another_trial(other: dict[str, Any]) -> None:
+    values = json.loads(encode(SPEC))
+    for name, change in other.items():
+        values[name] = (values[name] or {}) | change if isinstance(change, dict) else change
+    assert decode(TrialSpec, json.dumps(values), "x").trial_id() != SPEC.trial_id()
+
+
+def test_every_field_of_the_recipe_is_covered_above() -> None:
+    assert set(RECIPE_CHANGES) == set(Recipe.model_fields)
+
+
+def test_a_whole_number_where_a_fraction_may_stand_is_the_same_recipe() -> None:
+    assert canonical_json(Recipe(learning_rate=1).model_dump(mode="json")) == canonical_json(
+        Recipe(learning_rate=1.0).model_dump(mode="json")
+    )
+
+
+def test_canonical_json() -> None:
+    assert canonical_json({"b": [1, 0.1, None], "a": {"é": True}}) == b'{"a":{"\\u00e9":true},"b":[1,0.1,null]}'
+    assert canonical_json({"a": 1, "b": 2}) == canonical_json({"b": 2, "a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json(float("nan"))
+
+
+def test_the_defaults_are_the_papers() -> None:
+    recipe = Recipe()
+    assert (recipe.epochs, recipe.batch_size, recipe.optimizer) == (20, 128, "adam")
+    assert (recipe.learning_rate, recipe.learning_rate_decay, recipe.decay_epochs) == (0.001, 0.2, 5)
+    assert (recipe.adam_betas, recipe.adam_epsilon, recipe.weight_decay) == ((0.9, 0.999), 1e-8, 5e-4)
+    assert recipe.chance_factor / 10 == pytest.approx(0.15)
+    assert (recipe.restart_factor, recipe.max_rates) == (0.4, 5)
+    assert recipe.dropout == "every_second"
+    assert ModelOptions() == ModelOptions(activation="relu", batch_norm=False, gap_head="paper")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 128.0),
+        ("optimizer", "rmsprop"),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", "0.001"),
+        ("adam_betas", (0.9, 1.1)),
+        ("adam_betas", (0.9,)),
+        ("normalisation", "image"),
+        ("mirror", 1),
+        ("translate", -1),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("warmup", 1),
+    ],
+)
+def test_an_impossible_recipe(field: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=field):
+        Recipe.model_validate({field: value})
+
+
+LONG = (Phase(epochs=40, learning_rate=0.025), Phase(epochs=10, learning_rate=0.001))
+
+
+def test_phases_say_how_many_epochs_there_are() -> None:
+    recipe = Recipe(optimizer="sgd", phases=LONG)
+    assert recipe.epochs == 50
+    assert decode(Recipe, encode(recipe), "x") == recipe
+    assert decode(Recipe, b'{"optimizer": "sgd", "phases": [{"epochs": 40, "learning_rate": 0.025}]}', "x").epochs == 40
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        ({"epochs": 20}, "epochs is 20, but the phases have 50 together"),
+        ({"learning_rate": 0.1}, "learning_rate has no meaning beside phases"),
+        ({"learning_rate_decay": 0.1}, "learning_rate_decay has no meaning beside phases"),
+        ({"decay_epochs": 1}, "decay_epochs has no meaning beside phases"),
+        ({"phases": 3}, "phases"),
+        ({"phases": [{"epochs": 1}]}, "phases.0.learning_rate"),
+        ({"phases": [{"epochs": 0, "learning_rate": 0.1}]}, "phases.0.epochs"),
+        ({"phases": [{"epochs": 1, "learning_rate": 0}]}, "phases.0.learning_rate"),
+        ({"phases": [{"epochs": 10_000, "learning_rate": 0.1}] * 2}, "the phases have 20000 together, of at"),
+    ],
+)
+def test_phases_that_cannot_be(other: dict[str, Any], complaint: str) -> None:
+    values = {"phases": [phase.model_dump() for phase in LONG]} | other
+    with pytest.raises(MessageError, match=complaint):
+        decode(Recipe, json.dumps(values), "x")
+
+
+def test_a_net_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(MessageError, match=r"^x is not valid: net: Value error, column 2: expected a layer"):
+        decode(TrialSpec, encode(SPEC).replace(b"[C(64", b"[Q(64"), "x")
+
+
+def test_exit_codes_stay_clear_of_shells_and_signals() -> None:
+    assert [code.value for code in ExitCode] == [0, 11, 12, 13, 14, 15, 16, 143]
+    assert all(10 <= code <= 49 for code in ExitCode if code not in (ExitCode.DELIVERED, ExitCode.PREEMPTED))

@@ -1,0 +1,50 @@
+"""A store at whose n-th call the process that uses it dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from metaqnn_orch.store.base import Entry, Store
+
+
+class SimulatedKill(BaseException):
+    """Ends a session the way a killed process ends: no handler of the product sees it."""
+
+
+class FatalStore:
+    """A real store whose user is killed at its n-th call, before or after it has its effect."""
+
+    def __init__(self, store: Store, fatal_call: int, after: bool) -> None:
+        self._store = store
+        self._left = fatal_call
+        self._after = after
+
+    @property
+    def uri(self) -> str:
+        return self._store.uri
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        self._left -= 1
+        if self._left == 0 and not self._after:
+            raise SimulatedKill
+        try:
+            return getattr(self._store, method)(*arguments)
+        finally:
+            if self._left == 0:
+                raise SimulatedKill
+
+    def put(self, key: str, data: bytes) -> None:
+        self._call("put", key, data)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        return bool(self._call("put_if_absent", key, data))
+
+    def get(self, key: str, first: int | None = None) -> bytes:
+        return bytes(self._call("get", key, first))
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        return iter(list(self._call("list", prefix)))
+
+    def delete(self, key: str) -> None:
+        self._call("delete", key)

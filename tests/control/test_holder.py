@@ -1,0 +1,138 @@
+"""Who may take a run: the living keep it, the dead and the finished give it up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.control.holder import LEASE_SECONDS, Hold, Holder, is_dead, read_holder, this_process
+from metaqnn_orch.errors import RunHeld
+from metaqnn_orch.store.base import Store
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import encode
+from tests.control.world import Clock
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return DirectoryStore(tmp_path)
+
+
+def hold(store: Store, session: str, clock: Clock) -> Hold:
+    return Hold(store, "run", this_process(session, "now"), clock.monotonic)
+
+
+def claim(one: Hold, clock: Clock) -> list[str]:
+    said: list[str] = []
+    one.claim(clock.sleep, said.append)
+    return said
+
+
+def elsewhere(session: str = "far") -> Holder:
+    """A process of another machine, whose number says nothing here."""
+    return this_process(session, "noon").model_copy(update={"machine": "another", "host": "far-away", "pid": 42})
+
+
+def test_a_new_run_is_taken_at_once(store: Store) -> None:
+    clock = Clock()
+    assert claim(hold(store, "one", clock), clock) == []
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert (seen.session, seen.released) == ("one", False)
+    assert clock.slept == []
+
+
+def test_a_living_process_of_this_machine_keeps_its_run(store: Store) -> None:
+    clock = Clock()
+    claim(hold(store, "one", clock), clock)
+    before = read_holder(store, "run")
+    with pytest.raises(RunHeld, match=r"held by process \d+ on .*, last heard of at now"):
+        claim(hold(store, "two", clock), clock)
+    assert read_holder(store, "run") == before
+    assert clock.slept == []
+
+
+def test_a_dead_process_of_this_machine_gives_it_up_at_once(store: Store) -> None:
+    code = (
+        "import sys, time\n"
+        "from metaqnn_orch.control.holder import Hold, this_process\n"
+        "from metaqnn_orch.store.directory import DirectoryStore\n"
+        "Hold(DirectoryStore(sys.argv[1]), 'run', this_process('dead', 'now'), time.monotonic).beat('now')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, store.uri], check=True)
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert is_dead(seen)
+    clock = Clock()
+    claim(hold(store, "two", clock), clock)
+    assert clock.slept == []
+
+
+def test_a_process_number_used_again_is_no_mistake(store: Store) -> None:
+    mine = this_process("old", "now")
+    assert is_dead(mine) is False
+    assert is_dead(mine.model_copy(update={"process_started": "1"})) is True
+
+
+def test_a_released_run_is_free(store: Store) -> None:
+    clock = Clock()
+    one = hold(store, "one", clock)
+    claim(one, clock)
+    one.release()
+    claim(hold(store, "two", clock), clock)
+    assert clock.slept == []
+
+
+def test_release_leaves_a_successor_alone(store: Store) -> None:
+    clock = Clock()
+    one = hold(store, "one", clock)
+    claim(one, clock)
+    store.put(keys.holder("run"), encode(elsewhere()))
+    one.release()
+    assert read_holder(store, "run") == elsewhere()
+
+
+def test_a_silent_holder_elsewhere_is_watched_for_one_lease(store: Store) -> None:
+    store.put(keys.holder("run"), encode(elsewhere()))
+    clock = Clock()
+    said = claim(hold(store, "two", clock), clock)
+    assert "far-away" in said[0]
+    assert LEASE_SECONDS <= clock.seconds <= LEASE_SECONDS + 2
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert seen.session == "two"
+
+
+def test_a_holder_elsewhere_that_moves_keeps_its_run(store: Store) -> None:
+    store.put(keys.holder("run"), encode(elsewhere()))
+    clock = Clock()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if len(clock.slept) == 5:
+            store.put(keys.holder("run"), encode(elsewhere().model_copy(update={"beat": 1})))
+
+    with pytest.raises(RunHeld, match="process 42 on far-away"):
+        hold(store, "two", clock).claim(sleep, lambda text: None)
+    assert clock.seconds < LEASE_SECONDS
+
+
+def test_garbage_in_holder_json_holds_nothing(store: Store) -> None:
+    store.put(keys.holder("run"), b"\x00garbage")
+    clock = Clock()
+    claim(hold(store, "two", clock), clock)
+
+
+def test_beats_are_rare(store: Store) -> None:
+    clock = Clock()
+    one = hold(store, "one", clock)
+    for _ in range(100):
+        one.beat("now")
+        clock.sleep(0.1)
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert seen.beat == 2

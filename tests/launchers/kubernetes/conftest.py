@@ -1,0 +1,97 @@
+"""A cluster for tests: the double, its controllers, a client that found it by a kubeconfig."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm
+from metaqnn_orch.launchers.kubernetes.names import RunRef
+from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_trainer.contract.messages import TrainingRequest
+from tests.launchers.harness import make_request
+from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
+from tests.launchers.kubernetes.double.controllers import Controllers
+
+FAKE_TRAINER = Path(__file__).parent / "double" / "fake_trainer.py"
+NAMESPACE = "trials"
+RUN = RunRef("suite", "5" * 32)
+
+
+class FakeCluster:
+    """The double and what tests turn on it."""
+
+    def __init__(self, directory: Path, url: str, api: Api) -> None:
+        self.api = api
+        self.url = url
+        self.notes = directory / "notes"
+        self.notes.mkdir()
+        self.controllers = Controllers(api, {"trainer": [sys.executable, "-SE", str(FAKE_TRAINER), str(self.notes)]})
+        self.kubeconfig = write_kubeconfig(directory / "kubeconfig", url, api.token, NAMESPACE)
+        self._launchers: list[KubernetesLauncher] = []
+
+    def request(self, fate: str) -> TrainingRequest:
+        request = make_request(RUN.name)
+        (self.notes / request.trial).write_text(fate)
+        return request
+
+    def started(self) -> list[str]:
+        """What trainers were started, as `trial attempt`."""
+        file = self.notes / "started"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def launcher(
+        self,
+        parallel: int = 2,
+        run: RunRef = RUN,
+        patience: float = 0.2,
+        store: str = "/no/store",
+        timeout: float = 30.0,
+        **settings: Any,
+    ) -> KubernetesLauncher:
+        launcher = make_launcher(run, store, parallel, patience, timeout, **settings)
+        self._launchers.append(launcher)
+        return launcher
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return self.api.objects.all("jobs", NAMESPACE)
+
+    def pods(self) -> list[dict[str, Any]]:
+        return self.api.objects.all("pods", NAMESPACE)
+
+    def close(self) -> None:
+        for launcher in self._launchers:
+            launcher.close()
+        self.controllers.close()
+
+
+def make_launcher(
+    run: RunRef, store: str, parallel: int, patience: float, timeout: float = 30.0, **settings: Any
+) -> KubernetesLauncher:
+    """Of the cluster that the kubeconfig names."""
+    form = JobForm(store, KubernetesSettings(**{"image": "trainer", "creates_per_second": 1000.0, **settings}))
+    return KubernetesLauncher(Cluster(connect, timeout=(timeout, timeout)), run, form, parallel, patience=patience)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    yield from fake_cluster(tmp_path, monkeypatch)
+
+
+def fake_cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    """The client reads KUBECONFIG when it is imported, so its place is set where the client keeps it."""
+    api = Api()
+    with serving(api) as url:
+        fake = FakeCluster(directory, url, api)
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(fake.kubeconfig))
+        fake.controllers.start()
+        try:
+            yield fake
+        finally:
+            fake.close()

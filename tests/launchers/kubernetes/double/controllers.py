@@ -1,0 +1,259 @@
+"""Job controller, scheduler and kubelet in one. A container is a process of this machine that runs its own command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+from tests.launchers.kubernetes.double.api import Api, mark_deleted
+from tests.launchers.kubernetes.double.objects import Object, Refused
+
+NODE = "node-1"
+
+
+class Controllers:
+    """They begin when started, and end with their processes when closed."""
+
+    def __init__(self, api: Api, images: Mapping[str, Sequence[str]]) -> None:
+        """`images`: for each image that can be pulled, its entry point."""
+        self.api = api
+        self.images = dict(images)
+        self.secrets: dict[str, dict[str, str]] = {}
+        self.places = 1_000
+        """How many Pods can run at a time."""
+        self.finishing = True
+        """Whether the Job controller notices that Pods ended."""
+        self.logs: dict[str, str] = {}
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._accounted: set[str] = set()  # Pods whose end the Job controller has seen: until then they stay
+        self._closed = False
+        self._pods = 0
+        api.logs = lambda namespace, pod: self.logs.get(pod, "")
+        self._thread = Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed = True
+        with self.api.objects.changed:
+            self.api.objects.changed.notify_all()
+        self._thread.join()
+        for process in list(self._processes.values()):
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.wait()
+
+    def evict(self, pod: Object, reason: str = "EvictionByEvictionAPI") -> None:
+        """What a drain does: the Pod is asked to stop, and says that it is no fault of its own."""
+        self._pod(
+            pod, lambda it: it["status"].setdefault("conditions", []).append(condition("DisruptionTarget", reason))
+        )
+        self._pod(pod, mark_deleted)
+
+    def kill(self, pod: Object) -> None:
+        """SIGKILL from nowhere."""
+        self._processes[pod["metadata"]["uid"]].kill()
+
+    def fail(self, pod: Object, reason: str, message: str = "") -> None:
+        """The node ends it: no container speaks any more."""
+        self._pod(pod, lambda it: it.__setitem__("status", {"phase": "Failed", "reason": reason, "message": message}))
+
+    def _run(self) -> None:
+        seen = -1
+        while not self._closed:
+            with self.api.objects.changed:
+                if self.api.objects.version == seen:
+                    self.api.objects.changed.wait(0.05)
+                seen = self.api.objects.version
+            for job in self.api.objects.all("jobs"):
+                self._reconcile(job)
+            for pod in self.api.objects.all("pods"):
+                self._drive(pod)
+
+    # The Job controller.
+
+    def _reconcile(self, job: Object) -> None:
+        if any(c["type"] in ("Complete", "Failed") for c in job.get("status", {}).get("conditions", ())):
+            return
+        namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
+        own = [p for p in self.api.objects.all("pods", namespace) if p["metadata"]["ownerReferences"][0]["uid"] == uid]
+        ended = [pod for pod in own if pod["status"].get("phase") in ("Succeeded", "Failed")]
+        self._accounted |= {pod["metadata"]["uid"] for pod in ended}
+        if job["spec"].get("suspend"):
+            name = job["metadata"]["name"]
+            self.api.objects.update("jobs", namespace, name, lambda it: it.get("status", {}).pop("started", None))
+            for pod in own:
+                self._pod(pod, mark_deleted)
+            return
+        if len(ended) < len(own) or not self.finishing:
+            return
+        lost = job.get("status", {}).get("started") and not own
+        verdicts = [verdict(job, pod) for pod in ended] or ([failed("BackoffLimitExceeded")] if lost else [])
+        final = next((v for v in verdicts if v is not None), None)
+        if final is not None:
+            self.api.objects.update("jobs", namespace, job["metadata"]["name"], lambda it: add_condition(it, final))
+            return
+        self._create_pod(job)
+
+    def _create_pod(self, job: Object) -> None:
+        template, metadata = job["spec"]["template"], job["metadata"]
+        self._pods += 1
+        owner = {"kind": "Job", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+        pod = {
+            "metadata": {
+                "name": f"{metadata['name']}-{self._pods:05x}",
+                "labels": {**template["metadata"].get("labels", {}), "batch.kubernetes.io/job-name": metadata["name"]},
+                "ownerReferences": [owner],
+            },
+            "spec": template["spec"],
+            "status": {"phase": "Pending"},
+        }
+        try:
+            self.api.create("pods", metadata["namespace"], pod)
+        except Refused as refused:
+            self.warn(job, "FailedCreate", f"Error creating: {refused}")
+            return
+        self.api.objects.update(
+            "jobs", metadata["namespace"], metadata["name"], lambda it: it.setdefault("status", {}).update(started=True)
+        )
+
+    def warn(self, thing: Object, reason: str, message: str) -> None:
+        """An event; the same one is noted once."""
+        about = {key: thing["metadata"][key] for key in ("name", "namespace", "uid")} | {"kind": thing["kind"]}
+        name = f"{about['name']}.{reason.lower()}"
+        event = {"metadata": {"name": name}, "type": "Warning", "reason": reason, "message": message}
+        with suppress(Refused):
+            self.api.objects.create(
+                "events",
+                about["namespace"],
+                {**event, "involvedObject": about, "lastTimestamp": "2026-01-01T00:00:00Z"},
+            )
+
+    # Scheduler and kubelet.
+
+    def _drive(self, pod: Object) -> None:
+        uid, status = pod["metadata"]["uid"], pod["status"]
+        if "deletionTimestamp" in pod["metadata"]:
+            process = self._processes.get(uid)
+            accounted = uid in self._accounted or status["phase"] == "Pending" or self._orphaned(pod)
+            if process is not None:
+                process.terminate()
+            elif accounted:
+                self.api.objects.remove("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], uid)
+            return
+        if status["phase"] != "Pending" or uid in self._processes:
+            return
+        if len(self._processes) >= self.places:
+            condition_ = condition("PodScheduled", "Unschedulable", "0/1 nodes are available: 1 full.", "False")
+            self._pod(pod, lambda it: it.update(status={"phase": "Pending", "conditions": [condition_]}))
+            return
+        container = next(c for c in pod["spec"]["containers"] if c["name"] in ("trainer", "orchestrator"))
+        if container["image"] not in self.images:
+            self._wait(pod, "ImagePullBackOff", f'Back-off pulling image "{container["image"]}"')
+            return
+        environment = {"PATH": os.environ["PATH"], "NODE": NODE}
+        for entry in container.get("env", ()):
+            value = self._value(entry)
+            if value is None:
+                self._wait(pod, "CreateContainerConfigError", f"{entry['name']}: secret not found")
+                return
+            environment[entry["name"]] = value
+        command = [*self.images[container["image"]], *container["args"]]
+        try:
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            )
+        except OSError as error:
+            end = {"exitCode": 128, "reason": "StartError", "message": f'exec: "{command[0]}": {error.strerror}'}
+            statuses = [{"name": "trainer", "state": {"terminated": end}}]
+            self._pod(pod, lambda it: it.update(status={"phase": "Failed", "containerStatuses": statuses}))
+            return
+        self._processes[uid] = process
+        running = [{"name": "trainer", "state": {"running": {}}}]
+        self._pod(
+            pod,
+            lambda it: (
+                it["spec"].update(nodeName=NODE),
+                it.update(status={"phase": "Running", "containerStatuses": running}),
+            ),
+        )
+        Thread(target=self._watch, args=(pod, process), daemon=True).start()
+
+    def _watch(self, pod: Object, process: subprocess.Popen[str]) -> None:
+        limit = pod["spec"].get("activeDeadlineSeconds")
+        late = False
+        started = time.monotonic()
+        try:
+            output, _ = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            late = True
+            process.send_signal(signal.SIGKILL)
+            output, _ = process.communicate()
+        uid, code = pod["metadata"]["uid"], process.returncode
+        self.logs[pod["metadata"]["name"]] = output
+        code = 128 - code if code < 0 else code
+        end = {"exitCode": code, "reason": "Error" if code else "Completed", "message": output[-2048:] if code else ""}
+        statuses = [{"name": "trainer", "state": {"terminated": {**end, "seconds": time.monotonic() - started}}}]
+
+        def ended(it: Object) -> None:
+            it["status"] |= {"phase": "Failed" if code or late else "Succeeded", "containerStatuses": statuses}
+            if late:
+                it["status"]["reason"] = "DeadlineExceeded"
+
+        self._pod(pod, ended)
+        self._processes.pop(uid, None)
+        with self.api.objects.changed:
+            self.api.objects.changed.notify_all()
+
+    def _value(self, entry: Object) -> str | None:
+        if "value" in entry:
+            return str(entry["value"])
+        reference = entry["valueFrom"]["secretKeyRef"]
+        secret = self.secrets.get(reference["name"], {})
+        return secret.get(reference["key"], "" if reference.get("optional") else None)
+
+    def _orphaned(self, pod: Object) -> bool:
+        owner = pod["metadata"]["ownerReferences"][0]["uid"]
+        return all(job["metadata"]["uid"] != owner for job in self.api.objects.all("jobs"))
+
+    def _wait(self, pod: Object, reason: str, message: str) -> None:
+        waiting = [{"name": "trainer", "state": {"waiting": {"reason": reason, "message": message}}}]
+        self._pod(pod, lambda it: it.update(status={"phase": "Pending", "containerStatuses": waiting}))
+
+    def _pod(self, pod: Object, change: Any) -> None:
+        self.api.objects.update("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], change)
+
+
+def condition(kind: str, reason: str, message: str = "", status: str = "True") -> Object:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def failed(reason: str, message: str = "Job has reached the specified backoff limit") -> Object:
+    return condition("Failed", reason, message)
+
+
+def add_condition(job: Object, new: Object) -> None:
+    job.setdefault("status", {}).setdefault("conditions", []).append(new)
+
+
+def verdict(job: Object, pod: Object) -> Object | None:
+    """What an ended Pod makes of its Job; None: another Pod takes its place."""
+    if pod["status"]["phase"] == "Succeeded":
+        return condition("Complete", "CompletionsReached")
+    states = pod["status"].get("containerStatuses") or [{}]
+    code = states[0].get("state", {}).get("terminated", {}).get("exitCode")
+    disrupted = any(c["type"] == "DisruptionTarget" for c in pod["status"].get("conditions", ()))
+    for index, rule in enumerate(job["spec"].get("podFailurePolicy", {}).get("rules", ())):
+        if disrupted and rule.get("onPodConditions"):
+            return None
+        if code in rule.get("onExitCodes", {}).get("values", ()):
+            text = f"Container trainer for pod x failed with exit code {code} matching FailJob rule at index {index}"
+            return failed("PodFailurePolicy", text)
+    return failed("BackoffLimitExceeded")

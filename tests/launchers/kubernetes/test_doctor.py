@@ -1,0 +1,136 @@
+"""doctor: a tick for what is there, a cross with a remedy for what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
+from tests.cli.conftest import Answer, Cli, cli
+from tests.launchers.kubernetes.conftest import FakeCluster
+
+__all__ = ["cli"]
+
+PLACE = "/api/v1/namespaces/trials/"
+KEYS = {"AWS_ACCESS_KEY_ID": "YQ==", "AWS_SECRET_ACCESS_KEY": "Yg=="}
+
+
+class Patient:
+    """A cluster with which all is well, and a store."""
+
+    def __init__(self, cluster: FakeCluster, cli: Cli, store: str) -> None:
+        self.cluster, self.api, self._cli, self._store = cluster, cluster.api, cli, store
+        self.settings = {
+            "image": "trainer",
+            "store_endpoint": "http://store.example",
+            "store_secret": "keys",
+            "service_account": "trainer",
+        }
+        self.api.others = {
+            PLACE + "serviceaccounts/trainer": {},
+            PLACE + "secrets/keys": {"data": KEYS},
+            PLACE + "resourcequotas": {"items": [{"metadata": {"name": "q"}, "status": quota("1", "4")}]},
+            "/api/v1/nodes": {"items": [{"status": {"allocatable": {"nvidia.com/gpu": "2"}}}, {"status": {}}]},
+        }
+
+    def ask(self, *more: str) -> Answer:
+        sets = [f"--set=execution.kubernetes.{key}={value}" for key, value in self.settings.items()]
+        return self._cli("doctor", "digits", "--store", self._store, "--launcher=kubernetes", *sets, *more)
+
+    def crosses(self) -> list[str]:
+        """What is wrong, without a doubt that everything was looked at."""
+        answer = self.ask()
+        assert answer.code == 1
+        assert answer.err == ""
+        return [line.removeprefix("✗ ") for line in answer.out.splitlines() if line.startswith("✗ ")]
+
+
+def quota(used: str, hard: str) -> dict[str, Any]:
+    return {"used": {"requests.nvidia.com/gpu": used}, "hard": {"requests.nvidia.com/gpu": hard}}
+
+
+@pytest.fixture
+def patient(cluster: FakeCluster, cli: Cli, s3_store_uri: str) -> Patient:
+    return Patient(cluster, cli, s3_store_uri)
+
+
+def test_all_is_well(patient: Patient) -> None:
+    answer = patient.ask()
+    assert answer.code == 0, answer.out
+    assert {line[0] for line in answer.out.splitlines()} == {"✓"}
+    assert "✓ nodes: nvidia.com/gpu: 2 on 1 nodes" in answer.out.splitlines()
+    assert patient.cluster.jobs() == [], "it leaves nothing behind"
+    found = patient.ask("-o", "json").json()
+    assert {entry["mark"] for entry in found} == {"good"}
+    assert len(found) == len(answer.out.splitlines())
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_every_right_is_asked_for(patient: Patient, right: Right) -> None:
+    patient.api.denied = {(right.verb, right.full)}
+    crosses = patient.crosses()
+    assert f"right: {right.verb} {right.full} in trials: missing" in crosses
+    assert len(crosses) == 1 + (right[:2] == ("jobs", "create")), "and the Job that could not be judged"
+
+
+def test_what_is_wrong_in_the_cluster_is_named(patient: Patient) -> None:
+    patient.settings |= {"store_secret": "other", "service_account": "nobody", "gpu_resource": "amd.com/gpu"}
+    patient.api.others[PLACE + "resourcequotas"] = {"items": [{"metadata": {"name": "q"}, "status": quota("4", "4")}]}
+    patient.api.warning = "would violate PodSecurity: hostPath"
+    crosses = "\n".join(patient.crosses())
+    for words in (
+        "secret other: the Kubernetes API",
+        "service account nobody: the Kubernetes API",
+        "nodes: amd.com/gpu: no node has 1",
+        "namespace: quotas: q: requests.nvidia.com/gpu 4 of 4",
+        "namespace: takes our Jobs: would violate PodSecurity",
+    ):
+        assert words in crosses
+    assert len(crosses.splitlines()) == 5
+
+
+def test_a_queue_that_jobs_would_wait_in(patient: Patient, tmp_path: Path) -> None:
+    template = tmp_path / "job.yaml"
+    template.write_text("metadata: {labels: {kueue.x-k8s.io/queue-name: vision}}")
+    patient.settings["template"] = str(template)
+    (missing,) = patient.crosses()
+    assert missing.startswith("queue vision: the Kubernetes API")
+    place = "/apis/kueue.x-k8s.io/v1beta1/namespaces/trials/localqueues/vision"
+    active = {"type": "Active", "status": "False", "message": "ClusterQueue is stopped"}
+    patient.api.others[place] = {"status": {"conditions": [active]}}
+    assert patient.crosses() == ["queue vision: not active: ClusterQueue is stopped"]
+    active["status"] = "True"
+    assert "✓ queue vision\n" in patient.ask().out
+
+
+def test_a_secret_without_its_keys(patient: Patient) -> None:
+    patient.api.others[PLACE + "secrets/keys"] = {"data": {"AWS_ACCESS_KEY_ID": "YQ=="}}
+    assert patient.crosses() == ["secret keys: has no AWS_SECRET_ACCESS_KEY"]
+
+
+def test_what_cannot_be_seen_is_no_fault(patient: Patient) -> None:
+    patient.api.denied = {("get", "keys"), ("get", "nodes"), ("get", "trainer"), ("get", "resourcequotas")}
+    answer = patient.ask()
+    assert answer.code == 0, answer.out
+    assert answer.out.count("? ") == 4
+
+
+def test_a_cluster_that_does_not_answer(patient: Patient) -> None:
+    patient.api.token = "another"
+    (cross,) = patient.crosses()
+    assert cross.startswith("cluster: answers: ")
+    assert "401" in cross
+
+
+def test_a_store_alone(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("doctor", "digits", "--store", tmp_path / "runs")
+    assert answer.code == 0
+    assert [line[0] for line in answer.out.splitlines()] == ["✓"] * 3
+
+
+def test_settings_that_make_no_job(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+    answer = cli("doctor", "digits", "--store", tmp_path / "runs", "--launcher=kubernetes")
+    assert answer.code == 1
+    assert "✗ settings: make a Job: execution.kubernetes.image must be given" in answer.out

@@ -1,0 +1,62 @@
+"""How an errand's Pods are, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.kubernetes.errand import MAX_FILES, SETTINGS, exit_code, in_words, search_job
+from metaqnn_orch.launchers.kubernetes.names import read_identity
+
+TEMPLATE = {"spec": {"template": {"spec": {"containers": [{"name": "orchestrator", "image": "i"}]}}}}
+
+
+def pod(at: str, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "p", "creationTimestamp": at}, "status": status}
+
+
+def container(**state: Any) -> list[dict[str, Any]]:
+    return [{"name": "orchestrator", "state": state}]
+
+
+def test_in_words() -> None:
+    end = {"exitCode": 2, "message": "first\nerror: unknown setting x\n"}
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off\x1b[31m pulling"}
+    full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    assert in_words([]) == "it has no Pod"
+    assert in_words([pod("2", containerStatuses=container(terminated=end)), pod("1", phase="Failed")]) == (
+        "exit code 2, error: unknown setting x"
+    )
+    assert in_words([pod("1", containerStatuses=container(waiting=waiting))]) == "ImagePullBackOff Back-off pulling"
+    assert in_words([pod("1", phase="Pending", conditions=[full])]) == "Unschedulable 0/3 nodes"
+    assert in_words([pod("1", phase="Running", containerStatuses=container(running={}))]) == "running"
+    assert exit_code([pod("1", containerStatuses=container(terminated=end))]) == 2
+    assert exit_code([pod("1")]) is exit_code([]) is None
+
+
+_JSON = st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.lists(inner, max_size=2), max_leaves=4)
+
+
+@given(_JSON)
+def test_text_of_others_is_one_line(message: object) -> None:
+    waiting = {"reason": "A", "message": message}
+    assert in_words([pod("1", containerStatuses=container(waiting=waiting))]).isprintable()
+
+
+def test_what_makes_no_search() -> None:
+    def job(template: dict[str, Any], text: str = "") -> dict[str, Any]:
+        return search_job(template, "night", "s3://bucket", ["start"], {SETTINGS: text})
+
+    good = job(TEMPLATE)
+    assert read_identity(good) is None, "it is nobody's trial"
+    assert "args" not in TEMPLATE["spec"]["template"]["spec"]["containers"][0]
+    with pytest.raises(BadInput, match="has no container 'orchestrator'"):
+        job({})
+    with pytest.raises(BadInput, match="sandbox"):
+        job({"spec": {"template": {"spec": {"hostNetwork": True}}}})
+    with pytest.raises(BadInput, match="more than"):
+        job(TEMPLATE, "ä" * (MAX_FILES // 2 + 1))

@@ -1,0 +1,148 @@
+"""What the launcher relies on in an API server, asked of the double and, where there is one, of a real one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from metaqnn_orch.errors import ClusterError
+from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource, connect
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
+from metaqnn_orch.launchers.kubernetes.names import RunRef, selector
+from metaqnn_orch.settings import KubernetesSettings
+from tests.cluster.real import namespace, needs_cluster
+from tests.launchers.harness import make_request, until
+from tests.launchers.kubernetes.conftest import NAMESPACE, fake_cluster
+
+FORM = JobForm(
+    "s3://no-store/at-all", KubernetesSettings(image="no-such-image:none", gpus=0, image_pull_policy="Never")
+)
+
+
+class Server(NamedTuple):
+    cluster: Cluster
+    run: RunRef
+
+    def job(self, attempt: int = 1, **spec: Any) -> dict[str, Any]:
+        body = manifest(make_request(self.run.name), attempt, self.run.uid, FORM)
+        body["spec"] |= spec
+        return body
+
+    def names(self) -> list[str]:
+        listing = self.cluster.list(Resource.JOBS, selector(self.run))
+        return sorted(job["metadata"]["name"] for job in listing.items)
+
+
+@pytest.fixture(params=["double", pytest.param("real", marks=needs_cluster)])
+def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    run = RunRef("fidelity", "f" * 32)
+    if request.param == "double":
+        for _ in fake_cluster(tmp_path, monkeypatch):
+            cluster = Cluster(connect, NAMESPACE)
+            yield Server(cluster, run)
+            cluster.close()
+        return
+    with namespace() as real:
+        cluster = Cluster(connect, real.name)
+        yield Server(cluster, run)
+        cluster.close()
+
+
+def refused(call: Any, *arguments: Any) -> tuple[int, str]:
+    with pytest.raises(ClusterError) as error:
+        call(*arguments)
+    return error.value.status, error.value.reason
+
+
+def test_a_name_is_taken_once(server: Server) -> None:
+    body = server.job(suspend=True)
+    made = server.cluster.create_job(body)
+    assert refused(server.cluster.create_job, body) == (409, "AlreadyExists")
+    found = server.cluster.get_job(body["metadata"]["name"])
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+    assert found["metadata"]["labels"].items() >= body["metadata"]["labels"].items()
+    assert found["metadata"]["annotations"].items() >= body["metadata"]["annotations"].items()
+
+
+def test_the_longest_names_are_taken(server: Server) -> None:
+    long = Server(server.cluster, RunRef("a" * 40, "f" * 32))
+    body = long.job(attempt=999_999_999)
+    assert len(body["metadata"]["name"]) == 63
+    server.cluster.create_job(body)
+    until(lambda: len(server.cluster.list(Resource.PODS, selector(long.run)).items) == 1)
+
+
+def test_deleting_means_this_one_and_its_pods(server: Server) -> None:
+    body = server.job()
+    name = body["metadata"]["name"]
+    made = server.cluster.create_job(body)
+    until(lambda: len(server.cluster.list(Resource.PODS, selector(server.run)).items) == 1)
+    (pod,) = server.cluster.list(Resource.PODS, selector(server.run)).items
+    (owner,) = pod["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"]) == (made["metadata"]["uid"], True)
+    server.cluster.delete_job(name, "00000000-0000-0000-0000-000000000000")
+    assert server.names() == [name], "another of that name"
+    server.cluster.delete_job(name, made["metadata"]["uid"])
+    server.cluster.delete_job(name, made["metadata"]["uid"])
+    until(lambda: server.names() == [])
+    assert refused(server.cluster.get_job, name) == (404, "NotFound")
+    until(lambda: server.cluster.list(Resource.PODS, selector(server.run)).items == [])
+
+
+def test_lists_hold_what_the_selector_says_page_by_page(server: Server) -> None:
+    other = Server(server.cluster, RunRef("fidelity", "e" * 32))
+    server.cluster.create_job(other.job(suspend=True))
+    assert server.names() == []
+    bodies = [server.job(suspend=True) for _ in range(PAGE + 2)]
+    for body in bodies:
+        server.cluster.create_job(body)
+    assert server.names() == sorted(body["metadata"]["name"] for body in bodies)
+
+
+def test_a_watch_goes_on_where_the_list_ended(server: Server) -> None:
+    before = server.cluster.create_job(server.job(suspend=True))
+    listing = server.cluster.list(Resource.JOBS, selector(server.run))
+    after = server.cluster.create_job(server.job(suspend=True))
+    server.cluster.delete_job(before["metadata"]["name"], before["metadata"]["uid"])
+    seen: set[tuple[str, str]] = set()
+    versions: list[int] = []
+    deadline = time.monotonic() + 20
+    for kind, thing in server.cluster.watch(Resource.JOBS, selector(server.run), listing.version, lambda end: None):
+        versions.append(int(thing["metadata"]["resourceVersion"]))
+        if kind != "BOOKMARK":
+            seen.add((kind, thing["metadata"]["uid"]))
+        if ("DELETED", before["metadata"]["uid"]) in seen or time.monotonic() > deadline:
+            break
+    assert ("ADDED", after["metadata"]["uid"]) in seen
+    assert ("ADDED", before["metadata"]["uid"]) not in seen, "the list told of it"
+    assert versions == sorted(versions)
+    assert min(versions) > int(listing.version)
+
+
+def test_rights_can_be_asked_for(server: Server) -> None:
+    assert server.cluster.may("create", "jobs", "batch")
+    assert server.cluster.version().startswith("v1.")
+
+
+def test_what_cannot_be(server: Server) -> None:
+    elsewhere = Cluster(connect, "no-such-namespace")
+    assert elsewhere.list(Resource.JOBS).items == [], "which is why creating must tell"
+    elsewhere.close()
+
+
+def test_a_job_whose_image_is_not_there_waits(server: Server) -> None:
+    server.cluster.create_job(server.job())
+
+    def waits() -> bool:
+        for pod in server.cluster.list(Resource.PODS, selector(server.run)).items:
+            for container in pod.get("status", {}).get("containerStatuses", ()):
+                reason = container.get("state", {}).get("waiting", {}).get("reason")
+                if reason in ("ErrImageNeverPull", "ImagePullBackOff"):
+                    return True
+        return False
+
+    until(waits)

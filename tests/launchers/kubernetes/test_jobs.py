@@ -1,0 +1,79 @@
+"""cancel, logs and gc, on the double."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.control.record import load_record
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
+from metaqnn_orch.launchers.kubernetes.names import RunRef
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract.messages import TrainingRequest
+from tests.cli.conftest import Cli, cli
+from tests.control.world import Session, settings
+from tests.launchers.harness import make_request, until_phase
+from tests.launchers.kubernetes.conftest import RUN, FakeCluster
+
+__all__ = ["cli"]
+
+
+class Left:
+    """A run of which three Jobs are left: one running, one ended, and one of another run of that name."""
+
+    def __init__(self, cluster: FakeCluster, store: DirectoryStore) -> None:
+        session = Session(store, settings())
+        session.open()
+        record = load_record(store, "test")
+        self.cluster = cluster
+        self.own = cluster.launcher(run=RunRef("test", record.uid))
+        self.foreign = cluster.launcher(run=RunRef("test", RUN.uid))
+        self.running = self.launch(self.own, "hangs", Phase.RUNNING)
+        self.ended = self.launch(self.own, "exits-13", Phase.CRASHED)
+        self.theirs = self.launch(self.foreign, "exits-13", Phase.CRASHED)
+
+    def launch(self, launcher: KubernetesLauncher, fate: str, phase: Phase) -> TrainingRequest:
+        request = make_request("test")
+        (self.cluster.notes / request.trial).write_text(fate)
+        launcher.launch(request, 1)
+        until_phase(launcher, request, phase)
+        return request
+
+    def trials(self) -> set[str]:
+        return {job["metadata"]["labels"]["metaqnn/trial"] for job in self.cluster.jobs()}
+
+
+@pytest.fixture
+def left(cluster: FakeCluster, tmp_path: Path) -> Left:
+    return Left(cluster, DirectoryStore(tmp_path / "store"))
+
+
+def test_gc_deletes_what_has_ended_and_is_ours(left: Left, cli: Cli, tmp_path: Path) -> None:
+    answer = cli("gc", "test", "--store", tmp_path / "store")
+    assert (answer.code, answer.err) == (0, "1 Jobs deleted in namespace trials\n")
+    assert left.trials() == {left.running.trial, left.theirs.trial}
+
+
+def test_cancel_deletes_what_is_ours(left: Left, cli: Cli, tmp_path: Path) -> None:
+    answer = cli("cancel", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
+    assert answer.code == 0
+    assert "2 Jobs deleted in namespace trials" in answer.err
+    assert left.trials() == {left.theirs.trial}
+
+
+def test_cancel_of_a_run_without_a_cluster_asks_none(left: Left, cli: Cli, tmp_path: Path) -> None:
+    before = len(left.trials())
+    assert cli("cancel", "test", "--store", tmp_path / "store").code == 0
+    assert len(left.trials()) == before
+
+
+def test_logs_are_those_of_the_trainer(left: Left, cli: Cli, tmp_path: Path) -> None:
+    where = ("--store", tmp_path / "store", "--namespace=trials")
+    assert cli("logs", "test", left.ended.trial, *where).out == f"trial {left.ended.trial}: exits\n"
+    assert cli("logs", "test", left.ended.trial[:8], *where, "--tail=1").code == 0
+    assert "no Pod of trial" in cli("logs", "test", left.theirs.trial, *where).refused()
+    assert "is no trial" in cli("logs", "test", "../x", *where).refused()
+    assert "not the name" in cli("logs", "test", "ab", "--store", tmp_path / "store", "--namespace=A/b").refused()
+    assert "no run 'other'" in cli("logs", "other", "ab", *where).refused()

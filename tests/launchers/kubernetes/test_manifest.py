@@ -1,0 +1,324 @@
+"""The Job compared whole, and held against Kubernetes' own schemas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
+from metaqnn_orch.launchers.kubernetes.template import mounts
+from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+
+ROOT = Path(__file__).parents[3]
+SPEC = TrialSpec(net="[C(4,3,1), SM(10)]", dataset=DatasetRef(name="digits", digest="0" * 16), image_size=8)
+REQUEST = TrainingRequest(run="first", trial=SPEC.trial_id(), spec=SPEC)
+UID = "0123456789abcdef" * 2
+IMAGE = "registry.example/trainer@sha256:" + "ab" * 32
+SERVERS = ("1.28", "1.31", "1.34", "1.37")
+
+
+def form(template: dict[str, Any] | None = None, **settings: Any) -> JobForm:
+    return JobForm("s3://bucket/runs", KubernetesSettings(image=IMAGE, **settings), template or {})
+
+
+def job(template: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
+    return manifest(REQUEST, 2, UID, form(template, **settings))
+
+
+def pod(job: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = job["spec"]["template"]["spec"]
+    return spec
+
+
+def trainer(job: dict[str, Any]) -> dict[str, Any]:
+    (container,) = [container for container in pod(job)["containers"] if container["name"] == "trainer"]
+    return dict(container)
+
+
+def test_the_whole_job() -> None:
+    own_labels = {
+        "app.kubernetes.io/name": "metaqnn",
+        "app.kubernetes.io/component": "trainer",
+        "app.kubernetes.io/managed-by": "metaqnn-orch",
+        "metaqnn/run": "first",
+        "metaqnn/run-uid": UID,
+        "metaqnn/trial": REQUEST.trial,
+        "metaqnn/attempt": "2",
+    }
+    amounts = {"cpu": "4", "memory": "8Gi", "nvidia.com/mig-1g.10gb": "1"}
+    wanted = job(
+        cpu=4.0,
+        gpu_resource="nvidia.com/mig-1g.10gb",
+        service_account="trainer",
+        store_secret="store-keys",
+        store_endpoint="http://store.example:8333",
+        store_region="eu-west-1",
+    )
+    assert wanted == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": f"first-{REQUEST.trial}-2",
+            "labels": own_labels,
+            "annotations": {
+                "metaqnn/form": wanted["metadata"]["annotations"]["metaqnn/form"],
+                "metaqnn/net": "[C(4,3,1), SM(10)]",
+            },
+        },
+        "spec": {
+            "completions": 1,
+            "parallelism": 1,
+            "backoffLimit": 0,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": "trainer",
+                            "operator": "In",
+                            "values": [11, 12, 13, 14, 15, 16, 143],
+                        },
+                        "onPodConditions": [],
+                    },
+                ]
+            },
+            "podReplacementPolicy": "Failed",
+            "ttlSecondsAfterFinished": 2592000,
+            "template": {
+                "metadata": {"labels": own_labels},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "activeDeadlineSeconds": 21600,
+                    "terminationGracePeriodSeconds": 60,
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "serviceAccountName": "trainer",
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                        "fsGroup": 65532,
+                    },
+                    "volumes": [
+                        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+                        {"name": "tmp", "emptyDir": {}},
+                    ],
+                    "containers": [
+                        {
+                            "name": "trainer",
+                            "image": IMAGE,
+                            "imagePullPolicy": "IfNotPresent",
+                            "args": [
+                                "train",
+                                "--store=s3://bucket/runs",
+                                "--run=first",
+                                f"--trial={REQUEST.trial}",
+                                "--attempt=2",
+                            ],
+                            "env": [
+                                {"name": "AWS_ENDPOINT_URL_S3", "value": "http://store.example:8333"},
+                                {"name": "AWS_REGION", "value": "eu-west-1"},
+                                secret("AWS_ACCESS_KEY_ID"),
+                                secret("AWS_SECRET_ACCESS_KEY"),
+                                secret("AWS_SESSION_TOKEN", optional=True),
+                                {"name": "HOME", "value": "/tmp"},
+                            ],
+                            "resources": {"requests": amounts, "limits": amounts},
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "capabilities": {"drop": ["ALL"]},
+                                "privileged": False,
+                                "readOnlyRootFilesystem": True,
+                            },
+                            "terminationMessagePolicy": "FallbackToLogsOnError",
+                            "volumeMounts": [
+                                {"name": "shm", "mountPath": "/dev/shm"},
+                                {"name": "tmp", "mountPath": "/tmp"},
+                            ],
+                        }
+                    ],
+                },
+            },
+        },
+    }
+
+
+def secret(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": "store-keys", "key": name, **more}}}
+
+
+# What an administrator may well write.
+RICH: dict[str, Any] = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"labels": {"kueue.x-k8s.io/queue-name": "trials"}, "annotations": {"team": "vision"}},
+    "spec": {
+        "template": {
+            "metadata": {"annotations": {"sidecar": "yes"}},
+            "spec": {
+                "nodeSelector": {"gpu": "l4"},
+                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+                "priorityClassName": "low",
+                "imagePullSecrets": [{"name": "registry"}],
+                "securityContext": {"runAsUser": 1000},
+                "containers": [
+                    {"name": "sidecar", "image": "registry.example/sidecar"},
+                    {
+                        "name": "trainer",
+                        "env": [{"name": "HOME", "value": "/home"}, {"name": "HTTPS_PROXY", "value": "http://p:1"}],
+                        "volumeMounts": [{"name": "runs", "mountPath": "/runs"}],
+                        "resources": {"limits": {"ephemeral-storage": "4Gi"}},
+                    },
+                ],
+                "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}],
+            },
+        }
+    },
+}
+
+
+def test_a_template_adds_and_replaces_defaults() -> None:
+    wanted, plain = job(RICH), job()
+    assert wanted["metadata"]["labels"] == {**plain["metadata"]["labels"], "kueue.x-k8s.io/queue-name": "trials"}
+    assert wanted["metadata"]["annotations"]["team"] == "vision"
+    assert wanted["spec"]["template"]["metadata"]["annotations"] == {"sidecar": "yes"}
+    for key in ("nodeSelector", "tolerations", "priorityClassName", "imagePullSecrets"):
+        assert pod(wanted)[key] == pod(RICH)[key]
+    assert pod(wanted)["securityContext"] == {**pod(plain)["securityContext"], "runAsUser": 1000}
+    assert [container["name"] for container in pod(wanted)["containers"]] == ["trainer", "sidecar"]
+    environment = {entry["name"]: entry["value"] for entry in trainer(wanted)["env"]}
+    assert environment == {"HOME": "/home", "HTTPS_PROXY": "http://p:1"}
+    assert [mount["name"] for mount in trainer(wanted)["volumeMounts"]] == ["shm", "runs", "tmp"]
+    assert [volume["name"] for volume in pod(wanted)["volumes"]] == ["shm", "runs", "tmp"]
+    assert trainer(wanted)["resources"]["limits"] == {
+        "cpu": "2",
+        "memory": "8Gi",
+        "nvidia.com/gpu": "1",
+        "ephemeral-storage": "4Gi",
+    }
+    assert mounts(RICH) == ["/runs"]
+    assert form(RICH).overridden() == []
+
+
+def test_what_we_rely_on_wins_over_a_template_and_it_is_said() -> None:
+    hostile = {
+        "metadata": {"labels": {"metaqnn/run": "other"}},
+        "spec": {
+            "backoffLimit": 6,
+            "podFailurePolicy": {"rules": []},
+            "template": {
+                "spec": {
+                    "restartPolicy": "OnFailure",
+                    "automountServiceAccountToken": True,
+                    "securityContext": {"runAsNonRoot": False},
+                    "containers": [
+                        {
+                            "name": "trainer",
+                            "image": "elsewhere",
+                            "args": ["sh"],
+                            "securityContext": {"readOnlyRootFilesystem": False, "capabilities": {"drop": []}},
+                        }
+                    ],
+                }
+            },
+        },
+    }
+    assert job(hostile) == {**job(), "metadata": job(hostile)["metadata"]}, "all of it, but for the form's digest"
+    assert job(hostile)["metadata"]["labels"] == job()["metadata"]["labels"]
+    container = "spec.template.spec.containers[trainer]"
+    assert form(hostile).overridden() == [
+        "metadata.labels.metaqnn/run",
+        "spec.backoffLimit",
+        "spec.podFailurePolicy.rules",
+        "spec.template.spec.restartPolicy",
+        "spec.template.spec.automountServiceAccountToken",
+        "spec.template.spec.securityContext.runAsNonRoot",
+        f"{container}.image",
+        f"{container}.args",
+        f"{container}.securityContext.capabilities.drop",
+        f"{container}.securityContext.readOnlyRootFilesystem",
+    ]
+
+
+def test_the_template_that_we_hand_out_changes_nothing() -> None:
+    text = (ROOT / "k8s" / "job-template.yaml").read_text()
+    template = yaml.safe_load(text)
+    assert form(template).overridden() == []
+    wanted, plain = job(template), job()
+    for metadata in (wanted["metadata"]["annotations"], plain["metadata"]["annotations"]):
+        metadata.pop("metaqnn/form")
+    wanted["spec"]["template"]["metadata"].pop("annotations")
+    assert wanted == plain
+
+
+def test_the_template_that_we_hand_out_can_be_uncommented() -> None:
+    text = (ROOT / "k8s" / "job-template.yaml").read_text()
+    _, separator, body = text.partition("apiVersion")
+    lines = [line.replace("# ", "", 1) if line.lstrip().startswith("# ") else line for line in body.splitlines()]
+    uncommented = "\n".join(line.replace(": {}", ":").replace(": []", ":") for line in lines)
+    template = yaml.safe_load(separator + uncommented)
+    assert pod(template)["nodeSelector"]
+    assert pod(template)["volumes"]
+    kubernetes_validate.validate(job(template), "1.34", strict=True)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("template", [{}, RICH], ids=["plain", "rich"])
+def test_kubernetes_own_schemas_take_it(server: str, template: dict[str, Any]) -> None:
+    wanted = job(template, store_secret="keys", store_endpoint="https://s3.example", service_account="trainer")
+    kubernetes_validate.validate(wanted, server, strict=True)
+
+
+def test_no_gpu_asks_for_none() -> None:
+    resources = trainer(job(gpus=0))["resources"]
+    assert resources == {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "2", "memory": "8Gi"}}
+
+
+def test_making_one_twice_gives_the_same_and_changes_nothing() -> None:
+    template = json.loads(json.dumps(RICH))
+    assert job(template) == job(template)
+    assert template == RICH
+
+
+def test_the_forms_digest_tells_jobs_of_other_settings_apart() -> None:
+    assert form().digest() == form(creates_per_second=3.0).digest()
+    assert len({form().digest(), form(memory="4Gi").digest(), form(RICH).digest()}) == 3
+
+
+def test_an_image_must_be_given() -> None:
+    with pytest.raises(BadInput, match="image must be given"):
+        JobForm("s3://bucket", KubernetesSettings())
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ({"spec": []}, "spec is not a mapping"),
+        ({"kind": "Pod"}, "not a batch/v1 Job"),
+        ({"status": {}}, "unknown key 'status'"),
+        ({"metadata": {"name": "mine"}}, "not 'name'"),
+        ({"spec": {"template": {"metadata": {"generateName": "x"}}}}, "not 'generateName'"),
+        ({"spec": {"template": {"spec": {"hostNetwork": True}}}}, "hostNetwork"),
+        ({"spec": {"template": {"spec": {"containers": {}}}}}, "containers is not a list"),
+        ({"spec": {"template": {"spec": {"containers": [{}]}}}}, "needs a name"),
+        ({"spec": {"template": {"spec": {"volumes": ["x"]}}}}, "needs a name"),
+        ({"spec": {"template": {"spec": {"volumes": [{"name": "x"}, {"name": "x"}]}}}}, "the same name"),
+        (
+            {"spec": {"template": {"spec": {"containers": [{"name": "x", "securityContext": {"privileged": True}}]}}}},
+            "privileged",
+        ),
+    ],
+)
+def test_what_is_no_template_is_refused(template: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words) as error:
+        JobForm("s3://bucket", KubernetesSettings(image="i", template="mine.yaml"), template)
+    assert str(error.value).startswith("mine.yaml: ")

@@ -1,0 +1,82 @@
+"""Names and labels: valid, different for different trials, and read back as they were written."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaqnn_orch.launchers.kubernetes.names import (
+    MAX_ATTEMPT,
+    Identity,
+    RunRef,
+    job_name,
+    labels,
+    read_identity,
+    selector,
+)
+from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
+
+LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
+DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+IDENTITIES = st.builds(
+    Identity,
+    st.builds(RunRef, st.from_regex(NAME_PATTERN, fullmatch=True), st.from_regex(r"[0-9a-f]{32}", fullmatch=True)),
+    st.from_regex(TRIAL_PATTERN, fullmatch=True),
+    st.integers(1, MAX_ATTEMPT),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=20), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def job(identity: Identity) -> dict[str, Any]:
+    return {"metadata": {"name": job_name(identity), "labels": labels(identity)}}
+
+
+@given(IDENTITIES)
+def test_names_and_labels_are_what_kubernetes_takes(identity: Identity) -> None:
+    assert DNS_LABEL.fullmatch(job_name(identity))
+    assert all(LABEL_VALUE.fullmatch(value) for value in labels(identity).values())
+    assert all(
+        labels(identity)[key] == value for key, value in (p.split("=") for p in selector(identity.run).split(","))
+    )
+
+
+@given(IDENTITIES, IDENTITIES)
+def test_different_attempts_have_different_names(one: Identity, other: Identity) -> None:
+    def named_after(identity: Identity) -> tuple[object, ...]:
+        return identity.run.name, identity.trial, identity.attempt
+
+    assert (job_name(one) == job_name(other)) == (named_after(one) == named_after(other))
+
+
+@pytest.mark.parametrize("attempt", [0, -1, MAX_ATTEMPT + 1])
+def test_an_attempt_that_cannot_be_part_of_a_name(attempt: int) -> None:
+    with pytest.raises(ValueError, match="attempt"):
+        job_name(Identity(RunRef("run", "0" * 32), "0" * 12, attempt))
+
+
+@given(IDENTITIES)
+def test_an_identity_is_read_as_it_was_written(identity: Identity) -> None:
+    assert read_identity(job(identity)) == identity
+
+
+@given(IDENTITIES, st.sampled_from(sorted(labels(Identity(RunRef("x", "0" * 32), "0" * 12, 1)))), st.text(max_size=70))
+def test_edited_labels_are_no_identity_of_ours(identity: Identity, key: str, value: str) -> None:
+    edited = job(identity)
+    edited["metadata"]["labels"][key] = value
+    found = read_identity(edited)
+    assert found is None or job_name(found) == job_name(identity)
+
+
+@given(ANYTHING, ANYTHING, ANYTHING)
+def test_whatever_the_api_says_is_read(metadata: Any, name: Any, foreign: Any) -> None:
+    for shape in ({}, {"metadata": metadata}, {"metadata": {"name": name, "labels": foreign}}):
+        assert read_identity(shape) is None

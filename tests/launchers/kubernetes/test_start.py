@@ -1,0 +1,76 @@
+"""The command line, a cluster and a real S3 server: the real trainer, started as a Pod's container would be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.assembly import open_store
+from metaqnn_trainer.contract import keys
+from tests.cli.conftest import TINY, Cli, cli, needs_trainer
+from tests.launchers.kubernetes.conftest import FakeCluster
+from tests.seaweedfs import S3Server
+
+__all__ = ["cli"]
+
+
+@needs_trainer
+def test_a_search_with_jobs_and_a_bucket(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    cluster.controllers.images["trainer"] = [sys.executable, "-m", "metaqnn_trainer"]
+    cluster.controllers.secrets["keys"] = {
+        "AWS_ACCESS_KEY_ID": s3_server.access_key,
+        "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
+    }
+    settings = {"image": "trainer", "gpus": 0, "store_secret": "keys", "store_endpoint": s3_server.endpoint}
+    assignments = [f"--set=execution.kubernetes.{key}={json.dumps(value)}" for key, value in settings.items()]
+    where = ("--run=first", "--store", s3_store_uri)
+    answer = cli("start", *TINY, *where, "--launcher=kubernetes", "--parallel=2", "--max-trials=2", *assignments)
+    assert answer.code == 0, answer.err
+    assert "2 at a time (kubernetes)" in answer.err
+    store = open_store(s3_store_uri)
+    results = [entry.key for entry in store.list(keys.run("first")) if entry.key.endswith("/result.json")]
+    assert len(results) == 2
+    assert cluster.jobs() == [], "what was ingested is cleared up"
+    again = cli("start", *TINY, *where, "--launcher=kubernetes", "--max-trials=2", *assignments)
+    assert "complete, nothing is left to do" in again.err
+
+
+def test_what_pods_cannot_reach_is_refused_before_anything_is_created(
+    cluster: FakeCluster, cli: Cli, tmp_path: Path, s3_store_uri: str
+) -> None:
+    start = ("start", "digits", "--run=first", "--launcher=kubernetes")
+    image = "--set=execution.kubernetes.image=trainer"
+    assert "image must be given" in cli(*start, "--store", s3_store_uri).refused()
+    assert "which no Pod sees" in cli(*start, "--store", tmp_path / "runs", image).refused()
+    assert "store_endpoint must say" in cli(*start, "--store", s3_store_uri, image).refused()
+    cluster.api.denied = {("create", "jobs")}
+    endpoint = "--set=execution.kubernetes.store_endpoint=http://store:1"
+    assert "may not create Jobs" in cli(*start, "--store", s3_store_uri, image, endpoint).refused(6)
+    assert list(open_store(s3_store_uri).list("")) == []
+    assert cluster.jobs() == []
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_directory_that_the_template_mounts_is_a_store(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+    mount = {"name": "trainer", "volumeMounts": [{"name": "runs", "mountPath": str(tmp_path)}]}
+    volume = {"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}
+    pod = {"containers": [mount], "volumes": [volume], "restartPolicy": "Always"}
+    template = tmp_path / "template.yaml"
+    template.write_text(json.dumps({"spec": {"template": {"spec": pod}}}))
+    manifest = ("manifest", "[C(4,3,1), SM(10)]", "--space=digits", "--run=first", "--store", tmp_path / "runs")
+    sets = ("--set=execution.kubernetes.image=trainer", f"--set=execution.kubernetes.template={template}")
+    answer = cli(*manifest, *sets, "-o", "json")
+    assert volume in answer.json()["spec"]["template"]["spec"]["volumes"]
+    assert "spec.template.spec.restartPolicy is not obeyed" in answer.err
+    assert "kind: Job" in cli(*manifest, *sets).out
+    assert cluster.api.asked == [], "no cluster is asked"
+    assert (
+        "cannot read"
+        in cli(*manifest, "--set=execution.kubernetes.image=i", "--set=execution.kubernetes.template=/no").refused()
+    )

@@ -1,0 +1,52 @@
+"""A run in words: every ending is explained, foreign text is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from metaqnn_orch.control.state import TrialState
+from metaqnn_orch.reporting.content import MEANINGS, Content, content
+from metaqnn_orch.reporting.history import read_history
+from metaqnn_orch.store.directory import DirectoryStore
+from tests.reporting.runs import write_run
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Content:
+    store = DirectoryStore(tmp_path)
+    view = write_run(store)
+    return content(view, read_history(store, view), None, 3.6)
+
+
+def test_every_state_of_a_trial_has_a_meaning() -> None:
+    states = {name for part in get_args(TrialState) for name in (get_args(part) or [part])}
+    assert set(MEANINGS) == states
+
+
+def test_trials_and_attempts_are_counted_apart(found: Content) -> None:
+    assert {outcome.name: outcome.number for outcome in found.outcomes} == {
+        "completed": 22,
+        "untrainable": 1,
+        "too large": 1,
+        "abandoned": 1,
+        "in flight": 1,
+        "attempts crashed": 3,
+        "attempts disrupted": 1,
+    }
+    assert [number for _, number in found.reasons] == [4]
+
+
+def test_hours_and_money(found: Content) -> None:
+    numbers = dict(found.numbers)
+    assert numbers["training"] == "4.0 min"  # 24 trials of 10 seconds
+    assert numbers["cost"] == "0.24"
+    assert dict(found.cost)["from the first result to the last"] == "110.0 s"
+
+
+def test_everything_is_one_printable_line(found: Content) -> None:
+    facts = [*found.numbers, *found.cost, *found.settings, *found.versions]
+    for text in [found.lead, found.start, *(value for _, value in facts), *(reason for reason, _ in found.reasons)]:
+        assert text.isprintable()

@@ -1,0 +1,150 @@
+"""A run in the authors' format, and back: nothing is lost on the way."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaqnn_orch.control.holder import this_process
+from metaqnn_orch.control.record import load_record
+from metaqnn_orch.control.replay_import import import_run, read_replay
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.errors import StoreError
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.replay_format import COLUMNS
+from metaqnn_orch.reporting.replay_export import replay_rows
+from metaqnn_orch.store.base import Store
+from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dropout import format_with_dropout
+from metaqnn_trainer.contract.messages import TrainingRequest, encode
+from metaqnn_trainer.contract.notation import parse_net
+from tests.control.test_loop import crash_first
+from tests.control.test_replay_import import FIRST, GOOD, SVHN, THIRD, file_of, line
+from tests.control.world import Session, deliver, result_for, settings
+
+RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return DirectoryStore(tmp_path / "store")
+
+
+def export(store: Store, run: str = "test") -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(replay_rows(store, load_record(store, run)))
+    return text.getvalue().encode()
+
+
+def rows(data: bytes) -> list[dict[str, Any]]:
+    return list(csv.DictReader(io.StringIO(data.decode())))
+
+
+def bring_in(store: Store, data: bytes, run: str, wanted: Any = SVHN) -> RunState:
+    replay = read_replay(data, "exported.csv", wanted)
+    assert replay.refusals.count == 0, str(replay.refusals)
+    return import_run(store, run, wanted, replay, this_process(run, "now"), version="0", uid="0" * 32)
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="the authors' replay memory is not here")
+def test_the_authors_record_comes_out_as_it_went_in(store: Store) -> None:
+    recorded = RECORDED.read_bytes()
+    first = bring_in(store, recorded, "one")
+    exported = export(store, "one")
+    assert rows(exported) == rows(recorded)
+    again = bring_in(store, exported, "two")
+    assert again.agent.q_table.digest() == first.agent.q_table.digest()
+    assert export(store, "two") == exported
+
+
+def test_rows_out_of_order_come_out_in_the_order_of_their_telling(store: Store) -> None:
+    first = bring_in(store, GOOD, "one")
+    exported = export(store, "one")
+    assert [row["ix_q_value_update"] for row in rows(exported)] == ["1", "2", "3", "4"]
+    assert sorted(map(repr, rows(exported))) == sorted(map(repr, rows(GOOD)))
+    assert bring_in(store, exported, "two").agent.q_table.digest() == first.agent.q_table.digest()
+
+
+def test_a_search_comes_back_with_the_same_q_table(store: Store) -> None:
+    """With crashes, repeated samplings, and nets sampled again while they train."""
+    chosen = settings(space__max_layers=1, schedule__phases=[{"epsilon": 0.2, "unique": 10}])
+    session = Session(store, chosen)
+    session.run_to_end(crash_first(1), capacity=3)
+    exported = export(store)
+    assert len(rows(exported)) == session.state.told > session.state.unique
+    assert [float(row["ix_q_value_update"]) for row in rows(exported)] == [*range(1, session.state.told + 1)]
+    again = bring_in(store, exported, "again", chosen)
+    assert again.agent.q_table.digest() == session.state.agent.q_table.digest()
+    assert list(again.agent.replay) == list(session.state.agent.replay)
+    assert export(store, "again") == exported
+
+
+def test_a_row_says_what_the_result_says(store: Store) -> None:
+    def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        phase = deliver(store, request, attempt)
+        history = b"an epoch a line"
+        store.put(keys.history(request.run, request.trial), history)
+        artifact = {"size": len(history), "sha256": hashlib.sha256(history).hexdigest()}
+        values = {"best_epoch": 3, "epochs": 7, "last_val_accuracy": 0.25, "history": artifact, "device": "a GPU\x1b"}
+        store.put(keys.result(request.run, request.trial), encode(result_for(request, attempt, **values)))
+        return phase
+
+    session = Session(store, settings(execution__max_trials=2, recipe__batch_size=3))
+    session.run_to_end(behaviour)
+    for row, trial in zip(rows(export(store)), session.state.trials.values(), strict=True):
+        assert row["net"] == format_with_dropout(parse_net(trial.net))
+        assert float(row["accuracy_best_val"]) == trial.val_accuracy
+        # Eight training images in batches of three: three iterations an epoch.
+        assert (row["iter_best_val"], row["iter_last_val"], row["accuracy_last_val"]) == ("9.0", "21.0", "0.25")
+        assert (row["accuracy_best_test"], row["accuracy_last_test"]) == ("-1.0", "-1.0")
+        assert row["machine_run_on"].isprintable()
+
+
+def test_what_never_learned_is_at_iteration_0(store: Store) -> None:
+    def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        result = result_for(request, attempt, status="untrainable", val_accuracy=0.1, best_epoch=0, epochs=1)
+        store.put(keys.result(request.run, request.trial), encode(result))
+        return Phase.DELIVERED
+
+    Session(store, settings(execution__max_trials=1)).run_to_end(behaviour)
+    (row,) = rows(export(store))
+    assert (row["accuracy_best_val"], row["iter_best_val"], row["iter_last_val"]) == ("0.1", "0.0", "0.0")
+    (trial,) = bring_in(store, export(store), "again", settings()).trials.values()
+    assert trial.state == "untrainable"
+
+
+def test_cells_that_telling_does_not_need_are_kept_but_for_what_a_terminal_obeys(store: Store) -> None:
+    data = file_of(
+        [
+            line(FIRST, "0.5", "1", accuracy_last_val="0.4999", machine_run_on="a\x1b[2Jb"),
+            line(THIRD, "0.50", "2.5", accuracy_best_test="?"),
+        ]
+    )
+    bring_in(store, data, "one")
+    first, second = rows(export(store, "one"))
+    assert (first["accuracy_last_val"], first["machine_run_on"], first["accuracy_best_val"]) == ("0.4999", "ab", "0.5")
+    assert (second["accuracy_best_test"], second["ix_q_value_update"], second["accuracy_best_val"]) == (
+        "?",
+        "2.5",
+        "0.50",
+    )
+
+
+def test_a_file_that_is_not_the_one_that_was_imported_is_not_passed_on(store: Store) -> None:
+    bring_in(store, GOOD, "one")
+    store.put(keys.run_imported("one"), GOOD + b"\n")
+    with pytest.raises(StoreError, match="is not the file that the run began with"):
+        export(store, "one")
+
+
+def test_a_run_that_has_not_begun_has_no_rows(store: Store) -> None:
+    Session(store, settings()).open()
+    assert rows(export(store)) == []

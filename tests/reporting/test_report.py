@@ -1,0 +1,162 @@
+"""A report's files, and the page as a browser shows it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageStat
+
+from metaqnn_orch.reporting.history import read_best, read_history
+from metaqnn_orch.reporting.palette import LIGHT
+from metaqnn_orch.reporting.report import Report, compose
+from metaqnn_orch.reporting.summary import leaderboard, read_run
+from metaqnn_orch.store.directory import DirectoryStore
+from tests.reporting.browser import after, chromium, needs_chromium
+from tests.reporting.runs import POISON, write_run
+
+pytest.importorskip("vl_convert", reason="needs the extra: metaqnn-orch[report]")
+
+FIGURES = {
+    "figure-3-learning",
+    "figure-a2-histograms",
+    "figure-a3-q-by-layer-type",
+    "figure-a4-q-by-receptive-field",
+    "accuracy-and-size",
+    "timeline",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def report(place: Path) -> Report:
+    store = DirectoryStore(place / "store")
+    view = write_run(store)
+    made = compose(view, read_history(store, view), read_best(store, view), top=3, price=2.0)
+    (place / "index.html").write_bytes(made.files["index.html"])
+    return made
+
+
+@pytest.fixture
+def page(report: Report, place: Path) -> Path:
+    return place / "index.html"
+
+
+def test_a_report_is_a_page_settings_and_each_figure_three_times(report: Report) -> None:
+    drawn = FIGURES | {"net-01", "net-02", "net-03"}
+    pictures = {f"{name}.{form}" for name in drawn for form in ("svg", "png")}
+    assert set(report.files) == pictures | {"index.html", "settings.yaml"}
+    assert set(report.tables) == {f"{name}.csv" for name in FIGURES | {"trials", "outcomes"}}
+    assert all(report.tables.values())
+    for name in pictures:
+        head = report.files[name][:4]
+        assert head == (b"\x89PNG" if name.endswith("png") else b"<svg")
+        assert b"var(--" not in report.files[name]
+        assert name.endswith("png") or LIGHT.page.encode() in report.files[name]
+
+
+def test_the_page_asks_nobody_for_anything(report: Report) -> None:
+    text = report.files["index.html"].decode()
+    assert not re.search(r"""(src|href|action|data)\s*=\s*["'](?!#)""", text.replace("xlink:href", "href"))
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|<link|<iframe|<object|<base", text)
+    assert "default-src 'none'" in text
+
+
+def test_foreign_text_stays_text(report: Report) -> None:
+    text = report.files["index.html"].decode()
+    assert POISON not in text
+    assert text.count("<script>") == 1
+    assert "<img" not in text
+    assert "&lt;/script&gt;&lt;script&gt;document.title" in text
+
+
+def test_no_two_drawings_share_a_name_in_the_page(report: Report) -> None:
+    names = re.findall(r'\bid="([^"]+)"', report.files["index.html"].decode())
+    assert len(names) == len(set(names))
+
+
+def test_every_mark_says_what_it_stands_for(report: Report) -> None:
+    text = report.files["index.html"].decode()
+    assert "epsilon 1.0: 12 nets, mean" in text
+    assert "crashed" in text
+    assert "multiply-accumulates" in text
+    assert text.count("with 1,") >= 24  # parameters in the scatter
+
+
+def test_what_the_tables_hold(report: Report) -> None:
+    assert len(report.tables["figure-3-learning.csv"]) == 24
+    assert len(report.tables["timeline.csv"]) == 24 + 4
+    assert len(report.tables["trials.csv"]) == 26
+    lanes = {row["lane"] for row in report.tables["timeline.csv"]}
+    assert lanes == {0, 1, 2}
+    bars = report.tables["figure-a2-histograms.csv"]
+    assert sum(row["nets"] for row in bars) == 24
+
+
+def test_a_run_of_one_net_and_no_time(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    view = write_run(store, 1)
+    history = read_history(store, view)
+    history = history._replace(ended=[item._replace(at=None) for item in history.ended], troubles=[])
+    made = compose(view, history, None)
+    assert "timeline.png" not in made.files
+    assert "figure-3-learning.png" in made.files
+
+
+@needs_chromium
+def test_no_script_but_the_pages_own_runs(page: Path) -> None:
+    assert "<title>test · MetaQNN</title>" in chromium(page, "--dump-dom")
+
+
+@needs_chromium
+def test_tables_sort_by_numbers_and_by_text(page: Path, place: Path) -> None:
+    view = read_run(DirectoryStore(place / "store"), "test")
+    sizes = [trial.params for trial in leaderboard(view.state, 3)]
+    column = "[...document.querySelectorAll('table tbody tr')].slice(0, 3).map(row => row.cells[{}].dataset.value)"
+    click = "document.querySelectorAll('table th button')[2].click();"
+    assert after(page, f"return {column.format(2)}") == ",".join(map(str, sizes))
+    largest_first = sorted((size or 0 for size in sizes), reverse=True)
+    assert after(page, f"{click} return {column.format(2)}") == ",".join(map(str, largest_first))
+    assert after(page, f"{click} {click} return {column.format(2)}") == ",".join(map(str, reversed(largest_first)))
+
+
+@needs_chromium
+def test_pointing_at_a_mark_shows_its_value(page: Path) -> None:
+    program = """
+        const mark = document.querySelector("svg path[aria-label^='epsilon 1.0']");
+        mark.dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: 50, clientY: 50}));
+        const tip = document.getElementById("tip");
+        return `${tip.hidden} ${tip.textContent}`;
+    """
+    assert after(page, program).startswith("false epsilon 1.0: 12 nets")
+
+
+@needs_chromium
+def test_light_dark_and_narrow(page: Path, tmp_path: Path) -> None:
+    def brightness(name: str, width: int, *options: str) -> float:
+        picture = tmp_path / f"{name}.png"
+        chromium(page, f"--screenshot={picture}", f"--window-size={width},1400", *options)
+        with Image.open(picture) as image:
+            assert image.size == (width, 1400)
+            lowest, highest = image.convert("L").getextrema()
+            assert isinstance(lowest, int)
+            assert highest - lowest > 100  # ink on paper
+            return ImageStat.Stat(image.convert("L")).mean[0]
+
+    assert brightness("light", 1000) > 200
+    assert brightness("dark", 1000, "--blink-settings=preferredColorScheme=0") < 70
+    assert brightness("phone", 500) > 200
+    wide = "return [...document.querySelectorAll('body > *')].filter(e => e.getBoundingClientRect().right > innerWidth)"
+    assert after(page, f"{wide}.length") == "0"
+
+
+@needs_chromium
+def test_the_page_prints(page: Path, tmp_path: Path) -> None:
+    paper = tmp_path / "page.pdf"
+    chromium(page, "--no-pdf-header-footer", f"--print-to-pdf={paper}", "--blink-settings=preferredColorScheme=0")
+    assert paper.read_bytes()[:5] == b"%PDF-"

@@ -1,0 +1,89 @@
+"""The walls that no import contract can state: what importing costs, and how large a file may grow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+KUBERNETES = "metaqnn_orch.launchers.kubernetes."
+EDGES = (  # imported when they are needed
+    "metaqnn_orch.reporting.mlflow_tracker",
+    "metaqnn_orch.reporting.tensorboard_tracker",
+    "metaqnn_orch.store.s3",
+    *(KUBERNETES + name for name in ("cluster", "launcher", "orders", "reflector", "runner")),
+)
+HEAVY = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "boto3", "botocore", "kubernetes"}
+
+SOURCES = sorted(
+    path.relative_to(ROOT) for folder in ("orchestrator", "trainer_image") for path in (ROOT / folder).rglob("*.py")
+)
+
+
+def modules(package: Path) -> list[str]:
+    """Every module below a package's folder, by its name."""
+    names = (".".join(path.relative_to(package.parent).with_suffix("").parts) for path in package.rglob("*.py"))
+    return sorted({name.removesuffix(".__init__") for name in names if not name.endswith("__main__")})
+
+
+def contract() -> list[str]:
+    trainer = ROOT / "trainer_image" / "metaqnn_trainer"
+    return [name for name in modules(trainer) if name.startswith("metaqnn_trainer.contract")]
+
+
+def orchestrator() -> list[str]:
+    return [name for name in modules(ROOT / "orchestrator" / "metaqnn_orch") if not name.startswith(EDGES)]
+
+
+def packages_taken(names: list[str], directory: Path) -> set[str]:
+    """The top-level packages that importing these modules takes, in a fresh process that has no environment."""
+    program = (
+        "import importlib, json, sys;"
+        "[importlib.import_module(name) for name in json.load(sys.stdin)];"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(names),
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        env={},
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    (line,) = process.stdout.splitlines()  # and nothing else was printed
+    return set(json.loads(line))
+
+
+def test_importing_the_orchestrator_takes_nothing_heavy_and_does_nothing(tmp_path: Path) -> None:
+    names = orchestrator()
+    assert "metaqnn_orch.search.agent" in names
+    taken = packages_taken(names, tmp_path)
+    assert "metaqnn_orch" in taken
+    assert taken & HEAVY == set()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_contract_costs_pydantic_and_nothing_else(tmp_path: Path) -> None:
+    names = contract()
+    assert "metaqnn_trainer.contract.messages" in names
+    taken = packages_taken(names, tmp_path)
+    assert "pydantic" in taken
+    assert taken & (HEAVY | {"numpy", "yaml", "typer", "rich", "PIL", "metaqnn_orch"}) == set()
+
+
+def test_the_search_needs_the_standard_library_and_the_contract_alone(tmp_path: Path) -> None:
+    names = [name for name in orchestrator() if name.startswith("metaqnn_orch.search")]
+    taken = packages_taken(names, tmp_path) - packages_taken(contract(), tmp_path)
+    assert taken - set(sys.stdlib_module_names) == {"metaqnn_orch"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_files_stay_small(path: Path) -> None:
+    assert len((ROOT / path).read_text().splitlines()) <= 350

@@ -1,0 +1,70 @@
+"""The pages: those that follow from the code are what it says, links lead somewhere, and all of them are a site."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from docs.document import PAGES, settings
+
+from metaqnn_orch.cli.app import COMMANDS, build_app
+
+ROOT = Path(__file__).parents[1]
+WRITTEN = sorted([*PAGES.glob("*.md"), *ROOT.glob("*.md")])
+
+
+def words(text: str) -> str:
+    """Without blanks: lines are broken at hyphens, too."""
+    return "".join(text.split())
+
+
+def test_every_setting_is_on_its_page() -> None:
+    assert (PAGES / "settings.md").read_text() == settings(), "make docs"
+
+
+def test_every_command_is_on_its_page_with_all_that_it_says() -> None:
+    """Not word by word: how a help text is laid out is its library's."""
+    page = (PAGES / "commands.md").read_text()
+    sections = dict(re.findall(r"^## (.*?)\n\n```text\n(.*?)\n```", page, re.DOTALL | re.MULTILINE))
+    assert sections.keys() == COMMANDS.keys(), "make docs"
+    app = typer.main.get_command(build_app())
+    for name, (function, example) in COMMANDS.items():
+        command, section = app, words(sections[name])
+        for word in name.split():
+            command = command.commands[word]  # type: ignore[attr-defined]
+        for parameter in command.params:
+            told = [*parameter.opts, *parameter.secondary_opts] if parameter.param_type_name == "option" else []
+            for text in (*told, words(getattr(parameter, "help", "") or "")):
+                assert text in section, f"make docs: {name} says {text}"
+        assert words((function.__doc__ or "").replace("\b", "")) in section, f"make docs: {name}"
+        assert words(example) in section
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_test_that_a_promise_names_is_there() -> None:
+    written = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    named = re.findall(r"\btest_\w+", (PAGES / "reliability.md").read_text())
+    assert len(named) > 40
+    for name in named:
+        assert f"def {name}(" in written or [*(ROOT / "tests").rglob(f"{name}.py")], name
+
+
+def test_all_pages_are_a_site(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = {path.stem for path in PAGES.glob("*.md")}
+    assert pages - {"index"} <= {path.name for path in (tmp_path / "site").iterdir()}
+    sources = re.findall(r'(?:src|<link[^>]*href)="(https?:[^"]*)"', (tmp_path / "site" / "index.html").read_text())
+    assert sources == [], "nothing is fetched from elsewhere"

@@ -1,0 +1,108 @@
+"""A trial of the store as a file: whole and proved, or not there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from metaqnn_trainer.__main__ import main
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import ExitCode, ModelOptions, Recipe
+from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.data import Dataset
+from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.export.formats import FORMATS, Format
+from metaqnn_trainer.export.trial import export_trial
+from metaqnn_trainer.trial import Trainer
+from tests.trainer.conftest import RUN, Bench
+
+NET = "[C(16,3,1), P(2,2), FC(32), SM(10)]"
+
+
+def trained(bench: Bench, recipe: Recipe) -> str:
+    trial = bench.ask(NET, recipe, model=ModelOptions(batch_norm=True))
+    Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+    return trial
+
+
+@pytest.fixture
+def trial(bench: Bench) -> str:
+    return trained(bench, Recipe(epochs=2, batch_size=32, evaluate_test=True))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_recorded_accuracy_comes_out_of_the_file(
+    form: str, bench: Bench, trial: str, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime") if form == "onnx" else None
+    to = tmp_path / "new" / f"net{FORMATS[form].suffix}"
+    arguments = ["--store", str(bench.root), "--run", RUN, "--trial", trial, "--format", form, "--to", str(to)]
+    done = subprocess.run(
+        [sys.executable, "-m", "metaqnn_trainer", "export", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    told, result = json.loads(line), bench.result(trial)
+    assert told["accuracy"] == told["recorded"] == result.val_accuracy > 0.5
+    assert told["difference"] < 1e-4
+    assert {Path(file).name for file in told["files"]} == {path.name for path in to.parent.iterdir()}
+    with torch.no_grad():
+        found = FORMATS[form].open(to)(digits_dataset.test.images).argmax(1)
+    assert (found == digits_dataset.test.labels).float().mean().item() == pytest.approx(result.test_accuracy)
+    card = to.with_suffix(".md").read_text()
+    assert f"`{NET}`" in card
+    assert f"**Validation**: {result.val_accuracy:.4f}" in card
+    assert f"{result.test_accuracy:.4f} of the 359 test images" in card
+    assert "scikit-learn's digits" in card
+
+
+def test_what_is_not_the_net_does_not_get_its_name(bench: Bench, trial: str, tmp_path: Path) -> None:
+    honest = FORMATS["safetensors"]
+    off = Format(honest.suffix, honest.write, lambda file: lambda images: honest.open(file)(images) + 0.01)
+    to = tmp_path / "new" / "net.safetensors"
+    with pytest.raises(RequestError, match="what was written is not the net"):
+        export_trial(bench.exchange, RUN, trial, "safetensors", to, {"safetensors": off})
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_trial_that_changed_since_is_refused(bench: Bench, trial: str, tmp_path: Path) -> None:
+    key = keys.weights(RUN, trial)
+    bench.exchange.put(key, bench.exchange.get(key)[:-1] + b"x")
+    with pytest.raises(RequestError, match="do not belong together"):
+        export_trial(bench.exchange, RUN, trial, "torch", tmp_path / "net.pt2")
+    bench.exchange.delete(keys.result(RUN, trial))
+    with pytest.raises(RequestError, match="is not whole"):
+        export_trial(bench.exchange, RUN, trial, "torch", tmp_path / "net.pt2")
+    assert list(tmp_path.glob("net*")) == []
+
+
+def test_a_trial_without_weights_or_without_its_dataset(bench: Bench, trial: str, tmp_path: Path) -> None:
+    hopeless = trained(bench, Recipe(epochs=1, learning_rate=10.0, restart_factor=0.9, optimizer="sgd", max_rates=1))
+    with pytest.raises(RequestError, match="kept no weights: it is untrainable"):
+        export_trial(bench.exchange, RUN, hopeless, "torch", tmp_path / "net.pt2")
+    bench.exchange.delete(keys.dataset(bench.dataset.name, bench.dataset.digest))
+    with pytest.raises(DatasetError, match="the dataset is missing"):
+        export_trial(bench.exchange, RUN, trial, "torch", tmp_path / "net.pt2")
+
+
+@pytest.mark.parametrize("to", ["net.onnx", "net", "file/net.pt2"])
+def test_a_file_that_cannot_be_is_refused_in_one_line(
+    bench: Bench, trial: str, to: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["export", "--store", str(bench.root), "--run", RUN, "--trial", trial, "--format", "torch"]
+    capsys.readouterr()
+    assert main([*arguments, "--to", str(tmp_path / to)]) == ExitCode.BAD_REQUEST
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_names_that_could_lead_elsewhere_are_refused(bench: Bench, tmp_path: Path) -> None:
+    arguments = ["export", "--store", str(bench.root), "--trial", "0" * 12, "--format", "torch"]
+    assert main([*arguments, "--run", "../x", "--to", str(tmp_path / "net.pt2")]) == ExitCode.BAD_REQUEST

@@ -1,0 +1,135 @@
+"""Dataset objects: laid out as the contract says, the same bytes each time, and refused where they would be no use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from PIL import Image
+
+from metaqnn_trainer.contract.dataset import HEADER_BYTES, object_digest, read_info
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.data import parse_dataset
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.sources.base import Labelled, Source
+from metaqnn_trainer.sources.make import MadeDataset, channel_statistics, encode, make_dataset
+from tests.trainer.sources.idx_files import write_set
+
+
+def source(counts: tuple[int, ...] = (30, 30), test: int = 4, size: int = 4) -> Source:
+    labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 2, size, size)).astype(np.uint8)
+    names = [f"class {number}" for number in range(len(counts))]
+    return Source(Labelled(images, labels), Labelled(images[:test], labels[:test]), names, "the test")
+
+
+def test_the_object_is_what_the_contract_says(digits: MadeDataset) -> None:
+    assert object_digest(digits.data) == digits.ref.digest
+    assert read_info(digits.data[:HEADER_BYTES], "digits") == digits.info
+    assert (digits.info.train, digits.info.validation, digits.info.test) == (1151, 287, 359)
+    dataset = parse_dataset(digits.data, "digits")
+    assert len(dataset.train) == 1151
+    values = dataset.train.images.double() / 255
+    assert dataset.mean.item() == pytest.approx(values.mean().item(), abs=1e-7)
+    assert dataset.std.item() == pytest.approx(values.std(correction=0).item(), abs=1e-7)
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path, digits: MadeDataset) -> None:
+    assert make_dataset("digits").data == digits.data
+    write_set(tmp_path / "flat", train=200)
+    write_set(tmp_path / "torchvision" / "MNIST" / "raw", zipped=True, train=200)
+    flat, nested = (make_dataset("mnist", tmp_path / name).data for name in ("flat", "torchvision"))
+    assert flat == nested
+
+
+def test_a_folder_gives_the_same_bytes_wherever_it_lies(tmp_path: Path) -> None:
+    for root in ("here", "there"):
+        for index in range(12):
+            path = tmp_path / root / ("cat", "dog")[index % 2] / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (9, 7), (index, 0, 0)).save(path)
+    here, there = (make_dataset("pets", tmp_path / root) for root in ("here", "there"))
+    assert here.data == there.data
+    assert (here.info.image_size, here.info.channels) == (32, 3)
+    small = make_dataset("pets", tmp_path / "here", image_size=5, grayscale=True, validation=2)
+    assert (small.info.image_size, small.info.channels, small.info.validation) == (5, 1, 2)
+
+
+def test_validation_is_a_fifth_at_most_and_the_papers_5000_for_large_sets() -> None:
+    assert encode("x", source()).info.validation == 12
+    assert encode("x", source((15_000, 15_000), size=1)).info.validation == 5_000
+    assert encode("x", source(), 30).info.validation == 30
+
+
+def test_the_split_keeps_the_proportions_of_the_classes() -> None:
+    made = encode("x", source((60, 30, 10)))
+    labels = parse_dataset(made.data, "x").validation.labels
+    assert labels.bincount().tolist() == [12, 6, 2]
+
+
+@pytest.mark.parametrize("validation", [60, 61, 10**9])
+def test_validation_must_leave_something(validation: int) -> None:
+    with pytest.raises(DatasetError, match=f"{validation} cannot be held back"):
+        encode("x", source(), validation)
+    with pytest.raises(DatasetError, match="a class has none left"):
+        encode("x", source((100, 3)), 101)
+
+
+def test_small_classes_are_named() -> None:
+    with pytest.raises(DatasetError, match="the class 'class 1' has 2 images to train on, at least 3"):
+        encode("x", source((30, 2)))
+    with pytest.raises(DatasetError, match="the class 'class 2' has 0 images"):
+        encode("x", source((30, 30, 0)))
+
+
+def test_sources_that_contradict_themselves() -> None:
+    good = source()
+    foreign = good._replace(test=Labelled(good.test.images, good.test.labels + 7))
+    with pytest.raises(DatasetError, match="labels reach from 7 to 7, not 0 to 1"):
+        encode("x", foreign)
+    oblong = good._replace(train=Labelled(good.train.images[:, :, :3], good.train.labels))
+    with pytest.raises(DatasetError, match="not square"):
+        encode("x", oblong)
+    wordy = good._replace(class_names=["a" * 600_000, "b"])
+    with pytest.raises(DatasetError, match="too long"):
+        encode("x", wordy)
+
+
+def test_what_a_known_set_does_not_take(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="mnist keeps the size"):
+        make_dataset("mnist", tmp_path, image_size=32)
+    with pytest.raises(DatasetError, match="cifar10 keeps the size and the colours"):
+        make_dataset("cifar10", tmp_path, grayscale=True)
+    with pytest.raises(DatasetError, match="digits comes with scikit-learn"):
+        make_dataset("digits", tmp_path)
+
+
+def test_other_names_need_a_folder_and_must_be_names() -> None:
+    with pytest.raises(DatasetError, match=r"pets is none of mnist.*--source DIR"):
+        make_dataset("pets")
+    with pytest.raises(MessageError, match="is not a name"):
+        make_dataset("../pets")
+
+
+def test_statistics_are_exact_and_never_zero() -> None:
+    images = np.zeros((2, 3, 1, 1), np.uint8)
+    images[:, 1] = 255
+    images[1, 2] = 255
+    mean, std = channel_statistics(images)
+    assert mean.tolist() == [0, 1, 0.5]
+    assert std.tolist() == [1, 1, 0.5]
+
+
+def test_nothing_but_the_contracts_tensors_is_stored(digits: MadeDataset) -> None:
+    assert set(safetensors.numpy.load(digits.data)) == {
+        "train_images",
+        "train_labels",
+        "train_indices",
+        "val_indices",
+        "test_images",
+        "test_labels",
+        "mean",
+        "std",
+    }

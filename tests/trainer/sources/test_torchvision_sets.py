@@ -1,0 +1,113 @@
+"""torchvision's own classes over small files of the right form, and what is said when the files are not there."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.io
+from torchvision.datasets import CIFAR10, SVHN
+
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.sources.torchvision_sets import SETS, read_parts, read_torchvision_set
+from tests.trainer.sources.idx_files import write_set
+
+
+def quiet(line: str) -> None:
+    pass
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def small_cifar(tmp_path: Path) -> tuple[Path, Any]:
+    """A root, and torchvision's class with the checksums of the files in it."""
+    folder = tmp_path / CIFAR10.base_folder
+    folder.mkdir()
+    red = np.zeros((10, 3, 32, 32), np.uint8)
+    red[:, 0] = 255
+    for name, labels in (("data_batch_1", range(10)), ("test_batch", range(9, -1, -1))):
+        batch = {"data": red.reshape(10, -1), "labels": list(labels)}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"class {n}" for n in range(10)]}, protocol=2))
+
+    class SmallCifar(CIFAR10):  # type: ignore[misc]
+        train_list = (["data_batch_1", md5(folder / "data_batch_1")],)
+        test_list = (["test_batch", md5(folder / "test_batch")],)
+        meta = {"filename": "batches.meta", "key": "label_names", "md5": md5(folder / "batches.meta")}  # noqa: RUF012
+
+    return tmp_path, SmallCifar
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_cifar_from_its_root_or_from_the_folder_in_it(small_cifar: tuple[Path, Any], inside: bool) -> None:
+    root, small = small_cifar
+    source = read_parts(SETS["cifar10"], small, root / small.base_folder if inside else root)
+    assert source.train.images.shape == (10, 3, 32, 32)
+    assert source.train.images[:, 0].min() == 255
+    assert not source.train.images[:, 1:].any()
+    assert source.train.labels.tolist() == list(range(10))
+    assert source.test.labels.tolist() == list(range(9, -1, -1))
+    assert source.class_names[3] == "class 3"
+
+
+def test_a_file_with_another_checksum_is_never_unpickled(small_cifar: tuple[Path, Any]) -> None:
+    root, small = small_cifar
+    (root / small.base_folder / "data_batch_1").write_bytes(pickle.dumps({"data": [], "labels": []}))
+    with pytest.raises(DatasetError, match=r"does not hold CIFAR-10 \(Dataset not found or corrupted\)"):
+        read_parts(SETS["cifar10"], small, root)
+
+
+def test_svhn_from_its_mat_files(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        images = np.zeros((32, 32, 3, 10), np.uint8)
+        images[:, :, 2] = 9
+        labels = np.arange(1, 11, dtype=np.uint8)[:, None]  # 10 stands for the digit 0
+        scipy.io.savemat(tmp_path / f"{split}_32x32.mat", {"X": images, "y": labels})
+
+    class SmallSvhn(SVHN):  # type: ignore[misc]
+        split_list = {  # noqa: RUF012
+            split: ["", f"{split}_32x32.mat", md5(tmp_path / f"{split}_32x32.mat")] for split in ("train", "test")
+        }
+
+    source = read_parts(SETS["svhn"], SmallSvhn, tmp_path)
+    assert source.train.images.shape == (10, 3, 32, 32)
+    assert source.train.images[:, 2].min() == 9
+    assert source.train.labels.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+    assert source.class_names == [str(digit) for digit in range(10)]
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_the_mnists_are_read_from_their_idx_files(tmp_path: Path, name: str) -> None:
+    write_set(tmp_path)
+    source = read_torchvision_set(name, tmp_path, quiet)
+    assert len(source.train.labels) == 100
+    assert source.text.startswith(SETS[name].title)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
+def test_what_the_folder_must_hold_is_said(tmp_path: Path, name: str) -> None:
+    for directory in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DatasetError, match="must hold") as raised:
+            read_torchvision_set(name, directory, quiet)
+        assert SETS[name].needs in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", list(SETS))
+def test_without_a_network_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for scheme in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # where nobody listens
+    before = socket.getdefaulttimeout()
+    with pytest.raises(DatasetError, match=r"could not be downloaded .*; hand in --source DIR") as raised:
+        read_torchvision_set(name, None, quiet)
+    assert SETS[name].needs in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert socket.getdefaulttimeout() == before

@@ -1,0 +1,140 @@
+"""Checkpoints are whole and this trial's, or of no use; and they never stand in the way."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metaqnn_trainer.checkpoint import (
+    Checkpoint,
+    Checkpoints,
+    CheckpointState,
+    decode_checkpoint,
+    encode_checkpoint,
+    release,
+)
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import DatasetRef, EpochRecord, Position
+from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.exchange import DirectoryExchange
+from tests.trainer.conftest import RUN, spec_of
+
+SPEC = spec_of(DatasetRef(name="digits", digest="0" * 16))
+OTHER = spec_of(DatasetRef(name="digits", digest="1" * 16))
+STATE = CheckpointState(
+    release=release(),
+    spec_digest=SPEC.digest(),
+    position=Position(rate=2, epoch=3, step=4),
+    images=1000,
+    train_seconds=1.5,
+    epoch_seconds=0.5,
+    seconds=2.0,
+)
+RECORD = EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, val_accuracy=0.5, seconds=0.1)
+CHECKPOINT = Checkpoint(STATE, [RECORD, RECORD], {"model/a": torch.rand(2, 3), "best/a": torch.rand(2, 3)})
+DATA = encode_checkpoint(CHECKPOINT)
+
+
+def test_what_is_written_is_read() -> None:
+    read = decode_checkpoint(DATA, SPEC)
+    assert (read.state, read.records) == (STATE, [RECORD, RECORD])
+    assert torch.equal(read.part("model")["a"], CHECKPOINT.tensors["model/a"])
+    assert set(read.tensors) == {"model/a", "best/a"}
+
+
+def test_without_history_and_with_a_long_one() -> None:
+    for records in ([], [RECORD] * 10_000):
+        data = encode_checkpoint(Checkpoint(STATE, records, {}))
+        assert decode_checkpoint(data, SPEC) == Checkpoint(STATE, records, {})
+
+
+@given(st.integers(0, len(DATA) - 1), st.integers(1, 255))
+def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
+    damaged = bytearray(DATA)
+    damaged[place] ^= change
+    if place == 64:  # the line's end is for people
+        return
+    with pytest.raises(CheckpointError):
+        decode_checkpoint(bytes(damaged), SPEC)
+
+
+@given(st.integers(0, len(DATA) - 1))
+def test_a_cut_is_noticed(length: int) -> None:
+    with pytest.raises(CheckpointError):
+        decode_checkpoint(DATA[:length], SPEC)
+
+
+def sealed(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, ("exploded",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\0" * 8, b"{}", pickle.dumps(Bomb()), b"\xff" * 100],
+    ids=["empty", "zeros", "JSON", "pickle", "noise"],
+)
+def test_foreign_bytes_with_a_right_digest_are_refused_and_nothing_in_them_runs(
+    data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError):
+        decode_checkpoint(sealed(data), SPEC)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_trials_or_another_releases() -> None:
+    with pytest.raises(CheckpointError, match="another trial"):
+        decode_checkpoint(DATA, OTHER)
+    old = STATE.model_copy(update={"release": "metaqnn 0.0.1, torch 1.0"})
+    with pytest.raises(CheckpointError, match=r"another release, metaqnn 0\.0\.1"):
+        decode_checkpoint(encode_checkpoint(Checkpoint(old, [], {})), SPEC)
+
+
+def test_on_their_way_to_the_store(tmp_path: Path) -> None:
+    said: list[str] = []
+    exchange, key = DirectoryExchange(tmp_path), keys.checkpoint(RUN, SPEC.trial_id())
+    checkpoints = Checkpoints(exchange, RUN, SPEC, 0, said.append)
+    assert checkpoints.read() is None
+    for epoch in random.Random(1).sample(range(1, 100), 20):
+        state = STATE.model_copy(update={"position": Position(epoch=epoch)})
+        checkpoints.send(Checkpoint(state, [], {}))
+    checkpoints.wait()
+    found = Checkpoints(exchange, RUN, SPEC, 0, said.append).read()
+    assert found is not None
+    assert found.state.position.epoch == epoch  # the last
+    exchange.put(key, DATA[:-1])
+    assert checkpoints.read() is None
+    assert "training begins anew" in said[0]
+    checkpoints.remove()
+    checkpoints.close()
+    assert not exchange.exists(key)
+    assert len(said) == 1
+
+
+def test_too_soon_is_not_due(tmp_path: Path) -> None:
+    assert not Checkpoints(DirectoryExchange(tmp_path), RUN, SPEC, 3600, print).due
+
+
+def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path) -> None:
+    said: list[str] = []
+    checkpoints = Checkpoints(DirectoryExchange(tmp_path), RUN, SPEC, 0, said.append)
+    (tmp_path / keys.checkpoint(RUN, SPEC.trial_id())).mkdir(parents=True)
+    checkpoints.send(CHECKPOINT)
+    checkpoints.remove()
+    checkpoints.close()
+    assert [line.split(":")[0] for line in said] == [
+        "a checkpoint could not be stored",
+        "the checkpoint could not be removed",
+    ]

@@ -1,0 +1,182 @@
+"""Interrupted at any step and gone on with, training ends as it would have without."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metaqnn_trainer.checkpoint import Checkpoint, Checkpoints, decode_checkpoint, encode_checkpoint
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import ModelOptions, Phase, Position, Recipe, TrainerOptions, TrialSpec
+from metaqnn_trainer.course import Training
+from metaqnn_trainer.data import Dataset
+from metaqnn_trainer.errors import Preempted
+from metaqnn_trainer.estimate import training_memory
+from metaqnn_trainer.exchange import DirectoryExchange
+from metaqnn_trainer.memory import DeviceMemory
+from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.train import train
+from tests.trainer.conftest import RUN, spec_of
+
+CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
+    "adam": ("[C(16,3,1), P(2,2), FC(32), SM(10)]", {"mirror": True, "translate": 1}, ModelOptions()),
+    "sgd": ("[C(16,3,1), FC(32), FC(16), SM(10)]", {"optimizer": "sgd", "learning_rate": 0.05}, ModelOptions()),
+    "phases": (
+        "[C(16,3,1), FC(32), SM(10)]",
+        {
+            "optimizer": "sgd",
+            "epochs": 3,
+            "phases": (Phase(epochs=1, learning_rate=0.05), Phase(epochs=2, learning_rate=0.01)),
+        },
+        ModelOptions(),
+    ),
+    "batch norm": ("[C(16,3,1), C(16,3,1), GAP(10), SM(10)]", {"learning_rate": 0.01}, ModelOptions(batch_norm=True)),
+    "a restart": ("[C(8,3,1), FC(32), SM(10)]", {"learning_rate": 10.0, "restart_factor": 0.001}, ModelOptions()),
+    "untrainable": (
+        "[C(8,3,1), SM(10)]",
+        {"learning_rate": 10.0, "restart_factor": 0.9, "optimizer": "sgd", "max_rates": 3},
+        ModelOptions(),
+    ),
+}
+
+
+def checkpoints(root: Path, spec: TrialSpec, seconds: float = 0) -> Checkpoints:
+    return Checkpoints(DirectoryExchange(root), RUN, spec, seconds, lambda line: pytest.fail(line))
+
+
+def facts(training: Training) -> dict[str, Any]:
+    """Everything that must not depend on interruptions."""
+    names = ("status", "reason", "val_accuracy", "last_val_accuracy", "best_epoch", "epochs", "test_accuracy")
+    return {name: getattr(training, name) for name in (*names, "learning_rates", "images", "micro_batch")} | {
+        "records": [record.model_dump(exclude={"seconds"}) for record in training.records],
+        "weights": {name: tensor.numpy().tobytes() for name, tensor in (training.weights or {}).items()},
+    }
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """Says stop when it has been asked more than so many times."""
+    asked = count(1)
+    return lambda: next(asked) > steps
+
+
+def interrupted(
+    spec: TrialSpec, dataset: Dataset, root: Path, stops: Callable[[], int], memory: DeviceMemory | None = None
+) -> tuple[Training, int]:
+    """Trained in as many attempts as it takes, each stopped at its stops()-th step; and how many those were."""
+    for attempt in count(1):
+        with closing(checkpoints(root, spec, seconds=random.Random(attempt).choice([0, 3600]))) as kept:
+            try:
+                stop = after(stops())
+                return train(spec, dataset, lambda record: None, TrainerOptions(), kept, stop, memory), attempt
+            except Preempted:
+                continue
+    raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_stopped_at_every_step(case: str, digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path) -> None:
+    net, options, model = CASES[case]
+    recipe = Recipe(**({"epochs": 3, "batch_size": 256, "evaluate_test": True} | options))
+    spec = spec_of(digits.ref, net, recipe, model=model)
+    undisturbed = train(spec, digits_dataset, lambda record: None)
+    assert undisturbed.status == ("untrainable" if case == "untrainable" else "completed")
+    again, attempts = interrupted(spec, digits_dataset, tmp_path, lambda: 3)
+    assert attempts > 5
+    assert facts(again) == facts(undisturbed)
+    assert again.resumed_from is not None
+
+
+def test_stopped_at_random(digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path) -> None:
+    spec = spec_of(digits.ref, recipe=Recipe(epochs=4, batch_size=64, mirror=True))
+    undisturbed = train(spec, digits_dataset, lambda record: None)
+    for seed in range(3):
+        again, _ = interrupted(spec, digits_dataset, tmp_path / str(seed), partial(random.Random(seed).randint, 2, 60))
+        assert facts(again) == facts(undisturbed)
+
+
+def test_stopped_while_it_is_trained_in_parts(digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path) -> None:
+    spec = spec_of(digits.ref, recipe=Recipe(epochs=2, batch_size=256))
+    need = training_memory(spec, digits_dataset.shape, 256).total
+    small, large = (DeviceMemory(size, lambda: 2**60) for size in (need - 1, 2**40))
+    undisturbed = train(spec, digits_dataset, lambda record: None, memory=small)
+    again, attempts = interrupted(spec, digits_dataset, tmp_path / "small", lambda: 8, small)
+    assert attempts > 1
+    assert undisturbed.micro_batch is not None
+    assert facts(again) == facts(undisturbed)
+    stopped(spec, digits_dataset, tmp_path, 9, small)
+    elsewhere = train(
+        spec, digits_dataset, lambda record: None, TrainerOptions(), checkpoints(tmp_path, spec), memory=large
+    )
+    assert facts(elsewhere) == facts(undisturbed)  # it goes on as it began
+
+
+def test_stopped_before_anything_was_done_there_is_nothing_to_keep(
+    digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    spec = spec_of(digits.ref)
+    with pytest.raises(Preempted, match="rate 1, epoch 1, step 0"):
+        train(spec, digits_dataset, lambda record: None, TrainerOptions(), checkpoints(tmp_path, spec), after(0))
+    assert not DirectoryExchange(tmp_path).exists(keys.checkpoint(RUN, spec.trial_id()))
+
+
+def stopped(spec: TrialSpec, dataset: Dataset, root: Path, steps: int, memory: DeviceMemory | None = None) -> bytes:
+    """The checkpoint of training that was stopped after so many steps."""
+    with pytest.raises(Preempted):
+        train(spec, dataset, lambda record: None, TrainerOptions(), checkpoints(root, spec), after(steps), memory)
+    return DirectoryExchange(root).get(keys.checkpoint(RUN, spec.trial_id()))
+
+
+def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
+    digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    spec = spec_of(digits.ref, recipe=Recipe(epochs=2, batch_size=256))
+    whole = decode_checkpoint(stopped(spec, digits_dataset, tmp_path, 9), spec)
+    expected = facts(train(spec, digits_dataset, lambda record: None))
+    without = {name: tensor for name, tensor in whole.tensors.items() if name != "model/0_conv.weight"}
+    forged = [
+        Checkpoint(whole.state, whole.records, without),
+        Checkpoint(whole.state, whole.records, whole.tensors | {"best/0_conv.weight": torch.zeros(3)}),
+        Checkpoint(whole.state, whole.records, whole.tensors | {"optimizer/step/nonsense": torch.zeros(())}),
+        Checkpoint(whole.state, whole.records, whole.tensors | {"loss": torch.zeros(7)}),
+        Checkpoint(whole.state.model_copy(update={"position": Position(epoch=4)}), whole.records, whole.tensors),
+    ]
+    for checkpoint in forged:
+        said: list[str] = []
+        exchange = DirectoryExchange(tmp_path)
+        exchange.put(keys.checkpoint(RUN, spec.trial_id()), encode_checkpoint(checkpoint))
+        kept = Checkpoints(exchange, RUN, spec, 3600, said.append)
+        again = train(spec, digits_dataset, lambda record: None, TrainerOptions(), kept)
+        assert facts(again) == expected
+        assert again.resumed_from is None
+        assert len(said) == 1
+        assert "begins anew" in said[0]
+
+
+def test_the_time_limit_ends_training_with_the_best_so_far(
+    digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    spec = spec_of(digits.ref, recipe=Recipe(epochs=50, batch_size=256))
+    stopped(spec, digits_dataset, tmp_path, 23)  # seven pauses an epoch: three are whole, the fourth is not
+    training = train(
+        spec, digits_dataset, lambda record: None, TrainerOptions(time_limit_seconds=1e-6), checkpoints(tmp_path, spec)
+    )
+    assert training.status == "timed_out"
+    assert training.epochs == len(training.records) == 3
+    assert training.val_accuracy == max(record.val_accuracy for record in training.records) > 0.2
+    assert training.weights is not None
+    assert "1e-06 s were over in epoch 4" in training.reason
+
+
+def test_the_time_limit_before_the_first_epoch_is_whole(digits: MadeDataset, digits_dataset: Dataset) -> None:
+    training = train(spec_of(digits.ref), digits_dataset, lambda record: None, TrainerOptions(time_limit_seconds=1e-6))
+    assert training.status == "timed_out"
+    assert training.val_accuracy == 0.1
+    assert training.weights is None

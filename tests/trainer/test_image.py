@@ -1,0 +1,67 @@
+"""The trainer's image as a cluster runs it: somebody without rights, a file system that cannot be written, S3.
+
+Needs an image that `make images` built and a program that runs it:
+    export METAQNN_TEST_IMAGE=localhost/metaqnn-trainer:0.1.0 METAQNN_TEST_CONTAINERS="docker run"
+    pytest tests/trainer/test_image.py
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+
+import pytest
+
+from metaqnn_trainer import __version__
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrainingResult, decode, encode
+from metaqnn_trainer.exchange import Exchange, open_exchange
+from metaqnn_trainer.sources.make import MadeDataset
+from tests.seaweedfs import S3Server
+from tests.trainer.conftest import RUN, spec_of
+
+IMAGE = os.environ.get("METAQNN_TEST_IMAGE", "")
+CONTAINERS = shlex.split(os.environ.get("METAQNN_TEST_CONTAINERS", "docker run"))
+
+pytestmark = pytest.mark.skipif(not IMAGE, reason="METAQNN_TEST_IMAGE names no image")
+
+
+def container(s3: S3Server, *arguments: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    environment = [option for name, value in s3.environment().items() for option in ("-e", f"{name}={value}")]
+    command = [*CONTAINERS, "--rm", "--network=host", "--read-only", "--tmpfs=/tmp", "--cap-drop=all"]
+    command += ["--security-opt=no-new-privileges", *environment, *options, IMAGE, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+
+
+def ask(exchange: Exchange, dataset: DatasetRef) -> str:
+    spec = spec_of(dataset)
+    request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
+    exchange.put(keys.request(RUN, request.trial), encode(request))
+    return request.trial
+
+
+def test_a_request_becomes_a_result(s3_server: S3Server, s3_store_uri: str, digits: MadeDataset) -> None:
+    exchange = open_exchange(s3_store_uri)
+    exchange.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
+    trial = ask(exchange, digits.ref)
+    ended = container(s3_server, "train", "--store", s3_store_uri, "--run", RUN, "--trial", trial)
+    assert ended.returncode == ExitCode.DELIVERED, ended.stderr
+    result = decode(TrainingResult, exchange.get(keys.result(RUN, trial)), "result.json")
+    assert (result.trial, result.status) == (trial, "completed")
+    assert result.versions["metaqnn-orch"] == __version__
+
+    lost = ask(exchange, DatasetRef(name="digits", digest="0" * 16))
+    ended = container(s3_server, "train", "--store", s3_store_uri, "--run", RUN, "--trial", lost)
+    assert ended.returncode == ExitCode.DATASET
+    assert "the dataset is missing" in ended.stderr.splitlines()[-1]
+
+
+def test_who_it_is_and_what_it_holds(s3_server: S3Server) -> None:
+    program = (
+        "import importlib.util, os; print(os.getuid(), importlib.util.find_spec('metaqnn_orch'));"
+        "open('/opt/metaqnn/app/x', 'w')"
+    )
+    ended = container(s3_server, "-c", program, options=("--entrypoint=/opt/metaqnn/env/bin/python",))
+    assert ended.stdout.split() == ["65532", "None"]
+    assert "Read-only file system" in ended.stderr

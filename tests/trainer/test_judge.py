@@ -1,0 +1,68 @@
+"""Trained nets on the test images, alone and together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from metaqnn_trainer.__main__ import main
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import ExitCode, Recipe
+from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.data import parse_dataset
+from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.judge import Judged, judge
+from metaqnn_trainer.load import load_trial
+from metaqnn_trainer.trial import Trainer
+from tests.trainer.conftest import NET, RUN, Bench
+
+OTHER = "[C(16,5,1), FC(32), SM(10)]"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def pair(bench: Bench) -> list[tuple[str, str]]:
+    """Two nets, trained, with their test accuracies in their results."""
+    trials = []
+    for net in (NET, OTHER):
+        trial = bench.ask(net, Recipe(epochs=2, batch_size=32, evaluate_test=True))
+        Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+        trials.append((RUN, trial))
+    return trials
+
+
+def test_one_net_is_judged_as_its_training_would_have(bench: Bench, pair: list[tuple[str, str]]) -> None:
+    result = bench.result(pair[0][1])
+    assert result.test_accuracy is not None
+    found = judge(bench.exchange, pair[:1], CPU, print)
+    dataset = parse_dataset(bench.exchange.get(keys.dataset(bench.dataset.name, bench.dataset.digest)), "it")
+    assert found == Judged(len(dataset.test), result.test_accuracy, result.test_accuracy, result.val_accuracy)
+
+
+def test_together_they_vote_by_their_mean_probabilities(bench: Bench, pair: list[tuple[str, str]]) -> None:
+    found = judge(bench.exchange, pair, CPU, print)
+    nets = [load_trial(bench.exchange, run, trial)[0] for run, trial in pair]
+    test = nets[0].dataset.test
+    mean = torch.stack([net.logits(test.images).softmax(1) for net in nets]).mean(0)
+    assert found.together == pytest.approx((mean.argmax(1) == test.labels).float().mean().item())
+    assert found.first == bench.result(pair[0][1]).test_accuracy
+    assert 0.5 < found.validation_together <= 1
+
+
+def test_what_cannot_be_judged(bench: Bench, pair: list[tuple[str, str]]) -> None:
+    with pytest.raises(RequestError, match="there is no trial"):
+        judge(bench.exchange, [], CPU, print)
+    with pytest.raises(RequestError, match="is not whole"):
+        judge(bench.exchange, [(RUN, "0" * 12)], CPU, print)
+
+
+def test_from_the_command_line(bench: Bench, pair: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]) -> None:
+    named = [argument for run, trial in pair for argument in ("--trial", f"{run}/{trial}")]
+    assert main(["judge", "--store", str(bench.root), "--threads", "1", *named]) == ExitCode.DELIVERED
+    captured = capsys.readouterr()
+    assert Judged(**json.loads(captured.out)) == judge(bench.exchange, pair, CPU, print)
+    assert f"trial {pair[1][1]} of run {RUN}" in captured.err
+    assert main(["judge", "--store", str(bench.root), "--trial", "nonsense"]) == ExitCode.BAD_REQUEST
+    assert "metaqnn_trainer: --trial" in capsys.readouterr().err

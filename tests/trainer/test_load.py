@@ -1,0 +1,61 @@
+"""A trial that was pulled gives the accuracy that its result tells of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import torch
+
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe
+from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.load import load
+from metaqnn_trainer.trial import Trainer
+from tests.trainer.conftest import RUN, Bench
+
+NET = "[C(16,3,1), C(16,3,1), P(2,2), FC(32), SM(10)]"
+
+
+def trained(bench: Bench, recipe: Recipe, image_size: int = 8) -> tuple[Path, Path]:
+    """The trial's directory and its dataset's file."""
+    trial = bench.ask(NET, recipe, image_size=image_size, model=ModelOptions(batch_norm=True))
+    Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+    dataset = bench.root / keys.dataset(bench.dataset.name, bench.dataset.digest)
+    return bench.root / keys.trial(RUN, trial), dataset
+
+
+@pytest.mark.parametrize(("image_size", "normalisation"), [(8, "channel"), (10, "channel"), (10, "pixel")])
+def test_the_same_accuracy_as_while_training(
+    bench: Bench, image_size: int, normalisation: Literal["channel", "pixel"]
+) -> None:
+    recipe = Recipe(epochs=3, batch_size=32, evaluate_test=True, normalisation=normalisation)
+    directory, dataset = trained(bench, recipe, image_size)
+    result = bench.result(directory.name)
+    found = load(str(directory), str(dataset))
+    assert found.accuracy() == result.val_accuracy > 0.5
+    assert found.accuracy("test") == result.test_accuracy
+    part = found.dataset.validation
+    assert (found.logits(part.images).argmax(1) == part.labels).float().mean().item() == pytest.approx(
+        result.val_accuracy
+    )
+    assert found.logits(torch.zeros(2, 1, 20, 20, dtype=torch.uint8)).shape == (2, 10)
+
+
+def test_files_that_do_not_belong_together(bench: Bench, tmp_path: Path) -> None:
+    directory, dataset = trained(bench, Recipe(epochs=1))
+    (tmp_path / "other").write_bytes(dataset.read_bytes() + b"x")
+    with pytest.raises(DatasetError, match="on which it was trained"):
+        load(directory, tmp_path / "other")
+    (directory / "weights.safetensors").write_bytes(b"others")
+    with pytest.raises(RequestError, match="do not belong together"):
+        load(directory, dataset)
+
+
+def test_a_trial_without_weights(bench: Bench) -> None:
+    hopeless = Recipe(epochs=1, learning_rate=10.0, restart_factor=0.9, optimizer="sgd", max_rates=1)
+    directory, dataset = trained(bench, hopeless)
+    with pytest.raises(RequestError, match="kept no weights: it is untrainable"):
+        load(directory, dataset)

@@ -1,0 +1,206 @@
+"""A trial from request to result, and everything that can stand in its way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.layers import Shape, describe, total_cost
+from metaqnn_trainer.contract.messages import (
+    EpochRecord,
+    ExitCode,
+    ModelOptions,
+    Recipe,
+    TrainingRequest,
+    decode,
+    encode,
+)
+from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.estimate import training_memory
+from metaqnn_trainer.trial import Trainer
+from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Trainer:
+    return Trainer(threads=1)
+
+
+def carry_out(trainer: Trainer, bench: Bench, trial: str, attempt: int = 1) -> WorkReport:
+    return trainer.carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=attempt))
+
+
+def test_a_result_with_its_siblings(trainer: Trainer, bench: Bench) -> None:
+    trial = bench.ask(recipe=Recipe(epochs=3, batch_size=32, evaluate_test=True))
+    assert carry_out(trainer, bench, trial, attempt=2) == WorkReport(trial=trial, exit_code=0)
+    result, files = bench.result(trial), bench.files(trial)
+    assert set(files) == {"request.json", "history.jsonl", "weights.safetensors", "result.json"}
+    request = decode(TrainingRequest, files["request.json"], "request")
+    assert (result.run, result.trial, result.attempt, result.status) == (RUN, trial, 2, "completed")
+    assert result.spec_digest == request.spec.digest()
+    assert result.spec_digest.startswith(trial)
+    for artifact, name in ((result.weights, "weights.safetensors"), (result.history, "history.jsonl")):
+        assert artifact is not None
+        assert artifact.size == len(files[name])
+        assert artifact.sha256 == hashlib.sha256(files[name]).hexdigest()
+    records = [decode(EpochRecord, line, "line") for line in files["history.jsonl"].splitlines()]
+    assert [record.epoch for record in records] == [1, 2, 3]
+    assert max(record.val_accuracy for record in records) == result.val_accuracy > 0.5
+    cost = total_cost(describe(parse_net(NET), Shape(1, 8)))
+    assert (result.params, result.macs) == cost
+    assert (
+        sum(tensor.numel() for tensor in safetensors.torch.load(files["weights.safetensors"]).values()) == cost.params
+    )
+    assert result.test_accuracy is not None
+    assert result.images_per_second > 0
+    assert result.seconds > 0
+    assert result.estimated_memory == training_memory(request.spec, Shape(1, 8), 32).total
+    assert result.peak_memory is None or result.peak_memory > 0
+    assert result.micro_batch is None
+    assert set(result.versions) == {"metaqnn-orch", "torch", "python"}
+
+
+def test_how_long_it_took_to_begin_and_to_end(bench: Bench) -> None:
+    fresh = Trainer(threads=1)
+    first, second = (bench.ask(recipe=QUICK.model_copy(update={"seed": seed})) for seed in (1, 2))
+    for trial in (first, second):
+        carry_out(fresh, bench, trial)
+    results = bench.result(first), bench.result(second)
+    for result in results:
+        assert result.startup_seconds is not None
+        assert result.closing_seconds is not None
+        assert 0 < result.closing_seconds < result.seconds
+    assert (results[0].startup_seconds or 0) > results[0].seconds  # this process is older than the trial
+    assert 0 < (results[1].startup_seconds or 0) < results[1].seconds
+
+
+def test_test_accuracy_is_measured_only_when_asked(trainer: Trainer, bench: Bench) -> None:
+    trial = bench.ask()
+    carry_out(trainer, bench, trial)
+    assert bench.result(trial).test_accuracy is None
+
+
+def test_the_same_request_leaves_the_same_weights_in_another_store(
+    trainer: Trainer, bench: Bench, tmp_path: Path, digits: Any
+) -> None:
+    other = Bench(tmp_path / "other", digits)
+    trial = bench.ask()
+    assert other.ask() == trial
+    for place in (bench, other):
+        assert carry_out(trainer, place, trial).exit_code == 0
+    assert bench.files(trial)["weights.safetensors"] == other.files(trial)["weights.safetensors"]
+
+
+def test_a_result_that_is_there_stays_and_nothing_is_trained(trainer: Trainer, bench: Bench) -> None:
+    trial = bench.ask(recipe=Recipe(epochs=10_000))
+    bench.exchange.put(keys.result(RUN, trial), b"whoever was first")
+    before = bench.files(trial)
+    assert carry_out(trainer, bench, trial).exit_code == ExitCode.DELIVERED
+    assert bench.files(trial) == before
+
+
+def test_untrainable_and_too_large_are_results(trainer: Trainer, bench: Bench) -> None:
+    hopeless = bench.ask(recipe=Recipe(epochs=3, learning_rate=10.0, restart_factor=0.9, optimizer="sgd"))
+    huge = bench.ask("[C(65536,1,1), FC(65536), FC(65536), SM(10)]")
+    for trial in (hopeless, huge):
+        assert carry_out(trainer, bench, trial).exit_code == ExitCode.DELIVERED
+    assert bench.result(hopeless).status == "untrainable"
+    assert len(bench.result(hopeless).learning_rates) == 5
+    assert set(bench.files(hopeless)) == {"request.json", "history.jsonl", "result.json"}
+    assert bench.result(huge).status == "too_large"
+    assert set(bench.files(huge)) == {"request.json", "result.json"}
+    for trial in (hopeless, huge):
+        assert bench.result(trial).val_accuracy == 0.1
+        assert bench.result(trial).weights is None
+
+
+def refused(trainer: Trainer, bench: Bench, trial: str, code: ExitCode, complaint: str) -> None:
+    report = carry_out(trainer, bench, trial)
+    assert (report.trial, report.exit_code) == (trial, code)
+    assert complaint in report.reason
+    assert "\n" not in report.reason
+    assert not bench.exchange.exists(keys.result(RUN, trial))
+    assert not bench.exchange.exists(keys.weights(RUN, trial))
+
+
+def test_a_request_that_is_not_there(trainer: Trainer, bench: Bench) -> None:
+    refused(trainer, bench, "0" * 12, ExitCode.BAD_REQUEST, "request.json: no such object")
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"x" * (1 << 20) + b"x",
+        b'{"schema_version": 2}',
+        b'{"run": "a-run", "run": "a-run"}',
+    ],
+    ids=["empty", "cut", "null", "no text", "deep", "long", "future", "twice"],
+)
+def test_poison_requests(trainer: Trainer, bench: Bench, poison: bytes) -> None:
+    trial = bench.ask()
+    bench.exchange.put(keys.request(RUN, trial), poison)
+    refused(trainer, bench, trial, ExitCode.BAD_REQUEST, "request.json")
+
+
+def test_requests_that_are_not_this_trials(trainer: Trainer, bench: Bench) -> None:
+    trial, other = bench.ask(), bench.ask("[SM(10)]")
+    bench.exchange.put(keys.request(RUN, trial), bench.exchange.get(keys.request(RUN, other)))
+    refused(trainer, bench, trial, ExitCode.BAD_REQUEST, f"is the request of trial {other}")
+    forged = TrainingRequest(run=RUN, trial=trial, spec=spec_of(bench.dataset, "[SM(10)]"))
+    bench.exchange.put(keys.request(RUN, trial), encode(forged))
+    refused(trainer, bench, trial, ExitCode.BAD_REQUEST, f"is not trial {trial} but {other}")
+
+
+def test_a_request_with_what_a_message_may_not_hold(trainer: Trainer, bench: Bench) -> None:
+    trial = bench.ask()
+    asked = json.loads(bench.exchange.get(keys.request(RUN, trial)))
+    asked["spec"]["recipe"]["learning_rate"] = float("nan")
+    bench.exchange.put(keys.request(RUN, trial), json.dumps(asked).encode())
+    refused(trainer, bench, trial, ExitCode.BAD_REQUEST, "request.json is not valid")
+
+
+def test_nets_that_cannot_be_built(trainer: Trainer, bench: Bench) -> None:
+    refused(trainer, bench, bench.ask("[P(9,1), SM(10)]"), ExitCode.BAD_REQUEST, "does not fit")
+    refused(trainer, bench, bench.ask("[SM(11)]"), ExitCode.BAD_REQUEST, "the 10 classes of digits")
+
+
+def test_a_dataset_that_is_missing_or_damaged(trainer: Trainer, bench: Bench, digits: Any) -> None:
+    key = keys.dataset(digits.ref.name, digits.ref.digest)
+    fresh = Trainer(threads=1)
+    bench.exchange.delete(key)
+    refused(fresh, bench, bench.ask(), ExitCode.DATASET, "the dataset is missing")
+    bench.exchange.put(key, digits.data[:5000])
+    refused(fresh, bench, bench.ask(), ExitCode.DATASET, "is damaged")
+
+
+def test_a_store_that_cannot_be_used(trainer: Trainer, bench: Bench) -> None:
+    report = trainer.carry_out(WorkOrder(store="gs://bucket", run=RUN, trial="0" * 12, attempt=1))
+    assert report.exit_code == ExitCode.STORE
+    trial = bench.ask()
+    (bench.root / keys.weights(RUN, trial)).mkdir()
+    report = carry_out(trainer, bench, trial)
+    assert report.exit_code == ExitCode.STORE
+    assert "weights.safetensors" in report.reason
+    assert not bench.exchange.exists(keys.result(RUN, trial))
+
+
+def test_options_of_the_model_reach_the_weights(trainer: Trainer, bench: Bench) -> None:
+    net = "[C(8,3,1), GAP(10), SM(10)]"
+    trial = bench.ask(net, QUICK.model_copy(update={"chance_factor": 1.0}), model=ModelOptions(batch_norm=True))
+    carry_out(trainer, bench, trial)
+    result = bench.result(trial)
+    assert result.params == total_cost(describe(parse_net(net), Shape(1, 8), batch_norm=True)).params
+    if result.status == "completed":
+        assert "0_norm.running_mean" in safetensors.torch.load(bench.files(trial)["weights.safetensors"])

@@ -1,0 +1,188 @@
+"""python -m metaqnn_trainer train | worker | dataset | export | judge: the trainer's command line.
+
+Its exit codes are the contract's (ExitCode); an error is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import ExitCode, canonical_json
+from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.errors import RequestError, TrainerError
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="python -m metaqnn_trainer", description="Trains the nets that are asked for.")
+    commands = root.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="one request in, one result out")
+    train.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    train.add_argument("--run", required=True)
+    train.add_argument("--trial", required=True)
+    train.add_argument("--attempt", type=_positive, default=1)
+    train.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
+
+    train.add_argument(
+        "--dataset-cache",
+        type=Path,
+        default=os.environ.get("METAQNN_DATASET_CACHE") or None,
+        help="folder that keeps datasets for the next trainers (default: $METAQNN_DATASET_CACHE)",
+    )
+
+    worker = commands.add_parser("worker", help="one JSON order a line on standard input, one report a line back")
+    worker.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
+
+    dataset = commands.add_parser("dataset", help="make a dataset object and put it into the store")
+    dataset.add_argument("name", help="mnist, fashion-mnist, cifar10, cifar100, svhn, digits, or a name of your own")
+    dataset.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    dataset.add_argument("--source", type=Path, help="folder with the set's files, or with one folder for each class")
+    dataset.add_argument("--image-size", type=_positive, help="images of a folder are resized to this (default 32)")
+    dataset.add_argument("--validation", type=_positive, help="images held back (default 5,000, at most a fifth)")
+    dataset.add_argument("--grayscale", action="store_true", help="images of a folder get one channel")
+
+    export = commands.add_parser("export", help="a trained net as a file that needs nothing of this project")
+    export.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    export.add_argument("--run", required=True)
+    export.add_argument("--trial", required=True)
+    export.add_argument("--format", required=True, choices=("onnx", "torch", "safetensors"))
+    export.add_argument("--to", required=True, type=Path, help="FILE.onnx, FILE.pt2 or FILE.safetensors")
+
+    judge = commands.add_parser("judge", help="test accuracy of the first of some trained nets, and of all together")
+    judge.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    judge.add_argument("--trial", required=True, action="append", metavar="RUN/TRIAL", help="may be repeated")
+    judge.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The process's exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        match options.command:
+            case "train":
+                return _train(options)
+            case "worker":
+                return _work(options)
+            case "export":
+                return _export(options)
+            case "judge":
+                return _judge(options)
+            case _:
+                return _make_dataset(options)
+    except TrainerError as error:
+        return _end(error.exit_code, str(error))
+    except MessageError as error:
+        return _end(ExitCode.BAD_REQUEST, str(error))
+    except KeyboardInterrupt:
+        return _end(130, "interrupted")
+
+
+def _train(options: argparse.Namespace) -> int:
+    order = _order(options, options.attempt)
+    from metaqnn_trainer.trial import Trainer
+
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        report = Trainer(options.threads, stop.is_set, options.dataset_cache).carry_out(order)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return _end(report.exit_code, report.reason) if report.exit_code else ExitCode.DELIVERED
+
+
+def _order(options: argparse.Namespace, attempt: int = 1) -> WorkOrder:
+    """The trial that the options name.
+
+    Raises:
+        RequestError: they are no names.
+    """
+    try:
+        return WorkOrder(store=options.store, run=options.run, trial=options.trial, attempt=attempt)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RequestError(f"--{first['loc'][0]} {first['input']!r}: {first['msg']}") from error
+
+
+def _work(options: argparse.Namespace) -> int:
+    from metaqnn_trainer.worker import work
+
+    return work(options.threads)
+
+
+def _make_dataset(options: argparse.Namespace) -> int:
+    from metaqnn_trainer.exchange import open_exchange
+    from metaqnn_trainer.sources.make import make_dataset
+
+    exchange = open_exchange(options.store)
+    # What a library prints is no part of the answer.
+    with redirect_stdout(sys.stderr):
+        made = make_dataset(
+            options.name,
+            options.source,
+            image_size=options.image_size,
+            validation=options.validation,
+            grayscale=options.grayscale,
+            report=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    key = keys.dataset(made.ref.name, made.ref.digest)
+    written = exchange.put_if_absent(key, made.data)
+    print(f"{key}: {'written' if written else 'there already'}, {len(made.data)} bytes", file=sys.stderr)
+    answer = {"name": made.ref.name, "digest": made.ref.digest, "key": key, "info": made.info.model_dump(mode="json")}
+    print(canonical_json(answer).decode(), flush=True)
+    return ExitCode.DELIVERED
+
+
+def _export(options: argparse.Namespace) -> int:
+    order = _order(options)
+    from metaqnn_trainer.exchange import open_exchange
+    from metaqnn_trainer.export.trial import export_trial
+
+    with redirect_stdout(sys.stderr):
+        made = export_trial(open_exchange(order.store), order.run, order.trial, options.format, options.to)
+    answer = {**made._asdict(), "files": [str(file) for file in made.files]}
+    print(canonical_json(answer).decode(), flush=True)
+    return ExitCode.DELIVERED
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from metaqnn_trainer.device import choose_device
+    from metaqnn_trainer.exchange import open_exchange
+    from metaqnn_trainer.judge import judge
+    from metaqnn_trainer.trial import say
+
+    trials = []
+    for name in options.trial:
+        run, _, trial = name.partition("/")
+        order = _order(argparse.Namespace(store=options.store, run=run, trial=trial))
+        trials.append((order.run, order.trial))
+    found = judge(open_exchange(options.store), trials, choose_device(options.threads), say)
+    print(canonical_json(found._asdict()).decode(), flush=True)
+    return ExitCode.DELIVERED
+
+
+def _end(code: int, reason: str) -> int:
+    print(f"metaqnn_trainer: {' '.join(reason.split())}", file=sys.stderr)
+    return code
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Checkpoints: training as it stands between two steps, as one object beside the trial.
+
+The object is the sha256 of the rest in hex, a line's end, and a safetensors file; nothing in it can be executed.
+Randomness is not in it, being a function of seed, epoch and step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import safetensors.torch
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from torch import Tensor
+
+from metaqnn_trainer import __version__
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import (
+    EpochRecord,
+    Message,
+    Position,
+    Sha256,
+    TrialSpec,
+    decode,
+    encode_line,
+)
+from metaqnn_trainer.errors import CheckpointError, ExchangeError
+from metaqnn_trainer.exchange import Exchange
+
+_DIGEST_BYTES: Final = 64
+_STATE, _HISTORY = "state", "history"  # the names of tensors that are text
+
+Say = Callable[[str], None]
+
+
+class CheckpointState(Message):
+    """What a checkpoint says, apart from its tensors and the history."""
+
+    release: str = Field(max_length=200)
+    spec_digest: Sha256
+    position: Position
+    """The next step's."""
+    images: int = Field(ge=0)
+    """Trained on, over all rates."""
+    train_seconds: float = Field(ge=0)
+    """Spent on them."""
+    epoch_seconds: float = Field(ge=0)
+    """Spent on those of the present epoch."""
+    micro_batch: int | None = Field(None, ge=1)
+    """Images at once, where a whole batch does not fit the device."""
+    seconds: float = Field(ge=0)
+    """Of all attempts, evaluation and all; what one did after its last checkpoint is not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`tensors`, all in main memory, are named after their part, a slash, and their own name."""
+
+    state: CheckpointState
+    records: list[EpochRecord]
+    tensors: dict[str, Tensor]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one part, by their own names."""
+        begin = f"{name}/"
+        return {key.removeprefix(begin): tensor for key, tensor in self.tensors.items() if key.startswith(begin)}
+
+
+def release() -> str:
+    """What has to be the same where training goes on."""
+    return f"metaqnn {__version__}, torch {torch.__version__}"
+
+
+def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
+    texts = {
+        _STATE: encode_line(checkpoint.state),
+        _HISTORY: b"".join(encode_line(record) for record in checkpoint.records),
+    }
+    tensors = {name: torch.frombuffer(bytearray(text), dtype=torch.uint8) for name, text in texts.items() if text}
+    data = safetensors.torch.save(tensors | {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()})
+    return b"%s\n%s" % (hashlib.sha256(data).hexdigest().encode(), data)
+
+
+def decode_checkpoint(data: bytes, spec: TrialSpec) -> Checkpoint:
+    """
+    Raises:
+        CheckpointError: damaged, of another trial or of another release.
+    """
+    digest, file = data[:_DIGEST_BYTES], data[_DIGEST_BYTES + 1 :]
+    if hashlib.sha256(file).hexdigest().encode() != digest:
+        raise CheckpointError(f"its {len(data)} bytes are damaged")
+    try:
+        tensors = safetensors.torch.load(file)
+        state = decode(CheckpointState, _text(tensors, _STATE), _STATE)
+        records = [decode(EpochRecord, line, _HISTORY) for line in _text(tensors, _HISTORY).splitlines()]
+    except (SafetensorError, MessageError) as error:
+        raise CheckpointError(str(error)) from error
+    if state.spec_digest != spec.digest():
+        raise CheckpointError(f"it is of another trial, {state.spec_digest[:12]}")
+    if state.release != release():
+        raise CheckpointError(f"it is of another release, {state.release}")
+    return Checkpoint(state, records, tensors)
+
+
+def _text(tensors: dict[str, Tensor], name: str) -> bytes:
+    text = tensors.pop(name, torch.empty(0, dtype=torch.uint8))
+    return bytes(text.flatten().view(torch.uint8).numpy())
+
+
+class Checkpoints:
+    """Those of one trial. They travel to the store while training goes on, one at a time, and a new one replaces the
+    last; one that cannot be stored is no reason to stop."""
+
+    def __init__(self, exchange: Exchange, run: str, spec: TrialSpec, seconds: float, say: Say) -> None:
+        self._exchange = exchange
+        self._key = keys.checkpoint(run, spec.trial_id())
+        self._spec = spec
+        self._seconds = seconds
+        self._say = say
+        self._last = time.monotonic()
+        self._there = True  # for all that is known
+        self._sender: ThreadPoolExecutor | None = None
+        self._sending: Future[None] | None = None
+
+    def read(self) -> Checkpoint | None:
+        """The earlier attempt's, or None where there is none that can be gone on from.
+
+        Raises:
+            ExchangeError: the store does not answer.
+        """
+        self._there = self._exchange.exists(self._key)
+        if not self._there:
+            return None
+        try:
+            return decode_checkpoint(self._exchange.get(self._key), self._spec)
+        except CheckpointError as error:
+            self.refuse(error)
+            return None
+
+    def refuse(self, error: CheckpointError) -> None:
+        """Say why what was read is of no use."""
+        self._say(f"training begins anew, {self._key} is of no use: {error}")
+
+    @property
+    def due(self) -> bool:
+        """Whether the last one is old enough, and has arrived."""
+        arrived = self._sending is None or self._sending.done()
+        return arrived and time.monotonic() - self._last >= self._seconds
+
+    def send(self, checkpoint: Checkpoint) -> None:
+        """Returns at once; waits only if another one is still on its way."""
+        self.wait()
+        self._last, self._there = time.monotonic(), True
+        self._sender = self._sender or ThreadPoolExecutor(1, "checkpoint")
+        self._sending = self._sender.submit(self._put, checkpoint)
+
+    def wait(self) -> None:
+        """Until what was sent has arrived, or failed to."""
+        if self._sending is not None:
+            self._sending.result()
+
+    def remove(self) -> None:
+        """For when the result is there."""
+        self.wait()
+        try:
+            if self._there:
+                self._exchange.delete(self._key)
+        except ExchangeError as error:
+            self._say(f"the checkpoint could not be removed: {error}")
+
+    def close(self) -> None:
+        """Wait, and give the thread back."""
+        if self._sender is not None:
+            self._sender.shutdown()
+
+    def _put(self, checkpoint: Checkpoint) -> None:
+        try:
+            self._exchange.put(self._key, encode_checkpoint(checkpoint))
+        except ExchangeError as error:
+            self._say(f"a checkpoint could not be stored: {error}")

@@ -1,0 +1,69 @@
+"""The dataset object: one immutable safetensors file, described by its own header.
+
+Tensors (all images are square, uint8, NCHW):
+    train_images, train_labels (int64)      everything that training and validation draw on
+    train_indices, val_indices (int64)      the stratified split of the above
+    test_images, test_labels                possibly empty
+    mean, std (float32, per channel)        over train_indices, of values in [0, 1]
+
+The header carries `info`, the JSON of DatasetInfo, so that its first kibibytes tell everything but the pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Final
+
+from pydantic import Field
+
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN
+from metaqnn_trainer.contract.messages import DatasetRef, Message, decode
+
+HEADER_BYTES: Final = 1 << 20  # as much of an object as is read to learn what it is
+_NAME, _DIGEST = NAME_PATTERN.strip("^$"), DIGEST_PATTERN.strip("^$")
+_KEY: Final = re.compile(rf"datasets/(?P<name>{_NAME})-(?P<digest>{_DIGEST})\.safetensors")
+
+
+class DatasetInfo(Message):
+    """What a dataset is, apart from its pixels."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    channels: int = Field(ge=1, le=64)
+    image_size: int = Field(ge=1, le=4096)
+    classes: int = Field(ge=2, le=65_536)
+    class_names: list[str]
+    train: int = Field(ge=1)
+    validation: int = Field(ge=1)
+    test: int = Field(ge=0)
+    source: str = Field(max_length=500)
+    """Where the images came from, in words."""
+
+
+def object_digest(data: bytes) -> str:
+    """The digest in a dataset's name: the first 16 of the sha256 of the whole object."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def ref_of_key(key: str) -> DatasetRef | None:
+    """The dataset that an object key names, or None where the key is not a dataset's."""
+    match = _KEY.fullmatch(key)
+    return DatasetRef(name=match["name"], digest=match["digest"]) if match else None
+
+
+def read_info(head: bytes, what: str) -> DatasetInfo:
+    """DatasetInfo from the first bytes of a dataset object. (safetensors: 8 bytes of little-endian length, then JSON.)
+
+    Raises:
+        MessageError: not a dataset object.
+    """
+    length = int.from_bytes(head[:8], "little")
+    if not 2 <= length <= min(len(head) - 8, HEADER_BYTES):
+        raise MessageError(f"{what} is not a dataset object: no safetensors header")
+    try:
+        info = json.loads(head[8 : 8 + length])["__metadata__"]["info"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise MessageError(f"{what} is not a dataset object: its header has no info") from None
+    return decode(DatasetInfo, str(info), what)

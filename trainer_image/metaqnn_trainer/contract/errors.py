@@ -1,0 +1,27 @@
+"""Errors of the contract: what a caller handed over cannot be understood.
+
+ContractError
+├── NotationError     a net's text
+├── ShapeError        layers that cannot follow each other at these sizes
+└── MessageError      a request, a result or a dataset's header
+"""
+
+
+class ContractError(ValueError):
+    """Something handed over at the contract's edge is malformed. The text says what and where, in one line."""
+
+
+class NotationError(ContractError):
+    """A net's text breaks the grammar. `column` counts from 1 in the text as given."""
+
+    def __init__(self, message: str, column: int) -> None:
+        super().__init__(f"column {column}: {message}")
+        self.column = column
+
+
+class ShapeError(ContractError):
+    """A layer cannot be applied to the representation in front of it."""
+
+
+class MessageError(ContractError):
+    """Bytes that should have been a message are not one."""

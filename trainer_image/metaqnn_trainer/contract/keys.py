@@ -1,0 +1,130 @@
+"""Names, and the object keys under a store's root. Pure; the store's layout is this file.
+
+datasets/<name>-<digest>.safetensors
+runs/<run>/run.json
+runs/<run>/imported.csv                  of a run that began with an import: the file
+runs/<run>/dataset.json                  and the dataset that it went on with
+runs/<run>/finals.json                   of a run that trained the best nets of another again: what they are worth
+runs/<run>/holder.json
+runs/<run>/journal/<sequence>.jsonl
+runs/<run>/snapshots/<sequence>.json.gz
+runs/<run>/trials/<trial>/{request.json,checkpoint,history.jsonl,weights.safetensors,result.json}
+runs/<run>/quarantine/<trial>-<attempt>.json
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from metaqnn_trainer.contract.errors import MessageError
+
+NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+DIGEST_PATTERN: Final = r"^[0-9a-f]{16}$"  # of a dataset object: the first 16 of its sha256
+TRIAL_PATTERN: Final = r"^[0-9a-f]{12}$"
+
+_NAME: Final = re.compile(NAME_PATTERN)
+
+
+def check_name(what: str, name: str) -> str:
+    """`name` itself, if it can name a run or a dataset: also in a URL, a file system and a Kubernetes label.
+
+    Raises:
+        MessageError: with the rule.
+    """
+    if not _NAME.fullmatch(name):
+        shown = repr(name if len(name) <= 60 else name[:57] + "...")
+        raise MessageError(
+            f"{what} {shown} is not a name: 1 to 40 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
+        )
+    return name
+
+
+def dataset(name: str, digest: str) -> str:
+    return f"datasets/{name}-{digest}.safetensors"
+
+
+def datasets(name: str = "") -> str:
+    """Prefix of all dataset objects, or of those whose name begins with `name`."""
+    return f"datasets/{name}"
+
+
+def run(name: str) -> str:
+    """Prefix of everything that belongs to a run."""
+    return f"runs/{name}/"
+
+
+def run_record(run_name: str) -> str:
+    return f"runs/{run_name}/run.json"
+
+
+def run_imported(run_name: str) -> str:
+    return f"runs/{run_name}/imported.csv"
+
+
+def run_dataset(run_name: str) -> str:
+    return f"runs/{run_name}/dataset.json"
+
+
+def finals(run_name: str) -> str:
+    """Written once: what the test images said."""
+    return f"runs/{run_name}/finals.json"
+
+
+def holder(run_name: str) -> str:
+    return f"runs/{run_name}/holder.json"
+
+
+def probes() -> str:
+    """Prefix of what is written only to learn what the store can do."""
+    return "probes/"
+
+
+def journal(run_name: str) -> str:
+    """Prefix of the journal's objects."""
+    return f"runs/{run_name}/journal/"
+
+
+def journal_entry(run_name: str, sequence: int) -> str:
+    """Sequences begin at 1; nine digits, so that a listing is in order."""
+    return f"runs/{run_name}/journal/{sequence:09d}.jsonl"
+
+
+def snapshots(run_name: str) -> str:
+    """Prefix of the snapshots' objects."""
+    return f"runs/{run_name}/snapshots/"
+
+
+def snapshot(run_name: str, sequence: int) -> str:
+    """Of the state after the journal's entry of that sequence."""
+    return f"runs/{run_name}/snapshots/{sequence:09d}.json.gz"
+
+
+def trial(run_name: str, trial_id: str) -> str:
+    """Prefix of everything that belongs to a trial."""
+    return f"runs/{run_name}/trials/{trial_id}/"
+
+
+def request(run_name: str, trial_id: str) -> str:
+    return trial(run_name, trial_id) + "request.json"
+
+
+def result(run_name: str, trial_id: str) -> str:
+    return trial(run_name, trial_id) + "result.json"
+
+
+def history(run_name: str, trial_id: str) -> str:
+    return trial(run_name, trial_id) + "history.jsonl"
+
+
+def weights(run_name: str, trial_id: str) -> str:
+    return trial(run_name, trial_id) + "weights.safetensors"
+
+
+def checkpoint(run_name: str, trial_id: str) -> str:
+    """Only there while the trial has no result."""
+    return trial(run_name, trial_id) + "checkpoint"
+
+
+def quarantine(run_name: str, trial_id: str, attempt: int) -> str:
+    return f"runs/{run_name}/quarantine/{trial_id}-{attempt}.json"

@@ -1,0 +1,337 @@
+"""The messages: what is asked of the trainer, what it answers, and how its process ends.
+
+All are strict: wrong types, unknown keys, NaN and infinities are refused, never repaired.
+All are values: frozen, compared by content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import IntEnum
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN, TRIAL_PATTERN
+from metaqnn_trainer.contract.layers import GapHead
+from metaqnn_trainer.contract.notation import format_net, parse_net
+
+SCHEMA: Final = 1
+MAX_MESSAGE_BYTES: Final = 1 << 20  # a result is about 2 KiB; anything near this is not ours
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Message(BaseModel):
+    """Base of everything that crosses the contract."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Status = Literal["completed", "untrainable", "too_large", "timed_out"]
+"""What became of a trial, each of them an answer that the agent learns from.
+
+untrainable: every learning rate stayed at chance; too_large: the device's memory did not suffice. Both count as chance,
+1 / classes. timed_out: the time limit came before the last epoch. The best epoch until then counts, as it would had the
+recipe had no more epochs: what a net reaches in the time that it is given is what is asked. Chance, if none was whole.
+"""
+
+
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+class ExitCode(IntEnum):
+    """How a trainer's process ends. It says only whether an answer was delivered; the answer is result.json."""
+
+    DELIVERED = 0  # result.json is there, whatever it says
+    BAD_REQUEST = 11  # the request cannot be read, or asks for what cannot be built
+    DATASET = 12  # the dataset is missing, or is not the one that was asked for
+    INTERNAL = 13  # an error of ours
+    DEVICE = 14  # the device that was asked for is not there, or does not work
+    STORE = 15  # the object store did not answer
+    HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
+    PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
+
+
+class DatasetRef(Message):
+    """Which dataset: a name for people, a digest for certainty."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    digest: str = Field(pattern=DIGEST_PATTERN)
+
+
+class ModelOptions(Message):
+    """How a net's layers are realised, where the notation is silent."""
+
+    activation: Literal["relu", "elu"] = "relu"
+    batch_norm: bool = False
+    """After every convolution. The paper uses none; 46 % of the authors' random nets never learn without it."""
+    gap_head: GapHead = "paper"
+    """paper: 1x1 convolution to the classes, average pooling, softmax.
+    code: the same with a ReLU before the pooling and a dense layer after it."""
+
+
+class Phase(Message):
+    """Some epochs at one learning rate."""
+
+    epochs: int = Field(ge=1, le=10_000)
+    learning_rate: float = Field(gt=0, le=10)
+
+
+class Recipe(Message):
+    """How one net is trained. Defaults are the paper's for searching or, where it is silent, the authors' code's."""
+
+    epochs: int = Field(20, ge=1, le=10_000)
+    """With `phases`, as many as those have together."""
+    batch_size: int = Field(128, ge=1, le=65_536)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Field(1e-3, gt=0, le=10)
+    learning_rate_decay: float = Field(0.2, gt=0, le=1)
+    """Factor on the rate after every `decay_epochs` epochs."""
+    decay_epochs: int = Field(5, ge=1)
+    phases: tuple[Phase, ...] = Field((), max_length=100)
+    """Epochs and learning rates one by one, as the paper trains the best nets after the search. They stand in place of
+    `learning_rate`, its decay and `decay_epochs`, which keep their defaults then."""
+    adam_betas: tuple[Probability, Probability] = (0.9, 0.999)
+    adam_epsilon: float = Field(1e-8, gt=0, le=1)
+    momentum: Probability = 0.9
+    """Of SGD alone."""
+    weight_decay: float = Field(5e-4, ge=0, le=1)
+    chance_factor: float = Field(1.5, ge=1, le=100)
+    """A first epoch whose validation accuracy is at most this multiple of 1/classes did not learn.
+    The code's 0.15 on ten classes."""
+    restart_factor: float = Field(0.4, gt=0, le=1)
+    """Factor on the first learning rate when training starts again."""
+    max_rates: int = Field(5, ge=1, le=20)
+    """Learning rates tried in all before the net counts as untrainable."""
+    dropout: Literal["every_second", "after_fc", "none"] = "every_second"
+    """every_second: the paper's, probability i/(2n) for the i-th of n.
+    after_fc: `fc_dropout` after each fully connected layer (Table A1, MNIST)."""
+    fc_dropout: Probability = 0.5
+    normalisation: Literal["channel", "pixel"] = "channel"
+    """What an image loses before training: mean and deviation over the training images, of each channel, or of each
+    pixel of each channel (the authors' code on CIFAR-10)."""
+    precision: Precision = "tf32"
+    """The least that products may be computed in where a GPU is faster at it: fp32, TF32 (ten bits of mantissa, torch's
+    own default for convolutions) or bf16 (seven). Weights, sums and the optimiser are single precision in any case;
+    other devices compute all of it so. Part of a trial's identity, because weights depend on it."""
+    mirror: bool = False
+    """Flip images left to right, one time in two."""
+    translate: int = Field(0, ge=0, le=64)
+    """Move images by up to this many pixels in each direction."""
+    evaluate_test: bool = False
+    """Also measure test accuracy, once, with the best weights. Never a reward, never shown to the agent."""
+    seed: int = Field(0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _phases_say_all(self) -> Recipe:
+        if self.phases:
+            total = sum(phase.epochs for phase in self.phases)
+            if "epochs" not in self.model_fields_set:
+                object.__setattr__(self, "epochs", total)  # as a frozen dataclass does while it is made
+            if self.epochs != total or total > 10_000:
+                raise ValueError(f"epochs is {self.epochs}, but the phases have {total} together, of at most 10000")
+            for name in ("learning_rate", "learning_rate_decay", "decay_epochs"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} has no meaning beside phases, which say every rate")
+        return self
+
+
+# Not in the digest while they have their defaults: a trial keeps the id that it had before there were any.
+_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision")
+
+
+class WeightsRef(Message):
+    """The weights of a trial, of any run of the same store."""
+
+    run: str = Field(pattern=NAME_PATTERN)
+    trial: str = Field(pattern=TRIAL_PATTERN)
+    sha256: Sha256
+
+
+class TrialSpec(Message):
+    """What makes a trial this trial: the net and everything that its accuracy depends on."""
+
+    net: str
+    dataset: DatasetRef
+    image_size: int = Field(ge=1, le=4096)
+    """Images are resized to this once, when it differs from the dataset's."""
+    model: ModelOptions = ModelOptions()
+    recipe: Recipe = Recipe()
+    initial: WeightsRef | None = None
+    """Weights to begin with, those whose places and shapes agree; the others are drawn afresh, as all are without."""
+
+    @field_validator("net")
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        return format_net(parse_net(text))
+
+    def digest(self) -> str:
+        """sha256 of the canonical JSON, in hex."""
+        content = self.model_dump(mode="json")
+        if self.initial is None:
+            del content["initial"]
+        for name in _LATER_RECIPE_FIELDS:
+            if getattr(self.recipe, name) == Recipe.model_fields[name].default:
+                del content["recipe"][name]
+        return hashlib.sha256(canonical_json(content)).hexdigest()
+
+    def trial_id(self) -> str:
+        """The trial's name: the first 12 of the digest. The same net asked for twice is the same trial."""
+        return self.digest()[:12]
+
+
+class TrainerOptions(Message):
+    """How the trainer goes about a trial. No part of what the trial is: other options, the same trial."""
+
+    checkpoint_seconds: float = Field(10.0, ge=0)
+    """At least so long between two checkpoints, which are written after an epoch. A trial that is shorter writes none,
+    unless it is asked to stop."""
+    time_limit_seconds: float | None = Field(None, gt=0)
+    """For training, over all attempts. Then the best epoch so far is the result."""
+
+
+class TrainingRequest(Message):
+    """request.json"""
+
+    schema_version: Literal[1] = SCHEMA
+    run: str = Field(pattern=NAME_PATTERN)
+    trial: str = Field(pattern=TRIAL_PATTERN)
+    spec: TrialSpec
+    options: TrainerOptions = TrainerOptions()
+
+
+class Artifact(Message):
+    """A sibling of result.json, so that whoever reads it can tell whether it is whole."""
+
+    size: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Position(Message):
+    """A moment of training: before this step (from 0) of this epoch (from 1) at this learning rate (from 1)."""
+
+    rate: int = Field(1, ge=1)
+    epoch: int = Field(1, ge=1)
+    step: int = Field(0, ge=0)
+
+    def __str__(self) -> str:
+        return f"rate {self.rate}, epoch {self.epoch}, step {self.step}"
+
+
+class TrainingResult(Message):
+    """result.json: written last, only if absent. Its presence means that the trial is done."""
+
+    schema_version: Literal[1] = SCHEMA
+    run: str = Field(pattern=NAME_PATTERN)
+    trial: str = Field(pattern=TRIAL_PATTERN)
+    spec_digest: Sha256
+    attempt: int = Field(ge=1)
+    status: Status
+    reason: str = Field("", max_length=500)
+    """In words, for whatever is not completed."""
+    val_accuracy: Probability
+    """Best over the epochs, measured on the validation split: the reward."""
+    best_epoch: int = Field(ge=0)
+    """From 1; 0 where no epoch counts."""
+    last_val_accuracy: Probability
+    test_accuracy: Probability | None = None
+    epochs: int = Field(ge=0)
+    """Finished, at the last learning rate tried."""
+    learning_rates: list[float] = Field(max_length=20)
+    """First rates tried, in order."""
+    params: int = Field(ge=0)
+    macs: int = Field(ge=0)
+    """Multiply-accumulates, one image forward."""
+    images_per_second: float = Field(ge=0)
+    """Training images, over all rates tried; evaluation not counted."""
+    seconds: float = Field(ge=0)
+    """From the request read to the result about to be written, this attempt alone."""
+    startup_seconds: float | None = Field(None, ge=0)
+    """To the first step, from the process's start, or from the order where it had trained another net before."""
+    closing_seconds: float | None = Field(None, ge=0)
+    """From the last step to the result about to be written."""
+    resumed_from: Position | None = None
+    """Where an earlier attempt's checkpoint let this one begin."""
+    estimated_memory: int | None = Field(None, ge=0)
+    """Bytes that training takes of the device's memory at least, foreseen from shapes; the dataset not counted."""
+    peak_memory: int | None = Field(None, ge=0)
+    """Bytes that it took, where the system can tell; on a CPU with all that libraries need."""
+    micro_batch: int | None = Field(None, ge=1)
+    """Images that went through the net at once, where a whole batch did not fit. Steps are those of whole batches."""
+    device: str = Field(max_length=200)
+    versions: dict[str, str] = Field(max_length=20)
+    weights: Artifact | None = None
+    """Of the best epoch; absent where there are none worth keeping."""
+    history: Artifact | None = None
+
+
+class EpochRecord(Message):
+    """One line of history.jsonl."""
+
+    rate: int = Field(ge=1)
+    """Which of the learning rates tried, from 1."""
+    epoch: int = Field(ge=1)
+    learning_rate: float
+    train_loss: float | None
+    """Mean over the epoch; null when it was not finite."""
+    val_accuracy: Probability
+    seconds: float
+
+
+M = TypeVar("M", bound=Message)
+
+
+def canonical_json(value: Any) -> bytes:
+    """One text for one value: keys sorted, no blanks, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def encode(message: Message) -> bytes:
+    """A message as indented JSON, for bytes that people may look at."""
+    return (message.model_dump_json(indent=2) + "\n").encode()
+
+
+def encode_line(message: Message) -> bytes:
+    """A message as one line of JSON."""
+    return (message.model_dump_json() + "\n").encode()
+
+
+def decode(kind: type[M], data: bytes | str, what: str) -> M:
+    """Bytes from outside to a message of `kind`; `what` names them in the error.
+
+    Raises:
+        MessageError: too long, not JSON, a key twice, or not the shape of `kind`. One line, cut to a readable length.
+    """
+    # Halves of surrogate pairs pass here and are refused below, with everything else that is not UTF-8.
+    raw = data.encode(errors="surrogatepass") if isinstance(data, str) else data
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise MessageError(f"{what} has {len(raw)} bytes, more than the {MAX_MESSAGE_BYTES} that a message may have")
+    try:
+        json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twins)
+        return kind.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise MessageError(_readable(f"{what} is not valid: {place}: {first['msg']}")) from None
+    except (ValueError, RecursionError) as error:
+        # Not UTF-8, not JSON, a key twice, a number of thousands of digits, nested too deeply.
+        raise MessageError(_readable(f"{what} is not valid JSON: {error}")) from None
+
+
+def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    # Readers of JSON disagree about which of two equal keys counts, so neither does.
+    single: dict[str, object] = {}
+    for key, value in pairs:
+        if key in single:
+            raise MessageError(f"the key {key[:40]!r} stands twice")
+        single[key] = value
+    return single
+
+
+def _readable(text: str) -> str:
+    # An unknown key is quoted in the error, and may hold line breaks or a terminal's escape sequences.
+    return "".join(character if character.isprintable() else "?" for character in text[:400])

@@ -1,0 +1,234 @@
+"""Datasets as training sees them: read from the store, checked, resized once, on the device as bytes."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor
+
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest, read_info
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.layers import Shape
+from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.errors import DatasetError, ObjectMissing
+from metaqnn_trainer.exchange import Exchange
+
+RESIZE_BATCH = 4096  # images at once
+
+Normalisation = Literal["channel", "pixel"]
+
+
+class Labelled(NamedTuple):
+    """`images` (n, channels, size, size) uint8 and `labels` (n) int64, on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What one trial trains on. `mean` and `std` are of values in [0, 1], (channels, 1, 1) or of one image's shape."""
+
+    info: DatasetInfo
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+    mean: Tensor
+    std: Tensor
+
+    @property
+    def shape(self) -> Shape:
+        """Of one image, at the size that it has now."""
+        return Shape(self.info.channels, self.train.images.shape[-1])
+
+    def chance(self) -> float:
+        """The validation accuracy of always naming the most frequent class."""
+        counts = torch.bincount(self.validation.labels, minlength=self.info.classes)
+        return counts.max().item() / len(self.validation)
+
+
+class DatasetCache:
+    """The dataset used last, ready on the device: a worker that trains many nets on one set reads it once."""
+
+    def __init__(self, device: torch.device, folder: Path | None = None) -> None:
+        """`folder` keeps datasets for other trainers, too: a volume that their machines share."""
+        self._device = device
+        self._folder = folder
+        self._last: tuple[tuple[DatasetRef, int, Normalisation], Dataset] | None = None
+
+    def load(
+        self, exchange: Exchange, ref: DatasetRef, image_size: int, normalisation: Normalisation = "channel"
+    ) -> Dataset:
+        """The dataset `ref`, resized to `image_size`.
+
+        Raises:
+            DatasetError: it is missing, or is not what `ref` says.
+            ExchangeError: the store does not answer.
+        """
+        wanted = (ref, image_size, normalisation)
+        if self._last is None or self._last[0] != wanted:
+            self._last = None  # two large sets may not fit beside each other
+            self._last = (
+                wanted,
+                prepare(read_dataset(exchange, ref, self._folder), image_size, self._device, normalisation),
+            )
+        return self._last[1]
+
+
+def read_dataset(exchange: Exchange, ref: DatasetRef, folder: Path | None = None) -> Dataset:
+    """As stored, in main memory; from `folder` where it is there, and left there for others.
+
+    Raises:
+        DatasetError: it is missing, or is not what `ref` says.
+        ExchangeError: the store does not answer.
+    """
+    key = keys.dataset(ref.name, ref.digest)
+    kept = _kept(folder / Path(key).name, ref.digest) if folder is not None else None
+    if kept is not None:
+        return parse_dataset(kept, key)
+    try:
+        data = exchange.get(key)
+    except ObjectMissing as error:
+        raise DatasetError(f"the dataset is missing: {error}") from error
+    digest = object_digest(data)
+    if digest != ref.digest:
+        raise DatasetError(f"{key} is damaged: its {len(data)} bytes have the digest {digest}")
+    if folder is not None:
+        _keep(folder / Path(key).name, data)
+    return parse_dataset(data, key)
+
+
+def _kept(file: Path, digest: str) -> bytes | None:
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return None
+    return data if object_digest(data) == digest else None
+
+
+def _keep(file: Path, data: bytes) -> None:
+    """Whole or not at all, however many trainers do so; a folder that cannot be written is no error."""
+    aside = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
+    try:
+        aside.write_bytes(data)
+        aside.replace(file)
+    except OSError as error:
+        print(f"the dataset could not be kept for later trainers: {error}", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            aside.unlink()
+
+
+def parse_dataset(data: bytes, what: str) -> Dataset:
+    """A dataset object's bytes, laid out as contract/dataset.py says; `what` names them in errors.
+
+    Raises:
+        DatasetError: a tensor is missing, of another type or shape than the header says, or out of range.
+    """
+    try:
+        info = read_info(data[: HEADER_BYTES + 8], what)
+        tensors = safetensors.torch.load(data)
+    except (MessageError, SafetensorError) as error:
+        raise DatasetError(f"{what}: {error}") from error
+    total = info.train + info.validation
+    image = (info.channels, info.image_size, info.image_size)
+    expected: dict[str, tuple[torch.dtype, tuple[int, ...], int | None]] = {  # type, shape, end of the range
+        "train_images": (torch.uint8, (total, *image), None),
+        "train_labels": (torch.int64, (total,), info.classes),
+        "train_indices": (torch.int64, (info.train,), total),
+        "val_indices": (torch.int64, (info.validation,), total),
+        "test_images": (torch.uint8, (info.test, *image), None),
+        "test_labels": (torch.int64, (info.test,), info.classes),
+        "mean": (torch.float32, (info.channels,), None),
+        "std": (torch.float32, (info.channels,), None),
+    }
+    for name, (dtype, shape, end) in expected.items():
+        tensor = tensors.get(name)
+        if tensor is None:
+            raise DatasetError(f"{what} has no tensor {name}")
+        if tensor.dtype != dtype or tuple(tensor.shape) != shape:
+            raise DatasetError(
+                f"{what}: {name} is {tensor.dtype} {tuple(tensor.shape)}, but its header says {dtype} {shape}"
+            )
+        if end is not None and len(tensor) and not 0 <= tensor.min() <= tensor.max() < end:
+            raise DatasetError(f"{what}: {name} reaches from {tensor.min()} to {tensor.max()}, not 0 to {end - 1}")
+    indices = torch.cat([tensors["train_indices"], tensors["val_indices"]])
+    if len(indices.unique()) != total:
+        raise DatasetError(f"{what}: an image is both in training and in validation, or twice in one of them")
+    mean, std = tensors["mean"][:, None, None], tensors["std"][:, None, None]
+    if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+        raise DatasetError(f"{what}: mean or deviation is not a finite, positive number")
+    images, labels = tensors["train_images"], tensors["train_labels"]
+    train, validation = (
+        Labelled(images[chosen], labels[chosen]) for chosen in (tensors["train_indices"], tensors["val_indices"])
+    )
+    return Dataset(info, train, validation, Labelled(tensors["test_images"], tensors["test_labels"]), mean, std)
+
+
+def prepare(
+    dataset: Dataset, image_size: int, device: torch.device, normalisation: Normalisation = "channel"
+) -> Dataset:
+    """The same dataset with images of `image_size`, on `device`.
+
+    Resized and measured in main memory, so that every device sees the same numbers.
+    """
+    parts = [
+        Labelled(resized(part.images, image_size), part.labels)
+        for part in (dataset.train, dataset.validation, dataset.test)
+    ]
+    mean, std = pixel_statistics(parts[0].images) if normalisation == "pixel" else (dataset.mean, dataset.std)
+    train, validation, test = (Labelled(part.images.to(device), part.labels.to(device)) for part in parts)
+    return Dataset(dataset.info, train, validation, test, mean.to(device), std.to(device))
+
+
+def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each pixel over images (n, channels, size, size) uint8, of values in [0, 1].
+
+    A deviation is at least one step of a byte: a pixel that never changes is not divided by zero, and one that hardly
+    ever does is not blown up.
+    """
+    total, squares = torch.zeros((2, *images.shape[1:]), dtype=torch.float64)
+    for batch in images.split(RESIZE_BATCH):
+        values = batch.double()
+        total += values.sum(0)
+        squares += values.square().sum(0)
+    mean = total / len(images)
+    deviation = (squares / len(images) - mean.square()).clamp_(min=1.0).sqrt()
+    return (mean / 255).float(), (deviation / 255).float()
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Images (n, channels, s, s) uint8 to (n, channels, size, size), bilinear, without aliasing when made smaller."""
+    if images.shape[-1] == size or not len(images):
+        return images if images.shape[-1] == size else images.new_empty((0, images.shape[1], size, size))
+    return torch.cat(
+        [
+            F.interpolate(batch.float(), size=(size, size), mode="bilinear", antialias=True)
+            .round_()
+            .clamp_(0, 255)
+            .to(torch.uint8)
+            for batch in images.split(RESIZE_BATCH)
+        ]
+    )
+
+
+def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Images (n, channels, size, size) uint8 as float32 of mean 0 and deviation 1 in each channel, or each pixel, of
+    the set. `mean` and `std` are a Dataset's.
+
+    The memory is laid out with the channels last, which is what convolutions are fastest on.
+    """
+    scaled = (images.float() - 255 * mean) / (255 * std)
+    return scaled.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,104 @@
+"""The formats: each writes a network to a file, and runs a file that it wrote, by its own runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from pathlib import Path
+from sys import stderr
+from typing import Any, Final, NamedTuple
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.export.network import Network
+from metaqnn_trainer.export.standalone import module_name, source
+
+Run = Callable[[Tensor], Tensor]  # images uint8 to logits, some at a time
+
+
+class Format(NamedTuple):
+    """How to write a network, told facts of it as texts, and how to run what was written."""
+
+    suffix: str
+    write: Callable[[Network, Tensor, Path, Mapping[str, str]], list[Path]]
+    """The network, some of its images, the file to write and the facts; every file that was written."""
+    open: Callable[[Path], Run]
+
+
+def _write_onnx(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
+    _require("onnx", "onnxscript", "onnxruntime")
+    with redirect_stdout(stderr):
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props.update(facts)
+    program.save(to, external_data=False)
+    return [to]
+
+
+def _open_onnx(file: Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+
+
+def _write_programme(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
+    programme = torch.export.export(
+        network, (example,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}, strict=False
+    )
+    torch.export.save(programme, to, extra_files={"metaqnn.json": json.dumps(facts)})
+    return [to]
+
+
+def _open_programme(file: Path) -> Run:
+    run: Run = torch.export.load(file).module()
+    return run
+
+
+def _write_weights(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    # One entry of metadata and no more: safetensors writes several in no fixed order.
+    to.write_bytes(safetensors.torch.save(tensors, metadata={"metaqnn": json.dumps(facts)}))
+    module = to.with_name(module_name(to.stem) + ".py")
+    module.write_text(source(network, tuple(example.shape[1:]), to.name, facts), encoding="utf-8")
+    return [to, module]
+
+
+def _open_weights(file: Path) -> Run:
+    path = file.with_name(module_name(file.stem) + ".py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    run: Run = module.load(file)
+    return run
+
+
+FORMATS: Final = {
+    "onnx": Format(".onnx", _write_onnx, _open_onnx),
+    "torch": Format(".pt2", _write_programme, _open_programme),
+    "safetensors": Format(".safetensors", _write_weights, _open_weights),
+}
+
+
+def _require(*packages: str) -> None:
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RequestError(
+            f"this format needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
+            "pip install 'metaqnn-orch[export]'"
+        )

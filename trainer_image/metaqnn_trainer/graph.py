@@ -1,0 +1,87 @@
+"""A training step recorded as one CUDA graph. A small net's kernels are over before the next one is launched; a
+recorded step launches all of them at once ("CUDA Graphs" in PyTorch's notes on CUDA semantics).
+
+What that saves has not been measured yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+import torch
+from torch import Tensor
+
+from metaqnn_trainer.memory import is_out_of_memory
+
+_WARM_UP: Final = 3  # steps that run as they are: libraries choose and allocate in them what must not change later
+
+Step = Callable[[Tensor, Tensor], None]
+
+
+class Recorder(Protocol):
+    """What can record a step."""
+
+    def warm_up(self, step: Callable[[], None]) -> None:
+        """Run `step` in the way that prepares a recording."""
+        ...
+
+    def record(self, step: Callable[[], None]) -> Callable[[], None]:
+        """What repeats the work of `step` on the same tensors. Nothing is computed while recording."""
+        ...
+
+
+class CudaRecorder:
+    """Records on the current GPU."""
+
+    def warm_up(self, step: Callable[[], None]) -> None:
+        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        side.wait_stream(current)
+        with torch.cuda.stream(side):
+            step()
+        current.wait_stream(side)
+
+    def record(self, step: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+        return graph.replay
+
+
+class RecordedStep:
+    """`step` for batches of one size: run as it is a few times, then recorded, and repeated from then on.
+
+    A batch of another size, an epoch's last, runs as it is. So does everything where recording fails.
+    """
+
+    def __init__(self, step: Step, size: int, recorder: Recorder) -> None:
+        self._step = step
+        self._size = size
+        self._recorder = recorder
+        self._warm = 0
+        self._works = True
+        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._repeat: Callable[[], None] | None = None
+
+    def __call__(self, images: Tensor, labels: Tensor) -> None:
+        if not self._works or len(images) != self._size:
+            self._step(images, labels)
+            return
+        if self._inputs is None:
+            self._inputs = images.clone(memory_format=torch.preserve_format), labels.clone()
+        for kept, new in zip(self._inputs, (images, labels), strict=True):
+            kept.copy_(new)
+        step = partial(self._step, *self._inputs)
+        if self._warm < _WARM_UP:
+            self._warm += 1
+            self._recorder.warm_up(step)
+            return
+        try:
+            self._repeat = self._repeat or self._recorder.record(step)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            self._works = False
+            self._step(images, labels)
+            return
+        self._repeat()

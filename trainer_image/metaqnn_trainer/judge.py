@@ -1,0 +1,76 @@
+"""Trained nets on the test images, alone and together: what is left to do when everything else has been decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from metaqnn_trainer.data import normalised
+from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.evaluate import EVALUATION_BATCH
+from metaqnn_trainer.exchange import Exchange
+from metaqnn_trainer.load import Trained, load_trial
+
+
+class Judged(NamedTuple):
+    """Accuracies on images that no decision has seen."""
+
+    images: int
+    first: float
+    """Of the first trial alone."""
+    together: float
+    """Of all of them: the class of the highest mean probability."""
+    validation_together: float
+    """The same on the validation images."""
+
+
+def judge(
+    exchange: Exchange, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]
+) -> Judged:
+    """`trials` are runs and trials, the first of them to be judged alone, too.
+
+    Raises:
+        RequestError: a trial kept no weights, they are of several datasets, or the dataset has no test images.
+        DatasetError: a dataset is missing or damaged.
+        ExchangeError: the store does not answer.
+    """
+    first = 0.0
+    tests: Tensor | None = None
+    validations: Tensor | None = None
+    dataset = None
+    for number, (run, trial) in enumerate(trials):
+        say(f"trial {trial} of run {run}")
+        trained, _ = load_trial(exchange, run, trial)
+        if dataset is None:
+            dataset, labels = trained.spec.dataset, trained.dataset.test.labels
+            validation_labels = trained.dataset.validation.labels
+            if not len(labels):
+                raise RequestError(f"dataset {dataset.name} has no test images")
+        elif trained.spec.dataset != dataset:
+            raise RequestError(f"trial {trial} was trained on another dataset than the first")
+        found = _probabilities(trained, trained.dataset.test.images, device)
+        held = _probabilities(trained, trained.dataset.validation.images, device)
+        first = _accuracy(found, labels) if number == 0 else first
+        tests = found if tests is None else tests + found
+        validations = held if validations is None else validations + held
+    if tests is None or validations is None:
+        raise RequestError("there is no trial to judge")
+    return Judged(len(labels), first, _accuracy(tests, labels), _accuracy(validations, validation_labels))
+
+
+@torch.inference_mode()
+def _probabilities(trained: Trained, images: Tensor, device: torch.device) -> Tensor:
+    """Softmax (n, classes), in main memory."""
+    model, data = trained.model.to(device), trained.dataset
+    mean, std = data.mean.to(device), data.std.to(device)
+    parts = [
+        model(normalised(batch.to(device), mean, std)).softmax(1).cpu() for batch in images.split(EVALUATION_BATCH)
+    ]
+    return torch.cat(parts)
+
+
+def _accuracy(scores: Tensor, labels: Tensor) -> float:
+    return int((scores.argmax(1) == labels).sum()) / len(labels)

@@ -1,0 +1,107 @@
+"""A trained net back in Python, from the folder that `metaqnn-orch pull` made and its dataset object.
+
+from metaqnn_trainer.load import load
+
+trained = load("best/0123456789ab", "runs/datasets/digits-0123456789abcdef.safetensors")
+trained.accuracy("test")
+trained.logits(images).argmax(1)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dataset import object_digest
+from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, TrialSpec, decode
+from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.data import Dataset, normalised, parse_dataset, prepare, read_dataset, resized
+from metaqnn_trainer.errors import DatasetError, ObjectMissing, RequestError
+from metaqnn_trainer.evaluate import evaluate
+from metaqnn_trainer.exchange import Exchange
+from metaqnn_trainer.model import build_model
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A network with the weights of its best epoch, and the dataset that it was trained on, in main memory.
+
+    `model` takes normalised images (n, channels, size, size) to logits (n, classes).
+    """
+
+    spec: TrialSpec
+    model: nn.Module
+    dataset: Dataset
+
+    def accuracy(self, part: Literal["train", "validation", "test"] = "validation") -> float:
+        """The share of one part of the dataset that the network classifies rightly."""
+        return evaluate(self.model, getattr(self.dataset, part), self.dataset)
+
+    @torch.inference_mode()
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (n, classes) for images (n, channels, s, s), uint8, of any size."""
+        sized = resized(images, self.spec.image_size)
+        found: Tensor = self.model(normalised(sized, self.dataset.mean, self.dataset.std))
+        return found
+
+
+def load(directory: Path | str, dataset: Path | str) -> Trained:
+    """The trial in `directory` (request.json, result.json, weights.safetensors) with the file of its dataset object.
+
+    Raises:
+        RequestError: the trial kept no weights, or they are not the result's.
+        DatasetError: the file is another dataset, or none.
+        MessageError: request.json or result.json is not one.
+        OSError: a file is not there.
+    """
+    directory = Path(directory)
+    spec, _, weights = _trusted(lambda name: (directory / name).read_bytes(), str(directory))
+    data = Path(dataset).read_bytes()
+    if object_digest(data) != spec.dataset.digest:
+        raise DatasetError(f"{dataset} is not {spec.dataset.name}-{spec.dataset.digest}, on which it was trained")
+    return _assembled(spec, weights, parse_dataset(data, str(dataset)))
+
+
+def load_trial(exchange: Exchange, run: str, trial: str) -> tuple[Trained, TrainingResult]:
+    """A trial as it lies in the store, and its result.
+
+    Raises:
+        RequestError: the trial has no result, kept no weights, or they are not the result's.
+        DatasetError: its dataset is missing, or is not what it should be.
+        MessageError: request.json or result.json is not one.
+        ExchangeError: the store does not answer.
+    """
+    prefix = keys.trial(run, trial)
+    try:
+        spec, result, weights = _trusted(lambda name: exchange.get(prefix + name), prefix.rstrip("/"))
+    except ObjectMissing as error:
+        raise RequestError(f"trial {trial} of run {run} is not whole: {error}") from error
+    return _assembled(spec, weights, read_dataset(exchange, spec.dataset)), result
+
+
+def _trusted(read: Callable[[str], bytes], where: str) -> tuple[TrialSpec, TrainingResult, bytes]:
+    """What was asked, what came of it, and the weights, if they belong together."""
+    spec = decode(TrainingRequest, read("request.json"), "request.json").spec
+    result = decode(TrainingResult, read("result.json"), "result.json")
+    if result.weights is None:
+        kind = f": it is {result.status}" if result.status != "completed" else ""
+        raise RequestError(f"trial {result.trial} kept no weights{kind}")
+    weights = read("weights.safetensors")
+    if result.spec_digest != spec.digest() or hashlib.sha256(weights).hexdigest() != result.weights.sha256:
+        raise RequestError(f"request.json, result.json and weights.safetensors in {where} do not belong together")
+    return spec, result, weights
+
+
+def _assembled(spec: TrialSpec, weights: bytes, held: Dataset) -> Trained:
+    prepared = prepare(held, spec.image_size, torch.device("cpu"), spec.recipe.normalisation)
+    model = build_model(parse_net(spec.net), prepared.shape, spec.model, {}, torch.Generator())
+    model.load_state_dict(safetensors.torch.load(weights))
+    return Trained(spec, model.eval(), prepared)

@@ -1,0 +1,155 @@
+"""From a name and perhaps a folder to the bytes of a dataset object, the same bytes for the same source."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest
+from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.sources.base import Report, Source
+from metaqnn_trainer.sources.split import stratified
+
+KNOWN: Final = ("mnist", "fashion-mnist", "cifar10", "cifar100", "svhn", "digits")
+FOLDER_IMAGE_SIZE: Final = 32
+PAPERS_VALIDATION: Final = 5_000
+MAX_VALIDATION_SHARE: Final = 0.2  # so that small sets keep something to learn from
+MIN_CLASS: Final = 3  # images: one each for training, validation and test
+
+
+class MadeDataset(NamedTuple):
+    ref: DatasetRef
+    info: DatasetInfo
+    data: bytes
+
+
+def make_dataset(
+    name: str,
+    directory: Path | None = None,
+    *,
+    image_size: int | None = None,
+    validation: int | None = None,
+    grayscale: bool = False,
+    report: Report = lambda line: None,
+) -> MadeDataset:
+    """The dataset object called `name`: one of KNOWN, or any other name for a folder of images.
+
+    `image_size` and `grayscale` are for a folder of images. `validation` is the number of images held back from
+    training; by default the paper's 5,000, but at most a fifth.
+
+    Raises:
+        DatasetError: names the cause, and the file where there is one.
+        MessageError: `name` cannot name a dataset.
+    """
+    check_name("dataset", name)
+    source = _read(name, directory, image_size, grayscale, report)
+    return encode(name, source, validation)
+
+
+def _read(name: str, directory: Path | None, image_size: int | None, grayscale: bool, report: Report) -> Source:
+    if name in KNOWN:
+        if image_size is not None or grayscale:
+            raise DatasetError(
+                f"{name} keeps the size and the colours that it has; an image size and grayscale are for a folder of "
+                "images. A trial resizes by its own image_size"
+            )
+        if name == "digits":
+            if directory is not None:
+                raise DatasetError("digits comes with scikit-learn, it takes no source")
+            from metaqnn_trainer.sources.digits import read_digits
+
+            return read_digits()
+        from metaqnn_trainer.sources.torchvision_sets import read_torchvision_set
+
+        return read_torchvision_set(name, directory, report)
+    if directory is None:
+        raise DatasetError(
+            f"{name} is none of {', '.join(KNOWN)}; hand in --source DIR, with one folder of images for each class"
+        )
+    from metaqnn_trainer.sources.folder import read_folder
+
+    return read_folder(directory, image_size or FOLDER_IMAGE_SIZE, grayscale, report)
+
+
+def encode(name: str, source: Source, validation: int | None = None) -> MadeDataset:
+    """Split, measured and laid out as contract/dataset.py says.
+
+    Raises:
+        DatasetError: a class has too few images, or the source contradicts itself.
+    """
+    train, test, classes = source.train, source.test, len(source.class_names)
+    counts = _class_counts(train.labels, source)
+    _class_counts(test.labels, source)
+    smallest = int(counts.argmin())
+    if counts[smallest] < MIN_CLASS:
+        raise DatasetError(
+            f"the class {source.class_names[smallest]!r} has {counts[smallest]} images to train on, at least "
+            f"{MIN_CLASS} are needed"
+        )
+    if validation is None:
+        validation = min(PAPERS_VALIDATION, int(MAX_VALIDATION_SHARE * len(train.labels)))
+    if not 1 <= validation < len(train.labels):
+        raise DatasetError(f"of {len(train.labels)} images {validation} cannot be held back for validation")
+    train_indices, val_indices = stratified(train.labels, validation)
+    if len(np.unique(train.labels[train_indices])) < classes:
+        raise DatasetError(f"with {validation} images for validation a class has none left to train on")
+    _, channels, size, width = train.images.shape
+    if size != width or train.images.shape[1:] != test.images.shape[1:]:
+        raise DatasetError(f"the images are not square, or not all alike: {train.images.shape}, {test.images.shape}")
+    info = DatasetInfo(
+        name=name,
+        channels=channels,
+        image_size=size,
+        classes=classes,
+        class_names=source.class_names,
+        train=len(train_indices),
+        validation=len(val_indices),
+        test=len(test.labels),
+        source=source.text,
+    )
+    mean, std = channel_statistics(train.images[train_indices])
+    tensors = {
+        "train_images": train.images,
+        "train_labels": train.labels,
+        "train_indices": train_indices,
+        "val_indices": val_indices,
+        "test_images": test.images,
+        "test_labels": test.labels,
+        "mean": mean,
+        "std": std,
+    }
+    header = info.model_dump_json()
+    if len(header) > HEADER_BYTES // 2:
+        raise DatasetError(f"the names of {classes} classes are too long")
+    data = safetensors.numpy.save(
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata={"info": header}
+    )
+    return MadeDataset(DatasetRef(name=name, digest=object_digest(data)), info, data)
+
+
+def _class_counts(labels: NDArray[np.int64], source: Source) -> NDArray[np.int64]:
+    classes = len(source.class_names)
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise DatasetError(f"{source.text}: labels reach from {labels.min()} to {labels.max()}, not 0 to {classes - 1}")
+    return np.bincount(labels, minlength=classes)
+
+
+def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of each channel (float32), of values in [0, 1]. A channel of one value alone has
+    deviation 1. Whole numbers to the end, so that every machine gets the same bits."""
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = [int(count) for count in np.bincount(images[:, channel].ravel(), minlength=256)]
+        n = sum(counts)
+        total = sum(count * value for value, count in enumerate(counts))
+        squares = sum(count * value**2 for value, count in enumerate(counts))
+        means.append(total / (255 * n))
+        deviations.append(math.sqrt((n * squares - total**2) / (255 * n) ** 2) or 1.0)
+    return np.array(means, np.float32), np.array(deviations, np.float32)

@@ -1,0 +1,174 @@
+"""Training one net by the recipe (paper, section 5 and appendix A; Recipe says what else)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from metaqnn_trainer.checkpoint import Checkpoints
+from metaqnn_trainer.contract.messages import EpochRecord, Position, TrainerOptions, TrialSpec
+from metaqnn_trainer.course import Course, Hooks, Training, Weights
+from metaqnn_trainer.data import Dataset
+from metaqnn_trainer.device import allow_precision, release_memory
+from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted
+from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
+from metaqnn_trainer.graph import CudaRecorder
+from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory
+
+DEFAULTS: Final = TrainerOptions()
+_RECORDINGS: Final = 4  # of a step must fit the device, for one to be made
+_FILLED: Final = 0.5  # of what is there, by a micro-batch's estimate: libraries take their part, and fragments
+
+
+def train(
+    spec: TrialSpec,
+    dataset: Dataset,
+    on_epoch: Callable[[EpochRecord], None],
+    options: TrainerOptions = DEFAULTS,
+    checkpoints: Checkpoints | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    memory: DeviceMemory | None = None,
+    initial: Weights | None = None,
+) -> Training:
+    """Train `spec`'s net on `dataset`, where it lies; the net must fit its images and its classes.
+
+    A first epoch that is no better than chance, or whose loss is not finite, starts training again from fresh weights
+    at a lower rate. When all rates fail the net is untrainable; when it does not fit the device it is too large: both
+    count as chance, 1 / classes. A loss that is not finite in a later epoch ends training, and the best epoch before
+    it stands. So it does when the time is up.
+
+    Before anything is allocated, what training takes at least is held against `memory`, by default the device's. What
+    does not fit, then or when memory runs out, is begun anew once with micro-batches (see Course), where those can fit.
+
+    Training begins with the `initial` weights, as far as they fit, and with fresh ones else.
+
+    Goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of training that was
+    never interrupted, bit for bit.
+
+    Raises:
+        Preempted: `stop`, which is asked after every step, said so; that step is the last checkpoint's.
+        ExchangeError: the store does not tell whether there is a checkpoint.
+        HostMemoryError: main memory is large enough for the net, but others have it now.
+    """
+    memory = memory or DeviceMemory.of(dataset.mean.device)
+    return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial).run()
+
+
+class _TimeUp(Exception):
+    """The time limit is reached."""
+
+
+class _Session:
+    """One attempt at a course: what interrupts it, and what it leaves behind."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        dataset: Dataset,
+        on_epoch: Callable[[EpochRecord], None],
+        options: TrainerOptions,
+        checkpoints: Checkpoints | None,
+        stop: Callable[[], bool],
+        memory: DeviceMemory,
+        initial: Weights | None,
+    ) -> None:
+        self._spec = spec
+        self._initial = initial
+        self._dataset = dataset
+        self._limit = options.time_limit_seconds
+        self._checkpoints = checkpoints
+        self._stop = stop
+        self._memory = memory
+        self._peak = PeakMemory(dataset.mean.device)
+        self._started = time.monotonic()
+        self._earlier = 0.0  # seconds, of attempts before this one
+        self._hooks = Hooks(self._pause, on_epoch, self._at_rest)
+        allow_precision(spec.recipe.precision)
+        self._course = self._begun()
+        found = checkpoints.read() if checkpoints is not None else None
+        if checkpoints is not None and found is not None:
+            try:
+                self._course.restore(found)
+                self._earlier = found.state.seconds
+            except CheckpointError as error:
+                checkpoints.refuse(error)
+                self._course = self._begun()
+
+    def run(self) -> Training:
+        need, size = self._estimate.total, self._memory.size
+        trouble = f"training takes {_gib(need)} of memory at least, the device has {_gib(size)}" if need > size else ""
+        trouble = trouble or self._attempt()
+        if trouble and self._divide():
+            trouble = self._attempt()
+        training = self._course.training
+        if trouble:
+            training.status, training.reason = "too_large", trouble
+            training.val_accuracy = training.last_val_accuracy = 1 / self._dataset.info.classes
+            training.best_epoch, training.weights = 0, None
+        training.estimated_memory, training.peak_memory = self._estimate.total, self._peak.bytes()
+        return training
+
+    def _begun(self, micro_batch: int | None = None) -> Course:
+        """A course at its beginning. On a GPU steps are recorded where there is memory for it: a recording keeps its
+        own, which nothing else can use."""
+        need = training_memory(self._spec, self._dataset.shape, self._spec.recipe.batch_size).total
+        records = self._dataset.mean.is_cuda and micro_batch is None and _RECORDINGS * need < self._memory.size
+        recorder = CudaRecorder() if records else None
+        return Course(self._spec, self._dataset, self._hooks, micro_batch, recorder, self._initial)
+
+    def _attempt(self) -> str:
+        """Train; what was said where memory ran out, or nothing."""
+        training, need = self._course.training, self._estimate.total
+        if need > self._memory.free():
+            raise HostMemoryError(f"training takes {_gib(need)} at least, of memory that others have now")
+        try:
+            self._course.run()
+        except _TimeUp:
+            training.status = "timed_out"
+            training.reason = f"{self._limit:g} s were over in epoch {self._course.position.epoch}"
+        except Preempted:
+            if self._checkpoints is not None and self._course.position != (training.resumed_from or Position()):
+                self._checkpoints.send(self._course.checkpoint(self._seconds))
+                self._checkpoints.wait()
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return " ".join(str(error).split())[:500]
+        return ""
+
+    def _divide(self) -> bool:
+        """Go over to micro-batches, from the beginning; False where that was done before, or is of no use."""
+        if self._course.training.micro_batch is not None:
+            return False
+        budget = int(_FILLED * min(self._memory.size, self._estimate.total))
+        micro_batch = fitting_batch(self._spec, self._dataset.shape, budget)
+        if micro_batch is None:
+            return False
+        self._course = self._begun(micro_batch)
+        release_memory(self._dataset.mean.device)
+        return True
+
+    @property
+    def _estimate(self) -> Memory:
+        batch = self._course.training.micro_batch or self._spec.recipe.batch_size
+        return training_memory(self._spec, self._dataset.shape, batch)
+
+    @property
+    def _seconds(self) -> float:
+        return self._earlier + time.monotonic() - self._started
+
+    def _pause(self) -> None:
+        if self._stop():
+            raise Preempted(f"stopped at {self._course.position}")
+        if self._limit is not None and self._seconds > self._limit:
+            raise _TimeUp
+
+    def _at_rest(self) -> None:
+        if self._checkpoints is not None and self._checkpoints.due:
+            self._checkpoints.send(self._course.checkpoint(self._seconds))
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,258 @@
+"""A trial from request to result: what is asked lies in the store, and so will the answer."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from metaqnn_trainer import __version__
+from metaqnn_trainer.checkpoint import Checkpoints
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import MessageError, ShapeError
+from metaqnn_trainer.contract.layers import Cost, describe, total_cost
+from metaqnn_trainer.contract.messages import (
+    Artifact,
+    EpochRecord,
+    ExitCode,
+    TrainingRequest,
+    TrainingResult,
+    TrialSpec,
+    decode,
+    encode,
+    encode_line,
+)
+from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.course import Training, Weights
+from metaqnn_trainer.data import Dataset, DatasetCache
+from metaqnn_trainer.device import choose_device, device_name, process_began, release_memory
+from metaqnn_trainer.errors import HostMemoryError, ObjectMissing, RequestError, TrainerError
+from metaqnn_trainer.exchange import Exchange, open_exchange
+from metaqnn_trainer.memory import DeviceMemory, bounded_memory, is_out_of_memory
+from metaqnn_trainer.train import train
+
+
+class Trainer:
+    """What outlives a trial in its process: the device, the dataset used last, the store used last."""
+
+    def __init__(
+        self,
+        threads: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        dataset_cache: Path | None = None,
+    ) -> None:
+        """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
+        that keeps datasets beyond this process."""
+        self._stop = stop
+        self._device = choose_device(threads)
+        self._datasets = DatasetCache(self._device, dataset_cache)
+        self._store: tuple[str, Exchange] | None = None
+        self._begun = process_began()
+
+    def carry_out(self, order: WorkOrder) -> WorkReport:
+        """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
+        try:
+            if self._store is None or self._store[0] != order.store:
+                self._store = (order.store, open_exchange(order.store))
+            run_trial(
+                self._store[1],
+                order.run,
+                order.trial,
+                order.attempt,
+                self._datasets,
+                self._device,
+                self._stop,
+                self._begun or time.monotonic(),
+            )
+        except TrainerError as error:
+            return WorkReport(trial=order.trial, exit_code=error.exit_code, reason=one_line(error))
+        except Exception as error:
+            if is_out_of_memory(error):  # outside training, which has an answer for that
+                return WorkReport(trial=order.trial, exit_code=HostMemoryError.exit_code, reason=one_line(error))
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            return WorkReport(trial=order.trial, exit_code=ExitCode.INTERNAL, reason=reason)
+        finally:
+            self._begun = None
+            release_memory(self._device)
+        return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's text, cut to a length that a line can have."""
+    return " ".join(str(error).split())[:500]
+
+
+def run_trial(
+    exchange: Exchange,
+    run: str,
+    trial: str,
+    attempt: int,
+    datasets: DatasetCache,
+    device: torch.device,
+    stop: Callable[[], bool],
+    begun: float,
+) -> None:
+    """Train what request.json asks for, and leave result.json, last of all and only if none is there.
+
+    An earlier attempt's checkpoint is gone on from, and removed once the result is there.
+
+    `begun` is when the process was started for this trial, by time.monotonic.
+
+    Where a result is there already, before training or after it, everything stays as it is.
+
+    Raises:
+        RequestError: the request cannot be read, or asks for what cannot be built.
+        DatasetError: the dataset is missing, or is not the one that was asked for.
+        ExchangeError: the store does not answer.
+        HostMemoryError: others have the main memory that training needs.
+        Preempted: `stop` said so.
+    """
+    started = time.monotonic()
+    request = _read_request(exchange, run, trial)
+    spec, options = request.spec, request.options
+    say(f"trial {trial}, attempt {attempt}: {spec.net}")
+    with closing(Checkpoints(exchange, run, spec, options.checkpoint_seconds, say)) as checkpoints:
+        if exchange.exists(keys.result(run, trial)):
+            say(f"trial {trial}: a result is there already")
+        else:
+            dataset = datasets.load(exchange, spec.dataset, spec.image_size, spec.recipe.normalisation)
+            cost, initial = _cost(spec, dataset), _initial(exchange, spec)
+            memory = DeviceMemory.of(device)
+            with bounded_memory(device, memory.size):
+                training = train(
+                    spec, dataset, _teller(spec.recipe.epochs), options, checkpoints, stop, memory, initial
+                )
+            _deliver(exchange, request, attempt, training, cost, device, begun, started)
+        checkpoints.remove()
+
+
+def _deliver(
+    exchange: Exchange,
+    request: TrainingRequest,
+    attempt: int,
+    training: Training,
+    cost: Cost,
+    device: torch.device,
+    begun: float,
+    started: float,
+) -> None:
+    run, trial, spec = request.run, request.trial, request.spec
+    if exchange.exists(keys.result(run, trial)):
+        say(f"trial {trial}: another attempt has delivered the result meanwhile")
+        return
+    history = b"".join(encode_line(record) for record in training.records)
+    weights = _weights_file(training.weights, spec) if training.weights else b""
+    history_artifact = _put(exchange, keys.history(run, trial), history) if history else None
+    weights_artifact = _put(exchange, keys.weights(run, trial), weights) if weights else None
+    result = TrainingResult(
+        run=run,
+        trial=trial,
+        spec_digest=spec.digest(),
+        attempt=attempt,
+        status=training.status,
+        reason=training.reason,
+        val_accuracy=training.val_accuracy,
+        best_epoch=training.best_epoch,
+        last_val_accuracy=training.last_val_accuracy,
+        test_accuracy=training.test_accuracy,
+        epochs=training.epochs,
+        learning_rates=training.learning_rates,
+        params=cost.params,
+        macs=cost.macs,
+        images_per_second=training.images / training.seconds if training.images else 0.0,
+        seconds=time.monotonic() - started,
+        startup_seconds=training.first_step and training.first_step - begun,
+        closing_seconds=training.last_step and time.monotonic() - training.last_step,
+        resumed_from=training.resumed_from,
+        estimated_memory=training.estimated_memory,
+        peak_memory=training.peak_memory,
+        micro_batch=training.micro_batch,
+        device=device_name(device),
+        versions=_versions(),
+        history=history_artifact,
+        weights=weights_artifact,
+    )
+    if exchange.put_if_absent(keys.result(run, trial), encode(result)):
+        say(f"trial {trial}: {result.status}, validation accuracy {result.val_accuracy:.4f}, {result.seconds:.1f} s")
+    else:
+        say(f"trial {trial}: another attempt has delivered the result meanwhile")
+
+
+def _read_request(exchange: Exchange, run: str, trial: str) -> TrainingRequest:
+    key = keys.request(run, trial)
+    try:
+        request = decode(TrainingRequest, exchange.get(key), key)
+    except (ObjectMissing, MessageError) as error:
+        raise RequestError(str(error)) from error
+    if (request.run, request.trial) != (run, trial):
+        raise RequestError(f"{key} is the request of trial {request.trial} in run {request.run}")
+    if request.spec.trial_id() != trial:
+        raise RequestError(f"{key}: what it asks for is not trial {trial} but {request.spec.trial_id()}")
+    return request
+
+
+def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
+    net = parse_net(spec.net)
+    try:
+        reports = describe(net, dataset.shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)
+    except ShapeError as error:
+        raise RequestError(f"{spec.net} cannot be built for images of {dataset.shape}: {error}") from error
+    if reports[-1].output.channels != dataset.info.classes:
+        raise RequestError(f"{spec.net} does not end in the {dataset.info.classes} classes of {dataset.info.name}")
+    return total_cost(reports)
+
+
+def _initial(exchange: Exchange, spec: TrialSpec) -> Weights | None:
+    """The weights to begin with, if any are asked for and they are the ones that were meant."""
+    wanted = spec.initial
+    if wanted is None:
+        return None
+    key = keys.weights(wanted.run, wanted.trial)
+    try:
+        data = exchange.get(key)
+    except ObjectMissing as error:
+        raise RequestError(f"the weights to begin with are missing: {error}") from error
+    if hashlib.sha256(data).hexdigest() != wanted.sha256:
+        raise RequestError(f"{key} is not the object whose sha256 the request carries")
+    return safetensors.torch.load(data)
+
+
+def _weights_file(weights: Weights, spec: TrialSpec) -> bytes:
+    # One entry of metadata and no more: safetensors writes several in no fixed order.
+    contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
+    return safetensors.torch.save(contiguous, metadata={"net": spec.net})
+
+
+def _put(exchange: Exchange, key: str, data: bytes) -> Artifact:
+    exchange.put(key, data)
+    return Artifact(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _versions() -> dict[str, str]:
+    return {"metaqnn-orch": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
+
+
+def _teller(epochs: int) -> Callable[[EpochRecord], None]:
+    def tell(record: EpochRecord) -> None:
+        loss = "not finite" if record.train_loss is None else f"{record.train_loss:.4f}"
+        say(
+            f"rate {record.learning_rate:.3g}, epoch {record.epoch}/{epochs}: loss {loss}, "
+            f"validation accuracy {record.val_accuracy:.4f}, {record.seconds:.1f} s"
+        )
+
+    return tell
+
+
+def say(line: str) -> None:
+    """Progress goes to standard error; standard output belongs to whoever asked."""
+    print(line, file=sys.stderr, flush=True)
