@@ -2,7 +2,7 @@
 
 Nothing is trained. On a stand-in for the API (tests/launchers/kubernetes/double), or with KUBECONFIG set on a real API
 server, whose Jobs then need no node, a marker watches for Jobs, and when their time is over writes their results and
-marks them complete. Before that the bare client creates as many Jobs as it can, for comparison.
+marks them complete. Before that the bare client creates as many Jobs as it can, in turns with searches that begin.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import heapq
 import json
 import multiprocessing
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from tests.control.world import INFO as DIGITS
 from tests.control.world import deliver
 from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
 
-from benchmarks.measure import machine, markdown, save
+from benchmarks.measure import Spread, machine, markdown, save
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_orch.store.directory import DirectoryStore
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench-cluster", description=__doc__)
     parser.add_argument("--in-flight", type=int, default=300)
     parser.add_argument("--trials", type=int, default=3000)
-    parser.add_argument("--seconds", type=float, default=10.0, help="that each Job lasts")
+    parser.add_argument("--seconds", type=float, default=10.0, help="that a Job lasts, give or take a half")
+    parser.add_argument("--repeats", type=int, default=3, help="of the comparison with the bare client")
     parser.add_argument("--name", help="of the cluster, for the names of the files written: double or real")
     parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args(arguments)
@@ -60,10 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "in_flight": options.in_flight,
             "trials": options.trials,
             "seconds": options.seconds,
-            **_bare(kubeconfig, options.in_flight),
-            **_search(Path(here).resolve(), kubeconfig, options),
-            "requests": asked(),
+            "repeats": options.repeats,
+            **_creations(Path(here).resolve(), kubeconfig, options),
         }
+        before = sum(asked().values())
+        content |= _search(
+            Path(here).resolve(), kubeconfig, "bench", options.in_flight, options.trials, options.seconds
+        )
+        content["requests_per_trial"] = (sum(asked().values()) - before) / options.trials
     name = options.name or ("real" if "KUBECONFIG" in os.environ else "double")
     content = {"machine": machine("kubernetes"), **content}
     save(options.to, f"cluster-{name}", f"A cluster's many Jobs ({name})", _table(content), content)
@@ -102,7 +108,20 @@ def _serve(connection: Connection) -> None:
         connection.send((url, api.token))
         while True:
             connection.recv()
-            connection.send(Counter(f"{ask.verb} {ask.resource}" for ask in api.asked))
+            connection.send(Counter(f"{ask.verb} {ask.resource}" for ask in api.asked if ask.verb != "patch"))
+
+
+def _creations(here: Path, kubeconfig: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Jobs a second of the bare client and of a search that begins, in turns."""
+    count = options.in_flight
+    found: dict[str, list[float]] = {"bare_1": [], f"bare_{THREADS}": [], "ours": []}
+    for repeat in range(options.repeats):
+        for threads in (1, THREADS):
+            found[f"bare_{threads}"].append(_bare(kubeconfig, count, threads))
+        found["ours"].append(_search(here, kubeconfig, f"fill-{repeat}", count, count, 3.0)["creates_per_second"])
+    shares = [own / bare for own, bare in zip(found["ours"], found[f"bare_{THREADS}"], strict=True)]
+    spreads = {name: Spread.of(values)._asdict() for name, values in found.items()}
+    return {"creates_per_second": spreads, "share_of_bare": Spread.of(shares)._asdict()}
 
 
 def _request(number: int) -> TrainingRequest:
@@ -110,11 +129,11 @@ def _request(number: int) -> TrainingRequest:
     return TrainingRequest(run="bare", trial=spec.trial_id(), spec=spec)
 
 
-def _bare(kubeconfig: Path, count: int) -> dict[str, Any]:
+def _bare(kubeconfig: Path, count: int, threads: int) -> float:
     """Jobs a second that the bare client creates."""
     config.load_kube_config(str(kubeconfig))
     form = JobForm("s3://bucket", KubernetesSettings(image="none"), {})
-    bodies = [manifest(_request(number), 1, "b" * 32, form) for number in range(2 * count)]
+    bodies = [manifest(_request(number), 1, "b" * 32, form) for number in range(count)]
     for body in bodies:
         body["spec"]["suspend"] = True  # a real cluster makes no Pods of them
     batch = client.BatchV1Api()
@@ -122,25 +141,23 @@ def _bare(kubeconfig: Path, count: int) -> dict[str, Any]:
     def create(body: Any) -> None:
         batch.create_namespaced_job(NAMESPACE, body, _preload_content=False)
 
-    found = {}
-    for threads, part in ((1, bodies[:count]), (THREADS, bodies[count:])):
-        with ThreadPoolExecutor(threads) as pool:
-            begun = time.perf_counter()
-            list(pool.map(create, part))
-            found[f"bare_creates_per_second_{threads}"] = count / (time.perf_counter() - begun)
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
+        begun = time.perf_counter()
+        list(pool.map(create, bodies))
+        seconds = time.perf_counter() - begun
         policy = {"propagationPolicy": "Background"}
         list(pool.map(lambda it: batch.delete_namespaced_job(it["metadata"]["name"], NAMESPACE, body=policy), bodies))
-    return found
+    return count / seconds
 
 
 class Marker:
     """Ends Jobs when their time is over, and notes when each began and ended."""
 
-    def __init__(self, kubeconfig: Path, store: DirectoryStore, seconds: float) -> None:
+    def __init__(self, kubeconfig: Path, store: DirectoryStore, run: str, seconds: float) -> None:
         config.load_kube_config(str(kubeconfig))
         self._batch = client.BatchV1Api()
         self._store = store
+        self._run = run
         self._seconds = seconds
         self._due: list[tuple[float, str, str]] = []
         self._changed = Condition()
@@ -152,7 +169,11 @@ class Marker:
 
     def _watch(self) -> None:
         stream = self._batch.list_namespaced_job(
-            NAMESPACE, watch=True, label_selector="metaqnn/run=bench", timeout_seconds=3600, _preload_content=False
+            NAMESPACE,
+            watch=True,
+            label_selector=f"metaqnn/run={self._run}",
+            timeout_seconds=3600,
+            _preload_content=False,
         )
         self.ready.set()
         rest = b""
@@ -164,8 +185,9 @@ class Marker:
                     metadata = event["object"]["metadata"]
                     with self._changed:
                         self.begun.append(time.time())
-                        due = (time.monotonic() + self._seconds, metadata["name"], metadata["labels"]["metaqnn/trial"])
-                        heapq.heappush(self._due, due)
+                        trial = metadata["labels"]["metaqnn/trial"]
+                        lasts = self._seconds * random.Random(trial).uniform(0.5, 1.5)  # as no two nets take the same
+                        heapq.heappush(self._due, (time.monotonic() + lasts, metadata["name"], trial))
                         self._changed.notify()
 
     def _end(self) -> None:
@@ -174,7 +196,7 @@ class Marker:
                 while not self._due or self._due[0][0] > time.monotonic():
                     self._changed.wait(max(0.0, self._due[0][0] - time.monotonic()) if self._due else None)
                 _, name, trial = heapq.heappop(self._due)
-            request = decode(TrainingRequest, self._store.get(keys.request("bench", trial)), trial)
+            request = decode(TrainingRequest, self._store.get(keys.request(self._run, trial)), trial)
             deliver(self._store, request, 1)
             with self._changed:
                 self.ended.append(time.time())
@@ -184,56 +206,62 @@ class Marker:
             self._batch.patch_namespaced_job_status(name, NAMESPACE, body, _preload_content=False)
 
 
-def _mark(connection: Connection, kubeconfig: Path, store: str, seconds: float) -> None:
-    marker = Marker(kubeconfig, DirectoryStore(store, durable=False), seconds)
+def _mark(connection: Connection, kubeconfig: Path, store: str, run: str, seconds: float) -> None:
+    marker = Marker(kubeconfig, DirectoryStore(store, durable=False), run, seconds)
     marker.ready.wait()
     connection.send("ready")
     connection.recv()
     connection.send((marker.begun, marker.ended))
 
 
-def _search(here: Path, kubeconfig: Path, options: argparse.Namespace) -> dict[str, Any]:
+def _search(here: Path, kubeconfig: Path, run: str, in_flight: int, trials: int, seconds: float) -> dict[str, Any]:
+    """One search through the installed command, whose Jobs take `seconds`, give or take a half."""
+    here = here / run
+    here.mkdir()
     place = here / "store"
     put_dataset(DirectoryStore(place), INFO)
     ours, theirs = processes.Pipe()
-    marker = processes.Process(target=_mark, args=(theirs, kubeconfig, str(place), options.seconds), daemon=True)
+    marker = processes.Process(target=_mark, args=(theirs, kubeconfig, str(place), run, seconds), daemon=True)
     marker.start()
     ours.recv()
     template = here / "template.json"
     mount = {"name": "trainer", "volumeMounts": [{"name": "runs", "mountPath": str(here)}]}
     volume = {"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}
     template.write_text(json.dumps({"spec": {"template": {"spec": {"containers": [mount], "volumes": [volume]}}}}))
-    command = ["start", "svhn", "--run=bench", "--store", str(place), "--launcher=kubernetes", "-o", "json"]
-    command += [f"--parallel={options.in_flight}", f"--max-trials={options.trials}"]
+    command = ["start", "svhn", f"--run={run}", "--store", str(place), "--launcher=kubernetes", "-o", "json"]
+    command += [f"--parallel={in_flight}", f"--max-trials={trials}"]
     sets = {"image": "none", "namespace": NAMESPACE, "template": template, "creates_per_second": 1000.0}
     command += [f"--set=execution.kubernetes.{key}={value}" for key, value in sets.items()]
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(ROOT)}
     begun = time.perf_counter()
     with (here / "errors").open("wb") as errors, (here / "answer").open("wb") as answer:
-        run = [sys.executable, "-m", "benchmarks.peak", *command]
-        process = subprocess.Popen(run, env=environment, stdout=answer, stderr=errors)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.peak", *command], env=environment, stdout=answer, stderr=errors
+        )
         memory = []
         while process.poll() is None:
             memory.append(_resident_mib(process.pid))
             time.sleep(0.5)
-    seconds = time.perf_counter() - begun
+    run_seconds = time.perf_counter() - begun
     said = (here / "errors").read_text()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {said[-1000:]}")
     ours.send("end")
     created, ended = map(sorted, ours.recv())
     marker.kill()
-    first = created[: options.in_flight]
-    waits = [(begin - end) * 1e3 for begin, end in zip(created[options.in_flight :], ended, strict=False)]
+    first = created[:in_flight]
+    found: dict[str, Any] = {"creates_per_second": (len(first) - 1) / (first[-1] - first[0])}
+    waits = [(begin - end) * 1e3 for begin, end in zip(created[in_flight:], ended, strict=False)]
+    if not waits:
+        return found
     cpu_seconds, peak = map(float, said.split()[-2:])
     return {
-        "run_seconds": seconds,
+        "run_seconds": run_seconds,
         "cpu_seconds": cpu_seconds,
-        "creates_per_second": (len(first) - 1) / (first[-1] - first[0]),
         "next_job_ms": {"median": statistics.median(waits), "p95": statistics.quantiles(waits, n=20)[-1]},
         "peak_mb": peak,
         "resident_mb": [memory[len(memory) * part // 10] for part in (2, 5, 8)],
-        "status_seconds": _status(place, environment),
+        "status_seconds": _status(run, place, environment),
     }
 
 
@@ -245,38 +273,36 @@ def _resident_mib(pid: int) -> float:
     return int(fields.get("VmRSS", "0 kB").split()[0]) / 2**10
 
 
-def _status(place: Path, environment: Mapping[str, str]) -> float:
+def _status(run: str, place: Path, environment: Mapping[str, str]) -> float:
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "benchmarks.peak", "status", "bench", "--store", str(place), "-o", "json"]
+    command = [sys.executable, "-m", "benchmarks.peak", "status", run, "--store", str(place), "-o", "json"]
     subprocess.run(command, env=environment, check=True, capture_output=True)
     return time.perf_counter() - begun
 
 
 def _table(found: Mapping[str, Any]) -> str:
-    bare = found[f"bare_creates_per_second_{THREADS}"]
     early, middle, late = found["resident_mb"]
-    requests = sum(count for kind, count in found["requests"].items() if not kind.startswith("patch"))
-    own = requests - 4 * found["in_flight"]  # the bare client's creations and deletions
+    requests = found["requests_per_trial"]
+    rates = {name: Spread(**spread).text(".0f") for name, spread in found["creates_per_second"].items()}
     rows = [
         [
             "from a result to the next Job, ms",
             f"median {found['next_job_ms']['median']:.0f}, p95 {found['next_job_ms']['p95']:.0f}",
         ],
-        [
-            f"creations a second, {THREADS} threads",
-            f"{found['creates_per_second']:.0f}; the bare client {bare:.0f}: {found['creates_per_second'] / bare:.0%}",
-        ],
-        ["the bare client with one thread", f"{found['bare_creates_per_second_1']:.0f}"],
+        [f"creations a second, {THREADS} threads", rates["ours"]],
+        [f"the bare client, {THREADS} threads", rates[f"bare_{THREADS}"]],
+        ["the bare client, one thread", rates["bare_1"]],
+        ["ours to the bare client's", Spread(**found["share_of_bare"]).text(".0%")],
         [
             "memory of the orchestrator, MB",
             f"{early:.0f} early, {middle:.0f} halfway, {late:.0f} late; peak {found['peak_mb']:.0f}",
         ],
         ["processor seconds of the orchestrator", f"{found['cpu_seconds']:.0f} in {found['run_seconds']:.0f} s"],
-        ["API requests for each trial", f"{own / found['trials']:.2f}" if requests else "not counted"],
+        ["API requests for each trial", f"{requests:.2f}" if requests else "not counted"],
         ["status of the run, s", f"{found['status_seconds']:.1f}"],
     ]
-    head = f"{found['trials']:,} trials, {found['in_flight']} in flight, {found['seconds']:g} s each\n\n"
-    return head + markdown(["", ""], rows)
+    lasts = f"{found['seconds']:g} s each, give or take a half; rates: median (quartiles) of {found['repeats']}"
+    return f"{found['trials']:,} trials, {found['in_flight']} in flight, {lasts}\n\n" + markdown(["", ""], rows)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     name = f"search-{options.name}"
     about = {"landscape": options.name, "rows": len(read_table(table, "the table", SVHN)), "noise": options.noise}
-    content = {"machine": machine("optuna", "scikit-learn"), **about, "traces": [asdict(trace) for trace in traces]}
+    content = {"machine": machine("optuna", "scipy"), **about, "traces": [asdict(trace) for trace in traces]}
     title = f"Does it search? Landscape: {options.name}, {about['rows']} nets; noise {options.noise:g}"
     save(options.to, name, title, f"{tables(traces)}\n![the searches]({name}.svg)\n", content)
     draw(traces, options.to / f"{name}.svg")

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shutil.rmtree(here)
     table = _tables(steps, flat, runs, resume, options)
     content = {
-        "machine": machine("optuna", "sqlalchemy", "scikit-learn"),
+        "machine": machine("optuna", "sqlalchemy", "scipy"),
         "steps": steps,
         "flatness": flat,
         "runs": runs,

@@ -146,9 +146,9 @@ def test_a_store_that_fails_is_asked_again(tmp_path: Path) -> None:
     assert launcher.observe()[request.trial].phase is Phase.DELIVERED
 
 
-def test_without_scikit_learn_the_hint_says_what_to_install() -> None:
+def test_without_scipy_the_hint_says_what_to_install() -> None:
     program = (
-        "import sys; sys.modules['sklearn'] = None\n"
+        "import sys; sys.modules['scipy'] = None\n"
         "from metaqnn_orch.errors import LauncherError\n"
         "from tests.launchers.test_table import KNOWN, UNKNOWN, parse_net, small\n"
         "assert small().answer(parse_net(KNOWN))[0] == 0.75\n"

@@ -92,7 +92,7 @@ def start(
     Rehearsals
       --launcher table --table FILE.csv trains nothing: the file answers. It has the columns net and accuracy, or is a
       replay database of the authors. A net that it does not have gets an estimate from those most like it, marked so
-      in `trials`; that takes scikit-learn: pip install 'metaqnn-orch[table]'. No dataset is needed. A rehearsal is
+      in `trials`; that takes SciPy: pip install 'metaqnn-orch[table]'. No dataset is needed. A rehearsal is
       gone on with by the same table alone, and no other run by a table.
 
     \b

@@ -7,6 +7,8 @@ be killed between any two of its lines: the next one to run it does what is stil
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -28,7 +30,8 @@ from metaqnn_trainer.contract.messages import TrainingRequest, encode
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick: a greedy agent draws what it waits for again and again
 HOPELESS_TRIALS = 3  # abandoned before any was told, or hopeless in a row: the fault is not the trials'
-NAP = 0.05  # seconds after which a resting loop asks the launcher for news
+WRITERS = 8  # of requests at once
+NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
 
 
@@ -178,8 +181,8 @@ class Loop:
         """Turn every trial that ended, or that nobody knows, into a told, failed or abandoned one."""
         for trial in list(self._state.in_flight.values()):
             seen = observations.get(trial.trial)
-            if seen is not None and seen.phase is Phase.RUNNING:
-                self._running_since.setdefault(trial.trial, self._world.now())
+            if seen is not None and seen.phase is Phase.RUNNING and trial.trial not in self._running_since:
+                self._running_since[trial.trial] = self._world.now()
             if seen is not None and (seen.phase in (Phase.PENDING, Phase.RUNNING) or seen.attempt < trial.attempt):
                 continue
             request = self._request(trial)
@@ -280,12 +283,16 @@ class Loop:
 
     def _launch(self, observations: Mapping[str, Observation]) -> None:
         """Start every trial in flight that is not under way. Launching twice is launching once."""
-        for trial in self._state.in_flight.values():
-            seen = observations.get(trial.trial)
-            if seen is None or seen.attempt < trial.attempt:
-                request = self._request(trial)
-                self._store.put_if_absent(keys.request(request.run, request.trial), encode(request))
-                self._launcher.launch(request, trial.attempt)
+        orders = [
+            (self._request(trial), trial.attempt)
+            for trial in self._state.in_flight.values()
+            if (seen := observations.get(trial.trial)) is None or seen.attempt < trial.attempt
+        ]
+        # A store far away takes its time for each request, and at the beginning there may be hundreds.
+        with ThreadPoolExecutor(WRITERS) if len(orders) > 1 else nullcontext() as pool:
+            written = (pool.map if pool else map)(self._write, (request for request, _ in orders))
+            for (request, attempt), _ in zip(orders, written, strict=True):
+                self._launcher.launch(request, attempt)
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
         """Put refused results aside, and have the launcher forget what is over."""
@@ -295,6 +302,9 @@ class Loop:
         for trial in observations:
             if trial not in self._state.in_flight:
                 self._launcher.cancel(trial)
+
+    def _write(self, request: TrainingRequest) -> None:
+        self._store.put_if_absent(keys.request(request.run, request.trial), encode(request))
 
     def _request(self, trial: Trial) -> TrainingRequest:
         spec = self._record.spec(self._state.settings, trial.net)

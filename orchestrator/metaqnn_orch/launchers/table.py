@@ -45,7 +45,7 @@ class Table:
 
         Raises:
             ShapeError: the net does not fit.
-            LauncherError: it would have to be estimated, and scikit-learn is not installed.
+            LauncherError: it would have to be estimated, and SciPy is not installed.
         """
         known = self._accuracies.get(net)
         if known is not None:

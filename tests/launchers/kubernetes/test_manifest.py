@@ -290,8 +290,8 @@ def test_making_one_twice_gives_the_same_and_changes_nothing() -> None:
 
 
 def test_the_forms_digest_tells_jobs_of_other_settings_apart() -> None:
-    assert form().digest() == form(creates_per_second=3.0).digest()
-    assert len({form().digest(), form(memory="4Gi").digest(), form(RICH).digest()}) == 3
+    assert form().digest == form(creates_per_second=3.0).digest
+    assert len({form().digest, form(memory="4Gi").digest, form(RICH).digest}) == 3
 
 
 def test_an_image_must_be_given() -> None:

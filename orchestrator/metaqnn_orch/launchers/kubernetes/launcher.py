@@ -7,7 +7,7 @@ Nothing here waits for the API but threads of its own: they create, delete and a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Event, RLock
 from typing import Any, Final
 
@@ -15,9 +15,9 @@ from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
-from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, read_identity, selector
+from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, selector
 from metaqnn_orch.launchers.kubernetes.orders import Order, Orders
-from metaqnn_orch.launchers.kubernetes.reflector import Reflector
+from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_job, see_pod
 from metaqnn_orch.launchers.kubernetes.status import STUCK, Kind, Status, classify, live
 from metaqnn_trainer.contract.messages import TrainingRequest
 
@@ -37,6 +37,8 @@ _ADVICE: Final = {
 }
 
 Object = dict[str, Any]
+Evidence = tuple[Object, list[Object], list[Object]]
+"""A Job, its Pods, the warnings about them."""
 
 
 class KubernetesLauncher:
@@ -55,20 +57,20 @@ class KubernetesLauncher:
         self._cluster = cluster
         self._run = run
         self._form = form
-        self._digest = form.digest()
+        self._digest = form.digest
         self._parallel = parallel
         self._patience = patience
         self._monotonic = monotonic
         self._news = Event()
-        self._jobs = Reflector(cluster, Resource.JOBS, selector(run), self._news.set)
-        self._pods = Reflector(cluster, Resource.PODS, selector(run), self._news.set)
+        self._jobs = Reflector(cluster, Resource.JOBS, selector(run), see_job, self._news.set)
+        self._pods = Reflector(cluster, Resource.PODS, selector(run), see_pod, self._news.set)
         self._orders = Orders(cluster, self._jobs, self._room, form.settings.creates_per_second, self._news.set)
         self._lock = RLock()  # guards everything below
         self._started = self._closed = self._proven = False
         self._still_since: dict[str, float] = {}  # Jobs that do not get on, by uid
         self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
         self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
-        self._identities: dict[tuple[Any, Any], Identity | None] = {}  # by uid and version
+        self._known: dict[str, tuple[Evidence, Status]] = {}  # what was classified last, by the Job's uid
         self._trouble = ""
 
     @property
@@ -100,12 +102,11 @@ class KubernetesLauncher:
             order = self._orders.get(request.trial)
             if order is not None and order.identity.attempt >= attempt:
                 return
-            for identity, job in self._own_jobs():
-                if identity.trial == request.trial:
-                    if identity.attempt >= attempt:
-                        return
-                    if live(job):  # its trainer has ended, or it would not be asked for again
-                        self._orders.delete(job)
+            for known, job in self._own(self._jobs.group(request.trial)):
+                if known.attempt >= attempt:
+                    return
+                if live(job):  # its trainer has ended, or it would not be asked for again
+                    self._orders.delete(job)
             identity = Identity(self._run, request.trial, attempt)
             body = manifest(request, attempt, self._run.uid, self._form)
             late = attempt - EAGER_ATTEMPTS
@@ -115,16 +116,13 @@ class KubernetesLauncher:
         with self._lock:
             self._be_ready()
             self._news.clear()
-            pods = self._pods_by_job()
+            before, self._known = self._known, {}
             seen: dict[str, Observation] = {}
             stuck: dict[str, Status] = {}
             still: list[str] = []
-            for identity, job in self._own_jobs():
+            for identity, job in self._own(self._jobs.objects()):
                 uid = str(job["metadata"]["uid"])
-                own = pods.get(uid, [])
-                status = classify(job, own, self._orders.warnings(uid, *(str(pod["metadata"]["uid"]) for pod in own)))
-                if not own and status.kind is Kind.DISRUPTED and self._is_new(uid):
-                    status = Status(Kind.WAITING, status.detail)
+                status = self._status(uid, job, before)
                 if status.phase is Phase.PENDING:
                     still.append(uid)
                 if status.kind in STUCK:
@@ -146,9 +144,8 @@ class KubernetesLauncher:
             if not self._started or self._closed:
                 return
             self._orders.withdraw(trial)
-            for identity, job in self._own_jobs():
-                if identity.trial == trial:
-                    self._orders.delete(job)
+            for _, job in self._own(self._jobs.group(trial)):
+                self._orders.delete(job)
 
     def close(self) -> None:
         """Jobs go on without us."""
@@ -183,26 +180,23 @@ class KubernetesLauncher:
             self._orders.start()
             self._started = True
 
-    def _own_jobs(self) -> list[tuple[Identity, Object]]:
-        """Every Job of the run that is not on its way out."""
-        found = []
-        before, self._identities = self._identities, {}
-        for job in self._jobs.objects():
-            # Read once for each version of a Job: there are hundreds, and they are looked at for every trial.
-            version = (job["metadata"].get("uid"), job["metadata"].get("resourceVersion"))
-            identity = before[version] if version in before else read_identity(job)
-            self._identities[version] = identity  # None: a Job whose labels somebody edited is nobody's
-            if identity is not None and not self._orders.hides(job):
-                found.append((identity, job))
-        return found
+    def _own(self, jobs: Iterable[SeenJob]) -> Iterator[tuple[Identity, Object]]:
+        """Those of the run that are not on their way out."""
+        for job in jobs:
+            if job.identity is not None and not self._orders.hides(job.object):
+                yield job.identity, job.object
 
-    def _pods_by_job(self) -> dict[str, list[Object]]:
-        pods: dict[str, list[Object]] = {}
-        for pod in self._pods.objects():
-            for owner in pod["metadata"].get("ownerReferences") or ():
-                if owner.get("controller"):
-                    pods.setdefault(str(owner.get("uid")), []).append(pod)
-        return pods
+    def _status(self, uid: str, job: Object, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
+        """What the Job's state means; worked out again only where something about it is new."""
+        pods = [pod.object for pod in self._pods.group(uid)]
+        about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods))
+        evidence = (job, pods, [event for each in about for event in self._orders.warnings.get(each, ())])
+        known = before.get(uid)
+        self._known[uid] = known if known is not None and known[0] == evidence else (evidence, classify(*evidence))
+        status = self._known[uid][1]
+        if not pods and status.kind is Kind.DISRUPTED and self._is_new(uid):
+            return Status(Kind.WAITING, status.detail)
+        return status
 
     def _is_new(self, uid: str) -> bool:
         """Whether the Job was seen without a Pod only now. Pods and Jobs are watched apart: perhaps the other watch is
@@ -233,7 +227,7 @@ class KubernetesLauncher:
 
     def _room(self) -> int:
         """How many more Jobs may be there, as far as is known."""
-        return self._parallel - sum(map(live, self._jobs.objects()))
+        return self._parallel - sum(job.live for job in self._jobs.objects())
 
 
 def refuse_unreachable(cluster: Cluster) -> None:

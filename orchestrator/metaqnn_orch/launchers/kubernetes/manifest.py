@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Final
 
 from metaqnn_orch.errors import BadInput
@@ -44,6 +45,7 @@ class JobForm:
             )
         check_template(self.template, self.settings.template or "the Job template")
 
+    @cached_property
     def digest(self) -> str:
         """Two sessions with the same digest make the same Jobs."""
         values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self.template]
@@ -71,7 +73,7 @@ def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[s
     """The Job that makes a dataset object: the trainer's image again, and no GPU. The same wish has the same name."""
     form = replace(form, settings=form.settings.model_copy(update={"gpus": 0}))
     arguments = ["dataset", name, f"--store={form.store}", *options]
-    digest = hashlib.sha256(canonical_json([arguments, form.digest()])).hexdigest()[:8]
+    digest = hashlib.sha256(canonical_json([arguments, form.digest])).hexdigest()[:8]
     body: dict[str, Any] = {}
     mandatory = _job(f"dataset-{name}-{digest}", dataset_labels(name), {STORE: form.store}, arguments, form)
     for layer in (_defaults(form.settings), form.template, mandatory):
@@ -104,7 +106,7 @@ def _defaults(settings: KubernetesSettings) -> dict[str, Any]:
 def _mandatory(identity: Identity, net: str, form: JobForm) -> dict[str, Any]:
     order = {"store": form.store, "run": identity.run.name, "trial": identity.trial, "attempt": str(identity.attempt)}
     arguments = ["train", *(f"--{key}={value}" for key, value in order.items())]
-    return _job(job_name(identity), labels(identity), {FORM: form.digest(), NET: net}, arguments, form)
+    return _job(job_name(identity), labels(identity), {FORM: form.digest, NET: net}, arguments, form)
 
 
 def _job(

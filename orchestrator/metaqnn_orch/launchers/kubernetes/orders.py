@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
-from metaqnn_orch.launchers.kubernetes.reflector import Reflector
+from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob
 
 THREADS: Final = 4
 LONGEST_PAUSE: Final = 30.0  # seconds between two attempts that were refused
@@ -56,7 +56,7 @@ class Orders:
     def __init__(
         self,
         cluster: Cluster,
-        jobs: Reflector,
+        jobs: Reflector[SeenJob],
         room: Callable[[], int],
         per_second: float,
         on_change: Callable[[], None],
@@ -73,12 +73,13 @@ class Orders:
         """What creations wait for; empty while they succeed."""
         self.look_into = False
         """Whether something stands still whose reason only the cluster's warnings may tell."""
+        self.warnings: Mapping[str, Sequence[Object]] = {}
+        """The cluster's, by the uid of the Job or Pod that they are about, the latest last. Replaced, never changed."""
         self._changed = Condition()  # guards everything below
         self._orders: dict[str, Order] = {}
         self._posting: dict[str, Order] = {}  # by name, those that were withdrawn too
         self._deletions: deque[_Deletion] = deque()
         self._leaving: set[str] = set()  # uids of Jobs that are deleted or about to be
-        self._warnings: dict[str, list[Object]] = {}
         self._failures = 0
         self._pause_until = 0.0
         self._look_after = 0.0
@@ -136,11 +137,6 @@ class Orders:
             posting = self._posting.get(str(job["metadata"]["name"]))
             return job["metadata"]["uid"] in self._leaving or (posting is not None and posting.withdrawn)
 
-    def warnings(self, *uids: str) -> Sequence[Object]:
-        """The cluster's warnings about these objects, the latest last."""
-        with self._changed:
-            return [event for uid in uids for event in self._warnings.get(uid, ())]
-
     def _work(self) -> None:
         while (task := self._next()) is not None:
             match task:
@@ -174,7 +170,8 @@ class Orders:
                 self._changed.wait(0.05 if self._orders or self._deletions else 1.0)
 
     def _next_order(self, now: float) -> Order | None:
-        self._strike_out()
+        if self._failures:
+            self._strike_out()
         if now < self._pause_until or (self._failures and self._posting):
             return None
         burst = max(1.0, self._per_second)
@@ -191,7 +188,7 @@ class Orders:
         """Forget orders whose Jobs the watch has shown meanwhile: the answer to their creation was lost."""
         for order in [order for order in self._orders.values() if not order.under_way]:
             job = self._jobs.get(order.name)
-            if job is not None and read_identity(job) == order.identity and job["metadata"]["uid"] not in self._leaving:
+            if job is not None and job.identity == order.identity and not self.hides(job.object):
                 del self._orders[order.identity.trial]
                 self._failures, self.trouble = 0, ""
 
@@ -273,8 +270,7 @@ class Orders:
             about = event.get("involvedObject")
             if isinstance(about, dict) and about.get("kind") in ("Job", "Pod"):
                 by_uid.setdefault(str(about.get("uid")), []).append(event)
-        with self._changed:
-            self._warnings = by_uid
+        self.warnings = by_uid
 
 
 def _when(event: Object) -> str:

@@ -1,7 +1,8 @@
 """A picture of the run's Jobs or Pods, kept by list and watch.
 
 The watch only makes it fresher. Anything odd about it (an error, an event that nobody knows, half a line, silence)
-leads to a new listing, and so does the passing of time.
+leads to a new listing, and so does the passing of time. There are hundreds of objects, looked at for every trial; so
+each version of one is read once, when it arrives.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Event, Lock, Thread
-from typing import Any, Final
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
+from metaqnn_orch.launchers.kubernetes.status import live
 
 RESYNC: Final = 300.0  # seconds after which everything is listed again, whatever the watch said
 LONGEST_PAUSE: Final = 30.0  # seconds between two attempts to reach an API that does not answer
@@ -22,16 +25,60 @@ SHORT: Final = 1.0  # seconds: a watch that ends sooner, again and again, must n
 Object = dict[str, Any]
 
 
-class Reflector:
-    """Objects of one resource with one selector, by name. Safe to use from many threads."""
+class SeenJob(NamedTuple):
+    """A Job, and what its launcher wants to know of it."""
 
-    def __init__(self, cluster: Cluster, resource: Resource, labels: str, on_change: Callable[[], None]) -> None:
+    object: Object
+    identity: Identity | None
+    """None: somebody edited its labels, and it is nobody's."""
+    live: bool
+    """Whether it may have a Pod now or later."""
+
+    @property
+    def group(self) -> str:
+        """Its trial."""
+        return self.identity.trial if self.identity is not None else ""
+
+
+class SeenPod(NamedTuple):
+    """A Pod, and whose it is."""
+
+    object: Object
+    group: str
+    """The uid of what controls it."""
+
+
+def see_job(job: Object) -> SeenJob:
+    return SeenJob(job, read_identity(job), live(job))
+
+
+def see_pod(pod: Object) -> SeenPod:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return SeenPod(pod, next((str(owner.get("uid")) for owner in owners if owner.get("controller")), ""))
+
+
+Seen = TypeVar("Seen", SeenJob, SeenPod)
+
+
+class Reflector(Generic[Seen]):
+    """Objects of one resource with one selector, by name and by group. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        resource: Resource,
+        labels: str,
+        see: Callable[[Object], Seen],
+        on_change: Callable[[], None],
+    ) -> None:
         self._cluster = cluster
         self._resource = resource
         self._labels = labels
+        self._see: Callable[[Object], Seen] = see
         self._on_change = on_change
         self._lock = Lock()
-        self._objects: dict[str, Object] = {}
+        self._objects: dict[str, Seen] = {}
+        self._groups: dict[str, dict[str, Seen]] = {}
         self._version = ""
         self._listed = 0.0
         self._closed = Event()
@@ -49,11 +96,15 @@ class Reflector:
         self._list()
         self._thread.start()
 
-    def objects(self) -> list[Object]:
+    def objects(self) -> list[Seen]:
         with self._lock:
             return list(self._objects.values())
 
-    def get(self, name: str) -> Object | None:
+    def group(self, name: str) -> list[Seen]:
+        with self._lock:
+            return list(self._groups.get(name, {}).values())
+
+    def get(self, name: str) -> Seen | None:
         with self._lock:
             return self._objects.get(name)
 
@@ -61,7 +112,7 @@ class Reflector:
         """What the API just answered elsewhere, so that it is known before the watch tells."""
         with self._lock:
             known = self._objects.get(_metadata(thing, "name"))
-            if known is None or not _older(thing, known):
+            if known is None or not _older(thing, known.object):
                 self._keep(thing)
 
     def close(self) -> None:
@@ -99,7 +150,7 @@ class Reflector:
     def _list(self) -> None:
         listing = self._cluster.list(self._resource, self._labels)
         with self._lock:
-            self._objects = {}
+            self._objects, self._groups = {}, {}
             for thing in listing.items:
                 self._keep(thing)
         self._version, self._listed = listing.version, time.monotonic()
@@ -130,18 +181,29 @@ class Reflector:
             case "BOOKMARK":
                 pass
             case "ADDED" | "MODIFIED":
-                if known is None or not _older(thing, known):
+                if known is None or not _older(thing, known.object):
                     self._keep(thing)
             case "DELETED":
-                if known is not None and _metadata(known, "uid") == _metadata(thing, "uid"):
-                    del self._objects[name]
+                if known is not None and _metadata(known.object, "uid") == _metadata(thing, "uid"):
+                    self._drop(name)
             case _:
                 raise ClusterError(f"the watch of {self._resource.plural} told of something unknown", status=410)
 
     def _keep(self, thing: Object) -> None:
         if name := _metadata(thing, "name"):
             thing["metadata"].pop("managedFields", None)  # half of an object's bytes, of no use here
-            self._objects[name] = thing
+            self._drop(name)
+            seen = self._see(thing)
+            self._objects[name] = seen
+            self._groups.setdefault(seen.group, {})[name] = seen
+
+    def _drop(self, name: str) -> None:
+        known = self._objects.pop(name, None)
+        if known is not None:
+            group = self._groups[known.group]
+            del group[name]
+            if not group:
+                del self._groups[known.group]
 
     def _set_trouble(self, text: str) -> None:
         if text != self.trouble:
