@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
+import hypothesis
 import pytest
 
 from tests.seaweedfs import S3Server, running
+
+# How fast a machine is at the moment is no property of what is tested.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("untimed")
 
 _numbers = count(1)
 

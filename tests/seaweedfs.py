@@ -23,7 +23,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-STARTING_SECONDS: Final = 30.0
+STARTING_SECONDS: Final = 120.0
 GRPC_OFFSET: Final = 10_000  # every component also listens here above its HTTP port
 
 # The shell waits for a line or the end of its standard input; the end comes when the test process dies.

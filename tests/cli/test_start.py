@@ -28,6 +28,7 @@ from tests.cli.conftest import (
     tree,
 )
 from tests.control.world import settings, told_order
+from tests.launchers.harness import PATIENCE
 
 
 class Start:
@@ -58,7 +59,7 @@ class Start:
 
     def until_it_trains(self) -> int:
         """The number of the worker's process, as soon as there is one."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not (workers := Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()):
             assert time.monotonic() < deadline, "it never trained anything"
             time.sleep(0.02)

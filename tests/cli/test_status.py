@@ -21,7 +21,7 @@ PROMISED = {"run", "state", "epsilon", "told", "unique", "in_flight", "failed", 
 def test_a_run_that_was_really_trained(trained: Trained, cli: Cli) -> None:
     found = cli("status", "first", "--store", trained.store, "-o", "json").json()
     assert found.keys() >= PROMISED
-    assert found == trained.answer.json()
+    assert found == {**trained.answer.json(), "late_results": 0}
     words = [line.split() for line in cli("status", "first", "--store", trained.store).out.splitlines()]
     assert words[:2] == [["run", "first"], ["state", "complete"]]
     assert words[-1] == ["val", "accuracy", f"{found['best']['val_accuracy']:.4f}"]
@@ -41,6 +41,21 @@ def test_a_run_without_a_net_has_no_best(store: DirectoryStore, cli: Cli) -> Non
     found = cli("status", "test", "--store", store.uri, "-o", "json").json()
     assert (found["state"], found["best"], found["told"], found["journal_position"]) == ("new", None, 0, 0)
     assert "best" not in cli("status", "test", "--store", store.uri).out
+
+
+def test_results_that_came_too_late_are_counted(store: DirectoryStore, cli: Cli) -> None:
+    given_up: list[TrainingRequest] = []
+
+    def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        if not given_up:
+            given_up.append(request)
+        return Phase.CRASHED if request == given_up[0] else deliver(store, request, attempt)
+
+    Session(store, settings()).run_to_end(behaviour)
+    assert cli("status", "test", "--store", store.uri, "-o", "json").json()["late_results"] == 0
+    deliver(store, given_up[0], 1)
+    found = cli("status", "test", "--store", store.uri, "-o", "json").json()
+    assert (found["failed"], found["late_results"]) == (1, 1)
 
 
 def test_a_run_going_on_names_its_holder(finished: DirectoryStore, cli: Cli) -> None:

@@ -40,7 +40,7 @@ endings = st.tuples(st.lists(st.builds(FC, st.integers(1, 9)), max_size=2), st.b
         gap_head=st.sampled_from(["paper", "code"]),
     ),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_every_net_has_the_shapes_and_parameters_that_the_contract_describes(
     body: list[Layer], ending: tuple[list[Layer], bool], shape: Shape, options: ModelOptions
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ExitCode, Recipe, decode, encode_line
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
+from tests.launchers.harness import PATIENCE
 from tests.trainer.conftest import RUN, Bench
 
 ENDLESS = Recipe(epochs=10_000, batch_size=8)
@@ -51,7 +52,7 @@ def order(bench: Bench, trial: str) -> bytes:
 
 
 def wait_for(log: Path, text: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while text not in log.read_text():
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.02)

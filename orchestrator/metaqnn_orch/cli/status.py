@@ -11,7 +11,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, Progress, print_fields, print_json
 from metaqnn_orch.cli.watch import watch as follow
 from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.reporting.summary import read_run, summary
+from metaqnn_orch.reporting.summary import late_results, read_run, summary
 
 
 def status(
@@ -24,7 +24,8 @@ def status(
 
     Counters, epsilon, the best net, and the digest of the Q-table. Reads the store and changes nothing, whether the
     run is going on or not. `told` counts how often the agent learned from a net, `unique` the nets trained, `failed`
-    the trials given up, `estimated` the accuracies that a table made up.
+    the trials given up, `estimated` the accuracies that a table made up, `late_results` the results that came after
+    their trials had been given up: they are kept, and do not count.
 
     --watch shows what `start` shows while it searches, whoever works on the run and wherever: on a terminal one screen,
     elsewhere a line for each event.
@@ -35,7 +36,8 @@ def status(
             follow(opened, run, Progress())
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-    fields = summary(read_run(opened, run), read_holder(opened, run))
+    view = read_run(opened, run)
+    fields = {**summary(view, read_holder(opened, run)), "late_results": late_results(opened, view)}
     if output is Format.JSON:
         print_json(fields)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from metaqnn_orch.control.budget import used
@@ -9,8 +10,10 @@ from metaqnn_orch.control.holder import Holder, is_dead
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.launchers.table import ESTIMATED
 from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
 
 TRIAL_FIELDS = ("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated")
 
@@ -64,6 +67,16 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "q_digest": state.agent.q_table.digest(),
         "journal_position": view.position,
     }
+
+
+def late_results(store: Store, view: RunView) -> int:
+    """How many abandoned trials have a result all the same. It came too late, and is no part of what the agent knows."""
+    late = 0
+    for trial in view.state.trials.values():
+        if trial.state == "abandoned":
+            with suppress(ObjectMissing):
+                late += bool(store.get(keys.result(view.record.run, trial.trial), first=1))
+    return late
 
 
 def run_state(state: RunState, holder: Holder | None) -> str:

@@ -345,7 +345,6 @@ TestMachine = Machine.TestCase
 TestMachine.settings = hypothesis_settings(
     max_examples=8,
     stateful_step_count=15,
-    deadline=None,
     phases=[Phase.explicit, Phase.generate],  # shrinking would take minutes, because time is real
     suppress_health_check=list(HealthCheck),
 )

@@ -150,6 +150,10 @@ def test_each_state(name: str, job: Any, pods: list[Any], events: list[Any], kin
     assert status.detail.isprintable()
 
 
+def test_a_crash_names_its_node() -> None:
+    assert classify(job(FAILED), [exited(14)]).detail == "on node node-1, the trainer ended with exit code 14 (device)"
+
+
 def test_the_newest_pod_speaks_for_the_job() -> None:
     old, new = exited(137, conditions=[DISRUPTION]), pod("Running", {"running": {}})
     new["metadata"]["creationTimestamp"] = "2026-01-01T01:00:00Z"

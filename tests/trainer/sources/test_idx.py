@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_trainer.errors import DatasetError
@@ -93,7 +93,6 @@ def test_damage_is_one_line_with_the_file(tmp_path: Path, data: bytes, complaint
 
 
 @given(data=st.one_of(st.binary(max_size=64), st.binary(max_size=48).map(lambda tail: WHOLE[:16] + tail)))
-@settings(deadline=None)
 def test_any_bytes_are_an_array_or_a_dataset_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any"
     for written in (data, gzip.compress(data, mtime=0)):

@@ -100,7 +100,10 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
     if complete is not None or _exit_code(last) == 0 or _text(last, "status", "phase") == "Succeeded":
         return Status(Kind.DELIVERED)
     if failed is not None:
-        return _ended(failed, last)
+        kind, detail = _ended(failed, last)
+        node = _text(last, "spec", "nodeName")
+        # Several crashes on one node, and none elsewhere, are that node's.
+        return Status(kind, f"on node {one_line(node, 80)}, {detail}" if node and kind is Kind.CRASHED else detail)
     if _get(job, "spec", "suspend") is True:
         return Status(Kind.SUSPENDED, "the Job is suspended: by its queue, or by a person")
     if _get(job, "metadata", "deletionTimestamp"):
