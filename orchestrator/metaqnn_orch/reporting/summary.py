@@ -70,7 +70,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
 
 
 def late_results(store: Store, view: RunView) -> int:
-    """How many abandoned trials have a result all the same. It came too late, and is no part of what the agent knows."""
+    """How many abandoned trials have a result all the same: it came too late, and the agent does not know it."""
     late = 0
     for trial in view.state.trials.values():
         if trial.state == "abandoned":
