@@ -17,7 +17,7 @@ from metaqnn_trainer.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.contract.messages import EpochRecord, Position, Status, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.data import Dataset, Labelled, normalised
-from metaqnn_trainer.device import autocast, seed_dropout
+from metaqnn_trainer.device import autocast, dropout_source, seed_dropout
 from metaqnn_trainer.errors import CheckpointError
 from metaqnn_trainer.estimate import evaluation_batch
 from metaqnn_trainer.evaluate import EVALUATION_BATCH, evaluate
@@ -104,6 +104,7 @@ class Course:
         self._dataset = dataset
         self._hooks = hooks
         self._device = dataset.mean.device
+        self._dropout = dropout_source(self._device)
         chance = 1 / dataset.info.classes
         self.training = Training("untrainable", "", chance, chance, micro_batch=micro_batch)
         self._rate, self._epoch, self._step = 1, 1, 0
@@ -135,6 +136,11 @@ class Course:
             self._hooks.at_rest()
         rates = ", ".join(f"{rate:.3g}" for rate in self.training.learning_rates)
         self.training.reason = f"no better than chance after the first epoch at each of the learning rates {rates}"
+
+    def forget(self) -> None:
+        """Let go of the net. What refers to itself, as this does, would keep it until it is collected as garbage."""
+        self._model = self._optimizer = None
+        self._step_on = self._plain_step
 
     def _begin(self) -> None:
         """Fresh weights for the present rate."""
@@ -216,7 +222,7 @@ class Course:
     def _train_step(self, batch: Tensor) -> None:
         """One batch, given by the indices (n) of its images."""
         recipe, dataset = self._recipe, self._dataset
-        seed_dropout(self._device, self._seed("dropout", self._step))
+        seed_dropout(self._dropout, self._seed("dropout", self._step))
         images = normalised(dataset.train.images[batch], dataset.mean, dataset.std)
         images = augmented(images, recipe.mirror, recipe.translate, self._generator("augmentation", self._step))
         self._step_on(images, dataset.train.labels[batch])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,12 +62,14 @@ class Dataset:
 
 
 class DatasetCache:
-    """The dataset used last, ready on the device: a worker that trains many nets on one set reads it once."""
+    """The dataset used last, ready on the device: a worker that trains many nets on one set reads it once. Threads may
+    share it."""
 
     def __init__(self, device: torch.device, folder: Path | None = None) -> None:
         """`folder` keeps datasets for other trainers, too: a volume that their machines share."""
         self._device = device
         self._folder = folder
+        self._loading = threading.Lock()
         self._last: tuple[tuple[DatasetRef, int, Normalisation], Dataset] | None = None
 
     def load(
@@ -79,13 +82,12 @@ class DatasetCache:
             ExchangeError: the store does not answer.
         """
         wanted = (ref, image_size, normalisation)
-        if self._last is None or self._last[0] != wanted:
-            self._last = None  # two large sets may not fit beside each other
-            self._last = (
-                wanted,
-                prepare(read_dataset(exchange, ref, self._folder), image_size, self._device, normalisation),
-            )
-        return self._last[1]
+        with self._loading:
+            if self._last is None or self._last[0] != wanted:
+                self._last = None  # two large sets may not fit beside each other
+                stored = read_dataset(exchange, ref, self._folder)
+                self._last = (wanted, prepare(stored, image_size, self._device, normalisation))
+            return self._last[1]
 
 
 def read_dataset(exchange: Exchange, ref: DatasetRef, folder: Path | None = None) -> Dataset:

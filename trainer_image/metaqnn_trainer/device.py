@@ -6,8 +6,10 @@ import ctypes
 import os
 import platform
 import sys
+import threading
 import time
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +19,9 @@ from metaqnn_trainer.contract.messages import Precision
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
+_M_ARENA_MAX: Final = -8
+
+_OF_THREAD: Final = threading.local()
 
 
 def choose_device(threads: int | None = None) -> torch.device:
@@ -48,12 +53,43 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return nullcontext()
 
 
-def seed_dropout(device: torch.device, seed: int) -> None:
-    """Seed what draws on `device`. torch.manual_seed would seed every device there is, which takes 160 µs."""
-    if device.type == "cuda":
-        torch.cuda.default_generators[torch.cuda.current_device()].manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
+def dropout_source(device: torch.device) -> torch.Generator:
+    """What a net's dropout draws from on `device`. On a GPU each net has one of its own: a recorded step reads the seed
+    when the device comes to it, and another net's may be in a common one by then."""
+    return torch.Generator(device) if device.type == "cuda" else torch.default_generator
+
+
+def seed_dropout(source: torch.Generator, seed: int) -> None:
+    """Have dropout draw from `source`, which is seeded. torch.manual_seed would seed every device there is, which takes
+    160 µs."""
+    if source.device.type == "cuda":
+        torch.cuda.default_generators[torch.cuda.current_device()].graphsafe_set_state(source)
+    source.manual_seed(seed)
+
+
+@contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """On a GPU, work in a stream that is this thread's alone, and always the same one: what threads put into theirs
+    overlaps there. It follows what the thread has done in its former stream, and is followed by what it does there."""
+    if device.type != "cuda":
+        yield
+        return
+    if not hasattr(_OF_THREAD, "stream"):
+        _OF_THREAD.stream = torch.cuda.Stream(device)
+    before, own = torch.cuda.current_stream(device), _OF_THREAD.stream
+    own.wait_stream(before)
+    with torch.cuda.stream(own):
+        yield
+    before.wait_stream(own)
+
+
+def work_so_far(device: torch.device) -> Callable[[], None]:
+    """What waits until the device has done all that this thread has asked of it by now. A CPU always has."""
+    if device.type != "cuda":
+        return lambda: None
+    event = torch.cuda.Event(blocking=True)
+    event.record()
+    return event.synchronize
 
 
 def release_memory(device: torch.device) -> None:
@@ -91,5 +127,6 @@ def _keep_freed_memory() -> None:
     # a step's time on a CPU. Other C libraries know no mallopt, or ignore it.
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)  # the arenas that other threads would get keep nothing
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

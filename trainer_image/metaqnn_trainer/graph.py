@@ -32,18 +32,16 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records on the current GPU."""
+    """Records on the current GPU, in the thread's own stream (see own_stream): libraries keep memory for each stream,
+    and recordings that overlap must not share it."""
 
     def warm_up(self, step: Callable[[], None]) -> None:
-        side, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        side.wait_stream(current)
-        with torch.cuda.stream(side):
-            step()
-        current.wait_stream(side)
+        step()
 
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # What other threads ask of the device meanwhile is no part of it.
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
             step()
         return graph.replay
 

@@ -40,7 +40,9 @@ class DeviceMemory(NamedTuple):
     size: int
     """Bytes that this process could have there, if it were alone, beside what it has already."""
     free: Callable[[], int]
-    """Bytes that others have not taken now."""
+    """Bytes that nobody has taken now."""
+    shared: Callable[[], bool] = lambda: False
+    """Whether other nets of this process have had part of it: then running out of it says nothing of this one."""
 
     @classmethod
     def of(cls, device: torch.device) -> DeviceMemory:
@@ -60,9 +62,11 @@ def memory_size(device: torch.device, container: Path = _CONTAINER) -> int:
 
 
 def memory_free(device: torch.device, machine: Path = _MACHINE) -> int:
-    """Bytes of main memory that nobody has now, or that their holder would give up. On a GPU no matter: what others
-    have there ends in an error, and in nothing worse."""
-    return (_field(machine, "MemAvailable") if device.type == "cpu" else None) or sys.maxsize
+    """Bytes of `device` that nobody has now, or that their holder would give up."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    return _field(machine, "MemAvailable") or sys.maxsize
 
 
 class PeakMemory:

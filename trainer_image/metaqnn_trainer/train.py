@@ -10,7 +10,7 @@ from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract.messages import EpochRecord, Position, TrainerOptions, TrialSpec
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
-from metaqnn_trainer.device import allow_precision, release_memory
+from metaqnn_trainer.device import allow_precision, own_stream, release_memory
 from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
@@ -46,13 +46,18 @@ def train(
     Goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of training that was
     never interrupted, bit for bit.
 
+    `stop` is asked before the first step, after every step and after every batch that is evaluated. It may take its
+    time, and train other nets meanwhile.
+
     Raises:
-        Preempted: `stop`, which is asked after every step, said so; that step is the last checkpoint's.
+        Preempted: `stop` said so; that step is the last checkpoint's.
         ExchangeError: the store does not tell whether there is a checkpoint.
         HostMemoryError: main memory is large enough for the net, but others have it now.
+        RuntimeError: anything else; that memory ran out, too, where other nets of this process have part of it.
     """
     memory = memory or DeviceMemory.of(dataset.mean.device)
-    return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial).run()
+    with own_stream(dataset.mean.device):
+        return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial).run()
 
 
 class _TimeUp(Exception):
@@ -84,7 +89,6 @@ class _Session:
         self._started = time.monotonic()
         self._earlier = 0.0  # seconds, of attempts before this one
         self._hooks = Hooks(self._pause, on_epoch, self._at_rest)
-        allow_precision(spec.recipe.precision)
         self._course = self._begun()
         found = checkpoints.read() if checkpoints is not None else None
         if checkpoints is not None and found is not None:
@@ -96,6 +100,12 @@ class _Session:
                 self._course = self._begun()
 
     def run(self) -> Training:
+        try:
+            return self._run()
+        finally:
+            self._course.forget()
+
+    def _run(self) -> Training:
         need, size = self._estimate.total, self._memory.size
         trouble = f"training takes {_gib(need)} of memory at least, the device has {_gib(size)}" if need > size else ""
         trouble = trouble or self._attempt()
@@ -120,7 +130,8 @@ class _Session:
     def _attempt(self) -> str:
         """Train; what was said where memory ran out, or nothing."""
         training, need = self._course.training, self._estimate.total
-        if need > self._memory.free():
+        # What others have of a GPU ends in an error, and in nothing worse.
+        if need > self._memory.free() and self._dataset.mean.device.type == "cpu":
             raise HostMemoryError(f"training takes {_gib(need)} at least, of memory that others have now")
         try:
             self._course.run()
@@ -133,7 +144,7 @@ class _Session:
                 self._checkpoints.wait()
             raise
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or self._memory.shared():
                 raise
             return " ".join(str(error).split())[:500]
         return ""
@@ -146,6 +157,7 @@ class _Session:
         micro_batch = fitting_batch(self._spec, self._dataset.shape, budget)
         if micro_batch is None:
             return False
+        self._course.forget()
         self._course = self._begun(micro_batch)
         release_memory(self._dataset.mean.device)
         return True
@@ -162,6 +174,7 @@ class _Session:
     def _pause(self) -> None:
         if self._stop():
             raise Preempted(f"stopped at {self._course.position}")
+        allow_precision(self._spec.recipe.precision)  # anew: another net may have trained meanwhile
         if self._limit is not None and self._seconds > self._limit:
             raise _TimeUp
 

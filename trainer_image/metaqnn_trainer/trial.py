@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 
 import safetensors.torch
@@ -34,15 +35,18 @@ from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
-from metaqnn_trainer.device import choose_device, device_name, process_began, release_memory
+from metaqnn_trainer.device import choose_device, device_name, process_began
 from metaqnn_trainer.errors import HostMemoryError, ObjectMissing, RequestError, TrainerError
+from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.exchange import Exchange, open_exchange
-from metaqnn_trainer.memory import DeviceMemory, bounded_memory, is_out_of_memory
+from metaqnn_trainer.memory import is_out_of_memory
+from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.train import train
 
 
 class Trainer:
-    """What outlives a trial in its process: the device, the dataset used last, the store used last."""
+    """What outlives a trial in its process: the device, the dataset used last, the store used last. Several threads may
+    use it at once, each for a trial of its own."""
 
     def __init__(
         self,
@@ -52,27 +56,18 @@ class Trainer:
     ) -> None:
         """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
         that keeps datasets beyond this process."""
-        self._stop = stop
         self._device = choose_device(threads)
         self._datasets = DatasetCache(self._device, dataset_cache)
-        self._store: tuple[str, Exchange] | None = None
+        self._room = Room(self._device, stop)
+        self._exchange = lru_cache(1)(open_exchange)
         self._begun = process_began()
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
         try:
-            if self._store is None or self._store[0] != order.store:
-                self._store = (order.store, open_exchange(order.store))
-            run_trial(
-                self._store[1],
-                order.run,
-                order.trial,
-                order.attempt,
-                self._datasets,
-                self._device,
-                self._stop,
-                self._begun or time.monotonic(),
-            )
+            begun, self._begun = self._begun or time.monotonic(), None
+            exchange = self._exchange(order.store)
+            run_trial(exchange, order.run, order.trial, order.attempt, self._datasets, self._device, self._room, begun)
         except TrainerError as error:
             return WorkReport(trial=order.trial, exit_code=error.exit_code, reason=one_line(error))
         except Exception as error:
@@ -81,9 +76,6 @@ class Trainer:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {one_line(error)}"
             return WorkReport(trial=order.trial, exit_code=ExitCode.INTERNAL, reason=reason)
-        finally:
-            self._begun = None
-            release_memory(self._device)
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
 
@@ -99,10 +91,11 @@ def run_trial(
     attempt: int,
     datasets: DatasetCache,
     device: torch.device,
-    stop: Callable[[], bool],
+    room: Room,
     begun: float,
 ) -> None:
-    """Train what request.json asks for, and leave result.json, last of all and only if none is there.
+    """Train what request.json asks for, when there is room for it, and leave result.json, last of all and only if none
+    is there.
 
     An earlier attempt's checkpoint is gone on from, and removed once the result is there.
 
@@ -115,7 +108,7 @@ def run_trial(
         DatasetError: the dataset is missing, or is not the one that was asked for.
         ExchangeError: the store does not answer.
         HostMemoryError: others have the main memory that training needs.
-        Preempted: `stop` said so.
+        Preempted: asked to stop.
     """
     started = time.monotonic()
     request = _read_request(exchange, run, trial)
@@ -127,11 +120,11 @@ def run_trial(
         else:
             dataset = datasets.load(exchange, spec.dataset, spec.image_size, spec.recipe.normalisation)
             cost, initial = _cost(spec, dataset), _initial(exchange, spec)
-            memory = DeviceMemory.of(device)
-            with bounded_memory(device, memory.size):
-                training = train(
-                    spec, dataset, _teller(spec.recipe.epochs), options, checkpoints, stop, memory, initial
-                )
+            tell = _teller(trial, spec.recipe.epochs)
+            training = room.host(
+                training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
+                lambda memory, stop: train(spec, dataset, tell, options, checkpoints, stop, memory, initial),
+            )
             _deliver(exchange, request, attempt, training, cost, device, begun, started)
         checkpoints.remove()
 
@@ -242,11 +235,11 @@ def _versions() -> dict[str, str]:
     return {"metaqnn-orch": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
-def _teller(epochs: int) -> Callable[[EpochRecord], None]:
+def _teller(trial: str, epochs: int) -> Callable[[EpochRecord], None]:
     def tell(record: EpochRecord) -> None:
         loss = "not finite" if record.train_loss is None else f"{record.train_loss:.4f}"
         say(
-            f"rate {record.learning_rate:.3g}, epoch {record.epoch}/{epochs}: loss {loss}, "
+            f"trial {trial}: rate {record.learning_rate:.3g}, epoch {record.epoch}/{epochs}: loss {loss}, "
             f"validation accuracy {record.val_accuracy:.4f}, {record.seconds:.1f} s"
         )
 
@@ -255,4 +248,4 @@ def _teller(epochs: int) -> Callable[[EpochRecord], None]:
 
 def say(line: str) -> None:
     """Progress goes to standard error; standard output belongs to whoever asked."""
-    print(line, file=sys.stderr, flush=True)
+    print(f"{line}\n", end="", file=sys.stderr, flush=True)  # at once, beside other threads' lines

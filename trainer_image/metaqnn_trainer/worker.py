@@ -1,5 +1,5 @@
 """A long-lived trainer: one WorkOrder a line on standard input; on standard output one WorkerReady, and then one
-WorkReport a line.
+WorkReport a line. With several threads orders are worked on side by side, and reported on in the order of their ends.
 
 Importing torch is paid once, and begins before the first order comes. An error in one order is a report, never the
 worker's end. The end of standard input is: then the parent is gone, and the process leaves at once, even while
@@ -16,6 +16,8 @@ import re
 import signal
 import sys
 import threading
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO, Final, NoReturn
 
@@ -27,8 +29,9 @@ from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 NO_TRIAL: Final = "0" * 12  # names the trial in a report about a line that does not
 
 
-def work(threads: int | None = None) -> NoReturn:
-    """Serve until SIGTERM, or until standard input ends; the process ends with it."""
+def work(threads: int | None = None, side_by_side: int = 1) -> NoReturn:
+    """Serve until SIGTERM, or until standard input ends; the process ends with it. Up to `side_by_side` orders are in
+    work at once."""
     # The terminal sends Ctrl-C to the whole group; it is for the parent, which decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reports = _claim_stdout()
@@ -37,7 +40,7 @@ def work(threads: int | None = None) -> NoReturn:
 
     def end(*_: object) -> None:
         stop.set()
-        lines.put(None)  # wakes the worker where it waits for an order
+        lines.put(None)  # wakes whoever waits for an order
 
     signal.signal(signal.SIGTERM, end)
     threading.Thread(target=_read, args=(sys.stdin.buffer, lines), daemon=True).start()
@@ -46,20 +49,43 @@ def work(threads: int | None = None) -> NoReturn:
 
     trainer = Trainer(threads, stop.is_set)
     _say(reports, WorkerReady(ready=True))
-    while (line := lines.get()) is not None and not stop.is_set():
-        try:
-            report = trainer.carry_out(decode(WorkOrder, line, "the order"))
-        except MessageError as error:
-            report = WorkReport(trial=_trial_in(line), exit_code=ExitCode.BAD_REQUEST, reason=str(error))
-        _say(reports, report)
+
+    def serve() -> None:
+        while (line := lines.get()) is not None and not stop.is_set():
+            _say(reports, _answer(trainer.carry_out, line))
+        lines.put(None)  # the next one, too
+
+    others = [threading.Thread(target=_or_end, args=(serve,)) for _ in range(side_by_side - 1)]
+    for other in others:
+        other.start()
+    _or_end(serve)
+    for other in others:
+        other.join()
     # Leaving as usual would abort: Python wants to close standard input, and the reader waits in it.
     sys.stderr.flush()
     os._exit(ExitCode.PREEMPTED)
 
 
+def _or_end(serve: Callable[[], None]) -> None:
+    """The end of one thread is that of the process: its order would wait for a report for ever."""
+    try:
+        serve()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(ExitCode.INTERNAL)
+
+
+def _answer(carry_out: Callable[[WorkOrder], WorkReport], line: bytes) -> WorkReport:
+    try:
+        order = decode(WorkOrder, line, "the order")
+    except MessageError as error:
+        return WorkReport(trial=_trial_in(line), exit_code=ExitCode.BAD_REQUEST, reason=str(error))
+    return carry_out(order)
+
+
 def _say(reports: BinaryIO, message: WorkerReady | WorkReport) -> None:
     try:
-        reports.write(encode_line(message))
+        reports.write(encode_line(message))  # in one piece, as a pipe takes what is so short
     except BrokenPipeError:
         os._exit(0)
 
