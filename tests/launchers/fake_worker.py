@@ -32,7 +32,8 @@ def main() -> None:
         order = orders.get()
         with (notes / "orders").open("a") as file:
             file.write(json.dumps({**order, "pid": os.getpid()}) + "\n")
-        work(order["run"], order["trial"])
+        # Side by side, should there be several.
+        threading.Thread(target=work, args=(order["run"], order["trial"]), daemon=True).start()
 
 
 def listen(orders: SimpleQueue[dict[str, str]]) -> None:

@@ -25,10 +25,9 @@ FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 
 class LocalHarness:
-    def __init__(self, notes: Path) -> None:
-        self.launcher: Launcher = LocalLauncher(
-            "/no/store", parallel=2, command=(sys.executable, "-SE", str(FAKE_WORKER), str(notes))
-        )
+    def __init__(self, notes: Path, side_by_side: int) -> None:
+        command = (sys.executable, "-SE", str(FAKE_WORKER), str(notes))
+        self.launcher: Launcher = LocalLauncher("/no/store", 2, side_by_side, command)
 
     def request(self, fate: str) -> TrainingRequest:
         return make_request({"delivers": "delivers", "hangs": "hangs", "crashes": "fails-13"}[fate])
@@ -62,13 +61,14 @@ class TableHarness:
         return request
 
 
-@pytest.fixture(params=["local", "table", "kubernetes"])
+@pytest.fixture(params=["local", "side by side", "table", "kubernetes"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     if request.param == "kubernetes":
         for cluster in fake_cluster(tmp_path, monkeypatch):
             yield KubernetesHarness(cluster)
         return
-    harness: Harness = LocalHarness(tmp_path) if request.param == "local" else TableHarness(tmp_path)
+    local = {"local": 1, "side by side": 2}.get(request.param)
+    harness: Harness = LocalHarness(tmp_path, local) if local else TableHarness(tmp_path)
     yield harness
     harness.launcher.close()
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -148,11 +149,14 @@ def test_memory_that_runs_out_beside_others_says_nothing_of_a_net(nets: Nets, er
             raised.set()
             raise error
 
+    def note(name: str, _: object) -> None:
+        ends.append(name)
+
     others = [nets.begin(nets.spec(number, epochs=8), lambda record: begun.set()) for number in (1, 2)]
     assert begun.wait(60)
     failing = nets.begin(nets.spec(3), hungry)
     for running, name in ((others[0], "other"), (others[1], "other"), (failing, "failing")):
-        running.add_done_callback(lambda _, name=name: ends.append(name))
+        running.add_done_callback(partial(note, name))
     training = failing.result()
     assert (training.status, training.micro_batch) == ("completed", None)
     assert same(training, nets.alone(nets.spec(3)))

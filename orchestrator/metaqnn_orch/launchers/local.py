@@ -1,7 +1,8 @@
-"""Trials on this machine: a pool of long-lived workers, each the trainer's own process taking one order after another.
+"""Trials on this machine: a pool of long-lived workers, each the trainer's own process taking one order after another,
+or several side by side.
 
 Importing torch takes seconds and training a small net less, so a worker stays for many trials. It is replaced when it
-dies, and the trial it was working on has then crashed.
+dies, and the trials it was working on have then crashed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import shlex
 import signal
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from threading import Lock
 from typing import Final
 
@@ -35,14 +37,17 @@ _INSTALL: Final = "install the trainer beside the orchestrator: pip install 'met
 
 
 class LocalLauncher:
-    """Up to `parallel` workers, started when there is work for them. Safe to use from many threads."""
+    """Up to `parallel` trials, in workers started when there is work for them. Safe to use from many threads."""
 
-    def __init__(self, store: str, parallel: int, command: Sequence[str] = TRAINER) -> None:
-        """`store` is the URI that workers open; `command` starts a worker, which is told its `--threads`."""
+    def __init__(self, store: str, parallel: int, side_by_side: int = 1, command: Sequence[str] = TRAINER) -> None:
+        """`store` is the URI that workers open. Each of them has up to `side_by_side` trials. `command` starts one,
+        which is told its `--threads` and its share."""
         self._store = store
         self._parallel = parallel
-        threads = max(1, _cores() // parallel)
-        self._command = [*command, "--threads", str(threads)]
+        self._share = min(parallel, side_by_side)
+        self._workers = ceil(parallel / self._share)
+        threads = max(1, _cores() // self._workers)
+        self._command = [*command, "--threads", str(threads), "--side-by-side", str(self._share)]
         # The libraries below torch read it when they are loaded, which is before --threads can be obeyed.
         # A thread that waits sleeps, unless told otherwise: turning in circles instead takes four times the processor
         # seconds on small nets, and four times as long where other programs want the processors, too.
@@ -50,8 +55,8 @@ class LocalLauncher:
         self._lock = Lock()  # guards everything below
         self._seen: dict[str, Observation] = {}
         self._queue: deque[WorkOrder] = deque()
-        self._busy: dict[Worker, WorkOrder] = {}
-        self._free: set[Worker] = set()
+        self._orders: dict[Worker, dict[str, WorkOrder]] = {}  # that each has, by trial
+        self._leaving: set[Worker] = set()  # asked to stop by somebody: they end by themselves
         self._dying: set[Worker] = set()  # killed, not yet gone: their places are not free
         self._false_starts = 0  # workers that ended before they were ready, in a row
         self._broken: tuple[str, str] | None = None  # message and hint of the error that every further call raises
@@ -99,8 +104,10 @@ class LocalLauncher:
         with self._lock:
             self._seen.pop(trial, None)
             self._queue = deque(order for order in self._queue if order.trial != trial)
-            for worker in [worker for worker, order in self._busy.items() if order.trial == trial]:
+            for worker in [worker for worker, orders in self._orders.items() if trial in orders]:
+                del self._orders[worker][trial]
                 self._dismiss(worker)
+            self._assign()
 
     def close(self) -> None:
         """Kill the workers and forget everything: what was running has to be launched again."""
@@ -108,7 +115,8 @@ class LocalLauncher:
             self._broken = self._broken or ("the local launcher is closed", "")
             self._queue.clear()
             self._seen.clear()
-            for worker in [*self._busy, *self._free]:
+            for worker in [*self._orders]:
+                self._orders[worker].clear()
                 self._dismiss(worker)
             dying = list(self._dying)
         for worker in dying:
@@ -120,14 +128,14 @@ class LocalLauncher:
 
     def _on_report(self, worker: Worker, report: WorkReport) -> None:
         with self._lock:
-            order = self._busy.get(worker)
-            if order is None or report.trial != order.trial:
+            order = self._orders.get(worker, {}).pop(report.trial, None)
+            if order is None:
                 worker.kill(f"the worker reported on {report.trial}, which it was not asked about")
                 return
-            del self._busy[worker]
-            self._free.add(worker)
             if report.exit_code == ExitCode.PREEMPTED:
-                self._dismiss(worker)  # it is about to leave
+                self._leaving.add(worker)
+            if worker in self._leaving and not self._orders[worker]:
+                self._dismiss(worker)
             phase = _PHASES.get(report.exit_code, Phase.CRASHED)
             detail = "" if phase is Phase.DELIVERED else _reason(report)
             self._seen[order.trial] = Observation(order.attempt, phase, detail)
@@ -135,41 +143,52 @@ class LocalLauncher:
 
     def _on_end(self, worker: Worker, end: End) -> None:
         with self._lock:
-            self._free.discard(worker)
             self._dying.discard(worker)
-            order = self._busy.pop(worker, None)
-            if order is not None and worker.is_ready:
-                self._seen[order.trial] = Observation(order.attempt, Phase.CRASHED, end.cause)
-            elif order is not None:
-                self._false_start(order, end)
+            self._leaving.discard(worker)
+            orders = self._orders.pop(worker, {}).values()
+            if orders and not worker.is_ready:
+                self._false_start(orders, end)
+            else:
+                for order in orders:
+                    self._seen[order.trial] = Observation(order.attempt, Phase.CRASHED, end.cause)
             self._assign()
 
     # Everything below is called with the lock held.
 
     def _assign(self) -> None:
-        """Give waiting orders to free workers, and start workers while there may be more of them."""
+        """Give waiting orders to workers with places, and start workers while there may be more of them."""
         while self._queue and not self._broken:
-            if self._free:
-                worker = self._free.pop()
-            elif len(self._busy) + len(self._dying) < self._parallel:
+            with_places = [
+                worker
+                for worker, orders in self._orders.items()
+                if len(orders) < self._share and worker not in self._leaving
+            ]
+            if with_places:
+                worker = min(with_places, key=lambda worker: len(self._orders[worker]))
+            elif len(self._orders) + len(self._dying) < self._workers:
                 try:
                     worker = Worker(self._command, self._environment, self._on_ready, self._on_report, self._on_end)
                 except OSError as error:
                     self._broken = (f"no worker can be started: {self._command[0]}: {error.strerror or error}", "")
                     return
+                self._orders[worker] = {}
             else:
                 return
             order = self._queue.popleft()
             if worker.give(order) or not worker.is_ready:
-                self._busy[worker] = order
+                self._orders[worker][order.trial] = order
                 self._seen[order.trial] = Observation(order.attempt, Phase.RUNNING, f"process {worker.pid}")
+            elif self._orders[worker]:  # it is dead, and its end is about to be told: the others have crashed with it
+                self._queue.appendleft(order)
+                self._leaving.add(worker)
             else:  # it died while it was free, which is not this trial's fault
                 self._queue.appendleft(order)
                 self._dismiss(worker)
 
-    def _false_start(self, order: WorkOrder, end: End) -> None:
-        """A worker ended before it was ready, which is not the trial's fault: it waits for another."""
-        self._enqueue(order, f"waits for a worker that starts; {end.cause}", front=True)
+    def _false_start(self, orders: Iterable[WorkOrder], end: End) -> None:
+        """A worker ended before it was ready, which is not the trials' fault: they wait for another."""
+        for order in orders:
+            self._enqueue(order, f"waits for a worker that starts; {end.cause}", front=True)
         self._false_starts += 1
         if self._false_starts >= (FALSE_STARTS if end.code >= 0 else KILLED_STARTS):
             message = f"{self._false_starts} workers in a row ended before they did anything; {end.cause}"
@@ -183,8 +202,10 @@ class LocalLauncher:
         return f"try it by hand: {shlex.join(self._command)}"
 
     def _dismiss(self, worker: Worker) -> None:
-        self._busy.pop(worker, None)
-        self._free.discard(worker)
+        """Kill it. What else it had waits for another worker, and goes on from its checkpoints there."""
+        for order in self._orders.pop(worker).values():
+            self._enqueue(order, "waits for a worker; its own had to be ended", front=True)
+        self._leaving.discard(worker)
         self._dying.add(worker)
         worker.kill()
 
