@@ -142,6 +142,17 @@ class KubernetesSettings(Section):
     """Jobs. The API server belongs to others too."""
 
 
+class EarlyEndSettings(Section):
+    """Nets that will probably not beat the best one are stopped, and the agent is told what they would probably have
+    reached (Baker, Gupta, Raskar, Naik 2017, arXiv 1705.10823). docs/early-end.md says when not to."""
+
+    enabled: bool = False
+    confidence: float = Field(0.95, ge=0.5, lt=1)
+    """Probability of not beating the best so far at which a net is stopped."""
+    examples: int = Field(60, ge=20, le=200)
+    """Nets trained to their end, since the rule was enabled, before it stops any."""
+
+
 class ExecutionSettings(Section):
     """How the work is done. May change whenever the run goes on."""
 
@@ -157,6 +168,7 @@ class ExecutionSettings(Section):
     """Further attempts of a trial that crashed. Disruptions are free."""
     poll_seconds: float = Field(0.2, gt=0, le=3600)
     """How long the loop rests when nothing happened."""
+    early_end: EarlyEndSettings = EarlyEndSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
     """Used by `--launcher kubernetes` alone."""
 

@@ -16,7 +16,11 @@ from metaqnn_trainer.contract.notation import parse_net
 from tests.cli.conftest import Cli, Trained, needs_trainer
 from tests.control.world import Session, deliver, result_for, settings, told_order
 
-PROMISED = ["trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated"]
+OF_STOPPED = ["measured", "predicted", "spread"]
+PROMISED = [
+    *("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated"),
+    *OF_STOPPED,
+]
 
 
 @needs_trainer
@@ -40,6 +44,7 @@ def test_the_three_forms_say_the_same(finished: DirectoryStore, cli: Cli) -> Non
         {**row, **{name: float(row[name]) for name in ("epsilon", "val_accuracy", "seconds")}}
         | {name: int(row[name]) for name in ("params", "attempts")}
         | {"estimated": row["estimated"] == "True"}
+        | {name: None for name in OF_STOPPED if not row[name]}
         for row in csv.DictReader(io.StringIO(comma_separated))
     ] == rows
     heading, *lines = cli("trials", "test", "--store", finished.uri).out.splitlines()
@@ -73,6 +78,23 @@ def test_every_state_has_its_row(store: DirectoryStore, cli: Cli) -> None:
     assert cli("trials", "test", "--store", store.uri).out.splitlines()[1].split()[3:7] == ["-", "-", "-", "3"]
 
 
+def test_a_net_that_was_stopped_early_says_what_was_measured_and_what_foretold(store: DirectoryStore, cli: Cli) -> None:
+    prediction = {"accuracy": 0.75, "spread": 0.01, "best": 0.9}
+
+    def stopped(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        result = result_for(request, status="stopped_early", val_accuracy=0.5, prediction=prediction)
+        store.put(keys.result(request.run, request.trial), encode(result))
+        return Phase.DELIVERED
+
+    Session(store, settings(execution__max_trials=1)).run_to_end(stopped)
+    (row,) = cli("trials", "test", "--store", store.uri, "-o", "json").json()
+    assert (row["state"], row["val_accuracy"]) == ("stopped_early", 0.75)
+    assert [row[name] for name in OF_STOPPED] == [0.5, 0.75, 0.01]
+    line = cli("trials", "test", "--store", store.uri).out.splitlines()[1]
+    assert line.split()[1:6] == ["stopped_early", "at", "0.5000", "1.00", "0.7500"]
+    assert cli("pull", "test", "--store", store.uri, "--to", "nowhere").code == 2
+
+
 def test_a_trial_in_flight_has_no_accuracy_yet(store: DirectoryStore, cli: Cli) -> None:
     session = Session(store, settings())
     session.open()
@@ -88,9 +110,10 @@ def test_a_trial_in_flight_has_no_accuracy_yet(store: DirectoryStore, cli: Cli) 
         "seconds": None,
         "attempts": 1,
         "estimated": False,
+        **dict.fromkeys(OF_STOPPED),
     }
     assert cli("trials", "test", "--store", store.uri, "-o", "csv").out.splitlines()[1] == (
-        "0123456789ab,[SM(10)],1.0,in_flight,,,,1,False"
+        "0123456789ab,[SM(10)],1.0,in_flight,,,,1,False,,,"
     )
 
 

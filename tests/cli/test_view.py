@@ -10,6 +10,7 @@ from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Tol
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.contract.messages import Prediction
 from tests.control.world import Session, settings
 
 TRIAL = "0123456789ab"
@@ -75,6 +76,16 @@ def test_a_trial_without_an_accuracy_of_its_own_says_why(status: str, shown: str
     told = TOLD.model_copy(update={"status": status, "val_accuracy": 0.1})
     assert Watched(store).happens(PROPOSED, told) == [
         f" 1/12  epsilon 1.00  {shown}        650 params     1.2 s  [SM(10)]"
+    ]
+
+
+def test_a_net_that_was_stopped_early_says_what_was_foretold_and_where_it_stopped(store: DirectoryStore) -> None:
+    prediction = Prediction(accuracy=0.75, spread=0.01, best=0.9)
+    told = TOLD.model_copy(
+        update={"status": "stopped_early", "val_accuracy": 0.75, "measured": 0.5, "prediction": prediction}
+    )
+    assert Watched(store).happens(PROPOSED, told) == [
+        " 1/12  epsilon 1.00  ~0.7500            650 params     1.2 s  [SM(10)]  stopped early at 0.5000"
     ]
 
 

@@ -17,12 +17,16 @@ from metaqnn_trainer.contract.messages import (
     MAX_MESSAGE_BYTES,
     Artifact,
     DatasetRef,
+    EarlyEnd,
     EpochRecord,
     ExitCode,
+    LearningCurve,
     Message,
     ModelOptions,
     Phase,
+    Prediction,
     Recipe,
+    TrainerOptions,
     TrainingRequest,
     TrainingResult,
     TrialSpec,
@@ -58,6 +62,15 @@ RESULT = TrainingResult(
     device="cpu",
     versions={"torch": "2.6.0"},
     weights=Artifact(size=4000, sha256="ab" * 32),
+)
+
+EARLY_END = EarlyEnd(
+    best=0.95,
+    confidence=0.9,
+    examples=(LearningCurve(params=1000, macs=50_000, layers=3, accuracies=(0.1, 0.9)),) * 2,
+)
+STOPPED = RESULT.model_copy(
+    update={"status": "stopped_early", "prediction": Prediction(accuracy=0.92, spread=0.01, best=0.95)}
 )
 
 RECIPE_CHANGES: dict[str, Any] = {
@@ -101,6 +114,8 @@ def with_accuracy(text: str) -> bytes:
     [
         REQUEST,
         RESULT,
+        REQUEST.model_copy(update={"options": TrainerOptions(early_end=EARLY_END)}),
+        STOPPED,
         RESULT.model_copy(update={"status": "too_large", "reason": "Größe\n", "weights": None, "epochs": 0}),
         EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, val_accuracy=1.0, seconds=0.5),
         WorkOrder(store="s3://b/p", run="r", trial="0" * 12, attempt=2),
@@ -122,6 +137,26 @@ def test_messages_survive_the_wire(message: Message) -> None:
 def test_a_poisoned_accuracy(text: str) -> None:
     with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: Input should be"):
         decode(TrainingResult, with_accuracy(text), "result")
+
+
+@pytest.mark.parametrize(("status", "prediction"), [("stopped_early", None), ("completed", STOPPED.prediction)])
+def test_a_net_is_stopped_early_by_a_prediction_and_no_other_has_one(
+    status: str, prediction: Prediction | None
+) -> None:
+    data = forged(status=status, prediction=prediction and prediction.model_dump())
+    with pytest.raises(MessageError, match="stopped_early and a prediction come together"):
+        decode(TrainingResult, data, "result")
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_the_reward_of_a_net_that_was_stopped_early(measured: float, predicted: float, best: float) -> None:
+    prediction = Prediction(accuracy=predicted, spread=0.01, best=best)
+    reward = STOPPED.model_copy(update={"val_accuracy": measured, "prediction": prediction}).reward
+    assert reward <= best
+    assert reward in (measured, predicted, best)
+    if measured <= best:
+        assert reward >= measured
+    assert RESULT.reward == RESULT.val_accuracy
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("5e-1", 0.5), ("1e-999", 0.0)])

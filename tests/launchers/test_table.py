@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.ingest import read_result
+from metaqnn_orch.control.ingest import Trusted, read_result
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.table import ESTIMATED, LOOKED_UP, Table, TableLauncher, read_table
@@ -17,7 +17,6 @@ from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
 from tests.control.world import Clock
 from tests.launchers.harness import make_request
@@ -93,8 +92,9 @@ def test_the_result_is_one_that_the_loop_trusts(tmp_path: Path) -> None:
         request = make_request("rehearsal", net)
         launcher.launch(request, 3)
         assert launcher.observe()[request.trial].phase is Phase.DELIVERED
-        result = read_result(store, request)
-        assert isinstance(result, TrainingResult)
+        found = read_result(store, request)
+        assert isinstance(found, Trusted)
+        result = found.result
         assert accuracy in (None, result.val_accuracy)
         assert (result.device == ESTIMATED) is (accuracy is None)
         assert (result.attempt, result.status, result.weights, result.history) == (3, "completed", None, None)

@@ -12,7 +12,8 @@ from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.store.base import Store
-from tests.control.world import DATASET, INFO, accuracy_of, settings
+from tests.control.stopping import enabled, trained
+from tests.control.world import DATASET, INFO, Session, accuracy_of, settings
 
 POISON = "</script><script>document.title = 'poisoned'</script><img src=x onerror=alert(1)> & \"quotes\""
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -74,3 +75,9 @@ def write_run(store: Store, nets: int = 24) -> RunView:
 
 def _failed(attempt: int) -> dict[str, object]:
     return {"at": at(10 * attempt), "attempt": attempt, "detail": POISON}
+
+
+def write_run_with_stopped_nets(store: Store) -> RunView:
+    """A run in which many nets were stopped early."""
+    Session(store, enabled()).run_to_end(trained)
+    return read_run(store, "test")

@@ -9,9 +9,11 @@ import pytest
 
 from metaqnn_orch.control.state import TrialState
 from metaqnn_orch.reporting.content import MEANINGS, Content, content
+from metaqnn_orch.reporting.figures import size
 from metaqnn_orch.reporting.history import read_history
+from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.store.directory import DirectoryStore
-from tests.reporting.runs import write_run
+from tests.reporting.runs import write_run, write_run_with_stopped_nets
 
 
 @pytest.fixture
@@ -37,6 +39,18 @@ def test_trials_and_attempts_are_counted_apart(found: Content) -> None:
         "attempts disrupted": 1,
     }
     assert [number for _, number in found.reasons] == [4]
+
+
+def test_what_was_foretold_is_said_to_be_and_is_no_point_on_the_front(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    view = write_run_with_stopped_nets(store)
+    history = read_history(store, view)
+    stopped = {trial.trial for trial in view.state.trials.values() if trial.state == "stopped_early"}
+    found = content(view, history, None, None)
+    assert {outcome.name: outcome.number for outcome in found.outcomes}["stopped early"] == len(stopped) > 5
+    assert f"{len(stopped)} of the accuracies are foretold" in found.notes[0]
+    shown = {row["trial"] for row in size(history.ended, LIGHT).rows}
+    assert shown == {trial for trial in view.state.trials if trial not in stopped}
 
 
 def test_hours_and_money(found: Content) -> None:

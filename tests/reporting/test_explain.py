@@ -15,6 +15,7 @@ from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.layers import GAP
 from metaqnn_trainer.contract.notation import format_net, parse_net, parse_prefix
 from tests.control.world import Session, accuracy_of, settings
+from tests.reporting.runs import write_run_with_stopped_nets
 
 PREFIXES = ["[]", "[C(64,3,1)]", "[C(512,5,1), P(2,2)]", "[C(64,3,1), P(2,2), FC(128)]"]
 
@@ -37,6 +38,15 @@ def test_the_moves_are_the_legal_ones_and_their_probabilities_sum_to_one(state: 
     values = [move.q_value for move in explanation.moves]
     assert values == sorted(values, reverse=True)
     assert [move.is_best for move in explanation.moves] == [value == values[0] for value in values]
+
+
+def test_no_net_that_was_stopped_early_is_the_best(tmp_path: Path) -> None:
+    state = write_run_with_stopped_nets(DirectoryStore(tmp_path)).state
+    explanation = explain(state, ())
+    assert explanation.trained == state.unique
+    named = {move.best_trained for move in explanation.moves} - {None}
+    assert len(named) > 1
+    assert {state.by_net[net].state for net in named if net} == {"completed"}
 
 
 def test_the_probabilities_are_how_often_the_agent_chooses(state: RunState) -> None:

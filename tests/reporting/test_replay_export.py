@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,10 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.messages import TrainingRequest, encode
 from metaqnn_trainer.contract.notation import parse_net
+from tests.control.stopping import enabled, history, put_result, trained
 from tests.control.test_loop import crash_first
 from tests.control.test_replay_import import FIRST, GOOD, SVHN, THIRD, file_of, line
-from tests.control.world import Session, deliver, result_for, settings
+from tests.control.world import Session, accuracy_of, result_for, settings
 
 RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
 
@@ -89,13 +89,9 @@ def test_a_search_comes_back_with_the_same_q_table(store: Store) -> None:
 
 def test_a_row_says_what_the_result_says(store: Store) -> None:
     def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
-        phase = deliver(store, request, attempt)
-        history = b"an epoch a line"
-        store.put(keys.history(request.run, request.trial), history)
-        artifact = {"size": len(history), "sha256": hashlib.sha256(history).hexdigest()}
-        values = {"best_epoch": 3, "epochs": 7, "last_val_accuracy": 0.25, "history": artifact, "device": "a GPU\x1b"}
-        store.put(keys.result(request.run, request.trial), encode(result_for(request, attempt, **values)))
-        return phase
+        written = history([0.0, 0.0, accuracy_of(request.spec.net), *[0.0] * 4])
+        values = {"best_epoch": 3, "epochs": 7, "last_val_accuracy": 0.25, "device": "a GPU\x1b"}
+        return put_result(store, request, attempt, written, **values)
 
     session = Session(store, settings(execution__max_trials=2, recipe__batch_size=3))
     session.run_to_end(behaviour)
@@ -106,6 +102,23 @@ def test_a_row_says_what_the_result_says(store: Store) -> None:
         assert (row["iter_best_val"], row["iter_last_val"], row["accuracy_last_val"]) == ("9.0", "21.0", "0.25")
         assert (row["accuracy_best_test"], row["accuracy_last_test"]) == ("-1.0", "-1.0")
         assert row["machine_run_on"].isprintable()
+
+
+def test_what_was_stopped_early_is_told_again_as_it_was_told(store: Store) -> None:
+    session = Session(store, enabled())
+    session.run_to_end(trained)
+    exported = export(store)
+    told = dict(zip(session.state.by_net, rows(exported), strict=False))
+    (row, trial), *_ = (
+        (told[net], trial) for net, trial in session.state.by_net.items() if trial.state == "stopped_early"
+    )
+    assert float(row["accuracy_best_val"]) == trial.predicted
+    assert (row["iter_best_val"], row["iter_last_val"]) == ("2.0", "2.0"), "two epochs of one batch"
+    again = bring_in(store, exported, "again", enabled())
+    assert again.agent.q_table.digest() == session.state.agent.q_table.digest()
+    assert again.best is not None
+    assert session.state.best is not None
+    assert again.best.net == session.state.best.net
 
 
 def test_what_never_learned_is_at_iteration_0(store: Store) -> None:

@@ -17,7 +17,7 @@ from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import TrainingRequest, encode
 from tests.control.world import Session, result_for, settings
-from tests.reporting.runs import at, write_run
+from tests.reporting.runs import at, write_run, write_run_with_stopped_nets
 
 HOUR = 3600.0
 
@@ -55,6 +55,9 @@ def test_every_kind_of_ending_is_counted(tmp_path: Path) -> None:
     assert (now.in_flight, now.abandoned, now.crashed, now.disrupted) == (1, 1, 3, 1)
     assert len(now.curve) == 20
     assert now.whole.done == 24
+    stopped = standing(write_run_with_stopped_nets(DirectoryStore(tmp_path / "stopped")).state, at(100)).endings
+    assert sum(stopped.values()) == 32
+    assert stopped["stopped_early"] > 5
 
 
 def test_a_run_that_has_not_begun() -> None:

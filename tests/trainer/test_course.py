@@ -15,7 +15,16 @@ import torch
 
 from metaqnn_trainer.checkpoint import Checkpoint, Checkpoints, decode_checkpoint, encode_checkpoint
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import ModelOptions, Phase, Position, Recipe, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.messages import (
+    EarlyEnd,
+    LearningCurve,
+    ModelOptions,
+    Phase,
+    Position,
+    Recipe,
+    TrainerOptions,
+    TrialSpec,
+)
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import Preempted
@@ -23,7 +32,7 @@ from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.exchange import DirectoryExchange
 from metaqnn_trainer.memory import DeviceMemory
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.train import train
+from metaqnn_trainer.train import DEFAULTS, train
 from tests.trainer.conftest import RUN, spec_of
 
 CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
@@ -68,14 +77,19 @@ def after(steps: int) -> Callable[[], bool]:
 
 
 def interrupted(
-    spec: TrialSpec, dataset: Dataset, root: Path, stops: Callable[[], int], memory: DeviceMemory | None = None
+    spec: TrialSpec,
+    dataset: Dataset,
+    root: Path,
+    stops: Callable[[], int],
+    memory: DeviceMemory | None = None,
+    options: TrainerOptions = DEFAULTS,
 ) -> tuple[Training, int]:
     """Trained in as many attempts as it takes, each stopped at its stops()-th step; and how many those were."""
     for attempt in count(1):
         with closing(checkpoints(root, spec, seconds=random.Random(attempt).choice([0, 3600]))) as kept:
             try:
                 stop = after(stops())
-                return train(spec, dataset, lambda record: None, TrainerOptions(), kept, stop, memory), attempt
+                return train(spec, dataset, lambda record: None, options, kept, stop, memory), attempt
             except Preempted:
                 continue
     raise AssertionError("unreachable")
@@ -180,3 +194,52 @@ def test_the_time_limit_before_the_first_epoch_is_whole(digits: MadeDataset, dig
     assert training.status == "timed_out"
     assert training.val_accuracy == 0.1
     assert training.weights is None
+
+
+def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptions:
+    """All sorts of nets that gained nothing after their second epoch."""
+    rng = random.Random(0)
+    examples = []
+    for _ in range(60):
+        first, second = sorted((rng.uniform(0, 0.9), rng.uniform(0, 0.9)))
+        size = {"params": round(10 ** rng.uniform(2, 6)), "macs": round(10 ** rng.uniform(3, 7))}
+        curve = (first, *[second] * (epochs - 1))
+        examples.append(LearningCurve(**size, layers=rng.randrange(1, 9), accuracies=curve))
+    return TrainerOptions(early_end=EarlyEnd(best=best, confidence=confidence, examples=tuple(examples)))
+
+
+@pytest.mark.parametrize("case", ["sgd", "a restart"])
+def test_stopped_early_and_so_when_it_was_interrupted(
+    case: str, digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    net, recipe, model = CASES[case]
+    spec = spec_of(digits.ref, net, Recipe(**({"epochs": 5, "batch_size": 256} | recipe)), model=model)
+    options = early_end(1.0, epochs=5)
+    undisturbed = train(spec, digits_dataset, lambda record: None, options)
+    assert (undisturbed.status, undisturbed.epochs) == ("stopped_early", 2)
+    counted = undisturbed.records[-2:]
+    assert undisturbed.val_accuracy == max(record.val_accuracy for record in counted) < 1.0
+    assert undisturbed.learning_rates == ([0.05] if case == "sgd" else pytest.approx([10, 0.01]))
+    assert undisturbed.weights is None
+    prediction = undisturbed.prediction
+    assert prediction is not None
+    assert prediction.best == 1.0
+    assert undisturbed.reason == (
+        f"after epoch 2 of 5 {prediction.accuracy:.4f} ± {prediction.spread:.4f} was to be expected, and 1.0000 to be "
+        "beaten"
+    )
+    for steps in (3, 5):
+        root = tmp_path / str(steps)
+        again, attempts = interrupted(spec, digits_dataset, root, partial(int, steps), options=options)
+        assert attempts > 2
+        assert facts(again) == facts(undisturbed)
+        assert again.prediction == prediction
+
+
+def test_a_net_that_may_beat_the_best_is_trained_to_its_end(digits: MadeDataset, digits_dataset: Dataset) -> None:
+    spec = spec_of(digits.ref, recipe=Recipe(epochs=3, batch_size=256))
+    whole = facts(train(spec, digits_dataset, lambda record: None))
+    for options in (early_end(0.1, epochs=3), early_end(1.0, epochs=4)):  # no better one; another number of epochs
+        training = train(spec, digits_dataset, lambda record: None, options)
+        assert facts(training) == whole
+        assert training.prediction is None

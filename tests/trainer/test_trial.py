@@ -23,9 +23,12 @@ from metaqnn_trainer.contract.messages import (
 )
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.estimate import training_memory
+from metaqnn_trainer.load import load_trial
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
+from tests.trainer.test_course import early_end
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,18 @@ def test_untrainable_and_too_large_are_results(trainer: Trainer, bench: Bench) -
     for trial in (hopeless, huge):
         assert bench.result(trial).val_accuracy == 0.1
         assert bench.result(trial).weights is None
+
+
+def test_a_net_that_is_stopped_early_keeps_no_weights(trainer: Trainer, bench: Bench) -> None:
+    trial = bench.ask(recipe=Recipe(epochs=4, batch_size=64), options=early_end(1.0, epochs=4))
+    assert carry_out(trainer, bench, trial).exit_code == ExitCode.DELIVERED
+    result = bench.result(trial)
+    assert (result.status, result.epochs) == ("stopped_early", 2)
+    assert result.prediction is not None
+    assert result.val_accuracy <= result.reward <= result.prediction.best == 1.0
+    assert set(bench.files(trial)) == {"request.json", "history.jsonl", "result.json"}
+    with pytest.raises(RequestError, match="kept no weights: it is stopped_early"):
+        load_trial(bench.exchange, RUN, trial)
 
 
 def refused(trainer: Trainer, bench: Bench, trial: str, code: ExitCode, complaint: str) -> None:

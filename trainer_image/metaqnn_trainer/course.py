@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from metaqnn_trainer import recipe as rules
 from metaqnn_trainer.augment import augmented
 from metaqnn_trainer.checkpoint import Checkpoint, CheckpointState, release
-from metaqnn_trainer.contract.messages import EpochRecord, Position, Status, TrialSpec
+from metaqnn_trainer.contract.messages import EpochRecord, Position, Prediction, Status, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.data import Dataset, Labelled, normalised
 from metaqnn_trainer.device import autocast, dropout_source, seed_dropout
@@ -47,6 +47,8 @@ class Training:
     """Seen while training, over all rates."""
     seconds: float = 0.0
     """Spent on them; evaluation not counted."""
+    prediction: Prediction | None = None
+    """Why it was stopped early."""
     resumed_from: Position | None = None
     micro_batch: int | None = None
     """Images at once, where a whole batch does not fit the device."""
@@ -121,6 +123,12 @@ class Course:
     def position(self) -> Position:
         """The next step."""
         return Position(rate=self._rate, epoch=self._epoch, step=self._step)
+
+    @property
+    def counted(self) -> list[EpochRecord]:
+        """What counts is what the present rate did, once it had begun to learn."""
+        records = self.training.records
+        return [record for record in records if record.rate == self._rate and record.train_loss is not None]
 
     def run(self) -> None:
         """From here to the end, whichever it is."""
@@ -309,10 +317,8 @@ class Course:
             self._net.load_state_dict(weights)
             assert self._optimizer is not None
             self._optimizer.load(checkpoint.part("optimizer"))
-            # What counted is what the present rate did, once it had begun to learn.
-            for record in training.records:
-                if record.rate == self._rate and record.train_loss is not None:
-                    training.count(record)
+            for record in self.counted:
+                training.count(record)
             if training.best_epoch:
                 training.weights = checkpoint.part("best")
                 build = {name: tensor.shape for name, tensor in self._net.state_dict().items()}

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from typing import Final
 
 from metaqnn_trainer.checkpoint import Checkpoints
-from metaqnn_trainer.contract.messages import EpochRecord, Position, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.layers import describe, total_cost
+from metaqnn_trainer.contract.messages import EpochRecord, LearningCurve, Position, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.device import allow_precision, own_stream, release_memory
+from metaqnn_trainer.early_end import foretold_to_fail
 from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
@@ -36,7 +39,8 @@ def train(
     A first epoch that is no better than chance, or whose loss is not finite, starts training again from fresh weights
     at a lower rate. When all rates fail the net is untrainable; when it does not fit the device it is too large: both
     count as chance, 1 / classes. A loss that is not finite in a later epoch ends training, and the best epoch before
-    it stands. So it does when the time is up.
+    it stands. So it does when the time is up. With `options.early_end` training ends after the first epoch from which
+    the net will probably not beat the best one, and no weights are kept: nobody is to take it for a trained net.
 
     Before anything is allocated, what training takes at least is held against `memory`, by default the device's. What
     does not fit, then or when memory runs out, is begun anew once with micro-batches (see Course), where those can fit.
@@ -64,6 +68,10 @@ class _TimeUp(Exception):
     """The time limit is reached."""
 
 
+class _FallsShort(Exception):
+    """The net will probably not beat the best one."""
+
+
 class _Session:
     """One attempt at a course: what interrupts it, and what it leaves behind."""
 
@@ -82,6 +90,7 @@ class _Session:
         self._initial = initial
         self._dataset = dataset
         self._limit = options.time_limit_seconds
+        self._early_end = options.early_end
         self._checkpoints = checkpoints
         self._stop = stop
         self._memory = memory
@@ -138,6 +147,8 @@ class _Session:
         except _TimeUp:
             training.status = "timed_out"
             training.reason = f"{self._limit:g} s were over in epoch {self._course.position.epoch}"
+        except _FallsShort:
+            training.status, training.weights = "stopped_early", None
         except Preempted:
             if self._checkpoints is not None and self._course.position != (training.resumed_from or Position()):
                 self._checkpoints.send(self._course.checkpoint(self._seconds))
@@ -179,8 +190,32 @@ class _Session:
             raise _TimeUp
 
     def _at_rest(self) -> None:
+        self._look_ahead()
         if self._checkpoints is not None and self._checkpoints.due:
             self._checkpoints.send(self._course.checkpoint(self._seconds))
+
+    def _look_ahead(self) -> None:
+        """Before a checkpoint: what goes on from one has been found worth going on with."""
+        counted, epochs = self._course.counted, self._spec.recipe.epochs
+        if self._early_end is None or not counted:
+            return
+        net, model = parse_net(self._spec.net), self._spec.model
+        cost = total_cost(describe(net, self._dataset.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+        begun = LearningCurve(
+            params=cost.params,
+            macs=cost.macs,
+            layers=len(net),
+            accuracies=tuple(record.val_accuracy for record in counted),
+        )
+        training = self._course.training
+        training.prediction = foretold_to_fail(self._early_end, begun, epochs)
+        if training.prediction is not None:
+            reached, best = training.prediction, self._early_end.best
+            training.reason = (
+                f"after epoch {len(counted)} of {epochs} {reached.accuracy:.4f} ± {reached.spread:.4f} was to be "
+                f"expected, and {best:.4f} to be beaten"
+            )
+            raise _FallsShort
 
 
 def _gib(size: int) -> str:

@@ -157,6 +157,7 @@ def _deliver(
         val_accuracy=training.val_accuracy,
         best_epoch=training.best_epoch,
         last_val_accuracy=training.last_val_accuracy,
+        prediction=training.prediction,
         test_accuracy=training.test_accuracy,
         epochs=training.epochs,
         learning_rates=training.learning_rates,

@@ -12,7 +12,7 @@ import typer
 from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
-from metaqnn_orch.control.ingest import read_result
+from metaqnn_orch.control.ingest import Trusted, read_result
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
@@ -59,13 +59,13 @@ def pull(
 def _trusted(store: Store, view: RunView, trial: Trial) -> TrainingResult:
     """The trial's result, if it and its siblings are still what the agent was told of."""
     spec = view.record.spec(view.state.settings, trial.net)
-    result = read_result(store, TrainingRequest(run=view.record.run, trial=trial.trial, spec=spec))
-    if isinstance(result, TrainingResult):
-        if result.val_accuracy == trial.val_accuracy:
-            return result
-        reason = f"its result.json says {result.val_accuracy}, the journal {trial.val_accuracy}"
+    found = read_result(store, TrainingRequest(run=view.record.run, trial=trial.trial, spec=spec))
+    if isinstance(found, Trusted):
+        if found.result.val_accuracy == trial.val_accuracy:
+            return found.result
+        reason = f"its result.json says {found.result.val_accuracy}, the journal {trial.val_accuracy}"
     else:
-        reason = result.reason if result is not None else "its result.json is gone"
+        reason = found.reason if found is not None else "its result.json is gone"
     raise StoreError(
         f"trial {trial.trial} cannot be trusted any more: {reason}",
         hint="nothing was written; a smaller --top may leave it out",

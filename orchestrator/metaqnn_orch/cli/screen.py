@@ -36,9 +36,8 @@ def event_line(event: Event, state: RunState) -> Line | None:
     match event:
         case Told():
             trial, completed = state.trials[event.trial], event.status == "completed"
-            outcome = f"{event.val_accuracy:.4f}" if completed else event.status.replace("_", " ")
             style = "bold green" if completed and trial is state.best else "" if completed else "dim"
-            return Line(event.at, outcome, style, trial.net)
+            return Line(event.at, outcome(event), style, trial.net)
         case Failed():
             return Line(event.at, event.kind, "yellow", f"{event.trial}, attempt {event.attempt}: {event.detail}")
         case Abandoned():
@@ -49,6 +48,17 @@ def event_line(event: Event, state: RunState) -> Line | None:
             return Line(event.at, "ended", "", event.detail or event.reason)
         case _:
             return None
+
+
+def outcome(event: Told) -> str:
+    """The accuracy, after ~ where it was foretold; where it is not the net's own, what became of the trial."""
+    match event.status:
+        case "completed":
+            return f"{event.val_accuracy:.4f}"
+        case "stopped_early":
+            return f"~{event.val_accuracy:.4f}"
+        case status:
+            return status.replace("_", " ")
 
 
 class Screen:

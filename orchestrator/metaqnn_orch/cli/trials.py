@@ -25,8 +25,10 @@ _COLUMNS: Final = {
 def trials(run: options.Run, store: options.Store, output: options.RowOutput = RowFormat.TABLE) -> None:
     """List the trials of a run.
 
-    In the order of their proposal. `state` is in_flight, completed, untrainable, too_large, timed_out or abandoned.
-    `estimated` says that a table did not have the net, and made up its accuracy from those most like it.
+    In the order of their proposal. `state` is in_flight, completed, untrainable, too_large, timed_out, stopped_early or
+    abandoned. `estimated` says that a table did not have the net, and made up its accuracy from those most like it.
+    The accuracy of a net that was stopped early is foretold: `measured` is what it had, `predicted` what was expected
+    of it, with a standard deviation of `spread`.
     """
     rows = [trial_row(trial) for trial in read_run(open_store(store), run).state.trials.values()]
     if output is RowFormat.JSON:
@@ -37,4 +39,5 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
         columns = {name.replace("_", " "): form for name, form in _COLUMNS.items()}
         for row in rows:
             row["state"] += ", estimated" if row["estimated"] else ""
+            row["state"] += f" at {row['measured']:.4f}" if row["measured"] is not None else ""
         print_rows(columns, [[row[name] for name in _COLUMNS] for row in rows])

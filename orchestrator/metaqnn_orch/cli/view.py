@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from metaqnn_orch.cli.output import say
-from metaqnn_orch.cli.screen import Line, Screen, event_line
+from metaqnn_orch.cli.screen import Line, Screen, event_line, outcome
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
@@ -121,12 +121,13 @@ class SearchView:
 
     def _told(self, event: Told) -> None:
         trial, completed = self._state.trials[event.trial], event.status == "completed"
-        outcome = f"{event.val_accuracy:.4f}" if completed else event.status.replace("_", " ")
-        best = ("  best so far", "bold") if completed and trial is self._state.best else ""
+        remark = ("  best so far", "bold") if completed and trial is self._state.best else ("", "")
+        if event.measured is not None:
+            remark = (f"  stopped early at {event.measured:.4f}", "dim")
         self._shown += 1
         self.say(
             f"{self._shown:>{len(str(self._goal))}}/{self._goal}  epsilon {trial.epsilon:.2f}  ",
-            (f"{outcome:<11}", "bold" if completed else "dim"),
+            (f"{outcome(event):<11}", "bold" if completed else "dim"),
             f"  {event.params:>9,} params  {event.seconds:6.1f} s  {trial.net}",
-            best,
+            remark,
         )

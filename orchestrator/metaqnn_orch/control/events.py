@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from metaqnn_orch.errors import JournalError
 from metaqnn_orch.settings import BudgetSettings
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
-from metaqnn_trainer.contract.messages import Message, Probability, Status, encode_line
+from metaqnn_trainer.contract.messages import Message, Prediction, Probability, Status, encode_line
 
 
 class Opened(Message):
@@ -63,6 +63,7 @@ class Told(Message):
     """That delivered, from 1; 0 where the result was imported."""
     status: Status
     val_accuracy: Probability
+    """That the agent is told: measured, but of a net that was stopped early foretold."""
     params: int
     macs: int
     seconds: float
@@ -70,6 +71,12 @@ class Told(Message):
     """While training; 0 where nobody measured it."""
     device: str = ""
     """What answered: where it was trained, or the table that knew."""
+    measured: Probability | None = None
+    """Of a net that was stopped early: the best of its epochs."""
+    prediction: Prediction | None = None
+    """Of a net that was stopped early: what it would have reached."""
+    curve: tuple[Probability, ...] = ()
+    """Validation accuracies of the epochs that counted, where the early end is enabled."""
 
 
 class Failed(Message):

@@ -5,11 +5,37 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
+from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import Artifact, TrainingRequest, TrainingResult, decode
+from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult, decode
+
+
+class Trusted(NamedTuple):
+    """A result, and the validation accuracies of the epochs that counted, where its history was kept."""
+
+    result: TrainingResult
+    curve: tuple[float, ...]
+
+    def told(self, at: str, attempt: int, *, with_curve: bool) -> Told:
+        result = self.result
+        return Told(
+            at=at,
+            trial=result.trial,
+            attempt=attempt,
+            status=result.status,
+            val_accuracy=result.reward,
+            params=result.params,
+            macs=result.macs,
+            seconds=result.seconds,
+            images_per_second=result.images_per_second,
+            device=result.device,
+            measured=result.val_accuracy if result.prediction is not None else None,
+            prediction=result.prediction,
+            curve=self.curve if with_curve else (),
+        )
 
 
 class Refused(NamedTuple):
@@ -19,8 +45,8 @@ class Refused(NamedTuple):
     data: bytes
 
 
-def read_result(store: Store, request: TrainingRequest) -> TrainingResult | Refused | None:
-    """The trial's result, if there is one that can be trusted: schema, identity, and siblings whole.
+def read_result(store: Store, request: TrainingRequest) -> Trusted | Refused | None:
+    """The trial's result, if there is one that can be trusted: schema, identity, siblings whole, and of one tale.
 
     Raises:
         StoreError: the store did not answer.
@@ -33,11 +59,11 @@ def read_result(store: Store, request: TrainingRequest) -> TrainingResult | Refu
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
-        _check_artifact(store, keys.weights(request.run, request.trial), result.weights)
-        _check_artifact(store, keys.history(request.run, request.trial), result.history)
+        _read_artifact(store, keys.weights(request.run, request.trial), result.weights)
+        history = _read_artifact(store, keys.history(request.run, request.trial), result.history)
+        return Trusted(result, _curve(history, result))
     except MessageError as error:
         return Refused(str(error), data)
-    return result
 
 
 def quarantine(store: Store, request: TrainingRequest, attempt: int, refused: Refused) -> None:
@@ -54,13 +80,14 @@ def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:
     ):
         if found != wanted:
             raise MessageError(f"result.json is of another {name}: {found}, not {wanted}")
-    if result.status == "completed" and result.best_epoch < 1:
-        raise MessageError("result.json says completed, but no epoch counts")
+    if result.status in ("completed", "stopped_early") and result.best_epoch < 1:
+        raise MessageError(f"result.json says {result.status}, but no epoch counts")
 
 
-def _check_artifact(store: Store, key: str, artifact: Artifact | None) -> None:
+def _read_artifact(store: Store, key: str, artifact: Artifact | None) -> bytes:
+    """What lies there, if it is what the result names; nothing where it names nothing."""
     if artifact is None:
-        return
+        return b""
     try:
         data = store.get(key)
     except ObjectMissing:
@@ -69,3 +96,19 @@ def _check_artifact(store: Store, key: str, artifact: Artifact | None) -> None:
         raise MessageError(f"{key} has {len(data)} bytes where result.json says {artifact.size}")
     if hashlib.sha256(data).hexdigest() != artifact.sha256:
         raise MessageError(f"{key} is not the object whose sha256 result.json carries")
+    return data
+
+
+def _curve(history: bytes, result: TrainingResult) -> tuple[float, ...]:
+    records = [
+        decode(EpochRecord, line, f"line {number} of history.jsonl")
+        for number, line in enumerate(history.splitlines(), 1)
+    ]
+    if not records or not result.best_epoch:
+        return ()
+    counted = [record for record in records if record.rate == records[-1].rate and record.train_loss is not None]
+    curve = tuple(record.val_accuracy for record in counted)
+    epochs = [record.epoch for record in counted]
+    if epochs != [*range(1, result.epochs + 1)] or max(curve, default=None) != result.val_accuracy:
+        raise MessageError("history.jsonl tells of other epochs than result.json")
+    return curve

@@ -14,7 +14,8 @@ from enum import StrEnum
 from typing import cast
 
 from metaqnn_orch.control.budget import Limit, limit
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Proposed, Reason, Told
+from metaqnn_orch.control.early_end import early_end
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Proposed, Reason
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_result
 from metaqnn_orch.control.journal import Journal
@@ -25,7 +26,7 @@ from metaqnn_orch.errors import RunFailed, StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, encode
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, encode
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick: a greedy agent draws what it waits for again and again
@@ -33,6 +34,7 @@ HOPELESS_TRIALS = 3  # abandoned before any was told, or hopeless in a row: the 
 WRITERS = 8  # of requests at once
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
+_OPTIONS = TrainerOptions()
 
 
 class Outcome(StrEnum):
@@ -186,26 +188,14 @@ class Loop:
             if seen is not None and (seen.phase in (Phase.PENDING, Phase.RUNNING) or seen.attempt < trial.attempt):
                 continue
             request = self._request(trial)
-            result = read_result(self._store, request)
-            if isinstance(result, Refused):
-                self._refused.append((request, trial.attempt, result))
-                self._fail(trial, "crashed", f"its result was refused: {result.reason}")
-            elif result is not None:
+            found = read_result(self._store, request)
+            if isinstance(found, Refused):
+                self._refused.append((request, trial.attempt, found))
+                self._fail(trial, "crashed", f"its result was refused: {found.reason}")
+            elif found is not None:
                 self._running_since.pop(trial.trial, None)
-                self._emit(
-                    Told(
-                        at=self._world.now(),
-                        trial=trial.trial,
-                        attempt=trial.attempt,
-                        status=result.status,
-                        val_accuracy=result.val_accuracy,
-                        params=result.params,
-                        macs=result.macs,
-                        seconds=result.seconds,
-                        images_per_second=result.images_per_second,
-                        device=result.device,
-                    )
-                )
+                with_curve = self._settings.early_end.enabled
+                self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
                 self._hopeless = 0
             elif seen is not None and seen.phase is Phase.DISRUPTED:
                 self._fail(trial, "disrupted", seen.detail)
@@ -283,16 +273,21 @@ class Loop:
 
     def _launch(self, observations: Mapping[str, Observation]) -> None:
         """Start every trial in flight that is not under way. Launching twice is launching once."""
-        orders = [
-            (self._request(trial), trial.attempt)
-            for trial in self._state.in_flight.values()
+        state = self._state
+        waiting = [
+            trial
+            for trial in state.in_flight.values()
             if (seen := observations.get(trial.trial)) is None or seen.attempt < trial.attempt
         ]
+        if not waiting:
+            return
+        options = TrainerOptions(early_end=early_end(state.settings, reversed(state.trials.values()), state.best))
+        requests = [self._request(trial, options) for trial in waiting]
         # A store far away takes its time for each request, and at the beginning there may be hundreds.
-        with ThreadPoolExecutor(WRITERS) if len(orders) > 1 else nullcontext() as pool:
-            written = (pool.map if pool else map)(self._write, (request for request, _ in orders))
-            for (request, attempt), _ in zip(orders, written, strict=True):
-                self._launcher.launch(request, attempt)
+        with ThreadPoolExecutor(WRITERS) if len(requests) > 1 else nullcontext() as pool:
+            written = (pool.map if pool else map)(self._write, requests)
+            for request, trial, _ in zip(requests, waiting, written, strict=True):
+                self._launcher.launch(request, trial.attempt)
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
         """Put refused results aside, and have the launcher forget what is over."""
@@ -306,9 +301,9 @@ class Loop:
     def _write(self, request: TrainingRequest) -> None:
         self._store.put_if_absent(keys.request(request.run, request.trial), encode(request))
 
-    def _request(self, trial: Trial) -> TrainingRequest:
+    def _request(self, trial: Trial, options: TrainerOptions = _OPTIONS) -> TrainingRequest:
         spec = self._record.spec(self._state.settings, trial.net)
-        return TrainingRequest(run=self._record.run, trial=trial.trial, spec=spec)
+        return TrainingRequest(run=self._record.run, trial=trial.trial, spec=spec, options=options)
 
     def _emit(self, event: Event) -> None:
         self._state.apply(event)

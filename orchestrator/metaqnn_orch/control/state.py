@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from typing import Literal
@@ -48,6 +48,18 @@ class Trial:
     """What answered: where it was trained, or the table that knew."""
     trouble: str = ""
     """What ended the last attempt that did not deliver."""
+    measured: float | None = None
+    """Of a net that was stopped early, whose `val_accuracy` is foretold: the best of its epochs."""
+    predicted: float | None = None
+    spread: float | None = None
+    """Standard deviation of what was predicted."""
+    curve: list[float] = field(default_factory=list)
+    """Validation accuracies of its epochs, where the early end is enabled."""
+
+    @property
+    def was_trained(self) -> bool:
+        """Whether its accuracy is what the net has: not while nothing is known, nor where it was stopped early."""
+        return self.val_accuracy is not None and self.state != "stopped_early"
 
 
 class RunState:
@@ -83,7 +95,7 @@ class RunState:
         self.heard = ""
         """When the last event was written that says so."""
         self.best: Trial | None = None
-        """Highest validation accuracy; of equals the first told."""
+        """Highest validation accuracy that was measured; of equals the first told."""
         self.opened: Opened | None = None
         self.recalled: Recalled | None = None
         self.finished: Finished | None = None
@@ -131,9 +143,13 @@ class RunState:
                 trial.params, trial.macs = event.params, event.macs
                 trial.attempt, trial.device = event.attempt, event.device
                 trial.images_per_second = event.images_per_second
+                trial.measured, trial.curve = event.measured, [*event.curve]
+                if event.prediction is not None:
+                    trial.predicted, trial.spread = event.prediction.accuracy, event.prediction.spread
                 self._used(event.seconds)
                 self.unique += 1
-                if self.best is None or event.val_accuracy > (self.best.val_accuracy or 0.0):
+                better = self.best is None or event.val_accuracy > (self.best.val_accuracy or 0.0)
+                if better and trial.was_trained:
                     self.best = trial
                 for _ in range(trial.samplings):
                     self._learn(trial)

@@ -22,6 +22,7 @@ MEANINGS: Final[dict[TrialState, str]] = {
     "untrainable": "at chance at every learning rate: the reward is 1 / classes",
     "too_large": "did not fit the device: the reward is 1 / classes",
     "timed_out": "ran out of time: the best epoch until then counts",
+    "stopped_early": "would probably not have beaten the best: the reward is what was foretold",
     "abandoned": "crashed once more than it may: never told to the agent",
     "in_flight": "not ended yet",
 }
@@ -98,6 +99,8 @@ def _notes(view: RunView) -> list[str]:
         notes.append(f"This was a rehearsal: nothing was trained, the table {record.table} answered.")
     if guesses:
         notes.append(f"{guesses:,} of the accuracies are estimates from similar nets; nobody measured them.")
+    if stopped := sum(trial.state == "stopped_early" for trial in view.state.trials.values()):
+        notes.append(f"{stopped:,} of the accuracies are foretold: the nets were stopped early, and are not ranked.")
     if record.imported:
         notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")
     if view.state.finished is None:

@@ -93,13 +93,14 @@ def _completion(agent: Agent, prefix: Net, here: State, layer: Layer) -> str:
 
 
 def _trained(state: RunState, prefix: Net) -> tuple[int, Trial | None]:
-    """How many trained nets begin so, and the best of them, the first told among equals."""
+    """How many nets that the agent was told of begin so, and the best that was trained, the first told among equals."""
     beginning = format_net(prefix).removesuffix("]")
     beginnings = (beginning + ",", beginning + "]") if prefix else ("[",)
     told = [
         trial for trial in state.trials.values() if trial.val_accuracy is not None and trial.net.startswith(beginnings)
     ]
-    return len(told), max(told, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+    trained = (trial for trial in told if trial.was_trained)
+    return len(told), max(trained, key=lambda trial: trial.val_accuracy or 0.0, default=None)
 
 
 def _net_and_accuracy(trial: Trial | None) -> tuple[str | None, float | None]:

@@ -155,7 +155,7 @@ def histograms(ended: Sequence[Ended], colours: Palette) -> Figure:
 
 def size(ended: Sequence[Ended], colours: Palette) -> Figure:
     """Accuracy against parameters, with the nets that none beats in both."""
-    sized = [item for item in ended if item.trial.params]
+    sized = [item for item in ended if item.trial.params and item.trial.was_trained]
     front = statistics.pareto_front((item.trial.params or 0, item.accuracy) for item in sized)
     on_front = set(front)
     rows = [
@@ -210,7 +210,8 @@ def size(ended: Sequence[Ended], colours: Palette) -> Figure:
     return Figure(
         "accuracy-and-size",
         "Accuracy and size",
-        "Every net by its number of parameters. The line joins the nets that no other beats in both: the Pareto front.",
+        "Every net by its number of parameters, but for those that were stopped early. The line joins the nets that no "
+        "other beats in both: the Pareto front.",
         rows,
         drawn,
     )

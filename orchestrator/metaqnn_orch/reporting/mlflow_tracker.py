@@ -71,6 +71,9 @@ class MlflowTracker:
             "seconds": trial.seconds,
             "images_per_second": trial.images_per_second,
             "samplings": trial.samplings,
+            "measured": trial.measured,
+            "predicted": trial.predicted,
+            "spread": trial.spread,
         }
         said = {"net": trial.net, "epsilon": trial.epsilon, "attempts": trial.attempt}
         self._client.log_batch(child, metrics=_metrics(numbers, moment, 0), params=_params(said))

@@ -101,7 +101,7 @@ def _row(store: Store, record: RunRecord, net: str, told: Told) -> dict[str, Any
 
 def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, float, float]:
     """Of the best and of the last epoch, and the accuracy after the last."""
-    if told.status != "completed":
+    if told.status in ("untrainable", "too_large"):
         return 0.0, 0.0, told.val_accuracy
     key = keys.result(record.run, told.trial)
     try:

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice, pairwise
 from statistics import fmean
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, used
-from metaqnn_orch.control.state import RunState, Trial, TrialState
+from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.settings import BudgetSettings
+from metaqnn_trainer.contract.messages import Status
 
 _CURVE: Final = 20  # points at most
 
-_ENDINGS: Final[tuple[TrialState, ...]] = ("completed", "untrainable", "too_large", "timed_out")
+_ENDINGS: Final[tuple[Status, ...]] = get_args(Status)
 
 
 class Part(NamedTuple):

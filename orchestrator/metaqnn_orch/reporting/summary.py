@@ -15,7 +15,10 @@ from metaqnn_orch.launchers.table import ESTIMATED
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 
-TRIAL_FIELDS = ("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated")
+TRIAL_FIELDS = (
+    *("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated"),
+    *("measured", "predicted", "spread"),
+)
 
 
 class RunView(NamedTuple):
@@ -109,6 +112,6 @@ def estimated(state: RunState) -> int:
 
 
 def leaderboard(state: RunState, top: int) -> list[Trial]:
-    """The best trials by validation accuracy, smaller nets first among equals."""
-    told = [trial for trial in state.trials.values() if trial.val_accuracy is not None]
-    return sorted(told, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))[:top]
+    """The best trials by validation accuracy, smaller nets first among equals; none that was stopped early."""
+    trained = [trial for trial in state.trials.values() if trial.was_trained]
+    return sorted(trained, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))[:top]

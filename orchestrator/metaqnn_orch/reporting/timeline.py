@@ -34,6 +34,7 @@ def timeline(history: History, colours: Palette) -> Figure:
         "untrainable": colours.dense,
         "too large": colours.average,
         "timed out": colours.soft,
+        "stopped early": colours.accent,
         "disrupted": colours.pool,
         "crashed": colours.softmax,
     }

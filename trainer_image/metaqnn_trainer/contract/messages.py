@@ -31,12 +31,13 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-Status = Literal["completed", "untrainable", "too_large", "timed_out"]
+Status = Literal["completed", "untrainable", "too_large", "timed_out", "stopped_early"]
 """What became of a trial, each of them an answer that the agent learns from.
 
 untrainable: every learning rate stayed at chance; too_large: the device's memory did not suffice. Both count as chance,
 1 / classes. timed_out: the time limit came before the last epoch. The best epoch until then counts, as it would had the
 recipe had no more epochs: what a net reaches in the time that it is given is what is asked. Chance, if none was whole.
+stopped_early: it would probably not have beaten the best net, and what it would have reached was foretold (EarlyEnd).
 """
 
 
@@ -184,6 +185,25 @@ class TrialSpec(Message):
         return self.digest()[:12]
 
 
+class LearningCurve(Message):
+    """A net and the validation accuracies of its epochs, from the first on, at the learning rate that counted."""
+
+    params: int = Field(ge=0)
+    macs: int = Field(ge=0)
+    layers: int = Field(ge=1)
+    accuracies: tuple[Probability, ...] = Field(min_length=1, max_length=10_000)
+
+
+class EarlyEnd(Message):
+    """Stop a net as soon as it will probably not beat the best so far, as nets that were trained to their end say."""
+
+    best: Probability
+    """Validation accuracy that is to be beaten."""
+    confidence: float = Field(ge=0.5, lt=1)
+    """Probability of falling short at which training ends."""
+    examples: tuple[LearningCurve, ...] = Field(min_length=2, max_length=1000)
+
+
 class TrainerOptions(Message):
     """How the trainer goes about a trial. No part of what the trial is: other options, the same trial."""
 
@@ -192,6 +212,8 @@ class TrainerOptions(Message):
     unless it is asked to stop."""
     time_limit_seconds: float | None = Field(None, gt=0)
     """For training, over all attempts. Then the best epoch so far is the result."""
+    early_end: EarlyEnd | None = None
+    """The same for all attempts, so that each comes to the same decision."""
 
 
 class TrainingRequest(Message):
@@ -222,6 +244,17 @@ class Position(Message):
         return f"rate {self.rate}, epoch {self.epoch}, step {self.step}"
 
 
+class Prediction(Message):
+    """What a net that was stopped early would probably have reached."""
+
+    accuracy: Probability
+    """Expected, of the best epoch."""
+    spread: float = Field(ge=0)
+    """Standard deviation of what it would have been."""
+    best: Probability
+    """That it would not have beaten."""
+
+
 class TrainingResult(Message):
     """result.json: written last, only if absent. Its presence means that the trial is done."""
 
@@ -234,10 +267,12 @@ class TrainingResult(Message):
     reason: str = Field("", max_length=500)
     """In words, for whatever is not completed."""
     val_accuracy: Probability
-    """Best over the epochs, measured on the validation split: the reward."""
+    """Best over the epochs, measured on the validation split."""
     best_epoch: int = Field(ge=0)
     """From 1; 0 where no epoch counts."""
     last_val_accuracy: Probability
+    prediction: Prediction | None = None
+    """Of a net that was stopped early, and of no other."""
     test_accuracy: Probability | None = None
     epochs: int = Field(ge=0)
     """Finished, at the last learning rate tried."""
@@ -267,6 +302,19 @@ class TrainingResult(Message):
     weights: Artifact | None = None
     """Of the best epoch; absent where there are none worth keeping."""
     history: Artifact | None = None
+
+    @property
+    def reward(self) -> float:
+        """What the agent is told: the best epoch, or what was foretold, which is no less and not above the best net."""
+        if self.prediction is None:
+            return self.val_accuracy
+        return min(max(self.val_accuracy, self.prediction.accuracy), self.prediction.best)
+
+    @model_validator(mode="after")
+    def _stopped_by_a_prediction(self) -> TrainingResult:
+        if (self.status == "stopped_early") != (self.prediction is not None):
+            raise ValueError("stopped_early and a prediction come together")
+        return self
 
 
 class EpochRecord(Message):

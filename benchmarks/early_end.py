@@ -1,0 +1,259 @@
+"""make bench-early-end: what stopping nets early saves and what it costs, on real learning curves.
+
+Nets of the agent's random policy are trained to their end on the digits. Then the rule is replayed on their curves, in
+many orders: so the end that a stopped net would have come to is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+
+from benchmarks.measure import Spread, machine, markdown, save
+from metaqnn_orch.cli.sources import load_settings
+from metaqnn_orch.control.early_end import early_end
+from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.settings import Settings
+from metaqnn_trainer.contract.layers import describe, total_cost
+from metaqnn_trainer.contract.messages import LearningCurve, Prediction, TrialSpec
+from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.data import parse_dataset
+from metaqnn_trainer.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.train import train
+
+CONFIDENCES = (0.9, 0.95, 0.99)
+
+
+class Net(NamedTuple):
+    """A net that was trained to its end; without a curve where it never learned."""
+
+    net: str
+    params: int
+    macs: int
+    curve: list[float]
+    """Validation accuracies of the epochs."""
+    seconds: list[float]
+    """Of the same epochs, or of the first one at each rate."""
+
+    def begun(self, epochs: int) -> LearningCurve:
+        accuracies = tuple(self.curve[:epochs])
+        return LearningCurve(params=self.params, macs=self.macs, layers=len(parse_net(self.net)), accuracies=accuracies)
+
+    def trial(self, number: int) -> Trial:
+        trial = Trial(f"{number:012x}", self.net, 1.0, "completed", max(self.curve), self.params, self.macs)
+        trial.curve = self.curve
+        return trial
+
+
+class Stop(NamedTuple):
+    """A net that the rule ended, and how it would have gone on."""
+
+    prediction: Prediction
+    final: float
+    epochs: int
+    """That it was spared."""
+    seconds: float
+
+
+class Replay(NamedTuple):
+    """The nets in one order."""
+
+    under_rule: list[Net]
+    """Those that began when there were examples enough."""
+    stops: list[Stop]
+    forecasts: list[tuple[Forecast, float]]
+    """Of each net under the rule at the first question, with what it came to."""
+    best: float
+    """That was found."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nets", type=int, default=160, help="sampled, those that never learn included")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--examples", type=int, default=60, help="nets trained to their end before the rule speaks")
+    parser.add_argument("--orders", type=int, default=20)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--curves", type=Path, help="the .json of an earlier run: nothing is trained")
+    parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
+    options = parser.parse_args(arguments)
+    say = Console(stderr=True).print
+    if options.curves is not None:
+        nets = [Net(**values) for values in json.loads(options.curves.read_text(encoding="utf-8"))["nets"]]
+    else:
+        nets = train_all(options.nets, options.epochs, options.processes, say)
+    learned = sum(bool(net.curve) for net in nets)
+    if learned <= options.examples:
+        parser.error(f"{learned} of {len(nets)} nets learned, no more than the {options.examples} examples: --nets")
+    found = {}
+    for confidence in CONFIDENCES:
+        say(f"{options.orders} orders at confidence {confidence:g}")
+        chosen = settings(options.epochs, confidence, options.examples)
+        found[confidence] = [replay(nets, chosen, seed) for seed in range(options.orders)]
+    content = {
+        "machine": machine("torch", "scikit-learn"),
+        "options": {name: getattr(options, name) for name in ("epochs", "examples", "orders")},
+        "found": {f"{confidence:g}": figures(replays, nets) for confidence, replays in found.items()},
+        "nets": [net._asdict() for net in nets],
+    }
+    save(options.to, "early-end", "Stopping nets early", tables(content), content)
+
+
+def settings(epochs: int, confidence: float = 0.95, examples: int = 60) -> Settings:
+    rule = {"enabled": True, "confidence": confidence, "examples": examples}
+    values = {"execution.early_end": rule, "recipe.epochs": epochs}
+    return load_settings("digits", {}, [], values).settings
+
+
+def train_all(count: int, epochs: int, processes: int, say: Any) -> list[Net]:
+    """So many different nets of the random policy, trained side by side, a thread each."""
+    agent, sampled = RunState(settings(epochs)).agent, dict[str, None]()
+    for number in range(100 * count):
+        if len(sampled) < count:
+            sampled[agent.propose(1.0, Random(f"early end/{number}"))] = None
+    nets = []
+    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        for net in pool.map(train_one, sampled, [epochs] * len(sampled)):
+            nets.append(net)
+            last = f"{max(net.curve):.4f}" if net.curve else "never learned"
+            say(f"{len(nets)}/{len(sampled)}  {last}  {sum(net.seconds):.1f} s  {net.net}")
+    return nets
+
+
+def train_one(net: str, epochs: int) -> Net:
+    made, recipe = digits(), settings(epochs).recipe
+    dataset = parse_dataset(made.data, "digits")
+    spec = TrialSpec(net=net, dataset=made.ref, image_size=8, recipe=recipe)
+    records: list[tuple[int, float, float]] = []
+    training = train(spec, dataset, lambda record: records.append((record.rate, record.val_accuracy, record.seconds)))
+    whole = training.status == "completed" and training.epochs == epochs
+    cost = total_cost(describe(parse_net(net), dataset.shape))
+    counted = [record for record in records if record[0] == records[-1][0]] if whole else []
+    seconds = [record[2] for record in counted or records]
+    return Net(net, cost.params, cost.macs, [record[1] for record in counted], seconds)
+
+
+@cache
+def digits() -> MadeDataset:
+    return make_dataset("digits")
+
+
+def replay(nets: Sequence[Net], chosen: Settings, seed: int) -> Replay:
+    """The nets that learn one after the other, in the order of that seed, as a search with this rule meets them."""
+    order, epochs = [net for net in nets if net.curve], chosen.recipe.epochs
+    Random(seed).shuffle(order)
+    found = Replay([], [], [], 0.0)
+    trained: list[Trial] = []
+    for number, net in enumerate(order):
+        rule = early_end(chosen, reversed(trained), max(trained, key=lambda trial: max(trial.curve), default=None))
+        stop = None
+        if rule is not None:
+            first = next(done for done in range(epochs) if is_asked(done, epochs))
+            found.under_rule.append(net)
+            found.forecasts.append((forecast(rule.examples, net.begun(first)), max(net.curve)))
+            answers = ((done, foretold_to_fail(rule, net.begun(done), epochs)) for done in range(1, epochs))
+            stop = next(((done, prediction) for done, prediction in answers if prediction is not None), None)
+        if stop is None:
+            trained.append(net.trial(number))
+        else:
+            done, prediction = stop
+            found.stops.append(Stop(prediction, max(net.curve), epochs - done, sum(net.seconds[done:])))
+    return found._replace(best=max(max(trial.curve) for trial in trained))
+
+
+def figures(replays: Sequence[Replay], nets: Sequence[Net]) -> dict[str, Any]:
+    """What each replay saved and lost, as medians and quartiles; what was foretold, over all of them."""
+    highest = max(max(net.curve, default=0.0) for net in nets)
+    stops = [stop for found in replays for stop in found.stops]
+    foretold = [(stop.prediction, stop.final) for stop in stops]
+
+    def spread(of: Callable[[Replay], float]) -> dict[str, float]:
+        return Spread.of([of(found) for found in replays])._asdict()
+
+    return {
+        "under rule": spread(lambda found: len(found.under_rule)),
+        "stopped": spread(lambda found: len(found.stops)),
+        "wrongly": spread(lambda found: sum(stop.final > stop.prediction.best for stop in found.stops)),
+        "epochs saved": spread(
+            lambda found: sum(stop.epochs for stop in found.stops) / sum(len(net.curve) for net in found.under_rule)
+        ),
+        "seconds saved": spread(
+            lambda found: sum(stop.seconds for stop in found.stops) / sum(sum(net.seconds) for net in found.under_rule)
+        ),
+        "of all seconds": spread(
+            lambda found: sum(stop.seconds for stop in found.stops) / sum(sum(net.seconds) for net in nets)
+        ),
+        "best lost": spread(lambda found: highest - found.best),
+        "runs that lost the best": sum(found.best < highest for found in replays),
+        "of stopped nets": errors(foretold),
+        "at the first question": errors([pair for found in replays for pair in found.forecasts]),
+    }
+
+
+def errors(foretold: Sequence[tuple[Forecast | Prediction, float]]) -> dict[str, float]:
+    """Of forecasts beside what came: mean absolute error, bias, mean spread, and the shares within one and two."""
+    misses = [(guess.accuracy - final, guess.spread) for guess, final in foretold] or [(0.0, 0.0)]
+    return {
+        "count": len(foretold),
+        "error": statistics.fmean(abs(miss) for miss, _ in misses),
+        "bias": statistics.fmean(miss for miss, _ in misses),
+        "spread": statistics.fmean(width for _, width in misses),
+        "within 1": statistics.fmean(abs(miss) <= width for miss, width in misses),
+        "within 2": statistics.fmean(abs(miss) <= 2 * width for miss, width in misses),
+    }
+
+
+def tables(content: dict[str, Any]) -> str:
+    options, found = content["options"], content["found"]
+    nets = [net for net in content["nets"] if net["curve"]]
+    percent = ("epochs saved", "seconds saved", "of all seconds")
+    rows = [
+        [
+            confidence,
+            Spread(**of["under rule"]).text(".0f"),
+            Spread(**of["stopped"]).text(".0f"),
+            Spread(**of["wrongly"]).text(".0f"),
+            *(Spread(**of[name]).text(".0%") for name in percent),
+            Spread(**of["best lost"]).text(".4f"),
+            f"{of['runs that lost the best']} of {options['orders']}",
+        ]
+        for confidence, of in found.items()
+    ]
+    quality = [
+        [
+            f"{confidence}, {where}",
+            *(f"{of[where][name]:.4f}" for name in ("error", "bias", "spread")),
+            *(f"{of[where][name]:.0%}" for name in ("within 1", "within 2")),
+        ]
+        for confidence, of in found.items()
+        for where in ("of stopped nets", "at the first question")
+    ]
+    heads = ["confidence", "nets under the rule", "stopped", "of them wrongly", "epochs saved", "seconds saved"]
+    return (
+        f"{len(content['nets'])} nets of the random policy on the digits, {options['epochs']} epochs each; "
+        f"{len(nets)} learned, the best {max(max(net['curve']) for net in nets):.4f}. Their curves in "
+        f"{options['orders']} orders, the rule from {options['examples']} examples on: median (quartiles)\n\n"
+        + markdown([*heads, "of all seconds", "best accuracy lost", "orders that lost the best"], rows)
+        + "\nWhat was foretold, and what came: of the nets that were stopped, and of all nets under the rule when it "
+        "was first asked\n\n"
+        + markdown(["", "mean error", "bias", "mean spread", "within 1 spread", "within 2"], quality)
+    )
+
+
+if __name__ == "__main__":
+    begun = time.monotonic()
+    main()
+    print(f"{time.monotonic() - begun:.0f} s in all")

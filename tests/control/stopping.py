@@ -1,0 +1,64 @@
+"""Trainers that keep a history, and stop early what will not beat the best."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.store.base import Store
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, decode, encode, encode_line
+from tests.control.world import accuracy_of, result_for, settings
+
+EPOCHS, NETS, EXAMPLES = 4, 32, 20
+
+
+def enabled(**overrides: object) -> Settings:
+    rule = {"enabled": True, "examples": EXAMPLES}
+    return settings(
+        **{
+            "recipe__epochs": EPOCHS,
+            "schedule__phases": [{"epsilon": 1.0, "unique": NETS}],
+            "execution__early_end": rule,
+            **overrides,
+        }
+    )
+
+
+def curve_of(net: str) -> list[float]:
+    return [accuracy_of(net) * share for share in (0.5, 0.8, 0.9, 1.0)]
+
+
+def history(curve: Sequence[float], rate: int = 1) -> bytes:
+    """A first rate that did not learn, where there was one, and the epochs of the last."""
+    failed = [(earlier, 1, 0.1) for earlier in range(1, rate)]
+    lines = [*failed, *((rate, epoch, accuracy) for epoch, accuracy in enumerate(curve, 1))]
+    return b"".join(
+        encode_line(EpochRecord(rate=r, epoch=e, learning_rate=0.1, train_loss=1.0, val_accuracy=a, seconds=1.0))
+        for r, e, a in lines
+    )
+
+
+def put_result(store: Store, request: TrainingRequest, attempt: int, written: bytes, **changes: Any) -> Phase:
+    store.put(keys.history(request.run, request.trial), written)
+    artifact = Artifact(size=len(written), sha256=hashlib.sha256(written).hexdigest())
+    result = result_for(request, attempt, history=artifact, **changes)
+    store.put_if_absent(keys.result(request.run, request.trial), encode(result))
+    return Phase.DELIVERED
+
+
+def asked(store: Store, trial: str) -> TrainingRequest:
+    return decode(TrainingRequest, store.get(keys.request("test", trial)), "request")
+
+
+def trained(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+    """A trainer that stops at once, and rightly, whatever will not beat the best."""
+    rule, curve = asked(store, request.trial).options.early_end, curve_of(request.spec.net)
+    if rule is None or curve[-1] >= rule.best:
+        return put_result(store, request, attempt, history(curve, rate=2), best_epoch=EPOCHS, epochs=EPOCHS)
+    prediction = {"accuracy": curve[-1], "spread": 0.02, "best": rule.best}
+    changes = {"status": "stopped_early", "val_accuracy": curve[1], "prediction": prediction}
+    return put_result(store, request, attempt, history(curve[:2]), best_epoch=2, epochs=2, **changes)
