@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from rich.console import Console
 
-from benchmarks.measure import Spread, machine, markdown, save
+from benchmarks.early_end_report import tables
+from benchmarks.measure import Spread, machine, save
 from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.state import RunState, Trial
@@ -35,6 +37,7 @@ from metaqnn_trainer.sources.make import MadeDataset, make_dataset
 from metaqnn_trainer.train import train
 
 CONFIDENCES = (0.9, 0.95, 0.99)
+MARKS = (0.5, 0.75, 0.9)  # shares of the nets that stay below: few nets beat the best, too few to catch a rule by
 
 
 class Net(NamedTuple):
@@ -73,6 +76,8 @@ class Replay(NamedTuple):
 
     under_rule: list[Net]
     """Those that began when there were examples enough."""
+    better: list[Net]
+    """Of these, whoever would have beaten the best until then."""
     stops: list[Stop]
     forecasts: list[tuple[Forecast, float]]
     """Of each net under the rule at the first question, with what it came to."""
@@ -82,7 +87,7 @@ class Replay(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nets", type=int, default=160, help="sampled, those that never learn included")
+    parser.add_argument("--nets", type=int, default=240, help="sampled, those that never learn included")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--examples", type=int, default=60, help="nets trained to their end before the rule speaks")
     parser.add_argument("--orders", type=int, default=20)
@@ -92,21 +97,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     say = Console(stderr=True).print
     if options.curves is not None:
-        nets = [Net(**values) for values in json.loads(options.curves.read_text(encoding="utf-8"))["nets"]]
+        earlier = json.loads(options.curves.read_text(encoding="utf-8"))
+        where, nets = earlier["machine"], [Net(**values) for values in earlier["nets"]]
+        options.epochs = earlier["options"]["epochs"]
     else:
         nets = train_all(options.nets, options.epochs, options.processes, say)
+        where = machine("torch", "scikit-learn")
     learned = sum(bool(net.curve) for net in nets)
     if learned <= options.examples:
         parser.error(f"{learned} of {len(nets)} nets learned, no more than the {options.examples} examples: --nets")
+    finals = sorted(max(net.curve) for net in nets if net.curve)
+    marks = [finals[int(share * len(finals))] for share in MARKS]
     found = {}
     for confidence in CONFIDENCES:
         say(f"{options.orders} orders at confidence {confidence:g}")
         chosen = settings(options.epochs, confidence, options.examples)
-        found[confidence] = [replay(nets, chosen, seed) for seed in range(options.orders)]
+
+        def replays(mark: float | None, chosen: Settings = chosen) -> list[Replay]:
+            return [replay(nets, chosen, seed, mark) for seed in range(options.orders)]
+
+        lower = [{"mark": mark, **mistakes(replays(mark))} for mark in marks]
+        found[f"{confidence:g}"] = {**figures(replays(None), nets), "lower marks": lower}
     content = {
-        "machine": machine("torch", "scikit-learn"),
+        "machine": where,
         "options": {name: getattr(options, name) for name in ("epochs", "examples", "orders")},
-        "found": {f"{confidence:g}": figures(replays, nets) for confidence, replays in found.items()},
+        "found": found,
         "nets": [net._asdict() for net in nets],
     }
     save(options.to, "early-end", "Stopping nets early", tables(content), content)
@@ -129,7 +144,7 @@ def train_all(count: int, epochs: int, processes: int, say: Any) -> list[Net]:
         for net in pool.map(train_one, sampled, [epochs] * len(sampled)):
             nets.append(net)
             last = f"{max(net.curve):.4f}" if net.curve else "never learned"
-            say(f"{len(nets)}/{len(sampled)}  {last}  {sum(net.seconds):.1f} s  {net.net}")
+            say(f"{len(nets)}/{len(sampled)}  {last}  {sum(net.seconds):.1f} s")
     return nets
 
 
@@ -142,7 +157,7 @@ def train_one(net: str, epochs: int) -> Net:
     whole = training.status == "completed" and training.epochs == epochs
     cost = total_cost(describe(parse_net(net), dataset.shape))
     counted = [record for record in records if record[0] == records[-1][0]] if whole else []
-    seconds = [record[2] for record in counted or records]
+    seconds = [round(record[2], 4) for record in counted or records]
     return Net(net, cost.params, cost.macs, [record[1] for record in counted], seconds)
 
 
@@ -151,18 +166,23 @@ def digits() -> MadeDataset:
     return make_dataset("digits")
 
 
-def replay(nets: Sequence[Net], chosen: Settings, seed: int) -> Replay:
-    """The nets that learn one after the other, in the order of that seed, as a search with this rule meets them."""
+def replay(nets: Sequence[Net], chosen: Settings, seed: int, mark: float | None = None) -> Replay:
+    """The nets that learn one after the other, in the order of that seed, as a search with this rule meets them. Where
+    there is a `mark`, it is to be beaten, and not the best so far."""
     order, epochs = [net for net in nets if net.curve], chosen.recipe.epochs
     Random(seed).shuffle(order)
-    found = Replay([], [], [], 0.0)
+    found = Replay([], [], [], [], 0.0)
     trained: list[Trial] = []
     for number, net in enumerate(order):
-        rule = early_end(chosen, reversed(trained), max(trained, key=lambda trial: max(trial.curve), default=None))
+        best = max(trained, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+        if best is not None and mark is not None:
+            best = replace(best, val_accuracy=mark)
+        rule = early_end(chosen, reversed(trained), best)
         stop = None
         if rule is not None:
             first = next(done for done in range(epochs) if is_asked(done, epochs))
             found.under_rule.append(net)
+            found.better.extend([net] if max(net.curve) > rule.best else [])
             found.forecasts.append((forecast(rule.examples, net.begun(first)), max(net.curve)))
             answers = ((done, foretold_to_fail(rule, net.begun(done), epochs)) for done in range(1, epochs))
             stop = next(((done, prediction) for done, prediction in answers if prediction is not None), None)
@@ -185,21 +205,32 @@ def figures(replays: Sequence[Replay], nets: Sequence[Net]) -> dict[str, Any]:
 
     return {
         "under rule": spread(lambda found: len(found.under_rule)),
+        "better": spread(lambda found: len(found.better)),
         "stopped": spread(lambda found: len(found.stops)),
-        "wrongly": spread(lambda found: sum(stop.final > stop.prediction.best for stop in found.stops)),
+        **mistakes(replays),
         "epochs saved": spread(
             lambda found: sum(stop.epochs for stop in found.stops) / sum(len(net.curve) for net in found.under_rule)
         ),
         "seconds saved": spread(
             lambda found: sum(stop.seconds for stop in found.stops) / sum(sum(net.seconds) for net in found.under_rule)
         ),
-        "of all seconds": spread(
+        "seconds saved in all": spread(
             lambda found: sum(stop.seconds for stop in found.stops) / sum(sum(net.seconds) for net in nets)
         ),
         "best lost": spread(lambda found: highest - found.best),
         "runs that lost the best": sum(found.best < highest for found in replays),
-        "of stopped nets": errors(foretold),
-        "at the first question": errors([pair for found in replays for pair in found.forecasts]),
+        "stopped nets": errors(foretold),
+        "all nets when first asked": errors([pair for found in replays for pair in found.forecasts]),
+    }
+
+
+def mistakes(replays: Sequence[Replay]) -> dict[str, int]:
+    """In all orders: nets that were stopped, nets that would have beaten what was to be beaten, and who is both."""
+    stops = [stop for found in replays for stop in found.stops]
+    return {
+        "all stopped": len(stops),
+        "all better": sum(len(found.better) for found in replays),
+        "wrongly": sum(stop.final > stop.prediction.best for stop in stops),
     }
 
 
@@ -214,43 +245,6 @@ def errors(foretold: Sequence[tuple[Forecast | Prediction, float]]) -> dict[str,
         "within 1": statistics.fmean(abs(miss) <= width for miss, width in misses),
         "within 2": statistics.fmean(abs(miss) <= 2 * width for miss, width in misses),
     }
-
-
-def tables(content: dict[str, Any]) -> str:
-    options, found = content["options"], content["found"]
-    nets = [net for net in content["nets"] if net["curve"]]
-    percent = ("epochs saved", "seconds saved", "of all seconds")
-    rows = [
-        [
-            confidence,
-            Spread(**of["under rule"]).text(".0f"),
-            Spread(**of["stopped"]).text(".0f"),
-            Spread(**of["wrongly"]).text(".0f"),
-            *(Spread(**of[name]).text(".0%") for name in percent),
-            Spread(**of["best lost"]).text(".4f"),
-            f"{of['runs that lost the best']} of {options['orders']}",
-        ]
-        for confidence, of in found.items()
-    ]
-    quality = [
-        [
-            f"{confidence}, {where}",
-            *(f"{of[where][name]:.4f}" for name in ("error", "bias", "spread")),
-            *(f"{of[where][name]:.0%}" for name in ("within 1", "within 2")),
-        ]
-        for confidence, of in found.items()
-        for where in ("of stopped nets", "at the first question")
-    ]
-    heads = ["confidence", "nets under the rule", "stopped", "of them wrongly", "epochs saved", "seconds saved"]
-    return (
-        f"{len(content['nets'])} nets of the random policy on the digits, {options['epochs']} epochs each; "
-        f"{len(nets)} learned, the best {max(max(net['curve']) for net in nets):.4f}. Their curves in "
-        f"{options['orders']} orders, the rule from {options['examples']} examples on: median (quartiles)\n\n"
-        + markdown([*heads, "of all seconds", "best accuracy lost", "orders that lost the best"], rows)
-        + "\nWhat was foretold, and what came: of the nets that were stopped, and of all nets under the rule when it "
-        "was first asked\n\n"
-        + markdown(["", "mean error", "bias", "mean spread", "within 1 spread", "within 2"], quality)
-    )
 
 
 if __name__ == "__main__":

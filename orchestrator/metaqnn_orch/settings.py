@@ -147,6 +147,7 @@ class EarlyEndSettings(Section):
     reached (Baker, Gupta, Raskar, Naik 2017, arXiv 1705.10823). docs/early-end.md says when not to."""
 
     enabled: bool = False
+    """Not in runs of finals, whose accuracies are what is asked for."""
     confidence: float = Field(0.95, ge=0.5, lt=1)
     """Probability of not beating the best so far at which a net is stopped."""
     examples: int = Field(60, ge=20, le=200)

@@ -18,7 +18,7 @@ from benchmarks.searchers import SEARCHES, mutated
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import cluster, search, speed, trainer
+from benchmarks import cluster, early_end, search, speed, trainer
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_trainer.contract.layers import Shape
@@ -74,6 +74,32 @@ def test_what_training_takes(tmp_path: Path) -> None:
     assert (tmp_path / "1.pt").exists()
     found = {"small": {"net": case.net, "contenders": {trainer.OURS: trainer.summary([ours], [ours])}}}
     assert "| 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) |" in trainer.tables(found, 1)
+
+
+def test_what_an_early_end_saves(tmp_path: Path) -> None:
+    trained = early_end.train_one("[C(16,3,1), P(2,2), FC(32), SM(10)]", 4)
+    assert len(trained.curve) == len(trained.seconds) == 4
+    never = early_end.train_one("[GAP(10), SM(10)]", 4)
+    assert (never.curve, len(never.seconds)) == ([], 5), "five rates"
+    rng = Random(0)
+    steady = [trained._replace(curve=[share * rng.random() for share in (0.5, 0.6, 0.7, 0.8)]) for _ in range(39)]
+    best = trained._replace(curve=[0.5, 0.7, 0.8, 0.9])
+    content = {
+        "machine": {},
+        "options": {"epochs": 4},
+        "nets": [net._asdict() for net in (*steady, best, never)],
+    }
+    (tmp_path / "earlier.json").write_text(json.dumps(content))
+    options = ["--examples", "20", "--orders", "3", "--curves", str(tmp_path / "earlier.json"), "--to", str(tmp_path)]
+    early_end.main(options)
+    found = json.loads((tmp_path / "early-end.json").read_text())["found"]
+    assert {of["under rule"]["median"] for of in found.values()} == {20}
+    for of in found.values():
+        assert 0 < of["epochs saved"]["median"] < 1
+        assert of["wrongly"] <= min(of["all stopped"], of["all better"])
+    assert found["0.9"]["all stopped"] >= found["0.99"]["all stopped"]
+    with pytest.raises(SystemExit):
+        early_end.main([*options, "--examples", "40"])
 
 
 def test_the_plain_loop_trains_the_same_net() -> None:
