@@ -213,7 +213,7 @@ def test_a_history_that_is_none_is_poison(poison: bytes, store: Store) -> None:
     assert store.get(keys.quarantine("test", trial.trial, 1))
 
 
-@checked(deadline=None, max_examples=150)
+@checked(max_examples=150)
 @given(
     st.lists(st.sampled_from([*history(CURVE, rate=2).splitlines(), b"", b"{}", b"\xff", b"null"])),
     st.sampled_from(["completed", "timed_out", "untrainable"]),

@@ -47,7 +47,6 @@ def saturating(seed: int, epochs: int = EPOCHS) -> LearningCurve:
 EXAMPLES = tuple(saturating(seed) for seed in range(60))
 
 
-@settings(deadline=None)
 @given(st.lists(curves(), min_size=2, max_size=30), curves(), st.integers(1, EPOCHS), st.randoms())
 def test_a_forecast_is_a_number_whatever_the_examples_and_in_whatever_order(
     examples: list[LearningCurve], curve: LearningCurve, epochs: int, rng: Random
@@ -62,7 +61,7 @@ def test_a_forecast_is_a_number_whatever_the_examples_and_in_whatever_order(
     assert again.spread == pytest.approx(found.spread, rel=1e-3, abs=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(3, 25), st.integers(1, EPOCHS - 1), st.integers(0, 1000))
 def test_the_spread_is_that_of_examples_left_out(count: int, epochs: int, seed: int) -> None:
     """Left out one by one and fitted anew, as the closed form does at once."""
@@ -98,7 +97,6 @@ def test_the_spread_is_that_of_examples_left_out(count: int, epochs: int, seed: 
     assert found.spread == pytest.approx(max(math.sqrt(noise * (1 + leverage[0])), 1e-6), rel=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(1000, 2000), st.integers(2, EPOCHS - 1))
 def test_curves_like_the_examples_are_foretold_well(seed: int, epochs: int) -> None:
     curve = saturating(seed)
@@ -113,7 +111,7 @@ def test_what_is_unlike_every_example_is_foretold_with_less_confidence() -> None
     assert forecast(EXAMPLES, unusual).spread > 2 * forecast(EXAMPLES, usual).spread
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(curves(), st.integers(1, EPOCHS), accuracies, st.floats(0.5, 0.999), st.lists(curves(), min_size=2, max_size=30))
 def test_the_rule(
     curve: LearningCurve, done: int, best: float, confidence: float, examples: list[LearningCurve]
