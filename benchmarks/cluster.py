@@ -38,7 +38,8 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec, decode
+from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
 
 ROOT: Final = Path(__file__).parents[1]
 NAMESPACE: Final = "metaqnn-bench"

@@ -22,17 +22,10 @@ from rich.console import Console
 from benchmarks.measure import Spread, machine, markdown, save
 from benchmarks.plain_loop import train_plainly, write_files
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import (
-    DatasetRef,
-    Recipe,
-    TrainingRequest,
-    TrainingResult,
-    TrialSpec,
-    decode,
-    encode,
-)
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrainingResult, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.exchange import DirectoryExchange

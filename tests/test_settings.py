@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.search import schedule
-from metaqnn_orch.settings import Settings, differences, flatten, known_keys, origin, parse_settings
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings_values import differences, flatten, known_keys, origin, parse_settings
 
 SMALL: dict[str, Any] = {"dataset": {"name": "x"}, "space": {"image_size": 8, "channels": 1, "classes": 10}}
 

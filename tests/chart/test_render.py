@@ -14,7 +14,8 @@ import yaml
 from metaqnn_orch.cli.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS
-from metaqnn_orch.settings import KubernetesSettings, known_keys, parse_settings
+from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings_values import known_keys, parse_settings
 from tests.chart.conftest import CHART, KITCHEN_SINK, Object, Yaml, helm, one, refused, sets, template
 from tests.launchers.kubernetes.test_manifest import REQUEST, UID
 

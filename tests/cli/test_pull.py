@@ -12,7 +12,8 @@ from metaqnn_orch.control.events import Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingResult, decode, encode
+from metaqnn_trainer.contract.codec import decode, encode
+from metaqnn_trainer.contract.messages import TrainingResult
 from tests.cli.conftest import Cli, Trained, needs_trainer, tree
 from tests.control.world import Session, settings
 

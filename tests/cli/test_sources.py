@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metaqnn_orch.cli.sources import MAX_FILE_BYTES, Layered, load_settings, preset_names
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.settings import flatten, known_keys, origin
+from metaqnn_orch.settings_values import flatten, known_keys, origin
 
 
 def write(directory: Path, text: str | bytes) -> str:

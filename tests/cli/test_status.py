@@ -10,7 +10,8 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.store.base import Store
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, decode, encode
+from metaqnn_trainer.contract.codec import decode, encode
+from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.cli.conftest import Cli, Trained, needs_trainer, tree
 from tests.control.world import Session, deliver, settings
 

@@ -11,7 +11,8 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.store.base import Store
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, decode, encode
+from metaqnn_trainer.contract.codec import decode, encode
+from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
 from tests.cli.conftest import Cli, Trained, needs_trainer
 from tests.control.world import Session, deliver, result_for, settings, told_order

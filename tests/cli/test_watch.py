@@ -13,7 +13,7 @@ from metaqnn_orch.cli.watch import LOOK, watch
 from metaqnn_orch.control.holder import LEASE_SECONDS, Hold, this_process
 from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_orch.store.directory import DirectoryStore
-from metaqnn_trainer.contract.messages import encode
+from metaqnn_trainer.contract.codec import encode
 from tests.cli.conftest import Cli
 from tests.control.world import Session, settings
 

@@ -12,16 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, Message, canonical_json, decode, encode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import (
-    MAX_MESSAGE_BYTES,
     Artifact,
     DatasetRef,
     EarlyEnd,
     EpochRecord,
     ExitCode,
     LearningCurve,
-    Message,
     ModelOptions,
     Phase,
     Prediction,
@@ -30,10 +29,6 @@ from metaqnn_trainer.contract.messages import (
     TrainingRequest,
     TrainingResult,
     TrialSpec,
-    canonical_json,
-    decode,
-    encode,
-    encode_line,
 )
 from metaqnn_trainer.contract.notation import format_net
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport

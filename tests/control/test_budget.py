@@ -16,7 +16,8 @@ from metaqnn_orch.settings import BudgetSettings
 from metaqnn_orch.store.base import Store
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, encode
+from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.control.world import ScriptedLauncher, Session, accuracy_of, result_for, settings
 
 MINUTES = 60.0 / 3600

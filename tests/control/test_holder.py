@@ -13,7 +13,7 @@ from metaqnn_orch.errors import RunHeld
 from metaqnn_orch.store.base import Store
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import encode
+from metaqnn_trainer.contract.codec import encode
 from tests.control.world import Clock
 
 

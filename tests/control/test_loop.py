@@ -19,7 +19,8 @@ from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.store.base import Entry, Store
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, encode
+from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.world import Behaviour, Clock, ScriptedLauncher, Session, deliver, result_for, settings, told_order
 

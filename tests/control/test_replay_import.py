@@ -21,7 +21,7 @@ from metaqnn_orch.errors import BadInput, RunConflict, RunHeld
 from metaqnn_orch.replay_format import COLUMNS
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.settings import parse_settings
+from metaqnn_orch.settings_values import parse_settings
 from metaqnn_orch.store.base import Store
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys

@@ -16,7 +16,7 @@ from metaqnn_orch.errors import BadInput, NotFound, RunConflict
 from metaqnn_orch.search.replay import ReplayMemory
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.store.directory import DirectoryStore
-from metaqnn_trainer.contract.messages import encode
+from metaqnn_trainer.contract.codec import encode
 from tests.control.world import ScriptedLauncher, Session, settings
 
 

@@ -13,11 +13,13 @@ from metaqnn_orch.control.loop import Loop, Outcome, Stop, Surroundings
 from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
-from metaqnn_orch.settings import Settings, parse_settings
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings_values import parse_settings
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.messages import Artifact, DatasetRef, TrainingRequest, TrainingResult, encode
+from metaqnn_trainer.contract.messages import Artifact, DatasetRef, TrainingRequest, TrainingResult
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")
 INFO = DatasetInfo(

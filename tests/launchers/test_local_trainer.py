@@ -16,15 +16,8 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import (
-    DatasetRef,
-    Recipe,
-    TrainingRequest,
-    TrainingResult,
-    TrialSpec,
-    decode,
-    encode,
-)
+from metaqnn_trainer.contract.codec import decode, encode
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrainingResult, TrialSpec
 from tests.launchers.harness import ENDED, until, until_phase
 
 pytestmark = pytest.mark.skipif(

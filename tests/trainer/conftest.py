@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import (
     DatasetRef,
     ModelOptions,
@@ -17,8 +18,6 @@ from metaqnn_trainer.contract.messages import (
     TrainingRequest,
     TrainingResult,
     TrialSpec,
-    decode,
-    encode,
 )
 from metaqnn_trainer.data import Dataset, parse_dataset
 from metaqnn_trainer.exchange import DirectoryExchange

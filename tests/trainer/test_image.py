@@ -15,7 +15,8 @@ import pytest
 
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrainingResult, decode, encode
+from metaqnn_trainer.contract.codec import decode, encode
+from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrainingResult
 from metaqnn_trainer.exchange import Exchange, open_exchange
 from metaqnn_trainer.sources.make import MadeDataset
 from tests.seaweedfs import S3Server

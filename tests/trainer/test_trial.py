@@ -11,16 +11,9 @@ import pytest
 import safetensors.torch
 
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import (
-    EpochRecord,
-    ExitCode,
-    ModelOptions,
-    Recipe,
-    TrainingRequest,
-    decode,
-    encode,
-)
+from metaqnn_trainer.contract.messages import EpochRecord, ExitCode, ModelOptions, Recipe, TrainingRequest
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError

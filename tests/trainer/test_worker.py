@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import ExitCode, Recipe, decode, encode_line
+from metaqnn_trainer.contract.codec import decode, encode_line
+from metaqnn_trainer.contract.messages import ExitCode, Recipe
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 from tests.launchers.harness import PATIENCE
 from tests.trainer.conftest import RUN, Bench

@@ -17,8 +17,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import ExitCode, canonical_json
+from metaqnn_trainer.contract.messages import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.errors import RequestError, TrainerError
 

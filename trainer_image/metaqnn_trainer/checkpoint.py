@@ -21,16 +21,9 @@ from torch import Tensor
 
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import Message, decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import (
-    EpochRecord,
-    Message,
-    Position,
-    Sha256,
-    TrialSpec,
-    decode,
-    encode_line,
-)
+from metaqnn_trainer.contract.messages import EpochRecord, Position, Sha256, TrialSpec
 from metaqnn_trainer.errors import CheckpointError, ExchangeError
 from metaqnn_trainer.exchange import Exchange
 

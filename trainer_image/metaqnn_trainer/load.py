@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.dataset import object_digest
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, TrialSpec, decode
+from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.data import Dataset, normalised, parse_dataset, prepare, read_dataset, resized
 from metaqnn_trainer.errors import DatasetError, ObjectMissing, RequestError

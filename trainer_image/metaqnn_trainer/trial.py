@@ -18,6 +18,7 @@ import torch
 from metaqnn_trainer import __version__
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import decode, encode, encode_line
 from metaqnn_trainer.contract.errors import MessageError, ShapeError
 from metaqnn_trainer.contract.layers import Cost, describe, total_cost
 from metaqnn_trainer.contract.messages import (
@@ -27,9 +28,6 @@ from metaqnn_trainer.contract.messages import (
     TrainingRequest,
     TrainingResult,
     TrialSpec,
-    decode,
-    encode,
-    encode_line,
 )
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport

@@ -17,7 +17,8 @@ from metaqnn_orch.cli.session import VERSION
 from metaqnn_orch.cli.sources import Layer, load_settings
 from metaqnn_orch.cli.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
-from metaqnn_orch.settings import KubernetesSettings, known_keys
+from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings_values import known_keys
 
 LABELS: Final = "app.kubernetes.io/name=metaqnn,app.kubernetes.io/component=release"
 TEMPLATE: Final = "job-template.yaml"

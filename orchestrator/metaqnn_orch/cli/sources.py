@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.cli.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.errors import BadInput, SettingsError
 from metaqnn_orch.replay_format import MAX_FILE_BYTES as MAX_TABLE_BYTES
-from metaqnn_orch.settings import Settings, flatten, known_keys, parse_settings
+from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings_values import flatten, known_keys, parse_settings
 
 MAX_FILE_BYTES: Final = 1 << 16  # a file that names every setting has three kilobytes
 OTHER_VARIABLES: Final = frozenset(

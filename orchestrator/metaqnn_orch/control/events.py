@@ -9,8 +9,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from metaqnn_orch.errors import JournalError
 from metaqnn_orch.settings import BudgetSettings
+from metaqnn_trainer.contract.codec import Message, encode_line
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
-from metaqnn_trainer.contract.messages import Message, Prediction, Probability, Status, encode_line
+from metaqnn_trainer.contract.messages import Prediction, Probability, Status
 
 
 class Opened(Message):

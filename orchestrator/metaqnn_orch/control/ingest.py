@@ -9,8 +9,9 @@ from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult, decode
+from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult
 
 
 class Trusted(NamedTuple):

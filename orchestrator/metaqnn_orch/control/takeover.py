@@ -10,7 +10,7 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import RunHeld
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import encode
+from metaqnn_trainer.contract.codec import encode
 
 ATTEMPTS = 10  # to write the next entry before a busy orchestrator does
 

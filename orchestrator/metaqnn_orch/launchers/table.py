@@ -16,10 +16,11 @@ from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.launchers.estimate import Estimator
 from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.layers import Net, Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, encode
+from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
 
 LOOKED_UP: Final = "table"

@@ -17,8 +17,8 @@ from threading import Lock, Thread
 from typing import IO, Final, NamedTuple
 
 from metaqnn_orch.errors import one_line
+from metaqnn_trainer.contract.codec import decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import decode, encode_line
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 
 _LINE_BYTES: Final = 16_384  # a report is far shorter; what is longer is none

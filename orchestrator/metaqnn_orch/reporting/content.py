@@ -12,7 +12,7 @@ from metaqnn_orch.errors import one_line
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated
-from metaqnn_orch.settings import flatten
+from metaqnn_orch.settings_values import flatten
 from metaqnn_trainer.contract.messages import TrainingResult
 
 _REASONS: Final = 8

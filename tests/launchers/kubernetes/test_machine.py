@@ -32,7 +32,8 @@ from metaqnn_orch.launchers.kubernetes.names import RunRef, read_identity
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, decode
+from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.control.fatal_store import FatalStore
 from tests.control.world import Clock, Session, deliver, settings, told_order
 from tests.launchers.harness import PATIENCE

@@ -18,9 +18,10 @@ from typing import Final
 
 from pydantic import Field
 
+from metaqnn_trainer.contract.codec import Message, decode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN
-from metaqnn_trainer.contract.messages import DatasetRef, Message, decode
+from metaqnn_trainer.contract.messages import DatasetRef
 
 HEADER_BYTES: Final = 1 << 20  # as much of an object as is read to learn what it is
 _NAME, _DIGEST = NAME_PATTERN.strip("^$"), DIGEST_PATTERN.strip("^$")

@@ -1,34 +1,22 @@
-"""The messages: what is asked of the trainer, what it answers, and how its process ends.
-
-All are strict: wrong types, unknown keys, NaN and infinities are refused, never repaired.
-All are values: frozen, compared by content.
-"""
+"""The messages: what is asked of the trainer, what it answers, and how its process ends."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from enum import IntEnum
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.codec import Message, canonical_json
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN, TRIAL_PATTERN
 from metaqnn_trainer.contract.layers import GapHead
 from metaqnn_trainer.contract.notation import format_net, parse_net
 
 SCHEMA: Final = 1
-MAX_MESSAGE_BYTES: Final = 1 << 20  # a result is about 2 KiB; anything near this is not ours
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Message(BaseModel):
-    """Base of everything that crosses the contract."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 Status = Literal["completed", "untrainable", "too_large", "timed_out", "stopped_early"]
@@ -328,58 +316,3 @@ class EpochRecord(Message):
     """Mean over the epoch; null when it was not finite."""
     val_accuracy: Probability
     seconds: float
-
-
-M = TypeVar("M", bound=Message)
-
-
-def canonical_json(value: Any) -> bytes:
-    """One text for one value: keys sorted, no blanks, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-
-def encode(message: Message) -> bytes:
-    """A message as indented JSON, for bytes that people may look at."""
-    return (message.model_dump_json(indent=2) + "\n").encode()
-
-
-def encode_line(message: Message) -> bytes:
-    """A message as one line of JSON."""
-    return (message.model_dump_json() + "\n").encode()
-
-
-def decode(kind: type[M], data: bytes | str, what: str) -> M:
-    """Bytes from outside to a message of `kind`; `what` names them in the error.
-
-    Raises:
-        MessageError: too long, not JSON, a key twice, or not the shape of `kind`. One line, cut to a readable length.
-    """
-    # Halves of surrogate pairs pass here and are refused below, with everything else that is not UTF-8.
-    raw = data.encode(errors="surrogatepass") if isinstance(data, str) else data
-    if len(raw) > MAX_MESSAGE_BYTES:
-        raise MessageError(f"{what} has {len(raw)} bytes, more than the {MAX_MESSAGE_BYTES} that a message may have")
-    try:
-        json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twins)
-        return kind.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise MessageError(_readable(f"{what} is not valid: {place}: {first['msg']}")) from None
-    except (ValueError, RecursionError) as error:
-        # Not UTF-8, not JSON, a key twice, a number of thousands of digits, nested too deeply.
-        raise MessageError(_readable(f"{what} is not valid JSON: {error}")) from None
-
-
-def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Readers of JSON disagree about which of two equal keys counts, so neither does.
-    single: dict[str, object] = {}
-    for key, value in pairs:
-        if key in single:
-            raise MessageError(f"the key {key[:40]!r} stands twice")
-        single[key] = value
-    return single
-
-
-def _readable(text: str) -> str:
-    # An unknown key is quoted in the error, and may hold line breaks or a terminal's escape sequences.
-    return "".join(character if character.isprintable() else "?" for character in text[:400])

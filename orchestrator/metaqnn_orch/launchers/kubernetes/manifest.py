@@ -16,7 +16,8 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.names import FORM, STORE, Identity, RunRef, dataset_labels, job_name, labels
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER, check_template, merged, overridden
 from metaqnn_orch.settings import KubernetesSettings
-from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest, canonical_json
+from metaqnn_trainer.contract.codec import canonical_json
+from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
 
 NET: Final = "metaqnn/net"  # annotation, for people
 
