@@ -311,7 +311,8 @@ def test_a_trial_id_never_drifts() -> None:
 
 def test_a_trial_id_is_the_same_in_every_process() -> None:
     program = (
-        "import sys; from metaqnn_trainer.contract.messages import TrialSpec, decode;"
+        "import sys; from metaqnn_trainer.contract.codec import decode;"
+        "from metaqnn_trainer.contract.messages import TrialSpec;"
         "print(decode(TrialSpec, sys.stdin.buffer.read(), 'x').trial_id())"
     )
     for seed in ("0", "1"):
