@@ -93,6 +93,7 @@ def test_a_net_that_was_stopped_early_says_what_was_measured_and_what_foretold(s
     assert [row[name] for name in OF_STOPPED] == [0.5, 0.75, 0.01]
     line = cli("trials", "test", "--store", store.uri).out.splitlines()[1]
     assert line.split()[1:6] == ["stopped_early", "at", "0.5000", "1.00", "0.7500"]
+    assert cli("status", "test", "--store", store.uri, "-o", "json").json()["stopped_early"] == 1
     assert cli("pull", "test", "--store", store.uri, "--to", "nowhere").code == 2
 
 

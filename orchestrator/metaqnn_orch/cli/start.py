@@ -32,7 +32,7 @@ from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import estimated, leaderboard, summary
+from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract.keys import check_name
 
@@ -194,6 +194,7 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
+    done += f", {stopped} of them not to the end" if (stopped := stopped_early(state)) else ""
     say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
     say("validation accuracy: ", (f"{best[0].val_accuracy:.4f}", "bold"))

@@ -11,7 +11,7 @@ from metaqnn_orch.control.state import RunState, Trial, TrialState
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
-from metaqnn_orch.reporting.summary import RunView, estimated
+from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
 from metaqnn_orch.settings_values import flatten
 from metaqnn_trainer.contract.messages import TrainingResult
 
@@ -99,7 +99,7 @@ def _notes(view: RunView) -> list[str]:
         notes.append(f"This was a rehearsal: nothing was trained, the table {record.table} answered.")
     if guesses:
         notes.append(f"{guesses:,} of the accuracies are estimates from similar nets; nobody measured them.")
-    if stopped := sum(trial.state == "stopped_early" for trial in view.state.trials.values()):
+    if stopped := stopped_early(view.state):
         notes.append(f"{stopped:,} of the accuracies are foretold: the nets were stopped early, and are not ranked.")
     if record.imported:
         notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")

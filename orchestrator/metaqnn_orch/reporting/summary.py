@@ -57,6 +57,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "failed": state.abandoned,
         "attempts_lost": state.attempts_lost,
         "estimated": estimated(state),
+        "stopped_early": stopped_early(state),
         "best": None if best is None else {"net": best.net, "trial": best.trial, "val_accuracy": best.val_accuracy},
         "goal": state.opened.goal if state.opened else state.settings.goal,
         "dataset": f"{view.record.dataset.name}-{view.record.dataset.digest}",
@@ -109,6 +110,11 @@ def is_estimated(trial: Trial) -> bool:
 def estimated(state: RunState) -> int:
     """How many of the accuracies told are estimates."""
     return sum(map(is_estimated, state.trials.values()))
+
+
+def stopped_early(state: RunState) -> int:
+    """How many of the accuracies told are foretold."""
+    return sum(trial.state == "stopped_early" for trial in state.trials.values())
 
 
 def leaderboard(state: RunState, top: int) -> list[Trial]:
