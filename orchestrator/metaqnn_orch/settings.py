@@ -158,8 +158,9 @@ class ExecutionSettings(Section):
     """Unique trained nets after which the run is complete; by default the schedule's total."""
     side_by_side: int = Field(1, ge=1, le=64)
     """Trials in one process on this machine, as far as its device's memory goes: for small nets on one GPU, whose steps
-    overlap there. Not of Kubernetes Jobs, which train one net each: how they share a GPU is the cluster's matter
-    (time slices, MPS, MIG), and `kubernetes.gpu_resource` names a share."""
+    overlap there. Each takes longer than alone, by the clock: `budget` counts its share. Not of
+    Kubernetes Jobs, which train one net each: how they share a GPU is the cluster's matter (time slices, MPS, MIG), and
+    `kubernetes.gpu_resource` names a share."""
     retries: int = Field(2, ge=0, le=100)
     """Further attempts of a trial that crashed. Disruptions are free."""
     poll_seconds: float = Field(0.2, gt=0, le=3600)
@@ -177,7 +178,8 @@ class BudgetSettings(Section):
     """
 
     gpu_hours: float | None = Field(None, gt=0, le=1e9)
-    """Hours of training times the GPUs of a trial, lost attempts too. Without a GPU, hours of a worker."""
+    """Hours of training times the GPUs of a trial, or its share of one, lost attempts too. Without a GPU, hours of a
+    worker."""
     money: float | None = Field(None, gt=0, le=1e12)
     """At `price_per_gpu_hour`."""
     wall_clock_hours: float | None = Field(None, gt=0, le=1e6)

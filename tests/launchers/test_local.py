@@ -153,6 +153,16 @@ def test_side_by_side_a_worker_asked_to_stop_lets_all_of_them_report(tmp_path: P
     launcher.close()
 
 
+def test_what_a_worker_asked_to_stop_had_not_begun_is_free(tmp_path: Path) -> None:
+    launcher = launcher_of(tmp_path, 2, side_by_side=2)
+    silent = make_request("hangs")
+    launcher.launch(silent, 1)
+    until(lambda: len(orders(tmp_path)) == 1)
+    assert end_of(launcher, "exits-143")[0] is Phase.DISRUPTED
+    assert until_phase(launcher, silent, *ENDED).phase is Phase.DISRUPTED
+    launcher.close()
+
+
 def test_orders_are_taken_in_the_order_given(one: LocalLauncher, tmp_path: Path) -> None:
     requests = [make_request("works-20") for _ in range(5)]
     for request in requests:

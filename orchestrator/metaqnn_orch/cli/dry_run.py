@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Final
 
 from metaqnn_orch import datasets
@@ -36,15 +37,17 @@ def dry_run(
     images, creates = _dataset(store, settings, record, rehearsal)
     if record is None:
         creates.insert(0, f"run {run} in {store.uri}")
-    devices = max(1, settings.execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1
+    execution = settings.execution
+    share = min(execution.parallel, execution.side_by_side) if launcher is LauncherName.LOCAL else 1
+    devices = max(1, execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1 / share
     if trial_seconds is not None:
         basis = Basis(trial_seconds, "--trial-seconds")
     elif rehearsal is not None:
         basis = Basis(rehearsal.delay, "--table-delay: nothing is trained")
     else:
         basis = own_basis(state) or calibration(store, settings, images)
-    made = bill(settings, state, basis.seconds, settings.execution.parallel, devices)
-    creates.append(_trials(launcher, made.whole.nets, settings.execution.parallel))
+    made = bill(settings, state, basis.seconds, execution.parallel, devices)
+    creates.append(_trials(launcher, made.whole.nets, ceil(execution.parallel / share)))
     if output is Format.JSON:
         print_json(_as_json(run, made, basis, creates, settings))
     else:
@@ -77,14 +80,14 @@ def _dataset(
     return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
 
 
-def _trials(launcher: LauncherName, nets: int, parallel: int) -> str:
+def _trials(launcher: LauncherName, nets: int, places: int) -> str:
     match launcher:
         case LauncherName.TABLE:
             return f"{nets:,} answers of the table"
         case LauncherName.KUBERNETES:
-            return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
+            return f"{nets:,} Jobs, {places:,} at a time, and their results"
         case LauncherName.LOCAL:
-            return f"{nets:,} trials in {parallel:,} worker processes here, and their results"
+            return f"{nets:,} trials in {places:,} worker processes here, and their results"
 
 
 def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: Settings) -> dict[str, Any]:

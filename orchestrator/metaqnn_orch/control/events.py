@@ -27,8 +27,8 @@ class Opened(Message):
     launcher: str = ""
     places: int = 0
     """Trials in flight at most; 0 where nobody said so."""
-    devices: int = 1
-    """That a trial of this session holds while it runs."""
+    devices: float = 1.0
+    """That a trial of this session holds while it runs; a part of one where several share it."""
     budget: BudgetSettings = BudgetSettings()
 
 

@@ -45,8 +45,8 @@ class Launcher(Protocol):
         ...
 
     @property
-    def devices(self) -> int:
-        """GPUs that a trial holds while it runs; 1 where it holds none."""
+    def devices(self) -> float:
+        """GPUs that a trial holds while it runs, or its share of one; without a GPU the same of a worker."""
         ...
 
     @property

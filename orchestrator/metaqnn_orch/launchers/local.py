@@ -56,7 +56,7 @@ class LocalLauncher:
         self._seen: dict[str, Observation] = {}
         self._queue: deque[WorkOrder] = deque()
         self._orders: dict[Worker, dict[str, WorkOrder]] = {}  # that each has, by trial
-        self._leaving: set[Worker] = set()  # asked to stop by somebody: they end by themselves
+        self._leaving: set[Worker] = set()  # they are about to end, for whatever reason: they get nothing more
         self._dying: set[Worker] = set()  # killed, not yet gone: their places are not free
         self._false_starts = 0  # workers that ended before they were ready, in a row
         self._broken: tuple[str, str] | None = None  # message and hint of the error that every further call raises
@@ -74,8 +74,8 @@ class LocalLauncher:
         return False
 
     @property
-    def devices(self) -> int:
-        return 1
+    def devices(self) -> float:
+        return 1 / self._share
 
     @property
     def trouble(self) -> str:
@@ -130,6 +130,7 @@ class LocalLauncher:
         with self._lock:
             order = self._orders.get(worker, {}).pop(report.trial, None)
             if order is None:
+                self._leaving.add(worker)
                 worker.kill(f"the worker reported on {report.trial}, which it was not asked about")
                 return
             if report.exit_code == ExitCode.PREEMPTED:
@@ -148,16 +149,17 @@ class LocalLauncher:
             orders = self._orders.pop(worker, {}).values()
             if orders and not worker.is_ready:
                 self._false_start(orders, end)
-            else:
-                for order in orders:
-                    self._seen[order.trial] = Observation(order.attempt, Phase.CRASHED, end.cause)
+            # Asked to stop, it may leave without a word about an order that it had not begun.
+            phase = Phase.DISRUPTED if end.code == ExitCode.PREEMPTED else Phase.CRASHED
+            for order in orders if worker.is_ready else ():
+                self._seen[order.trial] = Observation(order.attempt, phase, end.cause)
             self._assign()
 
     # Everything below is called with the lock held.
 
     def _assign(self) -> None:
         """Give waiting orders to workers with places, and start workers while there may be more of them."""
-        while self._queue and not self._broken:
+        while self._queue and not self._broken and sum(map(len, self._orders.values())) < self._parallel:
             with_places = [
                 worker
                 for worker, orders in self._orders.items()
@@ -187,7 +189,7 @@ class LocalLauncher:
 
     def _false_start(self, orders: Iterable[WorkOrder], end: End) -> None:
         """A worker ended before it was ready, which is not the trials' fault: they wait for another."""
-        for order in orders:
+        for order in reversed([*orders]):
             self._enqueue(order, f"waits for a worker that starts; {end.cause}", front=True)
         self._false_starts += 1
         if self._false_starts >= (FALSE_STARTS if end.code >= 0 else KILLED_STARTS):
@@ -203,7 +205,7 @@ class LocalLauncher:
 
     def _dismiss(self, worker: Worker) -> None:
         """Kill it. What else it had waits for another worker, and goes on from its checkpoints there."""
-        for order in self._orders.pop(worker).values():
+        for order in reversed([*self._orders.pop(worker).values()]):
             self._enqueue(order, "waits for a worker; its own had to be ended", front=True)
         self._leaving.discard(worker)
         self._dying.add(worker)

@@ -47,7 +47,7 @@ class Bill(NamedTuple):
     limits: dict[str, int]
 
 
-def bill(settings: Settings, state: RunState, seconds: float | None, places: int, devices: int) -> Bill:
+def bill(settings: Settings, state: RunState, seconds: float | None, places: int, devices: float) -> Bill:
     """`state` is that of the run, or an empty one; `places` trials run at a time on `devices` each."""
     budget = settings.budget
 

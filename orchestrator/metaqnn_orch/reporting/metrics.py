@@ -157,7 +157,7 @@ class _WatchedLauncher:
         return self._inner.capacity
 
     @property
-    def devices(self) -> int:
+    def devices(self) -> float:
         return self._inner.devices
 
     @property
