@@ -139,8 +139,9 @@ def _bare(kubeconfig: Path, count: int, threads: int) -> float:
         body["spec"]["suspend"] = True  # a real cluster makes no Pods of them
     batch = client.BatchV1Api()
 
-    def create(body: Any) -> None:
-        batch.create_namespaced_job(NAMESPACE, body, _preload_content=False)
+    def create(body: Any) -> bytes:
+        # Read to its end: a connection whose answer was not read is not used again.
+        return bytes(batch.create_namespaced_job(NAMESPACE, body, _preload_content=False).data)
 
     with ThreadPoolExecutor(threads) as pool:
         begun = time.perf_counter()
@@ -204,7 +205,7 @@ class Marker:
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             complete = {"type": "Complete", "status": "True", "reason": "Marked", "lastTransitionTime": now}
             body = {"status": {"conditions": [complete], "startTime": now, "completionTime": now}}
-            self._batch.patch_namespaced_job_status(name, NAMESPACE, body, _preload_content=False)
+            _ = self._batch.patch_namespaced_job_status(name, NAMESPACE, body, _preload_content=False).data
 
 
 def _mark(connection: Connection, kubeconfig: Path, store: str, run: str, seconds: float) -> None:
