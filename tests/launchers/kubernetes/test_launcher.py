@@ -41,7 +41,7 @@ def test_a_second_orchestrator_finds_the_jobs_of_the_first(cluster: FakeCluster)
     one = cluster.launcher()
     one.launch(running, 1)
     one.launch(ended, 3)
-    until_phase(one, running, Phase.RUNNING)
+    at_work(cluster, one, running)
     until_phase(one, ended, Phase.DELIVERED)
     one.close()
     two = cluster.launcher()
@@ -368,7 +368,7 @@ def test_a_list_that_is_older_than_what_was_seen_starts_nothing_twice(cluster: F
         return not left
 
     until(goes_on)
-    assert until_phase(launcher, request, Phase.RUNNING).attempt == 1
+    at_work(cluster, launcher, request)
     assert cluster.started() == [f"{request.trial} 1"]
     assert len(cluster.jobs()) == 1
 
