@@ -76,6 +76,16 @@ def test_of_racing_writers_one_goes_on_and_the_others_learn_who(store: Store) ->
     assert len(list(store.list(keys.journal("run")))) == 1
 
 
+def test_who_opened_before_one_looked_is_named_too(store: Store) -> None:
+    first = Journal(store, "run", "first")
+    first.append([opened("first")])
+    second = Journal(store, "run", "second")
+    assert list(second.read()) == [opened("first")]
+    first.append([Abandoned(at="now", trial="0" * 12)])
+    with pytest.raises(RunHeld, match="run run was taken over by first"):
+        second.append([opened("second")])
+
+
 def test_a_gap_is_named_with_the_last_good_entry(store: Store) -> None:
     filled(store)
     store.delete(keys.journal_entry("run", 3))

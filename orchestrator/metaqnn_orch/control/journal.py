@@ -23,6 +23,7 @@ class Journal:
         self._session = session
         self.position = 0
         """Sequence of the last entry read or written; 0 while there is none."""
+        self._owner = "another orchestrator"  # who opened the last session that was read
 
     def read(self) -> Iterator[Event]:
         """Every event after `position`, in order; `position` moves along.
@@ -45,7 +46,10 @@ class Journal:
                 error.hint = f"the last entry that can be followed is number {self.position}"
                 raise
             self.position = sequence
-            yield from events
+            for event in events:
+                if isinstance(event, Opened):
+                    self._owner = event.owner
+                yield event
 
     def append(self, events: Sequence[Event]) -> None:
         """Write one entry. May be called again with the same events after a StoreError: it is written once.
@@ -64,5 +68,6 @@ class Journal:
         self.position += 1
 
     def _owner_after(self) -> str:
-        owners = [event.owner for event in self.read() if isinstance(event, Opened)]
-        return owners[-1] if owners else "another orchestrator"
+        for _ in self.read():
+            pass
+        return self._owner
