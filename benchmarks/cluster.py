@@ -115,11 +115,13 @@ def _serve(connection: Connection) -> None:
 def _creations(here: Path, kubeconfig: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Jobs a second of the bare client and of a search that begins, in turns."""
     count = options.in_flight
-    found: dict[str, list[float]] = {"bare_1": [], f"bare_{THREADS}": [], "ours": []}
+    found: dict[str, list[float]] = {"bare_1": [], f"bare_{THREADS}": [], "ours": [], "ours_whole": []}
     for repeat in range(options.repeats):
         for threads in (1, THREADS):
             found[f"bare_{threads}"].append(_bare(kubeconfig, count, threads))
-        found["ours"].append(_search(here, kubeconfig, f"fill-{repeat}", count, count, 3.0)["creates_per_second"])
+        search = _search(here, kubeconfig, f"fill-{repeat}", count, count, 3.0)
+        found["ours"].append(search["creates_per_second"])
+        found["ours_whole"].append(count / search["fill_seconds"])
     shares = [own / bare for own, bare in zip(found["ours"], found[f"bare_{THREADS}"], strict=True)]
     spreads = {name: Spread.of(values)._asdict() for name, values in found.items()}
     return {"creates_per_second": spreads, "share_of_bare": Spread.of(shares)._asdict()}
@@ -252,7 +254,11 @@ def _search(here: Path, kubeconfig: Path, run: str, in_flight: int, trials: int,
     created, ended = map(sorted, ours.recv())
     marker.kill()
     first = created[:in_flight]
-    found: dict[str, Any] = {"creates_per_second": (len(first) - 1) / (first[-1] - first[0])}
+    opened = min(file.stat().st_mtime for file in (place / keys.run(run) / "journal").iterdir())
+    found: dict[str, Any] = {
+        "creates_per_second": (len(first) - 1) / (first[-1] - first[0]),
+        "fill_seconds": first[-1] - opened,
+    }
     waits = [(begin - end) * 1e3 for begin, end in zip(created[in_flight:], ended, strict=False)]
     if not waits:
         return found
@@ -292,6 +298,7 @@ def _table(found: Mapping[str, Any]) -> str:
             f"median {found['next_job_ms']['median']:.0f}, p95 {found['next_job_ms']['p95']:.0f}",
         ],
         [f"creations a second, {THREADS} threads", rates["ours"]],
+        ["the same, with the nets drawn and their requests written before", rates["ours_whole"]],
         [f"the bare client, {THREADS} threads", rates[f"bare_{THREADS}"]],
         ["the bare client, one thread", rates["bare_1"]],
         ["ours to the bare client's", Spread(**found["share_of_bare"]).text(".0%")],

@@ -46,6 +46,20 @@ def test_a_run_trains_as_many_unique_nets_as_its_schedule_says(store: Store) -> 
     assert len(set(told_order(store))) == 12
 
 
+def test_many_free_places_are_filled_at_once_and_their_requests_written_before_any_launch(store: Store) -> None:
+    requests_at_launch: set[int] = set()
+
+    class Watching(ScriptedLauncher):
+        def launch(self, request: TrainingRequest, attempt: int) -> None:
+            requests_at_launch.add(sum(entry.key.endswith("request.json") for entry in store.list(keys.run("test"))))
+            super().launch(request, attempt)
+
+    session = Session(store, settings(schedule__phases=[{"epsilon": 1.0, "unique": 200}]))
+    session.open()
+    assert session.search(Watching(store, capacity=200)) is Outcome.GOAL
+    assert requests_at_launch == {200}
+
+
 def test_max_trials_cuts_the_schedule_and_may_be_raised_later(store: Store) -> None:
     assert Session(store, settings(execution__max_trials=3)).run_to_end() is Outcome.GOAL
     assert fold(store).unique == 3

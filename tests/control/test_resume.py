@@ -31,6 +31,8 @@ def test_with_a_snapshot_and_without_the_state_is_the_same(store: Store) -> None
         snapshot.save(store, "test", states(store)[position - 1], position)
         state, journal = resume(store, record, settings())
         assert journal.position == last
+        assert state.opened is not None
+        assert journal.owner == state.opened.owner
         assert_same(state, fold(store))
 
 

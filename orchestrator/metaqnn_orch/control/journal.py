@@ -23,7 +23,8 @@ class Journal:
         self._session = session
         self.position = 0
         """Sequence of the last entry read or written; 0 while there is none."""
-        self._owner = "another orchestrator"  # who opened the last session that was read
+        self.owner = "another orchestrator"
+        """Who opened the last session before `position`, where that is known."""
 
     def read(self) -> Iterator[Event]:
         """Every event after `position`, in order; `position` moves along.
@@ -48,7 +49,7 @@ class Journal:
             self.position = sequence
             for event in events:
                 if isinstance(event, Opened):
-                    self._owner = event.owner
+                    self.owner = event.owner
                 yield event
 
     def append(self, events: Sequence[Event]) -> None:
@@ -70,4 +71,4 @@ class Journal:
     def _owner_after(self) -> str:
         for _ in self.read():
             pass
-        return self._owner
+        return self.owner

@@ -30,7 +30,7 @@ from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
-REPEATS_IN_FLIGHT = 20  # per tick: a greedy agent draws what it waits for again and again
+REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
 HOPELESS_TRIALS = 3  # abandoned before any was told, or hopeless in a row: the fault is not the trials'
 WRITERS = 8  # of requests at once
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
@@ -226,6 +226,7 @@ class Loop:
         """Fill the free places with new nets; nets sampled again on the way are noted."""
         state = self._state
         step, fruitless, repeats = state.step, 0, 0
+        patience = max(REPEATS_IN_FLIGHT, self._launcher.capacity - len(state.in_flight))
         self._limit = None
         while len(state.in_flight) < self._launcher.capacity and state.unique + len(state.in_flight) < self._goal:
             self._limit = limit(state, self._budget, self._world.now())
@@ -246,7 +247,7 @@ class Loop:
             if fruitless >= FRUITLESS_PROPOSALS:
                 self._exhausted = True
                 return
-            if repeats >= REPEATS_IN_FLIGHT:
+            if repeats >= patience:
                 return
 
     def _outcome(self, stop: Stop, observations: Mapping[str, Observation]) -> Outcome | None:
@@ -286,9 +287,9 @@ class Loop:
         requests = [self._request(trial, options) for trial in waiting]
         # A store far away takes its time for each request, and at the beginning there may be hundreds.
         with ThreadPoolExecutor(WRITERS) if len(requests) > 1 else nullcontext() as pool:
-            written = (pool.map if pool else map)(self._write, requests)
-            for request, trial, _ in zip(requests, waiting, written, strict=True):
-                self._launcher.launch(request, trial.attempt)
+            list((pool.map if pool else map)(self._write, requests))
+        for request, trial in zip(requests, waiting, strict=True):
+            self._launcher.launch(request, trial.attempt)
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
         """Put refused results aside, and have the launcher forget what is over."""

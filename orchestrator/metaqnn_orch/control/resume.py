@@ -23,6 +23,8 @@ def resume(store: Store, record: RunRecord, settings: Settings, session: str = "
     found = snapshot.load(store, record.run, settings)
     if found is not None:
         state, journal.position = found
+        if state.opened is not None:
+            journal.owner = state.opened.owner
     for event in journal.read():
         state.apply(event)
     if journal.position == 0:

@@ -222,7 +222,7 @@ class Orders:
             if order.withdrawn and job is not None:
                 self.delete(job)
             del self._posting[order.name]
-            self._changed.notify_all()
+            self._changed.notify()
 
     def _adopted(self, order: Order) -> Object | None:
         """The Job that is there already under the order's name; None if it is leaving.

@@ -112,7 +112,7 @@ class Reflector(Generic[Seen]):
         """What the API just answered elsewhere, so that it is known before the watch tells."""
         with self._lock:
             known = self._objects.get(_metadata(thing, "name"))
-            if known is None or not _older(thing, known.object):
+            if known is None or _newer(thing, known.object):
                 self._keep(thing)
 
     def close(self) -> None:
@@ -181,7 +181,7 @@ class Reflector(Generic[Seen]):
             case "BOOKMARK":
                 pass
             case "ADDED" | "MODIFIED":
-                if known is None or not _older(thing, known.object):
+                if known is None or _newer(thing, known.object):
                     self._keep(thing)
             case "DELETED":
                 if known is not None and _metadata(known.object, "uid") == _metadata(thing, "uid"):
@@ -217,8 +217,8 @@ def _metadata(thing: Object, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _older(one: Object, other: Object) -> bool:
-    """Whether `one` is a picture of the same object from before `other`, as far as that can be told."""
+def _newer(one: Object, other: Object) -> bool:
+    """Whether `one` may tell more than `other`: it is another object, or a later version of the same one."""
     versions = [_metadata(thing, "resourceVersion") for thing in (one, other)]
     same = _metadata(one, "uid") == _metadata(other, "uid")
-    return same and all(text.isdecimal() for text in versions) and int(versions[0]) < int(versions[1])
+    return not (same and all(text.isdecimal() for text in versions) and int(versions[0]) <= int(versions[1]))

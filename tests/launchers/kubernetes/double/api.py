@@ -241,12 +241,15 @@ def serving(api: Api) -> Iterator[str]:
             self.end_headers()
             with suppress(OSError):
                 self.chunk(fault.event)
+                marked = time.monotonic()
                 while (left := end - time.monotonic()) > 0:
                     lines, version = self.changes(namespace, resource, query, version)
                     if lines and fault.cut_reply:
                         self.chunk(lines[: len(lines) // 2])
                         return self.hang_up()
-                    if not lines and query.get("allowWatchBookmarks") in ("true", "True"):
+                    due = time.monotonic() - marked >= api.bookmark_seconds
+                    if due and not lines and query.get("allowWatchBookmarks") in ("true", "True"):
+                        marked = time.monotonic()
                         mark = {"kind": "x", "metadata": {"resourceVersion": str(version)}}
                         lines = json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n"
                     self.chunk(lines)
