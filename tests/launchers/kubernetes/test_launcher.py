@@ -146,6 +146,20 @@ def test_what_the_node_says_of_the_end(cluster: FakeCluster, reason: str, phase:
     assert until_phase(launcher, request, *ENDED).phase is phase
 
 
+def test_another_attempt_prefers_other_nodes(cluster: FakeCluster) -> None:
+    request = cluster.request("exits-1")
+    launcher = cluster.launcher()
+    launcher.launch(request, 1)
+    until_phase(launcher, request, Phase.CRASHED)
+    launcher.launch(request, 2)
+    until(lambda: len(cluster.jobs()) == 2)
+    one, two = (job["spec"]["template"]["spec"] for job in cluster.jobs())
+    (preferred,) = two["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    (field,) = preferred["preference"]["matchFields"]
+    assert field == {"key": "metadata.name", "operator": "NotIn", "values": ["node-1"]}
+    assert "affinity" not in one
+
+
 def test_a_job_deleted_by_hand_is_not_there_and_can_be_launched_again(cluster: FakeCluster) -> None:
     request = cluster.request("hangs")
     launcher = cluster.launcher()

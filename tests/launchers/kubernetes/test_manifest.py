@@ -283,6 +283,22 @@ def test_no_gpu_asks_for_none() -> None:
     assert resources == {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "2", "memory": "8Gi"}}
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_nodes_are_avoided_beside_what_the_template_prefers(server: str) -> None:
+    zone = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]}
+    rules = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": zone}]}
+    template = {"spec": {"template": {"spec": {"affinity": {"nodeAffinity": rules, "podAffinity": {}}}}}}
+    before = json.dumps(template)
+    wanted = manifest(REQUEST, 3, UID, form(template), ["one", "two"])
+    kubernetes_validate.validate(wanted, server, strict=True)
+    affinity = pod(wanted)["affinity"]
+    theirs, ours = affinity["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert theirs == {"weight": 1, "preference": zone}
+    assert [field["values"] for field in ours["preference"]["matchFields"]] == [["one"], ["two"]]
+    assert affinity["podAffinity"] == {}
+    assert json.dumps(template) == before
+
+
 def test_making_one_twice_gives_the_same_and_changes_nothing() -> None:
     template = json.loads(json.dumps(RICH))
     assert job(template) == job(template)

@@ -102,13 +102,15 @@ class KubernetesLauncher:
             order = self._orders.get(request.trial)
             if order is not None and order.identity.attempt >= attempt:
                 return
+            avoided: set[str] = set()
             for known, job in self._own(self._jobs.group(request.trial)):
                 if known.attempt >= attempt:
                     return
+                avoided |= self._nodes(job)
                 if live(job):  # its trainer has ended, or it would not be asked for again
                     self._orders.delete(job)
             identity = Identity(self._run, request.trial, attempt)
-            body = manifest(request, attempt, self._run.uid, self._form)
+            body = manifest(request, attempt, self._run.uid, self._form, sorted(avoided))
             late = attempt - EAGER_ATTEMPTS
             self._orders.add(Order(identity, body), min(LONGEST_DELAY, 2.0**late) if late > 0 else 0.0)
 
@@ -185,6 +187,11 @@ class KubernetesLauncher:
         for job in jobs:
             if job.identity is not None and not self._orders.hides(job.object):
                 yield job.identity, job.object
+
+    def _nodes(self, job: Object) -> set[str]:
+        """Where the Job's Pods were."""
+        pods = (pod.object for pod in self._pods.group(str(job["metadata"]["uid"])))
+        return {node for pod in pods if isinstance(node := pod.get("spec", {}).get("nodeName"), str)}
 
     def _status(self, uid: str, job: Object, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
         """What the Job's state means; worked out again only where something about it is new."""

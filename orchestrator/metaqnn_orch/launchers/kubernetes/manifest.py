@@ -60,14 +60,28 @@ class JobForm:
         return overridden(self.template, _mandatory(example, "", self))
 
 
-def manifest(request: TrainingRequest, attempt: int, run_uid: str, form: JobForm) -> dict[str, Any]:
-    """The Job of one attempt, as it is sent to the API."""
+def manifest(
+    request: TrainingRequest, attempt: int, run_uid: str, form: JobForm, avoided: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The Job of one attempt, as it is sent to the API. `avoided`: nodes that others are preferred to."""
     identity = Identity(RunRef(request.run, run_uid), request.trial, attempt)
     layers = (_defaults(form.settings), form.template, _mandatory(identity, request.spec.net, form))
     body: dict[str, Any] = {}
     for layer in layers:
         body = merged(body, layer)
+    if avoided:
+        _avoid(body["spec"]["template"]["spec"], avoided)
     return body
+
+
+def _avoid(pod: dict[str, Any], nodes: Sequence[str]) -> None:
+    """Beside what the template prefers. A preference and no rule: a cluster may have no other node."""
+    affinity = dict(pod.get("affinity") or {})
+    of_nodes = dict(affinity.get("nodeAffinity") or {})
+    term = {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]}
+    preferred = of_nodes.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+    of_nodes["preferredDuringSchedulingIgnoredDuringExecution"] = [*preferred, {"weight": 100, "preference": term}]
+    pod["affinity"] = {**affinity, "nodeAffinity": of_nodes}
 
 
 def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[str, Any]:
