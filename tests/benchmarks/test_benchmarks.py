@@ -58,7 +58,7 @@ def test_many_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.main(["--in-flight", "3", "--trials", "9", "--seconds", "0.1", "--repeats", "1", "--to", "found"])
     found = json.loads((tmp_path / "found" / "cluster-double.json").read_text())
     assert found["requests_per_trial"] >= 1
-    assert found["creates_per_second"].keys() == {"bare_1", "bare_4", "ours"}
+    assert found["creates_per_second"].keys() == {"bare_1", "bare_4", "ours", "ours_whole"}
     assert found["next_job_ms"]["p95"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["found"]
 
