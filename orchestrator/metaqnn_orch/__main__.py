@@ -1,5 +1,16 @@
-"""`python -m metaqnn_orch`, where the program itself is not installed: in the orchestrator's image."""
+"""The program's beginning; `python -m metaqnn_orch` where it is not installed: in the orchestrator's image."""
 
-from metaqnn_orch.cli.app import main
+import sys
 
-main()
+
+def main() -> None:
+    try:
+        from metaqnn_orch.cli.app import main as run_command  # it takes a moment, in which somebody may press Ctrl-C
+
+        run_command()
+    except KeyboardInterrupt:  # of a command that has nothing to bring to an end
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

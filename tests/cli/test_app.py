@@ -6,11 +6,14 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from metaqnn_orch.__main__ import main as begin
 from metaqnn_orch.cli.app import COMMANDS
 from tests.cli.conftest import PROGRAM, Cli, tree
 
@@ -207,3 +210,14 @@ def test_nothing_is_lost_on_a_narrow_terminal(columns: str, term: str) -> None:
     assert "receptive fields" in fields
     for word in ("60,", "120,", "log-spaced", "termination"):
         assert word in fields
+
+
+def test_ctrl_c_is_quiet_from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "metaqnn_orch.cli.app", Interrupted("metaqnn_orch.cli.app"))
+    with pytest.raises(SystemExit) as left:
+        begin()
+    assert left.value.code == 130
