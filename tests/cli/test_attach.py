@@ -63,7 +63,11 @@ def test_a_run_that_has_ended_and_one_that_is_about_to_go_on(
 
 
 def test_a_watch_ends_when_nothing_is_left_to_wait_for(
-    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str
+    cluster: FakeCluster,
+    cli: Cli,
+    s3_server: S3Server,
+    s3_store_uri: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     install_with_store(cluster, s3_server, s3_store_uri)
     assert cli("submit", "digits", "--run=test").code == 0
@@ -77,7 +81,10 @@ def test_a_watch_ends_when_nothing_is_left_to_wait_for(
 
     cluster.api.objects.update("jobs", "trials", "test-orchestrator", end)
     for _ in range(3):
-        vigil.sleep(1)  # somebody else works on it
+        vigil.sleep(1)
+    said = capsys.readouterr().err
+    assert said.startswith("job test-orchestrator has ended (")
+    assert said.count("what is shown is the work of another orchestrator") == 1
     idle[0] = True
     cluster.api.faults = lambda ask: Fault(status=503)
     for _ in range(3):

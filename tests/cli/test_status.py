@@ -59,12 +59,14 @@ def test_results_that_came_too_late_are_counted(store: DirectoryStore, cli: Cli)
     assert (found["failed"], found["late_results"]) == (1, 1)
 
 
-def test_a_run_going_on_names_its_holder(finished: DirectoryStore, cli: Cli) -> None:
+def test_a_run_going_on_names_its_holder_and_what_it_waits_for(finished: DirectoryStore, cli: Cli) -> None:
     held = Hold(finished, "test", this_process("one", "now"), lambda: 0.0)
-    held.beat("now")
-    assert cli("status", "test", "--store", finished.uri, "-o", "json").json()["holder"] == held.me.owner
+    held.beat("now", "no node takes it")
+    found = cli("status", "test", "--store", finished.uri, "-o", "json").json()
+    assert (found["holder"], found["trouble"]) == (held.me.owner, "no node takes it")
     held.release()
-    assert cli("status", "test", "--store", finished.uri, "-o", "json").json()["holder"] is None
+    found = cli("status", "test", "--store", finished.uri, "-o", "json").json()
+    assert (found["holder"], found["trouble"]) == (None, "")
 
 
 def test_reading_changes_nothing(finished: DirectoryStore, cli: Cli) -> None:

@@ -96,6 +96,21 @@ def test_a_run_that_nobody_works_on_says_so(store: DirectoryStore) -> None:
     assert "waiting: no orchestrator works on the run" in written.getvalue()
 
 
+def test_what_the_orchestrator_waits_for_is_shown(store: DirectoryStore) -> None:
+    session = Session(store, settings())
+    session.run_to_end()
+    store.delete(list(store.list("runs/test/journal/"))[-1].key)
+    held, written = Hold(store, "test", this_process("one", "now"), lambda: 0.0), io.StringIO()
+    held.beat("now", "exceeded quota: none")
+
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch(store, "test", Console(file=written, width=200), stop)
+    assert "waiting: exceeded quota: none" in written.getvalue()
+
+
 def test_one_elsewhere_that_does_not_stir_any_more_is_gone(store: DirectoryStore) -> None:
     session = Session(store, settings())
     session.run_to_end()

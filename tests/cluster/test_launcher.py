@@ -110,7 +110,7 @@ def test_a_store_that_does_not_answer_pods(world: World) -> None:
     world.put_keys()
     launcher = world.launcher(**NOWHERE)
     seen = until_phase(launcher, launched(launcher), *ENDED)
-    assert seen.phase is Phase.CRASHED
+    assert seen.phase is Phase.CUT_OFF
     assert "15 (store)" in seen.detail
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from metaqnn_orch.control.holder import Hold
+from metaqnn_orch.control.holder import Hold, Holder
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.loop import Outcome, Stop
 from metaqnn_orch.control.state import RunState
@@ -19,7 +19,7 @@ from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.store.base import Entry, Store
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.world import Behaviour, Clock, ScriptedLauncher, Session, deliver, result_for, settings, told_order
@@ -124,6 +124,17 @@ def test_disruptions_are_free_however_many(store: Store) -> None:
     assert session.run_to_end(crash_first(7, Phase.DISRUPTED)) is Outcome.GOAL
     assert session.state.attempts_lost == 0
     assert session.state.abandoned == 0
+
+
+def test_a_store_that_trials_miss_costs_attempts_until_one_has_reached_it(store: Store) -> None:
+    never = Session(store, settings(execution__retries=0), run="never")
+    with pytest.raises(RunFailed):
+        never.run_to_end(crash_first(9, Phase.CUT_OFF))
+    assert never.state.told == 0
+    Session(store, settings(execution__max_trials=1)).run_to_end()
+    after = Session(store, settings(execution__retries=0), "two")
+    assert after.run_to_end(crash_first(9, Phase.CUT_OFF)) is Outcome.GOAL, "it counts what the session before reached"
+    assert (after.state.abandoned, after.state.attempts_lost) == (0, 0)
 
 
 def test_an_abandoned_trial_is_never_told_and_never_drawn_again(store: Store) -> None:
@@ -368,6 +379,22 @@ class TroubledLauncher(ScriptedLauncher):
     def launch(self, request: TrainingRequest, attempt: int) -> None:
         self.launched_in_trouble += bool(self.trouble)
         super().launch(request, attempt)
+
+
+def test_trouble_is_noted_for_whoever_looks(tmp_path: Path) -> None:
+    noted: list[str] = []
+
+    class Noting(DirectoryStore):
+        def put(self, key: str, data: bytes) -> None:
+            super().put(key, data)
+            if key == keys.holder("test"):
+                noted.append(decode(Holder, data, key).trouble)
+
+    session = Session(Noting(tmp_path / "store"), settings())
+    session.open()
+    assert session.search(TroubledLauncher(session.store)) is Outcome.GOAL
+    assert "no image" in noted
+    assert noted[-1] == ""
 
 
 def test_a_launcher_in_trouble_is_left_alone_until_it_is_over(store: Store) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metaqnn_trainer.errors import ExchangeError, ObjectMissing
-from metaqnn_trainer.exchange import DirectoryExchange, Exchange, S3Exchange, open_exchange
+from metaqnn_trainer.exchange import _CLIENT, DirectoryExchange, Exchange, S3Exchange, open_exchange
 from tests.seaweedfs import S3Server
 from tests.store.faulty_server import always, error, faulty_server, sequence
 
@@ -132,6 +132,23 @@ def test_a_write_whose_reply_was_lost_is_ours(
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
         assert open_exchange(s3_store_uri).put_if_absent(KEY, b"ours")
     assert list(asked) == ["PUT", "PUT", "GET"]
+
+
+def test_a_store_that_is_away_for_a_while_gets_what_was_trained(
+    s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaqnn_trainer.exchange._OUTAGE_PAUSES", (0.01, 0.01, 0.01))
+    monkeypatch.setitem(_CLIENT, "retries", {"total_max_attempts": 1})
+    away = error(503, "ServiceUnavailable")
+    with faulty_server(sequence(away, away, "lose the reply"), s3_server.endpoint) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        assert open_exchange(s3_store_uri).put_if_absent(KEY, b"ours")
+    assert list(asked) == ["PUT", "PUT", "PUT", "PUT", "GET"]
+    with faulty_server(always(away), s3_server.endpoint) as (url, asked):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        with pytest.raises(ExchangeError, match="ServiceUnavailable"):
+            open_exchange(s3_store_uri).put(KEY, b"ours")
+    assert list(asked) == ["PUT"] * 4
 
 
 def test_a_write_that_lost_is_not_ours_though_its_reply_was_lost(

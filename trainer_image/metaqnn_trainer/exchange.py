@@ -34,6 +34,7 @@ _CHECKSUMS: Final[dict[str, Any]] = {
 }
 _AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _CONFLICT_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)  # seconds
+_OUTAGE_PAUSES: Final = (5.0, 10.0, 20.0, 40.0, 60.0)  # seconds, between writes that each took those ten seconds
 _DOWNLOADS: Final = 3
 
 
@@ -192,30 +193,37 @@ class S3Exchange:
 
     def put(self, key: str, data: bytes) -> None:
         with self._renamed(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._root + key, Body=data)
+            self._write(key, data)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """As the protocol says. When the answer to our write is lost, boto3 asks again and finds our own object there:
-        after a repetition, and only then, equal bytes count as ours."""
-        from botocore.exceptions import ClientError
-
-        pauses = iter(_CONFLICT_PAUSES)
-        repeated = False
+        """As the protocol says. When the answer to our write is lost, the request is repeated and finds our own object
+        there: after a repetition, and only then, equal bytes count as ours."""
         with self._renamed(key):
-            while True:
-                try:
-                    self._client.put_object(Bucket=self._bucket, Key=self._root + key, Body=data, IfNoneMatch="*")
-                    return True
-                except ClientError as error:
-                    answer = error.response["ResponseMetadata"]
-                    repeated = repeated or answer.get("RetryAttempts", 0) > 0
-                    if answer["HTTPStatusCode"] == 412:
-                        return repeated and self.get(key) == data
-                    # 409: another conditional write of this key is under way, and may yet fail.
-                    pause = next(pauses, None) if answer["HTTPStatusCode"] == 409 else None
-                    if pause is None:
-                        raise
-                time.sleep(pause)
+            return self._write(key, data, IfNoneMatch="*")
+
+    def _write(self, key: str, data: bytes, **condition: str) -> bool:
+        """False where the condition does not hold. Waits for a store that is away: hours of training may be in it."""
+        from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+        conflicts, outages = iter(_CONFLICT_PAUSES), iter(_OUTAGE_PAUSES)
+        repeated = False
+        while True:
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=self._root + key, Body=data, **condition)  # type: ignore[arg-type]
+                return True
+            except (ClientError, ConnectionError, HTTPClientError) as error:
+                answer: Any = error.response["ResponseMetadata"] if isinstance(error, ClientError) else {}
+                status = answer.get("HTTPStatusCode", 503)
+                repeated = repeated or answer.get("RetryAttempts", 0) > 0
+                if status == 412:
+                    return repeated and self.get(key) == data
+                # 409: another conditional write of this key is under way, and may yet fail.
+                pauses = conflicts if status == 409 else outages if status == 429 or status >= 500 else iter(())
+                pause = next(pauses, None)
+                if pause is None:
+                    raise
+                repeated = repeated or status != 409
+            time.sleep(pause)
 
     def exists(self, key: str) -> bool:
         """Whether something is there. False also where the store will not tell: whoever may not list a bucket is

@@ -98,6 +98,7 @@ class Vigil:
         self._monotonic = monotonic
         self._next = monotonic() + VIGIL
         self._was_over = False
+        self._said = False
 
     def sleep(self, seconds: float) -> None:
         """
@@ -111,8 +112,13 @@ class Vigil:
         name = search_job_name(self._run)
         over = False
         with suppress(ClusterError, StoreError):  # out of reach: the next look will tell
-            job = _job(self._cluster, name) if self._is_idle() else None
-            over = job is not None and not live(job)
+            job = _job(self._cluster, name)
+            ended = job is not None and not live(job)
+            over = ended and self._is_idle()
+            if ended and not over and not self._said:
+                self._said = True
+                words = _words(self._cluster, name)
+                say((f"job {name} has ended ({words}): what is shown is the work of another orchestrator", "yellow"))
             if over and self._was_over:  # and the watcher has had time to see how
                 raise LauncherError(
                     f"job {name} has ended, the run has not: {_words(self._cluster, name)}",

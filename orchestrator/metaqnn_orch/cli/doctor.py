@@ -147,11 +147,30 @@ def _kubernetes(store: Store, settings: Settings, release: Release | None) -> It
         yield _tried(what, partial(_right, cluster, what, right))
     if form is not None:
         body = manifest(_example(), 1, NO_UID, form)
-        yield _tried("namespace: takes our Jobs", lambda: _judged(cluster.rehearse_job(body)))
+        yield from _rehearsed(cluster, body)
         if queue := body["metadata"]["labels"].get("kueue.x-k8s.io/queue-name"):
             what = f"queue {queue}"
             yield _seen(what, lambda: cluster.look_up_queue(queue), lambda found: _queue(what, found))
     yield from _surroundings(cluster, kubernetes)
+
+
+def _rehearsed(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
+    """A Job's Pods are judged only when they are made: by ranges of limits, for one."""
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    yield _tried("namespace: takes our Jobs", lambda: _judged(cluster.rehearse(Resource.JOBS, job)))
+    what = "namespace: takes their Pods"
+    template = job["spec"]["template"]
+    metadata = {**template["metadata"], "name": job["metadata"]["name"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+
+    def judge() -> str | Finding:
+        if not cluster.may("create", "pods"):
+            return Finding(what, Mark.UNKNOWN, "these credentials may not make any")
+        cluster.rehearse(Resource.PODS, pod)
+        return ""
+
+    yield _tried(what, judge)
 
 
 def _right(cluster: Any, what: str, right: Right) -> str | Finding:
@@ -226,12 +245,14 @@ def _secret(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -
 
 
 def _quotas(found: Mapping[str, Any]) -> str | Finding:
+    from metaqnn_orch.launchers.kubernetes.cluster import parse_quantity
+
     used_up = [
         f"{quota['metadata']['name']}: {resource} {status.get('used', {}).get(resource)} of {hard}"
         for quota in found.get("items") or ()
         for status in (quota.get("status") or {},)
         for resource, hard in (status.get("hard") or {}).items()
-        if status.get("used", {}).get(resource) == hard
+        if parse_quantity(status.get("used", {}).get(resource, "0")) >= parse_quantity(hard)
     ]
     if used_up:
         return Finding("namespace: quotas", Mark.BAD, "; ".join(used_up[:5]), "trials wait until there is room")

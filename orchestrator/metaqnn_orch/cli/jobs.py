@@ -17,7 +17,8 @@ from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.takeover import take_over
 from metaqnn_orch.errors import BadInput, NotFound
-from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, TRIAL, RunRef, selector
+from metaqnn_orch.launchers.kubernetes.errand import search_job_name
+from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, RUN, STORE, TRIAL, RunRef, selector
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
@@ -58,12 +59,15 @@ def gc(
 ) -> None:
     """Delete a run's Jobs that have ended.
 
-    The search does so by itself when it has their results. What a stopped search left behind stays for 30 days, unless
-    execution.kubernetes.keep_seconds says otherwise. Running Jobs and the store are left alone.
+    That of a submitted search, too. A search deletes its trials' Jobs itself, when it has their results. What a stopped
+    one left behind stays for 30 days, unless execution.kubernetes.keep_seconds says otherwise. Running Jobs and the
+    store are left alone.
     """
-    record = load_record(open_store(store), run)
+    opened = open_store(store)
+    record = load_record(opened, run)
     cluster = _cluster(namespace, context)
-    say(f"{_delete(cluster, record, ended_only=True)} Jobs deleted in namespace {cluster.namespace}")
+    count = _delete(cluster, record, ended_only=True) + _delete_search(cluster, run, opened.uri)
+    say(f"{count} Jobs deleted in namespace {cluster.namespace}")
 
 
 def logs(
@@ -115,6 +119,19 @@ def _delete(cluster: Any, record: RunRecord, *, ended_only: bool) -> int:
     for job in doomed:
         cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
     return len(doomed)
+
+
+def _delete_search(cluster: Any, run: str, store: str) -> int:
+    """Delete the Job of a search that was submitted, if it has ended."""
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    name = search_job_name(run)
+    for job in cluster.list(Resource.JOBS, f"{RUN}={run}").items:
+        theirs = (job["metadata"].get("annotations") or {}).get(STORE, "")
+        if job["metadata"]["name"] == name and not live(job) and open_store(theirs or store).uri == store:
+            cluster.delete_job(name, job["metadata"]["uid"])
+            return 1
+    return 0
 
 
 def _label(pod: Any, key: str) -> str:

@@ -25,7 +25,8 @@ def status(
     Counters, epsilon, the best net, and the digest of the Q-table. Reads the store and changes nothing, whether the
     run is going on or not. `told` counts how often the agent learned from a net, `unique` the nets trained, `failed`
     the trials given up, `estimated` the accuracies that a table made up, `stopped_early` those that were foretold,
-    `late_results` the results that came after their trials had been given up: they are kept, and do not count.
+    `late_results` the results that came after their trials had been given up: they are kept, and do not count;
+    `trouble` is what the search waits for, if it does.
 
     --watch shows what `start` shows while it searches, whoever works on the run and wherever: on a terminal one screen,
     elsewhere a line for each event.

@@ -14,7 +14,7 @@ from metaqnn_orch.control.events import Event, decode_entry
 from metaqnn_orch.control.holder import LEASE_SECONDS, Holder, is_dead, read_holder
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
-from metaqnn_orch.errors import StoreError
+from metaqnn_orch.errors import StoreError, one_line
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
@@ -62,7 +62,7 @@ def watch(
                     view.happened(event)
                 works = pulse.beats()
                 idle = not works and state.finished is None
-                view.trouble("no orchestrator works on the run" if idle else "")
+                view.trouble("no orchestrator works on the run" if idle else pulse.trouble)
             except StoreError as error:
                 if not error.transient:
                     raise
@@ -81,9 +81,12 @@ class _Pulse:
         self._monotonic = monotonic
         self._seen: Holder | None = None
         self._since = 0.0
+        self.trouble = ""
+        """What the orchestrator said last that it waits for."""
 
     def beats(self) -> bool:
         holder = read_holder(self._store, self._run)
+        self.trouble = one_line(holder.trouble) if holder is not None else ""
         if holder is None or (dead := is_dead(holder)):
             return False
         if holder != self._seen:

@@ -33,6 +33,8 @@ class Holder(Message):
     at: str
     beat: int
     released: bool = False
+    trouble: str = ""
+    """What it waits for, if it does."""
 
     @property
     def owner(self) -> str:
@@ -101,20 +103,20 @@ class Hold:
                     raise self._held_by(now or seen)
         self.beat(self.me.at)
 
-    def beat(self, at: str) -> None:
-        """Show that this process lives; does nothing when it did so a moment ago.
+    def beat(self, at: str, trouble: str = "") -> None:
+        """Show that this process lives, and what it waits for; does nothing when it did so a moment ago.
 
         Raises:
             RunHeld: somebody took the run over meanwhile, and said so.
         """
-        if self._monotonic() >= self._next_beat:
+        if self._monotonic() >= self._next_beat or trouble != self.me.trouble:
             seen = read_holder(self._store, self._run) if self.me.beat else None
             if seen is not None and seen.session != self.me.session:
                 raise RunHeld(
                     f"run {self._run} was taken over by {seen.owner}",
                     hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
                 )
-            self.me = self.me.model_copy(update={"beat": self.me.beat + 1, "at": at})
+            self.me = self.me.model_copy(update={"beat": self.me.beat + 1, "at": at, "trouble": trouble})
             self._store.put(keys.holder(self._run), encode(self.me))
             self._next_beat = self._monotonic() + BEAT_SECONDS
 

@@ -150,7 +150,7 @@ class Loop:
     def _tick(self) -> tuple[Outcome | None, bool]:
         """Look, decide, write down, act. Returns how the session ended, if it did, and whether anything happened."""
         self._commit()  # what a store out of reach left behind
-        self._hold.beat(self._world.now())
+        self._hold.beat(self._world.now(), self._trouble)
         observations = self._launcher.observe()
         self._tell(self._launcher.trouble)
         stop = self._world.stop()
@@ -198,7 +198,7 @@ class Loop:
                 with_curve = self._settings.early_end.enabled
                 self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
                 self._hopeless = 0
-            elif seen is not None and seen.phase is Phase.DISRUPTED:
+            elif seen is not None and (seen.phase is Phase.DISRUPTED or self._is_outage(seen)):
                 self._fail(trial, "disrupted", seen.detail)
             elif seen is not None and seen.phase is Phase.HOPELESS:
                 self._hopeless += 1
@@ -206,6 +206,12 @@ class Loop:
             elif seen is not None:
                 delivered = seen.phase is Phase.DELIVERED
                 self._fail(trial, "crashed", "it ended well, but there is no result.json" if delivered else seen.detail)
+
+    def _is_outage(self, seen: Observation) -> bool:
+        """Whether others, of any session, reached the store that this trial did not: so its address is right."""
+        trials = self._state.trials.values()
+        reached = (trial.attempt > 0 and trial.val_accuracy is not None for trial in trials)
+        return seen.phase is Phase.CUT_OFF and any(reached)
 
     def _fail(self, trial: Trial, kind: str, detail: str) -> None:
         free, now = kind == "disrupted", self._world.now()

@@ -16,6 +16,7 @@ class Phase(StrEnum):
     RUNNING = "running"
     DELIVERED = "delivered"  # ended, and says that a result is there
     DISRUPTED = "disrupted"  # ended through no fault of its own: launch again, free of charge
+    CUT_OFF = "cut off"  # ended because it did not reach the store: free of charge where any trial ever did
     CRASHED = "crashed"  # ended without a result: costs an attempt
     HOPELESS = "hopeless"  # ended without a result, and would end so again: costs them all
 

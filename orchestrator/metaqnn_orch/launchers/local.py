@@ -30,6 +30,7 @@ KILLED_STARTS: Final = 10  # the same of killed ones: somebody, or the kernel fo
 _PHASES: Final = {
     int(ExitCode.DELIVERED): Phase.DELIVERED,
     int(ExitCode.PREEMPTED): Phase.DISRUPTED,
+    int(ExitCode.STORE): Phase.CUT_OFF,
     int(ExitCode.BAD_REQUEST): Phase.HOPELESS,
     int(ExitCode.DATASET): Phase.HOPELESS,
 }

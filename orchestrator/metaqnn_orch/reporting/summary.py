@@ -68,6 +68,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "wall_clock_hours": so_far.wall_clock_hours,
         "ended_because": state.finished.detail if state.finished else "",
         "holder": holder.owner if holder and not is_dead(holder) else None,
+        "trouble": holder.trouble if holder and not is_dead(holder) else "",
         "q_digest": state.agent.q_table.digest(),
         "journal_position": view.position,
     }

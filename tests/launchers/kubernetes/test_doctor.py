@@ -10,6 +10,7 @@ import pytest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from tests.cli.conftest import Answer, Cli, cli
 from tests.launchers.kubernetes.conftest import FakeCluster
+from tests.launchers.kubernetes.double.objects import Refused
 
 __all__ = ["cli"]
 
@@ -89,6 +90,22 @@ def test_what_is_wrong_in_the_cluster_is_named(patient: Patient) -> None:
     ):
         assert words in crosses
     assert len(crosses.splitlines()) == 5
+
+
+@pytest.mark.parametrize(("used", "hard"), [("5", "4"), ("4096Mi", "4Gi"), ("0", "0")])
+def test_a_quota_that_is_used_up(patient: Patient, used: str, hard: str) -> None:
+    patient.api.others[PLACE + "resourcequotas"] = {"items": [{"metadata": {"name": "q"}, "status": quota(used, hard)}]}
+    assert patient.crosses() == [f"namespace: quotas: q: requests.nvidia.com/gpu {used} of {hard}"]
+
+
+def test_pods_that_the_namespace_would_refuse(patient: Patient) -> None:
+    limit = Refused(403, "Forbidden", "maximum memory usage per Container is 64Mi, but limit is 8Gi")
+    patient.api.admission = lambda resource, thing: limit if resource == "pods" else None
+    (cross,) = patient.crosses()
+    assert cross.startswith("namespace: takes their Pods: ")
+    assert "maximum memory usage per Container is 64Mi" in cross
+    patient.api.denied = {("create", "pods")}
+    assert "? namespace: takes their Pods: these credentials may not make any" in patient.ask().out
 
 
 def test_a_queue_that_jobs_would_wait_in(patient: Patient, tmp_path: Path) -> None:

@@ -56,6 +56,24 @@ def test_gc_deletes_what_has_ended_and_is_ours(left: Left, cli: Cli, tmp_path: P
     assert left.trials() == {left.running.trial, left.theirs.trial}
 
 
+@pytest.mark.parametrize(("of", "live", "deleted"), [("", False, 2), ("", True, 1), ("-of-others", False, 1)])
+def test_gc_deletes_the_job_of_a_search_that_has_ended(
+    left: Left, cli: Cli, tmp_path: Path, of: str, live: bool, deleted: int
+) -> None:
+    body = {
+        "metadata": {
+            "name": "test-orchestrator",
+            "labels": {"metaqnn/run": "test"},
+            "annotations": {"metaqnn/store": f"{tmp_path}/store{of}/"},
+        },
+        "spec": {"suspend": True},
+        "status": {"conditions": [] if live else [{"type": "Failed", "status": "True"}]},
+    }
+    left.cluster.api.objects.create("jobs", "trials", body)
+    answer = cli("gc", "test", "--store", tmp_path / "store")
+    assert answer.err == f"{deleted} Jobs deleted in namespace trials\n"
+
+
 def test_cancel_deletes_what_is_ours(left: Left, cli: Cli, tmp_path: Path) -> None:
     answer = cli("cancel", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
     assert answer.code == 0

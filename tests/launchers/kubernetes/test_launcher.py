@@ -463,15 +463,11 @@ def test_an_image_that_cannot_be_started_costs_no_attempt_and_ends_the_work(clus
     assert error.value.hint == "is broken the trainer's image?"
 
 
-def test_a_store_that_only_this_trial_misses_is_a_disruption(cluster: FakeCluster) -> None:
+def test_a_trainer_that_misses_the_store_says_so(cluster: FakeCluster) -> None:
     launcher = cluster.launcher()
-    lost, good, unlucky = cluster.request("exits-15"), cluster.request("delivers"), cluster.request("exits-15")
+    lost = cluster.request("exits-15")
     launcher.launch(lost, 1)
-    assert until_phase(launcher, lost, *ENDED).phase is Phase.CRASHED, "perhaps no Pod can reach it"
-    launcher.launch(good, 1)
-    until_phase(launcher, good, Phase.DELIVERED)
-    launcher.launch(unlucky, 1)
-    assert until_phase(launcher, unlucky, *ENDED).phase is Phase.DISRUPTED
+    assert until_phase(launcher, lost, *ENDED).phase is Phase.CUT_OFF
 
 
 def test_deletions_that_go_wrong_are_repeated(cluster: FakeCluster) -> None:

@@ -164,7 +164,7 @@ def test_kinds_and_phases() -> None:
     assert {kind: Status(kind).phase for kind in Kind} == {
         Kind.DELIVERED: Phase.DELIVERED,
         Kind.CRASHED: Phase.CRASHED,
-        Kind.STORE: Phase.CRASHED,
+        Kind.STORE: Phase.CUT_OFF,
         Kind.HOPELESS: Phase.HOPELESS,
         Kind.DISRUPTED: Phase.DISRUPTED,
         Kind.FALSE_START: Phase.DISRUPTED,
@@ -236,7 +236,7 @@ def test_whatever_the_api_says_is_some_state(job: Any, pods: list[Any], events: 
 @given(st.integers(1, 255), st.text(max_size=20), st.text(max_size=1000))
 def test_every_exit_code_is_an_end(code: int, reason: str, message: str) -> None:
     status = classify(job(FAILED), [exited(code, reason, message)])
-    assert status.phase in (Phase.CRASHED, Phase.DISRUPTED, Phase.HOPELESS)
+    assert status.phase in (Phase.CRASHED, Phase.CUT_OFF, Phase.DISRUPTED, Phase.HOPELESS)
     assert status.phase is not Phase.HOPELESS or code in (11, 12)
     assert (status.phase is Phase.DISRUPTED) == (code == 143 and reason != "OOMKilled")
     assert status.detail

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import urllib3
 from kubernetes import client as api
 from kubernetes import config
+from kubernetes.utils.quantity import parse_quantity as parse_quantity
 
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, refusal
@@ -180,11 +181,11 @@ class Cluster:
         with self._named(f"create job {body['metadata']['name']}"):
             return _json(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
 
-    def rehearse_job(self, body: Object) -> tuple[str, ...]:
-        """Have the server judge a Job without keeping it. Returns its warnings, as those of the Pod security."""
-        with self._named("judge a job"):
-            options = {"dry_run": "All"}
-            answer = self._open(api.BatchV1Api, "create_namespaced_job", self.namespace, body, **options)
+    def rehearse(self, resource: Resource, body: Object) -> tuple[str, ...]:
+        """Have the server judge an object without keeping it. Returns its warnings, as those of the Pod security."""
+        with self._named(f"judge what would be one of {resource.plural}"):
+            group, name = resource.value[1:]
+            answer = self._open(group, f"create_{name}", self.namespace, body, dry_run="All")
             _json(answer.data)
             return tuple(one_line(text.split('"', 1)[-1].rstrip('"')) for text in answer.headers.getlist("Warning"))
 

@@ -218,9 +218,6 @@ class KubernetesLauncher:
             if len(self._false_starts) >= FALSE_STARTS:
                 message = f"of {len(self._false_starts)} Jobs not one could be started; {status.detail}"
                 self._orders.broken = LauncherError(message, f"is {self._form.settings.image} the trainer's image?")
-        if status.kind is Kind.STORE and self._proven:
-            # Others reached the store from where this one could not: an outage, and not a wrong address.
-            return Observation(attempt, Phase.DISRUPTED, status.detail)
         return Observation(attempt, status.phase, status.detail)
 
     def _judge(self, still: list[str], stuck: Mapping[str, Status]) -> None:

@@ -14,6 +14,7 @@ _HINTS: Final = {
     403: "metaqnn-orch doctor lists every right that is needed",
     404: "does the namespace exist? execution.kubernetes.namespace chooses another",
 }
+_QUOTA: Final = "`kubectl describe quota` shows what is used up; it goes on when there is room"
 
 
 def refusal(error: Any, what: str) -> ClusterError:
@@ -27,7 +28,8 @@ def refusal(error: Any, what: str) -> ClusterError:
     with suppress(ValueError, TypeError):
         retry_after = min(max(float(headers.get("Retry-After") or 0), 0.0), 60.0)
     text = f"{what}: {status} {one_line(message)}".rstrip()
-    return ClusterError(text, _HINTS.get(status, ""), status=status, reason=reason, retry_after=retry_after)
+    hint = _QUOTA if "exceeded quota" in message else _HINTS.get(status, "")
+    return ClusterError(text, hint, status=status, reason=reason, retry_after=retry_after)
 
 
 def cause(error: BaseException) -> str:

@@ -43,7 +43,7 @@ _PHASES: Final = {
     Kind.DELIVERED: Phase.DELIVERED,
     Kind.CRASHED: Phase.CRASHED,
     Kind.HOPELESS: Phase.HOPELESS,
-    Kind.STORE: Phase.CRASHED,
+    Kind.STORE: Phase.CUT_OFF,
     Kind.FALSE_START: Phase.DISRUPTED,
     Kind.DISRUPTED: Phase.DISRUPTED,
     Kind.RUNNING: Phase.RUNNING,
