@@ -104,6 +104,7 @@ def test_pods_that_the_namespace_would_refuse(patient: Patient) -> None:
     (cross,) = patient.crosses()
     assert cross.startswith("namespace: takes their Pods: ")
     assert "maximum memory usage per Container is 64Mi" in cross
+    assert "the namespace's rules refuse it" in patient.ask().out
     patient.api.denied = {("create", "pods")}
     assert "? namespace: takes their Pods: these credentials may not make any" in patient.ask().out
 

@@ -15,6 +15,7 @@ _HINTS: Final = {
     404: "does the namespace exist? execution.kubernetes.namespace chooses another",
 }
 _QUOTA: Final = "`kubectl describe quota` shows what is used up; it goes on when there is room"
+_RULES: Final = "the namespace's rules refuse it: execution.kubernetes and its template say what is asked for"
 
 
 def refusal(error: Any, what: str) -> ClusterError:
@@ -28,8 +29,14 @@ def refusal(error: Any, what: str) -> ClusterError:
     with suppress(ValueError, TypeError):
         retry_after = min(max(float(headers.get("Retry-After") or 0), 0.0), 60.0)
     text = f"{what}: {status} {one_line(message)}".rstrip()
-    hint = _QUOTA if "exceeded quota" in message else _HINTS.get(status, "")
-    return ClusterError(text, hint, status=status, reason=reason, retry_after=retry_after)
+    return ClusterError(text, _hint(status, reason, message), status=status, reason=reason, retry_after=retry_after)
+
+
+def _hint(status: int, reason: str, message: str) -> str:
+    if "exceeded quota" in message:
+        return _QUOTA
+    # Missing rights are told as: User "ada" cannot create resource "jobs".
+    return _RULES if reason == "Forbidden" and " cannot " not in message else _HINTS.get(status, "")
 
 
 def cause(error: BaseException) -> str:
