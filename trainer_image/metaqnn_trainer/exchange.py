@@ -10,8 +10,9 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -193,36 +194,38 @@ class S3Exchange:
 
     def put(self, key: str, data: bytes) -> None:
         with self._renamed(key):
-            self._write(key, data)
+            self._write(key, data, self._client.put_object)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """As the protocol says. When the answer to our write is lost, the request is repeated and finds our own object
         there: after a repetition, and only then, equal bytes count as ours."""
         with self._renamed(key):
-            return self._write(key, data, IfNoneMatch="*")
+            return self._write(key, data, partial(self._client.put_object, IfNoneMatch="*"))
 
-    def _write(self, key: str, data: bytes, **condition: str) -> bool:
-        """False where the condition does not hold. Waits for a store that is away: hours of training may be in it."""
+    def _write(self, key: str, data: bytes, put_object: Callable[..., object]) -> bool:
+        """False where the call's condition does not hold. Waits for a store that is away, which boto3 could only do for
+        all calls alike: hours of training may be in `data`."""
         from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
         conflicts, outages = iter(_CONFLICT_PAUSES), iter(_OUTAGE_PAUSES)
         repeated = False
         while True:
             try:
-                self._client.put_object(Bucket=self._bucket, Key=self._root + key, Body=data, **condition)  # type: ignore[arg-type]
+                put_object(Bucket=self._bucket, Key=self._root + key, Body=data)
                 return True
             except (ClientError, ConnectionError, HTTPClientError) as error:
                 answer: Any = error.response["ResponseMetadata"] if isinstance(error, ClientError) else {}
-                status = answer.get("HTTPStatusCode", 503)
+                status = answer.get("HTTPStatusCode", 503)  # no answer is one that says: not now
                 repeated = repeated or answer.get("RetryAttempts", 0) > 0
                 if status == 412:
                     return repeated and self.get(key) == data
-                # 409: another conditional write of this key is under way, and may yet fail.
-                pauses = conflicts if status == 409 else outages if status == 429 or status >= 500 else iter(())
-                pause = next(pauses, None)
+                pause = None
+                if status == 409:  # another conditional write of this key is under way, and may yet fail
+                    pause = next(conflicts, None)
+                elif status == 429 or status >= 500:  # it may have been done all the same
+                    pause, repeated = next(outages, None), True
                 if pause is None:
                     raise
-                repeated = repeated or status != 409
             time.sleep(pause)
 
     def exists(self, key: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -55,6 +55,8 @@ def wait_for_start(has_ended: Callable[[], bool], cluster: Any, run: str, sleep:
         NotFound: there is no such run, and nothing that will begin it.
         LauncherError: the Job that should have begun it has ended.
     """
+    from metaqnn_orch.launchers.kubernetes.runner import find
+
     name, said = search_job_name(run), ""
     while True:
         missing: NotFound | None = None
@@ -63,7 +65,7 @@ def wait_for_start(has_ended: Callable[[], bool], cluster: Any, run: str, sleep:
                 return
         except NotFound as error:
             missing = error
-        job = _job(cluster, name)
+        job = find(cluster, name)
         if job is None or not live(job):
             if missing is None:
                 return
@@ -105,6 +107,8 @@ class Vigil:
         Raises:
             LauncherError: nobody works on the run, and its Job has ended.
         """
+        from metaqnn_orch.launchers.kubernetes.runner import find
+
         self._sleep(seconds)
         if self._monotonic() < self._next:
             return
@@ -112,7 +116,7 @@ class Vigil:
         name = search_job_name(self._run)
         over = False
         with suppress(ClusterError, StoreError):  # out of reach: the next look will tell
-            job = _job(self._cluster, name)
+            job = find(self._cluster, name)
             ended = job is not None and not live(job)
             over = ended and self._is_idle()
             if ended and not over and not self._said:
@@ -130,16 +134,6 @@ class Vigil:
 def _is_idle(store: Store, run: str) -> bool:
     holder = read_holder(store, run)
     return holder is None or is_dead(holder) is True
-
-
-def _job(cluster: Any, name: str) -> Mapping[str, Any] | None:
-    try:
-        found: Mapping[str, Any] = cluster.get_job(name)
-    except ClusterError as error:
-        if error.status != 404:
-            raise
-        return None
-    return found
 
 
 def _words(cluster: Any, name: str) -> str:

@@ -18,7 +18,7 @@ from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.takeover import take_over
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
-from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, RUN, STORE, TRIAL, RunRef, selector
+from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, STORE, TRIAL, RunRef, selector
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
@@ -123,15 +123,14 @@ def _delete(cluster: Any, record: RunRecord, *, ended_only: bool) -> int:
 
 def _delete_search(cluster: Any, run: str, store: str) -> int:
     """Delete the Job of a search that was submitted, if it has ended."""
-    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+    from metaqnn_orch.launchers.kubernetes.runner import find
 
     name = search_job_name(run)
-    for job in cluster.list(Resource.JOBS, f"{RUN}={run}").items:
-        theirs = (job["metadata"].get("annotations") or {}).get(STORE, "")
-        if job["metadata"]["name"] == name and not live(job) and open_store(theirs or store).uri == store:
-            cluster.delete_job(name, job["metadata"]["uid"])
-            return 1
-    return 0
+    job = find(cluster, name)
+    if job is None or live(job) or (job["metadata"].get("annotations") or {}).get(STORE, "").rstrip("/") != store:
+        return 0
+    cluster.delete_job(name, job["metadata"]["uid"])
+    return 1
 
 
 def _label(pod: Any, key: str) -> str:

@@ -47,9 +47,10 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
     state, best = view.state, view.state.best
     budget = state.opened.budget if state.opened else state.settings.budget
     so_far = used(state, budget, state.heard)
+    alive = holder if holder is not None and not is_dead(holder) else None
     return {
         "run": view.record.run,
-        "state": run_state(state, holder),
+        "state": run_state(state, alive),
         "epsilon": state.epsilon,
         "told": state.told,
         "unique": state.unique,
@@ -67,8 +68,8 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "currency": budget.currency,
         "wall_clock_hours": so_far.wall_clock_hours,
         "ended_because": state.finished.detail if state.finished else "",
-        "holder": holder.owner if holder and not is_dead(holder) else None,
-        "trouble": holder.trouble if holder and not is_dead(holder) else "",
+        "holder": alive.owner if alive is not None else None,
+        "trouble": alive.trouble if alive is not None else "",
         "q_digest": state.agent.q_table.digest(),
         "journal_position": view.position,
     }
@@ -84,7 +85,7 @@ def late_results(store: Store, view: RunView) -> int:
     return late
 
 
-def run_state(state: RunState, holder: Holder | None) -> str:
+def run_state(state: RunState, alive: Holder | None) -> str:
     """new, running, complete, exhausted (nothing new to try), out_of_budget or interrupted: start it again to go on."""
     if state.finished is not None:
         return {"goal": "complete", "target": "complete", "budget": "out_of_budget"}.get(
@@ -92,7 +93,7 @@ def run_state(state: RunState, holder: Holder | None) -> str:
         )
     if state.opened is None:
         return "new"
-    return "running" if holder is not None and not is_dead(holder) else "interrupted"
+    return "running" if alive is not None else "interrupted"
 
 
 def trial_row(trial: Trial) -> dict[str, Any]:

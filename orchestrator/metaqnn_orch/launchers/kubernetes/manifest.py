@@ -21,6 +21,7 @@ from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
 
 NET: Final = "metaqnn/net"  # annotation, for people
 
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _USER: Final = 65_532  # the image's own; a template may say another, but not root
 _TERMINAL_CODES: Final = sorted(code for code in ExitCode if code)
 
@@ -69,19 +70,15 @@ def manifest(
     body: dict[str, Any] = {}
     for layer in layers:
         body = merged(body, layer)
-    if avoided:
-        _avoid(body["spec"]["template"]["spec"], avoided)
-    return body
+    return merged(body, _elsewhere(body["spec"]["template"]["spec"], avoided)) if avoided else body
 
 
-def _avoid(pod: dict[str, Any], nodes: Sequence[str]) -> None:
-    """Beside what the template prefers. A preference and no rule: a cluster may have no other node."""
-    affinity = dict(pod.get("affinity") or {})
-    of_nodes = dict(affinity.get("nodeAffinity") or {})
+def _elsewhere(pod: Mapping[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
+    """Other nodes, beside what the Pod prefers already. A preference and no rule: a cluster may have no other node."""
+    preferred = ((pod.get("affinity") or {}).get("nodeAffinity") or {}).get(_PREFERRED) or ()
     term = {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]}
-    preferred = of_nodes.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-    of_nodes["preferredDuringSchedulingIgnoredDuringExecution"] = [*preferred, {"weight": 100, "preference": term}]
-    pod["affinity"] = {**affinity, "nodeAffinity": of_nodes}
+    of_nodes = {_PREFERRED: [*preferred, {"weight": 100, "preference": term}]}
+    return {"spec": {"template": {"spec": {"affinity": {"nodeAffinity": of_nodes}}}}}
 
 
 def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[str, Any]:

@@ -26,6 +26,16 @@ class Ended(NamedTuple):
     detail: str
 
 
+def find(cluster: Cluster, name: str) -> dict[str, Any] | None:
+    """The Job of that name; None if there is none."""
+    try:
+        return cluster.get_job(name)
+    except ClusterError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
 def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> bool:
     """False if the Job is there and at work. One of its name that has ended makes way.
 
@@ -42,11 +52,8 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
         except ClusterError as error:
             if error.status != 409:
                 raise
-        try:
-            there = cluster.get_job(name)
-        except ClusterError as error:
-            if error.status != 404:
-                raise
+        there = find(cluster, name)
+        if there is None:
             continue
         store = (there["metadata"].get("annotations") or {}).get(STORE)
         if store != job["metadata"]["annotations"][STORE]:
