@@ -1,4 +1,4 @@
-"""Runs that an earlier release wrote stay readable, and are gone on with: what lies in tests/fixtures was written by it."""
+"""Runs that an earlier release wrote stay readable, and are gone on with: the data in tests/fixtures are its own."""
 
 from __future__ import annotations
 

@@ -19,11 +19,12 @@ from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.kubernetes.template import mounts
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
-from metaqnn_orch.settings import KubernetesSettings, Settings
+from metaqnn_orch.settings import ExecutionSettings, KubernetesSettings, Settings
 from metaqnn_orch.store.base import MAX_KEY, Store, check_key, honours_put_if_absent
 from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Shape
+from metaqnn_trainer.contract.messages import TrainerOptions
 
 if TYPE_CHECKING:
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
@@ -92,7 +93,7 @@ def make_launcher(
                     "process with torch in it",
                     hint="about as many as the machine has processors or GPUs: --parallel 2",
                 )
-            return lambda record: LocalLauncher(store.uri, parallel, side_by_side)
+            return lambda record: LocalLauncher(store.uri, parallel, side_by_side, options=_told(settings.execution))
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
@@ -112,7 +113,22 @@ def make_launcher(
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
-            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel)
+            told = _told_in_a_pod(settings.execution)
+            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, told)
+
+
+def _told(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told on this machine."""
+    return TrainerOptions(
+        checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
+    )
+
+
+def _told_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told in a Pod. The trainer ends before the Pod is ended: delivering takes a moment."""
+    most, grace = settings.kubernetes.time_limit_seconds, settings.kubernetes.grace_seconds
+    update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - grace, most / 2)}
+    return _told(settings).model_copy(update=update)
 
 
 def open_cluster(settings: KubernetesSettings) -> Cluster:

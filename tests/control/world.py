@@ -12,7 +12,7 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.loop import Loop, Outcome, Stop, Surroundings
 from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
-from metaqnn_orch.launchers.base import Launcher, Observation, Phase
+from metaqnn_orch.launchers.base import NO_OPTIONS, Launcher, Observation, Phase
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
 from metaqnn_orch.store.base import Store
@@ -102,6 +102,7 @@ class ScriptedLauncher:
         self.capacity = capacity
         self.outlives_us = False
         self.trouble = ""
+        self.options = NO_OPTIONS
         self.launched: list[tuple[str, int]] = []
         self._store = store
         self._behaviour = behaviour
@@ -183,6 +184,7 @@ class Session:
             goal=self.settings.goal,
             surroundings=Surroundings(
                 now=self.now,
+                monotonic=self.clock.monotonic,
                 sleep=self.clock.sleep,
                 stop=self.stop,
                 on_event=self.on_event or self.events.append,

@@ -59,7 +59,8 @@ def pull(
 def _trusted(store: Store, view: RunView, trial: Trial) -> TrainingResult:
     """The trial's result, if it and its siblings are still what the agent was told of."""
     spec = view.record.spec(view.state.settings, trial.net)
-    found = read_result(store, TrainingRequest(run=view.record.run, trial=trial.trial, spec=spec))
+    request = TrainingRequest(run=view.record.run, trial=trial.trial, spec=spec)
+    found = read_result(store, view.record.info, request)
     if isinstance(found, Trusted):
         if found.result.val_accuracy == trial.val_accuracy:
             return found.result

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from threading import current_thread, main_thread
 from types import FrameType
@@ -32,8 +32,9 @@ from metaqnn_orch.control.record import (
     load_record,
 )
 from metaqnn_orch.control.resume import check_imported, resume
+from metaqnn_orch.control.state import nothing_worked
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import BadInput, NotFound, SettingsError, StoreError
+from metaqnn_orch.errors import BadInput, NotFound, SettingsError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.tracking import Tracking, trackers
@@ -118,7 +119,7 @@ def search(
     session = secrets.token_hex(8)
     hold = Hold(store, record.run, this_process(session, now()), time.monotonic)
     hold.claim(time.sleep, say)
-    try:
+    with hold.kept(now):
         state, journal = resume(store, record, settings, session)
         if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
             journal.append([event])
@@ -129,7 +130,8 @@ def search(
         if state.finished is not None and state.unique >= settings.goal:
             say(f"run {record.run} is complete, nothing is left to do")
             return Ended(view, Outcome.GOAL, 0)
-        if state.finished is not None and (reached := limit(state, settings.budget, state.heard)):
+        reached = limit(state, settings.budget, state.heard) if state.finished is not None else None
+        if reached is not None and not nothing_worked(state):
             return Ended(view, Outcome(reached.reason), 0, reached.detail)
         console = Progress()
         screen = SearchView(console, record, state, foot="Ctrl-C stops, the same command goes on", now=now)
@@ -161,15 +163,17 @@ def search(
                 version=VERSION,
                 goal=settings.goal,
                 surroundings=Surroundings(
-                    now=now, sleep=rest, stop=signals.stop, on_event=happened, on_trouble=screen.trouble
+                    now=now,
+                    monotonic=time.monotonic,
+                    sleep=rest,
+                    stop=signals.stop,
+                    on_event=happened,
+                    on_trouble=screen.trouble,
                 ),
             )
             outcome = loop.run()
         reason = state.finished.detail if state.finished is not None else ""
         return Ended(RunView(record, state, journal.position), outcome, signals.first, reason)
-    finally:
-        with suppress(StoreError):  # a courtesy
-            hold.release()
 
 
 def _metrics(run: str) -> Metrics:

@@ -33,10 +33,11 @@ from metaqnn_trainer.contract.notation import parse_prefix
 
 EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
+_FORM: Final = "2"  # of what is written, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
-    *("device_seconds", "worked_seconds", "heard"),
+    *("device_seconds", "worked_seconds", "heard", "lost"),
 )
 _TRIAL: Final = attrgetter(*(field.name for field in fields(Trial)))
 
@@ -118,7 +119,7 @@ def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
 
 def _origin(entry: bytes) -> dict[str, str]:
     """What a snapshot is only good for: this release's fold, and the journal with this entry."""
-    return {"release": __version__, "entry": hashlib.sha256(entry).hexdigest()}
+    return {"release": f"{__version__}/{_FORM}", "entry": hashlib.sha256(entry).hexdigest()}
 
 
 def _restored(content: dict[str, Any], settings: Settings) -> RunState:

@@ -18,7 +18,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_orch.store.base import Entry, Store
-from metaqnn_trainer.contract.messages import Status, TrainingRequest
+from metaqnn_trainer.contract.messages import Status, TrainerOptions, TrainingRequest
 
 OUTCOMES: Final = (*get_args(Status), "abandoned")
 _MINUTES: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)  # seconds
@@ -163,6 +163,10 @@ class _WatchedLauncher:
     @property
     def outlives_us(self) -> bool:
         return self._inner.outlives_us
+
+    @property
+    def options(self) -> TrainerOptions:
+        return self._inner.options
 
     @property
     def trouble(self) -> str:

@@ -42,6 +42,7 @@ class ExitCode(IntEnum):
     DEVICE = 14  # the device that was asked for is not there, or does not work
     STORE = 15  # the object store did not answer
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
+    STORE_REFUSED = 17  # the object store will not take what was made, or stays full
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 
@@ -200,6 +201,8 @@ class TrainerOptions(Message):
     unless it is asked to stop."""
     time_limit_seconds: float | None = Field(None, gt=0)
     """For training, over all attempts. Then the best epoch so far is the result."""
+    devices: int = Field(0, ge=0, le=64)
+    """GPUs that the trial was given; 0: whatever there is."""
     early_end: EarlyEnd | None = None
     """The same for all attempts, so that each comes to the same decision."""
 

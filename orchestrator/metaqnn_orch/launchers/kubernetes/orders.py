@@ -110,9 +110,8 @@ class Orders:
         with self._changed:
             return list(self._orders.values())
 
-    def add(self, order: Order, delay: float) -> None:
+    def add(self, order: Order) -> None:
         with self._changed:
-            order.due = time.monotonic() + delay
             self._orders[order.identity.trial] = order
             self._changed.notify()
 
