@@ -10,12 +10,12 @@ import pytest
 from metaqnn_orch.control.budget import used
 from metaqnn_orch.control.ends import EAGER_ATTEMPTS, LONGEST_PAUSE, cost, pause_before
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Outcome
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Observation, Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.test_budget import clocked
 from tests.control.test_loop import crash_first
 from tests.control.world import Behaviour, ScriptedLauncher, Session, deliver, settings

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.loop import Outcome, Stop
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import NO_OPTIONS, Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import SimulatedKill
 from tests.control.test_budget import clocked, passes, takes
 from tests.control.world import ScriptedLauncher, Session, deliver, settings

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.control.holder import Hold, Holder, read_holder, this_process
-from metaqnn_orch.control.loop import Outcome
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import RunHeld, StoreError
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import ScriptedLauncher, Session, settings
 
 PATIENCE = 30.0  # seconds; reached only when something is broken

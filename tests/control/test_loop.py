@@ -12,15 +12,16 @@ import pytest
 
 from metaqnn_orch.control.holder import Hold, Holder
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Outcome, Stop
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed, RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation, Phase
-from metaqnn_orch.store.base import Entry, Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Entry, Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.world import Behaviour, Clock, ScriptedLauncher, Session, deliver, result_for, settings, told_order
 
@@ -290,7 +291,7 @@ class MoodyStore(FatalStore):
         deaf, mute = self._rng.random() < self._rate / 2, self._rng.random() < self._rate / 2
         answer = None if deaf else super()._call(method, *arguments)
         if deaf or mute:
-            raise StoreError("the store did not answer", transient=True)
+            raise StoreError("the store did not answer", cause=Cause.OUTAGE)
         return answer
 
 

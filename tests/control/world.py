@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Loop, Outcome, Stop, Surroundings
+from metaqnn_orch.control.loop import Loop
 from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.launchers.base import NO_OPTIONS, Launcher, Observation, Phase
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import Artifact, DatasetRef, TrainingRequest, TrainingResult
+from metaqnn_trainer.store.base import Store
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")
 INFO = DatasetInfo(

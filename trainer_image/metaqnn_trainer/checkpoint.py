@@ -24,8 +24,9 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import EpochRecord, Position, Sha256, TrialSpec
-from metaqnn_trainer.errors import CheckpointError, ExchangeError
-from metaqnn_trainer.exchange import Exchange
+from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.store.base import Store, exists
+from metaqnn_trainer.store.errors import StoreError
 
 _DIGEST_BYTES: Final = 64
 _STATE, _HISTORY = "state", "history"  # the names of tensors that are text
@@ -111,7 +112,7 @@ class Checkpoints:
     """Those of one trial. They travel to the store while training goes on, one at a time, and a new one replaces the
     last; one that cannot be stored is no reason to stop."""
 
-    def __init__(self, exchange: Exchange, run: str, spec: TrialSpec, seconds: float, say: Say) -> None:
+    def __init__(self, exchange: Store, run: str, spec: TrialSpec, seconds: float, say: Say) -> None:
         self._exchange = exchange
         self._key = keys.checkpoint(run, spec.trial_id())
         self._spec = spec
@@ -126,9 +127,9 @@ class Checkpoints:
         """The earlier attempt's, or None where there is none that can be gone on from.
 
         Raises:
-            ExchangeError: the store does not answer.
+            StoreError: the store does not answer.
         """
-        self._there = self._exchange.exists(self._key)
+        self._there = exists(self._exchange, self._key)
         if not self._there:
             return None
         try:
@@ -165,7 +166,7 @@ class Checkpoints:
         try:
             if self._there:
                 self._exchange.delete(self._key)
-        except ExchangeError as error:
+        except StoreError as error:
             self._say(f"the checkpoint could not be removed: {error}")
 
     def close(self) -> None:
@@ -176,5 +177,5 @@ class Checkpoints:
     def _put(self, checkpoint: Checkpoint) -> None:
         try:
             self._exchange.put(self._key, encode_checkpoint(checkpoint))
-        except ExchangeError as error:
+        except StoreError as error:
             self._say(f"a checkpoint could not be stored: {error}")

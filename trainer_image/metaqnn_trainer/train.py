@@ -55,7 +55,7 @@ def train(
 
     Raises:
         Preempted: `stop` said so; that step is the last checkpoint's.
-        ExchangeError: the store does not tell whether there is a checkpoint.
+        StoreError: the store does not tell whether there is a checkpoint.
         HostMemoryError: main memory is large enough for the net, but others have it now.
         RuntimeError: anything else; that memory ran out, too, where other nets of this process have part of it.
     """

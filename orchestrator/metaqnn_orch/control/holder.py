@@ -14,10 +14,10 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from metaqnn_orch.errors import ObjectMissing, RunHeld, StoreError
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Store
 
 LEASE_SECONDS = 20.0  # several beats, short enough to wait for
 BEAT_SECONDS = 5.0

@@ -10,12 +10,12 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult
+from metaqnn_trainer.store.base import Store
 
 READERS: Final = 8  # of results at once
 

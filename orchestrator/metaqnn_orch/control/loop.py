@@ -6,11 +6,9 @@ be killed between any two of its lines: the next one to run it does what is stil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import NoReturn, cast
 
 from metaqnn_orch.control.attempts import Attempts
@@ -24,13 +22,14 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.snapshot import Snapshots
 from metaqnn_orch.control.state import RunState, Trial, nothing_worked
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.errors import RunFailed, StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.store.base import Store
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
@@ -39,36 +38,6 @@ WRITERS = 8  # of requests at once
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
 _OPTIONS = TrainerOptions()
-
-
-class Outcome(StrEnum):
-    """How a session ended."""
-
-    GOAL = "goal"
-    EXHAUSTED = "exhausted"
-    TARGET = "target"
-    BUDGET = "budget"
-    INTERRUPTED = "interrupted"
-
-
-class Stop(StrEnum):
-    """What somebody asked a running loop for."""
-
-    NO = "no"
-    DRAIN = "drain"  # propose nothing more, wait for what runs
-    NOW = "now"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """Everything of the outside world that the loop uses, so that a test can be the world."""
-
-    now: Callable[[], str]  # wall clock, ISO 8601: for people and for budgets
-    monotonic: Callable[[], float]  # seconds, for pauses
-    sleep: Callable[[float], None]
-    stop: Callable[[], Stop]
-    on_event: Callable[[Event], None]  # after it is in the journal
-    on_trouble: Callable[[str], None]  # what is being waited for; empty when it is over
 
 
 class Loop:

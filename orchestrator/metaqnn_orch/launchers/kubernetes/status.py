@@ -159,7 +159,9 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
     if _get(pod, "metadata", "deletionTimestamp"):
         return _waiting(f"its Pod is being ended on node {one_line(node, 80) or '(none)'}")
     code, phase = _exit_code(pod), _text(pod, "status", "phase")
-    if code is not None and phase == "Running" and _others_run(pod):  # a sidecar may run on for ever: what counts is the trainer
+    if (
+        code is not None and phase == "Running" and _others_run(pod)
+    ):  # a sidecar may run on for ever: what counts is the trainer
         return _at(pod, _exited(code, pod))
     if phase == "Failed" or code is not None:
         return _waiting(_ABOUT_TO_SAY)
