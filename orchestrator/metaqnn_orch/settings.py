@@ -173,6 +173,9 @@ class ExecutionSettings(Section):
     Jobs `kubernetes.time_limit_seconds` says it."""
     checkpoint_seconds: float = Field(10.0, ge=0, le=1e6)
     """At least so long between two checkpoints of a trial."""
+    keep_weights: str = Field("all", pattern=r"^(all|best [1-9][0-9]{0,5})$")
+    """Whose weights stay in the store: `all`, or `best N`, those of the N best nets so far. Of a run that has ended
+    `gc` removes the others."""
     poll_seconds: float = Field(0.2, gt=0, le=3600)
     """How long the loop rests when nothing happened."""
     early_end: EarlyEndSettings = EarlyEndSettings()

@@ -19,7 +19,8 @@ from metaqnn_orch.cli.doctor import doctor
 from metaqnn_orch.cli.explain import explain_run
 from metaqnn_orch.cli.export import export
 from metaqnn_orch.cli.finals import finals
-from metaqnn_orch.cli.jobs import cancel, gc, logs
+from metaqnn_orch.cli.gc import gc
+from metaqnn_orch.cli.jobs import cancel, logs
 from metaqnn_orch.cli.manifest import manifest
 from metaqnn_orch.cli.output import PROGRAM, complain, print_lines, say
 from metaqnn_orch.cli.placed import placed
@@ -57,7 +58,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     ),
     "logs": (logs, "logs first 0ee047effa00 --store s3://bucket/runs --namespace trials"),
     "cancel": (cancel, "cancel first --store s3://bucket/runs --launcher kubernetes"),
-    "gc": (gc, "gc first --store s3://bucket/runs --namespace trials"),
+    "gc": (gc, "gc first --store s3://bucket/runs --keep-weights 'best 10' --delete"),
     "doctor": (doctor, "doctor cluster.yaml --store s3://bucket/runs --launcher kubernetes"),
     "space": (space, "space digits --after '[C(32,3,1)]'"),
     "dataset push": (dataset.push, "dataset push digits --store ./runs"),

@@ -20,6 +20,7 @@ from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.retention import Retention
 from metaqnn_orch.control.snapshot import Snapshots
 from metaqnn_orch.control.state import RunState, Trial, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
@@ -33,7 +34,8 @@ from metaqnn_trainer.store.base import Store
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
-HOPELESS_TRIALS = 3  # abandoned before any was told, or hopeless in a row: the fault is not the trials'
+HOPELESS_TRIALS = 3  # abandoned before any was told, or in a row where others would end so, too: no fault of theirs
+ABANDONED_TRIALS = 10  # in a row, or as many as there are places, for whatever reason
 WRITERS = 8  # of requests at once
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
@@ -76,6 +78,7 @@ class Loop:
         self._trouble = ""
         self._abandoned_before = state.abandoned
         self._hopeless = self._abandoned = 0  # trials in a row
+        self._retention = Retention(store, record.run, self._settings.keep_weights)
         self._snapshots = Snapshots(store, record.run, state)
 
     def run(self) -> Outcome:
@@ -211,7 +214,7 @@ class Loop:
         )
         if abandoned:
             self._abandoned += 1
-            self._hopeless += end is Phase.HOPELESS
+            self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
             self._attempts.told(trial.trial)
             self._emit(Abandoned(at=self._world.now(), trial=trial.trial))
         else:
@@ -266,9 +269,9 @@ class Loop:
         state = self._state
         abandoned = state.abandoned - self._abandoned_before
         never = abandoned >= HOPELESS_TRIALS and not state.told
-        in_a_row = self._abandoned >= max(HOPELESS_TRIALS, self._launcher.capacity)
+        in_a_row = self._abandoned >= max(ABANDONED_TRIALS, self._launcher.capacity)
         if never or self._hopeless >= HOPELESS_TRIALS or in_a_row:
-            count = abandoned if never else self._abandoned
+            count = abandoned if never else max(self._hopeless, self._abandoned)
             self._fail_run(f"{count} trials were abandoned, none was trained{'' if never else ' between them'}")
         outcome = self._end(observations)
         if outcome is not None and nothing_worked(state):
@@ -317,13 +320,15 @@ class Loop:
             self._launcher.launch(request, trial.attempt)
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
-        """Put refused results aside, and have the launcher forget what is over."""
+        """Put refused results aside, have the launcher forget what is over, and remove what nobody needs any more."""
         while self._refused:
             quarantine(self._store, *self._refused[-1])
             self._refused.pop()
-        for trial in observations:
-            if trial not in self._state.in_flight:
-                self._launcher.cancel(trial)
+        over = [trial for trial in observations if trial not in self._state.in_flight]
+        for trial in over:
+            self._launcher.cancel(trial)
+        if over:
+            self._retention.tidy(self._state, self._world.now())
 
     def _write(self, request: TrainingRequest) -> None:
         """request.json as this attempt needs it: an earlier one may have run elsewhere, or under other settings."""

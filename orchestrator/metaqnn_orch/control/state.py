@@ -186,6 +186,11 @@ class RunState:
                 trial.attempt -= 1
                 self.abandoned += 1
 
+    def ranking(self) -> list[Trial]:
+        """Trained nets by validation accuracy, smaller ones first among equals; none that was stopped early."""
+        trained = [trial for trial in self.trials.values() if trial.was_trained]
+        return sorted(trained, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))
+
     def recall(self, event: Recalled) -> None:
         """Put another run's experience into the replay memory, where nothing is learned from it yet."""
         self.recalled = event

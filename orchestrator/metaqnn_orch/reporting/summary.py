@@ -121,5 +121,4 @@ def stopped_early(state: RunState) -> int:
 
 def leaderboard(state: RunState, top: int) -> list[Trial]:
     """The best trials by validation accuracy, smaller nets first among equals; none that was stopped early."""
-    trained = [trial for trial in state.trials.values() if trial.was_trained]
-    return sorted(trained, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))[:top]
+    return state.ranking()[:top]

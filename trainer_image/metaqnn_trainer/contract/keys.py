@@ -8,7 +8,7 @@ runs/<run>/finals.json                   of a run that trained the best nets of 
 runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
-runs/<run>/trials/<trial>/{request.json,checkpoint,history.jsonl,weights.safetensors,result.json}
+runs/<run>/trials/<trial>/{request.json,checkpoint,history.jsonl,weights.safetensors,result.json,removed.json}
 runs/<run>/quarantine/<trial>-<attempt>.json
 """
 
@@ -103,6 +103,16 @@ def snapshot(run_name: str, sequence: int) -> str:
 def trial(run_name: str, trial_id: str) -> str:
     """Prefix of everything that belongs to a trial."""
     return f"runs/{run_name}/trials/{trial_id}/"
+
+
+def trials(run_name: str) -> str:
+    """Prefix of all trials' objects."""
+    return f"runs/{run_name}/trials/"
+
+
+def removed(run_name: str, trial_id: str) -> str:
+    """Says that the trial's weights were removed on purpose: that they are missing is no damage."""
+    return trial(run_name, trial_id) + "removed.json"
 
 
 def request(run_name: str, trial_id: str) -> str:
