@@ -12,11 +12,12 @@ import typer
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
 from metaqnn_orch.control.ingest import Trusted, read_result
+from metaqnn_orch.control.requests import request_of
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
@@ -58,9 +59,7 @@ def pull(
 
 def _trusted(store: Store, view: RunView, trial: Trial) -> TrainingResult:
     """The trial's result, if it and its siblings are still what the agent was told of."""
-    spec = view.record.spec(view.state.settings, trial.net)
-    request = TrainingRequest(run=view.record.run, trial=trial.trial, spec=spec)
-    found = read_result(store, view.record.info, request)
+    found = read_result(store, view.record.info, request_of(view.record, view.state.settings, trial))
     if isinstance(found, Trusted):
         if found.result.val_accuracy == trial.val_accuracy:
             return found.result

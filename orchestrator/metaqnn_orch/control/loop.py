@@ -7,8 +7,6 @@ be killed between any two of its lines: the next one to run it does what is stil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
 from typing import NoReturn, cast
 
 from metaqnn_orch.control.attempts import Attempts
@@ -20,26 +18,22 @@ from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.requests import request_of, write_requests
 from metaqnn_orch.control.retention import Retention
 from metaqnn_orch.control.snapshot import Snapshots
 from metaqnn_orch.control.state import RunState, Trial, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.errors import RunFailed, StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode
-from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
 HOPELESS_TRIALS = 3  # abandoned before any was told, or in a row where others would end so, too: no fault of theirs
 ABANDONED_TRIALS = 10  # in a row, or as many as there are places, for whatever reason
-WRITERS = 8  # of requests at once
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
-_OPTIONS = TrainerOptions()
 
 
 class Loop:
@@ -171,7 +165,10 @@ class Loop:
                 self._attempts.running(trial.trial)
             if seen is None or (seen.phase not in (Phase.PENDING, Phase.RUNNING) and seen.attempt >= trial.attempt):
                 ended.append(trial)
-        asked = [(self._request(trial), self._attempts.longest(trial.trial)) for trial in ended]
+        asked = [
+            (request_of(self._record, self._state.settings, trial), self._attempts.longest(trial.trial))
+            for trial in ended
+        ]
         results = read_results(self._store, self._record.info, asked)
         for trial, (request, _), found in zip(ended, asked, results, strict=True):
             if isinstance(found, Refused):
@@ -311,10 +308,8 @@ class Loop:
         state = self._state
         rule = early_end(state.settings, reversed(state.trials.values()), state.best)
         options = self._launcher.options.model_copy(update={"early_end": rule})
-        requests = [self._request(trial, options) for trial in due]
-        # A store far away takes its time for each request, and at the beginning there may be hundreds.
-        with ThreadPoolExecutor(WRITERS) if len(requests) > 1 else nullcontext() as pool:
-            list((pool.map if pool else map)(self._write, requests))
+        requests = [request_of(self._record, state.settings, trial, options) for trial in due]
+        write_requests(self._store, requests)
         for request, trial in zip(requests, due, strict=True):
             self._attempts.launched(trial.trial)
             self._launcher.launch(request, trial.attempt)
@@ -329,24 +324,6 @@ class Loop:
             self._launcher.cancel(trial)
         if over:
             self._retention.tidy(self._state, self._world.now())
-
-    def _write(self, request: TrainingRequest) -> None:
-        """request.json as this attempt needs it: an earlier one may have run elsewhere, or under other settings."""
-        key = keys.request(request.run, request.trial)
-        if self._store.put_if_absent(key, encode(request)):
-            return
-        with suppress(MessageError):
-            there = decode(TrainingRequest, self._store.get(key, first=MAX_MESSAGE_BYTES + 1), key)
-            # All attempts come to the same decision about an early end.
-            options = request.options.model_copy(update={"early_end": there.options.early_end})
-            request = request.model_copy(update={"options": options})
-            if request == there:
-                return
-        self._store.put(key, encode(request))
-
-    def _request(self, trial: Trial, options: TrainerOptions = _OPTIONS) -> TrainingRequest:
-        spec = self._record.spec(self._state.settings, trial.net)
-        return TrainingRequest(run=self._record.run, trial=trial.trial, spec=spec, options=options)
 
     def _emit(self, event: Event) -> None:
         self._state.apply(event)

@@ -37,7 +37,7 @@ _FORM: Final = "2"  # of what is written, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
-    *("device_seconds", "worked_seconds", "heard", "lost"),
+    *("device_seconds", "worked_seconds", "heard", "lost", "last_lost"),
 )
 _TRIAL: Final = attrgetter(*(field.name for field in fields(Trial)))
 

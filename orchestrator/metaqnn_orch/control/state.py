@@ -103,6 +103,8 @@ class RunState:
         """Attempts that were lost and cost nothing."""
         self.lost: dict[str, int] = {}
         """Attempts without a result, charged or not, by how they ended."""
+        self.last_lost = ""
+        """Which attempt that was the last time, and why, in words."""
         self.device_seconds = 0.0
         """Of all attempts that ended, times the devices that each held."""
         self.worked_seconds = 0.0
@@ -173,6 +175,7 @@ class RunState:
                 trial.trouble = event.detail
                 trial.attempt = event.attempt + 1
                 trial.refused = event.refused or ""
+                self.last_lost = f"trial {event.trial}, attempt {event.attempt}, {event.kind}: {event.detail}"
                 self._used(event.seconds)
                 self.lost[event.kind] = self.lost.get(event.kind, 0) + 1
                 if event.is_charged:

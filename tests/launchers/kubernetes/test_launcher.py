@@ -456,7 +456,7 @@ def test_an_image_that_cannot_be_started_costs_no_attempt_and_ends_the_work(clus
     request = cluster.request("delivers")
     for attempt in (1, 2):
         launcher.launch(request, attempt)
-        assert until_phase(launcher, request, *ENDED) == (attempt, Phase.DISRUPTED, ANY)
+        assert until_phase(launcher, request, *ENDED) == (attempt, Phase.FALSE_START, ANY)
     launcher.launch(request, 3)
     with pytest.raises(LauncherError, match="not one could be started; the container cannot be started: exec") as error:
         until(lambda: launcher.observe() is None)
