@@ -89,14 +89,14 @@ def read_template(settings: Settings, release: Release | None = None) -> Mapping
         raise SettingsError(f"execution.kubernetes.template: cannot read {name[:200]!r}: {cause}") from None
     if len(data) > MAX_TEMPLATE:
         raise SettingsError(f"execution.kubernetes.template: {name[:200]!r} has more than {MAX_TEMPLATE} bytes")
-    return parse_mapping(text, name)
+    return parse_mapping(text, name, as_written=True)
 
 
 def say_overridden(settings: Settings, store: str, template: Mapping[str, Any]) -> None:
-    """Where the template is not obeyed."""
-    for place in JobForm(store, settings.execution.kubernetes, template).overridden():
-        what = settings.execution.kubernetes.template or "the release's Job template"
-        say((f"{what}: {place} is not obeyed: the orchestrator relies on its own", "yellow"))
+    """Where the template is not obeyed, and why."""
+    what = settings.execution.kubernetes.template or "the release's Job template"
+    for overruled in JobForm(store, settings.execution.kubernetes, template).obeyed[1]:
+        say((f"{what}: {overruled}", "yellow"))
 
 
 def _spec(store: Store, run: str, settings: Settings, net: str) -> tuple[TrialSpec, str]:
