@@ -345,6 +345,23 @@ def test_the_schema_refuses(values: list[str]) -> None:
     assert "values don't meet the specifications of the schema" in refused(*values)
 
 
+TEXTS = (
+    "commonLabels trainer.labels trainer.podAnnotations trainer.nodeSelector trainer.serviceAccount.annotations "
+    "orchestrator.podLabels orchestrator.podAnnotations orchestrator.nodeSelector orchestrator.serviceAccount.annotations "
+    "metrics.podMonitor.labels metrics.dashboard.labels metrics.dashboard.annotations"
+).split()
+
+
+@pytest.mark.parametrize("key", [*(f"{key}.a" for key in TEXTS), "trainer.env[0].value", "orchestrator.env[0].value"])
+def test_numbers_are_no_text(key: str) -> None:
+    """Kubernetes has text there, and 1.10 could not be told from 1.1: it is refused by name, before it is anywhere."""
+    name = "--set=" + key.replace("value", "name") + "=A" if key.endswith("value") else "--set=store.region=a"
+    for value in ("42", "true", "1.10"):
+        assert key.split("[")[0].split(".")[-1] in (said := refused(name, f"--set-json={key}={value}"))
+        assert "want string" in said
+    assert template(name, f"--set-string={key}=42")
+
+
 def test_notes_end_with_the_next_command() -> None:
     def notes(*values: str) -> str:
         done = helm("install", "first", CHART, "--namespace=trials", "--dry-run=client", *values)

@@ -22,6 +22,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import NotFound, SettingsError, StoreError
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.manifest import manifest as job_manifest
+from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract.keys import check_name
@@ -46,7 +47,7 @@ def manifest(
     ],
     run: Annotated[str, typer.Option("--run", metavar="NAME", help="Name of the run.", show_default=False)],
     store: options.Store,
-    attempt: Annotated[int, typer.Option(min=1, metavar="N", help="Of the trial.")] = 1,
+    attempt: Annotated[int, typer.Option(min=1, max=MAX_ATTEMPT, metavar="N", help="Of the trial.")] = 1,
     output: Annotated[ManifestFormat, typer.Option("--output", "-o", help="How to print.")] = ManifestFormat.YAML,
     assignments: options.Set = None,
     release: Release | None = None,
@@ -94,9 +95,9 @@ def read_template(settings: Settings, release: Release | None = None) -> Mapping
 
 def say_overridden(settings: Settings, store: str, template: Mapping[str, Any]) -> None:
     """Where the template is not obeyed, and why."""
-    what = settings.execution.kubernetes.template or "the release's Job template"
-    for overruled in JobForm(store, settings.execution.kubernetes, template).obeyed[1]:
-        say((f"{what}: {overruled}", "yellow"))
+    form = JobForm(store, settings.execution.kubernetes, template)
+    for overruled in form.obeyed[1]:
+        say((f"{form.template_name}: {overruled}", "yellow"))
 
 
 def _spec(store: Store, run: str, settings: Settings, net: str) -> tuple[TrialSpec, str]:

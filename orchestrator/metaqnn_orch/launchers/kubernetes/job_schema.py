@@ -94,16 +94,14 @@ def _mapping(value: Any, kind: str, place: str) -> dict[str, Any]:
     for key, inner in value.items():
         if key not in fields:
             raise _unknown(str(key), kind, shown)
-        if key in _SERVERS.get(kind, ()) or (kind == "ObjectMeta" and key not in _METADATA):
-            only = (
-                f" may have {' and '.join(_METADATA)}, not {key!r}"
-                if kind == "ObjectMeta"
-                else f".{key} is the cluster's to say"
-            )
-            raise Misfit(f"{place}{only}".lstrip("."))
+        if inner is None:
+            continue
+        if kind == "ObjectMeta" and key not in _METADATA:
+            raise Misfit(f"{place} may have {' and '.join(_METADATA)}, not {key!r}")
         here = f"{place}.{key}".lstrip(".")
-        if inner is not None:
-            found[key] = _value(inner, fields[key].rstrip("!"), here, (kind, key))
+        if key in _SERVERS.get(kind, ()):
+            raise Misfit(f"{here} is not a template's to say: it comes with an object that is there")
+        found[key] = _value(inner, fields[key].rstrip("!"), here, (kind, key))
     if missing := [key for key in fields if fields[key].endswith("!") and key not in found and kind not in _INCOMPLETE]:
         raise Misfit(f"{shown} needs a {missing[0]}")
     _refuse_wrong(found, kind, shown)
@@ -127,7 +125,8 @@ def _value(value: Any, kind: str, place: str, field: tuple[str, str]) -> Any:
         case "int":
             if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
                 return value
-            wanted = "a whole number is needed"
+            octal = isinstance(value, str) and re.fullmatch(r"0[0-7]{1,9}", value)
+            wanted = "a whole number is needed" + (f": {value} is octal for {int(value, 8)}" if octal else "")
         case "bool":
             if isinstance(value, bool):
                 return value

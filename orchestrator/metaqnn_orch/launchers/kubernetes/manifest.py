@@ -59,7 +59,8 @@ class JobForm:
 
     @property
     def template_name(self) -> str:
-        return self.settings.template or "the Job template"
+        """In words. Where no file is named, it is the release's."""
+        return self.settings.template or "the release's Job template"
 
     @cached_property
     def digest(self) -> str:
