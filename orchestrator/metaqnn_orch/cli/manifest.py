@@ -96,7 +96,7 @@ def read_template(settings: Settings, release: Release | None = None) -> Mapping
 def say_overridden(settings: Settings, store: str, template: Mapping[str, Any]) -> None:
     """Where the template is not obeyed, and why."""
     form = JobForm(store, settings.execution.kubernetes, template)
-    for overruled in form.obeyed[1]:
+    for overruled in form.overruled:
         say((f"{form.template_name}: {overruled}", "yellow"))
 
 

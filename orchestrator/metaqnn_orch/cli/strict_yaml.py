@@ -105,6 +105,7 @@ _Loader.yaml_constructors = {
     for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
     if tag is not None and tag.rpartition(":")[2] in ("null", "bool", "str", "seq", "map")
 }
-for _tag in ("int", "float"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", lambda loader, node: loader.construct_number(node))
 _Loader.add_constructor(None, _Loader.construct_foreign)
+for _tag in ("int", "float"):
+    for _loader in (_Loader, _AsWritten):
+        _loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _loader.construct_number)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-VOLUMES: Final = set("configMap csi downwardAPI emptyDir ephemeral persistentVolumeClaim projected secret".split())
+VOLUMES: Final = {
+    *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret")
+}
 PROFILES: Final = ("RuntimeDefault", "Localhost")
 
 

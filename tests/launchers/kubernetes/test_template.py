@@ -237,7 +237,7 @@ def test_a_pods_security_is_ours() -> None:
     template = of_pod(securityContext=context, hostUsers=False)
     assert pod(taken(template))["securityContext"] == {**pod(job())["securityContext"], "fsGroup": 7}
     assert overruled(template) == [f"{POD}.securityContext.{key}" for key in context if key != "fsGroup"]
-    assert {str(told).partition(": ")[2] for told in form(template).obeyed[1]} == {
+    assert {str(told).partition(": ")[2] for told in form(template).overruled} == {
         "no trainer's Pod has less than the restricted Pod security profile asks for"
     }
 
@@ -332,7 +332,7 @@ def test_other_containers_are_restricted_too(kind: str) -> None:
 )
 def test_what_is_ours_is_not_obeyed_and_is_told(template: dict[str, Any], reason: str) -> None:
     settings: dict[str, Any] = {"store_secret": "keys", "store_region": "eu-west-1"}
-    (told,) = form(template, **settings).obeyed[1]
+    (told,) = form(template, **settings).overruled
     assert reason in told.reason
     assert str(told) == f"{told.place} is not obeyed: {told.reason}"
     wanted, plain = taken(template, **settings), job(**settings)
@@ -379,8 +379,10 @@ def test_an_empty_key_is_no_key() -> None:
 def test_numbers_become_text_where_text_is_meant() -> None:
     text = """
     metadata: {labels: {team: 42, new: true, version: 1.10, zip: 007}, annotations: {budget: 1e3}}
-    spec: {template: {spec: {nodeSelector: {gpu: false}, containers: [
-      {name: trainer, env: [{name: A, value: 5}, {name: B, value: 2.50}], resources: {limits: {rdma/hca: 1, ephemeral-storage: 1.5e9}}}]}}}
+    spec: {template: {spec: {nodeSelector: {gpu: false}, containers: [{
+      name: trainer,
+      env: [{name: A, value: 5}, {name: B, value: 2.50}],
+      resources: {limits: {rdma/hca: 1, ephemeral-storage: 1.5e9}}}]}}}
     """
     wanted = taken(parse_mapping(text, "mine.yaml", as_written=True))
     labels = {"team": "42", "new": "true", "version": "1.10", "zip": "007"}

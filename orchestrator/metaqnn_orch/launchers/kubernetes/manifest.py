@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes import restricted
+from metaqnn_orch.launchers.kubernetes.merging import merged
 from metaqnn_orch.launchers.kubernetes.names import FORM, STORE, Identity, RunRef, dataset_labels, job_name, labels
 from metaqnn_orch.launchers.kubernetes.template import (
     CONTAINER,
     Overruled,
     check_template,
     check_whole,
-    merged,
     obeyed,
     pod_of,
 )
@@ -65,24 +65,30 @@ class JobForm:
     @cached_property
     def digest(self) -> str:
         """Two sessions with the same digest make the same Jobs."""
-        values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self.template]
+        values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self._checked]
         return hashlib.sha256(canonical_json(values)).hexdigest()[:16]
 
     @cached_property
-    def obeyed(self) -> tuple[dict[str, Any], list[Overruled]]:
-        """What of the template is obeyed, and what is not.
+    def _checked(self) -> dict[str, Any]:
+        return check_template(self.template, self.template_name)
 
-        Raises:
-            BadInput: it is no template of a Job.
-        """
-        checked = check_template(self.template, self.template_name)
-        return obeyed(checked, _mandatory(_EXAMPLE, "", self), self.settings.gpu_resource)
+    @cached_property
+    def _obeyed(self) -> tuple[dict[str, Any], list[Overruled]]:
+        return obeyed(self._checked, _mandatory(_EXAMPLE, "", self), self.settings.gpu_resource)
+
+    @property
+    def layer(self) -> dict[str, Any]:
+        """What of the template is obeyed."""
+        return self._obeyed[0]
+
+    @property
+    def overruled(self) -> list[Overruled]:
+        """What of it is not."""
+        return self._obeyed[1]
 
     def mounts(self) -> list[str]:
         """Where the template mounts volumes into the trainer's container."""
-        own = [
-            container for container in pod_of(self.obeyed[0]).get("containers", ()) if container["name"] == CONTAINER
-        ]
+        own = [container for container in pod_of(self.layer).get("containers", ()) if container["name"] == CONTAINER]
         return [mount["mountPath"] for container in own for mount in container.get("volumeMounts", ())]
 
 
@@ -114,7 +120,7 @@ def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[s
 
 def _laid_over(mandatory: dict[str, Any], form: JobForm) -> dict[str, Any]:
     """The three layers as one."""
-    whole: dict[str, Any] = merged(merged(_defaults(form.settings), form.obeyed[0]), mandatory)
+    whole: dict[str, Any] = merged(merged(_defaults(form.settings), form.layer), mandatory)
     return whole
 
 

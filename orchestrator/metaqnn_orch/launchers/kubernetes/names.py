@@ -56,9 +56,8 @@ def job_name(identity: Identity) -> str:
         BadInput: the attempt's number is none that fits.
     """
     if not 1 <= identity.attempt <= MAX_ATTEMPT:
-        raise BadInput(
-            f"attempt {identity.attempt} of trial {identity.trial} cannot be part of a Job's name: 1 to {MAX_ATTEMPT} can"
-        )
+        attempt = f"attempt {identity.attempt} of trial {identity.trial}"
+        raise BadInput(f"{attempt} does not fit into a Job's name: 1 to {MAX_ATTEMPT} do")
     return f"{identity.run.name}-{identity.trial}-{identity.attempt}"
 
 

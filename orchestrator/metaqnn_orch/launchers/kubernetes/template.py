@@ -1,17 +1,19 @@
-"""An administrator's Job template: what it may say, and how it is laid under what we must have. Pure.
+"""An administrator's Job template: what it may say, and what of it is obeyed. Pure.
 
-Every field of a Job is known (job_schema). Some are ours alone, here and in manifest.py: a template that says them is
-not obeyed, and is told. What no Job may have is refused (restricted). Everything else is the template's to say.
+Every field of a Job is known (job_schema.py). Some are ours alone, here and in manifest.py: there a template is not
+obeyed, and it is said. What no Pod of ours may have is refused or not obeyed (restricted.py). Everything else is the
+template's to say.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.launchers.kubernetes.job_schema import KEYED, Misfit, conform, identifier
+from metaqnn_orch.launchers.kubernetes.job_schema import Misfit, conform
+from metaqnn_orch.launchers.kubernetes.merging import differences
 from metaqnn_orch.launchers.kubernetes.quantities import contradiction
 from metaqnn_orch.launchers.kubernetes.restricted import (
     each_container,
@@ -22,24 +24,6 @@ from metaqnn_orch.launchers.kubernetes.restricted import (
 )
 
 CONTAINER: Final = "trainer"
-
-# What is merged key by key, and of which lists items of the same name are merged. All else is taken whole, from whoever
-# has the last word: much of it is one of several things, as a volume is a claim or a directory.
-_MERGED: Final = (
-    *(
-        "",
-        "metadata",
-        "labels",
-        "annotations",
-        "spec",
-        "template",
-        "securityContext",
-        "resources",
-        "limits",
-        "requests",
-    ),
-    *("affinity", "nodeAffinity", "containers"),
-)
 
 _TRAINER: Final = f"spec.template.spec.containers[{CONTAINER}]"
 _RELIES: Final = "the orchestrator relies on its own"
@@ -67,9 +51,10 @@ _OURS: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(("stdinOnce", "terminationMessagePath", "tty"), _RELIES),
     },
 }
-# Labels and annotations that begin so.
-_OUR_KEYS: Final = ("metaqnn/", "batch.kubernetes.io/", "job-name", "controller-uid")
-_SECURITY_KEYS: Final = ("container.apparmor.security.beta.kubernetes.io/", "seccomp.security.alpha.kubernetes.io/")
+# Labels and annotations.
+_OUR_PREFIXES: Final = ("metaqnn/", "batch.kubernetes.io/")
+_OUR_KEYS: Final = ("job-name", "controller-uid")
+_SECURITY_PREFIXES: Final = ("container.apparmor.security.beta.kubernetes.io/", "seccomp.security.alpha.kubernetes.io/")
 
 _OF_RUNNING: Final = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 
@@ -152,7 +137,9 @@ def check_whole(job: Mapping[str, Any], what: str) -> None:
 
 
 def _refused(error: Misfit, what: str) -> BadInput:
-    return BadInput(f"{what}: {error}", hint="k8s/job-template.yaml is one to begin with")
+    return BadInput(
+        f"{what}: {error}", hint="k8s/job-template.yaml is one to begin with; a release's is made of the chart's values"
+    )
 
 
 def obeyed(
@@ -166,7 +153,7 @@ def obeyed(
         for key in reasons:
             holder.pop(key, None)
     settings = {**_SETTINGS, gpu_resource: "gpu_resource"}
-    for place, key in _differences(body, mandatory):
+    for place, key in differences(body, mandatory):
         found.append(Overruled(place, _SETTING.format(settings[key]) if key in settings else _RELIES))
     return body, found
 
@@ -181,12 +168,9 @@ def _ours(
     yield "spec.template.spec", pod, _OURS["spec.template.spec"]
     for place, holder in (("metadata", body), ("spec.template.metadata", body.get("spec", {}).get("template", {}))):
         for field, texts in holder.get("metadata", {}).items():
-            reasons = {key: _RELIES for key in texts if key.startswith(_OUR_KEYS)}
-            yield (
-                f"{place}.{field}",
-                texts,
-                {**reasons, **{k: _SECURITY for k in texts if k.startswith(_SECURITY_KEYS)}},
-            )
+            ours = {key: _RELIES for key in texts if key.startswith(_OUR_PREFIXES) or key in _OUR_KEYS}
+            secure = {key: _SECURITY for key in texts if key.startswith(_SECURITY_PREFIXES)}
+            yield f"{place}.{field}", texts, {**ours, **secure}
     context = pod.get("securityContext", {})
     yield "spec.template.spec.securityContext", context, dict.fromkeys(pod_context(context), _SECURITY)
     for place, container in each_container(pod):
@@ -203,33 +187,6 @@ def _ours(
             for key, amounts in container.get("resources", {}).items():
                 if key in ("limits", "requests"):
                     yield f"{place}.resources.{key}", amounts, {gpu_resource: _SETTING.format("gpus")}
-
-
-def _differences(template: Any, mandatory: Any, place: str = "", key: str = "") -> Iterator[tuple[str, str]]:
-    """Where the template says something else than what we must have: the dotted place, and its last part."""
-    if isinstance(template, Mapping) and isinstance(mandatory, Mapping) and key in _MERGED:
-        for name in (name for name in mandatory if name in template):
-            yield from _differences(template[name], mandatory[name], f"{place}.{name}".lstrip("."), name)
-    elif key in KEYED:
-        theirs = {identifier(item, KEYED[key]): item for item in template}
-        for item in mandatory:
-            if (name := identifier(item, KEYED[key])) in theirs:
-                inner = key if key in _MERGED else f"{key}[{name}]"
-                yield from _differences(theirs[name], item, f"{place}[{name}]", inner)
-    elif template != mandatory:
-        yield place, key
-
-
-def merged(below: Any, above: Any, key: str = "") -> Any:
-    """`below` with `above` laid over it; where both say something, `above` wins."""
-    if isinstance(below, Mapping) and isinstance(above, Mapping) and key in _MERGED:
-        common = {name: merged(below[name], above[name], name) if name in below else above[name] for name in above}
-        return {**{name: value for name, value in below.items() if name not in above}, **common}
-    if key in KEYED and isinstance(below, Sequence) and isinstance(above, Sequence):
-        theirs = {identifier(item, KEYED[key]): item for item in below}
-        first = [merged(theirs.pop(identifier(item, KEYED[key]), {}), item, key) for item in above]
-        return [*first, *theirs.values()]
-    return above
 
 
 def pod_of(job: Mapping[str, Any]) -> dict[str, Any]:
