@@ -114,6 +114,7 @@ def test_any_template(template: dict[str, Any]) -> None:
     if wanted is None:
         event("refused")
         assert re.fullmatch(r"the release's Job template: \S+.*", refusal)
+        assert refusal.isprintable()
         return
     event("taken")
     kubernetes_validate.validate(wanted, "1.36", strict=True)

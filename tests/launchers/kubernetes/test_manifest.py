@@ -13,7 +13,7 @@ import yaml
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.settings import KubernetesSettings
-from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrialSpec
 
 ROOT = Path(__file__).parents[3]
 SPEC = TrialSpec(net="[C(4,3,1), SM(10)]", dataset=DatasetRef(name="digits", digest="0" * 16), image_size=8)
@@ -88,7 +88,7 @@ def test_the_whole_job() -> None:
                         "onExitCodes": {
                             "containerName": "trainer",
                             "operator": "In",
-                            "values": [11, 12, 13, 14, 15, 16, 143],
+                            "values": sorted(int(code) for code in ExitCode if code),
                         },
                         "onPodConditions": [],
                     },

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_orch.launchers.kubernetes.job_schema import Misfit, conform
 from metaqnn_orch.launchers.kubernetes.merging import differences
 from metaqnn_orch.launchers.kubernetes.quantities import contradiction
@@ -96,7 +96,7 @@ def check_template(template: Mapping[str, Any], what: str, own: str = CONTAINER)
         checked = conform(template)
         pod = pod_of(checked)
         for place, container in each_container(pod):
-            if "image" not in container and not (container["name"] == own and ".containers[" in place):
+            if not container.get("image") and not (container["name"] == own and ".containers[" in place):
                 raise Misfit(
                     f"{place} has no image; the container that is ours is {own!r}, in spec.template.spec.containers"
                 )
@@ -138,7 +138,8 @@ def check_whole(job: Mapping[str, Any], what: str) -> None:
 
 def _refused(error: Misfit, what: str) -> BadInput:
     return BadInput(
-        f"{what}: {error}", hint="k8s/job-template.yaml is one to begin with; a release's is made of the chart's values"
+        one_line(f"{what}: {error}"),
+        hint="k8s/job-template.yaml is one to begin with; a release's is made of the chart's values",
     )
 
 
