@@ -14,7 +14,6 @@ from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.launchers.kubernetes.template import mounts
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
 from metaqnn_orch.settings import ExecutionSettings, KubernetesSettings, Settings
@@ -142,7 +141,7 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
     """
     form = JobForm(store.uri, settings, template)
     if isinstance(store, DirectoryStore):
-        if not any(Path(store.uri).is_relative_to(place) for place in mounts(template)):
+        if not any(Path(store.uri).is_relative_to(place) for place in form.mounts()):
             raise BadInput(
                 f"{store.uri} is a directory of this machine, which no Pod sees",
                 hint="--store s3://bucket/prefix, or a Job template that mounts a volume there",
