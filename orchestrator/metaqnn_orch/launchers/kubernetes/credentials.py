@@ -61,7 +61,7 @@ def connect(context: str | None = None) -> Connection:
 
 
 class Credentials:
-    """Of one context of one kubeconfig, or of one Pod, for as long as this process lives. Safe to use from many threads.
+    """Of one context of a kubeconfig, or of one Pod, for as long as this process lives. Safe to use from many threads.
 
     What is read again leads to the same server as before, or is refused: who switches the current context, or whose
     kubeconfig is gone for a moment, does not send the rest of a search elsewhere.

@@ -1,4 +1,4 @@
-"""Reads kubeconfigs as kubectl does: the files that KUBECONFIG names, or ~/.kube/config; what the first one says counts.
+"""Reads kubeconfigs as kubectl does: the files that KUBECONFIG names, or ~/.kube/config; what the first says counts.
 
 Every error is one line with the file and what is wrong there, and without what stands there, which may be a secret.
 """
@@ -20,7 +20,7 @@ _HINT: Final = "KUBECONFIG or ~/.kube/config names a cluster; execution.kubernet
 
 
 class Entry(NamedTuple):
-    """A cluster, a user or a context of a kubeconfig. All that is asked of it raises LauncherError where it is wrong."""
+    """A cluster, a user or a context of a kubeconfig. Whatever is read of it raises LauncherError where it is wrong."""
 
     file: Path
     what: str

@@ -77,13 +77,11 @@ def _ask(helper: Entry, cluster: Entry, login: Login) -> Login:
     name, version = helper.text("command"), helper.text("apiVersion")
     if not name:
         raise helper.wrong("it names no command")
-    command = str(helper.file.parent / name) if os.sep in name and not os.path.isabs(name) else name
+    command = str(helper.file.parent / name) if os.sep in name else name
     # Only who starts a command can be asked: by a terminal, and not from a thread in mid-session.
     mode, asked = helper.text("interactiveMode"), current_thread() is main_thread() and _has_terminal()
     if mode == "Always" and not asked:
-        raise helper.wrong(
-            f"login helper {name} needs a terminal", f"log in first: {name} by hand, or kubectl get pods"
-        )
+        raise helper.wrong(f"login helper {name} needs a terminal", "log in first: kubectl get pods")
     about: dict[str, Any] = {"interactive": asked and mode != "Never"}
     if helper.flag("provideClusterInfo"):
         about["cluster"] = _described(cluster)

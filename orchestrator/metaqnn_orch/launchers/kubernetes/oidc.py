@@ -96,7 +96,7 @@ def _json(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 def _keep(provider: Entry, values: Mapping[str, str]) -> None:
     """Write them where they came from: an issuer may take a refresh token once only."""
-    file = Path(os.path.realpath(provider.file))
+    file = provider.file.resolve()
     content = yaml.safe_load(file.read_bytes())
     for each in content["users"]:
         found = (each.get("user") or {}).get("auth-provider")
@@ -104,9 +104,8 @@ def _keep(provider: Entry, values: Mapping[str, str]) -> None:
             found["config"] = {**found["config"], **values}
     descriptor, name = tempfile.mkstemp(dir=file.parent)  # for its owner alone
     try:
-        with open(descriptor, "w") as written:
+        with os.fdopen(descriptor, "w") as written:
             yaml.safe_dump(content, written, sort_keys=False)
-        os.replace(name, file)
-    except BaseException:
-        os.unlink(name)
-        raise
+        Path(name).replace(file)
+    finally:
+        Path(name).unlink(missing_ok=True)

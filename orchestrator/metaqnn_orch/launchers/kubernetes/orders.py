@@ -155,7 +155,8 @@ class Orders:
                 self._delete(task)
             case _:
                 self._look()
-        self._mishaps.clear()
+        with self._changed:
+            self._mishaps.clear()
         self._on_change()
         return True
 

@@ -13,7 +13,7 @@ LONGEST_PAUSE: Final = 30.0  # seconds between two tries
 
 
 class Setbacks:
-    """Failures in a row at one kind of work. Whoever shares one between threads holds a lock."""
+    """Failures in a row at one kind of work. Nothing breaks where threads share one; they may count one less."""
 
     def __init__(self, first: float, tolerated: int, on_change: Callable[[], None] = lambda: None) -> None:
         """`first`: seconds before the second try; they double. So many failures of the kind that passes are

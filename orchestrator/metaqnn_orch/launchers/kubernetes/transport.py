@@ -112,7 +112,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _names(spared: str, host: str, port: int | None) -> bool:
-    """Whether an entry of NO_PROXY names the host: *, 10.0.0.0/8, 10.0.0.1, example.com, .example.com, example.com:80."""
+    """Whether an entry of NO_PROXY names the host: *, 10.0.0.0/8, 10.0.0.1, example.com, .example.com, all with :80."""
     with suppress(ValueError):
         return ipaddress.ip_address(host) in ipaddress.ip_network(spared, strict=False)
     name, colon, number = spared.rpartition(":")
@@ -120,8 +120,5 @@ def _names(spared: str, host: str, port: int | None) -> bool:
         if int(number) != port:
             return False
         spared = name
-    if spared == "*" or not spared:
-        return bool(spared)
-    return host == spared.removeprefix("*") or host.endswith(
-        spared.removeprefix("*") if spared[0] in "*." else f".{spared}"
-    )
+    suffix = spared.removeprefix("*")
+    return bool(spared) and (host == spared or host.endswith(suffix if suffix[:1] in ("", ".") else f".{suffix}"))
