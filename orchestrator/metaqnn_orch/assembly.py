@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -129,9 +128,10 @@ def open_cluster(settings: KubernetesSettings) -> Cluster:
     Raises:
         LauncherError: none does.
     """
-    from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+    from metaqnn_orch.launchers.kubernetes.credentials import connect
 
-    return Cluster(partial(connect, settings.context), settings.namespace)
+    return Cluster(connect, settings.namespace, context=settings.context)
 
 
 def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, Any]) -> JobForm:

@@ -74,7 +74,7 @@ def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         if name.startswith("METAQNN_") or name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", "/no/kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", "/no/kubeconfig")
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource, connect
+from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
@@ -407,7 +408,9 @@ def test_pages_that_expire_are_listed_from_the_beginning(cluster: FakeCluster) -
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_pod_whose_account_is_gone_gives_up_and_a_person_is_waited_for(cluster: FakeCluster, inside: bool) -> None:
     form = JobForm("/no/store", KubernetesSettings(image="trainer"))
-    launcher = KubernetesLauncher(Cluster(lambda: connect()._replace(inside=inside)), RUN, form, 1, patience=0.2)
+    launcher = KubernetesLauncher(
+        Cluster(lambda context: connect(context)._replace(inside=inside)), RUN, form, 1, patience=0.2
+    )
     with closing(launcher):
         launcher.observe()
         cluster.api.token = "of another account of that name"

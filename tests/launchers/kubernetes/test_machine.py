@@ -104,11 +104,9 @@ class Machine(RuleBasedStateMachine):
         place = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
         self.api = Api()
         url = self._exit.enter_context(serving(self.api))
-        from kubernetes.config import kube_config
-
         patch = self._exit.enter_context(pytest.MonkeyPatch.context())
         path = write_kubeconfig(place / "kubeconfig", url, self.api.token, NAMESPACE)
-        patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        patch.setenv("KUBECONFIG", str(path))
         self.real = DirectoryStore(place / "store")
         self.store = SilentStore(self.real)
         self.faults: deque[Fault] = deque()
