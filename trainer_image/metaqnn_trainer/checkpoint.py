@@ -28,6 +28,7 @@ from metaqnn_trainer.errors import CheckpointError, ExchangeError
 from metaqnn_trainer.exchange import Exchange
 
 _DIGEST_BYTES: Final = 64
+_WITHIN_EPOCH: Final = 60.0  # seconds: a checkpoint costs as much as some steps do
 _STATE, _HISTORY = "state", "history"  # the names of tensors that are text
 
 Say = Callable[[str], None]
@@ -111,11 +112,21 @@ class Checkpoints:
     """Those of one trial. They travel to the store while training goes on, one at a time, and a new one replaces the
     last; one that cannot be stored is no reason to stop."""
 
-    def __init__(self, exchange: Exchange, run: str, spec: TrialSpec, seconds: float, say: Say) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        run: str,
+        spec: TrialSpec,
+        seconds: float,
+        say: Say,
+        within_epoch: float = _WITHIN_EPOCH,
+    ) -> None:
+        """At least `seconds` lie between two of them, and between steps of one epoch at least `within_epoch`, too."""
         self._exchange = exchange
         self._key = keys.checkpoint(run, spec.trial_id())
         self._spec = spec
         self._seconds = seconds
+        self._within_epoch = max(seconds, within_epoch)
         self._say = say
         self._last = time.monotonic()
         self._there = True  # for all that is known
@@ -143,9 +154,17 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether the last one is old enough, and has arrived."""
-        arrived = self._sending is None or self._sending.done()
-        return arrived and time.monotonic() - self._last >= self._seconds
+        """Whether the last one has arrived, and is old enough for another after an epoch."""
+        return self._arrived and time.monotonic() - self._last >= self._seconds
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it is old enough for another between two steps."""
+        return self._arrived and time.monotonic() - self._last >= self._within_epoch
+
+    @property
+    def _arrived(self) -> bool:
+        return self._sending is None or self._sending.done()
 
     def send(self, checkpoint: Checkpoint) -> None:
         """Returns at once; waits only if another one is still on its way."""

@@ -141,7 +141,8 @@ class Course:
                 self.training.status = "completed"
                 return
             self._rate, self._epoch, self._model = self._rate + 1, 1, None
-            self._hooks.at_rest()
+            if self._rate <= self._recipe.max_rates:  # there is nothing to go on with else
+                self._hooks.at_rest()
         rates = ", ".join(f"{rate:.3g}" for rate in self.training.learning_rates)
         self.training.reason = f"no better than chance after the first epoch at each of the learning rates {rates}"
 

@@ -39,6 +39,7 @@ from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.exchange import Exchange, open_exchange
 from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.side_by_side import Room
+from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.train import train
 
 
@@ -58,12 +59,14 @@ class Trainer:
         self._datasets = DatasetCache(self._device, dataset_cache)
         self._room = Room(self._device, stop)
         self._exchange = lru_cache(1)(open_exchange)
-        self._begun = process_began()
+        began = process_began()
+        # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
+        self._startup = time.monotonic() - began if began is not None else 0.0
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
         try:
-            begun, self._begun = self._begun or time.monotonic(), None
+            begun, self._startup = time.monotonic() - self._startup, 0.0
             exchange = self._exchange(order.store)
             run_trial(exchange, order.run, order.trial, order.attempt, self._datasets, self._device, self._room, begun)
         except TrainerError as error:
@@ -97,7 +100,8 @@ def run_trial(
 
     An earlier attempt's checkpoint is gone on from, and removed once the result is there.
 
-    `begun` is when the process was started for this trial, by time.monotonic.
+    `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then, without the wait
+    for room.
 
     Where a result is there already, before training or after it, everything stays as it is.
 
@@ -118,10 +122,13 @@ def run_trial(
         else:
             dataset = datasets.load(exchange, spec.dataset, spec.image_size, spec.recipe.normalisation)
             cost, initial = _cost(spec, dataset), _initial(exchange, spec)
-            tell = _teller(trial, spec.recipe.epochs)
+            tell, watch = _teller(trial, spec.recipe.epochs), Stopwatch(begun)
             training = room.host(
                 training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
-                lambda memory, stop: train(spec, dataset, tell, options, checkpoints, stop, memory, initial),
+                lambda memory, stop: train(
+                    spec, dataset, tell, options, checkpoints, stop, memory, initial, watch.seconds
+                ),
+                watch.stopped,
             )
             _deliver(exchange, request, attempt, training, cost, device, begun, started)
         checkpoints.remove()

@@ -196,10 +196,13 @@ class TrainerOptions(Message):
     """How the trainer goes about a trial. No part of what the trial is: other options, the same trial."""
 
     checkpoint_seconds: float = Field(10.0, ge=0)
-    """At least so long between two checkpoints, which are written after an epoch. A trial that is shorter writes none,
-    unless it is asked to stop."""
+    """At least so long between two checkpoints. They are written after an epoch, 0: after every one, unless the last is
+    still on its way to the store; in an epoch that is longer than a minute also between its steps; and at any step when
+    the trainer is asked to stop. A trial that is shorter writes none, unless it is asked to stop."""
     time_limit_seconds: float | None = Field(None, gt=0)
-    """For training, over all attempts. Then the best epoch so far is the result."""
+    """Then the best epoch so far is the result. It bounds each attempt, and all of them together as far as checkpoints
+    tell of them. An attempt begins with its process or, in one that has trained another net before, with its order.
+    Loading, training and evaluating count; waiting for memory beside other nets does not; their turns do."""
     early_end: EarlyEnd | None = None
     """The same for all attempts, so that each comes to the same decision."""
 
