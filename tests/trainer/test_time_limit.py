@@ -99,8 +99,8 @@ def test_in_micro_batches(digits: MadeDataset, digits_dataset: Dataset) -> None:
 def test_what_earlier_attempts_used_counts(digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path) -> None:
     spec = spec_of(digits.ref, recipe=Recipe(epochs=9, batch_size=256))
     for seconds, steps in ((400.0, 12), (300.0, 19)):
+        used = repeat(seconds).__next__
         with closing(checkpoints(tmp_path, spec, 3600)) as kept, pytest.raises(Preempted):
-            used = repeat(seconds).__next__
             train(spec, digits_dataset, lambda record: None, OPTIONS, kept, after(steps), elapsed=used)
     left = decode_checkpoint(_checkpoint(tmp_path, spec), spec)
     assert left.state.seconds == 700

@@ -37,6 +37,7 @@ from metaqnn_trainer.device import choose_device, device_name, process_began
 from metaqnn_trainer.errors import HostMemoryError, ObjectMissing, RequestError, TrainerError
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.exchange import Exchange, open_exchange
+from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.stopwatch import Stopwatch
@@ -52,10 +53,12 @@ class Trainer:
         threads: int | None = None,
         stop: Callable[[], bool] = lambda: False,
         dataset_cache: Path | None = None,
+        gpus: Gpus = THIS_MACHINE,
     ) -> None:
         """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
         that keeps datasets beyond this process."""
-        self._device = choose_device(threads)
+        self._gpus = gpus
+        self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
         self._room = Room(self._device, stop)
         self._exchange = lru_cache(1)(open_exchange)
@@ -68,16 +71,22 @@ class Trainer:
         try:
             begun, self._startup = time.monotonic() - self._startup, 0.0
             exchange = self._exchange(order.store)
-            run_trial(exchange, order.run, order.trial, order.attempt, self._datasets, self._device, self._room, begun)
+            run_trial(exchange, order, self._datasets, self._device, self._gpus, self._room, begun)
         except TrainerError as error:
-            return WorkReport(trial=order.trial, exit_code=error.exit_code, reason=one_line(error))
+            return _failed(order, error.exit_code, one_line(error))
         except Exception as error:
+            if lost := self._gpus.lost(error):
+                return _failed(order, lost.exit_code, one_line(lost))
             if is_out_of_memory(error):  # outside training, which has an answer for that
-                return WorkReport(trial=order.trial, exit_code=HostMemoryError.exit_code, reason=one_line(error))
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {one_line(error)}"
-            return WorkReport(trial=order.trial, exit_code=ExitCode.INTERNAL, reason=reason)
+                return _failed(order, HostMemoryError.exit_code, one_line(error))
+            for line in traceback.format_exc().splitlines():
+                say(f"trial {order.trial}: {line}")
+            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {one_line(error)}")
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
+
+
+def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:
+    return WorkReport(trial=order.trial, exit_code=code, reason=reason)
 
 
 def one_line(error: BaseException) -> str:
@@ -87,16 +96,15 @@ def one_line(error: BaseException) -> str:
 
 def run_trial(
     exchange: Exchange,
-    run: str,
-    trial: str,
-    attempt: int,
+    order: WorkOrder,
     datasets: DatasetCache,
     device: torch.device,
+    gpus: Gpus,
     room: Room,
     begun: float,
 ) -> None:
-    """Train what request.json asks for, when there is room for it, and leave result.json, last of all and only if none
-    is there.
+    """Train what the request of `order` asks for, when there is room for it, and leave result.json, last of all and
+    only if none is there.
 
     An earlier attempt's checkpoint is gone on from, and removed once the result is there.
 
@@ -107,12 +115,14 @@ def run_trial(
 
     Raises:
         RequestError: the request cannot be read, or asks for what cannot be built.
+        DeviceError: a GPU was asked for and none is usable.
         DatasetError: the dataset is missing, or is not the one that was asked for.
         ExchangeError: the store does not answer.
         HostMemoryError: others have the main memory that training needs.
         Preempted: asked to stop.
     """
     started = time.monotonic()
+    run, trial, attempt = order.run, order.trial, order.attempt
     request = _read_request(exchange, run, trial)
     spec, options = request.spec, request.options
     say(f"trial {trial}, attempt {attempt}: {spec.net}")
@@ -120,6 +130,7 @@ def run_trial(
         if exchange.exists(keys.result(run, trial)):
             say(f"trial {trial}: a result is there already")
         else:
+            gpus.check(options.devices, device)
             dataset = datasets.load(exchange, spec.dataset, spec.image_size, spec.recipe.normalisation)
             cost, initial = _cost(spec, dataset), _initial(exchange, spec)
             tell, watch = _teller(trial, spec.recipe.epochs), Stopwatch(begun)

@@ -39,7 +39,7 @@ class ExitCode(IntEnum):
     BAD_REQUEST = 11  # the request cannot be read, or asks for what cannot be built
     DATASET = 12  # the dataset is missing, or is not the one that was asked for
     INTERNAL = 13  # an error of ours
-    DEVICE = 14  # the device that was asked for is not there, or does not work
+    DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
     STORE = 15  # the object store did not answer
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
@@ -203,6 +203,8 @@ class TrainerOptions(Message):
     """Then the best epoch so far is the result. It bounds each attempt, and all of them together as far as checkpoints
     tell of them. An attempt begins with its process or, in one that has trained another net before, with its order.
     Loading, training and evaluating count; waiting for memory beside other nets does not; their turns do."""
+    devices: int = Field(0, ge=0, le=64)
+    """GPUs that the trial was given: with any, it is never trained on a processor. 0: on whatever there is."""
     early_end: EarlyEnd | None = None
     """The same for all attempts, so that each comes to the same decision."""
 
