@@ -23,7 +23,7 @@ from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import EpochRecord, Position, Sha256, TrialSpec
+from metaqnn_trainer.contract.messages import EpochRecord, MicroBatch, Position, Seconds, Sha256, TrialSpec
 from metaqnn_trainer.errors import CheckpointError, ExchangeError
 from metaqnn_trainer.exchange import Exchange
 
@@ -41,15 +41,15 @@ class CheckpointState(Message):
     spec_digest: Sha256
     position: Position
     """The next step's."""
-    images: int = Field(ge=0)
+    images: int = Field(ge=0, le=10**15)
     """Trained on, over all rates."""
-    train_seconds: float = Field(ge=0)
+    train_seconds: Seconds
     """Spent on them."""
-    epoch_seconds: float = Field(ge=0)
+    epoch_seconds: Seconds
     """Spent on those of the present epoch."""
-    micro_batch: int | None = Field(None, ge=1)
+    micro_batch: MicroBatch | None = None
     """Images at once, where a whole batch does not fit the device."""
-    seconds: float = Field(ge=0)
+    seconds: Seconds
     """Of all attempts, evaluation and all; what one did after its last checkpoint is not counted."""
 
 

@@ -27,8 +27,8 @@ _OF_THREAD: Final = threading.local()
 
 def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torch.device:
     """The GPU if there is one that works, else the CPU with `threads` threads (by default as many as there are
-    processors for this process), set up so that the same request gives the same weights. On a GPU that holds but for overlapping
-    pooling, whose gradient has no deterministic implementation there."""
+    processors for this process), set up so that the same request gives the same weights. On a GPU that holds but for
+    overlapping pooling, whose gradient has no deterministic implementation there."""
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False

@@ -18,6 +18,12 @@ from typing import ClassVar
 from metaqnn_trainer.contract.messages import ExitCode
 
 
+def one_line(error: BaseException | str) -> str:
+    """An error's text, printable, and cut to a length that a line and a message can have."""
+    text = " ".join(str(error).split())
+    return "".join(character if character.isprintable() else "?" for character in text[:500])
+
+
 class TrainerError(Exception):
     """Root of the tree."""
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import torch
 
-from metaqnn_trainer.errors import DeviceError
+from metaqnn_trainer.errors import DeviceError, one_line
 from metaqnn_trainer.memory import is_out_of_memory
 
 _KERNEL_MODULE: Final = Path("/proc/driver/nvidia/version")
@@ -74,7 +74,7 @@ class Gpus(NamedTuple):
         try:
             self.compute()
         except RuntimeError as error:
-            return f"the first computation failed: {first_line(error)}"
+            return f"the first computation failed: {_first_line(error)}"
         return ""
 
     def check(self, wanted: int, device: torch.device) -> None:
@@ -98,7 +98,7 @@ class Gpus(NamedTuple):
         """What it means where `error` says that the device, or its driver, cannot be used any more."""
         if not isinstance(error, RuntimeError) or is_out_of_memory(error) or not _LOST.search(str(error)):
             return None
-        return DeviceError(f"the GPU failed{self._place()}: {first_line(error)}")
+        return DeviceError(f"the GPU failed{self._place()}: {_first_line(error)}")
 
     def _place(self) -> str:
         names = [name for variable in _NODE if (name := self.environment.get(variable))]
@@ -108,6 +108,6 @@ class Gpus(NamedTuple):
 THIS_MACHINE: Final = Gpus()
 
 
-def first_line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """CUDA's errors go on with advice for people who debug kernels."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    return one_line(str(error).strip().partition("\n")[0])

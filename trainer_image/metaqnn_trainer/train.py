@@ -6,14 +6,21 @@ from collections.abc import Callable
 from typing import Final
 
 from metaqnn_trainer.checkpoint import Checkpoints
-from metaqnn_trainer.contract.layers import describe, total_cost
-from metaqnn_trainer.contract.messages import EpochRecord, LearningCurve, Position, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.checks import spec_cost
+from metaqnn_trainer.contract.messages import (
+    MAX_MEMORY,
+    EpochRecord,
+    LearningCurve,
+    Position,
+    TrainerOptions,
+    TrialSpec,
+)
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.device import allow_precision, own_stream, release_memory
 from metaqnn_trainer.early_end import foretold_to_fail
-from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted
+from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, one_line
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
 from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory
@@ -129,7 +136,7 @@ class _Session:
             training.status, training.reason = "too_large", trouble
             training.val_accuracy = training.last_val_accuracy = 1 / self._dataset.info.classes
             training.best_epoch, training.weights = 0, None
-        training.estimated_memory, training.peak_memory = self._estimate.total, self._peak.bytes()
+        training.estimated_memory, training.peak_memory = min(self._estimate.total, MAX_MEMORY), self._peak.bytes()
         return training
 
     def _begun(self, micro_batch: int | None = None) -> Course:
@@ -160,7 +167,7 @@ class _Session:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or self._memory.shared():
                 raise
-            return " ".join(str(error).split())[:500]
+            return one_line(error)
         return ""
 
     def _divide(self) -> bool:
@@ -216,12 +223,11 @@ class _Session:
         counted, epochs = self._course.counted, self._spec.recipe.epochs
         if self._early_end is None or not counted:
             return
-        net, model = parse_net(self._spec.net), self._spec.model
-        cost = total_cost(describe(net, self._dataset.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+        cost = spec_cost(self._spec, self._dataset.info.channels)
         begun = LearningCurve(
             params=cost.params,
             macs=cost.macs,
-            layers=len(net),
+            layers=len(parse_net(self._spec.net)),
             accuracies=tuple(record.val_accuracy for record in counted),
         )
         training = self._course.training

@@ -18,10 +18,12 @@ import torch
 from metaqnn_trainer import __version__
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import decode, encode, encode_line
-from metaqnn_trainer.contract.errors import MessageError, ShapeError
-from metaqnn_trainer.contract.layers import Cost, describe, total_cost
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
+    MAX_COST,
     Artifact,
     EpochRecord,
     ExitCode,
@@ -34,7 +36,7 @@ from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
-from metaqnn_trainer.errors import HostMemoryError, ObjectMissing, RequestError, TrainerError
+from metaqnn_trainer.errors import HostMemoryError, ObjectMissing, RequestError, TrainerError, one_line
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.exchange import Exchange, open_exchange
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
@@ -87,11 +89,6 @@ class Trainer:
 
 def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:
     return WorkReport(trial=order.trial, exit_code=code, reason=reason)
-
-
-def one_line(error: BaseException) -> str:
-    """An error's text, cut to a length that a line can have."""
-    return " ".join(str(error).split())[:500]
 
 
 def run_trial(
@@ -179,7 +176,7 @@ def _deliver(
         learning_rates=training.learning_rates,
         params=cost.params,
         macs=cost.macs,
-        images_per_second=training.images / training.seconds if training.images else 0.0,
+        images_per_second=training.images / training.seconds if training.seconds else 0.0,
         seconds=time.monotonic() - started,
         startup_seconds=training.first_step and training.first_step - begun,
         closing_seconds=training.last_step and time.monotonic() - training.last_step,
@@ -212,14 +209,16 @@ def _read_request(exchange: Exchange, run: str, trial: str) -> TrainingRequest:
 
 
 def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
-    net = parse_net(spec.net)
-    try:
-        reports = describe(net, dataset.shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)
-    except ShapeError as error:
-        raise RequestError(f"{spec.net} cannot be built for images of {dataset.shape}: {error}") from error
-    if reports[-1].output.channels != dataset.info.classes:
+    *_, last = parse_net(spec.net)
+    if not isinstance(last, SM) or last.classes != dataset.info.classes:
         raise RequestError(f"{spec.net} does not end in the {dataset.info.classes} classes of {dataset.info.name}")
-    return total_cost(reports)
+    try:
+        cost = spec_cost(spec, dataset.info.channels)
+    except MessageError as error:
+        raise RequestError(str(error)) from error
+    if max(cost) > MAX_COST:
+        raise RequestError(f"{spec.net} has {cost.params} parameters and {cost.macs} multiply-accumulates: too many")
+    return cost
 
 
 def _initial(exchange: Exchange, spec: TrialSpec) -> Weights | None:
