@@ -13,7 +13,7 @@ import pytest
 from metaqnn_orch import Search
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from metaqnn_orch import exports
-from metaqnn_orch.assembly import LauncherName, make_launcher, open_store, refuse_unsafe_store
+from metaqnn_orch.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.cli.manifest import read_template
 from metaqnn_orch.cli.session import begin, search
 from metaqnn_orch.cli.sources import load_settings
@@ -33,6 +33,7 @@ from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.notation import parse_prefix
+from metaqnn_trainer.store.opening import open_store
 
 
 class Search:

@@ -1,15 +1,13 @@
-"""From settings to things that do something: the one place that knows every kind of store and launcher."""
+"""From settings to things that do something: the one place that knows every kind of launcher."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import unquote
 
 from metaqnn_orch.control.record import Binding, RunRecord, stand_in
 from metaqnn_orch.errors import BadInput, StoreError
@@ -20,20 +18,15 @@ from metaqnn_orch.launchers.kubernetes.template import mounts
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
 from metaqnn_orch.settings import KubernetesSettings, Settings
-from metaqnn_orch.store.base import MAX_KEY, Store, check_key, honours_put_if_absent
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Shape
+from metaqnn_trainer.store.base import Store, honours_put_if_absent
+from metaqnn_trainer.store.directory import DirectoryStore
 
 if TYPE_CHECKING:
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 
 MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
-
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_FORMS: Final = "a store is a directory (./runs, /data/runs, file:///data/runs) or a bucket (s3://bucket/prefix)"
-_MAX_PREFIX: Final = MAX_KEY // 2  # the rest is for the keys below it
 
 
 class LauncherName(StrEnum):
@@ -156,65 +149,3 @@ def refuse_unsafe_store(store: Store) -> None:
             f"{store.uri} ignores conditional writes: two orchestrators could destroy each other's run there",
             hint="use another store, or --unsafe-single-writer if no second one will ever touch the run",
         )
-
-
-def open_store(uri: str) -> Store:
-    """The store that `uri` names. Nothing is created and nothing is asked yet.
-
-    Raises:
-        BadInput: not one of the accepted forms.
-        StoreError: boto3 finds no usable configuration.
-    """
-    if not uri or not uri.isprintable():
-        raise BadInput(f"{uri!r} is not a store", _FORMS)
-    if uri.startswith("s3://"):
-        return _bucket(uri)
-    if uri.startswith("file://"):
-        return _directory(uri)
-    if "://" in uri or _SCHEME.match(uri):
-        raise BadInput(f"{_shown(uri)} is not a store", _FORMS)
-    try:
-        return DirectoryStore(Path(uri).expanduser())
-    except RuntimeError:
-        raise BadInput(f"{_shown(uri)} begins with the home of a user that is not known here", _FORMS) from None
-
-
-def _directory(uri: str) -> Store:
-    host, _, escaped = uri.removeprefix("file://").partition("/")
-    path = unquote(escaped)
-    if host not in ("", "localhost") or not path.isprintable() or not path or "?" in escaped or "#" in escaped:
-        raise BadInput(f"{_shown(uri)} is not a directory of this machine: file:///data/runs has three slashes")
-    return DirectoryStore("/" + path)
-
-
-def _bucket(uri: str) -> Store:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    if "@" in bucket or ":" in bucket:
-        raise BadInput(
-            f"{_shown(uri)} carries more than a bucket's name",
-            "credentials and endpoint come from the environment or from ~/.aws, as for every tool that uses boto3",
-        )
-    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise BadInput(
-            f"{bucket[:80]!r} is not a bucket's name: 3 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a "
-            "letter or digit",
-            _FORMS,
-        )
-    prefix = prefix.removesuffix("/")
-    if prefix:
-        try:
-            check_key(prefix)
-        except StoreError as error:
-            raise BadInput(f"the prefix of {_shown(uri)} cannot be used: {error}") from None
-        if len(prefix) > _MAX_PREFIX:
-            raise BadInput(f"the prefix of {_shown(uri)} has more than {_MAX_PREFIX} characters")
-    # boto3 takes a third of a second to import: who keeps results in a directory does not wait for it.
-    from metaqnn_orch.store.s3 import S3Store
-
-    return S3Store(bucket, prefix)
-
-
-def _shown(uri: str) -> str:
-    """`uri` without a password, cut to a readable length."""
-    text = repr(re.sub(r"//[^/]*@", "//***@", uri))
-    return text if len(text) <= 120 else text[:117] + "..."

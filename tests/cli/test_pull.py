@@ -10,10 +10,10 @@ import pytest
 from metaqnn_orch.cli.pull import FIELDS
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer, tree
 from tests.control.world import Session, settings
 

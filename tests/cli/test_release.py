@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.opening import open_store
 from tests.chart.conftest import sets
 from tests.cli.conftest import TINY, Cli, needs_trainer
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster

@@ -462,5 +462,5 @@ def test_a_net_that_cannot_be_read_is_named() -> None:
 
 
 def test_exit_codes_stay_clear_of_shells_and_signals() -> None:
-    assert [code.value for code in ExitCode] == [0, 11, 12, 13, 14, 15, 16, 143]
+    assert [code.value for code in ExitCode] == [0, 11, 12, 13, 14, 15, 16, 17, 143]
     assert all(10 <= code <= 49 for code in ExitCode if code not in (ExitCode.DELIVERED, ExitCode.PREEMPTED))

@@ -8,10 +8,10 @@ from typing import Any
 
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json, decode, encode_line
 from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest
+from metaqnn_trainer.store.base import Store
 from tests.control.world import accuracy_of, settings, values_for
 
 EPOCHS, NETS, EXAMPLES = 4, 32, 20

@@ -21,11 +21,11 @@ from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.summary import leaderboard
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrialSpec
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.stopping import EPOCHS, EXAMPLES, NETS, asked, curve_of, enabled, history, put_result, trained
 from tests.control.test_snapshot import assert_same

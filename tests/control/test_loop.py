@@ -16,11 +16,12 @@ from metaqnn_orch.control.loop import Outcome, Stop
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import RunFailed, RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation, Phase
-from metaqnn_orch.store.base import Entry, Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json, decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Entry, Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.world import (
     Behaviour,
@@ -298,7 +299,7 @@ class MoodyStore(FatalStore):
         deaf, mute = self._rng.random() < self._rate / 2, self._rng.random() < self._rate / 2
         answer = None if deaf else super()._call(method, *arguments)
         if deaf or mute:
-            raise StoreError("the store did not answer", transient=True)
+            raise StoreError("the store did not answer", cause=Cause.OUTAGE)
         return answer
 
 

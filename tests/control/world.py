@@ -15,11 +15,11 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import Artifact, DatasetRef, TrainingRequest, TrainingResult
+from metaqnn_trainer.store.base import Store
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")
 INFO = DatasetInfo(

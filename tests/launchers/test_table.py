@@ -13,11 +13,12 @@ from metaqnn_orch.control.ingest import Trusted, read_result
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.table import ESTIMATED, LOOKED_UP, Table, TableLauncher, read_table
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.control.world import Clock
 from tests.launchers.harness import make_request
 
@@ -131,7 +132,7 @@ def test_each_trial_takes_its_time_and_places_are_limited(tmp_path: Path) -> Non
 
 
 def test_a_store_that_fails_is_asked_again(tmp_path: Path) -> None:
-    store, failures = DirectoryStore(tmp_path), [StoreError("away", transient=True)] * 2
+    store, failures = DirectoryStore(tmp_path), [StoreError("away", cause=Cause.OUTAGE)] * 2
 
     def put_if_absent(key: str, data: bytes) -> bool:
         if failures:

@@ -16,7 +16,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.reporting.metrics import Metrics
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import settings
 from tests.launchers.harness import make_request
 

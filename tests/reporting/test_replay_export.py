@@ -17,13 +17,13 @@ from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.replay_format import COLUMNS
 from metaqnn_orch.reporting.replay_export import replay_rows
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.stopping import enabled, history, put_result, trained
 from tests.control.test_loop import crash_first
 from tests.control.test_replay_import import FIRST, GOOD, SVHN, THIRD, file_of, line

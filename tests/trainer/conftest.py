@@ -20,8 +20,8 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.data import Dataset, parse_dataset
-from metaqnn_trainer.exchange import DirectoryExchange
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.store.directory import DirectoryStore
 
 RUN = "a-run"
 NET = "[C(16,3,1), P(2,2), FC(32), SM(10)]"
@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, root: Path, digits: MadeDataset) -> None:
         self.root = root
-        self.exchange = DirectoryExchange(root)
+        self.exchange = DirectoryStore(root)
         self.dataset = digits.ref
         self.exchange.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
 

@@ -29,9 +29,10 @@ from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import Preempted
 from metaqnn_trainer.estimate import training_memory
-from metaqnn_trainer.exchange import DirectoryExchange
 from metaqnn_trainer.memory import DeviceMemory
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.train import DEFAULTS, train
 from tests.trainer.conftest import RUN, spec_of
 
@@ -58,7 +59,7 @@ CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
 
 
 def checkpoints(root: Path, spec: TrialSpec, seconds: float = 0, within_epoch: float = 60) -> Checkpoints:
-    return Checkpoints(DirectoryExchange(root), RUN, spec, seconds, lambda line: pytest.fail(line), within_epoch)
+    return Checkpoints(DirectoryStore(root), RUN, spec, seconds, lambda line: pytest.fail(line), within_epoch)
 
 
 def facts(training: Training) -> dict[str, Any]:
@@ -138,14 +139,14 @@ def test_stopped_before_anything_was_done_there_is_nothing_to_keep(
     spec = spec_of(digits.ref)
     with pytest.raises(Preempted, match="rate 1, epoch 1, step 0"):
         train(spec, digits_dataset, lambda record: None, TrainerOptions(), checkpoints(tmp_path, spec), after(0))
-    assert not DirectoryExchange(tmp_path).exists(keys.checkpoint(RUN, spec.trial_id()))
+    assert not exists(DirectoryStore(tmp_path), keys.checkpoint(RUN, spec.trial_id()))
 
 
 def stopped(spec: TrialSpec, dataset: Dataset, root: Path, steps: int, memory: DeviceMemory | None = None) -> bytes:
     """The checkpoint of training that was stopped after so many steps."""
     with pytest.raises(Preempted):
         train(spec, dataset, lambda record: None, TrainerOptions(), checkpoints(root, spec), after(steps), memory)
-    return DirectoryExchange(root).get(keys.checkpoint(RUN, spec.trial_id()))
+    return DirectoryStore(root).get(keys.checkpoint(RUN, spec.trial_id()))
 
 
 def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
@@ -164,7 +165,7 @@ def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
     ]
     for checkpoint in forged:
         said: list[str] = []
-        exchange = DirectoryExchange(tmp_path)
+        exchange = DirectoryStore(tmp_path)
         exchange.put(keys.checkpoint(RUN, spec.trial_id()), encode_checkpoint(checkpoint))
         kept = Checkpoints(exchange, RUN, spec, 3600, said.append)
         again = train(spec, digits_dataset, lambda record: None, TrainerOptions(), kept)

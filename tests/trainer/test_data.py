@@ -23,8 +23,9 @@ from metaqnn_trainer.data import (
     read_dataset,
     resized,
 )
-from metaqnn_trainer.errors import DatasetError, ObjectMissing
+from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.store.errors import ObjectMissing
 from tests.trainer.conftest import Bench
 
 CPU = torch.device("cpu")

@@ -37,7 +37,7 @@ WORKING = Gpus(lambda: True, lambda: 1, lambda: None, lambda: "the driver is 1.2
 ECC = "CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might be asynchronously reported"
 BROKEN: dict[str, tuple[Gpus, str]] = {
     "no driver": (WORKING._replace(available=lambda: False), "CUDA is not available"),
-    "no device": (WORKING._replace(count=lambda: 0), "there are no devices"),
+    "no device": (WORKING._replace(devices=lambda: 0), "there are no devices"),
     "no work": (
         WORKING._replace(compute=raising(ECC)),
         "the first computation failed: CUDA error: uncorrectable ECC error encountered",

@@ -17,8 +17,9 @@ from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrainingResult
-from metaqnn_trainer.exchange import Exchange, open_exchange
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 from tests.seaweedfs import S3Server
 from tests.trainer.conftest import RUN, spec_of
 
@@ -35,7 +36,7 @@ def container(s3: S3Server, *arguments: str, options: tuple[str, ...] = ()) -> s
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
-def ask(exchange: Exchange, dataset: DatasetRef) -> str:
+def ask(exchange: Store, dataset: DatasetRef) -> str:
     spec = spec_of(dataset)
     request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
     exchange.put(keys.request(RUN, request.trial), encode(request))
@@ -43,7 +44,7 @@ def ask(exchange: Exchange, dataset: DatasetRef) -> str:
 
 
 def test_a_request_becomes_a_result(s3_server: S3Server, s3_store_uri: str, digits: MadeDataset) -> None:
-    exchange = open_exchange(s3_store_uri)
+    exchange = open_store(s3_store_uri)
     exchange.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
     trial = ask(exchange, digits.ref)
     ended = container(s3_server, "train", "--store", s3_store_uri, "--run", RUN, "--trial", trial)

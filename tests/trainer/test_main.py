@@ -48,7 +48,7 @@ def test_the_exit_code_is_the_contracts_and_the_error_one_line(
     assert out == []
     assert len(err) == 1
     assert err[0].endswith("request.json: no such object")
-    assert train("gs://bucket", "0" * 12) == ExitCode.STORE
+    assert train("gs://bucket", "0" * 12) == ExitCode.BAD_REQUEST
     trial = bench.ask()
     bench.exchange.delete(keys.dataset(bench.dataset.name, bench.dataset.digest))
     assert train(bench.root, trial) == ExitCode.DATASET

@@ -19,6 +19,7 @@ from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.load import load_trial
+from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
 from tests.trainer.test_course import early_end
@@ -134,8 +135,8 @@ def refused(trainer: Trainer, bench: Bench, trial: str, code: ExitCode, complain
     assert (report.trial, report.exit_code) == (trial, code)
     assert complaint in report.reason
     assert "\n" not in report.reason
-    assert not bench.exchange.exists(keys.result(RUN, trial))
-    assert not bench.exchange.exists(keys.weights(RUN, trial))
+    assert not exists(bench.exchange, keys.result(RUN, trial))
+    assert not exists(bench.exchange, keys.weights(RUN, trial))
 
 
 def test_a_request_that_is_not_there(trainer: Trainer, bench: Bench) -> None:
@@ -195,13 +196,13 @@ def test_a_dataset_that_is_missing_or_damaged(trainer: Trainer, bench: Bench, di
 
 def test_a_store_that_cannot_be_used(trainer: Trainer, bench: Bench) -> None:
     report = trainer.carry_out(WorkOrder(store="gs://bucket", run=RUN, trial="0" * 12, attempt=1))
-    assert report.exit_code == ExitCode.STORE
+    assert report.exit_code == ExitCode.BAD_REQUEST
     trial = bench.ask()
     (bench.root / keys.weights(RUN, trial)).mkdir()
     report = carry_out(trainer, bench, trial)
-    assert report.exit_code == ExitCode.STORE
+    assert report.exit_code == ExitCode.STORE_REFUSED
     assert "weights.safetensors" in report.reason
-    assert not bench.exchange.exists(keys.result(RUN, trial))
+    assert not exists(bench.exchange, keys.result(RUN, trial))
 
 
 def test_options_of_the_model_reach_the_weights(trainer: Trainer, bench: Bench) -> None:

@@ -24,8 +24,9 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import EpochRecord, MicroBatch, Position, Seconds, Sha256, TrialSpec
-from metaqnn_trainer.errors import CheckpointError, ExchangeError
-from metaqnn_trainer.exchange import Exchange
+from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.store.base import Store, exists
+from metaqnn_trainer.store.errors import StoreError
 
 _DIGEST_BYTES: Final = 64
 _WITHIN_EPOCH: Final = 60.0  # seconds: a checkpoint costs as much as some steps do
@@ -114,7 +115,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: Store,
         run: str,
         spec: TrialSpec,
         seconds: float,
@@ -137,9 +138,9 @@ class Checkpoints:
         """The earlier attempt's, or None where there is none that can be gone on from.
 
         Raises:
-            ExchangeError: the store does not answer.
+            StoreError: the store does not answer.
         """
-        self._there = self._exchange.exists(self._key)
+        self._there = exists(self._exchange, self._key)
         if not self._there:
             return None
         try:
@@ -184,7 +185,7 @@ class Checkpoints:
         try:
             if self._there:
                 self._exchange.delete(self._key)
-        except ExchangeError as error:
+        except StoreError as error:
             self._say(f"the checkpoint could not be removed: {error}")
 
     def close(self) -> None:
@@ -195,5 +196,5 @@ class Checkpoints:
     def _put(self, checkpoint: Checkpoint) -> None:
         try:
             self._exchange.put(self._key, encode_checkpoint(checkpoint))
-        except ExchangeError as error:
+        except StoreError as error:
             self._say(f"a checkpoint could not be stored: {error}")

@@ -16,9 +16,10 @@ from metaqnn_trainer.augment import augmented
 from metaqnn_trainer.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.contract.messages import EpochRecord, Position, Prediction, Status, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.data import Dataset, Labelled, normalised
 from metaqnn_trainer.device import autocast, dropout_source, seed_dropout
-from metaqnn_trainer.errors import CheckpointError, one_line
+from metaqnn_trainer.errors import CheckpointError
 from metaqnn_trainer.estimate import evaluation_batch
 from metaqnn_trainer.evaluate import EVALUATION_BATCH, evaluate
 from metaqnn_trainer.graph import RecordedStep, Recorder, Step
@@ -326,7 +327,7 @@ class Course:
                 if build != {name: tensor.shape for name, tensor in training.weights.items()}:
                     raise CheckpointError("its best weights are those of another net")
         except (RuntimeError, LookupError) as error:
-            raise CheckpointError(one_line(error)) from error
+            raise CheckpointError(one_line(str(error))) from error
 
 
 def _in_main_memory(tensors: Weights) -> Weights:

@@ -6,22 +6,22 @@ TrainerError
 ├── DeviceError       exit DEVICE        a GPU was asked for and none is usable, or it failed
 ├── HostMemoryError   exit HOST_MEMORY   the machine's own memory did not suffice, and no net is to blame
 ├── Preempted         exit PREEMPTED     asked to stop; what was done so far is in a checkpoint
-├── CheckpointError                      a checkpoint cannot be gone on from; training begins anew
-└── ExchangeError     exit STORE         the object store did not do what was asked
-    └── ObjectMissing                    no object under this key
+└── CheckpointError                      a checkpoint cannot be gone on from; training begins anew
+
+Two trees are shared with the orchestrator, and stand beside it:
+
+StoreError            exit STORE         the object store is away: ask again later (store.errors)
+                      exit STORE_REFUSED it refuses for good, or stays full
+ContractError         exit BAD_REQUEST   a message, a net, a store's address (contract.errors)
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.messages import ExitCode
-
-
-def one_line(error: BaseException | str) -> str:
-    """An error's text, printable, and cut to a length that a line and a message can have."""
-    text = " ".join(str(error).split())
-    return "".join(character if character.isprintable() else "?" for character in text[:500])
+from metaqnn_trainer.store.errors import StoreError
 
 
 class TrainerError(Exception):
@@ -64,11 +64,18 @@ class CheckpointError(TrainerError):
     """A checkpoint cannot be gone on from."""
 
 
-class ExchangeError(TrainerError):
-    """The object store did not do what was asked. The message names the object and the cause."""
-
-    exit_code = ExitCode.STORE
+KNOWN: Final = (TrainerError, StoreError, ContractError)
+"""Every error that has a line to say and an exit code; anything else is a fault of ours."""
 
 
-class ObjectMissing(ExchangeError):
-    """No object under this key."""
+def exit_code(error: BaseException) -> ExitCode:
+    """How a process ends that one of the KNOWN errors ends."""
+    match error:
+        case TrainerError():
+            return error.exit_code
+        case StoreError():
+            return ExitCode.STORE if error.transient else ExitCode.STORE_REFUSED
+        case ContractError():
+            return ExitCode.BAD_REQUEST
+        case _:
+            return ExitCode.INTERNAL

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 import torch
 
-from metaqnn_trainer.errors import DeviceError, one_line
+from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.errors import DeviceError
 from metaqnn_trainer.memory import is_out_of_memory
 
 _KERNEL_MODULE: Final = Path("/proc/driver/nvidia/version")
@@ -59,7 +60,7 @@ class Gpus(NamedTuple):
     """How GPUs are looked for."""
 
     available: Callable[[], bool] = torch.cuda.is_available
-    count: Callable[[], int] = torch.cuda.device_count
+    devices: Callable[[], int] = torch.cuda.device_count
     compute: Callable[[], None] = _compute
     """Raises RuntimeError where the GPU does not work."""
     driver: Callable[[], str] = _driver
@@ -69,7 +70,7 @@ class Gpus(NamedTuple):
         """Why no GPU can be used, in words; nothing where one can."""
         if not self.available():
             return "CUDA is not available"
-        if not self.count():
+        if not self.devices():
             return "there are no devices"
         try:
             self.compute()

@@ -11,8 +11,8 @@ from torch import Tensor
 from metaqnn_trainer.data import normalised
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.evaluate import EVALUATION_BATCH
-from metaqnn_trainer.exchange import Exchange
 from metaqnn_trainer.load import Trained, load_trial
+from metaqnn_trainer.store.base import Store
 
 
 class Judged(NamedTuple):
@@ -28,14 +28,14 @@ class Judged(NamedTuple):
 
 
 def judge(
-    exchange: Exchange, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]
+    exchange: Store, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]
 ) -> Judged:
     """`trials` are runs and trials, the first of them to be judged alone, too.
 
     Raises:
         RequestError: a trial kept no weights, they are of several datasets, or the dataset has no test images.
         DatasetError: a dataset is missing or damaged.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
     """
     first = 0.0
     tests: Tensor | None = None

@@ -25,10 +25,11 @@ from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.data import Dataset, normalised, parse_dataset, prepare, read_dataset, resized
-from metaqnn_trainer.errors import DatasetError, ObjectMissing, RequestError
+from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.evaluate import evaluate
-from metaqnn_trainer.exchange import Exchange
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.errors import ObjectMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,14 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
     return _assembled(spec, weights, parse_dataset(data, str(dataset)))
 
 
-def load_trial(exchange: Exchange, run: str, trial: str) -> tuple[Trained, TrainingResult]:
+def load_trial(exchange: Store, run: str, trial: str) -> tuple[Trained, TrainingResult]:
     """A trial as it lies in the store, and its result.
 
     Raises:
         RequestError: the trial has no result, kept no weights, or they are not the result's.
         DatasetError: its dataset is missing, or is not what it should be.
         MessageError: request.json or result.json is not one.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
     """
     prefix = keys.trial(run, trial)
     try:

@@ -21,9 +21,10 @@ from typing import Final
 
 import torch
 
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.device import release_memory, work_so_far
-from metaqnn_trainer.errors import HostMemoryError, Preempted, one_line
+from metaqnn_trainer.errors import HostMemoryError, Preempted
 from metaqnn_trainer.memory import DeviceMemory, bounded_memory, is_out_of_memory
 
 # Times what training takes at least: a recorded step keeps as much again, and libraries and fragments take their part.
@@ -136,7 +137,7 @@ class Room:
             except Exception as error:
                 traceback.clear_frames(error.__traceback__)  # which hold the net
                 if place.shared and (is_out_of_memory(error) or isinstance(error, HostMemoryError)):
-                    raise _Crowded(one_line(error)) from error
+                    raise _Crowded(one_line(str(error))) from error
                 raise
             finally:
                 release_memory(self._device)

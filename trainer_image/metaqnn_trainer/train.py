@@ -16,11 +16,12 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.device import allow_precision, own_stream, release_memory
 from metaqnn_trainer.early_end import foretold_to_fail
-from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, one_line
+from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
 from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory
@@ -65,7 +66,7 @@ def train(
 
     Raises:
         Preempted: `stop` said so; that step is the last checkpoint's.
-        ExchangeError: the store does not tell whether there is a checkpoint.
+        StoreError: the store does not tell whether there is a checkpoint.
         HostMemoryError: main memory is large enough for the net, but others have it now.
         RuntimeError: anything else; that memory ran out, too, where other nets of this process have part of it.
     """
@@ -167,7 +168,7 @@ class _Session:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or self._memory.shared():
                 raise
-            return one_line(error)
+            return one_line(str(error), 500)
         return ""
 
     def _divide(self) -> bool:

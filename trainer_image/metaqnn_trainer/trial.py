@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import safetensors.torch
@@ -32,17 +32,21 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
-from metaqnn_trainer.errors import HostMemoryError, ObjectMissing, RequestError, TrainerError, one_line
+from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, exit_code
 from metaqnn_trainer.estimate import training_memory
-from metaqnn_trainer.exchange import Exchange, open_exchange
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.stopwatch import Stopwatch
+from metaqnn_trainer.store.base import Store, exists
+from metaqnn_trainer.store.errors import ObjectMissing
+from metaqnn_trainer.store.opening import open_store
+from metaqnn_trainer.store.patient import PATIENCE
 from metaqnn_trainer.train import train
 
 
@@ -63,7 +67,7 @@ class Trainer:
         self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
         self._room = Room(self._device, stop)
-        self._exchange = lru_cache(1)(open_exchange)
+        self._exchange = lru_cache(1)(partial(open_store, patience=PATIENCE))
         began = process_began()
         # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
         self._startup = time.monotonic() - began if began is not None else 0.0
@@ -74,16 +78,16 @@ class Trainer:
             begun, self._startup = time.monotonic() - self._startup, 0.0
             exchange = self._exchange(order.store)
             run_trial(exchange, order, self._datasets, self._device, self._gpus, self._room, begun)
-        except TrainerError as error:
-            return _failed(order, error.exit_code, one_line(error))
+        except KNOWN as error:
+            return _failed(order, exit_code(error), _reason(error))
         except Exception as error:
             if lost := self._gpus.lost(error):
-                return _failed(order, lost.exit_code, one_line(lost))
+                return _failed(order, lost.exit_code, _reason(lost))
             if is_out_of_memory(error):  # outside training, which has an answer for that
-                return _failed(order, HostMemoryError.exit_code, one_line(error))
+                return _failed(order, HostMemoryError.exit_code, _reason(error))
             for line in traceback.format_exc().splitlines():
                 say(f"trial {order.trial}: {line}")
-            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {one_line(error)}")
+            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {_reason(error)}")
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
 
@@ -91,8 +95,12 @@ def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:
     return WorkReport(trial=order.trial, exit_code=code, reason=reason)
 
 
+def _reason(error: BaseException) -> str:
+    return one_line(str(error), 500)
+
+
 def run_trial(
-    exchange: Exchange,
+    exchange: Store,
     order: WorkOrder,
     datasets: DatasetCache,
     device: torch.device,
@@ -114,7 +122,7 @@ def run_trial(
         RequestError: the request cannot be read, or asks for what cannot be built.
         DeviceError: a GPU was asked for and none is usable.
         DatasetError: the dataset is missing, or is not the one that was asked for.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
         HostMemoryError: others have the main memory that training needs.
         Preempted: asked to stop.
     """
@@ -124,7 +132,7 @@ def run_trial(
     spec, options = request.spec, request.options
     say(f"trial {trial}, attempt {attempt}: {spec.net}")
     with closing(Checkpoints(exchange, run, spec, options.checkpoint_seconds, say)) as checkpoints:
-        if exchange.exists(keys.result(run, trial)):
+        if exists(exchange, keys.result(run, trial)):
             say(f"trial {trial}: a result is there already")
         else:
             gpus.check(options.devices, device)
@@ -143,7 +151,7 @@ def run_trial(
 
 
 def _deliver(
-    exchange: Exchange,
+    exchange: Store,
     request: TrainingRequest,
     attempt: int,
     training: Training,
@@ -153,7 +161,7 @@ def _deliver(
     started: float,
 ) -> None:
     run, trial, spec = request.run, request.trial, request.spec
-    if exchange.exists(keys.result(run, trial)):
+    if exists(exchange, keys.result(run, trial)):
         say(f"trial {trial}: another attempt has delivered the result meanwhile")
         return
     history = b"".join(encode_line(record) for record in training.records)
@@ -195,7 +203,7 @@ def _deliver(
         say(f"trial {trial}: another attempt has delivered the result meanwhile")
 
 
-def _read_request(exchange: Exchange, run: str, trial: str) -> TrainingRequest:
+def _read_request(exchange: Store, run: str, trial: str) -> TrainingRequest:
     key = keys.request(run, trial)
     try:
         request = decode(TrainingRequest, exchange.get(key), key)
@@ -221,7 +229,7 @@ def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
     return cost
 
 
-def _initial(exchange: Exchange, spec: TrialSpec) -> Weights | None:
+def _initial(exchange: Store, spec: TrialSpec) -> Weights | None:
     """The weights to begin with, if any are asked for and they are the ones that were meant."""
     wanted = spec.initial
     if wanted is None:
@@ -242,7 +250,7 @@ def _weights_file(weights: Weights, spec: TrialSpec) -> bytes:
     return safetensors.torch.save(contiguous, metadata={"net": spec.net})
 
 
-def _put(exchange: Exchange, key: str, data: bytes) -> Artifact:
+def _put(exchange: Store, key: str, data: bytes) -> Artifact:
     exchange.put(key, data)
     return Artifact(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 

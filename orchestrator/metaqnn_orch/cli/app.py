@@ -32,9 +32,8 @@ from metaqnn_orch.cli.status import status
 from metaqnn_orch.cli.submit import submit
 from metaqnn_orch.cli.track import track
 from metaqnn_orch.cli.trials import trials
-from metaqnn_orch.errors import OrchestratorError
+from metaqnn_orch.errors import KNOWN, exit_code
 from metaqnn_trainer import __version__
-from metaqnn_trainer.contract.errors import ContractError
 
 # In the order in which --help lists them, each with an example, which stands in its own --help.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
@@ -108,11 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = build_app()(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
     except TyperException as error:
         code = _refuse(error)
-    except (OrchestratorError, ContractError) as error:
+    except KNOWN as error:
         if "METAQNN_TRACEBACK" in os.environ:
             raise
         complain(str(error), getattr(error, "hint", ""))
-        code = getattr(error, "exit_code", 2)
+        code = exit_code(error)
     sys.exit(code)
 
 

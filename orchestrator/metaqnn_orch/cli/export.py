@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch import exports
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView, read_run
+from metaqnn_trainer.store.opening import open_store
 
 
 class NetFormat(StrEnum):

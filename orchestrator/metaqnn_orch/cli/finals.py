@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import LauncherName, make_launcher, open_store, refuse_unsafe_store
+from metaqnn_orch.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.manifest import read_template
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
@@ -33,8 +33,9 @@ from metaqnn_orch.reporting.finals import (
 )
 from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 _FINALISTS: Final = {
     **{"rank": "d", "val accuracy": ".4f", "searched": ".4f", "params": ",d", "rate": "g", "trial": "", "net": ""}

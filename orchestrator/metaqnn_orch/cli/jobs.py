@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName, open_cluster, open_store
+from metaqnn_orch.assembly import LauncherName, open_cluster
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import print_lines, say
 from metaqnn_orch.cli.session import VERSION, now
@@ -22,6 +22,7 @@ from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, STORE, TRIAL, RunRe
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
+from metaqnn_trainer.store.opening import open_store
 
 _TRIAL_BEGINNING: Final = r"[0-9a-f]{1,12}"
 

@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import job_form, open_store
+from metaqnn_orch.assembly import job_form
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import emit, print_json, say
 from metaqnn_orch.cli.release import TEMPLATE, Release
@@ -23,10 +23,11 @@ from metaqnn_orch.errors import NotFound, SettingsError, StoreError
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.manifest import manifest as job_manifest
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 MAX_TEMPLATE: Final = 1 << 18  # bytes
 NO_UID: Final = "0" * 32

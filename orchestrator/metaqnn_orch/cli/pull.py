@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
 from metaqnn_orch.control.ingest import Trusted, read_result
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 FIELDS = ("rank", "trial", "net", "val_accuracy", "params", "seconds", "epsilon", "state", "attempts", "estimated")
 PARTS = (keys.request, keys.result, keys.history, keys.weights)

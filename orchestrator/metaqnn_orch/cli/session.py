@@ -15,7 +15,6 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli.output import Progress, say
 from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.budget import limit
@@ -38,11 +37,12 @@ from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 if TYPE_CHECKING:
     from metaqnn_orch.reporting.metrics import Metrics

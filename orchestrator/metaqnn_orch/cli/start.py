@@ -12,14 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from metaqnn_orch.assembly import (
-    LauncherName,
-    Rehearsal,
-    make_launcher,
-    open_store,
-    refuse_unsafe_store,
-    rehearse,
-)
+from metaqnn_orch.assembly import LauncherName, Rehearsal, make_launcher, refuse_unsafe_store, rehearse
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.cluster_dataset import push_in_cluster
 from metaqnn_orch.cli.dry_run import dry_run as print_bill
@@ -35,6 +28,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.store.opening import open_store
 
 _LEADERS: Final = {"rank": "d", "val accuracy": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
 

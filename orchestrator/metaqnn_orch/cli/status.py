@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, Progress, print_fields, print_json
 from metaqnn_orch.cli.watch import watch as follow
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.reporting.summary import late_results, read_run, summary
+from metaqnn_trainer.store.opening import open_store
 
 
 def status(

@@ -16,8 +16,8 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import StoreError, one_line
 from metaqnn_orch.reporting.summary import RunView
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 2.0  # seconds between two looks at the journal
 _BEFORE: Final = 8  # entries of the journal whose events a watcher still sees

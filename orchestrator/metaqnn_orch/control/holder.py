@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from metaqnn_orch.errors import ObjectMissing, RunHeld
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Store
 
 LEASE_SECONDS = 20.0  # longer than any tick of a healthy loop, short enough to wait for
 BEAT_SECONDS = 5.0

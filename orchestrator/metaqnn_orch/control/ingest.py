@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult
+from metaqnn_trainer.store.base import Store
 
 
 class Trusted(NamedTuple):

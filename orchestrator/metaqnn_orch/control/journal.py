@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from metaqnn_orch.control.events import Event, Opened, decode_entry, encode_entry
 from metaqnn_orch.errors import JournalError, RunHeld
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
 
 
 class Journal:

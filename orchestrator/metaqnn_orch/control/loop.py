@@ -24,10 +24,10 @@ from metaqnn_orch.control.snapshot import Snapshots
 from metaqnn_orch.control.state import RunState, Trial, seconds_between
 from metaqnn_orch.errors import RunFailed, StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.store.base import Store
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again

@@ -15,11 +15,11 @@ from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef, Probability, Recipe, TrainingResult, WeightsRef
+from metaqnn_trainer.store.base import Store
 
 SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # that finals take from settings
 

@@ -19,13 +19,13 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.replay_import import read_replay
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
 from metaqnn_orch.replay_format import COLUMNS, UNKNOWN, Refusals, read_rows
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
 
 
 def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:

@@ -12,8 +12,8 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.launchers.table import ESTIMATED
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
 
 TRIAL_FIELDS = (
     *("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated"),

@@ -21,8 +21,8 @@ import pytest
 from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore
 from tests.control.world import Clock, Session, settings, told_order
 from tests.launchers.harness import until

@@ -10,8 +10,8 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, cli
 from tests.control.world import Session, settings
 from tests.launchers.harness import make_request, until_phase

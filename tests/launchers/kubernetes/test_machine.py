@@ -30,10 +30,11 @@ from metaqnn_orch.launchers.base import Observation
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef, read_identity
 from metaqnn_orch.launchers.kubernetes.status import live
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.control.fatal_store import FatalStore
 from tests.control.world import Clock, Session, deliver, settings, told_order
 from tests.launchers.harness import PATIENCE
@@ -70,7 +71,7 @@ class SilentStore(FatalStore):
             return super()._call(method, *arguments)
         if self.silences.popleft():
             super()._call(method, *arguments)
-        raise StoreError("the store did not answer", transient=True)
+        raise StoreError("the store did not answer", cause=Cause.OUTAGE)
 
 
 class Moments(Clock):

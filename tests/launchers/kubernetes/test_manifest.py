@@ -84,7 +84,7 @@ def test_the_whole_job() -> None:
                         "onExitCodes": {
                             "containerName": "trainer",
                             "operator": "In",
-                            "values": [11, 12, 13, 14, 15, 16, 143],
+                            "values": [11, 12, 13, 14, 15, 16, 17, 143],
                         },
                         "onPodConditions": [],
                     },

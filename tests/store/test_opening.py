@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_orch.assembly import open_store
-from metaqnn_orch.errors import BadInput
-from metaqnn_orch.store.directory import DirectoryStore
-from metaqnn_orch.store.s3 import S3Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import AddressError
+from metaqnn_trainer.store.opening import open_store
+from metaqnn_trainer.store.s3 import S3Store
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_bucket(uri: str, normal: str, s3_endpoint: str) -> None:
     ],
 )
 def test_everything_else_is_refused_in_a_line(uri: str, words: str) -> None:
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(AddressError) as caught:
         open_store(uri)
     assert words in str(caught.value)
     assert str(caught.value).isprintable()
@@ -110,7 +110,7 @@ def test_no_text_makes_it_stumble(uri: str) -> None:
     line = ""
     try:
         assert open_store(uri).uri
-    except BadInput as error:
+    except AddressError as error:
         line = str(error)
     assert line == "" or line.isprintable()
     assert len(line) < 600

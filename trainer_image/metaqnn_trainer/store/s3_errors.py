@@ -9,7 +9,8 @@ from typing import Final
 from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
-from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
+from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
 
 _CREDENTIALS: Final = (
     "boto3 finds no usable credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -81,7 +82,8 @@ def renamed(uri: str, key: str) -> Iterator[None]:
     except BotoCoreError as error:
         hint = next((hint for kind, hint in _BY_CLASS if isinstance(error, kind)), "")
         transient = isinstance(error, _TRANSIENT_CLASSES) and "CERTIFICATE_VERIFY_FAILED" not in str(error)
-        raise StoreError(f"{place}: {one_line(str(error))}", hint, transient=transient) from error
+        cause = Cause.OUTAGE if transient else Cause.REFUSED
+        raise StoreError(f"{place}: {one_line(str(error))}", hint, cause=cause) from error
     except ValueError as error:  # the client refuses the address of an endpoint in this way
         raise StoreError(f"{place}: {one_line(str(error))}", _ENDPOINT) from error
 
@@ -89,12 +91,14 @@ def renamed(uri: str, key: str) -> Iterator[None]:
 def _answer(uri: str, place: str, error: ClientError) -> StoreError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error.response.get("Error", {}).get("Code", "")
-    cause = one_line(f"{code or status}: {error.response.get('Error', {}).get('Message', '')}").removesuffix(":")
+    said = one_line(f"{code or status}: {error.response.get('Error', {}).get('Message', '')}").removesuffix(":")
     if code == "NoSuchBucket":
         bucket = "/".join(uri.split("/")[:3])
-        return StoreError(f"{place}: {cause}", f"create the bucket: aws s3 mb {bucket}")
-    if code == "NoSuchKey":
-        return ObjectMissing(f"{place}: no such object")
+        return StoreError(f"{place}: {said}", f"create the bucket: aws s3 mb {bucket}", status=status, code=code)
+    # The answer to HEAD has no body, and with it no code: boto3 writes the status in its place.
+    if code == "NoSuchKey" or (code == "404" and error.operation_name == "HeadObject"):
+        return ObjectMissing(f"{place}: no such object", status=status, code=code)
     transient = code in _TRANSIENT_CODES or status == 429 or (status >= 500 and status != 501)
     hint = _BY_CODE.get(code) or _BY_STATUS.get(status, "")
-    return StoreError(f"{place}: {cause}", hint, transient=transient)
+    cause = Cause.OUTAGE if transient else Cause.REFUSED
+    return StoreError(f"{place}: {said}", hint, cause=cause, status=status, code=code)

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 import boto3.session
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
-from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.store.base import Entry, check_key, check_prefix, is_key
-from metaqnn_orch.store.s3_errors import renamed
+from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_key
+from metaqnn_trainer.store.errors import ObjectMissing
+from metaqnn_trainer.store.s3_errors import renamed
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _COMMON: Final[Mapping[str, Any]] = {
     "retries": {"mode": "standard", "total_max_attempts": 5},  # about ten seconds in all
     "connect_timeout": 5,  # seconds
-    "read_timeout": 30,  # seconds without a byte
+    "read_timeout": 60,  # seconds without a byte
     "max_pool_connections": 32,  # kept open; further threads open and close their own
     "tcp_keepalive": True,
 }
@@ -39,6 +39,7 @@ _CLONE: Final[Mapping[str, Any]] = {
 }
 _AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _CONFLICT_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)  # seconds
+_DOWNLOADS: Final = 3  # of an object whose bytes break off
 
 
 def default_client() -> S3Client:
@@ -125,17 +126,30 @@ class S3Store:
 
     def get(self, key: str, first: int | None = None) -> bytes:
         ask = partial(self._client.get_object, Bucket=self._bucket, Key=self._root + check_key(key))
+        if first is not None:  # a range holds at least one byte; what is too much is cut off below
+            ask = partial(ask, Range=f"bytes=0-{max(first, 1) - 1}")
         with renamed(self._uri, key):
-            try:
-                # A range holds at least one byte; what is too much is cut off below.
-                reply = ask() if first is None else ask(Range=f"bytes=0-{max(first, 1) - 1}")
-            except ClientError as error:
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] == 416:  # an empty object has no range
-                    return b""
-                raise
-            # (As a context manager the body is urllib3's, with urllib3's errors.)
-            with closing(reply["Body"]) as body:
-                return body.read()[:first]
+            # boto3 repeats a request that fails, but not the reading of an answer that breaks off.
+            for left in reversed(range(_DOWNLOADS)):
+                try:
+                    reply = ask()
+                except ClientError as error:
+                    if error.response["ResponseMetadata"]["HTTPStatusCode"] == 416:  # an empty object has no range
+                        return b""
+                    raise
+                # (As a context manager the body is urllib3's, with urllib3's errors.)
+                with closing(reply["Body"]) as body:
+                    try:
+                        return body.read()[:first]
+                    except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
+                        if not left:
+                            raise
+        raise AssertionError("unreachable")
+
+    def stat(self, key: str) -> Stat:
+        with renamed(self._uri, check_key(key)):
+            found = self._client.head_object(Bucket=self._bucket, Key=self._root + key)
+            return Stat(found["ContentLength"], None)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         check_prefix(prefix)

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from metaqnn_orch.errors import ObjectMissing, StoreError
-from metaqnn_orch.store.base import Entry, check_key, check_prefix, is_part
+from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_part
+from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -34,7 +34,10 @@ _HINTS: Final = {
     errno.EMFILE: "too many files are open: raise `ulimit -n`",
 }
 _NO_LINKS: Final = "this file system has no hard links, which a run's journal needs: take another directory or s3://"
-_TRANSIENT: Final = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+_CAUSES: Final = {
+    **dict.fromkeys((errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT), Cause.OUTAGE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), Cause.FULL),
+}
 
 
 class DirectoryStore:
@@ -87,6 +90,11 @@ class DirectoryStore:
             _expect_file(name, directory)
             with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb") as file:
                 return file.read(first)
+
+    def stat(self, key: str) -> Stat:
+        *parts, name = check_key(key).split("/")
+        with self._renamed(key), self._directory(parts) as directory:
+            return Stat(_expect_file(name, directory), None)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         *parts, beginning = check_prefix(prefix).split("/")
@@ -184,7 +192,7 @@ class DirectoryStore:
         try:
             os.fsync(directory)
         except OSError as error:
-            if error.errno != errno.EINVAL:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                 raise
 
     @contextmanager
@@ -197,14 +205,16 @@ class DirectoryStore:
             raise self._error(key, error, _HINTS.get(error.errno or 0, "")) from error
 
     def _error(self, key: str, error: OSError, hint: str) -> StoreError:
-        cause = error.strerror or type(error).__name__
-        return StoreError(f"{self._root / key}: {cause}", hint, transient=error.errno in _TRANSIENT)
+        what = error.strerror or type(error).__name__
+        return StoreError(f"{self._root / key}: {what}", hint, cause=_CAUSES.get(error.errno or 0, Cause.REFUSED))
 
     def _missing(self, key: str) -> ObjectMissing:
         return ObjectMissing(f"{self._root / key}: no such object")
 
 
-def _expect_file(name: str, directory: int) -> None:
-    """A directory, a link or a pipe under a key's name is no object."""
-    if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+def _expect_file(name: str, directory: int) -> int:
+    """Its size in bytes. A directory, a link or a pipe under a key's name is no object."""
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
         raise FileNotFoundError(errno.ENOENT, "not a regular file")
+    return status.st_size

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
-from metaqnn_orch.errors import StoreError
+from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 
 MAX_KEY: Final = 512
 MAX_PART: Final = 255  # what file systems take for one name
@@ -21,6 +21,14 @@ class Entry(NamedTuple):
 
     key: str
     size: int
+
+
+class Stat(NamedTuple):
+    """What a store says of an object without its bytes."""
+
+    size: int
+    sha256: str | None
+    """Of the object, in hex, where the store keeps a checksum of its own; None says nothing."""
 
 
 class Store(Protocol):
@@ -45,6 +53,14 @@ class Store(Protocol):
 
     def get(self, key: str, first: int | None = None) -> bytes:
         """The object, or its `first` bytes (fewer if it is shorter).
+
+        Raises:
+            ObjectMissing: nothing is there.
+        """
+        ...
+
+    def stat(self, key: str) -> Stat:
+        """What is known of the object without reading it.
 
         Raises:
             ObjectMissing: nothing is there.
@@ -94,6 +110,24 @@ def is_key(text: str) -> bool:
 def is_part(text: str) -> bool:
     """Whether `text` can stand between two slashes of a key."""
     return len(text) <= MAX_PART and _PART.fullmatch(text) is not None
+
+
+def exists(store: Store, key: str) -> bool:
+    """Whether something is there. False also where the store will not tell: whoever may not list a bucket is answered
+    403 about a missing object, and a trainer needs no right to list.
+
+    Raises:
+        StoreError: the store does not answer, or refuses otherwise.
+    """
+    try:
+        store.stat(key)
+    except ObjectMissing:
+        return False
+    except StoreError as error:
+        if error.status != 403:
+            raise
+        return False
+    return True
 
 
 def honours_put_if_absent(store: Store, prefix: str) -> bool:
