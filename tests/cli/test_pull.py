@@ -105,7 +105,9 @@ def best_trial(store: DirectoryStore) -> str:
         (lambda store, weights, result: store.put(result, b"\x1b[2J"), "is not valid JSON"),
         (lambda store, weights, result: store.put(result, store.get(result)[:-9]), "is not valid JSON"),
         (
-            lambda store, weights, result: store.put(result, changed(store.get(result), val_accuracy=0.25)),
+            lambda store, weights, result: store.put(
+                result, changed(store.get(result), val_accuracy=0.25, last_val_accuracy=0.25)
+            ),
             "its result.json says 0.25, the journal 0.",
         ),
         (

@@ -17,13 +17,23 @@ from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed, RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode, encode
+from metaqnn_trainer.contract.codec import canonical_json, decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Entry, Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
 from tests.control.fatal_store import FatalStore, SimulatedKill
-from tests.control.world import Behaviour, Clock, ScriptedLauncher, Session, deliver, result_for, settings, told_order
+from tests.control.world import (
+    Behaviour,
+    Clock,
+    ScriptedLauncher,
+    Session,
+    deliver,
+    result_for,
+    settings,
+    told_order,
+    values_for,
+)
 
 
 @pytest.fixture
@@ -240,8 +250,7 @@ def test_poison_is_quarantined_and_the_run_goes_on(store: Store, poison: tuple[A
             elif isinstance(poison[1], bytes):
                 data = poison[1]
             else:
-                changed = {**result_for(request).model_dump(mode="json"), **poison[1]}
-                data = encode(type(result_for(request)).model_validate(changed))
+                data = canonical_json(values_for(request, **poison[1]))
             store.put(keys.result(request.run, request.trial), data)
             return Phase.DELIVERED
         return deliver(store, request, attempt)

@@ -60,6 +60,11 @@ def accuracy_of(net: str) -> float:
 
 
 def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> TrainingResult:
+    return TrainingResult.model_validate(values_for(request, attempt, **changes))
+
+
+def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> dict[str, object]:
+    """What a result holds, whether or not it can be one."""
     values: dict[str, object] = {
         "run": request.run,
         "trial": request.trial,
@@ -68,7 +73,6 @@ def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
         "status": "completed",
         "val_accuracy": accuracy_of(request.spec.net),
         "best_epoch": 1,
-        "last_val_accuracy": 0.5,
         "epochs": 1,
         "learning_rates": [0.001],
         "params": 10,
@@ -78,7 +82,8 @@ def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
         "device": "none",
         "versions": {},
     }
-    return TrainingResult.model_validate({**values, **changes})
+    values |= changes
+    return {"last_val_accuracy": values["val_accuracy"], **values}
 
 
 Behaviour = Callable[[Store, TrainingRequest, int], Phase]

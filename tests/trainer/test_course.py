@@ -58,8 +58,8 @@ CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
 }
 
 
-def checkpoints(root: Path, spec: TrialSpec, seconds: float = 0) -> Checkpoints:
-    return Checkpoints(DirectoryStore(root), RUN, spec, seconds, lambda line: pytest.fail(line))
+def checkpoints(root: Path, spec: TrialSpec, seconds: float = 0, within_epoch: float = 60) -> Checkpoints:
+    return Checkpoints(DirectoryStore(root), RUN, spec, seconds, lambda line: pytest.fail(line), within_epoch)
 
 
 def facts(training: Training) -> dict[str, Any]:
@@ -173,28 +173,6 @@ def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
         assert again.resumed_from is None
         assert len(said) == 1
         assert "begins anew" in said[0]
-
-
-def test_the_time_limit_ends_training_with_the_best_so_far(
-    digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
-) -> None:
-    spec = spec_of(digits.ref, recipe=Recipe(epochs=50, batch_size=256))
-    stopped(spec, digits_dataset, tmp_path, 23)  # seven pauses an epoch: three are whole, the fourth is not
-    training = train(
-        spec, digits_dataset, lambda record: None, TrainerOptions(time_limit_seconds=1e-6), checkpoints(tmp_path, spec)
-    )
-    assert training.status == "timed_out"
-    assert training.epochs == len(training.records) == 3
-    assert training.val_accuracy == max(record.val_accuracy for record in training.records) > 0.2
-    assert training.weights is not None
-    assert "1e-06 s were over in epoch 4" in training.reason
-
-
-def test_the_time_limit_before_the_first_epoch_is_whole(digits: MadeDataset, digits_dataset: Dataset) -> None:
-    training = train(spec_of(digits.ref), digits_dataset, lambda record: None, TrainerOptions(time_limit_seconds=1e-6))
-    assert training.status == "timed_out"
-    assert training.val_accuracy == 0.1
-    assert training.weights is None
 
 
 def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptions:

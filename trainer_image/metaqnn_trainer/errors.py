@@ -3,7 +3,7 @@
 TrainerError
 ├── RequestError      exit BAD_REQUEST   the request cannot be read, or asks for what cannot be built
 ├── DatasetError      exit DATASET       a dataset, or what one is to be made of, is missing or not what it should be
-├── DeviceError       exit DEVICE        the device that was asked for is not there, or does not work
+├── DeviceError       exit DEVICE        a GPU was asked for and none is usable, or it failed
 ├── HostMemoryError   exit HOST_MEMORY   the machine's own memory did not suffice, and no net is to blame
 ├── Preempted         exit PREEMPTED     asked to stop; what was done so far is in a checkpoint
 └── CheckpointError                      a checkpoint cannot be gone on from; training begins anew
@@ -43,7 +43,7 @@ class DatasetError(TrainerError):
 
 
 class DeviceError(TrainerError):
-    """The device that was asked for is not there, or does not work."""
+    """A GPU was asked for and none is usable, or it failed."""
 
     exit_code = ExitCode.DEVICE
 

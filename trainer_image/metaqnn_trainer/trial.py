@@ -18,10 +18,12 @@ import torch
 from metaqnn_trainer import __version__
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import decode, encode, encode_line
-from metaqnn_trainer.contract.errors import MessageError, ShapeError
-from metaqnn_trainer.contract.layers import Cost, describe, total_cost
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
+    MAX_COST,
     Artifact,
     EpochRecord,
     ExitCode,
@@ -37,8 +39,10 @@ from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
 from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, exit_code
 from metaqnn_trainer.estimate import training_memory
+from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.side_by_side import Room
+from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import ObjectMissing
 from metaqnn_trainer.store.opening import open_store
@@ -55,30 +59,40 @@ class Trainer:
         threads: int | None = None,
         stop: Callable[[], bool] = lambda: False,
         dataset_cache: Path | None = None,
+        gpus: Gpus = THIS_MACHINE,
     ) -> None:
         """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
         that keeps datasets beyond this process."""
-        self._device = choose_device(threads)
+        self._gpus = gpus
+        self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
         self._room = Room(self._device, stop)
         self._exchange = lru_cache(1)(partial(open_store, patience=PATIENCE))
-        self._begun = process_began()
+        began = process_began()
+        # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
+        self._startup = time.monotonic() - began if began is not None else 0.0
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
         try:
-            begun, self._begun = self._begun or time.monotonic(), None
+            begun, self._startup = time.monotonic() - self._startup, 0.0
             exchange = self._exchange(order.store)
-            run_trial(exchange, order.run, order.trial, order.attempt, self._datasets, self._device, self._room, begun)
+            run_trial(exchange, order, self._datasets, self._device, self._gpus, self._room, begun)
         except KNOWN as error:
-            return WorkReport(trial=order.trial, exit_code=exit_code(error), reason=_reason(error))
+            return _failed(order, exit_code(error), _reason(error))
         except Exception as error:
+            if lost := self._gpus.lost(error):
+                return _failed(order, lost.exit_code, _reason(lost))
             if is_out_of_memory(error):  # outside training, which has an answer for that
-                return WorkReport(trial=order.trial, exit_code=HostMemoryError.exit_code, reason=_reason(error))
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {_reason(error)}"
-            return WorkReport(trial=order.trial, exit_code=ExitCode.INTERNAL, reason=reason)
+                return _failed(order, HostMemoryError.exit_code, _reason(error))
+            for line in traceback.format_exc().splitlines():
+                say(f"trial {order.trial}: {line}")
+            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {_reason(error)}")
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
+
+
+def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:
+    return WorkReport(trial=order.trial, exit_code=code, reason=reason)
 
 
 def _reason(error: BaseException) -> str:
@@ -87,31 +101,33 @@ def _reason(error: BaseException) -> str:
 
 def run_trial(
     exchange: Store,
-    run: str,
-    trial: str,
-    attempt: int,
+    order: WorkOrder,
     datasets: DatasetCache,
     device: torch.device,
+    gpus: Gpus,
     room: Room,
     begun: float,
 ) -> None:
-    """Train what request.json asks for, when there is room for it, and leave result.json, last of all and only if none
-    is there.
+    """Train what the request of `order` asks for, when there is room for it, and leave result.json, last of all and
+    only if none is there.
 
     An earlier attempt's checkpoint is gone on from, and removed once the result is there.
 
-    `begun` is when the process was started for this trial, by time.monotonic.
+    `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then, without the wait
+    for room.
 
     Where a result is there already, before training or after it, everything stays as it is.
 
     Raises:
         RequestError: the request cannot be read, or asks for what cannot be built.
+        DeviceError: a GPU was asked for and none is usable.
         DatasetError: the dataset is missing, or is not the one that was asked for.
         StoreError: the store does not answer.
         HostMemoryError: others have the main memory that training needs.
         Preempted: asked to stop.
     """
     started = time.monotonic()
+    run, trial, attempt = order.run, order.trial, order.attempt
     request = _read_request(exchange, run, trial)
     spec, options = request.spec, request.options
     say(f"trial {trial}, attempt {attempt}: {spec.net}")
@@ -119,12 +135,16 @@ def run_trial(
         if exists(exchange, keys.result(run, trial)):
             say(f"trial {trial}: a result is there already")
         else:
+            gpus.check(options.devices, device)
             dataset = datasets.load(exchange, spec.dataset, spec.image_size, spec.recipe.normalisation)
             cost, initial = _cost(spec, dataset), _initial(exchange, spec)
-            tell = _teller(trial, spec.recipe.epochs)
+            tell, watch = _teller(trial, spec.recipe.epochs), Stopwatch(begun)
             training = room.host(
                 training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
-                lambda memory, stop: train(spec, dataset, tell, options, checkpoints, stop, memory, initial),
+                lambda memory, stop: train(
+                    spec, dataset, tell, options, checkpoints, stop, memory, initial, watch.seconds
+                ),
+                watch.stopped,
             )
             _deliver(exchange, request, attempt, training, cost, device, begun, started)
         checkpoints.remove()
@@ -164,7 +184,7 @@ def _deliver(
         learning_rates=training.learning_rates,
         params=cost.params,
         macs=cost.macs,
-        images_per_second=training.images / training.seconds if training.images else 0.0,
+        images_per_second=training.images / training.seconds if training.seconds else 0.0,
         seconds=time.monotonic() - started,
         startup_seconds=training.first_step and training.first_step - begun,
         closing_seconds=training.last_step and time.monotonic() - training.last_step,
@@ -197,14 +217,16 @@ def _read_request(exchange: Store, run: str, trial: str) -> TrainingRequest:
 
 
 def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
-    net = parse_net(spec.net)
-    try:
-        reports = describe(net, dataset.shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)
-    except ShapeError as error:
-        raise RequestError(f"{spec.net} cannot be built for images of {dataset.shape}: {error}") from error
-    if reports[-1].output.channels != dataset.info.classes:
+    *_, last = parse_net(spec.net)
+    if not isinstance(last, SM) or last.classes != dataset.info.classes:
         raise RequestError(f"{spec.net} does not end in the {dataset.info.classes} classes of {dataset.info.name}")
-    return total_cost(reports)
+    try:
+        cost = spec_cost(spec, dataset.info.channels)
+    except MessageError as error:
+        raise RequestError(str(error)) from error
+    if max(cost) > MAX_COST:
+        raise RequestError(f"{spec.net} has {cost.params} parameters and {cost.macs} multiply-accumulates: too many")
+    return cost
 
 
 def _initial(exchange: Store, spec: TrialSpec) -> Weights | None:
