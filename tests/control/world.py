@@ -17,6 +17,7 @@ from metaqnn_orch.launchers.base import NO_OPTIONS, Launcher, Observation, Phase
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import Artifact, DatasetRef, TrainingRequest, TrainingResult
@@ -65,6 +66,7 @@ def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
 
 def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> dict[str, object]:
     """What a result holds, whether or not it can be one."""
+    cost = spec_cost(request.spec, INFO.channels)
     values: dict[str, object] = {
         "run": request.run,
         "trial": request.trial,
@@ -75,8 +77,8 @@ def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
         "best_epoch": 1,
         "epochs": 1,
         "learning_rates": [0.001],
-        "params": 10,
-        "macs": 20,
+        "params": cost.params,
+        "macs": cost.macs,
         "images_per_second": 1.0,
         "seconds": 0.5,
         "device": "none",

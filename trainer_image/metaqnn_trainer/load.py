@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
@@ -83,7 +83,10 @@ def load_trial(exchange: Store, run: str, trial: str) -> tuple[Trained, Training
     """
     prefix = keys.trial(run, trial)
     try:
-        spec, result, weights = _trusted(lambda name: exchange.get(prefix + name), prefix.rstrip("/"))
+        spec, result, weights = _trusted(
+            lambda name: exchange.get(prefix + name, None if name.endswith(".safetensors") else ENOUGH_BYTES),
+            prefix.rstrip("/"),
+        )
     except ObjectMissing as error:
         raise RequestError(f"trial {trial} of run {run} is not whole: {error}") from error
     return _assembled(spec, weights, read_dataset(exchange, spec.dataset)), result

@@ -19,7 +19,7 @@ from metaqnn_trainer import __version__
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import spec_cost
-from metaqnn_trainer.contract.codec import decode, encode, encode_line
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode, encode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
@@ -206,7 +206,7 @@ def _deliver(
 def _read_request(exchange: Store, run: str, trial: str) -> TrainingRequest:
     key = keys.request(run, trial)
     try:
-        request = decode(TrainingRequest, exchange.get(key), key)
+        request = decode(TrainingRequest, exchange.get(key, ENOUGH_BYTES), key)
     except (ObjectMissing, MessageError) as error:
         raise RequestError(str(error)) from error
     if (request.run, request.trial) != (run, trial):

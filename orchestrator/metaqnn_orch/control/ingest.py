@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode
+from metaqnn_trainer.contract.checks import check_result
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult
@@ -83,12 +84,13 @@ def read_result(
     """
     key = keys.result(request.run, request.trial)
     try:
-        data = store.get(key, first=MAX_MESSAGE_BYTES + 1)
+        data = store.get(key, ENOUGH_BYTES)
     except ObjectMissing:
         return None
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
+        check_result(result, request.spec, info.channels, info.classes)
         if longest is not None and result.seconds > longest:
             raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
         _read_artifact(store, keys.weights(request.run, request.trial), result.weights)
@@ -112,8 +114,6 @@ def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:
     ):
         if found != wanted:
             raise MessageError(f"result.json is of another {name}: {found}, not {wanted}")
-    if result.status in ("completed", "stopped_early") and result.best_epoch < 1:
-        raise MessageError(f"result.json says {result.status}, but no epoch counts")
 
 
 def _read_artifact(store: Store, key: str, artifact: Artifact | None) -> bytes:

@@ -13,7 +13,7 @@ from metaqnn_orch.control.state import Trial
 from metaqnn_orch.launchers.base import NO_OPTIONS
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.store.base import Store
@@ -40,7 +40,7 @@ def _write(store: Store, request: TrainingRequest) -> None:
     if store.put_if_absent(key, encode(request)):
         return
     with suppress(MessageError):
-        there = decode(TrainingRequest, store.get(key, first=MAX_MESSAGE_BYTES + 1), key)
+        there = decode(TrainingRequest, store.get(key, ENOUGH_BYTES), key)
         # All attempts come to the same decision about an early end.
         options = request.options.model_copy(update={"early_end": there.options.early_end})
         request = request.model_copy(update={"options": options})

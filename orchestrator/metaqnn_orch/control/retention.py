@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, Message, decode, encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Entry, Store
 
@@ -89,7 +89,7 @@ def read_removed(store: Store, run: str, trial: str) -> Removed | None:
     """Who removed a trial's weights; None where nobody did."""
     key = keys.removed(run, trial)
     try:
-        return decode(Removed, store.get(key, first=MAX_MESSAGE_BYTES + 1), key)
+        return decode(Removed, store.get(key, ENOUGH_BYTES), key)
     except (ObjectMissing, MessageError):
         return None
 
