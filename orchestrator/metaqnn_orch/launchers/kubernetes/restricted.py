@@ -112,7 +112,7 @@ def _as_strict(key: str, value: Any) -> bool:
         case "runAsGroup" | "readOnlyRootFilesystem":  # the profile leaves both to the container
             return True
         case "seccompProfile":
-            return _SECCOMP.get(value["type"]) == value.keys()
+            return bool(_SECCOMP.get(value["type"]) == value.keys())
         case "procMount":
             return bool(value == "Default")
         case "allowPrivilegeEscalation" | "privileged":
