@@ -3,7 +3,9 @@ restricted profile takes, and that is still ours."""
 
 from __future__ import annotations
 
+import copy
 import re
+from random import Random
 from typing import Any, Final
 
 import kubernetes_validate
@@ -107,7 +109,7 @@ TEMPLATES: Final = mappings("Job", 0).map(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(TEMPLATES)
 def test_any_template(template: dict[str, Any]) -> None:
     wanted, refusal = made(template)
@@ -135,3 +137,30 @@ def test_any_template(template: dict[str, Any]) -> None:
         assert trainer(wanted)[key] == trainer(plain)[key]
     assert "command" not in trainer(wanted)
     assert trainer(wanted)["resources"]["limits"].items() >= trainer(plain)["resources"]["limits"].items()
+
+
+JUNK: Final = st.sampled_from((None, True, -1, 0.5, 10**40, float("nan"), "", "two\nlines", [1], [None], {"a": 1}, {}))
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something stands in a template."""
+    found = [path] if path else []
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        found += places(value[key], (*path, key))
+    return found
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(TEMPLATES, JUNK, st.randoms(use_true_random=False))
+def test_any_template_with_something_wrong_in_it(template: dict[str, Any], junk: Any, random: Random) -> None:
+    wrong = copy.deepcopy(template)
+    *above, last = random.choice(places(wrong))
+    holder: Any = wrong
+    for key in above:
+        holder = holder[key]
+    holder[last] = junk
+    wanted, refusal = made(wrong)
+    assert refusal.isprintable()
+    if wanted is not None:
+        kubernetes_validate.validate(wanted, "1.36", strict=True)
+        assert list(violations(wanted["spec"]["template"])) == []

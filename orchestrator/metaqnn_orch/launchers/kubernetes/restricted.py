@@ -24,6 +24,7 @@ _VOLUMES: Final = (
 )
 _HOST: Final = ("hostNetwork", "hostPID", "hostIPC")
 _GROUPS: Final = ("runAsGroup", "fsGroup", "fsGroupChangePolicy", "supplementalGroups", "supplementalGroupsPolicy")
+_SECCOMP: Final = {"RuntimeDefault": {"type"}, "Localhost": {"type", "localhostProfile"}}
 _CAPABILITY: Final = "NET_BIND_SERVICE"  # the one that the profile lets be added
 
 
@@ -111,13 +112,7 @@ def _as_strict(key: str, value: Any) -> bool:
         case "runAsGroup" | "readOnlyRootFilesystem":  # the profile leaves both to the container
             return True
         case "seccompProfile":
-            return bool(
-                value
-                in (
-                    {"type": "RuntimeDefault"},
-                    {"type": "Localhost", "localhostProfile": value.get("localhostProfile")},
-                )
-            )
+            return bool(_SECCOMP.get(value["type"]) == value.keys())
         case "procMount":
             return bool(value == "Default")
         case "allowPrivilegeEscalation" | "privileged":
