@@ -10,6 +10,7 @@ import pytest
 from metaqnn_orch.cli.pull import FIELDS
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.control.journal import Journal
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingResult
@@ -84,10 +85,15 @@ def test_pulling_again_gives_the_same_and_leaves_foreign_files(
         assert cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", to).code == 0
         (to / leaders(to)[0]["trial"] / "weights.safetensors").write_bytes(b"spoilt")
     assert cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", to).code == 0
-    weights = finished.get(keys.weights("test", leaders(to)[0]["trial"]))
+    weights = finished.get(weights_key(finished, leaders(to)[0]["trial"]))
     assert (to / leaders(to)[0]["trial"] / "weights.safetensors").read_bytes() == weights
     assert (to / "mine.txt").read_text() == "mine"
     assert len([name for name in tree(to) if "/" not in name]) == 5
+
+
+def weights_key(store: DirectoryStore, trial: str) -> str:
+    result = decode(TrainingResult, store.get(keys.result("test", trial)), "result.json")
+    return artifacts.locate(store, "test", trial, "weights", artifacts.named(result)["weights"])
 
 
 def best_trial(store: DirectoryStore) -> str:
@@ -121,7 +127,7 @@ def test_what_cannot_be_trusted_is_named_and_nothing_is_written(
 ) -> None:
     trial = best_trial(finished)
     assert callable(spoil)
-    spoil(finished, keys.weights("test", trial), keys.result("test", trial))
+    spoil(finished, weights_key(finished, trial), keys.result("test", trial))
     answer = cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", tmp_path / "best")
     refusal = answer.refused(5)
     assert refusal.startswith(f"trial {trial} cannot be trusted any more: ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +14,14 @@ from metaqnn_orch.control.ingest import Trusted, read_result
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
 FIELDS = ("rank", "trial", "net", "val_accuracy", "params", "seconds", "epsilon", "state", "attempts", "estimated")
-PARTS = (keys.request, keys.result, keys.history, keys.weights)
 
 
 def pull(
@@ -73,14 +73,13 @@ def _trusted(store: Store, view: RunView, trial: Trial) -> TrainingResult:
 
 
 def _copy(store: Store, result: TrainingResult, folder: Path) -> None:
+    run, trial = result.run, result.trial
     folder.mkdir(exist_ok=True)
-    artifacts = {keys.weights: result.weights, keys.history: result.history}
-    for part in PARTS:
-        artifact = artifacts.get(part)
-        if part in artifacts and artifact is None:
-            continue
-        key = part(result.run, result.trial)
-        data = store.get(key)
-        if artifact is not None and hashlib.sha256(data).hexdigest() != artifact.sha256:
-            raise StoreError(f"{key} changed while it was read")
-        (folder / key.rsplit("/", 1)[1]).write_bytes(data)
+    for key in (keys.request(run, trial), keys.result(run, trial)):
+        (folder / key.rsplit("/", 1)[1]).write_bytes(store.get(key))
+    for kind, artifact in artifacts.named(result).items():
+        try:
+            data = artifacts.read(store, run, trial, kind, artifact)
+        except MessageError as error:
+            raise StoreError(f"it changed while it was read: {error}") from None
+        (folder / artifacts.PLAIN_NAMES[kind]).write_bytes(data)

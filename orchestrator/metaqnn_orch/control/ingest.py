@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import NamedTuple
 
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.errors import MessageError
@@ -60,8 +60,8 @@ def read_result(store: Store, request: TrainingRequest) -> Trusted | Refused | N
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
-        _read_artifact(store, keys.weights(request.run, request.trial), result.weights)
-        history = _read_artifact(store, keys.history(request.run, request.trial), result.history)
+        _read_artifact(store, request, "weights", result.weights)
+        history = _read_artifact(store, request, "history", result.history)
         return Trusted(result, _curve(history, result))
     except MessageError as error:
         return Refused(str(error), data)
@@ -85,19 +85,9 @@ def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:
         raise MessageError(f"result.json says {result.status}, but no epoch counts")
 
 
-def _read_artifact(store: Store, key: str, artifact: Artifact | None) -> bytes:
+def _read_artifact(store: Store, request: TrainingRequest, kind: artifacts.Kind, artifact: Artifact | None) -> bytes:
     """What lies there, if it is what the result names; nothing where it names nothing."""
-    if artifact is None:
-        return b""
-    try:
-        data = store.get(key)
-    except ObjectMissing:
-        raise MessageError(f"result.json names {key}, which is not there") from None
-    if len(data) != artifact.size:
-        raise MessageError(f"{key} has {len(data)} bytes where result.json says {artifact.size}")
-    if hashlib.sha256(data).hexdigest() != artifact.sha256:
-        raise MessageError(f"{key} is not the object whose sha256 result.json carries")
-    return data
+    return b"" if artifact is None else artifacts.read(store, request.run, request.trial, kind, artifact)
 
 
 def _curve(history: bytes, result: TrainingResult) -> tuple[float, ...]:

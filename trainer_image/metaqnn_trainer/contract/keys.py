@@ -8,7 +8,7 @@ runs/<run>/finals.json                   of a run that trained the best nets of 
 runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
-runs/<run>/trials/<trial>/{request.json,checkpoint,history.jsonl,weights.safetensors,result.json}
+runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
 runs/<run>/quarantine/<trial>-<attempt>.json
 """
 
@@ -113,12 +113,13 @@ def result(run_name: str, trial_id: str) -> str:
     return trial(run_name, trial_id) + "result.json"
 
 
-def history(run_name: str, trial_id: str) -> str:
-    return trial(run_name, trial_id) + "history.jsonl"
+def history(run_name: str, trial_id: str, sha256: str) -> str:
+    """Of the content's sha256 in hex the first 16. (artifacts.py also knows the names of earlier releases.)"""
+    return trial(run_name, trial_id) + f"history-{sha256[:16]}.jsonl"
 
 
-def weights(run_name: str, trial_id: str) -> str:
-    return trial(run_name, trial_id) + "weights.safetensors"
+def weights(run_name: str, trial_id: str, sha256: str) -> str:
+    return trial(run_name, trial_id) + f"weights-{sha256[:16]}.safetensors"
 
 
 def checkpoint(run_name: str, trial_id: str) -> str:
