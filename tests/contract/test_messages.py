@@ -272,7 +272,7 @@ def test_size_is_looked_at_before_the_content() -> None:
     padding = b" " * (MAX_MESSAGE_BYTES - len(encode(RESULT)))
     assert decode(TrainingResult, encode(RESULT) + padding, "result") == RESULT
     begin = time.process_time()
-    with pytest.raises(MessageError, match="result has 200000000 bytes, more than the 1048576"):
+    with pytest.raises(MessageError, match="result has more than the 1048576 bytes"):
         decode(TrainingResult, b"[" * 200_000_000, "result")
     with pytest.raises(MessageError, match="more than the 1048576"):
         decode(TrainingResult, "é" * (MAX_MESSAGE_BYTES // 2 + 1), "result")

@@ -10,7 +10,8 @@ import pytest
 
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.store.s3 import S3Store, default_client
+from metaqnn_trainer.store.s3 import S3Store
+from metaqnn_trainer.store.s3_client import default_client
 from tests.seaweedfs import S3Server
 
 if TYPE_CHECKING:

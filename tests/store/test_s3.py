@@ -23,7 +23,8 @@ from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer.store.base import exists, honours_put_if_absent
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PATIENCE, PatientStore
-from metaqnn_trainer.store.s3 import S3Store, default_client
+from metaqnn_trainer.store.s3 import S3Store
+from metaqnn_trainer.store.s3_client import default_client
 from tests.seaweedfs import S3Server, free_ports
 from tests.store.faulty_server import Reaction, Script, always, error, faulty_server, sequence
 

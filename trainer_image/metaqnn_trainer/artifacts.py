@@ -59,7 +59,7 @@ def read(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | We
     key, (size, _) = _found(store, run, trial, kind, artifact)
     if isinstance(artifact, Artifact) and size != artifact.size:
         raise MessageError(f"{key} has {size} bytes where result.json says {artifact.size}")
-    data = store.get(key)
+    data = store.get(key, size + 1)
     if hashlib.sha256(data).hexdigest() != artifact.sha256:
         raise MessageError(f"{key} is not the object whose sha256 result.json carries")
     return data

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Artifact, TrainingRequest, TrainingResult, TrialSpec
@@ -80,13 +80,13 @@ def load_trial(store: Store, run: str, trial: str) -> tuple[Trained, TrainingRes
     """A trial as it lies in the store, and its result.
 
     Raises:
-        RequestError: the trial has no result, kept no weights, or they are not the result's.
+        RequestError: the trial has no request, no result or no weights, or they do not belong together.
         DatasetError: its dataset is missing, or is not what it should be.
-        MessageError: request.json or result.json is not one.
         StoreError: the store does not answer.
     """
     try:
-        spec, result = _trusted(store.get(keys.request(run, trial)), store.get(keys.result(run, trial)))
+        request = store.get(keys.request(run, trial), ENOUGH_BYTES)
+        spec, result = _trusted(request, store.get(keys.result(run, trial), ENOUGH_BYTES))
         weights = artifacts.read(store, run, trial, "weights", _kept(result))
     except (ObjectMissing, MessageError) as error:
         raise RequestError(f"trial {trial} of run {run} is not whole: {error}") from error

@@ -16,6 +16,7 @@ from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
@@ -76,7 +77,10 @@ def _copy(store: Store, result: TrainingResult, folder: Path) -> None:
     run, trial = result.run, result.trial
     folder.mkdir(exist_ok=True)
     for key in (keys.request(run, trial), keys.result(run, trial)):
-        (folder / key.rsplit("/", 1)[1]).write_bytes(store.get(key))
+        data = store.get(key, ENOUGH_BYTES)
+        if len(data) == ENOUGH_BYTES:
+            raise StoreError(f"{key} changed while it was read")
+        (folder / key.rsplit("/", 1)[1]).write_bytes(data)
     for kind, artifact in artifacts.named(result).items():
         try:
             data = artifacts.read(store, run, trial, kind, artifact)

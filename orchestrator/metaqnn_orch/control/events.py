@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -12,6 +12,8 @@ from metaqnn_orch.settings import BudgetSettings
 from metaqnn_trainer.contract.codec import Message, encode_line
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
 from metaqnn_trainer.contract.messages import Prediction, Probability, Status
+
+MAX_ENTRY_BYTES: Final = 1 << 26  # one of ten thousand events has a tenth of that
 
 
 class Opened(Message):
@@ -141,6 +143,8 @@ def decode_entry(data: bytes, key: str) -> list[Event]:
     Raises:
         JournalError: names the object, the place and what is wrong there.
     """
+    if len(data) > MAX_ENTRY_BYTES:
+        raise JournalError(f"{key} is damaged: it has more than the {MAX_ENTRY_BYTES} bytes that an entry may have")
     events: list[Event] = []
     lines = iter(data.splitlines())
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from metaqnn_orch.errors import ObjectMissing, RunHeld
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import Message, decode, encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
 
@@ -56,7 +56,7 @@ def this_process(session: str, at: str) -> Holder:
 def read_holder(store: Store, run: str) -> Holder | None:
     """The last one that said so; None where nobody did, or nobody can tell."""
     try:
-        return decode(Holder, store.get(keys.holder(run)), "holder.json")
+        return decode(Holder, store.get(keys.holder(run), ENOUGH_BYTES), "holder.json")
     except (ObjectMissing, MessageError):
         return None
 

@@ -8,7 +8,7 @@ from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
@@ -54,7 +54,7 @@ def read_result(store: Store, request: TrainingRequest) -> Trusted | Refused | N
     """
     key = keys.result(request.run, request.trial)
     try:
-        data = store.get(key)
+        data = store.get(key, ENOUGH_BYTES)
     except ObjectMissing:
         return None
     try:

@@ -16,10 +16,11 @@ import zlib
 from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
+from io import BytesIO
 from operator import attrgetter
 from typing import Any, Final
 
-from metaqnn_orch.control.events import Finished, Opened, Recalled
+from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.q_table import Entry
@@ -33,6 +34,8 @@ from metaqnn_trainer.store.base import Store
 
 EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
+MAX_BYTES: Final = 1 << 26  # of the object
+MAX_TEXT: Final = 1 << 28  # unpacked: about a million nets; it also is what a few kilobytes of zeros could become
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
@@ -59,7 +62,7 @@ class Snapshots:
 def save(store: Store, run: str, state: RunState, position: int) -> None:
     """Write one, and remove the oldest. A store that fails now will be noticed by what matters more."""
     with suppress(StoreError):
-        entry = store.get(keys.journal_entry(run, position))
+        entry = store.get(keys.journal_entry(run, position), MAX_ENTRY_BYTES + 1)
         store.put(keys.snapshot(run, position), encode(state, entry))
         for old in _positions(store, run)[KEPT:]:
             store.delete(keys.snapshot(run, old))
@@ -73,8 +76,8 @@ def load(store: Store, run: str, settings: Settings) -> tuple[RunState, int] | N
     """
     for position in _positions(store, run):
         with suppress(ObjectMissing):
-            entry = store.get(keys.journal_entry(run, position))
-            state = decode(store.get(keys.snapshot(run, position)), entry, settings)
+            entry = store.get(keys.journal_entry(run, position), MAX_ENTRY_BYTES + 1)
+            state = decode(store.get(keys.snapshot(run, position), MAX_BYTES + 1), entry, settings)
             if state is not None:
                 return state, position
     return None
@@ -108,7 +111,11 @@ def encode(state: RunState, entry: bytes) -> bytes:
 def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
     """The state, or None where this is no snapshot of ours after that entry."""
     try:
-        content = json.loads(gzip.decompress(data))
+        with gzip.open(BytesIO(data)) as file:
+            text = file.read(MAX_TEXT + 1)
+        if max(len(data) / MAX_BYTES, len(text) / MAX_TEXT) > 1:
+            return None
+        content = json.loads(text)
         if any(content[name] != value for name, value in _origin(entry).items()):
             return None
         return _restored(content, settings)

@@ -16,7 +16,7 @@ from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import Message, decode, encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef, Probability, Recipe, TrainingResult, WeightsRef
 from metaqnn_trainer.store.base import Store
@@ -121,7 +121,7 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
         trial, run = view.state.by_net[net].trial, view.record.run
         key = keys.result(run, trial)
         try:
-            weights = decode(TrainingResult, store.get(key), key).weights
+            weights = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key).weights
         except ObjectMissing:
             weights = None
         if weights is None:
@@ -155,7 +155,7 @@ def read_verdict(store: Store, run: str) -> Verdict | None:
     """None where the test images have not been looked at."""
     key = keys.finals(run)
     try:
-        return decode(Verdict, store.get(key), f"{store.uri}: {key}")
+        return decode(Verdict, store.get(key, ENOUGH_BYTES), f"{store.uri}: {key}")
     except ObjectMissing:
         return None
 

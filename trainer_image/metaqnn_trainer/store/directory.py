@@ -1,7 +1,8 @@
 """A directory as a store: one file per object, for one machine or a file system that several share.
 
 A file is written under a name that no key can have, flushed to the disk, and only then gets its own name. A process
-killed on the way leaves such a file behind, which is never listed and never read. Directories are opened one part at a
+killed on the way leaves such a file behind, which is never listed and never read; a listing that comes by a day later
+removes it. Directories are opened one part at a
 time without following symbolic links, so that no key leads out of the root. The root itself may be a link.
 """
 
@@ -9,8 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +23,9 @@ from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_
 from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe has nobody at its other end
+_ASIDE: Final = re.compile(r"\.[0-9a-f]{16}\.tmp")
+_LEFT_BEHIND: Final = 86_400.0  # seconds: nobody writes one file for so long, whatever the clocks of two machines say
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _HINTS: Final = {
@@ -125,6 +130,8 @@ class DirectoryStore:
                             found.append((entry.name, status.st_size))
                         elif stat.S_ISDIR(status.st_mode):
                             found.append((entry.name + "/", None))
+                elif _ASIDE.fullmatch(entry.name):
+                    _remove_if_left_behind(entry, directory)
         # With its slash a directory sorts where its keys do: after "a-b" and "a.json", before "a0".
         for name, size in sorted(found):
             if size is None:
@@ -218,3 +225,10 @@ def _expect_file(name: str, directory: int) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise FileNotFoundError(errno.ENOENT, "not a regular file")
     return status.st_size
+
+
+def _remove_if_left_behind(entry: os.DirEntry[str], directory: int) -> None:
+    # Whoever may only read here, or comes second, leaves it.
+    with suppress(OSError):
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_BEHIND:
+            os.unlink(entry.name, dir_fd=directory)

@@ -67,6 +67,6 @@ class PatientStore:
 
     def _holds(self, key: str, data: bytes) -> bool:
         try:
-            return self._store.get(key) == data
+            return self._store.get(key, len(data) + 1) == data
         except ObjectMissing:
             return False
