@@ -16,11 +16,12 @@ from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.launchers.base import NO_OPTIONS, Launcher, Observation, Phase
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.messages import Artifact, DatasetRef, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")
@@ -93,9 +94,7 @@ Behaviour = Callable[[Store, TrainingRequest, int], Phase]
 
 def deliver(store: Store, request: TrainingRequest, attempt: int) -> Phase:
     """Every trial ends well at once, with weights."""
-    weights = f"weights of {request.spec.net}".encode()
-    store.put(keys.weights(request.run, request.trial), weights)
-    artifact = Artifact(size=len(weights), sha256=hashlib.sha256(weights).hexdigest())
+    artifact = artifacts.put(store, request.run, request.trial, "weights", f"weights of {request.spec.net}".encode())
     store.put_if_absent(keys.result(request.run, request.trial), encode(result_for(request, attempt, weights=artifact)))
     return Phase.DELIVERED
 

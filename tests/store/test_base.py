@@ -77,8 +77,8 @@ def test_every_key_of_the_contract_is_a_key() -> None:
         keys.journal_entry(run, 10**9 - 1),
         keys.request(run, trial),
         keys.result(run, trial),
-        keys.history(run, trial),
-        keys.weights(run, trial),
+        keys.history(run, trial, "ab" * 32),
+        keys.weights(run, trial, "ab" * 32),
         keys.quarantine(run, trial, 3),
     ):
         assert check_key(key) == key

@@ -105,22 +105,22 @@ def test_another_trials_or_another_releases() -> None:
 
 def test_on_their_way_to_the_store(tmp_path: Path) -> None:
     said: list[str] = []
-    exchange, key = DirectoryStore(tmp_path), keys.checkpoint(RUN, SPEC.trial_id())
-    checkpoints = Checkpoints(exchange, RUN, SPEC, 0, said.append)
+    store, key = DirectoryStore(tmp_path), keys.checkpoint(RUN, SPEC.trial_id())
+    checkpoints = Checkpoints(store, RUN, SPEC, 0, said.append)
     assert checkpoints.read() is None
     for epoch in random.Random(1).sample(range(1, 100), 20):
         state = STATE.model_copy(update={"position": Position(epoch=epoch)})
         checkpoints.send(Checkpoint(state, [], {}))
     checkpoints.wait()
-    found = Checkpoints(exchange, RUN, SPEC, 0, said.append).read()
+    found = Checkpoints(store, RUN, SPEC, 0, said.append).read()
     assert found is not None
     assert found.state.position.epoch == epoch  # the last
-    exchange.put(key, DATA[:-1])
+    store.put(key, DATA[:-1])
     assert checkpoints.read() is None
     assert "training begins anew" in said[0]
     checkpoints.remove()
     checkpoints.close()
-    assert not exists(exchange, key)
+    assert not exists(store, key)
     assert len(said) == 1
 
 

@@ -165,9 +165,9 @@ def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
     ]
     for checkpoint in forged:
         said: list[str] = []
-        exchange = DirectoryStore(tmp_path)
-        exchange.put(keys.checkpoint(RUN, spec.trial_id()), encode_checkpoint(checkpoint))
-        kept = Checkpoints(exchange, RUN, spec, 3600, said.append)
+        store = DirectoryStore(tmp_path)
+        store.put(keys.checkpoint(RUN, spec.trial_id()), encode_checkpoint(checkpoint))
+        kept = Checkpoints(store, RUN, spec, 3600, said.append)
         again = train(spec, digits_dataset, lambda record: None, TrainerOptions(), kept)
         assert facts(again) == expected
         assert again.resumed_from is None

@@ -127,7 +127,7 @@ def _make_dataset(options: argparse.Namespace) -> int:
     from metaqnn_trainer.store.opening import open_store
     from metaqnn_trainer.store.patient import PATIENCE
 
-    exchange = open_store(options.store, PATIENCE)
+    store = open_store(options.store, PATIENCE)
     # What a library prints is no part of the answer.
     with redirect_stdout(sys.stderr):
         made = make_dataset(
@@ -139,7 +139,7 @@ def _make_dataset(options: argparse.Namespace) -> int:
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )
     key = keys.dataset(made.ref.name, made.ref.digest)
-    written = exchange.put_if_absent(key, made.data)
+    written = store.put_if_absent(key, made.data)
     print(f"{key}: {'written' if written else 'there already'}, {len(made.data)} bytes", file=sys.stderr)
     answer = {"name": made.ref.name, "digest": made.ref.digest, "key": key, "info": made.info.model_dump(mode="json")}
     print(canonical_json(answer).decode(), flush=True)

@@ -115,7 +115,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        exchange: Store,
+        store: Store,
         run: str,
         spec: TrialSpec,
         seconds: float,
@@ -123,7 +123,7 @@ class Checkpoints:
         within_epoch: float = _WITHIN_EPOCH,
     ) -> None:
         """At least `seconds` lie between two of them, and between steps of one epoch at least `within_epoch`, too."""
-        self._exchange = exchange
+        self._store = store
         self._key = keys.checkpoint(run, spec.trial_id())
         self._spec = spec
         self._seconds = seconds
@@ -140,11 +140,11 @@ class Checkpoints:
         Raises:
             StoreError: the store does not answer.
         """
-        self._there = exists(self._exchange, self._key)
+        self._there = exists(self._store, self._key)
         if not self._there:
             return None
         try:
-            return decode_checkpoint(self._exchange.get(self._key), self._spec)
+            return decode_checkpoint(self._store.get(self._key), self._spec)
         except CheckpointError as error:
             self.refuse(error)
             return None
@@ -184,7 +184,7 @@ class Checkpoints:
         self.wait()
         try:
             if self._there:
-                self._exchange.delete(self._key)
+                self._store.delete(self._key)
         except StoreError as error:
             self._say(f"the checkpoint could not be removed: {error}")
 
@@ -195,6 +195,6 @@ class Checkpoints:
 
     def _put(self, checkpoint: Checkpoint) -> None:
         try:
-            self._exchange.put(self._key, encode_checkpoint(checkpoint))
+            self._store.put(self._key, encode_checkpoint(checkpoint))
         except StoreError as error:
             self._say(f"a checkpoint could not be stored: {error}")

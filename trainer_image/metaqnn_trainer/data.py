@@ -73,9 +73,7 @@ class DatasetCache:
         self._loading = threading.Lock()
         self._last: tuple[tuple[DatasetRef, int, Normalisation], Dataset] | None = None
 
-    def load(
-        self, exchange: Store, ref: DatasetRef, image_size: int, normalisation: Normalisation = "channel"
-    ) -> Dataset:
+    def load(self, store: Store, ref: DatasetRef, image_size: int, normalisation: Normalisation = "channel") -> Dataset:
         """The dataset `ref`, resized to `image_size`.
 
         Raises:
@@ -86,12 +84,12 @@ class DatasetCache:
         with self._loading:
             if self._last is None or self._last[0] != wanted:
                 self._last = None  # two large sets may not fit beside each other
-                stored = read_dataset(exchange, ref, self._folder)
+                stored = read_dataset(store, ref, self._folder)
                 self._last = (wanted, prepare(stored, image_size, self._device, normalisation))
             return self._last[1]
 
 
-def read_dataset(exchange: Store, ref: DatasetRef, folder: Path | None = None) -> Dataset:
+def read_dataset(store: Store, ref: DatasetRef, folder: Path | None = None) -> Dataset:
     """As stored, in main memory; from `folder` where it is there, and left there for others.
 
     Raises:
@@ -103,7 +101,7 @@ def read_dataset(exchange: Store, ref: DatasetRef, folder: Path | None = None) -
     if kept is not None:
         return parse_dataset(kept, key)
     try:
-        data = exchange.get(key)
+        data = store.get(key)
     except ObjectMissing as error:
         raise DatasetError(f"the dataset is missing: {error}") from error
     digest = object_digest(data)

@@ -27,9 +27,7 @@ class Judged(NamedTuple):
     """The same on the validation images."""
 
 
-def judge(
-    exchange: Store, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]
-) -> Judged:
+def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]) -> Judged:
     """`trials` are runs and trials, the first of them to be judged alone, too.
 
     Raises:
@@ -43,7 +41,7 @@ def judge(
     dataset = None
     for number, (run, trial) in enumerate(trials):
         say(f"trial {trial} of run {run}")
-        trained, _ = load_trial(exchange, run, trial)
+        trained, _ = load_trial(store, run, trial)
         if dataset is None:
             dataset, labels = trained.spec.dataset, trained.dataset.test.labels
             validation_labels = trained.dataset.validation.labels

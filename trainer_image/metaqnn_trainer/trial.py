@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from metaqnn_trainer import __version__
+from metaqnn_trainer import __version__, artifacts
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import spec_cost
@@ -44,7 +43,7 @@ from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.store.base import Store, exists
-from metaqnn_trainer.store.errors import ObjectMissing
+from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PATIENCE
 from metaqnn_trainer.train import train
@@ -67,7 +66,7 @@ class Trainer:
         self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
         self._room = Room(self._device, stop)
-        self._exchange = lru_cache(1)(partial(open_store, patience=PATIENCE))
+        self._open = lru_cache(1)(partial(open_store, patience=PATIENCE))
         began = process_began()
         # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
         self._startup = time.monotonic() - began if began is not None else 0.0
@@ -76,8 +75,8 @@ class Trainer:
         """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
         try:
             begun, self._startup = time.monotonic() - self._startup, 0.0
-            exchange = self._exchange(order.store)
-            run_trial(exchange, order, self._datasets, self._device, self._gpus, self._room, begun)
+            store = self._open(order.store)
+            run_trial(store, order, self._datasets, self._device, self._gpus, self._room, begun)
         except KNOWN as error:
             return _failed(order, exit_code(error), _reason(error))
         except Exception as error:
@@ -100,7 +99,7 @@ def _reason(error: BaseException) -> str:
 
 
 def run_trial(
-    exchange: Store,
+    store: Store,
     order: WorkOrder,
     datasets: DatasetCache,
     device: torch.device,
@@ -128,16 +127,16 @@ def run_trial(
     """
     started = time.monotonic()
     run, trial, attempt = order.run, order.trial, order.attempt
-    request = _read_request(exchange, run, trial)
+    request = _read_request(store, run, trial)
     spec, options = request.spec, request.options
     say(f"trial {trial}, attempt {attempt}: {spec.net}")
-    with closing(Checkpoints(exchange, run, spec, options.checkpoint_seconds, say)) as checkpoints:
-        if exists(exchange, keys.result(run, trial)):
+    with closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints:
+        if exists(store, keys.result(run, trial)):
             say(f"trial {trial}: a result is there already")
         else:
             gpus.check(options.devices, device)
-            dataset = datasets.load(exchange, spec.dataset, spec.image_size, spec.recipe.normalisation)
-            cost, initial = _cost(spec, dataset), _initial(exchange, spec)
+            dataset = datasets.load(store, spec.dataset, spec.image_size, spec.recipe.normalisation)
+            cost, initial = _cost(spec, dataset), _initial(store, spec)
             tell, watch = _teller(trial, spec.recipe.epochs), Stopwatch(begun)
             training = room.host(
                 training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
@@ -146,12 +145,12 @@ def run_trial(
                 ),
                 watch.stopped,
             )
-            _deliver(exchange, request, attempt, training, cost, device, begun, started)
+            _deliver(store, request, attempt, training, cost, device, begun, started)
         checkpoints.remove()
 
 
 def _deliver(
-    exchange: Store,
+    store: Store,
     request: TrainingRequest,
     attempt: int,
     training: Training,
@@ -161,13 +160,12 @@ def _deliver(
     started: float,
 ) -> None:
     run, trial, spec = request.run, request.trial, request.spec
-    if exists(exchange, keys.result(run, trial)):
-        say(f"trial {trial}: another attempt has delivered the result meanwhile")
-        return
-    history = b"".join(encode_line(record) for record in training.records)
-    weights = _weights_file(training.weights, spec) if training.weights else b""
-    history_artifact = _put(exchange, keys.history(run, trial), history) if history else None
-    weights_artifact = _put(exchange, keys.weights(run, trial), weights) if weights else None
+    siblings: dict[artifacts.Kind, Artifact] = {}
+    if training.records:
+        history = b"".join(encode_line(record) for record in training.records)
+        siblings["history"] = artifacts.put(store, run, trial, "history", history)
+    if training.weights:
+        siblings["weights"] = artifacts.put(store, run, trial, "weights", _weights_file(training.weights, spec))
     result = TrainingResult(
         run=run,
         trial=trial,
@@ -194,19 +192,31 @@ def _deliver(
         micro_batch=training.micro_batch,
         device=device_name(device),
         versions=_versions(),
-        history=history_artifact,
-        weights=weights_artifact,
+        history=siblings.get("history"),
+        weights=siblings.get("weights"),
     )
-    if exchange.put_if_absent(keys.result(run, trial), encode(result)):
+    if store.put_if_absent(keys.result(run, trial), encode(result)):
         say(f"trial {trial}: {result.status}, validation accuracy {result.val_accuracy:.4f}, {result.seconds:.1f} s")
     else:
-        say(f"trial {trial}: another attempt has delivered the result meanwhile")
+        _give_way(store, run, trial, siblings)
 
 
-def _read_request(exchange: Store, run: str, trial: str) -> TrainingRequest:
+def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Kind, Artifact]) -> None:
+    """Another attempt was first: remove of ours what its result does not name, too."""
+    say(f"trial {trial}: another attempt has delivered the result meanwhile")
+    try:
+        first = decode(TrainingResult, store.get(keys.result(run, trial), ENOUGH_BYTES), "result.json")
+        for kind, artifact in siblings.items():
+            if artifact != artifacts.named(first).get(kind):
+                artifacts.remove(store, run, trial, kind, artifact)
+    except (StoreError, MessageError) as error:
+        say(f"trial {trial}: what this attempt wrote stays: {error}")
+
+
+def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
     key = keys.request(run, trial)
     try:
-        request = decode(TrainingRequest, exchange.get(key, ENOUGH_BYTES), key)
+        request = decode(TrainingRequest, store.get(key, ENOUGH_BYTES), key)
     except (ObjectMissing, MessageError) as error:
         raise RequestError(str(error)) from error
     if (request.run, request.trial) != (run, trial):
@@ -229,30 +239,21 @@ def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
     return cost
 
 
-def _initial(exchange: Store, spec: TrialSpec) -> Weights | None:
+def _initial(store: Store, spec: TrialSpec) -> Weights | None:
     """The weights to begin with, if any are asked for and they are the ones that were meant."""
     wanted = spec.initial
     if wanted is None:
         return None
-    key = keys.weights(wanted.run, wanted.trial)
     try:
-        data = exchange.get(key)
-    except ObjectMissing as error:
-        raise RequestError(f"the weights to begin with are missing: {error}") from error
-    if hashlib.sha256(data).hexdigest() != wanted.sha256:
-        raise RequestError(f"{key} is not the object whose sha256 the request carries")
-    return safetensors.torch.load(data)
+        return safetensors.torch.load(artifacts.read(store, wanted.run, wanted.trial, "weights", wanted))
+    except MessageError as error:
+        raise RequestError(f"the weights to begin with: {error}") from error
 
 
 def _weights_file(weights: Weights, spec: TrialSpec) -> bytes:
     # One entry of metadata and no more: safetensors writes several in no fixed order.
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
     return safetensors.torch.save(contiguous, metadata={"net": spec.net})
-
-
-def _put(exchange: Store, key: str, data: bytes) -> Artifact:
-    exchange.put(key, data)
-    return Artifact(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def _versions() -> dict[str, str]:

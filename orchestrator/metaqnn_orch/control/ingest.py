@@ -10,12 +10,13 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import EpochRecord, TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
 
 READERS: Final = 8  # of results at once
@@ -93,8 +94,11 @@ def read_result(
         check_result(result, request.spec, info.channels, info.classes)
         if longest is not None and result.seconds > longest:
             raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
-        _read_artifact(store, keys.weights(request.run, request.trial), result.weights)
-        history = _read_artifact(store, keys.history(request.run, request.trial), result.history)
+        if result.weights is not None:
+            artifacts.locate(store, request.run, request.trial, "weights", result.weights)
+        history = b""
+        if result.history is not None:
+            history = artifacts.read(store, request.run, request.trial, "history", result.history)
         return Trusted(result, _curve(history, result))
     except MessageError as error:
         return Refused(str(error), data)
@@ -114,21 +118,6 @@ def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:
     ):
         if found != wanted:
             raise MessageError(f"result.json is of another {name}: {found}, not {wanted}")
-
-
-def _read_artifact(store: Store, key: str, artifact: Artifact | None) -> bytes:
-    """What lies there, if it is what the result names; nothing where it names nothing."""
-    if artifact is None:
-        return b""
-    try:
-        data = store.get(key)
-    except ObjectMissing:
-        raise MessageError(f"result.json names {key}, which is not there") from None
-    if len(data) != artifact.size:
-        raise MessageError(f"{key} has {len(data)} bytes where result.json says {artifact.size}")
-    if hashlib.sha256(data).hexdigest() != artifact.sha256:
-        raise MessageError(f"{key} is not the object whose sha256 result.json carries")
-    return data
 
 
 def _curve(history: bytes, result: TrainingResult) -> tuple[float, ...]:

@@ -49,6 +49,9 @@ class Removed(Message):
     by: str
     """What asked for it, in words."""
 
+    def __str__(self) -> str:
+        return f"its weights were removed at {self.at}, by {self.by}"
+
 
 def kept(setting: str) -> int | None:
     """How many nets keep their weights under `execution.keep_weights`; None: all of them."""

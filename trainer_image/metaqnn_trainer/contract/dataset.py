@@ -35,7 +35,7 @@ class DatasetInfo(Message):
     channels: int = Field(ge=1, le=64)
     image_size: int = Field(ge=1, le=4096)
     classes: int = Field(ge=2, le=65_536)
-    class_names: list[Annotated[str, Field(max_length=300)]] = Field(max_length=65_536)
+    class_names: list[Annotated[str, Field(max_length=HEADER_BYTES)]] = Field(max_length=65_536)
     train: int = Field(ge=1, le=10**9)
     validation: int = Field(ge=1, le=10**9)
     test: int = Field(ge=0, le=10**9)

@@ -36,7 +36,7 @@ class Exported(NamedTuple):
 
 
 def export_trial(
-    exchange: Store, run: str, trial: str, form: str, to: Path, formats: Mapping[str, Format] = FORMATS
+    store: Store, run: str, trial: str, form: str, to: Path, formats: Mapping[str, Format] = FORMATS
 ) -> Exported:
     """Write the trial's net to `to` in the format `form`, and a model card beside it. Existing files are replaced.
 
@@ -45,7 +45,7 @@ def export_trial(
         DatasetError: its dataset is missing or damaged.
         StoreError: the store does not answer.
     """
-    trained, result = load_trial(exchange, run, trial)
+    trained, result = load_trial(store, run, trial)
     chosen = formats[form]
     if to.suffix != chosen.suffix:
         raise RequestError(f"{to.name!r} does not end in {chosen.suffix}")
