@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from typing import Annotated, Final
 
 import typer
@@ -15,6 +14,7 @@ from metaqnn_orch.cli.manifest import read_template
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.session import Ended, begin, now, search
+from metaqnn_orch.cli.signals import surely_closing
 from metaqnn_orch.cli.sources import continue_settings, load_settings
 from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.record import RunRecord, load_record
@@ -183,7 +183,7 @@ def _train(store: Store, name: str, settings: Settings, launcher: LauncherName, 
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)
     record = begin(store, name, settings, refuse_unsafe_store)
-    with closing(launcher_of(record)) as workers:
+    with surely_closing(launcher_of(record)) as workers:
         return search(store, record, record.settings_as_run(settings), workers)
 
 

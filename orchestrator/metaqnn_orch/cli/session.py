@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from threading import current_thread, main_thread
+from threading import main_thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metaqnn_orch import datasets
 from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli.output import Progress, say
+from metaqnn_orch.cli.signals import STOPS, can_be_heard, unbroken
 from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.budget import limit
 from metaqnn_orch.control.events import Event
@@ -117,8 +118,8 @@ def search(
         store, launcher = metrics.watched_store(store), metrics.watched_launcher(launcher)
     session = secrets.token_hex(8)
     hold = Hold(store, record.run, this_process(session, now()), time.monotonic)
-    hold.claim(time.sleep, say)
     try:
+        hold.claim(time.sleep, say)
         state, journal = resume(store, record, settings, session)
         if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
             journal.append([event])
@@ -168,7 +169,7 @@ def search(
         reason = state.finished.detail if state.finished is not None else ""
         return Ended(RunView(record, state, journal.position), outcome, signals.first, reason)
     finally:
-        with suppress(StoreError):  # a courtesy
+        with unbroken(), suppress(StoreError):  # a courtesy
             hold.release()
 
 
@@ -185,8 +186,11 @@ def _metrics(run: str) -> Metrics:
 
 
 class Signals:
-    """Ctrl-C once asks the loop to finish what runs; twice, or SIGTERM, to leave at once. There is nothing to wait for
-    where trials outlive us: then once is enough."""
+    """Ctrl-C once asks the loop to finish what runs; twice, SIGTERM or SIGHUP, to leave at once. There is nothing to
+    wait for where trials outlive us: then once is enough.
+
+    A search in another thread than the main one hears no signal, which Python gives to that one; it leaves when the
+    main thread has ended, because the process could not end before."""
 
     def __init__(self, say: Callable[[str], None], trials_outlive_us: bool = False) -> None:
         self._say = say
@@ -196,8 +200,8 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        if current_thread() is main_thread():  # the only one that may
-            for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
+            if can_be_heard(number):
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -210,10 +214,9 @@ class Signals:
         return self._received[0] if self._received else 0
 
     def stop(self) -> Stop:
-        wanted = Stop.NO
+        wanted = Stop.NO if main_thread().is_alive() else Stop.NOW
         if self._received:
-            once = len(self._received) == 1 and signal.SIGTERM not in self._received
-            wanted = Stop.DRAIN if once and not self._outlived else Stop.NOW
+            wanted = Stop.DRAIN if self._received == [signal.SIGINT] and not self._outlived else Stop.NOW
         if wanted is not self._announced:
             # Said here and not by the handler, which may have interrupted another line.
             self._say(
@@ -221,7 +224,7 @@ class Signals:
                 if wanted is Stop.DRAIN
                 else "leaving: the trials in training go on, and their results are found by the same command"
                 if self._outlived
-                else "stopping at once"
+                else "stopping at once" + (": the terminal is gone" if signal.SIGHUP in self._received else "")
             )
             self._announced = wanted
         return wanted
