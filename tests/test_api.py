@@ -87,7 +87,7 @@ def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 INTERRUPTED = """
-import asyncio, os, sys, threading
+import asyncio, os, sys, threading, time
 from metaqnn_orch import Search
 
 settings = {"space.max_layers": 2, "space.max_macs": 200_000, "recipe.epochs": 2, "recipe.max_rates": 1}
@@ -150,8 +150,8 @@ IN_A_THREAD = (
     + """
 thread = threading.Thread(target=start)
 thread.start()
-print("begun", flush=True)
-thread.join()
+while thread.is_alive():
+    time.sleep(0.1)
 """
 )
 

@@ -21,7 +21,7 @@ def open_closed() -> None:
             os.fstat(descriptor)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free: this one
-            setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: PTH123
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 class Guarded:
