@@ -75,6 +75,11 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
     }
 
 
+def lost_attempts(state: RunState) -> dict[str, int]:
+    """Attempts that ended without an answer, over all sessions, by what the journal calls their kind."""
+    return {"crashed": state.attempts_lost, "disrupted": state.disruptions}
+
+
 def late_results(store: Store, view: RunView) -> int:
     """How many abandoned trials have a result all the same: it came too late, and the agent does not know it."""
     late = 0
