@@ -46,7 +46,7 @@ def taken_by(session: str) -> Holder:
     return this_process(session, "noon").model_copy(update={"machine": "another", "host": "far-away", "pid": 42})
 
 
-def test_it_beats_while_nothing_else_happens_and_lets_go_in_the_end(store: Store) -> None:
+def test_it_beats_while_nothing_else_happens(store: Store) -> None:
     mine = hold(store)
     mine.claim(time.sleep, lambda text: None)
     with mine.kept(lambda: "later"):
@@ -54,7 +54,7 @@ def test_it_beats_while_nothing_else_happens_and_lets_go_in_the_end(store: Store
         until(lambda: beats(store) > before + 3)
     seen = read_holder(store, "test")
     assert seen is not None
-    assert (seen.released, seen.at) == (True, "later")
+    assert seen.at == "later"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lease")]
 
 

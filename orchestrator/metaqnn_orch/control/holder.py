@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from metaqnn_orch.errors import ObjectMissing, RunHeld, StoreError
+from metaqnn_orch.errors import ObjectMissing, RunHeld
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
@@ -112,7 +112,7 @@ class Hold:
 
     @contextmanager
     def kept(self, now: Callable[[], str]) -> Iterator[None]:
-        """Beat in a thread of its own until the block ends, however long the work in it takes, then let the run go."""
+        """Beat in a thread of its own until the block ends, however long the work in it takes."""
         ended = Event()
 
         def beat_on() -> None:
@@ -128,8 +128,6 @@ class Hold:
         finally:
             ended.set()
             thread.join(self._pace)  # a store that does not answer keeps it, and nobody needs to wait for it
-            with suppress(StoreError):  # a courtesy
-                self.release()
 
     def beat(self, at: str, trouble: str = "") -> None:
         """Show that this process lives, and what it waits for; does nothing when it did so a moment ago.

@@ -12,7 +12,7 @@ import shlex
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import ceil
 from threading import Lock
 from typing import Final
@@ -158,7 +158,7 @@ class LocalLauncher:
             # Asked to stop, it may leave without a word about an order that it had not begun.
             phase = Phase.DISRUPTED if end.code == ExitCode.PREEMPTED else Phase.CRASHED
             for order in orders if worker.is_ready else ():
-                self._seen[order.trial] = Observation(order.attempt, phase, end.cause)
+                self._seen[order.trial] = Observation(order.attempt, phase, end.cause_for(order.trial))
             self._assign()
 
     # Everything below is called with the lock held.
@@ -193,17 +193,18 @@ class LocalLauncher:
                 self._queue.appendleft(order)
                 self._dismiss(worker)
 
-    def _false_start(self, orders: Iterable[WorkOrder], end: End) -> None:
+    def _false_start(self, orders: Collection[WorkOrder], end: End) -> None:
         """A worker ended before it was ready, which is not the trials' fault: they wait for another."""
+        cause = end.cause_for(next(iter(orders)).trial)
         for order in reversed([*orders]):
-            self._enqueue(order, f"waits for a worker that starts; {end.cause}", front=True)
+            self._enqueue(order, f"waits for a worker that starts; {cause}", front=True)
         self._false_starts += 1
         if self._false_starts >= (FALSE_STARTS if end.code >= 0 else KILLED_STARTS):
-            message = f"{self._false_starts} workers in a row ended before they did anything; {end.cause}"
+            message = f"{self._false_starts} workers in a row ended before they did anything; {cause}"
             self._broken = (message, self._advice(end))
 
     def _advice(self, end: End) -> str:
-        if "No module named" in end.errors:
+        if any("No module named" in line for line in end.said.strays):
             return _INSTALL
         if end.code == -signal.SIGKILL:
             return "is the memory enough for so many workers? Fewer of them: execution.parallel"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import used
+from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.holder import Holder, is_dead
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
@@ -76,6 +77,11 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "q_digest": state.agent.q_table.digest(),
         "journal_position": view.position,
     }
+
+
+def lost_attempts(state: RunState) -> dict[str, int]:
+    """Attempts that ended without an answer, over all sessions, by how they ended; what did not happen is 0."""
+    return {kind: state.lost.get(kind, 0) for kind in get_args(Lost)}
 
 
 def late_results(store: Store, view: RunView) -> int:

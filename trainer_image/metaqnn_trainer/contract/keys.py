@@ -20,6 +20,7 @@ from typing import Final
 
 from metaqnn_trainer.contract.errors import MessageError
 
+MAX_NAME: Final = 40  # characters
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 DIGEST_PATTERN: Final = r"^[0-9a-f]{16}$"  # of a dataset object: the first 16 of its sha256
 TRIAL_PATTERN: Final = r"^[0-9a-f]{12}$"
