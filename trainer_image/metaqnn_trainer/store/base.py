@@ -130,6 +130,23 @@ def exists(store: Store, key: str) -> bool:
     return True
 
 
+def lists_what_is_there(store: Store, prefix: str) -> bool:
+    """Whether what was written is in a listing at once, with its size. Leaves nothing behind under `prefix`.
+
+    Raises:
+        StoreError: the store does not answer, or refuses.
+    """
+    name = f"{prefix}probe-{secrets.token_hex(8)}/"
+    written = [Entry(f"{name}{number}", number) for number in range(3)]
+    try:
+        for entry in written:
+            store.put(entry.key, bytes(entry.size))
+        return list(store.list(name)) == written and store.stat(written[-1].key).size == written[-1].size
+    finally:
+        for entry in written:
+            store.delete(entry.key)
+
+
 def honours_put_if_absent(store: Store, prefix: str) -> bool:
     """Whether the store keeps what is there when something else is put in its place if absent: some accept the
     condition and ignore it, and one run could then have two writers. Leaves nothing behind under `prefix`.

@@ -20,8 +20,9 @@ from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientEr
 
 from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_key
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
-from metaqnn_trainer.store.s3_client import default_client, is_aws, keeps_checksums, style_of
+from metaqnn_trainer.store.s3_client import Manner, default_client, is_aws, keeps_checksums, make_client, style_of
 from metaqnn_trainer.store.s3_errors import Where, not_s3, renamed
+from metaqnn_trainer.store.s3_foreign import refuse_foreign_answers
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -34,8 +35,8 @@ _PAGE: Final = 1000  # keys; stores give no more
 class S3Store:
     """A store under s3://bucket/prefix. Safe to use from many threads."""
 
-    def __init__(self, bucket: str, prefix: str = "", client: S3Client | None = None) -> None:
-        """`client` replaces the one that boto3's chain would give.
+    def __init__(self, bucket: str, prefix: str = "", client: S3Client | None = None, page: int = _PAGE) -> None:
+        """`client` replaces the one that boto3's chain would give; `page` is how many keys to ask for at a time.
 
         Raises:
             StoreError: the configuration that boto3 finds cannot be used.
@@ -47,9 +48,11 @@ class S3Store:
         if client is None:
             with renamed(where, ""):
                 client = default_client()
+        refuse_foreign_answers(client)
         self._client = client
         self._where = where._replace(endpoint=client.meta.endpoint_url, style=style_of(client))
         self._checksums = keeps_checksums(client)
+        self._page = page
 
     @property
     def uri(self) -> str:
@@ -60,10 +63,21 @@ class S3Store:
         """URL of a store other than AWS; empty for AWS, which is found by the region."""
         return "" if is_aws(self._where.endpoint) else self._where.endpoint
 
-    @property
-    def style(self) -> str:
-        """How buckets are addressed: auto, path or virtual."""
-        return self._where.style
+    def by_pages_of(self, page: int) -> S3Store:
+        """The same store, listed by smaller pages."""
+        return self._with(self._client, page)
+
+    def spoken_to(self, manner: Manner) -> S3Store:
+        """The same bucket, as somebody else speaks to it: with these credentials, and nothing else that is ours.
+
+        Raises:
+            StoreError: the client cannot be made.
+        """
+        with renamed(self._where, ""):
+            return self._with(make_client(manner.settled()), self._page)
+
+    def _with(self, client: S3Client, page: int) -> S3Store:
+        return S3Store(self._bucket, self._root.removesuffix("/"), client, page)
 
     def seconds_ahead(self) -> float:
         """By how much the store's clock is ahead of ours; its answers name whole seconds."""
@@ -142,17 +156,15 @@ class S3Store:
     def list(self, prefix: str) -> Iterator[Entry]:
         check_prefix(prefix)
         # Not every store lists in the order of the key's bytes: SeaweedFS walks its directories.
-        return iter(sorted(self.pages(prefix)))
+        return iter(sorted(self._pages(prefix)))
 
     def delete(self, key: str) -> None:
         with renamed(self._where, check_key(key)):
-            answer = self._client.delete_object(Bucket=self._bucket, Key=self._root + key)["ResponseMetadata"]
-        if answer["HTTPHeaders"].get("content-type", "").startswith("text/html"):
-            raise not_s3(self._where, key)
+            self._client.delete_object(Bucket=self._bucket, Key=self._root + key)
 
-    def pages(self, prefix: str, size: int = _PAGE) -> Iterator[Entry]:
-        """A listing in the store's own order, asked for by pages of at most `size` keys."""
-        place = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": size}
+    def _pages(self, prefix: str) -> Iterator[Entry]:
+        """A listing in the store's own order."""
+        place = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": self._page}
         token: dict[str, str] = {}
         while True:
             with renamed(self._where, prefix):
