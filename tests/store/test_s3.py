@@ -6,17 +6,19 @@ with errors that SeaweedFS would not give.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from metaqnn_orch.errors import StoreError
-from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.store.base import Stat, exists
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PATIENCE, PatientStore
 from metaqnn_trainer.store.s3 import S3Store
 from tests.seaweedfs import S3Server
-from tests.store.behind import store_behind
+from tests.store.behind import client_of, store_behind
 from tests.store.faulty_server import Answer, Reaction, always, error, faulty_server, sequence
 
 if TYPE_CHECKING:
@@ -172,3 +174,57 @@ def test_the_whole_bucket_can_be_the_store(s3_server: S3Server, s3_client: S3Cli
     store.put("whole/bucket", b"1")
     assert s3_client.get_object(Bucket=s3_server.bucket, Key="whole/bucket")["Body"].read() == b"1"
     assert [entry.key for entry in store.list("whole/")] == ["whole/bucket"]
+
+
+# Checksums
+
+
+def test_a_store_that_keeps_checksums_is_asked_for_them(s3_server: S3Server) -> None:
+    client = client_of(s3_server.endpoint, *s3_server[1:3], checksums="when_supported")
+    store = S3Store(s3_server.bucket, "checksums", client)
+    for key, data in {"a": b"", "b": b"hello", "c": bytes(1 << 20)}.items():
+        assert store.put_if_absent(key, data)
+        assert store.stat(key) == Stat(len(data), hashlib.sha256(data).hexdigest())
+        store.put(key, data + b"!")
+        assert store.stat(key) == Stat(len(data) + 1, hashlib.sha256(data + b"!").hexdigest())
+        assert store.get(key) == data + b"!"
+    client.close()
+
+
+def test_a_checksum_of_another_store_says_nothing(s3_server: S3Server, s3_client: S3Client) -> None:
+    store = S3Store(s3_server.bucket, "no-checksums", s3_client)
+    store.put("a", b"hello")
+    assert store.stat("a") == Stat(5, None)
+    for encoded in ("", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=-2"):  # the second: of two parts
+        headers = {"ETag": '"x"', "Content-Type": "binary/octet-stream", "x-amz-checksum-sha256": encoded}
+        with faulty_server(always(Answer(200, b"hello", headers))) as (url, _):
+            client = client_of(url, checksums="when_supported")
+            assert S3Store("bucket", "", client).stat("a") == Stat(5, None)
+            client.close()
+
+
+def test_what_changed_on_its_way_is_not_stored(s3_server: S3Server) -> None:
+    client = client_of(s3_server.endpoint, *s3_server[1:3], checksums="when_supported")
+
+    def damage(request: AWSRequest, **_: object) -> None:
+        request.data = b"hellO"
+        request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD"
+
+    client.meta.events.register("before-sign.s3.PutObject", damage)
+    store = S3Store(s3_server.bucket, "damaged", client)
+    with pytest.raises(StoreError, match="BadDigest") as caught:
+        store.put("a", b"hello")
+    assert caught.value.transient
+    assert not exists(store, "a")
+    client.close()
+
+
+# Listings
+
+
+def test_a_listing_by_small_pages_is_the_same(s3_server: S3Server, s3_client: S3Client, s3_store_uri: str) -> None:
+    store = S3Store(s3_server.bucket, s3_store_uri.rpartition("/")[2], s3_client)
+    for key in ("a/1", "a/2", "a/b/3", "b/4", "c"):
+        store.put(key, b"")
+    assert list(store.by_pages_of(1).list("")) == list(store.list(""))
+    assert [entry.key for entry in store.by_pages_of(2).list("a/")] == ["a/1", "a/2", "a/b/3"]

@@ -24,7 +24,7 @@ from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.settings import KubernetesSettings, Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
-from metaqnn_trainer.store.base import Store, honours_put_if_absent, lists_what_is_there
+from metaqnn_trainer.store.base import Store, honours_put_if_absent, lists_what_is_there, removed
 from metaqnn_trainer.store.opening import open_store
 
 LARGE_BYTES: Final = 8 << 20  # beyond what gateways take by default; the weights of a small net
@@ -139,10 +139,8 @@ def _listed(store: Store) -> str | Finding:
 
 def _large(store: Store) -> str:
     key = keys.probes() + "large"
-    try:
+    with removed(store, key):
         store.put(key, bytes(LARGE_BYTES))
-    finally:
-        store.delete(key)
     return f"{LARGE_BYTES >> 20} MiB"
 
 
