@@ -30,12 +30,11 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
-from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, exit_code
+from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, exit_code, in_words
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.side_by_side import Room
@@ -71,18 +70,14 @@ class Trainer:
             exchange = self._exchange(order.store)
             run_trial(exchange, order.run, order.trial, order.attempt, self._datasets, self._device, self._room, begun)
         except KNOWN as error:
-            return WorkReport(trial=order.trial, exit_code=exit_code(error), reason=_reason(error))
+            return WorkReport(trial=order.trial, exit_code=exit_code(error), reason=in_words(error))
         except Exception as error:
             if is_out_of_memory(error):  # outside training, which has an answer for that
-                return WorkReport(trial=order.trial, exit_code=HostMemoryError.exit_code, reason=_reason(error))
+                return WorkReport(trial=order.trial, exit_code=HostMemoryError.exit_code, reason=in_words(error))
             traceback.print_exc()
-            reason = f"{type(error).__name__}: {_reason(error)}"
+            reason = f"{type(error).__name__}: {in_words(error)}"
             return WorkReport(trial=order.trial, exit_code=ExitCode.INTERNAL, reason=reason)
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
-
-
-def _reason(error: BaseException) -> str:
-    return one_line(str(error), 500)
 
 
 def run_trial(
