@@ -2,13 +2,15 @@
 
 boto3 itself repeats a failed request a few times; whoever needs to outlast a longer outage looks at `StoreError.cause`.
 What answers with success has to show that it is S3, for a login page does so, too: an object's answer has an ETag, a
-listing's says whether it is whole.
+listing's names the bucket, or says whether it is whole.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _CONFLICT_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)  # seconds
 _DOWNLOADS: Final = 3  # of an object whose bytes break off
+_SHA256: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # in base64
 _PAGE: Final = 1000  # keys; stores give no more
 
 
@@ -134,8 +137,8 @@ class S3Store:
                     if "ETag" not in reply:
                         raise not_s3(self._where, key)
                     try:
-                        # Read to the end, but where a server ignores ranges: only then is its length compared.
-                        whole = first is None or reply["ContentLength"] <= first
+                        # Read to the end, for only then is its length compared; but not where a server ignores ranges.
+                        whole = first is None or reply.get("ContentLength", math.inf) <= first
                         return body.read(None if whole else first)
                     except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
                         if not left:
@@ -147,11 +150,11 @@ class S3Store:
         options: dict[str, Any] = {"ChecksumMode": "ENABLED"} if self._checksums else {}
         with renamed(self._where, key):
             found = self._client.head_object(Bucket=self._bucket, Key=self._root + key, **options)
-        if "ETag" not in found:
+        if "ETag" not in found or "ContentLength" not in found:
             raise not_s3(self._where, key)
         # A checksum of parts is written as CHECKSUM-PARTS, and is none of the object.
-        encoded = found.get("ChecksumSHA256") or "-"
-        return Stat(found["ContentLength"], None if "-" in encoded else base64.b64decode(encoded).hex())
+        encoded = found.get("ChecksumSHA256", "")
+        return Stat(found["ContentLength"], base64.b64decode(encoded).hex() if _SHA256.fullmatch(encoded) else None)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         check_prefix(prefix)
@@ -169,13 +172,13 @@ class S3Store:
         while True:
             with renamed(self._where, prefix):
                 page = self._client.list_objects_v2(**place, **token)  # type: ignore[arg-type]
-            if "IsTruncated" not in page:
+            if "IsTruncated" not in page and "Name" not in page:
                 raise not_s3(self._where, prefix)
             for found in page.get("Contents", ()):
                 key = found["Key"].removeprefix(self._root)
                 if is_key(key):  # a bucket may hold what is not ours
                     yield Entry(key, found["Size"])
-            if not page["IsTruncated"]:
+            if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page.get("NextContinuationToken", "")}
             if following == token or not following["ContinuationToken"]:

@@ -26,7 +26,8 @@ _NO_ROOM: Final = re.compile(
 )
 _LATER: Final = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "OperationAborted"}
-    | {"ConditionalRequestConflict", "BadDigest", "IncompleteBody"}  # the last two: changed or cut on the way
+    | {"ConditionalRequestConflict", "IDPCommunicationError"}
+    | {"BadDigest", "IncompleteBody"}  # changed or cut on the way
 )
 _LATER_STATUSES: Final = frozenset({408, 425, 429})
 _NEVER_STATUSES: Final = frozenset({501, 505})
