@@ -17,18 +17,19 @@ class Authority(NamedTuple):
     bundle: Path
     """What AWS_CA_BUNDLE has to name."""
     context: ssl.SSLContext
-    """Of a server at 127.0.0.1."""
+    """Of its server."""
 
 
-def make_authority(folder: Path) -> Authority:
+def make_authority(folder: Path, address: str = "127.0.0.1", expired: bool = False) -> Authority:
+    """One whose server is at `address`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the tests' authority")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=7 * expired)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

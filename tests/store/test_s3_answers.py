@@ -278,6 +278,23 @@ def test_certificates(bundle: str, tmp_path: Path, s3_endpoint: str, monkeypatch
         client.close()
 
 
+@pytest.mark.parametrize(
+    ("address", "expired", "hint"), [("127.0.0.1", True, "has expired"), ("127.0.0.2", False, "is of another name")]
+)
+def test_a_certificate_that_does_not_fit(
+    address: str, expired: bool, hint: str, tmp_path: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = make_authority(tmp_path, address, expired)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.bundle))
+    with faulty_server(always(listing(truncated=False)), tls=authority.context) as (url, _):
+        client = client_of(url)
+        with pytest.raises(StoreError, match=url) as caught:
+            list(S3Store("bucket", "", client).list(""))
+        assert caught.value.cause is Cause.REFUSED
+        assert hint in caught.value.hint
+        client.close()
+
+
 def test_plain_http_where_tls_is_spoken_and_the_other_way_round(tmp_path: Path) -> None:
     with faulty_server(always(silent(200)), tls=make_authority(tmp_path).context) as (url, _):
         client = client_of(url.replace("https", "http"))

@@ -16,7 +16,7 @@ from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES
+from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
@@ -81,7 +81,8 @@ def _copy(store: Store, result: TrainingResult, folder: Path) -> None:
         if part in artifacts and artifact is None:
             continue
         key = part(result.run, result.trial)
-        data = store.get(key, artifact.size + 1 if artifact is not None else ENOUGH_BYTES)
-        if len(data) == ENOUGH_BYTES if artifact is None else hashlib.sha256(data).hexdigest() != artifact.sha256:
+        most = artifact.size if artifact is not None else MAX_MESSAGE_BYTES
+        data = store.get(key, most + 1)
+        if len(data) > most or (artifact is not None and hashlib.sha256(data).hexdigest() != artifact.sha256):
             raise StoreError(f"{key} changed while it was read")
         (folder / key.rsplit("/", 1)[1]).write_bytes(data)

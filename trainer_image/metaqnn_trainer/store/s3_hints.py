@@ -131,13 +131,15 @@ def unanswered(error: BotoCoreError, bucket: str) -> str:
             return _BUNDLE
         if "WRONG_VERSION" in text:
             return _PLAIN
-        if named and "ostname mismatch" in text:
-            return _PATH
+        if "match" in text:  # of the host's name, or of its IP address
+            return _PATH if named else "its certificate is of another name: ask for the store by a name that is in it"
+        if "expired" in text:
+            return "its certificate has expired: whoever runs the store has to renew it"
         return _AUTHORITY if "CERTIFICATE" in text else ENDPOINT
     if named and isinstance(error, boto.EndpointConnectionError):
         return _PATH
     if isinstance(error, boto.ConnectionClosedError) and asked.scheme == "http":
-        return _TLS + by_proxy(asked.geturl())
+        return f"if it does so always, {_TLS}" + by_proxy(asked.geturl())
     return next((hint for kind, hint in _BY_CLASS if isinstance(error, kind)), "")
 
 
