@@ -41,7 +41,7 @@ _OUTAGES: Final = (
 )
 _OURS: Final = frozenset({"PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject"})
 # Handshakes also fail because a server goes away; these would fail again.
-_BAD_TLS: Final = re.compile(r"CERTIFICATE|match|CRL_FOUND|WRONG_VERSION|\[Errno|PEM|ALERT|UNSUPPORTED|HANDSHAKE_FAILURE")
+_BAD_TLS: Final = re.compile(r"CERTIFICATE|CRL_FOUND|PEM|\[Errno|match|WRONG_VERSION|ALERT|UNSUPPORTED|HANDSHAKE_F")
 
 
 class Where(NamedTuple):
