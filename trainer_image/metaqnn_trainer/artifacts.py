@@ -76,12 +76,14 @@ def remove(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact) -
 
 def _found(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> tuple[str, Stat]:
     own = _KEYS[kind](run, trial, artifact.sha256)
+    denied: StoreError | None = None
     for key in (own, keys.trial(run, trial) + PLAIN_NAMES[kind]):
         try:
             return key, store.stat(key)
         except ObjectMissing:
             continue
         except StoreError as error:
-            if error.status != 403:  # of what is missing, where one may not list the bucket
+            if error.status != 403:  # which is said of what is missing, where one may not list the bucket
                 raise
-    raise MessageError(f"result.json names {own}, which is not there")
+            denied = denied or error
+    raise denied or MessageError(f"result.json names {own}, which is not there")

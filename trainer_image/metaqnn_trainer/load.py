@@ -67,8 +67,9 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
     """
     directory = Path(directory)
     spec, result = _trusted((directory / "request.json").read_bytes(), (directory / "result.json").read_bytes())
+    kept = _kept(result)
     weights = (directory / artifacts.PLAIN_NAMES["weights"]).read_bytes()
-    if hashlib.sha256(weights).hexdigest() != _kept(result).sha256:
+    if hashlib.sha256(weights).hexdigest() != kept.sha256:
         raise RequestError(f"result.json and weights.safetensors in {directory} do not belong together")
     data = Path(dataset).read_bytes()
     if object_digest(data) != spec.dataset.digest:

@@ -16,6 +16,7 @@ from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.launchers.estimate import Estimator
 from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import ShapeError
@@ -205,7 +206,7 @@ class TableLauncher:
             best_epoch=request.spec.recipe.epochs,
             last_val_accuracy=accuracy,
             epochs=request.spec.recipe.epochs,
-            learning_rates=[request.spec.recipe.learning_rate],
+            learning_rates=first_rates(request.spec.recipe)[:1],
             params=costs.params,
             macs=costs.macs,
             images_per_second=0.0,

@@ -31,7 +31,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes
         or math.isclose(result.val_accuracy, 1 / classes),
         f"it has {result.epochs} epochs of {recipe.epochs}": result.epochs <= recipe.epochs,
         f"it tried {len(rates)} learning rates of {recipe.max_rates}": len(rates) <= recipe.max_rates,
-        "its learning rates are not the recipe's": all(map(_close, rates, _rates(recipe))),
+        "its learning rates are not the recipe's": all(map(_close, rates, first_rates(recipe))),
         f"it gave up after {len(rates)} learning rates and {result.epochs} epochs of the last one": (
             result.status != "untrainable" or (len(rates), result.epochs) == (recipe.max_rates, 1)
         ),
@@ -64,7 +64,7 @@ def spec_cost(spec: TrialSpec, channels: int) -> Cost:
         raise MessageError(f"{spec.net} cannot be built for images of {shape}: {error}") from error
 
 
-def _rates(recipe: Recipe) -> list[float]:
+def first_rates(recipe: Recipe) -> list[float]:
     """The first learning rates, of one try after another."""
     first = recipe.phases[0].learning_rate if recipe.phases else recipe.learning_rate
     return [first * recipe.restart_factor**number for number in range(recipe.max_rates)]

@@ -55,9 +55,10 @@ class ExitCode(IntEnum):
     DATASET = 12  # the dataset is missing, or is not the one that was asked for
     INTERNAL = 13  # an error of ours
     DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
-    STORE = 15  # the object store did not answer
+    STORE = 15  # the object store did not answer, or not now
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
-    STORE_REFUSED = 17  # the object store refuses for good, or stays full
+    STORE_REFUSED = 17  # the object store refuses an object for good, a dataset too, or stays full. Who may not list a
+    # bucket is refused (HTTP 403) what is missing there
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 
