@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from metaqnn_orch import Search
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests.cli.conftest import needs_trainer
 from tests.control.world import Session, settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
@@ -81,6 +84,91 @@ def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(names["frame"]) == 40
     assert repr(names["search"]) in PAGE.read_text()
     assert names["rows"]
+
+
+INTERRUPTED = """
+import asyncio, os, sys, threading, time
+from metaqnn_orch import Search
+
+settings = {"space.max_layers": 2, "space.max_macs": 200_000, "recipe.epochs": 2, "recipe.max_rates": 1}
+settings |= {"execution.parallel": 1, "execution.max_trials": int(sys.argv[3])}
+
+def start():
+    return Search.start("digits", run="first", store=sys.argv[1], settings=settings)
+
+async def in_a_loop():
+    return start()
+
+ways = {"plainly": start, "in a loop": lambda: asyncio.run(in_a_loop())}
+try:
+    ways[sys.argv[2]]()
+except KeyboardInterrupt:
+    left = Search("first", sys.argv[1]).status if os.path.exists(sys.argv[1] + "/runs/first/run.json") else None
+    children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read().split()
+    print("interrupted", left and left["holder"], children, [t.name for t in threading.enumerate()], flush=True)
+settings["execution.max_trials"] = 1
+print(ways[sys.argv[2]]().status["state"], "found again")
+"""
+
+
+@needs_trainer
+@pytest.mark.parametrize("way", ["plainly", "in a loop"])
+@pytest.mark.parametrize(
+    ("moment", "times", "says"),
+    [
+        ("making it", 1, ""),
+        ("0 of", 1, "stopping: waiting for the trials in training"),
+        ("0 of", 2, "stopping at once"),
+    ],
+)
+def test_an_interrupt_leaves_a_run_in_order_and_is_not_swallowed(
+    way: str, moment: str, times: int, says: str, tmp_path: Path
+) -> None:
+    """And the same process may go on with it: nothing holds the run, nothing was left behind."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "store"), way, "500"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said = ""
+    while moment not in said:
+        said += (line := process.stderr.readline())
+        assert line, said
+    for _ in range(times):
+        time.sleep(0.3)  # two at once may arrive as one
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert out == "interrupted None [] ['MainThread']\ncomplete found again\n", err
+    assert says in err
+    assert "Traceback" not in err
+
+
+IN_A_THREAD = (
+    INTERRUPTED.partition("ways =")[0]
+    + """
+thread = threading.Thread(target=start)
+thread.start()
+while thread.is_alive():
+    time.sleep(0.1)
+"""
+)
+
+
+@needs_trainer
+def test_a_search_in_a_thread_ends_with_the_main_thread(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_THREAD, str(tmp_path / "store"), "", "500"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    while "0 of" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    err = process.communicate()[1]
+    assert "stopping at once" in err
+    assert "RuntimeError" not in err
+    assert Search("first", tmp_path / "store").status["state"] == "interrupted"
 
 
 def test_the_front_door_costs_nothing_until_it_is_opened() -> None:

@@ -4,8 +4,13 @@ import sys
 
 
 def main() -> None:
-    try:
-        from metaqnn_orch.cli.app import main as run_command  # it takes a moment, in which somebody may press Ctrl-C
+    try:  # the imports take a moment, in which somebody may press Ctrl-C
+        from metaqnn_orch.cli.signals import raise_when_stopped
+        from metaqnn_orch.cli.streams import open_closed
+
+        open_closed()
+        raise_when_stopped()
+        from metaqnn_orch.cli.app import main as run_command
 
         run_command()
     except KeyboardInterrupt:  # of a command that has nothing to bring to an end

@@ -12,8 +12,8 @@ Errors are those of the commands (metaqnn_orch.errors), with a `hint`.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from metaqnn_orch import exports
 from metaqnn_orch.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.cli.manifest import read_template
 from metaqnn_orch.cli.session import begin, search
+from metaqnn_orch.cli.signals import interruptible, surely_closing
 from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.cli.start import read_rehearsal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.finals import Verdict, read_verdict
@@ -62,13 +64,17 @@ class Search:
     ) -> Search:
         """Search, or go on with a search, until it is complete, as `metaqnn-orch start` does, and open the run.
 
-        `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}. Ctrl-C and an
-        interrupted kernel leave a run that goes on with the same call.
+        `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}.
+
+        Ctrl-C, or an interrupted kernel, ends it as it ends the command: once waits for the trials in training, twice
+        leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run. In a thread nobody
+        hears it: a search there ends with the main thread.
 
         Raises:
             BadInput: something does not fit; nothing was created.
             RunHeld: another orchestrator works on the run.
             RunFailed, StoreError, LauncherError: as the command says.
+            KeyboardInterrupt: somebody stopped it, and everything is in order.
         """
         check_name("run", run)
         where, place = LauncherName(launcher), os.fspath(store)
@@ -77,9 +83,14 @@ class Search:
         rehearsal = read_rehearsal(where, Path(table) if table is not None else None, None, wanted)
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
-        record = begin(opened, run, wanted, refuse_unsafe_store, rehearsal and rehearsal.binding(wanted))
-        with closing(launcher_of(record)) as workers:
-            search(opened, record, record.settings_as_run(wanted), workers)
+        with interruptible():
+            record = begin(opened, run, wanted, refuse_unsafe_store, rehearsal and rehearsal.binding(wanted))
+            with surely_closing(launcher_of(record)) as workers:
+                ended = search(opened, record, record.settings_as_run(wanted), workers)
+        if ended.outcome is Outcome.INTERRUPTED:
+            if ended.signal not in (0, signal.SIGINT):
+                signal.raise_signal(ended.signal)  # it does now what it would have done without us
+            raise KeyboardInterrupt
         return cls(run, place)
 
     def refresh(self) -> Search:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -14,12 +13,12 @@ from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.launchers.kubernetes.template import mounts
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
-from metaqnn_orch.settings import KubernetesSettings, Settings
+from metaqnn_orch.settings import ExecutionSettings, KubernetesSettings, Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Shape
+from metaqnn_trainer.contract.messages import TrainerOptions
 from metaqnn_trainer.store.base import Store, honours_put_if_absent
 from metaqnn_trainer.store.directory import DirectoryStore
 
@@ -85,7 +84,7 @@ def make_launcher(
                     "process with torch in it",
                     hint="about as many as the machine has processors or GPUs: --parallel 2",
                 )
-            return lambda record: LocalLauncher(store.uri, parallel, side_by_side)
+            return lambda record: LocalLauncher(store.uri, parallel, side_by_side, options=_told(settings.execution))
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
@@ -105,7 +104,22 @@ def make_launcher(
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
-            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel)
+            told = _told_in_a_pod(settings.execution)
+            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, told)
+
+
+def _told(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told on this machine."""
+    return TrainerOptions(
+        checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
+    )
+
+
+def _told_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told in a Pod. The trainer ends before the Pod is ended: delivering takes a moment."""
+    most, grace = settings.kubernetes.time_limit_seconds, settings.kubernetes.grace_seconds
+    update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - grace, most / 2)}
+    return _told(settings).model_copy(update=update)
 
 
 def open_cluster(settings: KubernetesSettings) -> Cluster:
@@ -114,9 +128,10 @@ def open_cluster(settings: KubernetesSettings) -> Cluster:
     Raises:
         LauncherError: none does.
     """
-    from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+    from metaqnn_orch.launchers.kubernetes.credentials import connect
 
-    return Cluster(partial(connect, settings.context), settings.namespace)
+    return Cluster(connect, settings.namespace, context=settings.context)
 
 
 def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, Any]) -> JobForm:
@@ -126,7 +141,7 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
     """
     form = JobForm(store.uri, settings, template)
     if isinstance(store, DirectoryStore):
-        if not any(Path(store.uri).is_relative_to(place) for place in mounts(template)):
+        if not any(Path(store.uri).is_relative_to(place) for place in form.mounts()):
             raise BadInput(
                 f"{store.uri} is a directory of this machine, which no Pod sees",
                 hint="--store s3://bucket/prefix, or a Job template that mounts a volume there",

@@ -62,8 +62,12 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
         ) as process,
     ):
         assert process.stderr is not None
-        last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "))
-        code = process.wait()
+        try:
+            last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "))
+            code = process.wait()
+        except BaseException:  # somebody stops us: nobody waits for the answer any more
+            process.kill()
+            raise
         answer.seek(0)
         return Answer(code, answer.read(), last_words)
 

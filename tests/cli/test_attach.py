@@ -9,7 +9,8 @@ import pytest
 
 from metaqnn_orch.cli.attach import VIGIL, Vigil, wait_for_start
 from metaqnn_orch.errors import LauncherError
-from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_trainer.store.opening import open_store
 from tests.cli.conftest import Cli
 from tests.control.world import Session, settings

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from metaqnn_orch.cli.finals import _named, derived
+from metaqnn_orch.launchers.kubernetes.errand import search_job_name
+from metaqnn_orch.launchers.kubernetes.names import (
+    MAX_ATTEMPT,
+    Identity,
+    RunRef,
+    dataset_labels,
+    job_name,
+    labels,
+)
+from metaqnn_trainer.contract.keys import NAME_PATTERN, check_name
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, needs_trainer, settings_file, tree
 from tests.control.world import settings
@@ -81,6 +95,62 @@ def test_what_cannot_have_finals(finished: DirectoryStore, tmp_path: Path, cli: 
     assert "run 'A b' is not a name" in cli("finals", "test", *store, QUICK, "--name", "A b").refused()
     assert "run test is a search" in cli("finals", "test", *store, QUICK, "--name", "test").refused()
     assert tree(Path(finished.uri)) == before
+
+
+@needs_trainer
+def test_rates_that_print_alike_are_two_runs(mine: Path, cli: Cli) -> None:
+    command = ["finals", "first", "--store", mine, "--top", 1, "--parallel", 1, "--name", "n" * 40, QUICK]
+    rates = ("--rate-factor", "0.1", "--rate-factor", "0.1000000001", "--rate-factor", "1.0000000001")
+    found = cli(*command, *rates, "--set=finals.phases=[{epochs: 1, learning_rate: 0.05}]", "-o", "json").json()
+    runs = {path.name for path in (mine / "runs").iterdir()} - {"first"}
+    names = [derived(f"{'n' * 40}-x{rate}") for rate in ("0-1", "0-1000000001", "1-0000000001")]
+    assert {"n" * 40, *names} == runs | {"n" * 40}
+    assert len(set(names)) == 3
+    assert found["finalists"][0]["run"] in names
+    rows = cli(*command, *rates).out.splitlines()
+    assert rows[1].split()[4] == repr(found["finalists"][0]["rate_factor"])
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=2, unique=True))
+def test_different_rates_have_different_names(factors: list[float]) -> None:
+    names = [_named("first-finals", factor) for factor in factors]
+    assert len(set(names)) == len(names)
+    assert all(check_name("run", name) for name in names)
+    assert (_named("first-finals", 0.1), _named("a", 1e-06), _named("a", 1e6)) == (
+        *("first-finals-x0-1", "a-x1e-06", "a-x1e06"),
+    )
+
+
+@given(st.from_regex(NAME_PATTERN, fullmatch=True), st.from_regex(NAME_PATTERN, fullmatch=True))
+def test_every_name_that_is_made_of_a_runs_is_one(run: str, dataset: str) -> None:
+    """Also of the longest run: in the store, and where the cluster has a limit."""
+    for parts in (("finals",), ("finals", dataset), ("finals", dataset, "tuned")):
+        whole = "-".join((run, *parts))
+        name = derived(whole)
+        assert check_name("run", name) == derived(whole)
+        assert name == whole or (len(whole) > 40 and derived(whole + "x") != name)
+    identity = Identity(RunRef(run, "0" * 32), "0" * 12, MAX_ATTEMPT)
+    for name in (
+        job_name(identity),
+        search_job_name(run),
+        *labels(identity).values(),
+        *dataset_labels(dataset).values(),
+    ):
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name), name
+
+
+def test_a_run_in_the_way_is_found_before_anything_is_begun(finished: DirectoryStore, cli: Cli) -> None:
+    """Though it is in the way of the second of them, after the first has been trained."""
+    record = json.loads(finished.get("runs/test/run.json"))
+    command = ["finals", "test", "--store", finished.uri, QUICK, "--rate-factor=1", "--rate-factor=2"]
+    for nets, says in (([], "run test-finals-x2 is a search"), (["[SM(10)]"], "exists with other settings")):
+        other = {**record, "run": "test-finals-x2", "settings": {**record["settings"], "nets": nets}}
+        finished.put("runs/test-finals-x2/run.json", json.dumps(other).encode())
+        before = tree(Path(finished.uri))
+        answer = cli(*command)
+        assert (answer.code, answer.out) == (2, "")
+        assert says in answer.err
+        assert tree(Path(finished.uri)) == before
 
 
 def test_a_rehearsal_has_no_finals(tmp_path: Path, cli: Cli) -> None:

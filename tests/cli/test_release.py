@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.opening import open_store
 from tests.chart.conftest import sets
 from tests.cli.conftest import TINY, Cli, needs_trainer
+from tests.control.world import Session, settings
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
 from tests.launchers.kubernetes.releases import SMALL, install, install_with_store
 from tests.seaweedfs import S3Server
@@ -115,8 +118,45 @@ def test_what_does_not_concern_a_cluster_asks_none(cluster: FakeCluster, cli: Cl
     assert "no run 'x'" in cli("status", "x", store).refused()
     assert "--launcher local needs --store" in cli("start", "digits", "--run=x", "--launcher=local").refused()
     assert "is a release's" in cli("status", "x", store, "--use-cluster-secret").refused()
-    assert "say where a release is" in cli("status", "x", store, "--namespace=a").refused()
+    assert "where a release is" in cli("status", "x", store, "--namespace=a").refused()
     assert cluster.api.asked == []
+
+
+def test_where_trials_run_is_a_setting_where_the_store_is_named(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+    """And what commands about Jobs are told at once."""
+    store = f"--store={tmp_path}/runs"
+    wrong = cli("start", "digits", "--run=x", store, "--launcher=kubernetes", "--context=my place", "--namespace=b")
+    assert wrong.refused() == "--namespace and --context: where a release is, and none is looked for with --store"
+    hint = "--set execution.kubernetes.namespace=b --set execution.kubernetes.context='my place'"
+    assert wrong.err.endswith(f"hint: say where trials run by {hint}\n")
+    assert "hint: leave it out" in cli("trials", "x", store, "--context=a").err
+    Session(DirectoryStore(tmp_path / "runs"), settings()).open()
+    assert cli("gc", "test", store, "--namespace=trials").code == 0
+    assert "nowhere" in cli("gc", "test", store, "--context=nowhere").refused(6)
+
+
+WRITES = ("start digits --run=x", "submit digits --run=x", "dataset push digits", "cancel x", "gc x")
+READS = ("status x", "trials x", "dataset list", "attach x")
+
+
+@pytest.mark.parametrize("command", [*WRITES, *READS])
+def test_what_nobody_named_is_said_and_another_namespaces_is_not_used(
+    command: str, cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str
+) -> None:
+    install(cluster, *SMALL, *sets(store__bucket="trap"), name="evil", namespace="elsewhere")
+    before = dict(os.environ)
+    answer = cli(*command.split())
+    said = answer.refused()
+    assert said.startswith("there is no release of the chart in namespace trials of http")
+    assert said.endswith("; elsewhere there are: elsewhere/evil")
+    assert "hint: name the one that is meant: --release elsewhere/evil" in answer.err
+    assert dict(os.environ) == before, "nor is its store opened"
+    install_with_store(cluster, s3_server, s3_store_uri)
+    assert (
+        cli("dataset", "list").err
+        == f"release trials/first: {s3_store_uri} at {s3_server.endpoint}, image trainer:v1\n"
+    )
+    assert cli("dataset", "list", "--release=first").err == "", "whoever names it knows"
 
 
 def test_no_cluster_either(cli: Cli) -> None:
@@ -127,7 +167,7 @@ def test_no_cluster_either(cli: Cli) -> None:
 
 def test_a_release_without_a_bucket(cluster: FakeCluster, cli: Cli) -> None:
     install(cluster, *SMALL)
-    answer = cli("start", "digits", "--run=x")
+    answer = cli("start", "digits", "--run=x", "--release=first")
     assert answer.refused() == "release trials/first names no bucket"
     assert "--set store.bucket=BUCKET" in answer.err
 
@@ -150,7 +190,7 @@ def test_keys_of_the_cluster(cluster: FakeCluster, cli: Cli, s3_server: S3Server
     place = "/api/v1/namespaces/trials/secrets/keys"
     held = {"id": s3_server.access_key, "key": s3_server.secret_key}
     os.environ.update(AWS_ACCESS_KEY_ID="nobody", AWS_SECRET_ACCESS_KEY="nothing")
-    lists = ("dataset", "list", "--use-cluster-secret")
+    lists = ("dataset", "list", "--use-cluster-secret", "--release=first")
     assert "secret keys" in cli(*lists).refused(6)
     cluster.api.others[place] = {"data": {"id": base64.b64encode(b"a").decode()}}
     assert cli(*lists).refused() == "secret keys of release trials/first has no key"

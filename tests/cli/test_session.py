@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.cli.session import Signals, begin
-from metaqnn_orch.control.loop import Stop
+from metaqnn_orch.cli.signals import STOPS
+from metaqnn_orch.control.surroundings import Stop
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict, StoreError
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -90,11 +91,13 @@ def test_a_dataset_that_cannot_be_made_is_told_with_the_users_own_store(tmp_path
         (["INT", "INT"], Stop.NOW, ["stopping at once"]),
         (["TERM"], Stop.NOW, ["stopping at once"]),
         (["INT", "TERM"], Stop.NOW, ["stopping at once"]),
+        (["HUP"], Stop.NOW, ["stopping at once: the terminal is gone"]),
+        (["INT", "HUP"], Stop.NOW, ["stopping at once: the terminal is gone"]),
     ],
 )
 def test_what_signals_ask_for(sent: list[str], wanted: Stop, said: list[str]) -> None:
     heard: list[str] = []
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    before = [signal.getsignal(number) for number in STOPS]
     with Signals(heard.append) as signals:
         for name in sent:
             os.kill(os.getpid(), signal.Signals[f"SIG{name}"])
@@ -103,7 +106,7 @@ def test_what_signals_ask_for(sent: list[str], wanted: Stop, said: list[str]) ->
         assert heard == said, "it is said once"
         assert signals.first == (signal.Signals[f"SIG{sent[0]}"] if sent else 0)
         signals.sleep(0.0)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert [signal.getsignal(number) for number in STOPS] == before
 
 
 def test_nobody_waits_for_trials_that_outlive_us() -> None:

@@ -137,6 +137,13 @@ def test_a_run_stopped_in_every_way_ends_like_one_that_never_was(trained: Traine
 
     with Start(store) as start:
         start.until_it_trains()
+        start.signal(signal.SIGHUP)
+        answer = start.end()
+        assert answer.code == 129
+        assert "stopping at once: the terminal is gone\n" in answer.err
+
+    with Start(store) as start:
+        start.until_it_trains()
         before = journal(store)
         refusal = cli("start", *TINY, "--run=first", "--store", store).refused(4)
         assert refusal.startswith(f"run first is held by process {start.pid} on ")

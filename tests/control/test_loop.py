@@ -12,8 +12,8 @@ import pytest
 
 from metaqnn_orch.control.holder import Hold, Holder
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Outcome, Stop
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed, RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_trainer.contract import keys
@@ -199,13 +199,14 @@ def test_hopeless_trials_in_a_row_stop_a_run_that_has_learned(store: Store) -> N
     assert Session(store, settings(), "two").run_to_end() is Outcome.GOAL
 
 
-def test_delivered_without_a_result_is_a_crash(store: Store) -> None:
+def test_delivered_without_a_result_is_free_once_and_then_a_crash(store: Store) -> None:
     def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
-        return Phase.DELIVERED if attempt == 1 else deliver(store, request, attempt)
+        return Phase.DELIVERED if attempt < 3 else deliver(store, request, attempt)
 
     session = Session(store, settings())
     assert session.run_to_end(behaviour) is Outcome.GOAL
-    assert session.state.attempts_lost == 12
+    assert (session.state.disruptions, session.state.attempts_lost) == (12, 12)
+    assert session.state.lost == {"no result": 24}
     assert "there is no result.json" in session.state.trials[told_order(store)[0]].trouble
 
 

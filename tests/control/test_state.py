@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer.contract.messages import TrainingRequest

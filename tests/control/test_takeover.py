@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
-from metaqnn_orch.control.loop import Outcome, Stop
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.control.takeover import Taken, take_over
 from metaqnn_orch.errors import RunHeld
 from metaqnn_orch.launchers.base import Phase

@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Loop, Outcome, Stop, Surroundings
+from metaqnn_orch.control.loop import Loop
 from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
-from metaqnn_orch.launchers.base import Launcher, Observation, Phase
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
+from metaqnn_orch.launchers.base import NO_OPTIONS, Launcher, Observation, Phase
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrainingResult
@@ -65,6 +67,7 @@ def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
 
 def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> dict[str, object]:
     """What a result holds, whether or not it can be one."""
+    cost = spec_cost(request.spec, INFO.channels)
     values: dict[str, object] = {
         "run": request.run,
         "trial": request.trial,
@@ -75,8 +78,8 @@ def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
         "best_epoch": 1,
         "epochs": 1,
         "learning_rates": [0.001],
-        "params": 10,
-        "macs": 20,
+        "params": cost.params,
+        "macs": cost.macs,
         "images_per_second": 1.0,
         "seconds": 0.5,
         "device": "none",
@@ -106,6 +109,7 @@ class ScriptedLauncher:
         self.capacity = capacity
         self.outlives_us = False
         self.trouble = ""
+        self.options = NO_OPTIONS
         self.launched: list[tuple[str, int]] = []
         self._store = store
         self._behaviour = behaviour
@@ -187,6 +191,7 @@ class Session:
             goal=self.settings.goal,
             surroundings=Surroundings(
                 now=self.now,
+                monotonic=self.clock.monotonic,
                 sleep=self.clock.sleep,
                 stop=self.stop,
                 on_event=self.on_event or self.events.append,

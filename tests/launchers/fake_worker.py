@@ -57,6 +57,15 @@ def work(run: str, trial: str) -> None:
         case "exits":
             print("first line\n\x1b]0;title\x07second\tline\r\x1b[1mlast line\x1b[0m", file=sys.stderr, flush=True)
             os._exit(int(argument))
+        case "traces":  # as the trainer does, and is there for the next order
+            print(f"trial {trial}, attempt 1: a net\ntrial {trial}: it failed\nTraceback of {trial}", file=sys.stderr)
+            report(trial, int(argument), "it failed")
+        case "speaks":  # of itself, then of nothing in particular; and goes on
+            print(f"trial {trial}: epoch 1\ntrial {trial}: epoch 2", file=sys.stderr, flush=True)
+            time.sleep(600)
+        case "aborts":  # as C code does, whichever trial it was for
+            print(f"trial {trial}: epoch 3\nterminate called\n  what():  bad", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGABRT)
         case "signals":
             os.kill(os.getpid(), int(argument))
         case "garbage":

@@ -18,6 +18,7 @@ import pytest
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.local import FALSE_STARTS, KILLED_STARTS, LocalLauncher
+from metaqnn_orch.launchers.standard_error import StandardError
 from tests.launchers.harness import ENDED, make_request, until, until_phase
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
@@ -194,6 +195,48 @@ def test_every_end_without_a_result_is_a_crash_in_words(one: LocalLauncher, run:
     assert words in detail
     assert detail.isprintable()
     assert end_of(one, "delivers")[0] is Phase.DELIVERED, "the worker is replaced"
+
+
+def test_a_crash_is_told_in_its_own_trials_last_words(one: LocalLauncher) -> None:
+    """Whatever the trials before it said, and died of, in the same worker."""
+    assert "it failed" in end_of(one, "traces-13")[1]
+    assert end_of(one, "signals-11") == (Phase.CRASHED, "the worker was killed by SIGSEGV")
+    assert "it failed" in end_of(one, "traces-13")[1]
+    words = "the worker was killed by SIGABRT: epoch 3 | terminate called | what(): bad"
+    assert end_of(one, "aborts") == (Phase.CRASHED, words)
+
+
+def test_side_by_side_each_crash_is_told_in_its_own_words(tmp_path: Path) -> None:
+    launcher = launcher_of(tmp_path, 3, side_by_side=3)
+    speaks, silent = make_request("speaks"), make_request("hangs")
+    for request in (speaks, silent):
+        launcher.launch(request, 1)
+    until(lambda: len(orders(tmp_path)) == 2)
+    assert end_of(launcher, "signals-11")[1] == "the worker was killed by SIGSEGV"
+    assert until_phase(launcher, speaks, *ENDED).detail == "the worker was killed by SIGSEGV: epoch 1 | epoch 2"
+    assert until_phase(launcher, silent, *ENDED).detail == "the worker was killed by SIGSEGV"
+    launcher.close()
+
+
+def test_lines_of_standard_error_are_sorted_by_their_trials() -> None:
+    one, other = "0" * 12, "f" * 12
+    reader, writer = os.pipe()
+    said = StandardError(reader)
+    os.write(writer, b"ImportWarning: old\nhalf of a ")
+    said.begin(one, first=False)
+    assert said.last_words(one) == "", "what was said before is about something else"
+    os.write(writer, f"line\ntrial {other}: of another\rand its second half\n\n".encode())
+    said.begin(other, first=False)
+    assert said.last_words(one) == "", "nor is the end of a line that had begun"
+    assert said.last_words(other) == "", "nor what was said of it in an earlier attempt"
+    os.write(writer, f"\xff a library\ntrial {one}: 1\ntrial {one}: 2\ntrial {other}: 3".encode("latin-1"))
+    os.close(writer)
+    said.drain()
+    said.begin("a" * 12, first=False)
+    os.close(reader)
+    assert (said.last_words(one), said.last_words(other)) == ("1 | 2", "3")
+    said.end(other)
+    assert said.last_words(other) == ""
 
 
 @pytest.mark.parametrize("code", [11, 12])

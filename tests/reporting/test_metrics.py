@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from metaqnn_orch.control.events import Abandoned, Failed, Proposed, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput, StoreError
-from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_orch.reporting.metrics import Metrics
+from metaqnn_orch.reporting.summary import lost_attempts
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import settings
 from tests.launchers.harness import make_request
@@ -33,7 +35,7 @@ class Clock:
 class Seen:
     """A launcher that shows what it is told to."""
 
-    name, capacity, outlives_us, devices, trouble = "seen", 2, True, 1, ""
+    name, capacity, outlives_us, devices, options, trouble = "seen", 2, True, 1, NO_OPTIONS, ""
 
     def __init__(self) -> None:
         self.shown: Mapping[str, Observation] = {}
@@ -132,13 +134,30 @@ def test_an_outage_is_no_contact(state: RunState, tmp_path: Path) -> None:
     assert found["metaqnn_store_last_contact_timestamp_seconds"] == 0
 
 
-def test_counts_go_on_where_the_last_session_stopped(state: RunState) -> None:
-    state.apply(told(A, 0.5))
-    state.apply(Failed(at="", trial=B, attempt=1, kind="crashed", detail=""))
-    found = read(begun(state))
-    assert found["metaqnn_trials_total completed"] == 1
-    assert found["metaqnn_attempts_lost_total crashed"] == 1
-    assert found["metaqnn_best_accuracy"] == 0.5
+def test_whatever_is_counted_goes_on_where_the_last_session_stopped(state: RunState) -> None:
+    """A second session shows what the first did, but for waiting times: the journal holds none."""
+    first = begun(state)
+    for event in (
+        told(A, 0.5),
+        Failed(at="", trial=B, attempt=1, kind="disrupted", detail=""),
+        Failed(at="", trial=B, attempt=2, kind="crashed", detail=""),
+        Failed(at="", trial=B, attempt=3, kind="crashed", detail=""),
+        Abandoned(at="", trial=B),
+    ):
+        state.apply(event)
+        first.happened(event)
+    found, again = read(first), read(begun(state))
+    assert found["metaqnn_attempts_lost_total crashed"] == 2 * found["metaqnn_attempts_lost_total disrupted"] == 2
+    for name, value in found.items():
+        if not name.split()[0].endswith(("_created", "_timestamp_seconds")):
+            assert again[name] == value, name
+
+
+def test_every_kind_of_lost_attempts_that_the_state_knows_is_shown(state: RunState) -> None:
+    kinds = lost_attempts(state)
+    assert set(get_args(Failed.model_fields["kind"].annotation)) <= set(kinds)
+    shown = read(begun(state))
+    assert {f"metaqnn_attempts_lost_total {kind}" for kind in kinds} <= set(shown)
 
 
 def test_a_port_that_is_taken(state: RunState) -> None:

@@ -53,7 +53,7 @@ def test_a_run_half_done(tmp_path: Path) -> None:
 def test_every_kind_of_ending_is_counted(tmp_path: Path) -> None:
     now = standing(write_run(DirectoryStore(tmp_path)).state, at(100))
     assert now.endings == {"completed": 22, "untrainable": 1, "too_large": 1}
-    assert (now.in_flight, now.abandoned, now.crashed, now.disrupted) == (1, 1, 3, 1)
+    assert (now.in_flight, now.abandoned, now.lost) == (1, 1, {"crashed": 3, "disrupted": 1})
     assert len(now.curve) == 20
     assert now.whole.done == 24
     stopped = standing(write_run_with_stopped_nets(DirectoryStore(tmp_path / "stopped")).state, at(100)).endings

@@ -18,6 +18,7 @@ from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 Kind = Literal["weights", "history"]
 
 PLAIN_NAMES: Final[dict[Kind, str]] = {"weights": "weights.safetensors", "history": "history.jsonl"}
+_READINGS: Final = 2  # before an object is called damaged: what came on the way may have been
 _KEYS: Final = {"weights": keys.weights, "history": keys.history}
 
 
@@ -39,30 +40,48 @@ def named(result: TrainingResult) -> dict[Kind, Artifact]:
 
 
 def locate(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> str:
-    """The key under which the artifact lies.
+    """The key under which the artifact lies: with its size, and its checksum where the store keeps one.
 
     Raises:
-        MessageError: under none.
+        MessageError: it is missing, or is not what the result, or the reference, says.
         StoreError: the store does not answer.
     """
-    key, _ = _found(store, run, trial, kind, artifact)
+    key, (size, sha256) = _found(store, run, trial, kind, artifact)
+    if isinstance(artifact, Artifact) and size != artifact.size:
+        raise MessageError(f"{key} has {size} bytes where result.json says {artifact.size}")
+    if sha256 not in (None, artifact.sha256):
+        raise MessageError(f"{key} is not the object whose sha256 result.json carries")
     return key
 
 
 def read(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> bytes:
-    """The artifact's bytes. Nothing is read of an object that has another size.
+    """The artifact's bytes, checked. What is damaged is put aside, so that nobody takes it for whole.
 
     Raises:
         MessageError: it is missing, or is not what the result, or the reference, says.
         StoreError: the store does not answer.
     """
     key, (size, _) = _found(store, run, trial, kind, artifact)
-    if isinstance(artifact, Artifact) and size != artifact.size:
-        raise MessageError(f"{key} has {size} bytes where result.json says {artifact.size}")
-    data = store.get(key, size + 1)
-    if hashlib.sha256(data).hexdigest() != artifact.sha256:
-        raise MessageError(f"{key} is not the object whose sha256 result.json carries")
-    return data
+    most = artifact.size if isinstance(artifact, Artifact) else size
+    for _ in range(_READINGS):
+        data = store.get(key, most + 1)
+        if hashlib.sha256(data).hexdigest() == artifact.sha256:
+            return data
+    aside, where = keys.damaged(run, trial, key.rpartition("/")[2]), ""
+    # A reference may be wrong itself, and what lies there right; a result and its siblings were written together.
+    if isinstance(artifact, Artifact) and _put_aside(store, key, aside, data):
+        where = f"; it was put aside as {aside}"
+    raise MessageError(f"{key} is not the object whose sha256 result.json carries ({size} bytes){where}")
+
+
+def _put_aside(store: Store, key: str, aside: str, data: bytes) -> bool:
+    """Whether that could be done: whoever reads may not be allowed to write."""
+    try:
+        store.put(aside, data)
+        store.delete(key)
+    except StoreError:
+        return False
+    return True
 
 
 def remove(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact) -> None:

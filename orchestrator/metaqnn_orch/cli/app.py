@@ -7,7 +7,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final, NoReturn
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Annotated, Any, Final, NoReturn, TextIO, cast
 
 import typer
 from typer.exceptions import TyperException
@@ -19,16 +20,19 @@ from metaqnn_orch.cli.doctor import doctor
 from metaqnn_orch.cli.explain import explain_run
 from metaqnn_orch.cli.export import export
 from metaqnn_orch.cli.finals import finals
-from metaqnn_orch.cli.jobs import cancel, gc, logs
+from metaqnn_orch.cli.gc import gc
+from metaqnn_orch.cli.jobs import cancel, logs
 from metaqnn_orch.cli.manifest import manifest
-from metaqnn_orch.cli.output import PROGRAM, complain, print_lines, say
+from metaqnn_orch.cli.output import PROGRAM, complain, lost_stdout, print_lines, say
 from metaqnn_orch.cli.placed import placed
 from metaqnn_orch.cli.pull import pull
 from metaqnn_orch.cli.replay import export_replay, import_replay
 from metaqnn_orch.cli.report import report
+from metaqnn_orch.cli.signals import Stopped
 from metaqnn_orch.cli.space import space
 from metaqnn_orch.cli.start import start
 from metaqnn_orch.cli.status import status
+from metaqnn_orch.cli.streams import Guarded
 from metaqnn_orch.cli.submit import submit
 from metaqnn_orch.cli.track import track
 from metaqnn_orch.cli.trials import trials
@@ -57,7 +61,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     ),
     "logs": (logs, "logs first 0ee047effa00 --store s3://bucket/runs --namespace trials"),
     "cancel": (cancel, "cancel first --store s3://bucket/runs --launcher kubernetes"),
-    "gc": (gc, "gc first --store s3://bucket/runs --namespace trials"),
+    "gc": (gc, "gc first --store s3://bucket/runs --keep-weights 'best 10' --delete"),
     "doctor": (doctor, "doctor cluster.yaml --store s3://bucket/runs --launcher kubernetes"),
     "space": (space, "space digits --after '[C(32,3,1)]'"),
     "dataset push": (dataset.push, "dataset push digits --store ./runs"),
@@ -103,6 +107,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # better a letter written out than no answer
             stream.reconfigure(errors="backslashreplace")
+    out, err = Guarded(sys.stdout, lost_stdout), Guarded(sys.stderr, lambda error: None)
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
+        sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    """The exit code."""
+    code: int
     try:
         code = build_app()(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
     except TyperException as error:
@@ -112,7 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         complain(str(error), getattr(error, "hint", ""))
         code = exit_code(error)
-    sys.exit(code)
+    except Stopped as stop:
+        say(f"stopped by {stop.signal}")
+        raise
+    return code
 
 
 def _refuse(error: TyperException) -> int:

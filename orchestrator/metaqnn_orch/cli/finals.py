@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from contextlib import closing
+from contextlib import suppress
 from typing import Annotated, Final
 
 import typer
@@ -15,9 +16,10 @@ from metaqnn_orch.cli.manifest import read_template
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.session import Ended, begin, now, search
+from metaqnn_orch.cli.signals import surely_closing
 from metaqnn_orch.cli.sources import continue_settings, load_settings
-from metaqnn_orch.control.loop import Outcome
-from metaqnn_orch.control.record import RunRecord, load_record
+from metaqnn_orch.control.record import RunRecord, check_same, load_record
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.judging import judge
 from metaqnn_orch.reporting.finals import (
@@ -33,13 +35,14 @@ from metaqnn_orch.reporting.finals import (
 )
 from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.settings import Settings
-from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.keys import MAX_NAME, check_name
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
 _FINALISTS: Final = {
-    **{"rank": "d", "val accuracy": ".4f", "searched": ".4f", "params": ",d", "rate": "g", "trial": "", "net": ""}
+    **{"rank": "d", "val accuracy": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}
 }
+_DIGEST: Final = 8  # characters
 _VERDICT: Final = {"": "", "val accuracy": ".4f", "test accuracy": ".4f", "test error %": ".2f"}
 
 
@@ -87,7 +90,7 @@ def finals(
 
     The recipe is the settings' section `finals`. Each rate factor makes a run of its own, NAME or NAME-xF: with a
     journal, gone on with by the same command, whatever ended it. `status`, `trials`, `pull`, `report` and `export` take
-    these runs as any other.
+    these runs as any other. A name that would be too long ends in a digest.
 
     Nets are ranked by validation accuracy. Then, and only then, the best and the ensemble (the mean of the best nets'
     probabilities) are judged on the test images, by the trainer on this machine. That is done once: finals.json in the
@@ -104,7 +107,7 @@ def finals(
     present = _present(record, settings_file, parallel, assignments or [], release)
     elsewhere = _elsewhere(opened, dataset) if dataset is not None else None
     parts = [run, "finals", *([dataset] if dataset else []), *(["tuned"] if from_weights else [])]
-    base = check_name("run", name or "-".join(parts))
+    base = check_name("run", name or derived("-".join(parts)))
     factors = {factor: base if factor == 1 else _named(base, factor) for factor in rate_factors or [1.0]}
     begun = _begun(opened, [*factors.values()], top)
     nets = [*begun.nets] if begun else candidates(source, top or 10)
@@ -112,6 +115,8 @@ def finals(
     if verdict is None:
         initial = [*begun.initial] if begun else weights_of(opened, source, nets) if from_weights else []
         plans = {factor: final_settings(record, nets, present, factor, elsewhere, initial) for factor in factors}
+        for factor, settings in plans.items():  # all of them before the first is begun
+            _check(opened, factors[factor], settings)
         views = {}
         for factor, settings in plans.items():
             ended = _train(opened, factors[factor], settings, launcher, release)
@@ -160,8 +165,31 @@ def _elsewhere(store: Store, name: str) -> Elsewhere:
     return Elsewhere(dataset=ref, info=datasets.info(store, ref))
 
 
+def derived(name: str) -> str:
+    """A run's name that nobody typed: where it is too long, its end gives way to a digest of the whole, so that the
+    same command finds the same run, and no other does."""
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
+    return f"{name[: MAX_NAME - _DIGEST - 1].rstrip('-')}-{digest}"
+
+
 def _named(base: str, factor: float) -> str:
-    return check_name("run", f"{base}-x{factor:g}".replace(".", "-").replace("+", ""))
+    return derived(f"{base}-x{_shortest(factor)}".replace(".", "-").replace("+", ""))
+
+
+def _shortest(factor: float) -> str:
+    """Six digits, and more only where another factor has the same six."""
+    return short if float(short := f"{factor:g}") == factor else repr(factor)
+
+
+def _check(store: Store, name: str, settings: Settings) -> None:
+    """
+    Raises:
+        RunConflict: there is a run of this name that does not ask for the same.
+    """
+    with suppress(NotFound):
+        check_same(load_record(store, name), settings)
 
 
 def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
@@ -184,7 +212,7 @@ def _train(store: Store, name: str, settings: Settings, launcher: LauncherName, 
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)
     record = begin(store, name, settings, refuse_unsafe_store)
-    with closing(launcher_of(record)) as workers:
+    with surely_closing(launcher_of(record)) as workers:
         return search(store, record, record.settings_as_run(settings), workers)
 
 
@@ -214,7 +242,10 @@ def _judge(store: Store, views: dict[float, RunView], source: RunView, ensemble:
 
 def _print(verdict: Verdict) -> None:
     rows = [
-        (rank, final.val_accuracy, final.searched_val_accuracy, final.params, final.rate_factor, final.trial, final.net)
+        (
+            *(rank, final.val_accuracy, final.searched_val_accuracy, final.params),
+            *(_shortest(final.rate_factor), final.trial, final.net),
+        )
         for rank, final in enumerate(verdict.finalists, 1)
     ]
     print_rows(_FINALISTS, rows)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -18,9 +17,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -88,18 +86,21 @@ def emit(text: str) -> None:
     """Data to standard output.
 
     Raises:
-        typer.Exit: nobody reads on, or nothing more can be written there.
+        SystemExit: as `lost_stdout` says.
     """
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left in the buffer would be tried again when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # as with `| head`
-            raise typer.Exit(128 + signal.SIGPIPE) from None
-        complain(f"cannot write to standard output: {error.strerror}")
-        raise typer.Exit(1) from None
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def lost_stdout(error: OSError) -> NoReturn:
+    """
+    Raises:
+        SystemExit: nobody reads on, or nothing more can be written there. No library takes it for its own error.
+    """
+    if isinstance(error, BrokenPipeError):  # as with `| head`
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    complain(f"cannot write to standard output: {error.strerror}")
+    raise SystemExit(1) from None
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -27,7 +27,8 @@ _OPTIONS: Final[dict[str, Any]] = {
             "--release",
             metavar="[NAMESPACE/]NAME",
             envvar="METAQNN_RELEASE",
-            help="Of the Helm chart: says where results are and how trials run. Without --store the only one is taken.",
+            help="Of the Helm chart: says where results are and how trials run. Without --store, the only one of the "
+            "namespace is taken.",
         ),
     ],
     "namespace": options.Namespace,
@@ -105,8 +106,14 @@ def _refuse_idle(given: Mapping[str, Any], own: Mapping[str, Parameter]) -> None
     hint = "name it: --release NAMESPACE/NAME"
     if given["use_cluster_secret"]:
         raise BadInput("--use-cluster-secret is a release's", hint)
-    if (given["namespace"] or given["context"]) and "namespace" not in own:
-        raise BadInput("--namespace and --context say where a release is; with --store none is looked for", hint)
+    idle = [name for name in ("namespace", "context") if given[name] and name not in own]
+    if idle:
+        # Where trials run is a setting; which release says so is what these options are about.
+        settings = [f"--set execution.kubernetes.{name}={shlex.quote(given[name])}" for name in idle]
+        raise BadInput(
+            f"{' and '.join(f'--{name}' for name in idle)}: where a release is, and none is looked for with --store",
+            hint=f"say where trials run by {' '.join(settings)}" if "assignments" in own else "leave it out",
+        )
 
 
 def _find(given: dict[str, Any], arguments: dict[str, Any], *, needs_store: bool) -> Release | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.assembly import open_cluster
@@ -28,6 +28,7 @@ _NAME: Final = "app.kubernetes.io/instance"
 # Variables of the AWS SDK that say the same, the strongest first.
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_MAY_NOT_LOOK: Final = " (these credentials may not look: they need the right to list configmaps there)"
 _LOCAL_HINT: Final = "--store ./runs searches on this machine; helm install charts/metaqnn makes a release"
 
 
@@ -43,6 +44,12 @@ class Release(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+    def in_words(self) -> str:
+        """What it is, where results go, and what trains: for whoever did not name it."""
+        endpoint = self.data.get("external-endpoint") or self.data.get("execution.kubernetes.store_endpoint", "")
+        store = (self.data.get("store") or "no store") + (f" at {endpoint}" if endpoint else "")
+        return f"{self.source}: {store}, image {self.data.get('execution.kubernetes.image') or 'unknown'}"
 
     @property
     def source(self) -> str:
@@ -99,8 +106,12 @@ class Release(NamedTuple):
 
 
 def find_release(wanted: str | None, namespace: str | None, context: str | None) -> Release:
-    """The release of that name (NAME or NAMESPACE/NAME), or the only one there is: in the namespace that is given, or
-    the kubeconfig's, or else in any that these credentials may look into.
+    """The release of that name (NAME or NAMESPACE/NAME), wherever these credentials may look; or, where none is named,
+    the only one in the namespace that is given, or the kubeconfig's own. What nobody named is said before it is used.
+
+    Whoever may install a release into any namespace of a shared cluster decides there which store is opened with the
+    caller's keys, and which image runs. So one that merely is the only one somewhere is not used, also where a command
+    only reads: it would sign requests for a foreign endpoint, and show the runs of others as one's own.
 
     Raises:
         BadInput: there is no cluster, no release, or no saying which.
@@ -110,21 +121,29 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None)
     if slash and namespace not in (None, before):
         raise BadInput(f"--release {wanted} and --namespace {namespace} are two namespaces")
     namespace = before or namespace
-    found, looked = _look(namespace, context)
+    here, elsewhere, looked = _look(namespace, context)
+    found = here if name == "" or here else elsewhere
     chosen = [release for release in found if name in ("", release.name)]
     if len(chosen) == 1:
+        if not name:
+            say(chosen[0].in_words())
         _say_version(chosen[0])
         return chosen[0]
-    names = ", ".join(sorted(map(str, found)))
+    names = ", ".join(sorted(map(str, here or elsewhere)))
     if chosen:
         raise BadInput(f"{len(chosen)} releases are there: {names}", hint=f"choose one: --release {chosen[0]}")
-    if found:
+    if not here and not elsewhere:
+        raise NotFound(f"there is no release of the chart {looked}", hint=_LOCAL_HINT)
+    if name:
         raise NotFound(f"there is no release {wanted} {looked}", hint=f"there are: {names}")
-    raise NotFound(f"there is no release of the chart {looked}", hint=_LOCAL_HINT)
+    raise NotFound(
+        f"there is no release of the chart {looked}; elsewhere there are: {names}",
+        hint=f"name the one that is meant: --release {elsewhere[0]}",
+    )
 
 
-def _look(namespace: str | None, context: str | None) -> tuple[list[Release], str]:
-    """Every release that can be seen, and in words where was looked."""
+def _look(namespace: str | None, context: str | None) -> tuple[list[Release], list[Release], str]:
+    """The releases of the namespace, all others where it has none and was not given, and in words where was looked."""
     try:
         cluster = open_cluster(KubernetesSettings(namespace=namespace, context=context))
     except LauncherError as error:
@@ -133,23 +152,28 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], st
         ) from None
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
-    place, refused = f"in namespace {cluster.namespace} of {cluster.server}", ""
-    found: Sequence[Mapping[str, Any]] = ()
-    try:
-        found = cluster.list(Resource.CONFIG_MAPS, LABELS).items
-    except ClusterError as error:
-        if error.status != 403:
-            raise
-        refused = " (these credentials may not look: they need the right to list configmaps there)"
-    if not found and namespace is None:
+    def listed(*, everywhere: bool = False) -> tuple[list[Release], bool]:
+        """Those that are there, and whether these credentials may look."""
         try:
-            found = cluster.list(Resource.CONFIG_MAPS, LABELS, everywhere=True).items
-            place, refused = f"in {cluster.server}", ""
+            found = cluster.list(Resource.CONFIG_MAPS, LABELS, everywhere=everywhere).items
         except ClusterError as error:
             if error.status != 403:
                 raise
-            refused = refused or ", and these credentials may not look in others: --namespace names one"
-    return [_read(thing, context) for thing in found], place + refused
+            return [], False
+        return [_read(thing, context) for thing in found], True
+
+    place = f"in namespace {cluster.namespace} of {cluster.server}"
+    here, may_look = listed()
+    if here or namespace is not None:
+        refused = "" if may_look else _MAY_NOT_LOOK
+        return here, [], place + refused
+    elsewhere, may_look_elsewhere = listed(everywhere=True)
+    if elsewhere:
+        return [], elsewhere, place
+    if may_look_elsewhere:
+        return [], [], f"in {cluster.server}"
+    refused = ", and these credentials may not look in others: --namespace names one" if may_look else _MAY_NOT_LOOK
+    return [], [], place + refused
 
 
 def _read(config_map: Mapping[str, Any], context: str | None) -> Release:

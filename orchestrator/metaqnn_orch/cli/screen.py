@@ -123,7 +123,7 @@ class Screen:
             )
         trials = [(count, name.replace("_", " ")) for name, count in now.endings.items()]
         yield "trials", _counts([(now.in_flight, "in training"), *trials])
-        lost = [(now.crashed, "crashed"), (now.disrupted, "disrupted"), (now.abandoned, "abandoned")]
+        lost = [*((count, kind) for kind, count in now.lost.items()), (now.abandoned, "abandoned")]
         if any(count for count, _ in lost):
             yield "lost", _counts([(count, name) for count, name in lost if count], "yellow")
         if now.images_per_second:

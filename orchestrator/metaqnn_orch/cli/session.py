@@ -10,17 +10,18 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
-from threading import current_thread, main_thread
+from threading import main_thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metaqnn_orch import datasets
 from metaqnn_orch.cli.output import Progress, say
+from metaqnn_orch.cli.signals import STOPS, can_be_heard, unbroken
 from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.budget import limit
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
-from metaqnn_orch.control.loop import Loop, Outcome, Stop, Surroundings
+from metaqnn_orch.control.loop import Loop
 from metaqnn_orch.control.record import (
     Binding,
     RunRecord,
@@ -31,6 +32,8 @@ from metaqnn_orch.control.record import (
     load_record,
 )
 from metaqnn_orch.control.resume import check_imported, resume
+from metaqnn_orch.control.state import nothing_worked
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError, StoreError
 from metaqnn_orch.launchers.base import Launcher
@@ -117,59 +120,80 @@ def search(
         store, launcher = metrics.watched_store(store), metrics.watched_launcher(launcher)
     session = secrets.token_hex(8)
     hold = Hold(store, record.run, this_process(session, now()), time.monotonic)
-    hold.claim(time.sleep, say)
     try:
-        state, journal = resume(store, record, settings, session)
-        if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
-            journal.append([event])
-            state.apply(event)
-            left_out = f", {event.refused} of other spaces left out" if event.refused else ""
-            say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
-        view = RunView(record, state, journal.position)
-        if state.finished is not None and state.unique >= settings.goal:
-            say(f"run {record.run} is complete, nothing is left to do")
-            return Ended(view, Outcome.GOAL, 0)
-        if state.finished is not None and (reached := limit(state, settings.budget, state.heard)):
-            return Ended(view, Outcome(reached.reason), 0, reached.detail)
-        console = Progress()
-        screen = SearchView(console, record, state, foot="Ctrl-C stops, the same command goes on", now=now)
-        if metrics is not None:
-            metrics.begin(state, settings.goal)
-        served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
-        tracking = Tracking(store, view, trackers(settings.tracking), screen.say)
-        with Signals(screen.say, launcher.outlives_us) as signals, served as port, tracking, screen:
-            if port is not None:
-                screen.say((f"metrics at port {port}, /metrics", "dim"))
-
-            def happened(event: Event) -> None:
-                screen.happened(event)
-                tracking.happened(event)
-                if metrics is not None:
-                    metrics.happened(event)
-
-            def rest(seconds: float) -> None:
-                screen.refresh()
-                signals.sleep(seconds)
-
-            loop = Loop(
-                record=record,
-                state=state,
-                journal=journal,
-                store=store,
-                launcher=launcher,
-                hold=hold,
-                version=VERSION,
-                goal=settings.goal,
-                surroundings=Surroundings(
-                    now=now, sleep=rest, stop=signals.stop, on_event=happened, on_trouble=screen.trouble
-                ),
-            )
-            outcome = loop.run()
-        reason = state.finished.detail if state.finished is not None else ""
-        return Ended(RunView(record, state, journal.position), outcome, signals.first, reason)
+        hold.claim(time.sleep, say)
+        with hold.kept(now):
+            return _searched(store, record, settings, launcher, session, hold, metrics, metrics_port)
     finally:
-        with suppress(StoreError):  # a courtesy
+        with unbroken(), suppress(StoreError):  # a courtesy
             hold.release()
+
+
+def _searched(
+    store: Store,
+    record: RunRecord,
+    settings: Settings,
+    launcher: Launcher,
+    session: str,
+    hold: Hold,
+    metrics: Metrics | None,
+    metrics_port: int | None,
+) -> Ended:
+    """The same, while the run is held."""
+    state, journal = resume(store, record, settings, session)
+    if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
+        journal.append([event])
+        state.apply(event)
+        left_out = f", {event.refused} of other spaces left out" if event.refused else ""
+        say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
+    view = RunView(record, state, journal.position)
+    if state.finished is not None and state.unique >= settings.goal:
+        say(f"run {record.run} is complete, nothing is left to do")
+        return Ended(view, Outcome.GOAL, 0)
+    reached = limit(state, settings.budget, state.heard) if state.finished is not None else None
+    if reached is not None and not nothing_worked(state):
+        return Ended(view, Outcome(reached.reason), 0, reached.detail)
+    console = Progress()
+    screen = SearchView(console, record, state, foot="Ctrl-C stops, the same command goes on", now=now)
+    if metrics is not None:
+        metrics.begin(state, settings.goal)
+    served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
+    tracking = Tracking(store, view, trackers(settings.tracking), screen.say)
+    with Signals(screen.say, launcher.outlives_us) as signals, served as port, tracking, screen:
+        if port is not None:
+            screen.say((f"metrics at port {port}, /metrics", "dim"))
+
+        def happened(event: Event) -> None:
+            screen.happened(event)
+            tracking.happened(event)
+            if metrics is not None:
+                metrics.happened(event)
+
+        def rest(seconds: float) -> None:
+            screen.refresh()
+            signals.sleep(seconds)
+
+        loop = Loop(
+            record=record,
+            state=state,
+            journal=journal,
+            store=store,
+            launcher=launcher,
+            hold=hold,
+            version=VERSION,
+            goal=settings.goal,
+            surroundings=Surroundings(
+                now=now,
+                monotonic=time.monotonic,
+                sleep=rest,
+                stop=signals.stop,
+                on_event=happened,
+                on_trouble=screen.trouble,
+            ),
+        )
+        outcome = loop.run()
+    reason = state.finished.detail if state.finished is not None else ""
+    return Ended(RunView(record, state, journal.position), outcome, signals.first, reason)
 
 
 def _metrics(run: str) -> Metrics:
@@ -185,8 +209,11 @@ def _metrics(run: str) -> Metrics:
 
 
 class Signals:
-    """Ctrl-C once asks the loop to finish what runs; twice, or SIGTERM, to leave at once. There is nothing to wait for
-    where trials outlive us: then once is enough."""
+    """Ctrl-C once asks the loop to finish what runs; twice, SIGTERM or SIGHUP, to leave at once. There is nothing to
+    wait for where trials outlive us: then once is enough.
+
+    A search in another thread than the main one hears no signal, which Python gives to that one; it leaves when the
+    main thread has ended, because the process could not end before."""
 
     def __init__(self, say: Callable[[str], None], trials_outlive_us: bool = False) -> None:
         self._say = say
@@ -196,8 +223,8 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        if current_thread() is main_thread():  # the only one that may
-            for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
+            if can_be_heard(number):
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
@@ -210,10 +237,9 @@ class Signals:
         return self._received[0] if self._received else 0
 
     def stop(self) -> Stop:
-        wanted = Stop.NO
+        wanted = Stop.NO if main_thread().is_alive() else Stop.NOW
         if self._received:
-            once = len(self._received) == 1 and signal.SIGTERM not in self._received
-            wanted = Stop.DRAIN if once and not self._outlived else Stop.NOW
+            wanted = Stop.DRAIN if self._received == [signal.SIGINT] and not self._outlived else Stop.NOW
         if wanted is not self._announced:
             # Said here and not by the handler, which may have interrupted another line.
             self._say(
@@ -221,7 +247,7 @@ class Signals:
                 if wanted is Stop.DRAIN
                 else "leaving: the trials in training go on, and their results are found by the same command"
                 if self._outlived
-                else "stopping at once"
+                else "stopping at once" + (": the terminal is gone" if signal.SIGHUP in self._received else "")
             )
             self._announced = wanted
         return wanted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import closing
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,10 +19,11 @@ from metaqnn_orch.cli.manifest import read_template, say_overridden
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.session import Ended, begin, search
+from metaqnn_orch.cli.signals import surely_closing
 from metaqnn_orch.cli.sources import load_settings, read_table_file
-from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
 from metaqnn_orch.settings import Settings
@@ -98,7 +98,9 @@ def start(
       4          another orchestrator holds the run
       5          the store fails
       6          nothing can be launched here
-      130, 143   stopped by a signal, ready to go on
+      130        stopped by Ctrl-C, ready to go on
+      143        the same by SIGTERM
+      129        the same by SIGHUP: the terminal is gone, and nobody said nohup
     """
     check_name("run", run)
     flags = {
@@ -128,7 +130,7 @@ def start(
         cluster = settings.execution.kubernetes
         make = partial(push_in_cluster, opened, options=[], settings=cluster, template=template)
     record = begin(opened, run, settings, check_store, rehearsal and rehearsal.binding(settings), make)
-    with closing(launcher_of(record)) as workers:
+    with surely_closing(launcher_of(record)) as workers:
         ended = search(opened, record, record.settings_as_run(settings), workers, metrics_port)
     raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
 

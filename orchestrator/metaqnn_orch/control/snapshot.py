@@ -36,10 +36,11 @@ EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
 MAX_BYTES: Final = 1 << 26  # of the object
 MAX_TEXT: Final = 1 << 28  # unpacked: about a million nets; it also is what a few kilobytes of zeros could become
+_FORM: Final = "2"  # of what is written, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
-    *("device_seconds", "worked_seconds", "heard"),
+    *("device_seconds", "worked_seconds", "heard", "lost", "last_lost"),
 )
 _TRIAL: Final = attrgetter(*(field.name for field in fields(Trial)))
 
@@ -125,7 +126,7 @@ def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
 
 def _origin(entry: bytes) -> dict[str, str]:
     """What a snapshot is only good for: this release's fold, and the journal with this entry."""
-    return {"release": __version__, "entry": hashlib.sha256(entry).hexdigest()}
+    return {"release": f"{__version__}/{_FORM}", "entry": hashlib.sha256(entry).hexdigest()}
 
 
 def _restored(content: dict[str, Any], settings: Settings) -> RunState:

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, LauncherError
-from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_orch.launchers.estimate import Estimator
 from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
 from metaqnn_trainer.contract import keys
@@ -21,7 +21,7 @@ from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.layers import Net, Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
 
 LOOKED_UP: Final = "table"
@@ -141,6 +141,10 @@ class TableLauncher:
     @property
     def devices(self) -> int:
         return 1
+
+    @property
+    def options(self) -> TrainerOptions:
+        return NO_OPTIONS
 
     @property
     def trouble(self) -> str:

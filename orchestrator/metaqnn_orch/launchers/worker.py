@@ -17,13 +17,12 @@ from threading import Lock, Thread
 from typing import IO, Final, NamedTuple
 
 from metaqnn_orch.errors import one_line
+from metaqnn_orch.launchers.standard_error import StandardError
 from metaqnn_trainer.contract.codec import decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 
 _LINE_BYTES: Final = 16_384  # a report is far shorter; what is longer is none
-_TAIL_BYTES: Final = 4096  # of standard error: enough for the end of a traceback
-_TAIL_LINES: Final = 3
 
 
 class End(NamedTuple):
@@ -32,9 +31,13 @@ class End(NamedTuple):
     code: int
     """As subprocess has it: the exit code, or minus the signal's number."""
     cause: str
-    """In words, one line, with the last that it wrote to standard error."""
-    errors: str
-    """The end of its standard error."""
+    """In words, one line."""
+    said: StandardError
+
+    def cause_for(self, trial: str) -> str:
+        """In words, with the last that was said of this trial."""
+        words = self.said.last_words(trial)
+        return self.cause + (f": {words}" if words else "")
 
 
 class Worker:
@@ -67,10 +70,10 @@ class Worker:
         )
         self.is_ready = False
         self._complaint = ""
-        self._tail = b""
+        self._said = StandardError(_open(self._process.stderr).fileno())
         self._reaping = Lock()
         self._reader = Thread(target=self._read_reports, name=f"reports of worker {self.pid}", daemon=True)
-        self._drain = Thread(target=self._read_errors, name=f"errors of worker {self.pid}", daemon=True)
+        self._drain = Thread(target=self._said.drain, name=f"errors of worker {self.pid}", daemon=True)
         self._waiter = Thread(target=self._wait, name=f"end of worker {self.pid}", daemon=True)
         for thread in (self._reader, self._drain, self._waiter):
             thread.start()
@@ -81,6 +84,7 @@ class Worker:
 
     def give(self, order: WorkOrder) -> bool:
         """Hand over an order; False if the worker is no longer there to take it."""
+        self._said.begin(order.trial, first=not self.is_ready)
         try:
             _open(self._process.stdin).write(encode_line(order))
             return True
@@ -117,12 +121,8 @@ class Worker:
             except MessageError as error:
                 self.kill(f"the worker does not speak the contract: {one_line(str(error))}")
                 return
+            self._said.end(report.trial)
             self._on_report(self, report)
-
-    def _read_errors(self) -> None:
-        # Drained all the time, or else a talkative worker would stand still.
-        while chunk := os.read(_open(self._process.stderr).fileno(), 65_536):
-            self._tail = (self._tail + chunk)[-_TAIL_BYTES:]
 
     def _wait(self) -> None:
         self._until_dead()
@@ -134,10 +134,7 @@ class Worker:
             thread.join()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             _open(pipe).close()
-        errors = self._tail.decode(errors="replace")
-        last = " | ".join([line for line in errors.splitlines() if line.strip()][-_TAIL_LINES:])
-        cause = (self._complaint or _ending(code)) + (f": {one_line(last)}" if last else "")
-        self._on_end(self, End(code, cause, errors))
+        self._on_end(self, End(code, self._complaint or _ending(code), self._said))
 
     def _until_dead(self) -> None:
         if hasattr(os, "waitid"):

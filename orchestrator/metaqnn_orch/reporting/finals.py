@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.retention import read_removed
 from metaqnn_orch.control.warm_start import reheaded
 from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import DatasetRef, Probability, Recipe, TrainingResult, WeightsRef
 from metaqnn_trainer.store.base import Store
 
@@ -114,7 +117,7 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
     """Where the weights of these trained nets are.
 
     Raises:
-        BadInput: a trial has none.
+        BadInput: a trial has none, or they are gone.
     """
     found = []
     for net in nets:
@@ -122,8 +125,14 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
         key = keys.result(run, trial)
         try:
             weights = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key).weights
-        except ObjectMissing:
-            weights = None
+            if weights is not None:
+                artifacts.locate(store, run, trial, "weights", weights)
+        except (ObjectMissing, MessageError) as error:
+            reason = read_removed(store, run, trial) or error
+            raise BadInput(
+                f"trial {trial} of run {run} has no weights to begin with: {reason}",
+                hint=f"without --from-weights, or metaqnn-orch retrain {run} {trial} trains it again",
+            ) from None
         if weights is None:
             raise BadInput(f"trial {trial} of run {run} has no weights to begin with", hint="without --from-weights")
         found.append(WeightsRef(run=run, trial=trial, sha256=weights.sha256))

@@ -1,7 +1,8 @@
 """A running search in numbers, for Prometheus. Takes the extra `metrics`.
 
 Every metric carries the run's name, and never a trial's: there are thousands of those. What is counted goes on where an
-earlier session stopped, because it is read from the run's state.
+earlier session stopped, because it is read from the run's state; of what the journal does not hold, waiting times, the
+help says that it is the present session's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from metaqnn_orch.control.events import Abandoned, Event, Failed, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
-from metaqnn_trainer.contract.messages import Status, TrainingRequest
+from metaqnn_orch.reporting.summary import lost_attempts
+from metaqnn_trainer.contract.messages import Status, TrainerOptions, TrainingRequest
 from metaqnn_trainer.store.base import Entry, Stat, Store
 
 OUTCOMES: Final = (*get_args(Status), "abandoned")
@@ -36,6 +38,7 @@ class Metrics:
 
     def __init__(self, run: str, clock: Callable[[], float] = time.time) -> None:
         """Nothing is known of the run yet, and nothing counted before `begin`."""
+        self._name = run
         self._state: RunState | None = None
         self._clock = clock
         self._times: dict[str, _Times] = {}
@@ -49,15 +52,21 @@ class Metrics:
 
         trials = Counter("metaqnn_trials", "Trials that ended, by outcome.", ["run", "outcome"], registry=self.registry)
         self._trials = {outcome: trials.labels(run, outcome) for outcome in OUTCOMES}
-        lost = Counter("metaqnn_attempts_lost", "Attempts without a result.", ["run", "kind"], registry=self.registry)
-        self._lost = {kind: lost.labels(run, kind) for kind in ("crashed", "disrupted")}
+        self._lost = Counter(
+            "metaqnn_attempts_lost", "Attempts without a result.", ["run", "kind"], registry=self.registry
+        )
+        self._shown: dict[str, int] = {}  # of them, by kind
         self._in_flight = gauge("trials_in_flight", "Trials proposed and not ended.")
         self._epsilon = gauge("epsilon", "Of the next proposal.")
         self._best = gauge("best_accuracy", "Highest validation accuracy so far.")
         self._goal = gauge("goal_trials", "Unique trained nets at which the run is complete.")
-        self._queue = histogram("queue_seconds", "From launch to the first sign of training.", _MINUTES)
+        self._queue = histogram(
+            "queue_seconds", "From launch to the first sign of training, in this session.", _MINUTES
+        )
         self._run = histogram("run_seconds", "Of training, as the trainer measured it.", _MINUTES)
-        self._ingest = histogram("ingest_seconds", "From a trial's end to its result in the journal.", _MOMENTS)
+        self._ingest = histogram(
+            "ingest_seconds", "From a trial's end to its result in the journal, in this session.", _MOMENTS
+        )
         self._api = gauge("launcher_last_contact_timestamp_seconds", "When the launcher last saw everything.")
         self._store = gauge("store_last_contact_timestamp_seconds", "When the store last answered.")
 
@@ -67,7 +76,8 @@ class Metrics:
         for trial in state.trials.values():
             if trial.state in self._trials:
                 self._trials[trial.state].inc()
-        self._lost["crashed"].inc(state.attempts_lost)
+            if trial.seconds is not None and trial.attempt:  # an imported one was trained elsewhere
+                self._run.observe(trial.seconds)
         self._goal.set(goal)
         self._refresh()
 
@@ -79,8 +89,7 @@ class Metrics:
                 times = self._times.pop(trial, None)
                 if times is not None and times.ended is not None:
                     self._ingest.observe(self._clock() - times.ended)
-            case Failed(trial=trial, kind=kind):
-                self._lost[kind].inc()
+            case Failed(trial=trial):
                 self._times.pop(trial, None)
             case Abandoned(trial=trial):
                 self._trials["abandoned"].inc()
@@ -92,6 +101,9 @@ class Metrics:
         assert state is not None, "begin comes first"
         self._in_flight.set(len(state.in_flight))
         self._epsilon.set(state.epsilon)
+        for kind, count in lost_attempts(state).items():
+            self._lost.labels(self._name, kind).inc(count - self._shown.get(kind, 0))
+            self._shown[kind] = count
         if state.best is not None and state.best.val_accuracy is not None:
             self._best.set(state.best.val_accuracy)
 
@@ -163,6 +175,10 @@ class _WatchedLauncher:
     @property
     def outlives_us(self) -> bool:
         return self._inner.outlives_us
+
+    @property
+    def options(self) -> TrainerOptions:
+        return self._inner.options
 
     @property
     def trouble(self) -> str:

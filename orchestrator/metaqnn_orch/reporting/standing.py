@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, used
 from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.reporting.summary import lost_attempts
 from metaqnn_orch.settings import BudgetSettings
 from metaqnn_trainer.contract.messages import Status
 
@@ -42,9 +43,8 @@ class Standing(NamedTuple):
     endings: dict[str, int]
     """Trials by what became of them, those that occur."""
     in_flight: int
-    crashed: int
-    """Attempts, as is the next."""
-    disrupted: int
+    lost: dict[str, int]
+    """Attempts, by their kind."""
     abandoned: int
     images_per_second: float
     """That those in flight probably train together."""
@@ -86,8 +86,7 @@ def standing(state: RunState, now: str) -> Standing:
         curve=_curve(accuracies),
         endings={name: counted[name] for name in _ENDINGS if counted[name]},
         in_flight=len(state.in_flight),
-        crashed=state.attempts_lost,
-        disrupted=state.disruptions,
+        lost=lost_attempts(state),
         abandoned=state.abandoned,
         images_per_second=fmean(speeds) * min(len(state.in_flight), places) if speeds else 0.0,
         budget=budget,

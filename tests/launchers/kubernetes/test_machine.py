@@ -23,8 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Outcome, Stop
 from metaqnn_orch.control.resume import resume
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
@@ -104,11 +104,9 @@ class Machine(RuleBasedStateMachine):
         place = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
         self.api = Api()
         url = self._exit.enter_context(serving(self.api))
-        from kubernetes.config import kube_config
-
         patch = self._exit.enter_context(pytest.MonkeyPatch.context())
         path = write_kubeconfig(place / "kubeconfig", url, self.api.token, NAMESPACE)
-        patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        patch.setenv("KUBECONFIG", str(path))
         self.real = DirectoryStore(place / "store")
         self.store = SilentStore(self.real)
         self.faults: deque[Fault] = deque()

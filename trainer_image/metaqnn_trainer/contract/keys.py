@@ -9,7 +9,8 @@ runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
 runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
-runs/<run>/quarantine/<trial>-<attempt>.json
+runs/<run>/trials/<trial>/removed.json   where the weights were removed on purpose
+runs/<run>/quarantine/<trial>-{<attempt>.json,weights-<digest>.safetensors,history-<digest>.jsonl}
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final
 
 from metaqnn_trainer.contract.errors import MessageError
 
+MAX_NAME: Final = 40  # characters
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 DIGEST_PATTERN: Final = r"^[0-9a-f]{16}$"  # of a dataset object: the first 16 of its sha256
 TRIAL_PATTERN: Final = r"^[0-9a-f]{12}$"
@@ -105,6 +107,16 @@ def trial(run_name: str, trial_id: str) -> str:
     return f"runs/{run_name}/trials/{trial_id}/"
 
 
+def trials(run_name: str) -> str:
+    """Prefix of all trials' objects."""
+    return f"runs/{run_name}/trials/"
+
+
+def removed(run_name: str, trial_id: str) -> str:
+    """Says that the trial's weights were removed on purpose: that they are missing is no damage."""
+    return trial(run_name, trial_id) + "removed.json"
+
+
 def request(run_name: str, trial_id: str) -> str:
     return trial(run_name, trial_id) + "request.json"
 
@@ -129,3 +141,8 @@ def checkpoint(run_name: str, trial_id: str) -> str:
 
 def quarantine(run_name: str, trial_id: str, attempt: int) -> str:
     return f"runs/{run_name}/quarantine/{trial_id}-{attempt}.json"
+
+
+def damaged(run_name: str, trial_id: str, name: str) -> str:
+    """Where a sibling of a result is put aside that is not what the result says; `name` is its last part."""
+    return f"runs/{run_name}/quarantine/{trial_id}-{name}"

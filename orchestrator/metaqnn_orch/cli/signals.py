@@ -1,0 +1,90 @@
+"""Signals by which somebody asks the program to stop: Ctrl-C, SIGTERM, and the end of its terminal, SIGHUP.
+
+A search hears them itself (session.Signals). Everything else is ended by an exception, so that what was begun is
+cleared up. Exit codes are 128 and the signal's number. Only the standard library is needed here.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import Final, Protocol, TypeVar
+
+STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(SystemExit):
+    """SIGTERM or SIGHUP came: the process ends as if the signal had ended it, but not before all is cleared up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.signal = signal.Signals(number).name
+
+
+def can_be_heard(number: int) -> bool:
+    """Whether a handler may be set here: Python calls handlers in the main thread alone, and what was ignored when the
+    program began (SIGHUP under nohup) stays so."""
+    ignored = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
+    return current_thread() is main_thread() and not ignored and signal.getsignal(number) is not None
+
+
+def raise_when_stopped() -> None:
+    """From now on SIGTERM and SIGHUP raise Stopped, as Ctrl-C raises KeyboardInterrupt."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if can_be_heard(number):
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt at once, whatever it does outside: an event loop would wait for us to end."""
+    if not can_be_heard(signal.SIGINT):
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """Whoever wants to stop us waits until the block has ended. For what must be done whole, and is done soon."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in STOPS if can_be_heard(number)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for first in received[:1]:
+            signal.raise_signal(first)
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=_Closable)
+
+
+@contextmanager
+def surely_closing(thing: T) -> Iterator[T]:
+    """contextlib.closing, where no signal can come between."""
+    try:
+        yield thing
+    finally:
+        with unbroken():
+            thing.close()

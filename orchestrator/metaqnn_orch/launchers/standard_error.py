@@ -1,0 +1,112 @@
+"""What a worker writes to standard error, so that the end of a trial is told in that trial's own last words.
+
+A worker has many trials, one after another and perhaps side by side. The trainer begins its lines with `trial ID:`;
+what the libraries below it write has no such beginning.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+from collections import deque
+from threading import Lock
+from typing import Final, NamedTuple
+
+from metaqnn_orch.errors import one_line
+
+_LINE_BYTES: Final = 4096  # of a line are kept
+_LINES: Final = 3  # of a trial are quoted
+_STRAYS: Final = 20  # lines of no trial are kept: enough for the end of a traceback
+_READ_BYTES: Final = 65_536
+_READS: Final = 16  # at most, of a worker that never stops talking
+_OF_TRIAL: Final = re.compile(r"trial ([0-9a-f]{12})[:,]\s*")
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+
+
+_NOBODY: Final[deque[_Line]] = deque(maxlen=0)
+
+
+class StandardError:
+    """The end of a worker's standard error, by trial. Safe to use from several threads."""
+
+    def __init__(self, descriptor: int) -> None:
+        """`descriptor` is read from here alone, and closed by whoever opened it."""
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._lock = Lock()  # guards everything below
+        self._ended = False
+        self._rest = b""  # of a line that has not ended yet
+        self._count = 0
+        self._trials: dict[str, deque[_Line]] = {}
+        self._begun: dict[str, int] = {}  # how many lines there were
+        self._strays: deque[_Line] = deque(maxlen=_STRAYS)
+
+    def drain(self) -> None:
+        """Read until the worker has closed it, all the time: or else a talkative worker would stand still."""
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        while not self._ended:
+            poll.poll()
+            with self._lock:
+                self._read()
+
+    def begin(self, trial: str, *, first: bool) -> None:
+        """The trial is about to be given to the worker: what was said until now is not about it, unless it is the
+        `first`, for which the worker was started."""
+        with self._lock:
+            for _ in range(_READS):  # what lies in the pipe was said before
+                if self._ended or not self._read():
+                    break
+            self._trials[trial] = deque(maxlen=_LINES)
+            self._begun[trial] = 0 if first else self._count + bool(self._rest)
+
+    def end(self, trial: str) -> None:
+        with self._lock:
+            self._trials.pop(trial, None)
+            self._begun.pop(trial, None)
+
+    def last_words(self, trial: str) -> str:
+        """One line: the last that the trial said, and what no trial said after that; never what another one said."""
+        with self._lock:
+            own = [*self._trials.get(trial, ())]
+            since = own[-1].number if own else self._begun.get(trial, self._count)
+            strays = [line for line in self._strays if line.number > since]
+            lines = [*own[-1:], *strays[1 - _LINES :]] if own and strays else own or strays[-_LINES:]
+            return one_line(" | ".join(line.text for line in lines))
+
+    @property
+    def strays(self) -> list[str]:
+        """The last lines of no trial."""
+        with self._lock:
+            return [line.text for line in self._strays]
+
+    # Everything below is called with the lock held.
+
+    def _read(self) -> bool:
+        """Take what is there, if anything is."""
+        try:
+            chunk = os.read(self._descriptor, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        self._ended = not chunk  # the descriptor may be somebody else's from now on
+        *lines, rest = (chunk or b"\n").split(b"\n")
+        for line in lines:
+            self._keep(self._rest + line)
+            self._rest = b""
+        self._rest = (self._rest + rest)[:_LINE_BYTES]
+        return True
+
+    def _keep(self, line: bytes) -> None:
+        """Whose line it is its beginning says, for all that a terminal would show as several."""
+        kept = self._strays
+        for number, text in enumerate(line[:_LINE_BYTES].decode(errors="replace").splitlines()):
+            if (found := _OF_TRIAL.match(text)) or number == 0:
+                kept = self._trials.get(found[1], _NOBODY) if found else self._strays
+            if text.strip():
+                self._count += 1
+                kept.append(_Line(self._count, text[found.end() if found else 0 :]))
