@@ -16,7 +16,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Artifact, ExitCode, Recipe, TrainerOptions, WeightsRef
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.load import load_trial
-from metaqnn_trainer.store.base import Stat
+from metaqnn_trainer.store.base import Stat, exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import StoreError
 from metaqnn_trainer.trial import Trainer
@@ -161,15 +161,23 @@ def test_what_is_not_what_the_result_says(tmp_path: Path) -> None:
 
     store.put(key, b"w" * 1000)
     with pytest.raises(MessageError, match=r"-[0-9a-f]{16}\.safetensors has 1000 bytes where result\.json says 7"):
-        artifacts.read(Sparing(tmp_path), RUN, TRIAL, "weights", artifact)
-    store.put(key, b"WEIGHTS")
-    with pytest.raises(MessageError, match="is not the object whose sha256"):
-        artifacts.read(store, RUN, TRIAL, "weights", artifact)
+        artifacts.locate(Sparing(tmp_path), RUN, TRIAL, "weights", artifact)
+    for damaged in (b"w" * 1000, b"WEIGHTS"):
+        store.put(key, damaged)
+        with pytest.raises(MessageError, match="is not the object whose sha256 .* it was put aside as runs/a-run/quar"):
+            artifacts.read(store, RUN, TRIAL, "weights", artifact)
+        assert not exists(store, key)
 
     artifacts.remove(store, RUN, TRIAL, "weights", artifact)
     with pytest.raises(MessageError, match=r"names runs/a-run/trials/0{12}/weights-[0-9a-f]{16}.*, which is not there"):
         artifacts.read(store, RUN, TRIAL, "weights", artifact)
     with pytest.raises(StoreError, match="AccessDenied"):  # and no verdict on the result
         artifacts.read(Denying(tmp_path), RUN, TRIAL, "weights", artifact)
-    store.put(keys.trial(RUN, TRIAL) + artifacts.PLAIN_NAMES["weights"], b"weights")
+    plain = keys.trial(RUN, TRIAL) + artifacts.PLAIN_NAMES["weights"]
+    store.put(plain, b"weights")
     assert artifacts.read(Denying(tmp_path), RUN, TRIAL, "weights", artifact) == b"weights"
+
+    wrong = WeightsRef(run=RUN, trial=TRIAL, sha256="0" * 64)
+    with pytest.raises(MessageError, match="is not the object whose sha256"):
+        artifacts.read(store, RUN, TRIAL, "weights", wrong)
+    assert store.get(plain) == b"weights", "it is the reference that is wrong"
