@@ -164,7 +164,7 @@ def test_what_is_not_what_the_result_says(tmp_path: Path) -> None:
         artifacts.locate(Sparing(tmp_path), RUN, TRIAL, "weights", artifact)
     for damaged in (b"w" * 1000, b"WEIGHTS"):
         store.put(key, damaged)
-        with pytest.raises(MessageError, match="is not the object whose sha256 .* it was put aside as runs/a-run/quar"):
+        with pytest.raises(MessageError, match=r"is not the object whose sha256 .* put aside as runs/a-run/quar"):
             artifacts.read(store, RUN, TRIAL, "weights", artifact)
         assert not exists(store, key)
 

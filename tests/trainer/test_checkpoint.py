@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,11 +23,15 @@ from metaqnn_trainer.checkpoint import (
     release,
 )
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import DatasetRef, EpochRecord, Position
+from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.messages import DatasetRef, EpochRecord, Position, Recipe
+from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause, StoreError
+from metaqnn_trainer.train import train
 from tests.trainer.conftest import RUN, spec_of
 
 SPEC = spec_of(DatasetRef(name="digits", digest="0" * 16))
@@ -168,3 +173,28 @@ def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path) -> None:
         "a checkpoint could not be stored, no further one is tried",
         "the checkpoint could not be removed",
     ]
+
+
+class Watched(DirectoryStore):
+    """Remembers of which epoch the checkpoints are."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.epochs: list[int] = []
+
+    def put(self, key: str, data: bytes) -> None:
+        super().put(key, data)
+        tensors = safetensors.torch.load(data[65:])
+        self.epochs.append(decode(CheckpointState, bytes(tensors["state"].numpy()), "state").position.epoch)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, [2, 3, 4, 5]), (3600, [])])
+def test_how_often(
+    seconds: float, expected: list[int], digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    """0: after every epoch, where the last has arrived by then. A limit that training does not reach: never."""
+    spec = spec_of(digits.ref, recipe=Recipe(epochs=4, batch_size=64))
+    store = Watched(tmp_path)
+    with closing(Checkpoints(store, RUN, spec, seconds, pytest.fail)) as kept:
+        train(spec, digits_dataset, lambda record: kept.wait(), checkpoints=kept)
+    assert store.epochs == expected

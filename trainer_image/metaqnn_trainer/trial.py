@@ -22,6 +22,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
     MAX_COST,
+    MAX_SPEED,
     Artifact,
     EpochRecord,
     ExitCode,
@@ -214,7 +215,7 @@ def result_of(
         learning_rates=training.learning_rates,
         params=cost.params,
         macs=cost.macs,
-        images_per_second=training.images / training.seconds if training.seconds else 0.0,
+        images_per_second=min(training.images / training.seconds, MAX_SPEED) if training.seconds else 0.0,
         seconds=time.monotonic() - started,
         startup_seconds=training.first_step and training.first_step - begun,
         closing_seconds=training.last_step and time.monotonic() - training.last_step,

@@ -22,6 +22,7 @@ MAX_COST: Final = 10**15  # parameters, or multiply-accumulates of one image
 MAX_MEMORY: Final = 1 << 60  # bytes
 MAX_HISTORY: Final = 1 << 24  # bytes: lines of at most 400, for every epoch that there can be
 MAX_SPREAD: Final = 1e6
+MAX_SPEED: Final = 1e9  # images per second
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e8)]
@@ -294,7 +295,7 @@ class TrainingResult(Message):
     params: Cost
     macs: Cost
     """Multiply-accumulates, one image forward."""
-    images_per_second: float = Field(ge=0, le=1e9)
+    images_per_second: float = Field(ge=0, le=MAX_SPEED)
     """Training images, over all rates tried; evaluation not counted."""
     seconds: Seconds
     """From the request read to the result about to be written, this attempt alone."""
