@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import pickle
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,10 +23,15 @@ from metaqnn_trainer.checkpoint import (
     release,
 )
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import DatasetRef, EpochRecord, Position
+from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.messages import DatasetRef, EpochRecord, Position, Recipe
+from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause, StoreError
+from metaqnn_trainer.train import train
 from tests.trainer.conftest import RUN, spec_of
 
 SPEC = spec_of(DatasetRef(name="digits", digest="0" * 16))
@@ -128,6 +135,33 @@ def test_too_soon_is_not_due(tmp_path: Path) -> None:
     assert not Checkpoints(DirectoryStore(tmp_path), RUN, SPEC, 3600, print).due
 
 
+class Refusing(DirectoryStore):
+    """Takes nothing, for a cause that is handed in, and counts what it was asked to take."""
+
+    def __init__(self, root: Path, cause: Cause) -> None:
+        super().__init__(root)
+        self.cause, self.asked = cause, 0
+
+    def put(self, key: str, data: bytes) -> None:
+        self.asked += 1
+        raise StoreError(f"{key}: HTTP 413 EntityTooLarge", cause=self.cause, status=413)
+
+
+@pytest.mark.parametrize(("cause", "times"), [(Cause.REFUSED, 1), (Cause.FULL, 1), (Cause.OUTAGE, 3)])
+def test_what_is_refused_is_not_tried_again_and_what_was_away_is(cause: Cause, times: int, tmp_path: Path) -> None:
+    said: list[str] = []
+    store = Refusing(tmp_path, cause)
+    with closing(Checkpoints(store, RUN, SPEC, 0, said.append, within_epoch=0)) as checkpoints:
+        for _ in range(3):
+            checkpoints.send(CHECKPOINT)
+            checkpoints.wait()
+        assert checkpoints.due is checkpoints.overdue is (cause is Cause.OUTAGE)
+    assert store.asked == len(said) == times
+    assert said[0].startswith("a checkpoint could not be stored")
+    assert ("no further one is tried" in said[0]) is (cause is not Cause.OUTAGE)
+    assert said[0].endswith(f"{keys.checkpoint(RUN, SPEC.trial_id())}: HTTP 413 EntityTooLarge")
+
+
 def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path) -> None:
     said: list[str] = []
     (tmp_path / "store").write_text("a file in its place")
@@ -136,6 +170,31 @@ def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path) -> None:
     checkpoints.remove()
     checkpoints.close()
     assert [line.split(":")[0] for line in said] == [
-        "a checkpoint could not be stored",
+        "a checkpoint could not be stored, no further one is tried",
         "the checkpoint could not be removed",
     ]
+
+
+class Watched(DirectoryStore):
+    """Remembers of which epoch the checkpoints are."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.epochs: list[int] = []
+
+    def put(self, key: str, data: bytes) -> None:
+        super().put(key, data)
+        tensors = safetensors.torch.load(data[65:])
+        self.epochs.append(decode(CheckpointState, bytes(tensors["state"].numpy()), "state").position.epoch)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, [2, 3, 4, 5]), (3600, [])])
+def test_how_often(
+    seconds: float, expected: list[int], digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    """0: after every epoch, where the last has arrived by then. A limit that training does not reach: never."""
+    spec = spec_of(digits.ref, recipe=Recipe(epochs=4, batch_size=64))
+    store = Watched(tmp_path)
+    with closing(Checkpoints(store, RUN, spec, seconds, pytest.fail)) as kept:
+        train(spec, digits_dataset, lambda record: kept.wait(), checkpoints=kept)
+    assert store.epochs == expected

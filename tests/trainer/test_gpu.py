@@ -50,9 +50,11 @@ BROKEN: dict[str, tuple[Gpus, str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_none_that_can_be_used_is_told_with_what_was_found(case: str) -> None:
+def test_none_that_can_be_used_is_told_with_what_was_found(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     gpus, trouble = BROKEN[case]
     assert choose_device(1, gpus) == CPU
+    said = "" if case == "no driver" else f"there is a GPU, but it is not used: {trouble}\n"
+    assert capsys.readouterr().err == said
     for device in (CPU, CUDA):  # whatever it was when the process began
         with pytest.raises(DeviceError) as caught:
             gpus.check(2, device)

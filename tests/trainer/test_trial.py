@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
+import torch
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import EpochRecord, ExitCode, ModelOptions, Recipe, TrainingRequest
+from metaqnn_trainer.contract.messages import (
+    MAX_MEMORY,
+    EpochRecord,
+    ExitCode,
+    ModelOptions,
+    Recipe,
+    TrainingRequest,
+)
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError
@@ -128,6 +137,35 @@ def test_a_net_that_is_stopped_early_keeps_no_weights(trainer: Trainer, bench: B
     assert set(bench.files(trial)) == {"request.json", "history.jsonl", "result.json"}
     with pytest.raises(RequestError, match="kept no weights: it is stopped_early"):
         load_trial(bench.store, RUN, trial)
+
+
+def test_a_net_larger_than_a_result_can_say_is_refused(trainer: Trainer, bench: Bench) -> None:
+    wide = ", ".join(["C(65536,65536,1)"] * 2)
+    refused(trainer, bench, bench.ask(f"[{wide}, SM(10)]"), ExitCode.BAD_REQUEST, "parameters and")
+
+
+def test_what_training_takes_may_be_more_than_any_machine_has(trainer: Trainer, bench: Bench) -> None:
+    trial = bench.ask("[C(65536,11,1), C(65536,11,1), SM(10)]", Recipe(batch_size=65_536))
+    assert carry_out(trainer, bench, trial).exit_code == ExitCode.DELIVERED
+    result = bench.result(trial)
+    assert result.status == "too_large"
+    assert result.estimated_memory is not None
+    assert 2**40 < result.estimated_memory <= MAX_MEMORY
+
+
+def test_when_memory_runs_out_in_the_second_epoch(bench: Bench) -> None:
+    asked = count(1)
+
+    def stop() -> bool:
+        if next(asked) in (9, 40):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return False
+
+    trial = bench.ask(recipe=Recipe(epochs=3, batch_size=128))
+    assert carry_out(Trainer(1, stop), bench, trial).exit_code == ExitCode.DELIVERED
+    result = bench.result(trial)
+    assert (result.status, result.best_epoch, result.epochs) == ("too_large", 0, 1)
+    assert set(bench.files(trial)) == {"request.json", "history.jsonl", "result.json"}
 
 
 def refused(trainer: Trainer, bench: Bench, trial: str, code: ExitCode, complaint: str) -> None:

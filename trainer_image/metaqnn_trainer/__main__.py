@@ -21,6 +21,7 @@ from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.errors import KNOWN, RequestError, exit_code, in_words
+from metaqnn_trainer.progress import say
 
 
 def parser() -> argparse.ArgumentParser:
@@ -136,11 +137,11 @@ def _make_dataset(options: argparse.Namespace) -> int:
             image_size=options.image_size,
             validation=options.validation,
             grayscale=options.grayscale,
-            report=lambda line: print(line, file=sys.stderr, flush=True),
+            report=say,
         )
     key = keys.dataset(made.ref.name, made.ref.digest)
     written = store.put_if_absent(key, made.data)
-    print(f"{key}: {'written' if written else 'there already'}, {len(made.data)} bytes", file=sys.stderr)
+    say(f"{key}: {'written' if written else 'there already'}, {len(made.data)} bytes")
     answer = {"name": made.ref.name, "digest": made.ref.digest, "key": key, "info": made.info.model_dump(mode="json")}
     print(canonical_json(answer).decode(), flush=True)
     return ExitCode.DELIVERED
@@ -164,7 +165,6 @@ def _judge(options: argparse.Namespace) -> int:
     from metaqnn_trainer.judge import judge
     from metaqnn_trainer.store.opening import open_store
     from metaqnn_trainer.store.patient import PATIENCE
-    from metaqnn_trainer.trial import say
 
     trials = []
     for name in options.trial:

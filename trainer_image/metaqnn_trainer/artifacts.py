@@ -67,8 +67,10 @@ def read(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | We
         data = store.get(key, most + 1)
         if hashlib.sha256(data).hexdigest() == artifact.sha256:
             return data
-    aside = keys.damaged(run, trial, key.rpartition("/")[2])
-    where = f"; it was put aside as {aside}" if _put_aside(store, key, aside, data) else ""
+    aside, where = keys.damaged(run, trial, key.rpartition("/")[2]), ""
+    # A reference may be wrong itself, and what lies there right; a result and its siblings were written together.
+    if isinstance(artifact, Artifact) and _put_aside(store, key, aside, data):
+        where = f"; it was put aside as {aside}"
     raise MessageError(f"{key} is not the object whose sha256 result.json carries ({size} bytes){where}")
 
 
@@ -93,12 +95,14 @@ def remove(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact) -
 
 def _found(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> tuple[str, Stat]:
     own = _KEYS[kind](run, trial, artifact.sha256)
+    denied: StoreError | None = None
     for key in (own, keys.trial(run, trial) + PLAIN_NAMES[kind]):
         try:
             return key, store.stat(key)
         except ObjectMissing:
             continue
         except StoreError as error:
-            if error.status != 403:  # of what is missing, where one may not list the bucket
+            if error.status != 403:  # which is said of what is missing, where one may not list the bucket
                 raise
-    raise MessageError(f"result.json names {own}, which is not there")
+            denied = denied or error
+    raise denied or MessageError(f"result.json names {own}, which is not there")

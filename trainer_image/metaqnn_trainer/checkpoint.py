@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,12 +126,16 @@ class Checkpoints:
         """At least `seconds` lie between two of them, and between steps of one epoch at least `within_epoch`, too."""
         self._store = store
         self._key = keys.checkpoint(run, spec.trial_id())
+        self._result = keys.result(run, spec.trial_id())
         self._spec = spec
         self._seconds = seconds
         self._within_epoch = max(seconds, within_epoch)
         self._say = say
         self._last = time.monotonic()
         self._there = True  # for all that is known
+        self._refused = False
+        self.settled = False
+        """Whether a result was there when the last one had arrived: another attempt's, of which nobody knew."""
         self._sender: ThreadPoolExecutor | None = None
         self._sending: Future[None] | None = None
 
@@ -165,14 +170,16 @@ class Checkpoints:
 
     @property
     def _arrived(self) -> bool:
-        return self._sending is None or self._sending.done()
+        return not self._refused and (self._sending is None or self._sending.done())
 
     def send(self, checkpoint: Checkpoint) -> None:
-        """Returns at once; waits only if another one is still on its way."""
+        """Returns at once; waits only if another one is still on its way. Nothing is sent to where one was refused."""
         self.wait()
+        if self._refused:
+            return
         self._last, self._there = time.monotonic(), True
         self._sender = self._sender or ThreadPoolExecutor(1, "checkpoint")
-        self._sending = self._sender.submit(self._put, checkpoint)
+        self._sending = self._sender.submit(copy_context().run, self._put, checkpoint)
 
     def wait(self) -> None:
         """Until what was sent has arrived, or failed to."""
@@ -196,5 +203,11 @@ class Checkpoints:
     def _put(self, checkpoint: Checkpoint) -> None:
         try:
             self._store.put(self._key, encode_checkpoint(checkpoint))
+            if exists(self._store, self._result):
+                self.settled = True
+                self._store.delete(self._key)  # whoever delivered may have looked for it before it was there
         except StoreError as error:
-            self._say(f"a checkpoint could not be stored: {error}")
+            # What is too large, or not allowed, will be so the next time; a store that is full has been waited for.
+            self._refused = not error.transient
+            more = ", no further one is tried" if self._refused else ""
+            self._say(f"a checkpoint could not be stored{more}: {error}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.progress import say
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
 
@@ -127,7 +127,7 @@ def _keep(file: Path, data: bytes) -> None:
         aside.write_bytes(data)
         aside.replace(file)
     except OSError as error:
-        print(f"the dataset could not be kept for later trainers: {error}", file=sys.stderr, flush=True)
+        say(f"the dataset could not be kept for later trainers: {error}")
         with suppress(OSError):
             aside.unlink()
 

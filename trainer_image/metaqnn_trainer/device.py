@@ -17,6 +17,7 @@ import torch
 
 from metaqnn_trainer.contract.messages import Precision
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
+from metaqnn_trainer.progress import say
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
@@ -33,7 +34,10 @@ def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torc
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     _keep_freed_memory()
-    return torch.device("cpu" if gpus.trouble() else "cuda")
+    trouble = gpus.trouble()
+    if trouble and gpus.available():
+        say(f"there is a GPU, but it is not used: {trouble}")
+    return torch.device("cpu" if trouble else "cuda")
 
 
 def device_name(device: torch.device) -> str:

@@ -6,6 +6,7 @@ TrainerError
 ├── DeviceError       exit DEVICE        a GPU was asked for and none is usable, or it failed
 ├── HostMemoryError   exit HOST_MEMORY   the machine's own memory did not suffice, and no net is to blame
 ├── Preempted         exit PREEMPTED     asked to stop; what was done so far is in a checkpoint
+├── Settled           exit DELIVERED     another attempt has delivered the result: there is nothing left to do
 └── CheckpointError                      a checkpoint cannot be gone on from; training begins anew
 
 Two trees are shared with the orchestrator, and stand beside it:
@@ -59,6 +60,12 @@ class Preempted(TrainerError):
     """Asked to stop; what was done so far is in a checkpoint."""
 
     exit_code = ExitCode.PREEMPTED
+
+
+class Settled(TrainerError):
+    """Another attempt has delivered the result: there is nothing left to do."""
+
+    exit_code = ExitCode.DELIVERED
 
 
 class CheckpointError(TrainerError):

@@ -26,6 +26,7 @@ from metaqnn_trainer.course import Training
 from metaqnn_trainer.device import release_memory, work_so_far
 from metaqnn_trainer.errors import HostMemoryError, Preempted
 from metaqnn_trainer.memory import DeviceMemory, bounded_memory, is_out_of_memory
+from metaqnn_trainer.progress import say
 
 # Times what training takes at least: a recorded step keeps as much again, and libraries and fragments take their part.
 _MARGIN: Final = 4
@@ -127,7 +128,7 @@ class Room:
         try:
             return self._host(need, work, waiting)
         except _Crowded as error:
-            print(f"memory ran out beside other nets, one begins again, alone: {error}\n", end="", file=sys.stderr)
+            say(f"memory ran out beside other nets; it begins again, alone: {error}")
         return self._host(_EVERYTHING, work, waiting)
 
     def _host(self, need: int, work: Work, waiting: Waiting) -> Training:

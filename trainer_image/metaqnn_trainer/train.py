@@ -21,7 +21,7 @@ from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.device import allow_precision, own_stream, release_memory
 from metaqnn_trainer.early_end import foretold_to_fail
-from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted
+from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, Settled
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
 from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory
@@ -66,6 +66,7 @@ def train(
 
     Raises:
         Preempted: `stop` said so; that step is the last checkpoint's.
+        Settled: another attempt has delivered the result.
         StoreError: the store does not tell whether there is a checkpoint.
         HostMemoryError: main memory is large enough for the net, but others have it now.
         RuntimeError: anything else; that memory ran out, too, where other nets of this process have part of it.
@@ -204,6 +205,8 @@ class _Session:
             raise _TimeUp  # whether stopped or not: to write the answer takes no longer than to write a checkpoint
         if stopped:
             raise Preempted(f"stopped at {self._course.position}")
+        if self._checkpoints is not None and self._checkpoints.settled:
+            raise Settled(f"stopped at {self._course.position}: another attempt has delivered the result")
         allow_precision(self._spec.recipe.precision)  # anew: another net may have trained meanwhile
         if self._checkpoints is not None and self._checkpoints.overdue:
             self._keep()

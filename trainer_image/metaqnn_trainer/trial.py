@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import safetensors.torch
@@ -23,6 +22,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
     MAX_COST,
+    MAX_SPEED,
     Artifact,
     EpochRecord,
     ExitCode,
@@ -35,10 +35,11 @@ from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
-from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, exit_code, in_words
+from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled, exit_code, in_words
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
+from metaqnn_trainer.progress import of_trial, say
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.store.base import Store, exists
@@ -46,6 +47,11 @@ from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PATIENCE
 from metaqnn_trainer.train import train
+
+
+def patient_store(uri: str) -> Store:
+    """The store at `uri`; what was trained is worth some minutes of waiting for it."""
+    return open_store(uri, PATIENCE)
 
 
 class Trainer:
@@ -58,6 +64,7 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
         dataset_cache: Path | None = None,
         gpus: Gpus = THIS_MACHINE,
+        opened: Callable[[str], Store] = patient_store,
     ) -> None:
         """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
         that keeps datasets beyond this process."""
@@ -65,16 +72,20 @@ class Trainer:
         self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
         self._room = Room(self._device, stop)
-        self._open = lru_cache(1)(partial(open_store, patience=PATIENCE))
+        self._opened = lru_cache(1)(opened)
         began = process_began()
         # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
         self._startup = time.monotonic() - began if began is not None else 0.0
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
+        with of_trial(order.trial):
+            return self._carry_out(order)
+
+    def _carry_out(self, order: WorkOrder) -> WorkReport:
         try:
             begun, self._startup = time.monotonic() - self._startup, 0.0
-            store = self._open(order.store)
+            store = self._opened(order.store)
             run_trial(store, order, self._datasets, self._device, self._gpus, self._room, begun)
         except KNOWN as error:
             return _failed(order, exit_code(error), in_words(error))
@@ -83,8 +94,7 @@ class Trainer:
                 return _failed(order, lost.exit_code, in_words(lost))
             if is_out_of_memory(error):  # outside training, which has an answer for that
                 return _failed(order, HostMemoryError.exit_code, in_words(error))
-            for line in traceback.format_exc().splitlines():
-                say(f"trial {order.trial}: {line}")
+            say(traceback.format_exc())
             return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {in_words(error)}")
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
@@ -110,7 +120,8 @@ def run_trial(
     `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then, without the wait
     for room.
 
-    Where a result is there already, before training or after it, everything stays as it is.
+    Where a result is there already, before training, in its midst or after it, that stays as it is, and nothing of this
+    attempt is left.
 
     Raises:
         RequestError: the request cannot be read, or asks for what cannot be built.
@@ -124,23 +135,26 @@ def run_trial(
     run, trial, attempt = order.run, order.trial, order.attempt
     request = _read_request(store, run, trial)
     spec, options = request.spec, request.options
-    say(f"trial {trial}, attempt {attempt}: {spec.net}")
+    say(f"attempt {attempt}: {spec.net}")
     with closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints:
         if exists(store, keys.result(run, trial)):
-            say(f"trial {trial}: a result is there already")
+            say("a result is there already")
         else:
             gpus.check(options.devices, device)
             dataset = datasets.load(store, spec.dataset, spec.image_size, spec.recipe.normalisation)
             cost, initial = _cost(spec, dataset), _initial(store, spec)
-            tell, watch = _teller(trial, spec.recipe.epochs), Stopwatch(begun)
-            training = room.host(
-                training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
-                lambda memory, stop: train(
-                    spec, dataset, tell, options, checkpoints, stop, memory, initial, watch.seconds
-                ),
-                watch.stopped,
-            )
-            _deliver(store, request, attempt, training, cost, device, begun, started)
+            tell, watch = _teller(spec.recipe.epochs), Stopwatch(begun)
+            try:
+                training = room.host(
+                    training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
+                    lambda memory, stop: train(
+                        spec, dataset, tell, options, checkpoints, stop, memory, initial, watch.seconds
+                    ),
+                    watch.stopped,
+                )
+                _deliver(store, request, attempt, training, cost, device, begun, started)
+            except Settled as error:
+                say(str(error))
         checkpoints.remove()
 
 
@@ -161,10 +175,29 @@ def _deliver(
         siblings["history"] = artifacts.put(store, run, trial, "history", history)
     if training.weights:
         siblings["weights"] = artifacts.put(store, run, trial, "weights", _weights_file(training.weights, spec))
-    result = TrainingResult(
-        run=run,
-        trial=trial,
-        spec_digest=spec.digest(),
+    result = result_of(request, attempt, training, cost, device, begun, started, siblings)
+    if store.put_if_absent(keys.result(run, trial), encode(result)):
+        say(f"{result.status}, validation accuracy {result.val_accuracy:.4f}, {result.seconds:.1f} s")
+    else:
+        _give_way(store, run, trial, siblings)
+
+
+def result_of(
+    request: TrainingRequest,
+    attempt: int,
+    training: Training,
+    cost: Cost,
+    device: torch.device,
+    begun: float,
+    started: float,
+    siblings: Mapping[artifacts.Kind, Artifact],
+) -> TrainingResult:
+    """What there is to say of `training`. `begun` and `started`, by time.monotonic, are when the work for the trial
+    began and when its request was read."""
+    return TrainingResult(
+        run=request.run,
+        trial=request.trial,
+        spec_digest=request.spec.digest(),
         attempt=attempt,
         status=training.status,
         reason=training.reason,
@@ -177,7 +210,7 @@ def _deliver(
         learning_rates=training.learning_rates,
         params=cost.params,
         macs=cost.macs,
-        images_per_second=training.images / training.seconds if training.seconds else 0.0,
+        images_per_second=min(training.images / training.seconds, MAX_SPEED) if training.seconds else 0.0,
         seconds=time.monotonic() - started,
         startup_seconds=training.first_step and training.first_step - begun,
         closing_seconds=training.last_step and time.monotonic() - training.last_step,
@@ -190,22 +223,18 @@ def _deliver(
         history=siblings.get("history"),
         weights=siblings.get("weights"),
     )
-    if store.put_if_absent(keys.result(run, trial), encode(result)):
-        say(f"trial {trial}: {result.status}, validation accuracy {result.val_accuracy:.4f}, {result.seconds:.1f} s")
-    else:
-        _give_way(store, run, trial, siblings)
 
 
 def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Kind, Artifact]) -> None:
     """Another attempt was first: remove of ours what its result does not name, too."""
-    say(f"trial {trial}: another attempt has delivered the result meanwhile")
+    say("another attempt has delivered the result meanwhile")
     try:
         first = decode(TrainingResult, store.get(keys.result(run, trial), ENOUGH_BYTES), "result.json")
         for kind, artifact in siblings.items():
             if artifact != artifacts.named(first).get(kind):
                 artifacts.remove(store, run, trial, kind, artifact)
     except (StoreError, MessageError) as error:
-        say(f"trial {trial}: what this attempt wrote stays: {error}")
+        say(f"what this attempt wrote stays: {error}")
 
 
 def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
@@ -255,17 +284,12 @@ def _versions() -> dict[str, str]:
     return {"metaqnn-orch": __version__, "torch": str(torch.__version__), "python": platform.python_version()}
 
 
-def _teller(trial: str, epochs: int) -> Callable[[EpochRecord], None]:
+def _teller(epochs: int) -> Callable[[EpochRecord], None]:
     def tell(record: EpochRecord) -> None:
         loss = "not finite" if record.train_loss is None else f"{record.train_loss:.4f}"
         say(
-            f"trial {trial}: rate {record.learning_rate:.3g}, epoch {record.epoch}/{epochs}: loss {loss}, "
+            f"rate {record.learning_rate:.3g}, epoch {record.epoch}/{epochs}: loss {loss}, "
             f"validation accuracy {record.val_accuracy:.4f}, {record.seconds:.1f} s"
         )
 
     return tell
-
-
-def say(line: str) -> None:
-    """Progress goes to standard error; standard output belongs to whoever asked."""
-    print(f"{line}\n", end="", file=sys.stderr, flush=True)  # at once, beside other threads' lines

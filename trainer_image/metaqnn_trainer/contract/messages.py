@@ -22,6 +22,7 @@ MAX_COST: Final = 10**15  # parameters, or multiply-accumulates of one image
 MAX_MEMORY: Final = 1 << 60  # bytes
 MAX_HISTORY: Final = 1 << 24  # bytes: lines of at most 400, for every epoch that there can be
 MAX_SPREAD: Final = 1e6
+MAX_SPEED: Final = 1e9  # images per second
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e8)]
@@ -55,9 +56,10 @@ class ExitCode(IntEnum):
     DATASET = 12  # the dataset is missing, or is not the one that was asked for
     INTERNAL = 13  # an error of ours
     DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
-    STORE = 15  # the object store did not answer
+    STORE = 15  # the object store did not answer, or not now
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
-    STORE_REFUSED = 17  # the object store will not take what was made, or stays full
+    STORE_REFUSED = 17  # the object store refuses an object for good, one that is read too, or stays full. (Of what is
+    # missing S3 says the same, HTTP 403, to whoever may not list the bucket.)
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 
@@ -293,7 +295,7 @@ class TrainingResult(Message):
     params: Cost
     macs: Cost
     """Multiply-accumulates, one image forward."""
-    images_per_second: float = Field(ge=0, le=1e9)
+    images_per_second: float = Field(ge=0, le=MAX_SPEED)
     """Training images, over all rates tried; evaluation not counted."""
     seconds: Seconds
     """From the request read to the result about to be written, this attempt alone."""
