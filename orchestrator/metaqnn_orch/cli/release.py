@@ -152,10 +152,10 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         ) from None
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
-    def listed(**options: bool) -> tuple[list[Release], bool]:
+    def listed(*, everywhere: bool) -> tuple[list[Release], bool]:
         """Those that are there, and whether these credentials may look."""
         try:
-            found = cluster.list(Resource.CONFIG_MAPS, LABELS, **options).items
+            found = cluster.list(Resource.CONFIG_MAPS, LABELS, everywhere=everywhere).items
         except ClusterError as error:
             if error.status != 403:
                 raise
@@ -163,7 +163,7 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         return [_read(thing, context) for thing in found], True
 
     place = f"in namespace {cluster.namespace} of {cluster.server}"
-    here, may_look = listed()
+    here, may_look = listed(everywhere=False)
     if here or namespace is not None:
         refused = "" if may_look else _MAY_NOT_LOOK
         return here, [], place + refused
