@@ -27,29 +27,31 @@ from tests.control.world import Session, settings
 LONG: Final = 1.7e308  # seconds; of two of them the sum is no number any more
 MANY: Final = 10**30
 BEGIN, END = "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"
+EARLIER, LATER = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"  # than any moment of UTC
 NETS: Final = ("[SM(10)]", "[C(64,3,1), SM(10)]", "[C(64,5,1), SM(10)]", "[C(64,1,1), SM(10)]")
 
 
-@pytest.fixture
-def extreme(store: DirectoryStore) -> DirectoryStore:
+@pytest.fixture(params=[(BEGIN, END), ("0001-01-01T00:00:00", "9999-12-31T23:59:59"), (EARLIER, LATER)])
+def extreme(request: pytest.FixtureRequest, store: DirectoryStore) -> DirectoryStore:
     """A store with the run `test`: four nets, the last in training."""
     Session(store, settings()).open()
     record = load_record(store, "test")
     begun = {"session": "s", "owner": "o", "version": "0", "goal": MANY, "launcher": "local", "places": MANY}
     begun["devices"] = 1e308
     budget = BudgetSettings(price_per_gpu_hour=1e6, gpu_hours=1e6, wall_clock_hours=1e6)
-    events: list[Event] = [Opened.model_validate({"at": BEGIN, **begun, "budget": budget})]
+    first, last = request.param
+    events: list[Event] = [Opened.model_validate({"at": first, **begun, "budget": budget})]
     trials = [record.spec(settings(), net).trial_id() for net in NETS]
     for step, (net, trial) in enumerate(zip(NETS, trials, strict=True)):
         events.append(Proposed(step=step, epsilon=1.0, net=net, trial=trial))
     sizes = {"params": MANY, "macs": MANY, "seconds": LONG, "images_per_second": 1e308, "attempt": MANY}
-    for trial, at in zip(trials[:3], (END, BEGIN, "no time"), strict=True):
+    for trial, at in zip(trials[:3], (last, first, "no time"), strict=True):
         events.append(
             Told.model_validate({"at": at, "trial": trial, "status": "completed", "val_accuracy": 0.5, **sizes})
         )
-    for at in (BEGIN, END):
+    for at in (first, last):
         events.append(Failed(at=at, trial=trials[3], attempt=MANY, kind="disrupted", detail="", seconds=LONG))
-    events.append(Opened.model_validate({"at": END, **begun, "budget": budget}))
+    events.append(Opened.model_validate({"at": last, **begun, "budget": budget}))
     Journal(store, "test", "s").append(events)
     return store
 
