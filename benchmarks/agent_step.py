@@ -19,7 +19,7 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord, stand_in
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 
 Step = Callable[[], None]
 OURS, UNFLUSHED = "MetaQNN, journal durable on disk", "MetaQNN, journal not flushed"

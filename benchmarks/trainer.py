@@ -28,7 +28,7 @@ from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrainingResult, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.exchange import DirectoryExchange
+from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.trial import Trainer
 
 OURS: Final = "ours"
@@ -143,7 +143,7 @@ def _side_by_side(here: Path, case: Case, options: argparse.Namespace, say: Any)
 
 def together(root: Path, specs: Sequence[TrialSpec], at_once: int, threads: int | None, repeat: int) -> float:
     """Seconds for all of the trials, by one trainer."""
-    exchange, run = DirectoryExchange(root), f"repeat-{repeat}-{at_once}"
+    exchange, run = DirectoryStore(root), f"repeat-{repeat}-{at_once}"
     for spec in specs:
         request = TrainingRequest(run=run, trial=spec.trial_id(), spec=spec)
         exchange.put(keys.request(run, request.trial), encode(request))
@@ -210,13 +210,13 @@ def ask(root: Path, case: Case, images: np.ndarray, labels: np.ndarray) -> Trial
     )
     data = safetensors.torch.save(tensors, metadata={"info": info.model_dump_json()})
     ref = DatasetRef(name="made", digest=object_digest(data))
-    DirectoryExchange(root).put(keys.dataset(ref.name, ref.digest), data)
+    DirectoryStore(root).put(keys.dataset(ref.name, ref.digest), data)
     return TrialSpec(net=case.net, dataset=ref, image_size=32, recipe=RECIPE)
 
 
 def ours(root: Path, spec: TrialSpec, threads: int | None, repeat: int) -> float:
     """A trial from request to result, by a trainer that has read no dataset yet."""
-    exchange, run, trial = DirectoryExchange(root), f"repeat-{repeat}", spec.trial_id()
+    exchange, run, trial = DirectoryStore(root), f"repeat-{repeat}", spec.trial_id()
     exchange.put(keys.request(run, trial), encode(TrainingRequest(run=run, trial=trial, spec=spec)))
     report = Trainer(threads).carry_out(WorkOrder(store=str(root), run=run, trial=trial, attempt=1))
     if report.exit_code:

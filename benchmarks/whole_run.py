@@ -16,11 +16,11 @@ from tests.seaweedfs import running
 
 from benchmarks.landscape import write_landscape
 from benchmarks.measure import Spread
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
+from metaqnn_trainer.store.opening import open_store
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,7 +15,7 @@ import pytest
 from metaqnn_orch import Search
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import needs_trainer
 from tests.control.world import Session, settings
 

@@ -14,7 +14,6 @@ KUBERNETES = "metaqnn_orch.launchers.kubernetes."
 EDGES = (  # imported when they are needed
     "metaqnn_orch.reporting.mlflow_tracker",
     "metaqnn_orch.reporting.tensorboard_tracker",
-    "metaqnn_orch.store.s3",
     *(KUBERNETES + name for name in ("cluster", "launcher", "orders", "reflector", "runner")),
 )
 HEAVY = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "boto3", "botocore", "kubernetes"}
@@ -76,6 +75,12 @@ def test_the_contract_costs_pydantic_and_nothing_else(tmp_path: Path) -> None:
     taken = packages_taken(names, tmp_path)
     assert "pydantic" in taken
     assert taken & (HEAVY | {"numpy", "yaml", "typer", "rich", "PIL", "metaqnn_orch"}) == set()
+
+
+def test_a_store_in_a_directory_costs_the_contracts_errors_and_nothing_else(tmp_path: Path) -> None:
+    taken = packages_taken(["metaqnn_trainer.store.opening"], tmp_path)
+    assert "metaqnn_trainer" in taken
+    assert taken & (HEAVY | {"numpy", "pydantic", "yaml", "metaqnn_orch"}) == set()
 
 
 def test_the_search_needs_the_standard_library_and_the_contract_alone(tmp_path: Path) -> None:

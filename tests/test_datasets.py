@@ -8,9 +8,9 @@ import pytest
 
 from metaqnn_orch import datasets
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, OrchestratorError, StoreError
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import put_dataset
 from tests.control.world import INFO
 

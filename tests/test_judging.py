@@ -8,8 +8,8 @@ import pytest
 
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, OrchestratorError, StoreError
 from metaqnn_orch.judging import Judged, judge
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.store.directory import DirectoryStore
 
 
 def judged(tmp_path: Path, script: str) -> Judged:
@@ -43,13 +43,14 @@ def test_the_trials_are_named_with_their_runs(tmp_path: Path) -> None:
         (f"echo 'metaqnn_trainer: no weights' >&2; exit {ExitCode.BAD_REQUEST}", BadInput, "no weights"),
         (f"echo 'metaqnn_trainer: no images' >&2; exit {ExitCode.DATASET}", NotFound, "no images"),
         (f"echo 'metaqnn_trainer: no store' >&2; exit {ExitCode.STORE}", StoreError, "no store"),
+        (f"echo 'metaqnn_trainer: no room' >&2; exit {ExitCode.STORE_REFUSED}", StoreError, "no room"),
         ("echo 'No module named torch' >&2; exit 1", LauncherError, "exit code 1 while measuring"),
         ("echo nonsense", LauncherError, "exit code 0 while measuring"),
     ],
 )
 def test_an_end_without_an_answer_says_why(
-    tmp_path: Path, script: str, kind: type[OrchestratorError], words: str
+    tmp_path: Path, script: str, kind: type[OrchestratorError | StoreError], words: str
 ) -> None:
-    with pytest.raises(OrchestratorError, match=words) as caught:
+    with pytest.raises((OrchestratorError, StoreError), match=words) as caught:
         judged(tmp_path, script)
     assert type(caught.value) is kind

@@ -1,39 +1,31 @@
-"""From settings to things that do something: the one place that knows every kind of store and launcher."""
+"""From settings to things that do something: the one place that knows every kind of launcher."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import unquote
 
 from metaqnn_orch.control.record import Binding, RunRecord, stand_in
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.launchers.kubernetes.template import mounts
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
-from metaqnn_orch.settings import KubernetesSettings, Settings
-from metaqnn_orch.store.base import MAX_KEY, Store, check_key, honours_put_if_absent
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_orch.settings import ExecutionSettings, KubernetesSettings, Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Shape
+from metaqnn_trainer.contract.messages import TrainerOptions
+from metaqnn_trainer.store.base import Store, honours_put_if_absent
+from metaqnn_trainer.store.directory import DirectoryStore
 
 if TYPE_CHECKING:
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 
 MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
-
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_FORMS: Final = "a store is a directory (./runs, /data/runs, file:///data/runs) or a bucket (s3://bucket/prefix)"
-_MAX_PREFIX: Final = MAX_KEY // 2  # the rest is for the keys below it
 
 
 class LauncherName(StrEnum):
@@ -92,7 +84,7 @@ def make_launcher(
                     "process with torch in it",
                     hint="about as many as the machine has processors or GPUs: --parallel 2",
                 )
-            return lambda record: LocalLauncher(store.uri, parallel, side_by_side)
+            return lambda record: LocalLauncher(store.uri, parallel, side_by_side, options=_told(settings.execution))
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
@@ -112,7 +104,22 @@ def make_launcher(
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
-            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel)
+            told = _told_in_a_pod(settings.execution)
+            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, told)
+
+
+def _told(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told on this machine."""
+    return TrainerOptions(
+        checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
+    )
+
+
+def _told_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told in a Pod. The trainer ends before the Pod is ended: delivering takes a moment."""
+    most, grace = settings.kubernetes.time_limit_seconds, settings.kubernetes.grace_seconds
+    update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - grace, most / 2)}
+    return _told(settings).model_copy(update=update)
 
 
 def open_cluster(settings: KubernetesSettings) -> Cluster:
@@ -121,9 +128,10 @@ def open_cluster(settings: KubernetesSettings) -> Cluster:
     Raises:
         LauncherError: none does.
     """
-    from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+    from metaqnn_orch.launchers.kubernetes.credentials import connect
 
-    return Cluster(partial(connect, settings.context), settings.namespace)
+    return Cluster(connect, settings.namespace, context=settings.context)
 
 
 def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, Any]) -> JobForm:
@@ -133,7 +141,7 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
     """
     form = JobForm(store.uri, settings, template)
     if isinstance(store, DirectoryStore):
-        if not any(Path(store.uri).is_relative_to(place) for place in mounts(template)):
+        if not any(Path(store.uri).is_relative_to(place) for place in form.mounts()):
             raise BadInput(
                 f"{store.uri} is a directory of this machine, which no Pod sees",
                 hint="--store s3://bucket/prefix, or a Job template that mounts a volume there",
@@ -156,65 +164,3 @@ def refuse_unsafe_store(store: Store) -> None:
             f"{store.uri} ignores conditional writes: two orchestrators could destroy each other's run there",
             hint="use another store, or --unsafe-single-writer if no second one will ever touch the run",
         )
-
-
-def open_store(uri: str) -> Store:
-    """The store that `uri` names. Nothing is created and nothing is asked yet.
-
-    Raises:
-        BadInput: not one of the accepted forms.
-        StoreError: boto3 finds no usable configuration.
-    """
-    if not uri or not uri.isprintable():
-        raise BadInput(f"{uri!r} is not a store", _FORMS)
-    if uri.startswith("s3://"):
-        return _bucket(uri)
-    if uri.startswith("file://"):
-        return _directory(uri)
-    if "://" in uri or _SCHEME.match(uri):
-        raise BadInput(f"{_shown(uri)} is not a store", _FORMS)
-    try:
-        return DirectoryStore(Path(uri).expanduser())
-    except RuntimeError:
-        raise BadInput(f"{_shown(uri)} begins with the home of a user that is not known here", _FORMS) from None
-
-
-def _directory(uri: str) -> Store:
-    host, _, escaped = uri.removeprefix("file://").partition("/")
-    path = unquote(escaped)
-    if host not in ("", "localhost") or not path.isprintable() or not path or "?" in escaped or "#" in escaped:
-        raise BadInput(f"{_shown(uri)} is not a directory of this machine: file:///data/runs has three slashes")
-    return DirectoryStore("/" + path)
-
-
-def _bucket(uri: str) -> Store:
-    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    if "@" in bucket or ":" in bucket:
-        raise BadInput(
-            f"{_shown(uri)} carries more than a bucket's name",
-            "credentials and endpoint come from the environment or from ~/.aws, as for every tool that uses boto3",
-        )
-    if not _BUCKET.fullmatch(bucket) or ".." in bucket:
-        raise BadInput(
-            f"{bucket[:80]!r} is not a bucket's name: 3 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a "
-            "letter or digit",
-            _FORMS,
-        )
-    prefix = prefix.removesuffix("/")
-    if prefix:
-        try:
-            check_key(prefix)
-        except StoreError as error:
-            raise BadInput(f"the prefix of {_shown(uri)} cannot be used: {error}") from None
-        if len(prefix) > _MAX_PREFIX:
-            raise BadInput(f"the prefix of {_shown(uri)} has more than {_MAX_PREFIX} characters")
-    # boto3 takes a third of a second to import: who keeps results in a directory does not wait for it.
-    from metaqnn_orch.store.s3 import S3Store
-
-    return S3Store(bucket, prefix)
-
-
-def _shown(uri: str) -> str:
-    """`uri` without a password, cut to a readable length."""
-    text = repr(re.sub(r"//[^/]*@", "//***@", uri))
-    return text if len(text) <= 120 else text[:117] + "..."

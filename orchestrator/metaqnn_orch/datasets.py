@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from metaqnn_orch.errors import BadInput, NotFound
-from metaqnn_orch.store.base import Store
 from metaqnn_orch.trainer_call import TRAINER, Answer, call
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_info, ref_of_key
 from metaqnn_trainer.contract.messages import DatasetRef, ExitCode
+from metaqnn_trainer.store.base import Store
 
 
 def all_refs(store: Store, name: str = "") -> list[tuple[DatasetRef, int]]:

@@ -8,21 +8,24 @@ OrchestratorError                 exit 1
 │   └── NotFound                           a run, a trial, a dataset that is not there
 ├── JournalError                  exit 3   the journal is damaged: gaps, foreign or future entries
 ├── RunHeld                       exit 4   another orchestrator holds the run, or took it over
-├── StoreError                    exit 5   the object store did not do what was asked
-│   └── ObjectMissing                      no object under this key
 └── LauncherError                 exit 6   nothing can be launched here
     └── ClusterError                       the Kubernetes API did not do what was asked
 
-Errors of the contract (metaqnn_trainer.contract.errors.ContractError) are bad input too: exit 2.
+Two trees are shared with the trainer, and stand beside it:
+
+StoreError                        exit 5   the object store did not do what was asked (metaqnn_trainer.store.errors)
+└── ObjectMissing                          no object under this key
+ContractError                     exit 2   bad input: a message, a net, an address (metaqnn_trainer.contract.errors)
 """
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-_TERMINAL_COMMAND: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)")
-_USER_INFO: Final = re.compile(r"//[^/\s]+@")
+from metaqnn_trainer.contract.errors import ContractError
+from metaqnn_trainer.contract.text import one_line as one_line
+from metaqnn_trainer.store.errors import ObjectMissing as ObjectMissing
+from metaqnn_trainer.store.errors import StoreError as StoreError
 
 
 class OrchestratorError(Exception):
@@ -69,23 +72,6 @@ class RunHeld(OrchestratorError):
     exit_code = 4
 
 
-class StoreError(OrchestratorError):
-    """The object store did not do what was asked. The message names the store, the key and the cause.
-
-    `transient`: the same call may well succeed a little later. Whether a failed write happened is not known.
-    """
-
-    exit_code = 5
-
-    def __init__(self, message: str, hint: str = "", *, transient: bool = False) -> None:
-        super().__init__(message, hint)
-        self.transient = transient
-
-
-class ObjectMissing(StoreError):
-    """No object under this key."""
-
-
 class LauncherError(OrchestratorError):
     """Nothing can be launched here."""
 
@@ -114,13 +100,18 @@ class ClusterError(LauncherError):
         return self.status in (0, 408, 410, 429) or self.status >= 500 or self.reason == "Conflict"
 
 
-def one_line(text: str, limit: int = 300) -> str:
-    """Foreign text as one readable line: no control characters, no password in a URL, its middle left out if longer
-    than `limit` characters. What another program wrote may hold anything, and is printed to a terminal."""
-    plain = _TERMINAL_COMMAND.sub("", text)
-    visible = "".join(letter if letter.isprintable() else " " for letter in plain)
-    line = " ".join(_USER_INFO.sub("//***@", visible).split())
-    if len(line) <= limit:
-        return line
-    kept = limit - 3
-    return line[: kept // 2] + "..." + line[len(line) - (kept - kept // 2) :]
+KNOWN: Final = (OrchestratorError, StoreError, ContractError)
+"""Every error that has a line to say and an exit code; anything else is a fault of ours."""
+
+
+def exit_code(error: BaseException) -> int:
+    """How a process ends that one of the KNOWN errors ends."""
+    match error:
+        case OrchestratorError():
+            return error.exit_code
+        case StoreError():
+            return 5
+        case ContractError():
+            return 2
+        case _:
+            return 1

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from metaqnn_orch.store.base import Store
 from metaqnn_orch.trainer_call import TRAINER, call
+from metaqnn_trainer.store.base import Store
 
 SUFFIXES: Final = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from metaqnn_orch.store.base import Store
 from metaqnn_orch.trainer_call import TRAINER, call
+from metaqnn_trainer.store.base import Store
 
 
 class Judged(NamedTuple):

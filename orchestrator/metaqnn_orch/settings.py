@@ -120,7 +120,8 @@ class KubernetesSettings(Section):
     shared_memory: str = Field("1Gi", pattern=BYTES)
     """Size of /dev/shm. Counts as memory."""
     time_limit_seconds: int = Field(6 * 3600, ge=60)
-    """An attempt that runs for longer is ended, and has crashed. Waiting for a place does not count."""
+    """What an attempt may take. Its trainer ends in time to deliver the best epoch until then: `grace_seconds` before,
+    but at half of it at the earliest. Waiting for a place does not count, fetching the image does."""
     grace_seconds: int = Field(60, ge=1, le=3600)
     """From being asked to stop to being killed."""
     keep_seconds: int = Field(30 * 86_400, ge=3600)
@@ -162,7 +163,19 @@ class ExecutionSettings(Section):
     Kubernetes Jobs, which train one net each: how they share a GPU is the cluster's matter (time slices, MPS, MIG), and
     `kubernetes.gpu_resource` names a share."""
     retries: int = Field(2, ge=0, le=100)
-    """Further attempts of a trial that crashed. Disruptions are free."""
+    """Further attempts of a trial that crashed."""
+    free_attempts: int = Field(50, ge=0, le=10_000)
+    """Attempts of a trial that may be lost through no fault of its own, at no cost but their time: preemption, a lost
+    node, a store that nobody reaches. Further ones count as crashes. From the fourth attempt on each waits twice as
+    long as the one before, at most five minutes."""
+    time_limit_seconds: float | None = Field(None, ge=1, le=1e8)
+    """What a trial on this machine may take, over all its attempts. Then its best epoch until then is the result. Of
+    Jobs `kubernetes.time_limit_seconds` says it."""
+    checkpoint_seconds: float = Field(10.0, ge=0, le=1e6)
+    """At least so long between two checkpoints of a trial."""
+    keep_weights: str = Field("all", pattern=r"^(all|best [1-9][0-9]{0,5})$")
+    """Whose weights stay in the store: `all`, or `best N`, those of the N best nets so far. Of a run that has ended
+    `gc` removes the others."""
     poll_seconds: float = Field(0.2, gt=0, le=3600)
     """How long the loop rests when nothing happened."""
     early_end: EarlyEndSettings = EarlyEndSettings()

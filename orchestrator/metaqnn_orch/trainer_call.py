@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
-from metaqnn_orch.errors import BadInput, LauncherError, NotFound, OrchestratorError, StoreError, one_line
+from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
 from metaqnn_trainer.contract.messages import ExitCode
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
@@ -42,9 +42,9 @@ class Answer(NamedTuple):
             raise NotFound(f"{undone}: {self.last_words}")
         raise self.error(doing)
 
-    def error(self, doing: str) -> OrchestratorError:
+    def error(self, doing: str) -> StoreError | LauncherError:
         """What an end with this code means, where it means nothing in particular while `doing` what was asked."""
-        if self.code == ExitCode.STORE:
+        if self.code in (ExitCode.STORE, ExitCode.STORE_REFUSED):
             return StoreError(self.last_words)
         reason = f": {self.last_words}" if self.last_words else ""
         return LauncherError(

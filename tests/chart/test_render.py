@@ -345,6 +345,25 @@ def test_the_schema_refuses(values: list[str]) -> None:
     assert "values don't meet the specifications of the schema" in refused(*values)
 
 
+TEXTS = (
+    "commonLabels",
+    *(f"trainer.{key}" for key in ("labels", "podAnnotations", "nodeSelector", "serviceAccount.annotations")),
+    *(f"orchestrator.{key}" for key in ("podLabels", "podAnnotations", "nodeSelector", "serviceAccount.annotations")),
+    *(f"metrics.{key}" for key in ("podMonitor.labels", "dashboard.labels", "dashboard.annotations")),
+)
+
+
+@pytest.mark.parametrize("key", [*(f"{key}.a" for key in TEXTS), "trainer.env[0].value", "orchestrator.env[0].value"])
+def test_numbers_are_no_text(key: str) -> None:
+    """Kubernetes has text there, and 1.10 could not be told from 1.1: it is refused by name, before it is anywhere."""
+    name = "--set=" + key.replace("value", "name") + "=A" if key.endswith("value") else "--set=store.region=a"
+    for value in ("42", "true", "1.10"):
+        said = refused(name, f"--set-json={key}={value}")
+        assert key.replace(".", "/").replace("[0]", "/0") in said
+        assert "want string" in said
+    assert template(name, f"--set-string={key}=42")
+
+
 def test_notes_end_with_the_next_command() -> None:
     def notes(*values: str) -> str:
         done = helm("install", "first", CHART, "--namespace=trials", "--dry-run=client", *values)

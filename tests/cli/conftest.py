@@ -17,11 +17,11 @@ import pytest
 
 from metaqnn_orch.cli.app import main
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import INFO, Session, settings
 
 PROGRAM: Final = Path(sys.executable).with_name("metaqnn-orch")
@@ -75,7 +75,7 @@ def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         if name.startswith("METAQNN_") or name in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", "/no/kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", "/no/kubeconfig")
 
 
 @pytest.fixture

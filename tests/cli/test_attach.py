@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli.attach import VIGIL, Vigil, wait_for_start
 from metaqnn_orch.errors import LauncherError
-from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.credentials import connect
+from metaqnn_trainer.store.opening import open_store
 from tests.cli.conftest import Cli
 from tests.control.world import Session, settings
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster

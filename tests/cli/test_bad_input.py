@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, program, settings_file, tree
 from tests.control.world import settings
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer, put_dataset, tree
 from tests.control.world import INFO
 from tests.trainer.sources.idx_files import TRAIN_IMAGES, write_set

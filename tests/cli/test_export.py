@@ -8,11 +8,11 @@ import pytest
 
 from metaqnn_orch import Search
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, tree
 from tests.control.world import Session, result_for, settings
 

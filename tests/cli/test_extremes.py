@@ -20,7 +20,7 @@ from metaqnn_orch.reporting.metrics import Metrics
 from metaqnn_orch.reporting.standing import standing
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.settings import BudgetSettings
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, settings_file
 from tests.control.world import Session, settings
 

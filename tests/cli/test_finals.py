@@ -20,8 +20,8 @@ from metaqnn_orch.launchers.kubernetes.names import (
     job_name,
     labels,
 )
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.keys import NAME_PATTERN, check_name
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, needs_trainer, settings_file, tree
 from tests.control.world import settings
 

@@ -10,10 +10,11 @@ import pytest
 from metaqnn_orch.cli.pull import FIELDS
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer, tree
 from tests.control.world import Session, settings
 
@@ -84,10 +85,15 @@ def test_pulling_again_gives_the_same_and_leaves_foreign_files(
         assert cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", to).code == 0
         (to / leaders(to)[0]["trial"] / "weights.safetensors").write_bytes(b"spoilt")
     assert cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", to).code == 0
-    weights = finished.get(keys.weights("test", leaders(to)[0]["trial"]))
+    weights = finished.get(weights_key(finished, leaders(to)[0]["trial"]))
     assert (to / leaders(to)[0]["trial"] / "weights.safetensors").read_bytes() == weights
     assert (to / "mine.txt").read_text() == "mine"
     assert len([name for name in tree(to) if "/" not in name]) == 5
+
+
+def weights_key(store: DirectoryStore, trial: str) -> str:
+    result = decode(TrainingResult, store.get(keys.result("test", trial)), "result.json")
+    return artifacts.locate(store, "test", trial, "weights", artifacts.named(result)["weights"])
 
 
 def best_trial(store: DirectoryStore) -> str:
@@ -105,7 +111,9 @@ def best_trial(store: DirectoryStore) -> str:
         (lambda store, weights, result: store.put(result, b"\x1b[2J"), "is not valid JSON"),
         (lambda store, weights, result: store.put(result, store.get(result)[:-9]), "is not valid JSON"),
         (
-            lambda store, weights, result: store.put(result, changed(store.get(result), val_accuracy=0.25)),
+            lambda store, weights, result: store.put(
+                result, changed(store.get(result), val_accuracy=0.25, last_val_accuracy=0.25)
+            ),
             "its result.json says 0.25, the journal 0.",
         ),
         (
@@ -114,17 +122,44 @@ def best_trial(store: DirectoryStore) -> str:
         ),
     ],
 )
-def test_what_cannot_be_trusted_is_named_and_nothing_is_written(
+def test_what_cannot_be_trusted_is_named_and_left_out(
     spoil: object, says: str, finished: DirectoryStore, tmp_path: Path, cli: Cli
 ) -> None:
     trial = best_trial(finished)
     assert callable(spoil)
-    spoil(finished, keys.weights("test", trial), keys.result("test", trial))
+    spoil(finished, weights_key(finished, trial), keys.result("test", trial))
     answer = cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", tmp_path / "best")
-    refusal = answer.refused(5)
-    assert refusal.startswith(f"trial {trial} cannot be trusted any more: ")
+    assert answer.code == 5
+    [refusal] = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert refusal.startswith(f"error: trial {trial} cannot be trusted any more: ")
     assert says in refusal
-    assert not (tmp_path / "best").exists()
+    assert f"retrain test {trial}" in answer.err
+    assert not (tmp_path / "best" / trial).exists()
+    assert [row["rank"] for row in leaders(tmp_path / "best")] == ["2", "3"]
+
+
+def test_damaged_weights_are_put_aside_and_the_trial_stays_told(
+    finished: DirectoryStore, tmp_path: Path, cli: Cli
+) -> None:
+    trial = best_trial(finished)
+    key = weights_key(finished, trial)
+    finished.put(key, b"w" * len(finished.get(key)))
+    before = cli("status", "test", "--store", finished.uri, "-o", "json").json()
+    for reason in ("it was put aside as runs/test/quarantine/", "which is not there"):
+        answer = cli("pull", "test", "--store", finished.uri, "--top", 1, "--to", tmp_path / "best")
+        assert reason in answer.refused(5)
+    aside = [entry.key for entry in finished.list("runs/test/quarantine/")]
+    assert [finished.get(name) for name in aside] == [b"w" * len(finished.get(aside[0]))]
+    assert cli("status", "test", "--store", finished.uri, "-o", "json").json() == before
+
+
+def test_weights_that_were_removed_on_purpose_are_no_damage(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    assert cli("gc", "test", "--store", finished.uri, "--keep-weights", "best 1", "--delete").code == 0
+    answer = cli("pull", "test", "--store", finished.uri, "--top", 2, "--to", tmp_path / "best")
+    assert answer.code == 5
+    assert "its weights were removed at 20" in answer.err
+    assert "by metaqnn-orch gc --keep-weights 'best 1'" in answer.err
+    assert len(leaders(tmp_path / "best")) == 1
 
 
 def changed(data: bytes, **values: object) -> bytes:

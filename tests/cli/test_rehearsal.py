@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import PROGRAM, Cli, clean_environment, put_dataset, settings_file, tree
 from tests.control.world import Session, settings
 from tests.seaweedfs import S3Server, free_ports, kill, start, wait_until_it_answers

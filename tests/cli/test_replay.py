@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import PROGRAM, Cli, clean_environment, tree
 from tests.control.test_replay_import import FIRST, GOOD, THIRD, file_of, line
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from metaqnn_orch.control.record import load_record
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, tree
 from tests.control.world import Session, settings
 

@@ -8,10 +8,10 @@ import pytest
 
 from metaqnn_orch.cli.session import Signals, begin
 from metaqnn_orch.cli.signals import STOPS
-from metaqnn_orch.control.loop import Stop
+from metaqnn_orch.control.surroundings import Stop
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict, StoreError
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import needs_trainer, put_dataset
 from tests.control.world import INFO, settings
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.cli.signals import STOPS, surely_closing, unbroken
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import PROGRAM, Answer, clean_environment, needs_trainer, tree
 from tests.control.world import Session, settings
 from tests.launchers.harness import until

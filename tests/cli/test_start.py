@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.control.holder import Hold, read_holder, this_process
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import (
     PROGRAM,
     TINY,

@@ -7,11 +7,11 @@ import pytest
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer, tree
 from tests.control.world import Session, deliver, settings
 

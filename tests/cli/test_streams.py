@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import PROGRAM, clean_environment
 
 COMMANDS: Final = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, settings_file
 from tests.control.world import settings
 

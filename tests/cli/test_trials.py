@@ -8,12 +8,12 @@ import pytest
 from metaqnn_orch.control.events import Failed, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer
 from tests.control.world import Session, deliver, result_for, settings, told_order
 

@@ -12,8 +12,9 @@ from metaqnn_orch.cli.view import PACE
 from metaqnn_orch.cli.watch import LOOK, watch
 from metaqnn_orch.control.holder import LEASE_SECONDS, Hold, this_process
 from metaqnn_orch.errors import NotFound, StoreError
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.cli.conftest import Cli
 from tests.control.world import Session, settings
 
@@ -58,7 +59,7 @@ def test_a_store_out_of_reach_is_waited_for(finished: DirectoryStore) -> None:
         def get(self, key: str, first: int | None = None) -> bytes:
             if "journal/" in key and self.armed and self.failures:
                 self.failures -= 1
-                raise StoreError("it is away", transient=True)
+                raise StoreError("it is away", cause=Cause.OUTAGE)
             return super().get(key, first)
 
         armed = False

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.opening import open_store
 from tests.cli.conftest import TINY, Cli, cli
 from tests.cluster.real import ADDRESS, IMAGE, namespace, needs_address, needs_cluster, needs_image
 from tests.seaweedfs import running

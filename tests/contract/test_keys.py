@@ -95,8 +95,8 @@ def test_the_layout_of_a_store() -> None:
     assert keys.trial("r", "t") == "runs/r/trials/t/"
     assert keys.request("r", "t") == "runs/r/trials/t/request.json"
     assert keys.result("r", "t") == "runs/r/trials/t/result.json"
-    assert keys.history("r", "t") == "runs/r/trials/t/history.jsonl"
-    assert keys.weights("r", "t") == "runs/r/trials/t/weights.safetensors"
+    assert keys.history("r", "t", "0123456789abcdef" * 4) == "runs/r/trials/t/history-0123456789abcdef.jsonl"
+    assert keys.weights("r", "t", "0123456789abcdef" * 4) == "runs/r/trials/t/weights-0123456789abcdef.safetensors"
     assert keys.quarantine("r", "t", 2) == "runs/r/quarantine/t-2.json"
 
 
@@ -108,8 +108,8 @@ def test_everything_of_a_run_lies_under_its_prefix(run: str, trial: str) -> None
     for key in (
         keys.request(run, trial),
         keys.result(run, trial),
-        keys.history(run, trial),
-        keys.weights(run, trial),
+        keys.history(run, trial, "ab" * 32),
+        keys.weights(run, trial, "ab" * 32),
     ):
         assert key.startswith(keys.trial(run, trial))
         assert key.startswith(prefix)

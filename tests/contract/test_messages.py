@@ -65,7 +65,11 @@ EARLY_END = EarlyEnd(
     examples=(LearningCurve(params=1000, macs=50_000, layers=3, accuracies=(0.1, 0.9)),) * 2,
 )
 STOPPED = RESULT.model_copy(
-    update={"status": "stopped_early", "prediction": Prediction(accuracy=0.92, spread=0.01, best=0.95)}
+    update={
+        "status": "stopped_early",
+        "prediction": Prediction(accuracy=0.92, spread=0.01, best=0.95),
+        "weights": None,
+    }
 )
 
 RECIPE_CHANGES: dict[str, Any] = {
@@ -101,7 +105,8 @@ def forged(**changes: Any) -> bytes:
 
 def with_accuracy(text: str) -> bytes:
     """The result with any text where the accuracy stood."""
-    return encode(RESULT).replace(b'"val_accuracy": 0.9', b'"val_accuracy": ' + text.encode(), 1)
+    least = encode(RESULT.model_copy(update={"last_val_accuracy": 0.0}))
+    return least.replace(b'"val_accuracy": 0.9', b'"val_accuracy": ' + text.encode(), 1)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,12 @@ def with_accuracy(text: str) -> bytes:
         RESULT,
         REQUEST.model_copy(update={"options": TrainerOptions(early_end=EARLY_END)}),
         STOPPED,
-        RESULT.model_copy(update={"status": "too_large", "reason": "Größe\n", "weights": None, "epochs": 0}),
+        RESULT.model_copy(
+            update={
+                **{"status": "too_large", "reason": "Größe\n", "weights": None, "epochs": 0, "best_epoch": 0},
+                **{"val_accuracy": 0.1, "last_val_accuracy": 0.1, "learning_rates": []},
+            }
+        ),
         EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, val_accuracy=1.0, seconds=0.5),
         WorkOrder(store="s3://b/p", run="r", trial="0" * 12, attempt=2),
         WorkReport(trial="0" * 12, exit_code=ExitCode.STORE.value, reason="gone"),
@@ -262,7 +272,7 @@ def test_size_is_looked_at_before_the_content() -> None:
     padding = b" " * (MAX_MESSAGE_BYTES - len(encode(RESULT)))
     assert decode(TrainingResult, encode(RESULT) + padding, "result") == RESULT
     begin = time.process_time()
-    with pytest.raises(MessageError, match="result has 200000000 bytes, more than the 1048576"):
+    with pytest.raises(MessageError, match="result has more than the 1048576 bytes"):
         decode(TrainingResult, b"[" * 200_000_000, "result")
     with pytest.raises(MessageError, match="more than the 1048576"):
         decode(TrainingResult, "é" * (MAX_MESSAGE_BYTES // 2 + 1), "result")
@@ -452,5 +462,5 @@ def test_a_net_that_cannot_be_read_is_named() -> None:
 
 
 def test_exit_codes_stay_clear_of_shells_and_signals() -> None:
-    assert [code.value for code in ExitCode] == [0, 11, 12, 13, 14, 15, 16, 143]
+    assert [code.value for code in ExitCode] == [0, 11, 12, 13, 14, 15, 16, 17, 143]
     assert all(10 <= code <= 49 for code in ExitCode if code not in (ExitCode.DELIVERED, ExitCode.PREEMPTED))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from metaqnn_orch.store.base import Entry, Store
+from metaqnn_trainer.store.base import Entry, Stat, Store
 
 
 class SimulatedKill(BaseException):
@@ -42,6 +42,9 @@ class FatalStore:
 
     def get(self, key: str, first: int | None = None) -> bytes:
         return bytes(self._call("get", key, first))
+
+    def stat(self, key: str) -> Stat:
+        return Stat(*self._call("stat", key))
 
     def list(self, prefix: str) -> Iterator[Entry]:
         return iter(list(self._call("list", prefix)))

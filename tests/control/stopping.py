@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode, encode, encode_line
-from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest
-from tests.control.world import accuracy_of, result_for, settings
+from metaqnn_trainer.contract.codec import canonical_json, decode, encode_line
+from metaqnn_trainer.contract.messages import EpochRecord, TrainingRequest
+from metaqnn_trainer.store.base import Store
+from tests.control.world import accuracy_of, settings, values_for
 
 EPOCHS, NETS, EXAMPLES = 4, 32, 20
 
@@ -44,10 +44,9 @@ def history(curve: Sequence[float], rate: int = 1) -> bytes:
 
 
 def put_result(store: Store, request: TrainingRequest, attempt: int, written: bytes, **changes: Any) -> Phase:
-    store.put(keys.history(request.run, request.trial), written)
-    artifact = Artifact(size=len(written), sha256=hashlib.sha256(written).hexdigest())
-    result = result_for(request, attempt, history=artifact, **changes)
-    store.put_if_absent(keys.result(request.run, request.trial), encode(result))
+    artifact = artifacts.put(store, request.run, request.trial, "history", written)
+    values = values_for(request, attempt, history=artifact.model_dump(), **changes)
+    store.put_if_absent(keys.result(request.run, request.trial), canonical_json(values))
     return Phase.DELIVERED
 
 

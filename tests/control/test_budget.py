@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.control.budget import limit, recent_seconds, used
-from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.state import RunState, seconds_between
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.settings import BudgetSettings
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import ScriptedLauncher, Session, accuracy_of, result_for, settings
 
 MINUTES = 60.0 / 3600

@@ -16,20 +16,20 @@ from metaqnn_orch.control import snapshot
 from metaqnn_orch.control.early_end import MOST, early_end
 from metaqnn_orch.control.ingest import Refused, Trusted, read_result
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.summary import leaderboard
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrialSpec
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.stopping import EPOCHS, EXAMPLES, NETS, asked, curve_of, enabled, history, put_result, trained
 from tests.control.test_snapshot import assert_same
-from tests.control.world import DATASET, ScriptedLauncher, Session, told_order
+from tests.control.world import DATASET, INFO, ScriptedLauncher, Session, told_order
 
 SPEC = TrialSpec(net="[SM(10)]", dataset=DATASET, image_size=8)
 REQUEST = TrainingRequest(run="test", trial=SPEC.trial_id(), spec=SPEC)
@@ -221,7 +221,7 @@ def test_whatever_the_history_says_it_is_read_or_refused(
     with TemporaryDirectory() as folder:
         store = DirectoryStore(folder, durable=False)
         put_result(store, REQUEST, 1, b"\n".join(lines), **changes)
-        found = read_result(store, REQUEST)
+        found = read_result(store, INFO, REQUEST)
     assert isinstance(found, Trusted | Refused)
     if isinstance(found, Trusted) and found.curve:
         assert len(found.curve) == epochs

@@ -10,10 +10,10 @@ import pytest
 
 from metaqnn_orch.control.holder import LEASE_SECONDS, Hold, Holder, is_dead, read_holder, this_process
 from metaqnn_orch.errors import RunHeld
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Clock
 
 
@@ -60,7 +60,7 @@ def test_a_dead_process_of_this_machine_gives_it_up_at_once(store: Store) -> Non
     code = (
         "import sys, time\n"
         "from metaqnn_orch.control.holder import Hold, this_process\n"
-        "from metaqnn_orch.store.directory import DirectoryStore\n"
+        "from metaqnn_trainer.store.directory import DirectoryStore\n"
         "Hold(DirectoryStore(sys.argv[1]), 'run', this_process('dead', 'now'), time.monotonic).beat('now')\n"
     )
     subprocess.run([sys.executable, "-c", code, store.uri], check=True)

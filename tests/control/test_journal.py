@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from metaqnn_orch.control.events import Abandoned, Event, Finished, Opened, Proposed, decode_entry, encode_entry
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.errors import JournalError, RunHeld
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 
 
 @pytest.fixture

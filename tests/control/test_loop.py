@@ -12,17 +12,28 @@ import pytest
 
 from metaqnn_orch.control.holder import Hold, Holder
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Outcome, Stop
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed, RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation, Phase
-from metaqnn_orch.store.base import Entry, Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode, encode
+from metaqnn_trainer.contract.codec import canonical_json, decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Entry, Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.control.fatal_store import FatalStore, SimulatedKill
-from tests.control.world import Behaviour, Clock, ScriptedLauncher, Session, deliver, result_for, settings, told_order
+from tests.control.world import (
+    Behaviour,
+    Clock,
+    ScriptedLauncher,
+    Session,
+    deliver,
+    result_for,
+    settings,
+    told_order,
+    values_for,
+)
 
 
 @pytest.fixture
@@ -188,13 +199,14 @@ def test_hopeless_trials_in_a_row_stop_a_run_that_has_learned(store: Store) -> N
     assert Session(store, settings(), "two").run_to_end() is Outcome.GOAL
 
 
-def test_delivered_without_a_result_is_a_crash(store: Store) -> None:
+def test_delivered_without_a_result_is_free_once_and_then_a_crash(store: Store) -> None:
     def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
-        return Phase.DELIVERED if attempt == 1 else deliver(store, request, attempt)
+        return Phase.DELIVERED if attempt < 3 else deliver(store, request, attempt)
 
     session = Session(store, settings())
     assert session.run_to_end(behaviour) is Outcome.GOAL
-    assert session.state.attempts_lost == 12
+    assert (session.state.disruptions, session.state.attempts_lost) == (12, 12)
+    assert session.state.lost == {"no result": 24}
     assert "there is no result.json" in session.state.trials[told_order(store)[0]].trouble
 
 
@@ -238,8 +250,7 @@ def test_poison_is_quarantined_and_the_run_goes_on(store: Store, poison: tuple[A
             elif isinstance(poison[1], bytes):
                 data = poison[1]
             else:
-                changed = {**result_for(request).model_dump(mode="json"), **poison[1]}
-                data = encode(type(result_for(request)).model_validate(changed))
+                data = canonical_json(values_for(request, **poison[1]))
             store.put(keys.result(request.run, request.trial), data)
             return Phase.DELIVERED
         return deliver(store, request, attempt)
@@ -289,7 +300,7 @@ class MoodyStore(FatalStore):
         deaf, mute = self._rng.random() < self._rate / 2, self._rng.random() < self._rate / 2
         answer = None if deaf else super()._call(method, *arguments)
         if deaf or mute:
-            raise StoreError("the store did not answer", transient=True)
+            raise StoreError("the store did not answer", cause=Cause.OUTAGE)
         return answer
 
 

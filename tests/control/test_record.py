@@ -8,10 +8,10 @@ import pytest
 
 from metaqnn_orch.control.record import check_same, create_record, load_record
 from metaqnn_orch.errors import NotFound, RunConflict
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 
 

@@ -10,9 +10,9 @@ from metaqnn_orch.control import snapshot
 from metaqnn_orch.control.record import Imported, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import JournalError, RunConflict
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.test_loop import fold
 from tests.control.test_snapshot import assert_same, states
 from tests.control.world import Session, settings

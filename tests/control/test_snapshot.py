@@ -15,10 +15,10 @@ from metaqnn_orch.control import snapshot
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.test_loop import crash_first
 from tests.control.world import Session, settings

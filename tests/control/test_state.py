@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, deliver, settings
 
 NETS = ["[SM(10)]", "[C(512,7,1), SM(10)]", "[GAP(10), SM(10)]"]  # the second is not of the space

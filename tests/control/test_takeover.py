@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
-from metaqnn_orch.control.loop import Outcome, Stop
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.control.takeover import Taken, take_over
 from metaqnn_orch.errors import RunHeld
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Clock, ScriptedLauncher, Session, settings
 
 

@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Loop, Outcome, Stop, Surroundings
+from metaqnn_orch.control.loop import Loop
 from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
-from metaqnn_orch.launchers.base import Launcher, Observation, Phase
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
+from metaqnn_orch.launchers.base import NO_OPTIONS, Launcher, Observation, Phase
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.messages import Artifact, DatasetRef, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrainingResult
+from metaqnn_trainer.store.base import Store
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")
 INFO = DatasetInfo(
@@ -59,6 +62,12 @@ def accuracy_of(net: str) -> float:
 
 
 def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> TrainingResult:
+    return TrainingResult.model_validate(values_for(request, attempt, **changes))
+
+
+def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> dict[str, object]:
+    """What a result holds, whether or not it can be one."""
+    cost = spec_cost(request.spec, INFO.channels)
     values: dict[str, object] = {
         "run": request.run,
         "trial": request.trial,
@@ -67,17 +76,17 @@ def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
         "status": "completed",
         "val_accuracy": accuracy_of(request.spec.net),
         "best_epoch": 1,
-        "last_val_accuracy": 0.5,
         "epochs": 1,
         "learning_rates": [0.001],
-        "params": 10,
-        "macs": 20,
+        "params": cost.params,
+        "macs": cost.macs,
         "images_per_second": 1.0,
         "seconds": 0.5,
         "device": "none",
         "versions": {},
     }
-    return TrainingResult.model_validate({**values, **changes})
+    values |= changes
+    return {"last_val_accuracy": values["val_accuracy"], **values}
 
 
 Behaviour = Callable[[Store, TrainingRequest, int], Phase]
@@ -85,9 +94,7 @@ Behaviour = Callable[[Store, TrainingRequest, int], Phase]
 
 def deliver(store: Store, request: TrainingRequest, attempt: int) -> Phase:
     """Every trial ends well at once, with weights."""
-    weights = f"weights of {request.spec.net}".encode()
-    store.put(keys.weights(request.run, request.trial), weights)
-    artifact = Artifact(size=len(weights), sha256=hashlib.sha256(weights).hexdigest())
+    artifact = artifacts.put(store, request.run, request.trial, "weights", f"weights of {request.spec.net}".encode())
     store.put_if_absent(keys.result(request.run, request.trial), encode(result_for(request, attempt, weights=artifact)))
     return Phase.DELIVERED
 
@@ -102,6 +109,7 @@ class ScriptedLauncher:
         self.capacity = capacity
         self.outlives_us = False
         self.trouble = ""
+        self.options = NO_OPTIONS
         self.launched: list[tuple[str, int]] = []
         self._store = store
         self._behaviour = behaviour
@@ -183,6 +191,7 @@ class Session:
             goal=self.settings.goal,
             surroundings=Surroundings(
                 now=self.now,
+                monotonic=self.clock.monotonic,
                 sleep=self.clock.sleep,
                 stop=self.stop,
                 on_event=self.on_event or self.events.append,

@@ -11,7 +11,7 @@ from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
 
 PATIENCE: Final = 180.0  # seconds; reached only when something is broken
-ENDED: Final = (Phase.DELIVERED, Phase.DISRUPTED, Phase.CUT_OFF, Phase.CRASHED, Phase.HOPELESS)
+ENDED: Final = tuple(phase for phase in Phase if phase not in (Phase.PENDING, Phase.RUNNING))
 
 _seeds = count()
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.datasets import push
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.local import LocalLauncher
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrainingResult, TrialSpec
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 from tests.launchers.harness import ENDED, until, until_phase
 
 pytestmark = pytest.mark.skipif(

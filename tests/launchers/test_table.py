@@ -13,12 +13,13 @@ from metaqnn_orch.control.ingest import Trusted, read_result
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.table import ESTIMATED, LOOKED_UP, Table, TableLauncher, read_table
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.notation import parse_net
-from tests.control.world import Clock
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
+from tests.control.world import INFO, Clock
 from tests.launchers.harness import make_request
 
 RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
@@ -92,7 +93,7 @@ def test_the_result_is_one_that_the_loop_trusts(tmp_path: Path) -> None:
         request = make_request("rehearsal", net)
         launcher.launch(request, 3)
         assert launcher.observe()[request.trial].phase is Phase.DELIVERED
-        found = read_result(store, request)
+        found = read_result(store, INFO, request)
         assert isinstance(found, Trusted)
         result = found.result
         assert accuracy in (None, result.val_accuracy)
@@ -131,7 +132,7 @@ def test_each_trial_takes_its_time_and_places_are_limited(tmp_path: Path) -> Non
 
 
 def test_a_store_that_fails_is_asked_again(tmp_path: Path) -> None:
-    store, failures = DirectoryStore(tmp_path), [StoreError("away", transient=True)] * 2
+    store, failures = DirectoryStore(tmp_path), [StoreError("away", cause=Cause.OUTAGE)] * 2
 
     def put_if_absent(key: str, data: bytes) -> bool:
         if failures:

@@ -11,7 +11,7 @@ from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer.store.base import Store
 from tests.control.stopping import enabled, trained
 from tests.control.world import DATASET, INFO, Session, accuracy_of, settings
 

@@ -12,7 +12,7 @@ from metaqnn_orch.reporting.content import MEANINGS, Content, content
 from metaqnn_orch.reporting.figures import size
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.palette import LIGHT
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.reporting.runs import write_run, write_run_with_stopped_nets
 
 

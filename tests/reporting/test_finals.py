@@ -18,9 +18,9 @@ from metaqnn_orch.reporting.finals import (
 )
 from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, Phase, Recipe
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import DATASET, INFO, Session, accuracy_of, settings
 
 LONG = Recipe(

@@ -9,9 +9,9 @@ import pytest
 from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.reporting.history import read_best, read_history
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 from tests.reporting.runs import POISON, START, write_run
 

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from metaqnn_orch.control.events import Abandoned, Failed, Proposed, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput, StoreError
-from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_orch.reporting.metrics import Metrics
 from metaqnn_orch.reporting.summary import lost_attempts
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import settings
 from tests.launchers.harness import make_request
 
@@ -35,7 +35,7 @@ class Clock:
 class Seen:
     """A launcher that shows what it is told to."""
 
-    name, capacity, outlives_us, devices, trouble = "seen", 2, True, 1, ""
+    name, capacity, outlives_us, devices, options, trouble = "seen", 2, True, 1, NO_OPTIONS, ""
 
     def __init__(self) -> None:
         self.shown: Mapping[str, Observation] = {}

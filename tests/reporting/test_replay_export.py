@@ -17,13 +17,13 @@ from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.replay_format import COLUMNS
 from metaqnn_orch.reporting.replay_export import replay_rows
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.stopping import enabled, history, put_result, trained
 from tests.control.test_loop import crash_first
 from tests.control.test_replay_import import FIRST, GOOD, SVHN, THIRD, file_of, line
@@ -91,7 +91,7 @@ def test_a_search_comes_back_with_the_same_q_table(store: Store) -> None:
 def test_a_row_says_what_the_result_says(store: Store) -> None:
     def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
         written = history([0.0, 0.0, accuracy_of(request.spec.net), *[0.0] * 4])
-        values = {"best_epoch": 3, "epochs": 7, "last_val_accuracy": 0.25, "device": "a GPU\x1b"}
+        values = {"best_epoch": 3, "epochs": 7, "last_val_accuracy": 0.0, "device": "a GPU\x1b"}
         return put_result(store, request, attempt, written, **values)
 
     session = Session(store, settings(execution__max_trials=2, recipe__batch_size=3))
@@ -100,7 +100,7 @@ def test_a_row_says_what_the_result_says(store: Store) -> None:
         assert row["net"] == format_with_dropout(parse_net(trial.net))
         assert float(row["accuracy_best_val"]) == trial.val_accuracy
         # Eight training images in batches of three: three iterations an epoch.
-        assert (row["iter_best_val"], row["iter_last_val"], row["accuracy_last_val"]) == ("9.0", "21.0", "0.25")
+        assert (row["iter_best_val"], row["iter_last_val"], row["accuracy_last_val"]) == ("9.0", "21.0", "0.0")
         assert (row["accuracy_best_test"], row["accuracy_last_test"]) == ("-1.0", "-1.0")
         assert row["machine_run_on"].isprintable()
 

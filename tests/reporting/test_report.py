@@ -12,7 +12,7 @@ from metaqnn_orch.reporting.history import read_best, read_history
 from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.reporting.report import Report, compose
 from metaqnn_orch.reporting.summary import leaderboard, read_run
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.reporting.browser import after, chromium, needs_chromium
 from tests.reporting.runs import POISON, write_run
 

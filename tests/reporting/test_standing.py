@@ -12,11 +12,11 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.standing import Part, standing
 from metaqnn_orch.settings import BudgetSettings
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, result_for, settings
 from tests.reporting.runs import at, write_run, write_run_with_stopped_nets
 

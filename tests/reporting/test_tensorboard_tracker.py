@@ -12,7 +12,7 @@ import pytest
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.reporting.tracking import show_run, trackers
 from metaqnn_orch.settings import TrackingSettings
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 
 pytest.importorskip("tensorboardX", reason="needs the extra: metaqnn-orch[tensorboard]")

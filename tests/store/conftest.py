@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
-from metaqnn_orch.store.s3 import S3Store, default_client
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.s3 import S3Store
+from metaqnn_trainer.store.s3_client import default_client
 from tests.seaweedfs import S3Server
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,11 +19,18 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes = b""
+    headers: Mapping[str, str] = MappingProxyType({"Content-Type": "application/xml"})
 
 
 def error(status: int, code: str, message: str = "as the test wants it") -> Answer:
     """An error as S3 words it."""
     return Answer(status, f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode())
+
+
+def page(status: int, **headers: str) -> Answer:
+    """What is made for people: by a console, a login, an ingress, a proxy."""
+    body = b"<html><head><title>Welcome</title></head><body><p>Please sign in</p></body></html>"
+    return Answer(status, body, {"Content-Type": "text/html; charset=utf-8", **headers})
 
 
 Reaction = Answer | Literal["pass on", "lose the reply", "cut the reply", "hang up"]
@@ -55,7 +63,7 @@ def faulty_server(script: Script, upstream: str = "") -> Iterator[tuple[str, Seq
                 asked.append(self.command)
             reaction = script(self.command, number)
             if isinstance(reaction, Answer):
-                self.answer(reaction.status, [("Content-Type", "application/xml")], reaction.body)
+                self.answer(reaction.status, list(reaction.headers.items()), reaction.body)
             elif reaction == "hang up":
                 self.hang_up()
             else:

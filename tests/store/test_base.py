@@ -10,17 +10,18 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import StoreError
-from metaqnn_orch.store.base import (
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import (
     MAX_KEY,
     MAX_PART,
     Entry,
+    Stat,
     Store,
     check_key,
     check_prefix,
     honours_put_if_absent,
     is_key,
 )
-from metaqnn_trainer.contract import keys
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_-."
 
@@ -76,8 +77,8 @@ def test_every_key_of_the_contract_is_a_key() -> None:
         keys.journal_entry(run, 10**9 - 1),
         keys.request(run, trial),
         keys.result(run, trial),
-        keys.history(run, trial),
-        keys.weights(run, trial),
+        keys.history(run, trial, "ab" * 32),
+        keys.weights(run, trial, "ab" * 32),
         keys.quarantine(run, trial, 3),
     ):
         assert check_key(key) == key
@@ -110,6 +111,9 @@ class Forgetful:
 
     def get(self, key: str, first: int | None = None) -> bytes:
         return self.objects[key][:first]
+
+    def stat(self, key: str) -> Stat:
+        return Stat(len(self.objects[key]), None)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         yield from (Entry(key, len(data)) for key, data in sorted(self.objects.items()) if key.startswith(prefix))

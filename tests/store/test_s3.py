@@ -12,17 +12,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.errors import ObjectMissing, StoreError
-from metaqnn_orch.store.base import honours_put_if_absent
-from metaqnn_orch.store.s3 import S3Store, default_client
+from metaqnn_trainer.store.base import exists, honours_put_if_absent
+from metaqnn_trainer.store.opening import open_store
+from metaqnn_trainer.store.patient import PATIENCE, PatientStore
+from metaqnn_trainer.store.s3 import S3Store
+from metaqnn_trainer.store.s3_client import default_client
 from tests.seaweedfs import S3Server, free_ports
 from tests.store.faulty_server import Reaction, Script, always, error, faulty_server, sequence
 
@@ -123,14 +125,77 @@ def test_a_conflict_of_two_conditional_writes_is_tried_again(s3_server: S3Server
         assert len(asked) == 5
 
 
-def test_an_object_cut_off_on_its_way_is_an_error_and_not_a_shorter_object(s3_server: S3Server) -> None:
-    with store_behind(sequence("pass on", "cut the reply", "cut the reply"), s3_server) as (store, _):
+CUT: Final = "cut the reply"
+
+
+@pytest.mark.parametrize("first", [None, 9000])
+def test_an_object_cut_off_on_its_way_is_read_again(s3_server: S3Server, first: int | None) -> None:
+    data = b"0123456789" * 1000
+    with store_behind(sequence("pass on", "cut the reply", "cut the reply"), s3_server) as (store, asked):
+        store.put("a", data)
+        assert store.get("a", first) == data[:first]
+    assert asked == ["PUT", "GET", "GET", "GET"]
+
+
+@pytest.mark.parametrize("first", [None, 9000])
+def test_an_object_that_is_always_cut_off_is_an_error_and_not_a_shorter_object(
+    s3_server: S3Server, first: int | None
+) -> None:
+    with store_behind(sequence("pass on", CUT, CUT, CUT), s3_server) as (store, asked):
         store.put("a", b"0123456789" * 1000)
-        for first in (None, 9000):
-            with pytest.raises(StoreError, match="/a: ") as caught:
-                store.get("a", first)
-            assert caught.value.transient
+        with pytest.raises(StoreError, match="/a: ") as caught:
+            store.get("a", first)
+        assert caught.value.transient
+        assert asked == ["PUT", "GET", "GET", "GET"]
         assert store.get("a", 5) == b"01234"
+
+
+# Waiting for a store that is away
+
+
+AWAY = error(503, "ServiceUnavailable")
+
+
+def test_a_store_that_is_away_for_a_while_gets_what_was_trained(s3_server: S3Server) -> None:
+    with store_behind(sequence(AWAY, "hang up", "lose the reply"), s3_server) as (store, asked):
+        patient = PatientStore(store, (0.01, 0.01, 0.01))
+        assert patient.put_if_absent("a", b"ours")
+        assert asked == ["PUT"] * 4 + ["GET"], "the fourth is answered 412, so the content is compared"
+        patient.put("a", b"replaced")
+        assert store.get("a") == b"replaced"
+
+
+def test_what_another_wrote_meanwhile_stays_theirs(s3_server: S3Server) -> None:
+    with store_behind(sequence("pass on", AWAY), s3_server) as (store, _):
+        store.put("a", b"theirs")
+        assert not PatientStore(store, (0.01,)).put_if_absent("a", b"ours")
+        assert store.get("a") == b"theirs"
+
+
+def test_patience_has_an_end() -> None:
+    for write in (PatientStore.put, PatientStore.put_if_absent):
+        with store_behind(always(AWAY)) as (store, asked):
+            with pytest.raises(StoreError, match="ServiceUnavailable"):
+                write(PatientStore(store, (0.01, 0.01)), "a", b"ours")
+            assert asked == ["PUT"] * 3
+
+
+def test_whoever_may_not_list_is_not_told_what_is_missing() -> None:
+    with store_behind(always(error(403, "AccessDenied"))) as (store, _):
+        assert not exists(store, "a")
+        with pytest.raises(StoreError, match="AccessDenied"):
+            store.get("a")
+        with pytest.raises(StoreError, match="403") as caught:
+            store.stat("a")
+        assert caught.value.status == 403
+
+
+def test_a_refusal_is_no_absence() -> None:
+    with store_behind(always(error(400, "AuthorizationHeaderMalformed"))) as (store, _):
+        with pytest.raises(StoreError, match="400"):
+            exists(store, "a")
+        with pytest.raises(StoreError, match="AuthorizationHeaderMalformed"):
+            PatientStore(store, PATIENCE).put_if_absent("a", b"x")
 
 
 def test_a_server_that_ignores_ranges(s3_server: S3Server) -> None:
@@ -351,5 +416,5 @@ def test_an_endpoint_that_cannot_be_used(s3_endpoint: str, monkeypatch: pytest.M
 
 
 def test_boto3_is_not_imported_for_a_directory(tmp_path: Path) -> None:
-    code = "import sys; from metaqnn_orch.assembly import open_store; open_store('.'); print('boto3' in sys.modules)"
+    code = "import sys, metaqnn_trainer.store.opening as it; it.open_store('.'); print('boto3' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path) == b"False\n"

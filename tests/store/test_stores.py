@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.errors import ObjectMissing, StoreError
-from metaqnn_orch.store.base import Entry, Store, honours_put_if_absent
+from metaqnn_trainer.store.base import Entry, Store, exists, honours_put_if_absent
+from metaqnn_trainer.store.opening import open_store
+from metaqnn_trainer.store.patient import PATIENCE
 
 
 def keys(store: Store, prefix: str = "") -> list[str]:
@@ -67,6 +68,37 @@ def test_put_if_absent_can_win_again_after_a_delete(store: Store) -> None:
     store.delete("a")
     assert store.put_if_absent("a", b"2")
     assert store.get("a") == b"2"
+
+
+def test_stat_is_the_size_of_what_is_there(store: Store) -> None:
+    for data in (b"", b"01234", bytes(100_000)):
+        store.put("runs/a/weights", data)
+        assert store.stat("runs/a/weights").size == len(data)
+    for key in ("runs/a/weight", "runs/a", "runs/a/weights/deeper", "never"):
+        with pytest.raises(ObjectMissing, match=f"{key}: no such object$"):
+            store.stat(key)
+
+
+def test_exists(store: Store) -> None:
+    assert not exists(store, "a/b")
+    store.put("a/b", b"")
+    assert exists(store, "a/b")
+    assert not exists(store, "a")
+    store.delete("a/b")
+    assert not exists(store, "a/b")
+
+
+def test_a_patient_store_is_a_store(store: Store) -> None:
+    patient = open_store(store.uri, PATIENCE)
+    assert patient.uri == store.uri
+    assert patient.put_if_absent("a", b"1")
+    assert not patient.put_if_absent("a", b"1"), "equal bytes of somebody else are no success"
+    patient.put("b", b"23")
+    assert [store.get("a"), patient.get("b"), patient.get("b", 1)] == [b"1", b"23", b"2"]
+    assert list(patient.list("")) == list(store.list(""))
+    assert patient.stat("b") == store.stat("b")
+    patient.delete("b")
+    assert not exists(store, "b")
 
 
 def test_first_bytes(store: Store) -> None:
@@ -176,6 +208,8 @@ def test_what_is_no_key_is_refused_by_every_verb(store: Store, key: str) -> None
     with pytest.raises(StoreError, match="is not a key"):
         store.get(key)
     with pytest.raises(StoreError, match="is not a key"):
+        store.stat(key)
+    with pytest.raises(StoreError, match="is not a key"):
         store.delete(key)
     if key not in ("", "a/"):  # both are prefixes
         with pytest.raises(StoreError, match="is not a key"):
@@ -215,7 +249,7 @@ def test_one_of_many_racing_threads_wins(store: Store) -> None:
 
 RACER = """
 import sys, time
-from metaqnn_orch.assembly import open_store
+from metaqnn_trainer.store.opening import open_store
 uri, me, start = sys.argv[1], sys.argv[2], float(sys.argv[3])
 store = open_store(uri)
 time.sleep(max(0.0, start - time.time()))
@@ -255,7 +289,7 @@ def test_threads_do_not_disturb_each_other(store: Store) -> None:
 WRITER = """
 import sys
 from itertools import count
-from metaqnn_orch.assembly import open_store
+from metaqnn_trainer.store.opening import open_store
 store = open_store(sys.argv[1])
 for number in count():
     store.put("replaced", bytes([number % 2]) * 1_000_000)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import (
     DatasetRef,
@@ -20,8 +23,8 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.data import Dataset, parse_dataset
-from metaqnn_trainer.exchange import DirectoryExchange
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.store.directory import DirectoryStore
 
 RUN = "a-run"
 NET = "[C(16,3,1), P(2,2), FC(32), SM(10)]"
@@ -33,23 +36,32 @@ class Bench:
 
     def __init__(self, root: Path, digits: MadeDataset) -> None:
         self.root = root
-        self.exchange = DirectoryExchange(root)
+        self.store = DirectoryStore(root)
         self.dataset = digits.ref
-        self.exchange.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
+        self.store.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
 
     def ask(self, net: str = NET, recipe: Recipe = QUICK, options: TrainerOptions | None = None, **spec: Any) -> str:
         """Leave a request; the trial's id."""
         asked = spec_of(self.dataset, net, recipe, **spec)
         request = TrainingRequest(run=RUN, trial=asked.trial_id(), spec=asked, options=options or TrainerOptions())
-        self.exchange.put(keys.request(RUN, request.trial), encode(request))
+        self.store.put(keys.request(RUN, request.trial), encode(request))
         return request.trial
 
     def result(self, trial: str) -> TrainingResult:
-        return decode(TrainingResult, self.exchange.get(keys.result(RUN, trial)), "result.json")
+        """The trial's, which can have come of what was asked."""
+        found = decode(TrainingResult, self.store.get(keys.result(RUN, trial)), "result.json")
+        spec = decode(TrainingRequest, self.store.get(keys.request(RUN, trial)), "request.json").spec
+        check_result(found, spec, channels=1, classes=10)
+        return found
+
+    def weights_key(self, trial: str) -> str:
+        artifact = artifacts.named(self.result(trial))["weights"]
+        return artifacts.locate(self.store, RUN, trial, "weights", artifact)
 
     def files(self, trial: str) -> dict[str, bytes]:
-        """Everything that lies in the trial's directory, by name."""
-        return {path.name: path.read_bytes() for path in (self.root / keys.trial(RUN, trial)).iterdir()}
+        """Everything that lies in the trial's directory, by name, without the digests that are in some."""
+        places = (self.root / keys.trial(RUN, trial)).iterdir()
+        return {re.sub(r"-[0-9a-f]{16}\.", ".", place.name): place.read_bytes() for place in places}
 
 
 def spec_of(dataset: DatasetRef, net: str = NET, recipe: Recipe = QUICK, **spec: Any) -> TrialSpec:

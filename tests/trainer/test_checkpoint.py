@@ -23,7 +23,8 @@ from metaqnn_trainer.checkpoint import (
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, EpochRecord, Position
 from metaqnn_trainer.errors import CheckpointError
-from metaqnn_trainer.exchange import DirectoryExchange
+from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.trainer.conftest import RUN, spec_of
 
 SPEC = spec_of(DatasetRef(name="digits", digest="0" * 16))
@@ -104,33 +105,33 @@ def test_another_trials_or_another_releases() -> None:
 
 def test_on_their_way_to_the_store(tmp_path: Path) -> None:
     said: list[str] = []
-    exchange, key = DirectoryExchange(tmp_path), keys.checkpoint(RUN, SPEC.trial_id())
-    checkpoints = Checkpoints(exchange, RUN, SPEC, 0, said.append)
+    store, key = DirectoryStore(tmp_path), keys.checkpoint(RUN, SPEC.trial_id())
+    checkpoints = Checkpoints(store, RUN, SPEC, 0, said.append)
     assert checkpoints.read() is None
     for epoch in random.Random(1).sample(range(1, 100), 20):
         state = STATE.model_copy(update={"position": Position(epoch=epoch)})
         checkpoints.send(Checkpoint(state, [], {}))
     checkpoints.wait()
-    found = Checkpoints(exchange, RUN, SPEC, 0, said.append).read()
+    found = Checkpoints(store, RUN, SPEC, 0, said.append).read()
     assert found is not None
     assert found.state.position.epoch == epoch  # the last
-    exchange.put(key, DATA[:-1])
+    store.put(key, DATA[:-1])
     assert checkpoints.read() is None
     assert "training begins anew" in said[0]
     checkpoints.remove()
     checkpoints.close()
-    assert not exchange.exists(key)
+    assert not exists(store, key)
     assert len(said) == 1
 
 
 def test_too_soon_is_not_due(tmp_path: Path) -> None:
-    assert not Checkpoints(DirectoryExchange(tmp_path), RUN, SPEC, 3600, print).due
+    assert not Checkpoints(DirectoryStore(tmp_path), RUN, SPEC, 3600, print).due
 
 
 def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path) -> None:
     said: list[str] = []
-    checkpoints = Checkpoints(DirectoryExchange(tmp_path), RUN, SPEC, 0, said.append)
-    (tmp_path / keys.checkpoint(RUN, SPEC.trial_id())).mkdir(parents=True)
+    (tmp_path / "store").write_text("a file in its place")
+    checkpoints = Checkpoints(DirectoryStore(tmp_path / "store"), RUN, SPEC, 0, said.append)
     checkpoints.send(CHECKPOINT)
     checkpoints.remove()
     checkpoints.close()

@@ -29,9 +29,10 @@ from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import Preempted
 from metaqnn_trainer.estimate import training_memory
-from metaqnn_trainer.exchange import DirectoryExchange
 from metaqnn_trainer.memory import DeviceMemory
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.train import DEFAULTS, train
 from tests.trainer.conftest import RUN, spec_of
 
@@ -57,8 +58,8 @@ CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
 }
 
 
-def checkpoints(root: Path, spec: TrialSpec, seconds: float = 0) -> Checkpoints:
-    return Checkpoints(DirectoryExchange(root), RUN, spec, seconds, lambda line: pytest.fail(line))
+def checkpoints(root: Path, spec: TrialSpec, seconds: float = 0, within_epoch: float = 60) -> Checkpoints:
+    return Checkpoints(DirectoryStore(root), RUN, spec, seconds, lambda line: pytest.fail(line), within_epoch)
 
 
 def facts(training: Training) -> dict[str, Any]:
@@ -138,14 +139,14 @@ def test_stopped_before_anything_was_done_there_is_nothing_to_keep(
     spec = spec_of(digits.ref)
     with pytest.raises(Preempted, match="rate 1, epoch 1, step 0"):
         train(spec, digits_dataset, lambda record: None, TrainerOptions(), checkpoints(tmp_path, spec), after(0))
-    assert not DirectoryExchange(tmp_path).exists(keys.checkpoint(RUN, spec.trial_id()))
+    assert not exists(DirectoryStore(tmp_path), keys.checkpoint(RUN, spec.trial_id()))
 
 
 def stopped(spec: TrialSpec, dataset: Dataset, root: Path, steps: int, memory: DeviceMemory | None = None) -> bytes:
     """The checkpoint of training that was stopped after so many steps."""
     with pytest.raises(Preempted):
         train(spec, dataset, lambda record: None, TrainerOptions(), checkpoints(root, spec), after(steps), memory)
-    return DirectoryExchange(root).get(keys.checkpoint(RUN, spec.trial_id()))
+    return DirectoryStore(root).get(keys.checkpoint(RUN, spec.trial_id()))
 
 
 def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
@@ -164,36 +165,14 @@ def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
     ]
     for checkpoint in forged:
         said: list[str] = []
-        exchange = DirectoryExchange(tmp_path)
-        exchange.put(keys.checkpoint(RUN, spec.trial_id()), encode_checkpoint(checkpoint))
-        kept = Checkpoints(exchange, RUN, spec, 3600, said.append)
+        store = DirectoryStore(tmp_path)
+        store.put(keys.checkpoint(RUN, spec.trial_id()), encode_checkpoint(checkpoint))
+        kept = Checkpoints(store, RUN, spec, 3600, said.append)
         again = train(spec, digits_dataset, lambda record: None, TrainerOptions(), kept)
         assert facts(again) == expected
         assert again.resumed_from is None
         assert len(said) == 1
         assert "begins anew" in said[0]
-
-
-def test_the_time_limit_ends_training_with_the_best_so_far(
-    digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
-) -> None:
-    spec = spec_of(digits.ref, recipe=Recipe(epochs=50, batch_size=256))
-    stopped(spec, digits_dataset, tmp_path, 23)  # seven pauses an epoch: three are whole, the fourth is not
-    training = train(
-        spec, digits_dataset, lambda record: None, TrainerOptions(time_limit_seconds=1e-6), checkpoints(tmp_path, spec)
-    )
-    assert training.status == "timed_out"
-    assert training.epochs == len(training.records) == 3
-    assert training.val_accuracy == max(record.val_accuracy for record in training.records) > 0.2
-    assert training.weights is not None
-    assert "1e-06 s were over in epoch 4" in training.reason
-
-
-def test_the_time_limit_before_the_first_epoch_is_whole(digits: MadeDataset, digits_dataset: Dataset) -> None:
-    training = train(spec_of(digits.ref), digits_dataset, lambda record: None, TrainerOptions(time_limit_seconds=1e-6))
-    assert training.status == "timed_out"
-    assert training.val_accuracy == 0.1
-    assert training.weights is None
 
 
 def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptions:

@@ -23,8 +23,9 @@ from metaqnn_trainer.data import (
     read_dataset,
     resized,
 )
-from metaqnn_trainer.errors import DatasetError, ObjectMissing
+from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.store.errors import ObjectMissing
 from tests.trainer.conftest import Bench
 
 CPU = torch.device("cpu")
@@ -77,46 +78,46 @@ def test_bytes_that_are_no_dataset(digits: MadeDataset) -> None:
 
 def test_a_missing_or_damaged_object_is_a_dataset_error(bench: Bench, digits: MadeDataset) -> None:
     with pytest.raises(DatasetError, match="the dataset is missing"):
-        read_dataset(bench.exchange, DatasetRef(name="digits", digest="0" * 16))
+        read_dataset(bench.store, DatasetRef(name="digits", digest="0" * 16))
     key = keys.dataset(digits.ref.name, digits.ref.digest)
-    bench.exchange.put(key, digits.data[:-1] + b"x")
+    bench.store.put(key, digits.data[:-1] + b"x")
     with pytest.raises(DatasetError, match=f"{key} is damaged"):
-        read_dataset(bench.exchange, digits.ref)
+        read_dataset(bench.store, digits.ref)
 
 
 def test_another_dataset_under_this_name_is_not_this_dataset(bench: Bench, digits: MadeDataset) -> None:
     other = altered(digits, lambda t: t["test_images"].zero_())
-    bench.exchange.put(keys.dataset("digits", digits.ref.digest), other)
+    bench.store.put(keys.dataset("digits", digits.ref.digest), other)
     assert object_digest(other) != digits.ref.digest
     with pytest.raises(DatasetError, match="damaged"):
-        read_dataset(bench.exchange, digits.ref)
+        read_dataset(bench.store, digits.ref)
 
 
 def test_the_last_dataset_is_read_once(bench: Bench, digits: MadeDataset) -> None:
     cache = DatasetCache(CPU)
-    first = cache.load(bench.exchange, digits.ref, 8)
-    bench.exchange.delete(keys.dataset(digits.ref.name, digits.ref.digest))
-    assert cache.load(bench.exchange, digits.ref, 8) is first
+    first = cache.load(bench.store, digits.ref, 8)
+    bench.store.delete(keys.dataset(digits.ref.name, digits.ref.digest))
+    assert cache.load(bench.store, digits.ref, 8) is first
     with pytest.raises(DatasetError):
-        cache.load(bench.exchange, digits.ref, 9)
+        cache.load(bench.store, digits.ref, 9)
     with pytest.raises(ObjectMissing):
-        bench.exchange.get(keys.dataset(digits.ref.name, digits.ref.digest))
+        bench.store.get(keys.dataset(digits.ref.name, digits.ref.digest))
 
 
 def test_a_folder_keeps_datasets_for_others(bench: Bench, digits: MadeDataset, tmp_path: Path) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
     key = keys.dataset(digits.ref.name, digits.ref.digest)
-    first = DatasetCache(CPU, folder).load(bench.exchange, digits.ref, 8)
-    bench.exchange.delete(key)
-    again = DatasetCache(CPU, folder).load(bench.exchange, digits.ref, 8)
+    first = DatasetCache(CPU, folder).load(bench.store, digits.ref, 8)
+    bench.store.delete(key)
+    again = DatasetCache(CPU, folder).load(bench.store, digits.ref, 8)
     assert torch.equal(first.train.images, again.train.images)
     (kept,) = folder.iterdir()
     kept.write_bytes(digits.data[:-1])
     with pytest.raises(DatasetError, match="missing"):
-        read_dataset(bench.exchange, digits.ref, folder)
-    bench.exchange.put(key, digits.data)
-    assert len(read_dataset(bench.exchange, digits.ref, folder).train) == len(first.train)
+        read_dataset(bench.store, digits.ref, folder)
+    bench.store.put(key, digits.data)
+    assert len(read_dataset(bench.store, digits.ref, folder).train) == len(first.train)
     assert kept.read_bytes() == digits.data, "what is damaged there is replaced"
 
 
@@ -125,7 +126,7 @@ def test_a_folder_that_cannot_be_written_is_only_told(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     for folder in (tmp_path / "file", tmp_path / "nowhere"):
-        assert len(read_dataset(bench.exchange, digits.ref, folder).train) == digits.info.train
+        assert len(read_dataset(bench.store, digits.ref, folder).train) == digits.info.train
         assert "could not be kept" in capsys.readouterr().err
 
 
@@ -190,7 +191,7 @@ def test_statistics_of_pixels_by_hand() -> None:
 
 def test_the_statistics_are_those_of_the_size_that_is_trained_on(bench: Bench, digits: MadeDataset) -> None:
     cache = DatasetCache(CPU)
-    first = cache.load(bench.exchange, digits.ref, 11, "pixel")
+    first = cache.load(bench.store, digits.ref, 11, "pixel")
     assert first.mean.shape == (1, 11, 11)
-    assert cache.load(bench.exchange, digits.ref, 11, "pixel") is first
-    assert cache.load(bench.exchange, digits.ref, 11, "channel").mean.shape == (1, 1, 1)
+    assert cache.load(bench.store, digits.ref, 11, "pixel") is first
+    assert cache.load(bench.store, digits.ref, 11, "channel").mean.shape == (1, 1, 1)

@@ -17,8 +17,9 @@ from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrainingResult
-from metaqnn_trainer.exchange import Exchange, open_exchange
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 from tests.seaweedfs import S3Server
 from tests.trainer.conftest import RUN, spec_of
 
@@ -35,24 +36,24 @@ def container(s3: S3Server, *arguments: str, options: tuple[str, ...] = ()) -> s
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 
-def ask(exchange: Exchange, dataset: DatasetRef) -> str:
+def ask(store: Store, dataset: DatasetRef) -> str:
     spec = spec_of(dataset)
     request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
-    exchange.put(keys.request(RUN, request.trial), encode(request))
+    store.put(keys.request(RUN, request.trial), encode(request))
     return request.trial
 
 
 def test_a_request_becomes_a_result(s3_server: S3Server, s3_store_uri: str, digits: MadeDataset) -> None:
-    exchange = open_exchange(s3_store_uri)
-    exchange.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
-    trial = ask(exchange, digits.ref)
+    store = open_store(s3_store_uri)
+    store.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
+    trial = ask(store, digits.ref)
     ended = container(s3_server, "train", "--store", s3_store_uri, "--run", RUN, "--trial", trial)
     assert ended.returncode == ExitCode.DELIVERED, ended.stderr
-    result = decode(TrainingResult, exchange.get(keys.result(RUN, trial)), "result.json")
+    result = decode(TrainingResult, store.get(keys.result(RUN, trial)), "result.json")
     assert (result.trial, result.status) == (trial, "completed")
     assert result.versions["metaqnn-orch"] == __version__
 
-    lost = ask(exchange, DatasetRef(name="digits", digest="0" * 16))
+    lost = ask(store, DatasetRef(name="digits", digest="0" * 16))
     ended = container(s3_server, "train", "--store", s3_store_uri, "--run", RUN, "--trial", lost)
     assert ended.returncode == ExitCode.DATASET
     assert "the dataset is missing" in ended.stderr.splitlines()[-1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import safetensors.torch
 import torch
 
-from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ExitCode, Recipe, WeightsRef
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.course import Course, Hooks
@@ -43,7 +42,7 @@ def test_it_begins_where_the_other_ended(bench: Bench) -> None:
 def test_what_does_not_fit_is_drawn_afresh(bench: Bench, digits_dataset: Dataset) -> None:
     """The same net but for its last layers, as on a dataset with other classes."""
     ref = first_trial(bench)
-    taken = safetensors.torch.load(bench.exchange.get(keys.weights(RUN, ref.trial)))
+    taken = safetensors.torch.load(bench.store.get(bench.weights_key(ref.trial)))
     spec = spec_of(bench.dataset, NET.replace("FC(32)", "FC(16)"), ONCE)
     hooks = Hooks(lambda: None, lambda record: None, lambda: None)
     begun, fresh = (Course(spec, digits_dataset, hooks, initial=initial) for initial in (taken, None))

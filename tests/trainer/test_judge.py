@@ -36,14 +36,14 @@ def pair(bench: Bench) -> list[tuple[str, str]]:
 def test_one_net_is_judged_as_its_training_would_have(bench: Bench, pair: list[tuple[str, str]]) -> None:
     result = bench.result(pair[0][1])
     assert result.test_accuracy is not None
-    found = judge(bench.exchange, pair[:1], CPU, print)
-    dataset = parse_dataset(bench.exchange.get(keys.dataset(bench.dataset.name, bench.dataset.digest)), "it")
+    found = judge(bench.store, pair[:1], CPU, print)
+    dataset = parse_dataset(bench.store.get(keys.dataset(bench.dataset.name, bench.dataset.digest)), "it")
     assert found == Judged(len(dataset.test), result.test_accuracy, result.test_accuracy, result.val_accuracy)
 
 
 def test_together_they_vote_by_their_mean_probabilities(bench: Bench, pair: list[tuple[str, str]]) -> None:
-    found = judge(bench.exchange, pair, CPU, print)
-    nets = [load_trial(bench.exchange, run, trial)[0] for run, trial in pair]
+    found = judge(bench.store, pair, CPU, print)
+    nets = [load_trial(bench.store, run, trial)[0] for run, trial in pair]
     test = nets[0].dataset.test
     mean = torch.stack([net.logits(test.images).softmax(1) for net in nets]).mean(0)
     assert found.together == pytest.approx((mean.argmax(1) == test.labels).float().mean().item())
@@ -53,16 +53,16 @@ def test_together_they_vote_by_their_mean_probabilities(bench: Bench, pair: list
 
 def test_what_cannot_be_judged(bench: Bench, pair: list[tuple[str, str]]) -> None:
     with pytest.raises(RequestError, match="there is no trial"):
-        judge(bench.exchange, [], CPU, print)
+        judge(bench.store, [], CPU, print)
     with pytest.raises(RequestError, match="is not whole"):
-        judge(bench.exchange, [(RUN, "0" * 12)], CPU, print)
+        judge(bench.store, [(RUN, "0" * 12)], CPU, print)
 
 
 def test_from_the_command_line(bench: Bench, pair: list[tuple[str, str]], capsys: pytest.CaptureFixture[str]) -> None:
     named = [argument for run, trial in pair for argument in ("--trial", f"{run}/{trial}")]
     assert main(["judge", "--store", str(bench.root), "--threads", "1", *named]) == ExitCode.DELIVERED
     captured = capsys.readouterr()
-    assert Judged(**json.loads(captured.out)) == judge(bench.exchange, pair, CPU, print)
+    assert Judged(**json.loads(captured.out)) == judge(bench.store, pair, CPU, print)
     assert f"trial {pair[1][1]} of run {RUN}" in captured.err
     assert main(["judge", "--store", str(bench.root), "--trial", "nonsense"]) == ExitCode.BAD_REQUEST
     assert "metaqnn_trainer: --trial" in capsys.readouterr().err

@@ -24,7 +24,10 @@ def trained(bench: Bench, recipe: Recipe, image_size: int = 8) -> tuple[Path, Pa
     trial = bench.ask(NET, recipe, image_size=image_size, model=ModelOptions(batch_norm=True))
     Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
     dataset = bench.root / keys.dataset(bench.dataset.name, bench.dataset.digest)
-    return bench.root / keys.trial(RUN, trial), dataset
+    directory = bench.root / keys.trial(RUN, trial)
+    for place in directory.glob("weights-*"):
+        place.rename(directory / "weights.safetensors")  # as `pull` does
+    return directory, dataset
 
 
 @pytest.mark.parametrize(("image_size", "normalisation"), [(8, "channel"), (10, "channel"), (10, "pixel")])

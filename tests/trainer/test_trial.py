@@ -19,6 +19,7 @@ from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.load import load_trial
+from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
 from tests.trainer.test_course import early_end
@@ -96,7 +97,7 @@ def test_the_same_request_leaves_the_same_weights_in_another_store(
 
 def test_a_result_that_is_there_stays_and_nothing_is_trained(trainer: Trainer, bench: Bench) -> None:
     trial = bench.ask(recipe=Recipe(epochs=10_000))
-    bench.exchange.put(keys.result(RUN, trial), b"whoever was first")
+    bench.store.put(keys.result(RUN, trial), b"whoever was first")
     before = bench.files(trial)
     assert carry_out(trainer, bench, trial).exit_code == ExitCode.DELIVERED
     assert bench.files(trial) == before
@@ -126,7 +127,7 @@ def test_a_net_that_is_stopped_early_keeps_no_weights(trainer: Trainer, bench: B
     assert result.val_accuracy <= result.reward <= result.prediction.best == 1.0
     assert set(bench.files(trial)) == {"request.json", "history.jsonl", "result.json"}
     with pytest.raises(RequestError, match="kept no weights: it is stopped_early"):
-        load_trial(bench.exchange, RUN, trial)
+        load_trial(bench.store, RUN, trial)
 
 
 def refused(trainer: Trainer, bench: Bench, trial: str, code: ExitCode, complaint: str) -> None:
@@ -134,8 +135,8 @@ def refused(trainer: Trainer, bench: Bench, trial: str, code: ExitCode, complain
     assert (report.trial, report.exit_code) == (trial, code)
     assert complaint in report.reason
     assert "\n" not in report.reason
-    assert not bench.exchange.exists(keys.result(RUN, trial))
-    assert not bench.exchange.exists(keys.weights(RUN, trial))
+    assert not exists(bench.store, keys.result(RUN, trial))
+    assert all(entry.key.endswith("/request.json") for entry in bench.store.list(keys.trial(RUN, trial)))
 
 
 def test_a_request_that_is_not_there(trainer: Trainer, bench: Bench) -> None:
@@ -158,24 +159,24 @@ def test_a_request_that_is_not_there(trainer: Trainer, bench: Bench) -> None:
 )
 def test_poison_requests(trainer: Trainer, bench: Bench, poison: bytes) -> None:
     trial = bench.ask()
-    bench.exchange.put(keys.request(RUN, trial), poison)
+    bench.store.put(keys.request(RUN, trial), poison)
     refused(trainer, bench, trial, ExitCode.BAD_REQUEST, "request.json")
 
 
 def test_requests_that_are_not_this_trials(trainer: Trainer, bench: Bench) -> None:
     trial, other = bench.ask(), bench.ask("[SM(10)]")
-    bench.exchange.put(keys.request(RUN, trial), bench.exchange.get(keys.request(RUN, other)))
+    bench.store.put(keys.request(RUN, trial), bench.store.get(keys.request(RUN, other)))
     refused(trainer, bench, trial, ExitCode.BAD_REQUEST, f"is the request of trial {other}")
     forged = TrainingRequest(run=RUN, trial=trial, spec=spec_of(bench.dataset, "[SM(10)]"))
-    bench.exchange.put(keys.request(RUN, trial), encode(forged))
+    bench.store.put(keys.request(RUN, trial), encode(forged))
     refused(trainer, bench, trial, ExitCode.BAD_REQUEST, f"is not trial {trial} but {other}")
 
 
 def test_a_request_with_what_a_message_may_not_hold(trainer: Trainer, bench: Bench) -> None:
     trial = bench.ask()
-    asked = json.loads(bench.exchange.get(keys.request(RUN, trial)))
+    asked = json.loads(bench.store.get(keys.request(RUN, trial)))
     asked["spec"]["recipe"]["learning_rate"] = float("nan")
-    bench.exchange.put(keys.request(RUN, trial), json.dumps(asked).encode())
+    bench.store.put(keys.request(RUN, trial), json.dumps(asked).encode())
     refused(trainer, bench, trial, ExitCode.BAD_REQUEST, "request.json is not valid")
 
 
@@ -187,21 +188,25 @@ def test_nets_that_cannot_be_built(trainer: Trainer, bench: Bench) -> None:
 def test_a_dataset_that_is_missing_or_damaged(trainer: Trainer, bench: Bench, digits: Any) -> None:
     key = keys.dataset(digits.ref.name, digits.ref.digest)
     fresh = Trainer(threads=1)
-    bench.exchange.delete(key)
+    bench.store.delete(key)
     refused(fresh, bench, bench.ask(), ExitCode.DATASET, "the dataset is missing")
-    bench.exchange.put(key, digits.data[:5000])
+    bench.store.put(key, digits.data[:5000])
     refused(fresh, bench, bench.ask(), ExitCode.DATASET, "is damaged")
 
 
 def test_a_store_that_cannot_be_used(trainer: Trainer, bench: Bench) -> None:
     report = trainer.carry_out(WorkOrder(store="gs://bucket", run=RUN, trial="0" * 12, attempt=1))
-    assert report.exit_code == ExitCode.STORE
+    assert report.exit_code == ExitCode.BAD_REQUEST
     trial = bench.ask()
-    (bench.root / keys.weights(RUN, trial)).mkdir()
+    carry_out(trainer, bench, trial)
+    weights = bench.weights_key(trial)
+    for key in (weights, keys.result(RUN, trial)):
+        bench.store.delete(key)
+    (bench.root / weights).mkdir()
     report = carry_out(trainer, bench, trial)
-    assert report.exit_code == ExitCode.STORE
-    assert "weights.safetensors" in report.reason
-    assert not bench.exchange.exists(keys.result(RUN, trial))
+    assert report.exit_code == ExitCode.STORE_REFUSED
+    assert weights in report.reason
+    assert not exists(bench.store, keys.result(RUN, trial))
 
 
 def test_options_of_the_model_reach_the_weights(trainer: Trainer, bench: Bench) -> None:

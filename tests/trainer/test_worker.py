@@ -15,6 +15,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode_line
 from metaqnn_trainer.contract.messages import ExitCode, Recipe
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
+from metaqnn_trainer.store.base import exists
 from tests.launchers.harness import PATIENCE
 from tests.trainer.conftest import RUN, Bench
 
@@ -112,7 +113,7 @@ def test_killed_while_training_it_leaves_no_result(bench: Bench, tmp_path: Path)
         wait_for(tmp_path / "log", "epoch 2/")
         process.kill()
         assert process.wait(5) == -signal.SIGKILL
-    assert not bench.exchange.exists(keys.result(RUN, trial))
+    assert not exists(bench.store, keys.result(RUN, trial))
 
 
 def test_asked_to_end_while_training_it_leaves_a_checkpoint_and_says_so(bench: Bench, tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from pydantic import ValidationError
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.errors import RequestError, TrainerError
+from metaqnn_trainer.errors import KNOWN, RequestError, exit_code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,10 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _judge(options)
             case _:
                 return _make_dataset(options)
-    except TrainerError as error:
-        return _end(error.exit_code, str(error))
-    except MessageError as error:
-        return _end(ExitCode.BAD_REQUEST, str(error))
+    except KNOWN as error:
+        return _end(exit_code(error), str(error))
     except KeyboardInterrupt:
         return _end(130, "interrupted")
 
@@ -126,10 +123,11 @@ def _work(options: argparse.Namespace) -> int:
 
 
 def _make_dataset(options: argparse.Namespace) -> int:
-    from metaqnn_trainer.exchange import open_exchange
     from metaqnn_trainer.sources.make import make_dataset
+    from metaqnn_trainer.store.opening import open_store
+    from metaqnn_trainer.store.patient import PATIENCE
 
-    exchange = open_exchange(options.store)
+    store = open_store(options.store, PATIENCE)
     # What a library prints is no part of the answer.
     with redirect_stdout(sys.stderr):
         made = make_dataset(
@@ -141,7 +139,7 @@ def _make_dataset(options: argparse.Namespace) -> int:
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )
     key = keys.dataset(made.ref.name, made.ref.digest)
-    written = exchange.put_if_absent(key, made.data)
+    written = store.put_if_absent(key, made.data)
     print(f"{key}: {'written' if written else 'there already'}, {len(made.data)} bytes", file=sys.stderr)
     answer = {"name": made.ref.name, "digest": made.ref.digest, "key": key, "info": made.info.model_dump(mode="json")}
     print(canonical_json(answer).decode(), flush=True)
@@ -150,11 +148,12 @@ def _make_dataset(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     order = _order(options)
-    from metaqnn_trainer.exchange import open_exchange
     from metaqnn_trainer.export.trial import export_trial
+    from metaqnn_trainer.store.opening import open_store
+    from metaqnn_trainer.store.patient import PATIENCE
 
     with redirect_stdout(sys.stderr):
-        made = export_trial(open_exchange(order.store), order.run, order.trial, options.format, options.to)
+        made = export_trial(open_store(order.store, PATIENCE), order.run, order.trial, options.format, options.to)
     answer = {**made._asdict(), "files": [str(file) for file in made.files]}
     print(canonical_json(answer).decode(), flush=True)
     return ExitCode.DELIVERED
@@ -162,8 +161,9 @@ def _export(options: argparse.Namespace) -> int:
 
 def _judge(options: argparse.Namespace) -> int:
     from metaqnn_trainer.device import choose_device
-    from metaqnn_trainer.exchange import open_exchange
     from metaqnn_trainer.judge import judge
+    from metaqnn_trainer.store.opening import open_store
+    from metaqnn_trainer.store.patient import PATIENCE
     from metaqnn_trainer.trial import say
 
     trials = []
@@ -171,7 +171,7 @@ def _judge(options: argparse.Namespace) -> int:
         run, _, trial = name.partition("/")
         order = _order(argparse.Namespace(store=options.store, run=run, trial=trial))
         trials.append((order.run, order.trial))
-    found = judge(open_exchange(options.store), trials, choose_device(options.threads), say)
+    found = judge(open_store(options.store, PATIENCE), trials, choose_device(options.threads), say)
     print(canonical_json(found._asdict()).decode(), flush=True)
     return ExitCode.DELIVERED
 

@@ -23,11 +23,13 @@ from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import EpochRecord, Position, Sha256, TrialSpec
-from metaqnn_trainer.errors import CheckpointError, ExchangeError
-from metaqnn_trainer.exchange import Exchange
+from metaqnn_trainer.contract.messages import EpochRecord, MicroBatch, Position, Seconds, Sha256, TrialSpec
+from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.store.base import Store, exists
+from metaqnn_trainer.store.errors import StoreError
 
 _DIGEST_BYTES: Final = 64
+_WITHIN_EPOCH: Final = 60.0  # seconds: a checkpoint costs as much as some steps do
 _STATE, _HISTORY = "state", "history"  # the names of tensors that are text
 
 Say = Callable[[str], None]
@@ -40,15 +42,15 @@ class CheckpointState(Message):
     spec_digest: Sha256
     position: Position
     """The next step's."""
-    images: int = Field(ge=0)
+    images: int = Field(ge=0, le=10**15)
     """Trained on, over all rates."""
-    train_seconds: float = Field(ge=0)
+    train_seconds: Seconds
     """Spent on them."""
-    epoch_seconds: float = Field(ge=0)
+    epoch_seconds: Seconds
     """Spent on those of the present epoch."""
-    micro_batch: int | None = Field(None, ge=1)
+    micro_batch: MicroBatch | None = None
     """Images at once, where a whole batch does not fit the device."""
-    seconds: float = Field(ge=0)
+    seconds: Seconds
     """Of all attempts, evaluation and all; what one did after its last checkpoint is not counted."""
 
 
@@ -111,11 +113,21 @@ class Checkpoints:
     """Those of one trial. They travel to the store while training goes on, one at a time, and a new one replaces the
     last; one that cannot be stored is no reason to stop."""
 
-    def __init__(self, exchange: Exchange, run: str, spec: TrialSpec, seconds: float, say: Say) -> None:
-        self._exchange = exchange
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        spec: TrialSpec,
+        seconds: float,
+        say: Say,
+        within_epoch: float = _WITHIN_EPOCH,
+    ) -> None:
+        """At least `seconds` lie between two of them, and between steps of one epoch at least `within_epoch`, too."""
+        self._store = store
         self._key = keys.checkpoint(run, spec.trial_id())
         self._spec = spec
         self._seconds = seconds
+        self._within_epoch = max(seconds, within_epoch)
         self._say = say
         self._last = time.monotonic()
         self._there = True  # for all that is known
@@ -126,13 +138,13 @@ class Checkpoints:
         """The earlier attempt's, or None where there is none that can be gone on from.
 
         Raises:
-            ExchangeError: the store does not answer.
+            StoreError: the store does not answer.
         """
-        self._there = self._exchange.exists(self._key)
+        self._there = exists(self._store, self._key)
         if not self._there:
             return None
         try:
-            return decode_checkpoint(self._exchange.get(self._key), self._spec)
+            return decode_checkpoint(self._store.get(self._key), self._spec)
         except CheckpointError as error:
             self.refuse(error)
             return None
@@ -143,9 +155,17 @@ class Checkpoints:
 
     @property
     def due(self) -> bool:
-        """Whether the last one is old enough, and has arrived."""
-        arrived = self._sending is None or self._sending.done()
-        return arrived and time.monotonic() - self._last >= self._seconds
+        """Whether the last one has arrived, and is old enough for another after an epoch."""
+        return self._arrived and time.monotonic() - self._last >= self._seconds
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it is old enough for another between two steps."""
+        return self._arrived and time.monotonic() - self._last >= self._within_epoch
+
+    @property
+    def _arrived(self) -> bool:
+        return self._sending is None or self._sending.done()
 
     def send(self, checkpoint: Checkpoint) -> None:
         """Returns at once; waits only if another one is still on its way."""
@@ -164,8 +184,8 @@ class Checkpoints:
         self.wait()
         try:
             if self._there:
-                self._exchange.delete(self._key)
-        except ExchangeError as error:
+                self._store.delete(self._key)
+        except StoreError as error:
             self._say(f"the checkpoint could not be removed: {error}")
 
     def close(self) -> None:
@@ -175,6 +195,6 @@ class Checkpoints:
 
     def _put(self, checkpoint: Checkpoint) -> None:
         try:
-            self._exchange.put(self._key, encode_checkpoint(checkpoint))
-        except ExchangeError as error:
+            self._store.put(self._key, encode_checkpoint(checkpoint))
+        except StoreError as error:
             self._say(f"a checkpoint could not be stored: {error}")

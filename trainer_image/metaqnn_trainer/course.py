@@ -16,6 +16,7 @@ from metaqnn_trainer.augment import augmented
 from metaqnn_trainer.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.contract.messages import EpochRecord, Position, Prediction, Status, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.data import Dataset, Labelled, normalised
 from metaqnn_trainer.device import autocast, dropout_source, seed_dropout
 from metaqnn_trainer.errors import CheckpointError
@@ -141,7 +142,8 @@ class Course:
                 self.training.status = "completed"
                 return
             self._rate, self._epoch, self._model = self._rate + 1, 1, None
-            self._hooks.at_rest()
+            if self._rate <= self._recipe.max_rates:  # there is nothing to go on with else
+                self._hooks.at_rest()
         rates = ", ".join(f"{rate:.3g}" for rate in self.training.learning_rates)
         self.training.reason = f"no better than chance after the first epoch at each of the learning rates {rates}"
 
@@ -325,7 +327,7 @@ class Course:
                 if build != {name: tensor.shape for name, tensor in training.weights.items()}:
                     raise CheckpointError("its best weights are those of another net")
         except (RuntimeError, LookupError) as error:
-            raise CheckpointError(" ".join(str(error).split())[:300]) from error
+            raise CheckpointError(one_line(str(error))) from error
 
 
 def _in_main_memory(tensors: Weights) -> Weights:

@@ -21,8 +21,9 @@ from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_d
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import DatasetRef
-from metaqnn_trainer.errors import DatasetError, ObjectMissing
-from metaqnn_trainer.exchange import Exchange
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.errors import ObjectMissing
 
 RESIZE_BATCH = 4096  # images at once
 
@@ -72,37 +73,35 @@ class DatasetCache:
         self._loading = threading.Lock()
         self._last: tuple[tuple[DatasetRef, int, Normalisation], Dataset] | None = None
 
-    def load(
-        self, exchange: Exchange, ref: DatasetRef, image_size: int, normalisation: Normalisation = "channel"
-    ) -> Dataset:
+    def load(self, store: Store, ref: DatasetRef, image_size: int, normalisation: Normalisation = "channel") -> Dataset:
         """The dataset `ref`, resized to `image_size`.
 
         Raises:
             DatasetError: it is missing, or is not what `ref` says.
-            ExchangeError: the store does not answer.
+            StoreError: the store does not answer.
         """
         wanted = (ref, image_size, normalisation)
         with self._loading:
             if self._last is None or self._last[0] != wanted:
                 self._last = None  # two large sets may not fit beside each other
-                stored = read_dataset(exchange, ref, self._folder)
+                stored = read_dataset(store, ref, self._folder)
                 self._last = (wanted, prepare(stored, image_size, self._device, normalisation))
             return self._last[1]
 
 
-def read_dataset(exchange: Exchange, ref: DatasetRef, folder: Path | None = None) -> Dataset:
+def read_dataset(store: Store, ref: DatasetRef, folder: Path | None = None) -> Dataset:
     """As stored, in main memory; from `folder` where it is there, and left there for others.
 
     Raises:
         DatasetError: it is missing, or is not what `ref` says.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
     """
     key = keys.dataset(ref.name, ref.digest)
     kept = _kept(folder / Path(key).name, ref.digest) if folder is not None else None
     if kept is not None:
         return parse_dataset(kept, key)
     try:
-        data = exchange.get(key)
+        data = store.get(key)
     except ObjectMissing as error:
         raise DatasetError(f"the dataset is missing: {error}") from error
     digest = object_digest(data)

@@ -16,6 +16,7 @@ from typing import Final
 import torch
 
 from metaqnn_trainer.contract.messages import Precision
+from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
@@ -24,20 +25,20 @@ _M_ARENA_MAX: Final = -8
 _OF_THREAD: Final = threading.local()
 
 
-def choose_device(threads: int | None = None) -> torch.device:
-    """The GPU if there is one, else the CPU with `threads` threads (by default as many as there are processors for
-    this process), set up so that the same request gives the same weights. On a GPU that holds but for overlapping
-    pooling, whose gradient has no deterministic implementation there."""
+def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torch.device:
+    """The GPU if there is one that works, else the CPU with `threads` threads (by default as many as there are
+    processors for this process), set up so that the same request gives the same weights. On a GPU that holds but for
+    overlapping pooling, whose gradient has no deterministic implementation there."""
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     _keep_freed_memory()
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cpu" if gpus.trouble() else "cuda")
 
 
 def device_name(device: torch.device) -> str:
     if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
+        return str(torch.cuda.get_device_name(device))[:200]
     return f"cpu, {platform.machine()}, {torch.get_num_threads()} threads"
 
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, Prediction
+from metaqnn_trainer.contract.messages import MAX_SPREAD, EarlyEnd, LearningCurve, Prediction
 
 RIDGE: Final = 1.0  # on standardised features: as much as one example says
 _EARLIEST: Final = 0.25  # of the epochs, before which too little is known
@@ -73,7 +73,7 @@ def foretold_to_fail(rule: EarlyEnd, begun: LearningCurve, epochs: int) -> Predi
     found = forecast(rule.examples, begun)
     if found.falls_short(rule.best) < rule.confidence:
         return None
-    return Prediction(accuracy=min(max(found.accuracy, 0.0), 1.0), spread=found.spread, best=rule.best)
+    return Prediction(accuracy=min(max(found.accuracy, 0.0), 1.0), spread=min(found.spread, MAX_SPREAD), best=rule.best)
 
 
 def _features(curve: LearningCurve, epochs: int) -> Tensor:

@@ -3,19 +3,25 @@
 TrainerError
 ├── RequestError      exit BAD_REQUEST   the request cannot be read, or asks for what cannot be built
 ├── DatasetError      exit DATASET       a dataset, or what one is to be made of, is missing or not what it should be
-├── DeviceError       exit DEVICE        the device that was asked for is not there, or does not work
+├── DeviceError       exit DEVICE        a GPU was asked for and none is usable, or it failed
 ├── HostMemoryError   exit HOST_MEMORY   the machine's own memory did not suffice, and no net is to blame
 ├── Preempted         exit PREEMPTED     asked to stop; what was done so far is in a checkpoint
-├── CheckpointError                      a checkpoint cannot be gone on from; training begins anew
-└── ExchangeError     exit STORE         the object store did not do what was asked
-    └── ObjectMissing                    no object under this key
+└── CheckpointError                      a checkpoint cannot be gone on from; training begins anew
+
+Two trees are shared with the orchestrator, and stand beside it:
+
+StoreError            exit STORE         the object store is away: ask again later (store.errors)
+                      exit STORE_REFUSED it refuses for good, or stays full
+ContractError         exit BAD_REQUEST   a message, a net, a store's address (contract.errors)
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
+from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.store.errors import StoreError
 
 
 class TrainerError(Exception):
@@ -37,7 +43,7 @@ class DatasetError(TrainerError):
 
 
 class DeviceError(TrainerError):
-    """The device that was asked for is not there, or does not work."""
+    """A GPU was asked for and none is usable, or it failed."""
 
     exit_code = ExitCode.DEVICE
 
@@ -58,11 +64,18 @@ class CheckpointError(TrainerError):
     """A checkpoint cannot be gone on from."""
 
 
-class ExchangeError(TrainerError):
-    """The object store did not do what was asked. The message names the object and the cause."""
-
-    exit_code = ExitCode.STORE
+KNOWN: Final = (TrainerError, StoreError, ContractError)
+"""Every error that has a line to say and an exit code; anything else is a fault of ours."""
 
 
-class ObjectMissing(ExchangeError):
-    """No object under this key."""
+def exit_code(error: BaseException) -> ExitCode:
+    """How a process ends that one of the KNOWN errors ends."""
+    match error:
+        case TrainerError():
+            return error.exit_code
+        case StoreError():
+            return ExitCode.STORE if error.transient else ExitCode.STORE_REFUSED
+        case ContractError():
+            return ExitCode.BAD_REQUEST
+        case _:
+            return ExitCode.INTERNAL

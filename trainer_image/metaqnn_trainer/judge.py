@@ -11,8 +11,8 @@ from torch import Tensor
 from metaqnn_trainer.data import normalised
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.evaluate import EVALUATION_BATCH
-from metaqnn_trainer.exchange import Exchange
 from metaqnn_trainer.load import Trained, load_trial
+from metaqnn_trainer.store.base import Store
 
 
 class Judged(NamedTuple):
@@ -27,15 +27,13 @@ class Judged(NamedTuple):
     """The same on the validation images."""
 
 
-def judge(
-    exchange: Exchange, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]
-) -> Judged:
+def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]) -> Judged:
     """`trials` are runs and trials, the first of them to be judged alone, too.
 
     Raises:
         RequestError: a trial kept no weights, they are of several datasets, or the dataset has no test images.
         DatasetError: a dataset is missing or damaged.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
     """
     first = 0.0
     tests: Tensor | None = None
@@ -43,7 +41,7 @@ def judge(
     dataset = None
     for number, (run, trial) in enumerate(trials):
         say(f"trial {trial} of run {run}")
-        trained, _ = load_trial(exchange, run, trial)
+        trained, _ = load_trial(store, run, trial)
         if dataset is None:
             dataset, labels = trained.spec.dataset, trained.dataset.test.labels
             validation_labels = trained.dataset.validation.labels

@@ -10,7 +10,6 @@ trained.logits(images).argmax(1)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,16 +18,19 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import object_digest
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult, TrialSpec
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import Artifact, TrainingRequest, TrainingResult, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.data import Dataset, normalised, parse_dataset, prepare, read_dataset, resized
-from metaqnn_trainer.errors import DatasetError, ObjectMissing, RequestError
+from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.evaluate import evaluate
-from metaqnn_trainer.exchange import Exchange
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.errors import ObjectMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,41 +66,48 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
         OSError: a file is not there.
     """
     directory = Path(directory)
-    spec, _, weights = _trusted(lambda name: (directory / name).read_bytes(), str(directory))
+    spec, result = _trusted((directory / "request.json").read_bytes(), (directory / "result.json").read_bytes())
+    kept = _kept(result)
+    weights = (directory / artifacts.PLAIN_NAMES["weights"]).read_bytes()
+    if hashlib.sha256(weights).hexdigest() != kept.sha256:
+        raise RequestError(f"result.json and weights.safetensors in {directory} do not belong together")
     data = Path(dataset).read_bytes()
     if object_digest(data) != spec.dataset.digest:
         raise DatasetError(f"{dataset} is not {spec.dataset.name}-{spec.dataset.digest}, on which it was trained")
     return _assembled(spec, weights, parse_dataset(data, str(dataset)))
 
 
-def load_trial(exchange: Exchange, run: str, trial: str) -> tuple[Trained, TrainingResult]:
+def load_trial(store: Store, run: str, trial: str) -> tuple[Trained, TrainingResult]:
     """A trial as it lies in the store, and its result.
 
     Raises:
-        RequestError: the trial has no result, kept no weights, or they are not the result's.
+        RequestError: the trial has no request, no result or no weights, or they do not belong together.
         DatasetError: its dataset is missing, or is not what it should be.
-        MessageError: request.json or result.json is not one.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
     """
-    prefix = keys.trial(run, trial)
     try:
-        spec, result, weights = _trusted(lambda name: exchange.get(prefix + name), prefix.rstrip("/"))
-    except ObjectMissing as error:
+        request = store.get(keys.request(run, trial), ENOUGH_BYTES)
+        spec, result = _trusted(request, store.get(keys.result(run, trial), ENOUGH_BYTES))
+        weights = artifacts.read(store, run, trial, "weights", _kept(result))
+    except (ObjectMissing, MessageError) as error:
         raise RequestError(f"trial {trial} of run {run} is not whole: {error}") from error
-    return _assembled(spec, weights, read_dataset(exchange, spec.dataset)), result
+    return _assembled(spec, weights, read_dataset(store, spec.dataset)), result
 
 
-def _trusted(read: Callable[[str], bytes], where: str) -> tuple[TrialSpec, TrainingResult, bytes]:
-    """What was asked, what came of it, and the weights, if they belong together."""
-    spec = decode(TrainingRequest, read("request.json"), "request.json").spec
-    result = decode(TrainingResult, read("result.json"), "result.json")
+def _trusted(request: bytes, answer: bytes) -> tuple[TrialSpec, TrainingResult]:
+    """What was asked, and what came of it, if they belong together."""
+    spec = decode(TrainingRequest, request, "request.json").spec
+    result = decode(TrainingResult, answer, "result.json")
+    if result.spec_digest != spec.digest():
+        raise RequestError(f"request.json and result.json of trial {result.trial} do not belong together")
+    return spec, result
+
+
+def _kept(result: TrainingResult) -> Artifact:
     if result.weights is None:
         kind = f": it is {result.status}" if result.status != "completed" else ""
         raise RequestError(f"trial {result.trial} kept no weights{kind}")
-    weights = read("weights.safetensors")
-    if result.spec_digest != spec.digest() or hashlib.sha256(weights).hexdigest() != result.weights.sha256:
-        raise RequestError(f"request.json, result.json and weights.safetensors in {where} do not belong together")
-    return spec, result, weights
+    return result.weights
 
 
 def _assembled(spec: TrialSpec, weights: bytes, held: Dataset) -> Trained:

@@ -14,13 +14,14 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Condition, Lock
 from typing import Final
 
 import torch
 
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.device import release_memory, work_so_far
 from metaqnn_trainer.errors import HostMemoryError, Preempted
@@ -31,6 +32,8 @@ _MARGIN: Final = 4
 _EVERYTHING: Final = sys.maxsize
 
 Stop = Callable[[], bool]
+Work = Callable[[DeviceMemory, Stop], Training]
+Waiting = Callable[[], AbstractContextManager[None]]
 
 
 def fits(need: int, beside: Sequence[int], size: int, free: int) -> bool:
@@ -112,28 +115,29 @@ class Room:
         self._memory = measure(device)
         self._bounds = ExitStack()
 
-    def host(self, need: int, work: Callable[[DeviceMemory, Stop], Training]) -> Training:
+    def host(self, need: int, work: Work, waiting: Waiting = nullcontext) -> Training:
         """What `work` gives, which is `train`: called when there is room for it, with the memory and the `stop` that it
         has to ask after every step, because others have their turns then. `need` is what it takes of memory at least.
+        It waits for room, and for nothing else, inside `waiting`.
 
         Raises:
             Preempted: asked to stop before there was room.
             Exception: `work`'s.
         """
         try:
-            return self._host(need, work)
+            return self._host(need, work, waiting)
         except _Crowded as error:
             print(f"memory ran out beside other nets, one begins again, alone: {error}\n", end="", file=sys.stderr)
-        return self._host(_EVERYTHING, work)
+        return self._host(_EVERYTHING, work, waiting)
 
-    def _host(self, need: int, work: Callable[[DeviceMemory, Stop], Training]) -> Training:
-        with self._place(need) as place, self._baton:
+    def _host(self, need: int, work: Work, waiting: Waiting) -> Training:
+        with self._place(need, waiting) as place, self._baton:
             try:
                 training = work(self._memory._replace(shared=lambda: place.shared), self._in_turns())
             except Exception as error:
                 traceback.clear_frames(error.__traceback__)  # which hold the net
                 if place.shared and (is_out_of_memory(error) or isinstance(error, HostMemoryError)):
-                    raise _Crowded(" ".join(str(error).split())[:500]) from error
+                    raise _Crowded(one_line(str(error))) from error
                 raise
             finally:
                 release_memory(self._device)
@@ -157,11 +161,12 @@ class Room:
         return stop
 
     @contextmanager
-    def _place(self, need: int) -> Iterator[_Place]:
+    def _place(self, need: int, waiting: Waiting) -> Iterator[_Place]:
         place = _Place(need)
         with self._changed:
             self._line.append(place)
-            self._changed.wait_for(lambda: self._stop() or self._may_enter(place))
+            with waiting():
+                self._changed.wait_for(lambda: self._stop() or self._may_enter(place))
             self._line.remove(place)
             if not (stopped := self._stop()):
                 self._let_in(place)

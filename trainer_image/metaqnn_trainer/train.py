@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
 from metaqnn_trainer.checkpoint import Checkpoints
-from metaqnn_trainer.contract.layers import describe, total_cost
-from metaqnn_trainer.contract.messages import EpochRecord, LearningCurve, Position, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.checks import spec_cost
+from metaqnn_trainer.contract.messages import (
+    MAX_MEMORY,
+    EpochRecord,
+    LearningCurve,
+    Position,
+    TrainerOptions,
+    TrialSpec,
+)
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.device import allow_precision, own_stream, release_memory
@@ -18,6 +25,7 @@ from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
 from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory
+from metaqnn_trainer.stopwatch import Stopwatch
 
 DEFAULTS: Final = TrainerOptions()
 _RECORDINGS: Final = 4  # of a step must fit the device, for one to be made
@@ -33,14 +41,17 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     memory: DeviceMemory | None = None,
     initial: Weights | None = None,
+    elapsed: Callable[[], float] | None = None,
 ) -> Training:
     """Train `spec`'s net on `dataset`, where it lies; the net must fit its images and its classes.
 
     A first epoch that is no better than chance, or whose loss is not finite, starts training again from fresh weights
     at a lower rate. When all rates fail the net is untrainable; when it does not fit the device it is too large: both
     count as chance, 1 / classes. A loss that is not finite in a later epoch ends training, and the best epoch before
-    it stands. So it does when the time is up. With `options.early_end` training ends after the first epoch from which
-    the net will probably not beat the best one, and no weights are kept: nobody is to take it for a trained net.
+    it stands. So it does when the time is up: `elapsed` tells the seconds that this attempt has used, by default since
+    this call, and those of earlier attempts count, too. With `options.early_end` training ends after the first epoch
+    from which the net will probably not beat the best one, and no weights are kept: nobody is to take it for a trained
+    net.
 
     Before anything is allocated, what training takes at least is held against `memory`, by default the device's. What
     does not fit, then or when memory runs out, is begun anew once with micro-batches (see Course), where those can fit.
@@ -55,13 +66,13 @@ def train(
 
     Raises:
         Preempted: `stop` said so; that step is the last checkpoint's.
-        ExchangeError: the store does not tell whether there is a checkpoint.
+        StoreError: the store does not tell whether there is a checkpoint.
         HostMemoryError: main memory is large enough for the net, but others have it now.
         RuntimeError: anything else; that memory ran out, too, where other nets of this process have part of it.
     """
     memory = memory or DeviceMemory.of(dataset.mean.device)
     with own_stream(dataset.mean.device):
-        return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial).run()
+        return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
 
 
 class _TimeUp(Exception):
@@ -85,6 +96,7 @@ class _Session:
         stop: Callable[[], bool],
         memory: DeviceMemory,
         initial: Weights | None,
+        elapsed: Callable[[], float] | None,
     ) -> None:
         self._spec = spec
         self._initial = initial
@@ -95,7 +107,7 @@ class _Session:
         self._stop = stop
         self._memory = memory
         self._peak = PeakMemory(dataset.mean.device)
-        self._started = time.monotonic()
+        self._elapsed = elapsed or Stopwatch().seconds
         self._earlier = 0.0  # seconds, of attempts before this one
         self._hooks = Hooks(self._pause, on_epoch, self._at_rest)
         self._course = self._begun()
@@ -125,7 +137,7 @@ class _Session:
             training.status, training.reason = "too_large", trouble
             training.val_accuracy = training.last_val_accuracy = 1 / self._dataset.info.classes
             training.best_epoch, training.weights = 0, None
-        training.estimated_memory, training.peak_memory = self._estimate.total, self._peak.bytes()
+        training.estimated_memory, training.peak_memory = min(self._estimate.total, MAX_MEMORY), self._peak.bytes()
         return training
 
     def _begun(self, micro_batch: int | None = None) -> Course:
@@ -145,19 +157,18 @@ class _Session:
         try:
             self._course.run()
         except _TimeUp:
-            training.status = "timed_out"
-            training.reason = f"{self._limit:g} s were over in epoch {self._course.position.epoch}"
+            training.status, training.reason = "timed_out", f"{self._limit:g} s were over {self._moment}"
         except _FallsShort:
             training.status, training.weights = "stopped_early", None
         except Preempted:
-            if self._checkpoints is not None and self._course.position != (training.resumed_from or Position()):
-                self._checkpoints.send(self._course.checkpoint(self._seconds))
+            self._keep()
+            if self._checkpoints is not None:
                 self._checkpoints.wait()
             raise
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or self._memory.shared():
                 raise
-            return " ".join(str(error).split())[:500]
+            return one_line(str(error), 500)
         return ""
 
     def _divide(self) -> bool:
@@ -180,18 +191,32 @@ class _Session:
 
     @property
     def _seconds(self) -> float:
-        return self._earlier + time.monotonic() - self._started
+        return self._earlier + self._elapsed()
+
+    @property
+    def _moment(self) -> str:
+        epoch = self._course.position.epoch
+        return f"in epoch {epoch}" if epoch <= self._spec.recipe.epochs else "while the test images were looked at"
 
     def _pause(self) -> None:
-        if self._stop():
+        stopped = self._stop()
+        if self._limit is not None and self._seconds >= self._limit:
+            raise _TimeUp  # whether stopped or not: to write the answer takes no longer than to write a checkpoint
+        if stopped:
             raise Preempted(f"stopped at {self._course.position}")
         allow_precision(self._spec.recipe.precision)  # anew: another net may have trained meanwhile
-        if self._limit is not None and self._seconds > self._limit:
-            raise _TimeUp
+        if self._checkpoints is not None and self._checkpoints.overdue:
+            self._keep()
 
     def _at_rest(self) -> None:
         self._look_ahead()
         if self._checkpoints is not None and self._checkpoints.due:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Send a checkpoint, where this attempt has done anything yet."""
+        begin = self._course.training.resumed_from or Position()
+        if self._checkpoints is not None and self._course.position != begin:
             self._checkpoints.send(self._course.checkpoint(self._seconds))
 
     def _look_ahead(self) -> None:
@@ -199,12 +224,11 @@ class _Session:
         counted, epochs = self._course.counted, self._spec.recipe.epochs
         if self._early_end is None or not counted:
             return
-        net, model = parse_net(self._spec.net), self._spec.model
-        cost = total_cost(describe(net, self._dataset.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+        cost = spec_cost(self._spec, self._dataset.info.channels)
         begun = LearningCurve(
             params=cost.params,
             macs=cost.macs,
-            layers=len(net),
+            layers=len(parse_net(self._spec.net)),
             accuracies=tuple(record.val_accuracy for record in counted),
         )
         training = self._course.training

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
-from metaqnn_trainer import __version__
+from metaqnn_trainer import __version__, artifacts
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode, encode, encode_line
-from metaqnn_trainer.contract.errors import MessageError, ShapeError
-from metaqnn_trainer.contract.layers import Cost, describe, total_cost
+from metaqnn_trainer.contract.checks import spec_cost
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode, encode, encode_line
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
+    MAX_COST,
     Artifact,
     EpochRecord,
     ExitCode,
@@ -30,15 +31,21 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
-from metaqnn_trainer.errors import HostMemoryError, ObjectMissing, RequestError, TrainerError
+from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, exit_code
 from metaqnn_trainer.estimate import training_memory
-from metaqnn_trainer.exchange import Exchange, open_exchange
+from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.side_by_side import Room
+from metaqnn_trainer.stopwatch import Stopwatch
+from metaqnn_trainer.store.base import Store, exists
+from metaqnn_trainer.store.errors import ObjectMissing, StoreError
+from metaqnn_trainer.store.opening import open_store
+from metaqnn_trainer.store.patient import PATIENCE
 from metaqnn_trainer.train import train
 
 
@@ -51,84 +58,99 @@ class Trainer:
         threads: int | None = None,
         stop: Callable[[], bool] = lambda: False,
         dataset_cache: Path | None = None,
+        gpus: Gpus = THIS_MACHINE,
     ) -> None:
         """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
         that keeps datasets beyond this process."""
-        self._device = choose_device(threads)
+        self._gpus = gpus
+        self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
         self._room = Room(self._device, stop)
-        self._exchange = lru_cache(1)(open_exchange)
-        self._begun = process_began()
+        self._open = lru_cache(1)(partial(open_store, patience=PATIENCE))
+        began = process_began()
+        # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
+        self._startup = time.monotonic() - began if began is not None else 0.0
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
         try:
-            begun, self._begun = self._begun or time.monotonic(), None
-            exchange = self._exchange(order.store)
-            run_trial(exchange, order.run, order.trial, order.attempt, self._datasets, self._device, self._room, begun)
-        except TrainerError as error:
-            return WorkReport(trial=order.trial, exit_code=error.exit_code, reason=one_line(error))
+            begun, self._startup = time.monotonic() - self._startup, 0.0
+            store = self._open(order.store)
+            run_trial(store, order, self._datasets, self._device, self._gpus, self._room, begun)
+        except KNOWN as error:
+            return _failed(order, exit_code(error), _reason(error))
         except Exception as error:
+            if lost := self._gpus.lost(error):
+                return _failed(order, lost.exit_code, _reason(lost))
             if is_out_of_memory(error):  # outside training, which has an answer for that
-                return WorkReport(trial=order.trial, exit_code=HostMemoryError.exit_code, reason=one_line(error))
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {one_line(error)}"
-            return WorkReport(trial=order.trial, exit_code=ExitCode.INTERNAL, reason=reason)
+                return _failed(order, HostMemoryError.exit_code, _reason(error))
+            for line in traceback.format_exc().splitlines():
+                say(f"trial {order.trial}: {line}")
+            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {_reason(error)}")
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
 
-def one_line(error: BaseException) -> str:
-    """An error's text, cut to a length that a line can have."""
-    return " ".join(str(error).split())[:500]
+def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:
+    return WorkReport(trial=order.trial, exit_code=code, reason=reason)
+
+
+def _reason(error: BaseException) -> str:
+    return one_line(str(error), 500)
 
 
 def run_trial(
-    exchange: Exchange,
-    run: str,
-    trial: str,
-    attempt: int,
+    store: Store,
+    order: WorkOrder,
     datasets: DatasetCache,
     device: torch.device,
+    gpus: Gpus,
     room: Room,
     begun: float,
 ) -> None:
-    """Train what request.json asks for, when there is room for it, and leave result.json, last of all and only if none
-    is there.
+    """Train what the request of `order` asks for, when there is room for it, and leave result.json, last of all and
+    only if none is there.
 
     An earlier attempt's checkpoint is gone on from, and removed once the result is there.
 
-    `begun` is when the process was started for this trial, by time.monotonic.
+    `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then, without the wait
+    for room.
 
     Where a result is there already, before training or after it, everything stays as it is.
 
     Raises:
         RequestError: the request cannot be read, or asks for what cannot be built.
+        DeviceError: a GPU was asked for and none is usable.
         DatasetError: the dataset is missing, or is not the one that was asked for.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
         HostMemoryError: others have the main memory that training needs.
         Preempted: asked to stop.
     """
     started = time.monotonic()
-    request = _read_request(exchange, run, trial)
+    run, trial, attempt = order.run, order.trial, order.attempt
+    request = _read_request(store, run, trial)
     spec, options = request.spec, request.options
     say(f"trial {trial}, attempt {attempt}: {spec.net}")
-    with closing(Checkpoints(exchange, run, spec, options.checkpoint_seconds, say)) as checkpoints:
-        if exchange.exists(keys.result(run, trial)):
+    with closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints:
+        if exists(store, keys.result(run, trial)):
             say(f"trial {trial}: a result is there already")
         else:
-            dataset = datasets.load(exchange, spec.dataset, spec.image_size, spec.recipe.normalisation)
-            cost, initial = _cost(spec, dataset), _initial(exchange, spec)
-            tell = _teller(trial, spec.recipe.epochs)
+            gpus.check(options.devices, device)
+            dataset = datasets.load(store, spec.dataset, spec.image_size, spec.recipe.normalisation)
+            cost, initial = _cost(spec, dataset), _initial(store, spec)
+            tell, watch = _teller(trial, spec.recipe.epochs), Stopwatch(begun)
             training = room.host(
                 training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
-                lambda memory, stop: train(spec, dataset, tell, options, checkpoints, stop, memory, initial),
+                lambda memory, stop: train(
+                    spec, dataset, tell, options, checkpoints, stop, memory, initial, watch.seconds
+                ),
+                watch.stopped,
             )
-            _deliver(exchange, request, attempt, training, cost, device, begun, started)
+            _deliver(store, request, attempt, training, cost, device, begun, started)
         checkpoints.remove()
 
 
 def _deliver(
-    exchange: Exchange,
+    store: Store,
     request: TrainingRequest,
     attempt: int,
     training: Training,
@@ -138,13 +160,12 @@ def _deliver(
     started: float,
 ) -> None:
     run, trial, spec = request.run, request.trial, request.spec
-    if exchange.exists(keys.result(run, trial)):
-        say(f"trial {trial}: another attempt has delivered the result meanwhile")
-        return
-    history = b"".join(encode_line(record) for record in training.records)
-    weights = _weights_file(training.weights, spec) if training.weights else b""
-    history_artifact = _put(exchange, keys.history(run, trial), history) if history else None
-    weights_artifact = _put(exchange, keys.weights(run, trial), weights) if weights else None
+    siblings: dict[artifacts.Kind, Artifact] = {}
+    if training.records:
+        history = b"".join(encode_line(record) for record in training.records)
+        siblings["history"] = artifacts.put(store, run, trial, "history", history)
+    if training.weights:
+        siblings["weights"] = artifacts.put(store, run, trial, "weights", _weights_file(training.weights, spec))
     result = TrainingResult(
         run=run,
         trial=trial,
@@ -161,7 +182,7 @@ def _deliver(
         learning_rates=training.learning_rates,
         params=cost.params,
         macs=cost.macs,
-        images_per_second=training.images / training.seconds if training.images else 0.0,
+        images_per_second=training.images / training.seconds if training.seconds else 0.0,
         seconds=time.monotonic() - started,
         startup_seconds=training.first_step and training.first_step - begun,
         closing_seconds=training.last_step and time.monotonic() - training.last_step,
@@ -171,19 +192,31 @@ def _deliver(
         micro_batch=training.micro_batch,
         device=device_name(device),
         versions=_versions(),
-        history=history_artifact,
-        weights=weights_artifact,
+        history=siblings.get("history"),
+        weights=siblings.get("weights"),
     )
-    if exchange.put_if_absent(keys.result(run, trial), encode(result)):
+    if store.put_if_absent(keys.result(run, trial), encode(result)):
         say(f"trial {trial}: {result.status}, validation accuracy {result.val_accuracy:.4f}, {result.seconds:.1f} s")
     else:
-        say(f"trial {trial}: another attempt has delivered the result meanwhile")
+        _give_way(store, run, trial, siblings)
 
 
-def _read_request(exchange: Exchange, run: str, trial: str) -> TrainingRequest:
+def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Kind, Artifact]) -> None:
+    """Another attempt was first: remove of ours what its result does not name, too."""
+    say(f"trial {trial}: another attempt has delivered the result meanwhile")
+    try:
+        first = decode(TrainingResult, store.get(keys.result(run, trial), ENOUGH_BYTES), "result.json")
+        for kind, artifact in siblings.items():
+            if artifact != artifacts.named(first).get(kind):
+                artifacts.remove(store, run, trial, kind, artifact)
+    except (StoreError, MessageError) as error:
+        say(f"trial {trial}: what this attempt wrote stays: {error}")
+
+
+def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
     key = keys.request(run, trial)
     try:
-        request = decode(TrainingRequest, exchange.get(key), key)
+        request = decode(TrainingRequest, store.get(key, ENOUGH_BYTES), key)
     except (ObjectMissing, MessageError) as error:
         raise RequestError(str(error)) from error
     if (request.run, request.trial) != (run, trial):
@@ -194,40 +227,33 @@ def _read_request(exchange: Exchange, run: str, trial: str) -> TrainingRequest:
 
 
 def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
-    net = parse_net(spec.net)
-    try:
-        reports = describe(net, dataset.shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)
-    except ShapeError as error:
-        raise RequestError(f"{spec.net} cannot be built for images of {dataset.shape}: {error}") from error
-    if reports[-1].output.channels != dataset.info.classes:
+    *_, last = parse_net(spec.net)
+    if not isinstance(last, SM) or last.classes != dataset.info.classes:
         raise RequestError(f"{spec.net} does not end in the {dataset.info.classes} classes of {dataset.info.name}")
-    return total_cost(reports)
+    try:
+        cost = spec_cost(spec, dataset.info.channels)
+    except MessageError as error:
+        raise RequestError(str(error)) from error
+    if max(cost) > MAX_COST:
+        raise RequestError(f"{spec.net} has {cost.params} parameters and {cost.macs} multiply-accumulates: too many")
+    return cost
 
 
-def _initial(exchange: Exchange, spec: TrialSpec) -> Weights | None:
+def _initial(store: Store, spec: TrialSpec) -> Weights | None:
     """The weights to begin with, if any are asked for and they are the ones that were meant."""
     wanted = spec.initial
     if wanted is None:
         return None
-    key = keys.weights(wanted.run, wanted.trial)
     try:
-        data = exchange.get(key)
-    except ObjectMissing as error:
-        raise RequestError(f"the weights to begin with are missing: {error}") from error
-    if hashlib.sha256(data).hexdigest() != wanted.sha256:
-        raise RequestError(f"{key} is not the object whose sha256 the request carries")
-    return safetensors.torch.load(data)
+        return safetensors.torch.load(artifacts.read(store, wanted.run, wanted.trial, "weights", wanted))
+    except MessageError as error:
+        raise RequestError(f"the weights to begin with: {error}") from error
 
 
 def _weights_file(weights: Weights, spec: TrialSpec) -> bytes:
     # One entry of metadata and no more: safetensors writes several in no fixed order.
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
     return safetensors.torch.save(contiguous, metadata={"net": spec.net})
-
-
-def _put(exchange: Exchange, key: str, data: bytes) -> Artifact:
-    exchange.put(key, data)
-    return Artifact(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 def _versions() -> dict[str, str]:

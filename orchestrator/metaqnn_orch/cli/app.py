@@ -20,7 +20,8 @@ from metaqnn_orch.cli.doctor import doctor
 from metaqnn_orch.cli.explain import explain_run
 from metaqnn_orch.cli.export import export
 from metaqnn_orch.cli.finals import finals
-from metaqnn_orch.cli.jobs import cancel, gc, logs
+from metaqnn_orch.cli.gc import gc
+from metaqnn_orch.cli.jobs import cancel, logs
 from metaqnn_orch.cli.manifest import manifest
 from metaqnn_orch.cli.output import PROGRAM, complain, lost_stdout, print_lines, say
 from metaqnn_orch.cli.placed import placed
@@ -35,9 +36,8 @@ from metaqnn_orch.cli.streams import Guarded
 from metaqnn_orch.cli.submit import submit
 from metaqnn_orch.cli.track import track
 from metaqnn_orch.cli.trials import trials
-from metaqnn_orch.errors import OrchestratorError
+from metaqnn_orch.errors import KNOWN, exit_code
 from metaqnn_trainer import __version__
-from metaqnn_trainer.contract.errors import ContractError
 
 # In the order in which --help lists them, each with an example, which stands in its own --help.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
@@ -61,7 +61,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     ),
     "logs": (logs, "logs first 0ee047effa00 --store s3://bucket/runs --namespace trials"),
     "cancel": (cancel, "cancel first --store s3://bucket/runs --launcher kubernetes"),
-    "gc": (gc, "gc first --store s3://bucket/runs --namespace trials"),
+    "gc": (gc, "gc first --store s3://bucket/runs --keep-weights 'best 10' --delete"),
     "doctor": (doctor, "doctor cluster.yaml --store s3://bucket/runs --launcher kubernetes"),
     "space": (space, "space digits --after '[C(32,3,1)]'"),
     "dataset push": (dataset.push, "dataset push digits --store ./runs"),
@@ -119,11 +119,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = build_app()(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
     except TyperException as error:
         code = _refuse(error)
-    except (OrchestratorError, ContractError) as error:
+    except KNOWN as error:
         if "METAQNN_TRACEBACK" in os.environ:
             raise
         complain(str(error), getattr(error, "hint", ""))
-        code = getattr(error, "exit_code", 2)
+        code = exit_code(error)
     except Stopped as stop:
         say(f"stopped by {stop.signal}")
         raise

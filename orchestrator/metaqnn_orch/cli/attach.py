@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import typer
 
-from metaqnn_orch.assembly import open_cluster, open_store
+from metaqnn_orch.assembly import open_cluster
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Progress, say
 from metaqnn_orch.cli.release import Release
@@ -20,7 +20,8 @@ from metaqnn_orch.launchers.kubernetes.errand import in_words, search_job_name
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.settings import KubernetesSettings
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 LOOK: Final = 2.0  # seconds between two looks at what has not begun yet
 VIGIL: Final = 10.0  # seconds between two looks at whether it still works

@@ -12,10 +12,10 @@ from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import dataset_manifest
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings import KubernetesSettings
-from metaqnn_orch.store.base import Store
 from metaqnn_orch.trainer_call import Answer
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
 
 
 def push_in_cluster(

@@ -10,14 +10,14 @@ from typing import Annotated, Final
 import typer
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.cluster_dataset import push_in_cluster
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.release import TEMPLATE, Release
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 HELP: Final = "Make and list datasets."
 

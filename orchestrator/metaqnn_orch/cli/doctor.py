@@ -12,19 +12,20 @@ from typing import Any, Final, NamedTuple
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName, job_form, open_cluster, open_store
+from metaqnn_orch.assembly import LauncherName, job_form, open_cluster
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.manifest import NO_UID, read_template
 from metaqnn_orch.cli.output import Format, print_json, print_lines
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.sources import load_settings
-from metaqnn_orch.errors import ClusterError, ObjectMissing, OrchestratorError, one_line
+from metaqnn_orch.errors import KNOWN, ClusterError, LauncherError, ObjectMissing, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.settings import KubernetesSettings, Settings
-from metaqnn_orch.store.base import Store, honours_put_if_absent
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+from metaqnn_trainer.store.base import Store, honours_put_if_absent
+from metaqnn_trainer.store.opening import open_store
 
 MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a quarter of an hour
 OLDEST_SERVER: Final = (1, 26)  # podFailurePolicy works without being switched on
@@ -90,8 +91,8 @@ def _tried(what: str, look: Callable[[], str | Finding]) -> Finding:
     """What looking says, or how it failed."""
     try:
         seen = look()
-    except OrchestratorError as error:
-        return Finding(what, Mark.BAD, str(error), error.hint)
+    except KNOWN as error:
+        return Finding(what, Mark.BAD, str(error), getattr(error, "hint", ""))
     return seen if isinstance(seen, Finding) else Finding(what, Mark.GOOD, seen)
 
 
@@ -134,7 +135,7 @@ def _kubernetes(store: Store, settings: Settings, release: Release | None) -> It
     yield _tried("settings: make a Job", the_form)
     try:
         cluster = open_cluster(kubernetes)
-    except OrchestratorError as error:
+    except LauncherError as error:
         yield Finding("cluster: credentials", Mark.BAD, str(error), error.hint)
         return
     answers = _tried("cluster: answers", lambda: _version(cluster.version(), cluster.server))

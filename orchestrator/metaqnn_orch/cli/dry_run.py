@@ -14,7 +14,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.bill import Basis, Bill, bill, calibration, own_basis
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer.store.base import Store
 
 _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money": ",.2f", "hours": ",.2f"}
 

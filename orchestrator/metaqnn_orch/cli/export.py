@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch import exports
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say
+from metaqnn_orch.control.retention import read_removed
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView, read_run
+from metaqnn_trainer.store.opening import open_store
 
 
 class NetFormat(StrEnum):
@@ -57,6 +58,9 @@ def export(
     form = _format(to, net_format)
     opened = open_store(store)
     chosen = _trial(read_run(opened, run), trial)
+    removed = read_removed(opened, run, chosen)
+    if removed is not None:
+        raise BadInput(f"trial {chosen}: {removed}", hint=f"metaqnn-orch retrain {run} {chosen} trains it again")
     made = exports.export(opened, run, chosen, form, to.absolute(), report=say)
     if output is Format.JSON:
         print_json({"trial": chosen, "format": form, **made._asdict()})

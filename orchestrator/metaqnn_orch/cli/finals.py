@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import LauncherName, make_launcher, open_store, refuse_unsafe_store
+from metaqnn_orch.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.manifest import read_template
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
@@ -18,8 +18,8 @@ from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.session import Ended, begin, now, search
 from metaqnn_orch.cli.signals import surely_closing
 from metaqnn_orch.cli.sources import continue_settings, load_settings
-from metaqnn_orch.control.loop import Outcome
 from metaqnn_orch.control.record import RunRecord, check_same, load_record
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.judging import judge
 from metaqnn_orch.reporting.finals import (
@@ -35,8 +35,9 @@ from metaqnn_orch.reporting.finals import (
 )
 from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract.keys import MAX_NAME, check_name
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 _FINALISTS: Final = {
     **{"rank": "d", "val accuracy": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}

@@ -1,4 +1,4 @@
-"""metaqnn-orch cancel | logs | gc: a run's Jobs, from outside of its search."""
+"""metaqnn-orch cancel | logs: a run's Jobs, from outside of its search."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName, open_cluster, open_store
+from metaqnn_orch.assembly import LauncherName, open_cluster
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import print_lines, say
 from metaqnn_orch.cli.session import VERSION, now
@@ -18,11 +18,11 @@ from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.takeover import take_over
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
-from metaqnn_orch.launchers.kubernetes.errand import search_job_name
-from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, STORE, TRIAL, RunRef, selector
+from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, TRIAL, RunRef, selector
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
+from metaqnn_trainer.store.opening import open_store
 
 LOOK: Final = 1.0  # seconds between two looks at the Jobs
 PATIENCE: Final = 30.0  # seconds until whoever lost the run must have stopped
@@ -48,7 +48,7 @@ def cancel(
     """
     opened = open_store(store)
     record = load_record(opened, run)
-    cluster = _cluster(namespace, context) if launcher is LauncherName.KUBERNETES and not keep_jobs else None
+    cluster = cluster_of(namespace, context) if launcher is LauncherName.KUBERNETES and not keep_jobs else None
     holder, idle = take_over(opened, record, this_process(secrets.token_hex(8), now()), VERSION)
     if holder is not None:
         say(f"run {run} was taken from {holder.owner}, which stops at its next step")
@@ -57,22 +57,6 @@ def cancel(
         count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
         say(f"{count} Jobs deleted in namespace {cluster.namespace}")
     say(f"run {run} was not under way" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
-
-
-def gc(
-    run: options.Run, store: options.Store, namespace: options.Namespace = None, context: options.Context = None
-) -> None:
-    """Delete a run's Jobs that have ended.
-
-    That of a submitted search, too. A search deletes its trials' Jobs itself, when it has their results. What a stopped
-    one left behind stays for 30 days, unless execution.kubernetes.keep_seconds says otherwise. Running Jobs and the
-    store are left alone.
-    """
-    opened = open_store(store)
-    record = load_record(opened, run)
-    cluster = _cluster(namespace, context)
-    count = _delete_ended(cluster, record) + _delete_search(cluster, run, opened.uri)
-    say(f"{count} Jobs deleted in namespace {cluster.namespace}")
 
 
 def logs(
@@ -90,10 +74,10 @@ def logs(
     if not re.fullmatch(_TRIAL_BEGINNING, trial):
         raise BadInput(f"{trial[:40]!r} is no trial: up to twelve of 0-9 and a-f")
     record = load_record(open_store(store), run)
-    cluster = _cluster(namespace, context)
+    cluster = cluster_of(namespace, context)
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
-    pods = cluster.list(Resource.PODS, _selector(record)).items
+    pods = cluster.list(Resource.PODS, selector_of(record)).items
     found = sorted((_order(pod), pod["metadata"]["name"]) for pod in pods if _label(pod, TRIAL).startswith(trial))
     trials = {_label(pod, TRIAL) for pod in pods if _label(pod, TRIAL).startswith(trial)}
     if not found:
@@ -106,24 +90,14 @@ def logs(
     print_lines(cluster.read_log(found[-1][1], CONTAINER, tail).splitlines())
 
 
-def _cluster(namespace: str | None, context: str | None) -> Any:
+def cluster_of(namespace: str | None, context: str | None) -> Any:
     if namespace is not None and not re.fullmatch(DNS_LABEL, namespace):
         raise BadInput(f"--namespace {namespace[:80]!r} is not the name of one")
     return open_cluster(KubernetesSettings(namespace=namespace, context=context))
 
 
-def _selector(record: RunRecord) -> str:
+def selector_of(record: RunRecord) -> str:
     return selector(RunRef(record.run, record.uid))
-
-
-def _delete_ended(cluster: Any, record: RunRecord) -> int:
-    from metaqnn_orch.launchers.kubernetes.cluster import Resource
-
-    jobs = cluster.list(Resource.JOBS, _selector(record)).items
-    doomed = [job for job in jobs if not live(job)]
-    for job in doomed:
-        cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
-    return len(doomed)
 
 
 def delete_until_none_appears(
@@ -145,7 +119,7 @@ def delete_until_none_appears(
 
     begun, deleted, quiet = monotonic(), set[str](), 0
     while True:
-        jobs = cluster.list(Resource.JOBS, _selector(record)).items
+        jobs = cluster.list(Resource.JOBS, selector_of(record)).items
         there = [job for job in jobs if "deletionTimestamp" not in job["metadata"]]
         for job in there:
             cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
@@ -161,18 +135,6 @@ def delete_until_none_appears(
                 hint=f"metaqnn-orch status {record.run} names who works on the run: stop it there, then cancel again",
             )
         sleep(LOOK)
-
-
-def _delete_search(cluster: Any, run: str, store: str) -> int:
-    """Delete the Job of a search that was submitted, if it has ended."""
-    from metaqnn_orch.launchers.kubernetes.runner import find
-
-    name = search_job_name(run)
-    job = find(cluster, name)
-    if job is None or live(job) or (job["metadata"].get("annotations") or {}).get(STORE, "").rstrip("/") != store:
-        return 0
-    cluster.delete_job(name, job["metadata"]["uid"])
-    return 1
 
 
 def _label(pod: Any, key: str) -> str:

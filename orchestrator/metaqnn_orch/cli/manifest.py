@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import job_form, open_store
+from metaqnn_orch.assembly import job_form
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import emit, print_json, say
 from metaqnn_orch.cli.release import TEMPLATE, Release
@@ -22,11 +22,13 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import NotFound, SettingsError, StoreError
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.manifest import manifest as job_manifest
+from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 MAX_TEMPLATE: Final = 1 << 18  # bytes
 NO_UID: Final = "0" * 32
@@ -46,7 +48,7 @@ def manifest(
     ],
     run: Annotated[str, typer.Option("--run", metavar="NAME", help="Name of the run.", show_default=False)],
     store: options.Store,
-    attempt: Annotated[int, typer.Option(min=1, metavar="N", help="Of the trial.")] = 1,
+    attempt: Annotated[int, typer.Option(min=1, max=MAX_ATTEMPT, metavar="N", help="Of the trial.")] = 1,
     output: Annotated[ManifestFormat, typer.Option("--output", "-o", help="How to print.")] = ManifestFormat.YAML,
     assignments: options.Set = None,
     release: Release | None = None,
@@ -89,14 +91,14 @@ def read_template(settings: Settings, release: Release | None = None) -> Mapping
         raise SettingsError(f"execution.kubernetes.template: cannot read {name[:200]!r}: {cause}") from None
     if len(data) > MAX_TEMPLATE:
         raise SettingsError(f"execution.kubernetes.template: {name[:200]!r} has more than {MAX_TEMPLATE} bytes")
-    return parse_mapping(text, name)
+    return parse_mapping(text, name, as_written=True)
 
 
 def say_overridden(settings: Settings, store: str, template: Mapping[str, Any]) -> None:
-    """Where the template is not obeyed."""
-    for place in JobForm(store, settings.execution.kubernetes, template).overridden():
-        what = settings.execution.kubernetes.template or "the release's Job template"
-        say((f"{what}: {place} is not obeyed: the orchestrator relies on its own", "yellow"))
+    """Where the template is not obeyed, and why."""
+    form = JobForm(store, settings.execution.kubernetes, template)
+    for overruled in form.overruled:
+        say((f"{form.template_name}: {overruled}", "yellow"))
 
 
 def _spec(store: Store, run: str, settings: Settings, net: str) -> tuple[TrialSpec, str]:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
-from metaqnn_orch.control.ingest import Trusted, read_result
+from metaqnn_orch.control.ingest import Refused, Trusted, read_result
+from metaqnn_orch.control.requests import request_of
+from metaqnn_orch.control.retention import read_removed
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 FIELDS = ("rank", "trial", "net", "val_accuracy", "params", "seconds", "epsilon", "state", "attempts", "estimated")
-PARTS = (keys.request, keys.result, keys.history, keys.weights)
 
 
 def pull(
@@ -33,8 +35,8 @@ def pull(
     """Copy the best trials out of the store.
 
     Writes leaderboard.csv and, per trial, a folder with request.json, result.json, history.jsonl and
-    weights.safetensors. Weights and history are checked against the digests in result.json; exit code 5 says that
-    something is missing or not what was trained.
+    weights.safetensors. Weights and history are checked against the digests in result.json. What is missing, or is not
+    what was trained, is named and left out, damaged weights are put aside in the store, and the exit code is 5.
     """
     opened = open_store(store)
     view = read_run(opened, run)
@@ -43,44 +45,54 @@ def pull(
         raise BadInput(
             f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
         )
-    rows = [{"rank": rank, **trial_row(trial)} for rank, trial in enumerate(best, 1)]
-    results = [_trusted(opened, view, trial) for trial in best]  # all of them, before anything is written
+    rows: list[dict[str, Any]] = []
+    damaged: list[str] = []
     try:
-        to.mkdir(parents=True, exist_ok=True)
-        for result in results:
-            _copy(opened, result, to / result.trial)
-        (to / "leaderboard.csv").write_text(csv_text(FIELDS, rows), encoding="utf-8")
+        for rank, trial in enumerate(best, 1):
+            try:
+                parts = _whole(opened, view, trial)
+            except MessageError as error:
+                damaged.append(f"trial {trial.trial} cannot be trusted any more: {error}")
+                continue
+            (to / trial.trial).mkdir(parents=True, exist_ok=True)
+            for name, data in parts.items():
+                (to / trial.trial / name).write_bytes(data)
+            rows.append({"rank": rank, **trial_row(trial)})
+        if rows:
+            (to / "leaderboard.csv").write_text(csv_text(FIELDS, rows), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write to {to}: {error.strerror}") from None
-    say(f"{len(best)} of {view.state.unique} trained nets in {to}, all digests right")
-    say(f"the best, {best[0].val_accuracy:.4f}: {to / best[0].trial}, {best[0].net}")
+    if rows:
+        say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
+        say(f"the best, {rows[0]['val_accuracy']:.4f}: {to / rows[0]['trial']}, {rows[0]['net']}")
+    if damaged:
+        raise StoreError(
+            damaged[0] + (f"; and {len(damaged) - 1} more" if len(damaged) > 1 else ""),
+            hint=f"metaqnn-orch retrain {run} {damaged[0].split()[1]} trains it again",
+        )
 
 
-def _trusted(store: Store, view: RunView, trial: Trial) -> TrainingResult:
-    """The trial's result, if it and its siblings are still what the agent was told of."""
-    spec = view.record.spec(view.state.settings, trial.net)
-    found = read_result(store, TrainingRequest(run=view.record.run, trial=trial.trial, spec=spec))
-    if isinstance(found, Trusted):
-        if found.result.val_accuracy == trial.val_accuracy:
-            return found.result
-        reason = f"its result.json says {found.result.val_accuracy}, the journal {trial.val_accuracy}"
-    else:
-        reason = found.reason if found is not None else "its result.json is gone"
-    raise StoreError(
-        f"trial {trial.trial} cannot be trusted any more: {reason}",
-        hint="nothing was written; a smaller --top may leave it out",
-    )
+def _whole(store: Store, view: RunView, trial: Trial) -> dict[str, bytes]:
+    """All parts of a trial, by the names of their files, if they are still what the agent was told of.
 
-
-def _copy(store: Store, result: TrainingResult, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    artifacts = {keys.weights: result.weights, keys.history: result.history}
-    for part in PARTS:
-        artifact = artifacts.get(part)
-        if part in artifacts and artifact is None:
-            continue
-        key = part(result.run, result.trial)
-        data = store.get(key)
-        if artifact is not None and hashlib.sha256(data).hexdigest() != artifact.sha256:
-            raise StoreError(f"{key} changed while it was read")
-        (folder / key.rsplit("/", 1)[1]).write_bytes(data)
+    Raises:
+        MessageError: they are not.
+    """
+    run, name = view.record.run, trial.trial
+    found = read_result(store, view.record.info, request_of(view.record, view.state.settings, trial))
+    removed = read_removed(store, run, name) if isinstance(found, Refused) else None
+    if removed is not None:
+        raise MessageError(str(removed))
+    if not isinstance(found, Trusted):
+        raise MessageError(found.reason if found is not None else "its result.json is gone")
+    if found.result.val_accuracy != trial.val_accuracy:
+        raise MessageError(f"its result.json says {found.result.val_accuracy}, the journal {trial.val_accuracy}")
+    siblings = {
+        artifacts.PLAIN_NAMES[kind]: artifacts.read(store, run, name, kind, artifact)
+        for kind, artifact in artifacts.named(found.result).items()
+    }
+    messages = {
+        key.rpartition("/")[2]: store.get(key, ENOUGH_BYTES)
+        for key in (keys.request(run, name), keys.result(run, name))
+    }
+    return messages | siblings

@@ -152,7 +152,7 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         ) from None
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
-    def listed(*, everywhere: bool) -> tuple[list[Release], bool]:
+    def listed(*, everywhere: bool = False) -> tuple[list[Release], bool]:
         """Those that are there, and whether these credentials may look."""
         try:
             found = cluster.list(Resource.CONFIG_MAPS, LABELS, everywhere=everywhere).items

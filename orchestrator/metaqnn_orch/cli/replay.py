@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from metaqnn_orch.assembly import open_store, refuse_unsafe_store
+from metaqnn_orch.assembly import refuse_unsafe_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, typeable
 from metaqnn_orch.cli.session import VERSION, now
@@ -23,6 +23,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.replay_format import COLUMNS
 from metaqnn_orch.reporting.replay_export import replay_rows
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.store.opening import open_store
 
 
 def import_replay(

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say, typeable
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.history import read_best, read_history
 from metaqnn_orch.reporting.report import compose
 from metaqnn_orch.reporting.summary import read_run
+from metaqnn_trainer.store.opening import open_store
 
 
 def report(

@@ -15,14 +15,13 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli.output import Progress, say
 from metaqnn_orch.cli.signals import STOPS, can_be_heard, unbroken
 from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.budget import limit
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
-from metaqnn_orch.control.loop import Loop, Outcome, Stop, Surroundings
+from metaqnn_orch.control.loop import Loop
 from metaqnn_orch.control.record import (
     Binding,
     RunRecord,
@@ -33,17 +32,20 @@ from metaqnn_orch.control.record import (
     load_record,
 )
 from metaqnn_orch.control.resume import check_imported, resume
+from metaqnn_orch.control.state import nothing_worked
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
 
 if TYPE_CHECKING:
     from metaqnn_orch.reporting.metrics import Metrics
@@ -120,57 +122,78 @@ def search(
     hold = Hold(store, record.run, this_process(session, now()), time.monotonic)
     try:
         hold.claim(time.sleep, say)
-        state, journal = resume(store, record, settings, session)
-        if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
-            journal.append([event])
-            state.apply(event)
-            left_out = f", {event.refused} of other spaces left out" if event.refused else ""
-            say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
-        view = RunView(record, state, journal.position)
-        if state.finished is not None and state.unique >= settings.goal:
-            say(f"run {record.run} is complete, nothing is left to do")
-            return Ended(view, Outcome.GOAL, 0)
-        if state.finished is not None and (reached := limit(state, settings.budget, state.heard)):
-            return Ended(view, Outcome(reached.reason), 0, reached.detail)
-        console = Progress()
-        screen = SearchView(console, record, state, foot="Ctrl-C stops, the same command goes on", now=now)
-        if metrics is not None:
-            metrics.begin(state, settings.goal)
-        served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
-        tracking = Tracking(store, view, trackers(settings.tracking), screen.say)
-        with Signals(screen.say, launcher.outlives_us) as signals, served as port, tracking, screen:
-            if port is not None:
-                screen.say((f"metrics at port {port}, /metrics", "dim"))
-
-            def happened(event: Event) -> None:
-                screen.happened(event)
-                tracking.happened(event)
-                if metrics is not None:
-                    metrics.happened(event)
-
-            def rest(seconds: float) -> None:
-                screen.refresh()
-                signals.sleep(seconds)
-
-            loop = Loop(
-                record=record,
-                state=state,
-                journal=journal,
-                store=store,
-                launcher=launcher,
-                hold=hold,
-                version=VERSION,
-                goal=settings.goal,
-                surroundings=Surroundings(
-                    now=now, sleep=rest, stop=signals.stop, on_event=happened, on_trouble=screen.trouble
-                ),
-            )
-            outcome = loop.run()
-        reason = state.finished.detail if state.finished is not None else ""
-        return Ended(RunView(record, state, journal.position), outcome, signals.first, reason)
+        with hold.kept(now):
+            return _searched(store, record, settings, launcher, session, hold, metrics, metrics_port)
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
             hold.release()
+
+
+def _searched(
+    store: Store,
+    record: RunRecord,
+    settings: Settings,
+    launcher: Launcher,
+    session: str,
+    hold: Hold,
+    metrics: Metrics | None,
+    metrics_port: int | None,
+) -> Ended:
+    """The same, while the run is held."""
+    state, journal = resume(store, record, settings, session)
+    if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
+        journal.append([event])
+        state.apply(event)
+        left_out = f", {event.refused} of other spaces left out" if event.refused else ""
+        say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
+    view = RunView(record, state, journal.position)
+    if state.finished is not None and state.unique >= settings.goal:
+        say(f"run {record.run} is complete, nothing is left to do")
+        return Ended(view, Outcome.GOAL, 0)
+    reached = limit(state, settings.budget, state.heard) if state.finished is not None else None
+    if reached is not None and not nothing_worked(state):
+        return Ended(view, Outcome(reached.reason), 0, reached.detail)
+    console = Progress()
+    screen = SearchView(console, record, state, foot="Ctrl-C stops, the same command goes on", now=now)
+    if metrics is not None:
+        metrics.begin(state, settings.goal)
+    served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
+    tracking = Tracking(store, view, trackers(settings.tracking), screen.say)
+    with Signals(screen.say, launcher.outlives_us) as signals, served as port, tracking, screen:
+        if port is not None:
+            screen.say((f"metrics at port {port}, /metrics", "dim"))
+
+        def happened(event: Event) -> None:
+            screen.happened(event)
+            tracking.happened(event)
+            if metrics is not None:
+                metrics.happened(event)
+
+        def rest(seconds: float) -> None:
+            screen.refresh()
+            signals.sleep(seconds)
+
+        loop = Loop(
+            record=record,
+            state=state,
+            journal=journal,
+            store=store,
+            launcher=launcher,
+            hold=hold,
+            version=VERSION,
+            goal=settings.goal,
+            surroundings=Surroundings(
+                now=now,
+                monotonic=time.monotonic,
+                sleep=rest,
+                stop=signals.stop,
+                on_event=happened,
+                on_trouble=screen.trouble,
+            ),
+        )
+        outcome = loop.run()
+    reason = state.finished.detail if state.finished is not None else ""
+    return Ended(RunView(record, state, journal.position), outcome, signals.first, reason)
 
 
 def _metrics(run: str) -> Metrics:

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, Progress, print_fields, print_json
 from metaqnn_orch.cli.watch import watch as follow
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.reporting.summary import late_results, read_run, summary
+from metaqnn_trainer.store.opening import open_store
 
 
 def status(
@@ -23,10 +23,20 @@ def status(
     """Show where a run stands.
 
     Counters, epsilon, the best net, and the digest of the Q-table. Reads the store and changes nothing, whether the
-    run is going on or not. `told` counts how often the agent learned from a net, `unique` the nets trained, `failed`
-    the trials given up, `estimated` the accuracies that a table made up, `stopped_early` those that were foretold,
-    `late_results` the results that came after their trials had been given up: they are kept, and do not count;
-    `trouble` is what the search waits for, if it does.
+    run is going on or not.
+
+    \b
+    Counters
+      told            how often the agent learned from a net
+      unique          nets trained
+      failed          trials given up
+      attempts_lost   attempts that were charged to their trials
+      disruptions     attempts that were lost at no cost but their time
+      lost            both by how they ended; last_lost says why the last one did
+      estimated       accuracies that a table made up
+      stopped_early   accuracies that were foretold
+      late_results    results that came after their trials had been given up: they are kept, and do not count
+      trouble         what the search waits for, if it does
 
     --watch shows what `start` shows while it searches, whoever works on the run and wherever: on a terminal one screen,
     elsewhere a line for each event.
@@ -43,6 +53,7 @@ def status(
         print_json(fields)
         return
     best = fields.pop("best")
+    fields["lost"] = ", ".join(f"{count} {kind}" for kind, count in fields["lost"].items())
     rows: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in fields.items()]
     if best is not None:
         rows += [

@@ -15,13 +15,14 @@ import yaml
 from metaqnn_orch.errors import SettingsError, one_line
 
 
-def parse_mapping(text: str, source: str) -> dict[str, Any]:
-    """A settings file's text to nested values; `source` names it in errors.
+def parse_mapping(text: str, source: str, *, as_written: bool = False) -> dict[str, Any]:
+    """A settings file's text to nested values; `source` names it in errors. With `as_written` fractions stay text, and
+    so do numbers that would be written otherwise: 1.10 as a label is not 1.1, and 007 is not 7.
 
     Raises:
         SettingsError: one line with the source, the line and the column.
     """
-    content = parse_value(text, source)
+    content = _parse(text, source, _AsWritten if as_written else _Loader)
     if content is None:
         raise SettingsError(f"{source} is empty", hint="a settings file says at least, for example, preset: digits")
     if not isinstance(content, dict):
@@ -32,8 +33,12 @@ def parse_mapping(text: str, source: str) -> dict[str, Any]:
 
 def parse_value(text: str, source: str) -> Any:
     """One value: null, a truth value, a number, text, a list or a mapping. As parse_mapping otherwise."""
+    return _parse(text, source, _Loader)
+
+
+def _parse(text: str, source: str, loader: type[_Loader]) -> Any:
     try:
-        return yaml.load(text, _Loader)
+        return yaml.load(text, loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -77,6 +82,12 @@ class _Loader(yaml.SafeLoader):
         raise _Refused(f"the tag {node.tag} is not used here", node)
 
 
+class _AsWritten(_Loader):
+    def construct_number(self, node: yaml.ScalarNode) -> Any:
+        number = super().construct_number(node)
+        return number if isinstance(number, int) and str(number) == node.value else node.value
+
+
 class _Refused(yaml.constructor.ConstructorError):
     def __init__(self, problem: str, node: yaml.Node) -> None:
         super().__init__(None, None, problem, node.start_mark)
@@ -94,6 +105,7 @@ _Loader.yaml_constructors = {
     for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
     if tag is not None and tag.rpartition(":")[2] in ("null", "bool", "str", "seq", "map")
 }
-for _tag in ("int", "float"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.construct_number)
 _Loader.add_constructor(None, _Loader.construct_foreign)
+for _tag in ("int", "float"):
+    for _loader in (_Loader, _AsWritten):
+        _loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _loader.construct_number)

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from metaqnn_orch.assembly import job_form, open_cluster, open_store
+from metaqnn_orch.assembly import job_form, open_cluster
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.manifest import read_template, say_overridden
 from metaqnn_orch.cli.output import say, typeable
@@ -17,6 +17,7 @@ from metaqnn_orch.cli.sources import gather, load_settings
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes import errand
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.store.opening import open_store
 
 
 def submit(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import RowFormat, print_csv, print_json, print_rows
 from metaqnn_orch.reporting.summary import TRIAL_FIELDS, read_run, trial_row
+from metaqnn_trainer.store.opening import open_store
 
 # The net comes last: it alone may be longer than a line.
 _COLUMNS: Final = {

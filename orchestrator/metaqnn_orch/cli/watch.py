@@ -10,14 +10,14 @@ from rich.console import Console
 
 from metaqnn_orch.cli.session import now
 from metaqnn_orch.cli.view import PACE, SearchView
-from metaqnn_orch.control.events import Event, decode_entry
+from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, decode_entry
 from metaqnn_orch.control.holder import LEASE_SECONDS, Holder, is_dead, read_holder
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import StoreError, one_line
 from metaqnn_orch.reporting.summary import RunView
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 2.0  # seconds between two looks at the journal
 _BEFORE: Final = 8  # entries of the journal whose events a watcher still sees
@@ -97,7 +97,7 @@ class _Pulse:
 def _recent(store: Store, run: str, position: int) -> list[Event]:
     """What the last entries of the journal hold."""
     entries = [keys.journal_entry(run, number) for number in range(max(1, position - _BEFORE + 1), position + 1)]
-    return [event for key in entries for event in decode_entry(store.get(key), key)]
+    return [event for key in entries for event in decode_entry(store.get(key, MAX_ENTRY_BYTES + 1), key)]
 
 
 def _rest(view: SearchView, sleep: Callable[[float], None]) -> None:

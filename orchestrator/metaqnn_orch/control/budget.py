@@ -36,8 +36,9 @@ def used(state: RunState, budget: BudgetSettings, now: str) -> Used:
     return Used(hours, None if price is None else finite(hours * price), finite(worked) / 3600)
 
 
-def limit(state: RunState, budget: BudgetSettings, now: str) -> Limit | None:
-    """What keeps a further trial from beginning, if anything does."""
+def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -> Limit | None:
+    """What keeps so many further trials from beginning, if anything does; of none, a further attempt of those that are
+    in flight."""
     best, target = state.best, budget.target_accuracy
     if target is not None and best is not None and (best.val_accuracy or 0.0) >= target:
         return Limit("target", f"budget.target_accuracy is {target:g}, and {best.val_accuracy:.4f} is reached")
@@ -45,14 +46,15 @@ def limit(state: RunState, budget: BudgetSettings, now: str) -> Limit | None:
         return None  # asked for every proposal: the mean below is for those who have a limit
     so_far, hours = used(state, budget, now), recent_seconds(state) / 3600
     devices = state.opened.devices if state.opened is not None else 1
-    gpu_hours = (len(state.in_flight) + 1) * devices * hours
+    gpu_hours = (len(state.in_flight) + further) * devices * hours
     for name, most, have, more in (
         ("gpu_hours", budget.gpu_hours, so_far.gpu_hours, gpu_hours),
         ("money", budget.money, so_far.money or 0.0, gpu_hours * (budget.price_per_gpu_hour or 0.0)),
         ("wall_clock_hours", budget.wall_clock_hours, so_far.wall_clock_hours, hours),
     ):
-        if most is not None and have + more > most:
-            return Limit("budget", f"budget.{name} is {most:g}: {have:.4g} are used, and one more trial is too many")
+        if most is not None and (have + more > most or have >= most):
+            what = "trial" if further else "attempt"
+            return Limit("budget", f"budget.{name} is {most:g}: {have:.4g} are used, and one more {what} is too many")
     return None
 
 

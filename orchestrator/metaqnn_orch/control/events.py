@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.errors import JournalError
 from metaqnn_orch.settings import BudgetSettings
 from metaqnn_trainer.contract.codec import Message, encode_line
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
-from metaqnn_trainer.contract.messages import Prediction, Probability, Status
+from metaqnn_trainer.contract.messages import Prediction, Probability, Sha256, Status
+
+MAX_ENTRY_BYTES: Final = 1 << 26  # one of ten thousand events has a tenth of that
 
 
 class Opened(Message):
@@ -81,20 +84,28 @@ class Told(Message):
 
 
 class Failed(Message):
-    """An attempt ended without an answer. A disruption is free, a crash costs one of the trial's attempts."""
+    """An attempt ended without an answer."""
 
     type: Literal["failed"] = "failed"
     at: str
     trial: str = Field(pattern=TRIAL_PATTERN)
     attempt: int
-    kind: Literal["disrupted", "crashed"]
+    kind: Lost
     detail: str
     seconds: float = 0.0
     """For which the attempt was seen to run."""
+    charged: bool | None = None
+    """Whether it costs one of the trial's attempts. None, as earlier releases wrote: a crash does."""
+    refused: Sha256 | None = None
+    """Of the result that was there and could not be trusted: the same one is not charged again."""
+
+    @property
+    def is_charged(self) -> bool:
+        return self.kind == "crashed" if self.charged is None else self.charged
 
 
 class Abandoned(Message):
-    """The trial crashed once more than it may. It is never told and never drawn again."""
+    """The trial lost one attempt more than it may. It is never told and never drawn again."""
 
     type: Literal["abandoned"] = "abandoned"
     at: str
@@ -141,6 +152,8 @@ def decode_entry(data: bytes, key: str) -> list[Event]:
     Raises:
         JournalError: names the object, the place and what is wrong there.
     """
+    if len(data) > MAX_ENTRY_BYTES:
+        raise JournalError(f"{key} is damaged: it has more than the {MAX_ENTRY_BYTES} bytes that an entry may have")
     events: list[Event] = []
     lines = iter(data.splitlines())
     try:

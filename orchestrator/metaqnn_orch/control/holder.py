@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Lock, Thread
 
 from metaqnn_orch.errors import ObjectMissing, RunHeld
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import Message, decode, encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Store
 
-LEASE_SECONDS = 20.0  # longer than any tick of a healthy loop, short enough to wait for
+LEASE_SECONDS = 20.0  # several beats, short enough to wait for
 BEAT_SECONDS = 5.0
 
 
@@ -56,7 +58,7 @@ def this_process(session: str, at: str) -> Holder:
 def read_holder(store: Store, run: str) -> Holder | None:
     """The last one that said so; None where nobody did, or nobody can tell."""
     try:
-        return decode(Holder, store.get(keys.holder(run)), "holder.json")
+        return decode(Holder, store.get(keys.holder(run), ENOUGH_BYTES), "holder.json")
     except (ObjectMissing, MessageError):
         return None
 
@@ -71,14 +73,19 @@ def is_dead(holder: Holder) -> bool | None:
 
 
 class Hold:
-    """This process's hold on a run."""
+    """This process's hold on a run. Safe to use from several threads."""
 
-    def __init__(self, store: Store, run: str, me: Holder, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, run: str, me: Holder, monotonic: Callable[[], float], beat_seconds: float = BEAT_SECONDS
+    ) -> None:
+        self._pace = beat_seconds
         self._store = store
         self._run = run
-        self.me = me
         self._monotonic = monotonic
+        self._lock = Lock()  # guards everything below
+        self.me = me
         self._next_beat = 0.0
+        self._lost: RunHeld | None = None
 
     def claim(self, sleep: Callable[[float], None], on_wait: Callable[[str], None]) -> None:
         """Take the run, if nobody alive holds it. Waits for one lease where that cannot be seen at once.
@@ -103,28 +110,53 @@ class Hold:
                     raise self._held_by(now or seen)
         self.beat(self.me.at)
 
+    @contextmanager
+    def kept(self, now: Callable[[], str]) -> Iterator[None]:
+        """Beat in a thread of its own until the block ends, however long the work in it takes."""
+        ended = Event()
+
+        def beat_on() -> None:
+            while not ended.wait(self._pace / 2):
+                # What fails here fails again where the run is worked on, and is told and waited for there.
+                with suppress(Exception):
+                    self.beat(now(), self.me.trouble)
+
+        thread = Thread(target=beat_on, name=f"lease of run {self._run}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join(self._pace)  # a store that does not answer keeps it, and nobody needs to wait for it
+
     def beat(self, at: str, trouble: str = "") -> None:
         """Show that this process lives, and what it waits for; does nothing when it did so a moment ago.
 
         Raises:
             RunHeld: somebody took the run over meanwhile, and said so.
         """
-        if self._monotonic() >= self._next_beat or trouble != self.me.trouble:
+        with self._lock:
+            if self._lost is not None:
+                raise self._lost
+            if self._monotonic() < self._next_beat and trouble == self.me.trouble:
+                return
             seen = read_holder(self._store, self._run) if self.me.beat else None
             if seen is not None and seen.session != self.me.session:
-                raise RunHeld(
+                self._lost = RunHeld(
                     f"run {self._run} was taken over by {seen.owner}",
                     hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
                 )
+                raise self._lost
             self.me = self.me.model_copy(update={"beat": self.me.beat + 1, "at": at, "trouble": trouble})
             self._store.put(keys.holder(self._run), encode(self.me))
-            self._next_beat = self._monotonic() + BEAT_SECONDS
+            self._next_beat = self._monotonic() + self._pace
 
     def release(self) -> None:
         """Let the next orchestrator begin at once."""
-        now = read_holder(self._store, self._run)
-        if now is not None and now.session == self.me.session:
-            self._store.put(keys.holder(self._run), encode(self.me.model_copy(update={"released": True})))
+        with self._lock:
+            now = read_holder(self._store, self._run)
+            if now is not None and now.session == self.me.session:
+                self._store.put(keys.holder(self._run), encode(self.me.model_copy(update={"released": True})))
 
     def _held_by(self, holder: Holder) -> RunHeld:
         return RunHeld(

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Final, NamedTuple
 
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.checks import check_result
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
+from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import Artifact, EpochRecord, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import EpochRecord, TrainingRequest, TrainingResult
+from metaqnn_trainer.store.base import Store
+
+READERS: Final = 8  # of results at once
 
 
 class Trusted(NamedTuple):
@@ -40,28 +48,57 @@ class Trusted(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Bytes that are no result of this trial, and why."""
+    """Bytes that are no result of this trial, and why. Of very many, the first."""
 
     reason: str
     data: bytes
 
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
 
-def read_result(store: Store, request: TrainingRequest) -> Trusted | Refused | None:
-    """The trial's result, if there is one that can be trusted: schema, identity, siblings whole, and of one tale.
+
+Asked = tuple[TrainingRequest, float | None]
+"""Whose result is looked for, and how many seconds it can have taken, where that is known."""
+
+
+def read_results(store: Store, info: DatasetInfo, asked: Sequence[Asked]) -> list[Trusted | Refused | None]:
+    """As read_result, of several trials at a time. A store far away takes its time for each.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    with ThreadPoolExecutor(READERS) if len(asked) > 1 else nullcontext() as pool:
+        return list((pool.map if pool else map)(lambda one: read_result(store, info, *one), asked))
+
+
+def read_result(
+    store: Store, info: DatasetInfo, request: TrainingRequest, longest: float | None = None
+) -> Trusted | Refused | None:
+    """The trial's result, if there is one that can be trusted: schema, identity, numbers, and siblings of one tale.
+
+    Weights are there, and of the right size; their bytes are checked when somebody uses them. `longest`: seconds that
+    the trial can have taken.
 
     Raises:
         StoreError: the store did not answer.
     """
     key = keys.result(request.run, request.trial)
     try:
-        data = store.get(key)
+        data = store.get(key, ENOUGH_BYTES)
     except ObjectMissing:
         return None
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
-        _read_artifact(store, keys.weights(request.run, request.trial), result.weights)
-        history = _read_artifact(store, keys.history(request.run, request.trial), result.history)
+        check_result(result, request.spec, info.channels, info.classes)
+        if longest is not None and result.seconds > longest:
+            raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
+        if result.weights is not None:
+            artifacts.locate(store, request.run, request.trial, "weights", result.weights)
+        history = b""
+        if result.history is not None:
+            history = artifacts.read(store, request.run, request.trial, "history", result.history)
         return Trusted(result, _curve(history, result))
     except MessageError as error:
         return Refused(str(error), data)
@@ -81,23 +118,6 @@ def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:
     ):
         if found != wanted:
             raise MessageError(f"result.json is of another {name}: {found}, not {wanted}")
-    if result.status in ("completed", "stopped_early") and result.best_epoch < 1:
-        raise MessageError(f"result.json says {result.status}, but no epoch counts")
-
-
-def _read_artifact(store: Store, key: str, artifact: Artifact | None) -> bytes:
-    """What lies there, if it is what the result names; nothing where it names nothing."""
-    if artifact is None:
-        return b""
-    try:
-        data = store.get(key)
-    except ObjectMissing:
-        raise MessageError(f"result.json names {key}, which is not there") from None
-    if len(data) != artifact.size:
-        raise MessageError(f"{key} has {len(data)} bytes where result.json says {artifact.size}")
-    if hashlib.sha256(data).hexdigest() != artifact.sha256:
-        raise MessageError(f"{key} is not the object whose sha256 result.json carries")
-    return data
 
 
 def _curve(history: bytes, result: TrainingResult) -> tuple[float, ...]:

@@ -7,11 +7,12 @@ run only one can go on. Nothing is ever overwritten.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from metaqnn_orch.control.events import Event, Opened, decode_entry, encode_entry
-from metaqnn_orch.errors import JournalError, RunHeld
-from metaqnn_orch.store.base import Store
+from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, Opened, decode_entry, encode_entry
+from metaqnn_orch.errors import JournalError, ObjectMissing, RunHeld
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
 
 
 class Journal:
@@ -29,6 +30,8 @@ class Journal:
     def read(self) -> Iterator[Event]:
         """Every event after `position`, in order; `position` moves along.
 
+        A listing can be wrong about its end, and nothing in it tells: the entry after it is asked for by its name.
+
         Raises:
             JournalError: an entry is missing, be it before `position`, or damaged.
         """
@@ -39,18 +42,30 @@ class Journal:
                     f"{self._store.uri}: expected {expected}, found {entry.key}",
                     hint=f"the last entry that can be followed is number {sequence - 1}; restore what is missing",
                 )
-            if sequence <= self.position:
-                continue
-            try:
-                events = decode_entry(self._store.get(entry.key), entry.key)
-            except JournalError as error:
-                error.hint = f"the last entry that can be followed is number {self.position}"
-                raise
-            self.position = sequence
-            for event in events:
-                if isinstance(event, Opened):
-                    self.owner = event.owner
-                yield event
+            if sequence > self.position:
+                yield from self._next()
+        with suppress(ObjectMissing):
+            while True:
+                yield from self._next()
+
+    def _next(self) -> Iterator[Event]:
+        """The events of the entry after `position`, which moves there.
+
+        Raises:
+            ObjectMissing: there is none.
+            JournalError: it is damaged.
+        """
+        key = keys.journal_entry(self._run, self.position + 1)
+        try:
+            events = decode_entry(self._store.get(key, MAX_ENTRY_BYTES + 1), key)
+        except JournalError as error:
+            error.hint = f"the last entry that can be followed is number {self.position}"
+            raise
+        self.position += 1
+        for event in events:
+            if isinstance(event, Opened):
+                self.owner = event.owner
+            yield event
 
     def append(self, events: Sequence[Event]) -> None:
         """Write one entry. May be called again with the same events after a StoreError: it is written once.
@@ -61,7 +76,7 @@ class Journal:
         key = keys.journal_entry(self._run, self.position + 1)
         data = encode_entry(self._session, events)
         # A write whose answer was lost is asked for again, and finds itself: entries carry their session's name.
-        if not self._store.put_if_absent(key, data) and self._store.get(key) != data:
+        if not self._store.put_if_absent(key, data) and self._store.get(key, len(data) + 1) != data:
             raise RunHeld(
                 f"run {self._run} was taken over by {self._owner_after()}",
                 hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",

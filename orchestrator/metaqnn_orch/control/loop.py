@@ -6,65 +6,34 @@ be killed between any two of its lines: the next one to run it does what is stil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import NoReturn, cast
 
+from metaqnn_orch.control.attempts import Attempts
 from metaqnn_orch.control.budget import Limit, limit
 from metaqnn_orch.control.early_end import early_end
+from metaqnn_orch.control.ends import Lost, cost
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Proposed, Reason
 from metaqnn_orch.control.holder import Hold
-from metaqnn_orch.control.ingest import Refused, quarantine, read_result
+from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.requests import request_of, write_requests
+from metaqnn_orch.control.retention import Retention
 from metaqnn_orch.control.snapshot import Snapshots
-from metaqnn_orch.control.state import RunState, Trial, seconds_between
+from metaqnn_orch.control.state import RunState, Trial, nothing_worked
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.errors import RunFailed, StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
-from metaqnn_orch.store.base import Store
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import encode
-from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
-HOPELESS_TRIALS = 3  # abandoned before any was told, or hopeless in a row: the fault is not the trials'
-WRITERS = 8  # of requests at once
+HOPELESS_TRIALS = 3  # abandoned before any was told, or in a row where others would end so, too: no fault of theirs
+ABANDONED_TRIALS = 10  # in a row, or as many as there are places, for whatever reason
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
-_OPTIONS = TrainerOptions()
-
-
-class Outcome(StrEnum):
-    """How a session ended."""
-
-    GOAL = "goal"
-    EXHAUSTED = "exhausted"
-    TARGET = "target"
-    BUDGET = "budget"
-    INTERRUPTED = "interrupted"
-
-
-class Stop(StrEnum):
-    """What somebody asked a running loop for."""
-
-    NO = "no"
-    DRAIN = "drain"  # propose nothing more, wait for what runs
-    NOW = "now"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """Everything of the outside world that the loop uses, so that a test can be the world."""
-
-    now: Callable[[], str]  # wall clock, ISO 8601: for people and for budgets
-    sleep: Callable[[float], None]
-    stop: Callable[[], Stop]
-    on_event: Callable[[Event], None]  # after it is in the journal
-    on_trouble: Callable[[str], None]  # what is being waited for; empty when it is over
 
 
 class Loop:
@@ -94,14 +63,16 @@ class Loop:
         self._world = surroundings
         self._settings = state.settings.execution
         self._budget = state.settings.budget
-        self._limit: Limit | None = None
-        self._running_since: dict[str, str] = {}
+        self._limit: Limit | None = None  # why nothing more is proposed
+        self._withheld: Limit | None = None  # why no attempt begins of what is in flight
+        self._attempts = Attempts(surroundings.now, surroundings.monotonic, record.created_at)
         self._uncommitted: list[Event] = []
         self._refused: list[tuple[TrainingRequest, int, Refused]] = []
         self._exhausted = False
         self._trouble = ""
         self._abandoned_before = state.abandoned
-        self._hopeless = 0  # trials in a row
+        self._hopeless = self._abandoned = 0  # trials in a row
+        self._retention = Retention(store, record.run, self._settings.keep_weights)
         self._snapshots = Snapshots(store, record.run, state)
 
     def run(self) -> Outcome:
@@ -152,21 +123,26 @@ class Loop:
         self._commit()  # what a store out of reach left behind
         self._hold.beat(self._world.now(), self._trouble)
         observations = self._launcher.observe()
-        self._tell(self._launcher.trouble)
         stop = self._world.stop()
         self._collect(observations)
-        going_on = stop is Stop.NO and not self._trouble
-        if going_on:
-            self._propose()
+        waiting = self._waiting(observations)
+        due = [trial for trial in waiting if self._attempts.is_due(trial.trial)]
+        trouble = self._launcher.trouble
+        self._tell(trouble or self._patience(waiting, due))
+        self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if due else None
+        going_on = stop is Stop.NO and not trouble
+        if going_on and self._withheld is None:
+            due += self._propose()
         outcome = self._outcome(stop, observations)
         if outcome is not None and outcome is not Outcome.INTERRUPTED:
-            detail = self._limit.detail if self._limit is not None else ""
+            reached = self._limit or self._withheld
+            detail = reached.detail if reached is not None else ""
             self._emit(Finished(at=self._world.now(), reason=cast(Reason, outcome.value), detail=detail))
         moved = bool(self._uncommitted)
         self._commit()
         self._clear_up(observations)
-        if going_on:
-            self._launch(observations)
+        if going_on and self._withheld is None:
+            self._launch(due)
         return outcome, moved
 
     def _rest(self) -> None:
@@ -182,136 +158,172 @@ class Loop:
 
     def _collect(self, observations: Mapping[str, Observation]) -> None:
         """Turn every trial that ended, or that nobody knows, into a told, failed or abandoned one."""
-        for trial in list(self._state.in_flight.values()):
+        ended: list[Trial] = []
+        for trial in self._state.in_flight.values():
             seen = observations.get(trial.trial)
-            if seen is not None and seen.phase is Phase.RUNNING and trial.trial not in self._running_since:
-                self._running_since[trial.trial] = self._world.now()
-            if seen is not None and (seen.phase in (Phase.PENDING, Phase.RUNNING) or seen.attempt < trial.attempt):
-                continue
-            request = self._request(trial)
-            found = read_result(self._store, request)
+            if seen is not None and seen.phase is Phase.RUNNING:
+                self._attempts.running(trial.trial)
+            if seen is None or (seen.phase not in (Phase.PENDING, Phase.RUNNING) and seen.attempt >= trial.attempt):
+                ended.append(trial)
+        asked = [
+            (request_of(self._record, self._state.settings, trial), self._attempts.longest(trial.trial))
+            for trial in ended
+        ]
+        results = read_results(self._store, self._record.info, asked)
+        for trial, (request, _), found in zip(ended, asked, results, strict=True):
             if isinstance(found, Refused):
-                self._refused.append((request, trial.attempt, found))
-                self._fail(trial, "crashed", f"its result was refused: {found.reason}")
+                left_behind = found.digest == trial.refused  # it was charged, and then somebody was killed
+                self._refused.append((request, trial.attempt - left_behind, found))
+                if not left_behind:
+                    self._lose(trial, Phase.CRASHED, f"its result was refused: {found.reason}", found.digest)
             elif found is not None:
-                self._running_since.pop(trial.trial, None)
+                self._attempts.told(trial.trial)
                 with_curve = self._settings.early_end.enabled
                 self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
-                self._hopeless = 0
-            elif seen is not None and (seen.phase is Phase.DISRUPTED or self._is_outage(seen)):
-                self._fail(trial, "disrupted", seen.detail)
-            elif seen is not None and seen.phase is Phase.HOPELESS:
-                self._hopeless += 1
-                self._fail(trial, "hopeless", seen.detail)
-            elif seen is not None:
-                delivered = seen.phase is Phase.DELIVERED
-                self._fail(trial, "crashed", "it ended well, but there is no result.json" if delivered else seen.detail)
+                self._hopeless = self._abandoned = 0
+            elif (seen := observations.get(trial.trial)) is not None:
+                if seen.phase is Phase.DELIVERED:
+                    self._lose(trial, Phase.NO_RESULT, "it ended well, but there is no result.json")
+                else:
+                    self._lose(trial, seen.phase, seen.detail)
 
-    def _is_outage(self, seen: Observation) -> bool:
-        """Whether others, of any session, reached the store that this trial did not: so its address is right."""
-        trials = self._state.trials.values()
-        reached = (trial.attempt > 0 and trial.val_accuracy is not None for trial in trials)
-        return seen.phase is Phase.CUT_OFF and any(reached)
-
-    def _fail(self, trial: Trial, kind: str, detail: str) -> None:
-        free, now = kind == "disrupted", self._world.now()
+    def _lose(self, trial: Trial, end: Phase, detail: str, refused: str | None = None) -> None:
+        """An attempt came to nothing."""
+        charged, abandoned = cost(
+            end,
+            trial.free,
+            trial.crashes,
+            free_attempts=self._settings.free_attempts,
+            retries=self._settings.retries,
+            store_reached=any(one.attempt > 0 and one.val_accuracy is not None for one in self._state.trials.values()),
+        )
         self._emit(
             Failed(
-                at=now,
+                at=self._world.now(),
                 trial=trial.trial,
                 attempt=trial.attempt,
-                kind="disrupted" if free else "crashed",
+                kind=cast(Lost, end.value),
                 detail=detail[:500],
-                seconds=seconds_between(self._running_since.pop(trial.trial, now), now),
+                seconds=self._attempts.ended(trial.trial),
+                charged=charged,
+                refused=refused,
             )
         )
-        if kind == "hopeless" or trial.crashes > self._settings.retries:
+        if abandoned:
+            self._abandoned += 1
+            self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
+            self._attempts.told(trial.trial)
             self._emit(Abandoned(at=self._world.now(), trial=trial.trial))
+        else:
+            self._attempts.postpone(trial)
 
-    def _propose(self) -> None:
-        """Fill the free places with new nets; nets sampled again on the way are noted."""
+    def _waiting(self, observations: Mapping[str, Observation]) -> list[Trial]:
+        """What is in flight and not under way."""
+        return [
+            trial
+            for trial in self._state.in_flight.values()
+            if (seen := observations.get(trial.trial)) is None or seen.attempt < trial.attempt
+        ]
+
+    def _patience(self, waiting: Sequence[Trial], due: Sequence[Trial]) -> str:
+        """What is being waited for, where nothing goes on but pauses."""
+        if not waiting or due or len(waiting) < len(self._state.in_flight):
+            return ""
+        last = max(waiting, key=lambda trial: trial.attempt)
+        return f"all {len(waiting)} trials in flight pause before another attempt; the last end: {last.trouble}"
+
+    def _propose(self) -> list[Trial]:
+        """Fill the free places with new nets, which are returned; nets sampled again on the way are noted."""
         state = self._state
         step, fruitless, repeats = state.step, 0, 0
         patience = max(REPEATS_IN_FLIGHT, self._launcher.capacity - len(state.in_flight))
         self._limit = None
+        proposed: list[Trial] = []
         while len(state.in_flight) < self._launcher.capacity and state.unique + len(state.in_flight) < self._goal:
             self._limit = limit(state, self._budget, self._world.now())
             if self._limit is not None:
-                return
+                break
             epsilon = state.epsilon
             net = state.propose(step)
             if net is None:
                 self._exhausted = True
-                return
+                break
             known = state.by_net.get(net)
             trial = known.trial if known is not None else self._record.spec(state.settings, net).trial_id()
             if known is None or known.state != "abandoned":
                 self._emit(Proposed(step=step, epsilon=epsilon, net=net, trial=trial))
+            if known is None:
+                proposed.append(state.in_flight[trial])
             step += 1
             fruitless = 0 if known is None else fruitless + 1
             repeats += known is not None and known.state == "in_flight"
-            if fruitless >= FRUITLESS_PROPOSALS:
-                self._exhausted = True
-                return
-            if repeats >= patience:
-                return
+            self._exhausted = fruitless >= FRUITLESS_PROPOSALS
+            if self._exhausted or repeats >= patience:
+                break
+        return proposed
 
     def _outcome(self, stop: Stop, observations: Mapping[str, Observation]) -> Outcome | None:
         state = self._state
         abandoned = state.abandoned - self._abandoned_before
         never = abandoned >= HOPELESS_TRIALS and not state.told
-        if never or self._hopeless >= HOPELESS_TRIALS:
-            trouble = [trial.trouble for trial in state.trials.values() if trial.state == "abandoned"]
-            self._commit()
-            raise RunFailed(
-                f"{abandoned if never else self._hopeless} trials were abandoned, "
-                f"none was trained{'' if never else ' between them'}; the last one: {trouble[-1]}",
-                hint="mend the cause, then start again: abandoned nets stay out, others are tried",
-            )
-        if not state.in_flight and state.unique >= self._goal:
-            return Outcome.GOAL
-        if not state.in_flight and self._exhausted:
-            return Outcome.EXHAUSTED
-        if not state.in_flight and self._limit is not None:
-            return Outcome(self._limit.reason)
+        in_a_row = self._abandoned >= max(ABANDONED_TRIALS, self._launcher.capacity)
+        if never or self._hopeless >= HOPELESS_TRIALS or in_a_row:
+            count = abandoned if never else max(self._hopeless, self._abandoned)
+            self._fail_run(f"{count} trials were abandoned, none was trained{'' if never else ' between them'}")
+        outcome = self._end(observations)
+        if outcome is not None and nothing_worked(state):
+            self._fail_run(f"all {state.abandoned} trials that ended were abandoned, none was trained")
+        if outcome is not None:
+            return outcome
         running = any(trial in observations and observations[trial].phase is Phase.RUNNING for trial in state.in_flight)
         if stop is Stop.NOW or (stop is Stop.DRAIN and not running):
             return Outcome.INTERRUPTED
         return None
 
-    def _launch(self, observations: Mapping[str, Observation]) -> None:
-        """Start every trial in flight that is not under way. Launching twice is launching once."""
+    def _end(self, observations: Mapping[str, Observation]) -> Outcome | None:
+        """Where there is nothing left to do, why."""
         state = self._state
-        waiting = [
-            trial
-            for trial in state.in_flight.values()
-            if (seen := observations.get(trial.trial)) is None or seen.attempt < trial.attempt
-        ]
-        if not waiting:
+        if self._withheld is not None and len(self._waiting(observations)) == len(state.in_flight):
+            return Outcome(self._withheld.reason)
+        if state.in_flight:
+            return None
+        if state.unique >= self._goal:
+            return Outcome.GOAL
+        if self._exhausted:
+            return Outcome.EXHAUSTED
+        return Outcome(self._limit.reason) if self._limit is not None else None
+
+    def _fail_run(self, what: str) -> NoReturn:
+        trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
+        self._commit()
+        raise RunFailed(
+            f"{what}; the last one: {trouble[-1]}",
+            hint="mend the cause, then start again: abandoned nets stay out, others are tried",
+        )
+
+    def _launch(self, due: Sequence[Trial]) -> None:
+        """Start an attempt of each of these trials. Launching twice is launching once."""
+        if not due:
             return
-        options = TrainerOptions(early_end=early_end(state.settings, reversed(state.trials.values()), state.best))
-        requests = [self._request(trial, options) for trial in waiting]
-        # A store far away takes its time for each request, and at the beginning there may be hundreds.
-        with ThreadPoolExecutor(WRITERS) if len(requests) > 1 else nullcontext() as pool:
-            list((pool.map if pool else map)(self._write, requests))
-        for request, trial in zip(requests, waiting, strict=True):
+        state = self._state
+        rule = early_end(state.settings, reversed(state.trials.values()), state.best)
+        options = self._launcher.options.model_copy(update={"early_end": rule})
+        requests = [request_of(self._record, state.settings, trial, options) for trial in due]
+        write_requests(self._store, requests)
+        for request, trial in zip(requests, due, strict=True):
+            self._attempts.launched(trial.trial)
             self._launcher.launch(request, trial.attempt)
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
-        """Put refused results aside, and have the launcher forget what is over."""
+        """Put refused results aside, have the launcher forget what is over, and remove what nobody needs any more."""
         while self._refused:
             quarantine(self._store, *self._refused[-1])
             self._refused.pop()
-        for trial in observations:
-            if trial not in self._state.in_flight:
-                self._launcher.cancel(trial)
-
-    def _write(self, request: TrainingRequest) -> None:
-        self._store.put_if_absent(keys.request(request.run, request.trial), encode(request))
-
-    def _request(self, trial: Trial, options: TrainerOptions = _OPTIONS) -> TrainingRequest:
-        spec = self._record.spec(self._state.settings, trial.net)
-        return TrainingRequest(run=self._record.run, trial=trial.trial, spec=spec, options=options)
+        over = [trial for trial in observations if trial not in self._state.in_flight]
+        for trial in over:
+            self._launcher.cancel(trial)
+        if over:
+            self._retention.tidy(self._state, self._world.now())
 
     def _emit(self, event: Event) -> None:
         self._state.apply(event)

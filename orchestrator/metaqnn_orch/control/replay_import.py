@@ -25,10 +25,10 @@ from metaqnn_orch.errors import BadInput, RunConflict, one_line
 from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
 from metaqnn_orch.search.state_space import IllegalNet, StateSpace
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.store.base import Store
 
 REQUIRED = ("net", "accuracy_best_val", "ix_q_value_update", "epsilon")
 

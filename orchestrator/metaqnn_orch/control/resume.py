@@ -8,8 +8,8 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import RunConflict
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
 
 
 def resume(store: Store, record: RunRecord, settings: Settings, session: str = "") -> tuple[RunState, Journal]:

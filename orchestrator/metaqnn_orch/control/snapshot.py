@@ -16,27 +16,31 @@ import zlib
 from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
+from io import BytesIO
 from operator import attrgetter
 from typing import Any, Final
 
-from metaqnn_orch.control.events import Finished, Opened, Recalled
+from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.search.state_space import StateKey
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Layer
 from metaqnn_trainer.contract.notation import parse_prefix
+from metaqnn_trainer.store.base import Store
 
 EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
+MAX_BYTES: Final = 1 << 26  # of the object
+MAX_TEXT: Final = 1 << 28  # unpacked: about a million nets; it also is what a few kilobytes of zeros could become
+_FORM: Final = "2"  # of what is written, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
-    *("device_seconds", "worked_seconds", "heard"),
+    *("device_seconds", "worked_seconds", "heard", "lost", "last_lost"),
 )
 _TRIAL: Final = attrgetter(*(field.name for field in fields(Trial)))
 
@@ -59,7 +63,7 @@ class Snapshots:
 def save(store: Store, run: str, state: RunState, position: int) -> None:
     """Write one, and remove the oldest. A store that fails now will be noticed by what matters more."""
     with suppress(StoreError):
-        entry = store.get(keys.journal_entry(run, position))
+        entry = store.get(keys.journal_entry(run, position), MAX_ENTRY_BYTES + 1)
         store.put(keys.snapshot(run, position), encode(state, entry))
         for old in _positions(store, run)[KEPT:]:
             store.delete(keys.snapshot(run, old))
@@ -73,8 +77,8 @@ def load(store: Store, run: str, settings: Settings) -> tuple[RunState, int] | N
     """
     for position in _positions(store, run):
         with suppress(ObjectMissing):
-            entry = store.get(keys.journal_entry(run, position))
-            state = decode(store.get(keys.snapshot(run, position)), entry, settings)
+            entry = store.get(keys.journal_entry(run, position), MAX_ENTRY_BYTES + 1)
+            state = decode(store.get(keys.snapshot(run, position), MAX_BYTES + 1), entry, settings)
             if state is not None:
                 return state, position
     return None
@@ -108,7 +112,11 @@ def encode(state: RunState, entry: bytes) -> bytes:
 def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
     """The state, or None where this is no snapshot of ours after that entry."""
     try:
-        content = json.loads(gzip.decompress(data))
+        with gzip.open(BytesIO(data)) as file:
+            text = file.read(MAX_TEXT + 1)
+        if max(len(data) / MAX_BYTES, len(text) / MAX_TEXT) > 1:
+            return None
+        content = json.loads(text)
         if any(content[name] != value for name, value in _origin(entry).items()):
             return None
         return _restored(content, settings)
@@ -118,7 +126,7 @@ def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
 
 def _origin(entry: bytes) -> dict[str, str]:
     """What a snapshot is only good for: this release's fold, and the journal with this entry."""
-    return {"release": __version__, "entry": hashlib.sha256(entry).hexdigest()}
+    return {"release": f"{__version__}/{_FORM}", "entry": hashlib.sha256(entry).hexdigest()}
 
 
 def _restored(content: dict[str, Any], settings: Settings) -> RunState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Proposed, Recalled, Told
 from metaqnn_orch.errors import JournalError
@@ -14,6 +14,8 @@ from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.search.schedule import epsilon_at
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract.messages import Status
+
+MOST_SECONDS: Final = 1e8  # of an attempt: three years
 
 TrialState = Literal["in_flight", "abandoned"] | Status
 
@@ -42,6 +44,7 @@ class Trial:
     attempt: int = 1
     """The current one, or the last; 0 where the result was imported."""
     crashes: int = 0
+    """Lost attempts that were charged."""
     samplings: int = 1
     """How often the agent drew this net."""
     device: str = ""
@@ -55,11 +58,20 @@ class Trial:
     """Standard deviation of what was predicted."""
     curve: list[float] = field(default_factory=list)
     """Validation accuracies of its epochs, where the early end is enabled."""
+    free: dict[str, int] = field(default_factory=dict)
+    """Lost attempts that cost nothing, by how they ended."""
+    refused: str = ""
+    """sha256 of the last result that could not be trusted."""
 
     @property
     def was_trained(self) -> bool:
         """Whether its accuracy is what the net has: not while nothing is known, nor where it was stopped early."""
         return self.val_accuracy is not None and self.state != "stopped_early"
+
+
+def nothing_worked(state: RunState) -> bool:
+    """Whether trials were abandoned, and none was ever told."""
+    return state.abandoned > 0 and not state.told
 
 
 class RunState:
@@ -86,8 +98,13 @@ class RunState:
         """Nets told at least once."""
         self.abandoned = 0
         self.attempts_lost = 0
-        """Crashed ones."""
+        """Those that were charged to their trials."""
         self.disruptions = 0
+        """Attempts that were lost and cost nothing."""
+        self.lost: dict[str, int] = {}
+        """Attempts without a result, charged or not, by how they ended."""
+        self.last_lost = ""
+        """Which attempt that was the last time, and why, in words."""
         self.device_seconds = 0.0
         """Of all attempts that ended, times the devices that each held."""
         self.worked_seconds = 0.0
@@ -139,7 +156,7 @@ class RunState:
                 self._proposed(event)
             case Told():
                 trial = self._close(event.trial, event.status)
-                trial.val_accuracy, trial.seconds = event.val_accuracy, event.seconds
+                trial.val_accuracy, trial.seconds = event.val_accuracy, min(event.seconds, MOST_SECONDS)
                 trial.params, trial.macs = event.params, event.macs
                 trial.attempt, trial.device = event.attempt, event.device
                 trial.images_per_second = event.images_per_second
@@ -157,16 +174,25 @@ class RunState:
                 trial = self._get(event.trial)
                 trial.trouble = event.detail
                 trial.attempt = event.attempt + 1
+                trial.refused = event.refused or ""
+                self.last_lost = f"trial {event.trial}, attempt {event.attempt}, {event.kind}: {event.detail}"
                 self._used(event.seconds)
-                if event.kind == "crashed":
+                self.lost[event.kind] = self.lost.get(event.kind, 0) + 1
+                if event.is_charged:
                     trial.crashes += 1
                     self.attempts_lost += 1
                 else:
+                    trial.free[event.kind] = trial.free.get(event.kind, 0) + 1
                     self.disruptions += 1
             case Abandoned():
                 trial = self._close(event.trial, "abandoned")
                 trial.attempt -= 1
                 self.abandoned += 1
+
+    def ranking(self) -> list[Trial]:
+        """Trained nets by validation accuracy, smaller ones first among equals; none that was stopped early."""
+        trained = [trial for trial in self.trials.values() if trial.was_trained]
+        return sorted(trained, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))
 
     def recall(self, event: Recalled) -> None:
         """Put another run's experience into the replay memory, where nothing is learned from it yet."""
@@ -178,7 +204,8 @@ class RunState:
         return seconds_between(self.opened.at, now) if self.opened is not None else 0.0
 
     def _used(self, seconds: float) -> None:
-        self.device_seconds += seconds * (self.opened.devices if self.opened is not None else 1)
+        # No attempt takes longer; earlier releases believed whatever a result said.
+        self.device_seconds += min(seconds, MOST_SECONDS) * (self.opened.devices if self.opened is not None else 1)
 
     def _proposed(self, event: Proposed) -> None:
         self.step = event.step + 1

@@ -8,9 +8,9 @@ from metaqnn_orch.control.holder import Holder, is_dead, read_holder
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import RunHeld
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.store.base import Store
 
 ATTEMPTS = 10  # to write the next entry before a busy orchestrator does
 

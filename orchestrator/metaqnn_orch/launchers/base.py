@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.messages import ExitCode, TrainerOptions, TrainingRequest
 
 
 class Phase(StrEnum):
-    """Where a launched trial stands."""
+    """Where a launched attempt stands, or how it ended. What an end costs, control/ends.py says."""
 
     PENDING = "pending"  # accepted, not yet running; the detail says why
     RUNNING = "running"
     DELIVERED = "delivered"  # ended, and says that a result is there
-    DISRUPTED = "disrupted"  # ended through no fault of its own: launch again, free of charge
-    CUT_OFF = "cut off"  # ended because it did not reach the store: free of charge where any trial ever did
-    CRASHED = "crashed"  # ended without a result: costs an attempt
-    HOPELESS = "hopeless"  # ended without a result, and would end so again: costs them all
+    DISRUPTED = "disrupted"  # ended through no fault of its own: preempted, evicted, its node lost
+    FALSE_START = "false start"  # never began: what its image begins with cannot be started
+    CUT_OFF = "cut off"  # did not reach the store
+    NO_DEVICE = "no device"  # was given a GPU and found none that works
+    NO_RESULT = "no result"  # said that a result is there, and none is
+    CRASHED = "crashed"  # any other end without a result
+    REFUSED = "refused"  # the store will not take what it made
+    HOPELESS = "hopeless"  # ended without a result, and would end so again
+
+
+NO_OPTIONS: Final = TrainerOptions()
+
+BY_EXIT_CODE: Final[Mapping[int, Phase]] = {
+    int(ExitCode.DELIVERED): Phase.DELIVERED,
+    int(ExitCode.PREEMPTED): Phase.DISRUPTED,
+    int(ExitCode.STORE): Phase.CUT_OFF,
+    int(ExitCode.DEVICE): Phase.NO_DEVICE,
+    int(ExitCode.STORE_REFUSED): Phase.REFUSED,
+    int(ExitCode.BAD_REQUEST): Phase.HOPELESS,
+    int(ExitCode.DATASET): Phase.HOPELESS,
+}
+"""What a trainer says by its exit code; every other one is a crash."""
 
 
 class Observation(NamedTuple):
@@ -48,6 +66,11 @@ class Launcher(Protocol):
     @property
     def devices(self) -> float:
         """GPUs that a trial holds while it runs, or its share of one; without a GPU the same of a worker."""
+        ...
+
+    @property
+    def options(self) -> TrainerOptions:
+        """What every trainer is told here: how long it has, how many GPUs it was given."""
         ...
 
     @property

@@ -18,32 +18,33 @@ from threading import Lock
 from typing import Final
 
 from metaqnn_orch.errors import LauncherError, one_line
-from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.base import BY_EXIT_CODE, NO_OPTIONS, Observation, Phase
 from metaqnn_orch.launchers.worker import End, Worker
-from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
+from metaqnn_trainer.contract.messages import ExitCode, TrainerOptions, TrainingRequest
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer", "worker")
 FALSE_STARTS: Final = 3  # in a row, over all workers: then it is the installation and no accident
 KILLED_STARTS: Final = 10  # the same of killed ones: somebody, or the kernel for want of memory, may kill a few
 
-_PHASES: Final = {
-    int(ExitCode.DELIVERED): Phase.DELIVERED,
-    int(ExitCode.PREEMPTED): Phase.DISRUPTED,
-    int(ExitCode.STORE): Phase.CUT_OFF,
-    int(ExitCode.BAD_REQUEST): Phase.HOPELESS,
-    int(ExitCode.DATASET): Phase.HOPELESS,
-}
 _INSTALL: Final = "install the trainer beside the orchestrator: pip install 'metaqnn-orch[train]'"
 
 
 class LocalLauncher:
     """Up to `parallel` trials, in workers started when there is work for them. Safe to use from many threads."""
 
-    def __init__(self, store: str, parallel: int, side_by_side: int = 1, command: Sequence[str] = TRAINER) -> None:
+    def __init__(
+        self,
+        store: str,
+        parallel: int,
+        side_by_side: int = 1,
+        command: Sequence[str] = TRAINER,
+        options: TrainerOptions = NO_OPTIONS,
+    ) -> None:
         """`store` is the URI that workers open. Each of them has up to `side_by_side` trials. `command` starts one,
-        which is told its `--threads` and its share."""
+        which is told its `--threads` and its share. `options` are told to every trial."""
         self._store = store
+        self._options = options
         self._parallel = parallel
         self._share = min(parallel, side_by_side)
         self._workers = ceil(parallel / self._share)
@@ -77,6 +78,10 @@ class LocalLauncher:
     @property
     def devices(self) -> float:
         return 1 / self._share
+
+    @property
+    def options(self) -> TrainerOptions:
+        return self._options
 
     @property
     def trouble(self) -> str:
@@ -138,7 +143,7 @@ class LocalLauncher:
                 self._leaving.add(worker)
             if worker in self._leaving and not self._orders[worker]:
                 self._dismiss(worker)
-            phase = _PHASES.get(report.exit_code, Phase.CRASHED)
+            phase = BY_EXIT_CODE.get(report.exit_code, Phase.CRASHED)
             detail = "" if phase is Phase.DELIVERED else _reason(report)
             self._seen[order.trial] = Observation(order.attempt, phase, detail)
             self._assign()

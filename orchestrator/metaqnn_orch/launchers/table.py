@@ -12,15 +12,16 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, LauncherError
-from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_orch.launchers.estimate import Estimator
 from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.layers import Net, Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
 
 LOOKED_UP: Final = "table"
@@ -142,6 +143,10 @@ class TableLauncher:
         return 1
 
     @property
+    def options(self) -> TrainerOptions:
+        return NO_OPTIONS
+
+    @property
     def trouble(self) -> str:
         return ""
 
@@ -205,7 +210,7 @@ class TableLauncher:
             best_epoch=request.spec.recipe.epochs,
             last_val_accuracy=accuracy,
             epochs=request.spec.recipe.epochs,
-            learning_rates=[request.spec.recipe.learning_rate],
+            learning_rates=first_rates(request.spec.recipe)[:1],
             params=costs.params,
             macs=costs.macs,
             images_per_second=0.0,

@@ -11,15 +11,14 @@ from typing import Final, NamedTuple
 from metaqnn_orch.control.budget import RECENT, recent_seconds, used
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.errors import OrchestratorError
+from metaqnn_orch.errors import KNOWN
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.search.schedule import Phase
 from metaqnn_orch.settings import Settings
-from metaqnn_orch.store.base import Store
-from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
 
 _SAMPLE: Final = 200  # random nets that stand for the space
 
@@ -98,7 +97,7 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
     for name in names:
         try:
             view = read_run(store, name)
-        except (OrchestratorError, ContractError):  # one that cannot be read says nothing
+        except KNOWN:  # one that cannot be read says nothing
             continue
         basis = _from_run(view.record, view.state, settings, images)
         if basis is not None:

@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.retention import read_removed
 from metaqnn_orch.control.warm_start import reheaded
 from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
-from metaqnn_orch.store.base import Store
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import Message, decode, encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import DatasetRef, Probability, Recipe, TrainingResult, WeightsRef
+from metaqnn_trainer.store.base import Store
 
 SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # that finals take from settings
 
@@ -114,16 +117,22 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
     """Where the weights of these trained nets are.
 
     Raises:
-        BadInput: a trial has none.
+        BadInput: a trial has none, or they are gone.
     """
     found = []
     for net in nets:
         trial, run = view.state.by_net[net].trial, view.record.run
         key = keys.result(run, trial)
         try:
-            weights = decode(TrainingResult, store.get(key), key).weights
-        except ObjectMissing:
-            weights = None
+            weights = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key).weights
+            if weights is not None:
+                artifacts.locate(store, run, trial, "weights", weights)
+        except (ObjectMissing, MessageError) as error:
+            reason = read_removed(store, run, trial) or error
+            raise BadInput(
+                f"trial {trial} of run {run} has no weights to begin with: {reason}",
+                hint=f"without --from-weights, or metaqnn-orch retrain {run} {trial} trains it again",
+            ) from None
         if weights is None:
             raise BadInput(f"trial {trial} of run {run} has no weights to begin with", hint="without --from-weights")
         found.append(WeightsRef(run=run, trial=trial, sha256=weights.sha256))
@@ -155,7 +164,7 @@ def read_verdict(store: Store, run: str) -> Verdict | None:
     """None where the test images have not been looked at."""
     key = keys.finals(run)
     try:
-        return decode(Verdict, store.get(key), f"{store.uri}: {key}")
+        return decode(Verdict, store.get(key, ENOUGH_BYTES), f"{store.uri}: {key}")
     except ObjectMissing:
         return None
 

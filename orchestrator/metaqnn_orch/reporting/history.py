@@ -10,11 +10,11 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.reporting.summary import RunView
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.store.base import Store
 
 
 class Ended(NamedTuple):
@@ -89,6 +89,6 @@ def read_best(store: Store, view: RunView) -> TrainingResult | None:
         return None
     key = keys.result(view.record.run, best.trial)
     try:
-        return decode(TrainingResult, store.get(key), key)
+        return decode(TrainingResult, store.get(key, ENOUGH_BYTES), key)
     except (ObjectMissing, MessageError):
         return None

@@ -19,8 +19,8 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_orch.reporting.summary import lost_attempts
-from metaqnn_orch.store.base import Entry, Store
-from metaqnn_trainer.contract.messages import Status, TrainingRequest
+from metaqnn_trainer.contract.messages import Status, TrainerOptions, TrainingRequest
+from metaqnn_trainer.store.base import Entry, Stat, Store
 
 OUTCOMES: Final = (*get_args(Status), "abandoned")
 _MINUTES: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)  # seconds
@@ -177,6 +177,10 @@ class _WatchedLauncher:
         return self._inner.outlives_us
 
     @property
+    def options(self) -> TrainerOptions:
+        return self._inner.options
+
+    @property
     def trouble(self) -> str:
         return self._inner.trouble
 
@@ -221,6 +225,11 @@ class _WatchedStore:
         data = self._inner.get(key, first)
         self._metrics.answered()
         return data
+
+    def stat(self, key: str) -> Stat:
+        found = self._inner.stat(key)
+        self._metrics.answered()
+        return found
 
     def list(self, prefix: str) -> Iterator[Entry]:
         yield from self._inner.list(prefix)

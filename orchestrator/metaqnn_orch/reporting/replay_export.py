@@ -18,14 +18,14 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.replay_import import read_replay
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
-from metaqnn_orch.replay_format import COLUMNS, UNKNOWN, Refusals, read_rows
-from metaqnn_orch.store.base import Store
+from metaqnn_orch.replay_format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, read_rows
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.store.base import Store
 
 
 def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
@@ -75,7 +75,7 @@ def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
     if record.imported is None:
         return []
     key = keys.run_imported(record.run)
-    data, file = store.get(key), record.imported.file
+    data, file = store.get(key, MAX_FILE_BYTES + 1), record.imported.file
     if hashlib.sha256(data).hexdigest() != record.imported.sha256:
         raise StoreError(f"{store.uri}: {key} is not the file that the run began with")
     cells = {row.line: row.cells for row in read_rows(data, file, ("net",), Refusals())}
@@ -106,7 +106,7 @@ def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, flo
         return 0.0, 0.0, told.val_accuracy
     key = keys.result(record.run, told.trial)
     try:
-        result = decode(TrainingResult, store.get(key), key) if told.attempt else None
+        result = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key) if told.attempt else None
     except (ObjectMissing, MessageError):
         result = None
     if result is None or result.history is None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import used
+from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.holder import Holder, is_dead
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.launchers.table import ESTIMATED
-from metaqnn_orch.store.base import Store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store
 
 TRIAL_FIELDS = (
     *("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated"),
@@ -57,6 +58,9 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "in_flight": len(state.in_flight),
         "failed": state.abandoned,
         "attempts_lost": state.attempts_lost,
+        "disruptions": state.disruptions,
+        "lost": dict(state.lost),
+        "last_lost": state.last_lost,
         "estimated": estimated(state),
         "stopped_early": stopped_early(state),
         "best": None if best is None else {"net": best.net, "trial": best.trial, "val_accuracy": best.val_accuracy},
@@ -76,8 +80,8 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
 
 
 def lost_attempts(state: RunState) -> dict[str, int]:
-    """Attempts that ended without an answer, over all sessions, by what the journal calls their kind."""
-    return {"crashed": state.attempts_lost, "disrupted": state.disruptions}
+    """Attempts that ended without an answer, over all sessions, by how they ended; what did not happen is 0."""
+    return {kind: state.lost.get(kind, 0) for kind in get_args(Lost)}
 
 
 def late_results(store: Store, view: RunView) -> int:
@@ -126,5 +130,4 @@ def stopped_early(state: RunState) -> int:
 
 def leaderboard(state: RunState, top: int) -> list[Trial]:
     """The best trials by validation accuracy, smaller nets first among equals; none that was stopped early."""
-    trained = [trial for trial in state.trials.values() if trial.was_trained]
-    return sorted(trained, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))[:top]
+    return state.ranking()[:top]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from metaqnn_orch.launchers.kubernetes.cluster import Cluster, connect
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
@@ -85,11 +86,10 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
 
 
 def fake_cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
-    """The client reads KUBECONFIG when it is imported, so its place is set where the client keeps it."""
     api = Api()
     with serving(api) as url:
         fake = FakeCluster(directory, url, api)
-        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(fake.kubeconfig))
+        monkeypatch.setenv("KUBECONFIG", str(fake.kubeconfig))
         fake.controllers.start()
         try:
             yield fake

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from metaqnn_orch.control.loop import Outcome
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.store.base import Store
-from metaqnn_orch.store.directory import DirectoryStore
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore
 from tests.control.world import Clock, Session, settings, told_order
 from tests.launchers.harness import until
@@ -64,9 +64,7 @@ def orchestrate(store: Store, launcher: KubernetesLauncher) -> Session:
 
 
 def victim(place: Path, kubeconfig: Path, fatal_call: int, after: bool) -> None:
-    from kubernetes.config import kube_config
-
-    kube_config.KUBE_CONFIG_DEFAULT_LOCATION = str(kubeconfig)
+    os.environ["KUBECONFIG"] = str(kubeconfig)
     launcher = make_launcher(RUN, str(place), parallel=1, patience=0.2)
     orchestrate(LethalStore(DirectoryStore(place), fatal_call, after), launcher)
     launcher.close()

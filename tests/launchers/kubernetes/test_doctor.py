@@ -109,13 +109,17 @@ def test_pods_that_the_namespace_would_refuse(patient: Patient) -> None:
     assert "? namespace: takes their Pods: these credentials may not make any" in patient.ask().out
 
 
-def test_a_queue_that_jobs_would_wait_in(patient: Patient, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
+def test_a_queue_that_jobs_would_wait_in(patient: Patient, tmp_path: Path, version: str) -> None:
     template = tmp_path / "job.yaml"
     template.write_text("metadata: {labels: {kueue.x-k8s.io/queue-name: vision}}")
     patient.settings["template"] = str(template)
+    assert patient.crosses() == ["queue vision: Kueue is not installed in the cluster"]
+    assert "leave the label kueue.x-k8s.io/queue-name out" in patient.ask().out
+    patient.api.others["/apis/kueue.x-k8s.io"] = {"kind": "APIGroup", "preferredVersion": {"version": version}}
     (missing,) = patient.crosses()
     assert missing.startswith("queue vision: the Kubernetes API")
-    place = "/apis/kueue.x-k8s.io/v1beta1/namespaces/trials/localqueues/vision"
+    place = f"/apis/kueue.x-k8s.io/{version}/namespaces/trials/localqueues/vision"
     active = {"type": "Active", "status": "False", "message": "ClusterQueue is stopped"}
     patient.api.others[place] = {"status": {"conditions": [active]}}
     assert patient.crosses() == ["queue vision: not active: ClusterQueue is stopped"]

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from metaqnn_orch.errors import ClusterError
-from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource, connect
+from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import RunRef, selector
 from metaqnn_orch.settings import KubernetesSettings

@@ -1,7 +1,8 @@
-"""cancel, logs and gc, on the double."""
+"""cancel, logs, and what gc does with Jobs, on the double."""
 
 from __future__ import annotations
 
+import json
 import time
 from itertools import count
 from pathlib import Path
@@ -18,8 +19,8 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.settings import KubernetesSettings
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, cli
 from tests.control.world import Session, settings
 from tests.launchers.harness import make_request, until_phase
@@ -59,8 +60,13 @@ def left(cluster: FakeCluster, tmp_path: Path) -> Left:
 
 
 def test_gc_deletes_what_has_ended_and_is_ours(left: Left, cli: Cli, tmp_path: Path) -> None:
-    answer = cli("gc", "test", "--store", tmp_path / "store")
-    assert (answer.code, answer.err) == (0, "1 Jobs deleted in namespace trials\n")
+    told = ("gc", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
+    before = left.trials()
+    answer = cli(*told)
+    assert "Jobs that have ended         1" in answer.out
+    assert (answer.code, answer.err) == (0, "nothing was deleted: --delete does it\n")
+    assert left.trials() == before
+    assert cli(*told, "--delete").code == 0
     assert left.trials() == {left.running.trial, left.theirs.trial}
 
 
@@ -78,8 +84,8 @@ def test_gc_deletes_the_job_of_a_search_that_has_ended(
         "status": {"conditions": [] if live else [{"type": "Failed", "status": "True"}]},
     }
     left.cluster.api.objects.create("jobs", "trials", body)
-    answer = cli("gc", "test", "--store", tmp_path / "store")
-    assert answer.err == f"{deleted} Jobs deleted in namespace trials\n"
+    answer = cli("gc", "test", "--store", tmp_path / "store", "--launcher=kubernetes", "--delete", "-o", "json")
+    assert len(json.loads(answer.out)["jobs"]) == deleted
 
 
 def test_cancel_deletes_what_is_ours(left: Left, cli: Cli, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource, connect
+from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
@@ -407,7 +408,9 @@ def test_pages_that_expire_are_listed_from_the_beginning(cluster: FakeCluster) -
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_pod_whose_account_is_gone_gives_up_and_a_person_is_waited_for(cluster: FakeCluster, inside: bool) -> None:
     form = JobForm("/no/store", KubernetesSettings(image="trainer"))
-    launcher = KubernetesLauncher(Cluster(lambda: connect()._replace(inside=inside)), RUN, form, 1, patience=0.2)
+    launcher = KubernetesLauncher(
+        Cluster(lambda context: connect(context)._replace(inside=inside)), RUN, form, 1, patience=0.2
+    )
     with closing(launcher):
         launcher.observe()
         cluster.api.token = "of another account of that name"
@@ -456,7 +459,7 @@ def test_an_image_that_cannot_be_started_costs_no_attempt_and_ends_the_work(clus
     request = cluster.request("delivers")
     for attempt in (1, 2):
         launcher.launch(request, attempt)
-        assert until_phase(launcher, request, *ENDED) == (attempt, Phase.DISRUPTED, ANY)
+        assert until_phase(launcher, request, *ENDED) == (attempt, Phase.FALSE_START, ANY)
     launcher.launch(request, 3)
     with pytest.raises(LauncherError, match="not one could be started; the container cannot be started: exec") as error:
         until(lambda: launcher.observe() is None)

@@ -23,17 +23,18 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.loop import Outcome, Stop
 from metaqnn_orch.control.resume import resume
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef, read_identity
 from metaqnn_orch.launchers.kubernetes.status import live
-from metaqnn_orch.store.directory import DirectoryStore
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.control.fatal_store import FatalStore
 from tests.control.world import Clock, Session, deliver, settings, told_order
 from tests.launchers.harness import PATIENCE
@@ -70,7 +71,7 @@ class SilentStore(FatalStore):
             return super()._call(method, *arguments)
         if self.silences.popleft():
             super()._call(method, *arguments)
-        raise StoreError("the store did not answer", transient=True)
+        raise StoreError("the store did not answer", cause=Cause.OUTAGE)
 
 
 class Moments(Clock):
@@ -103,11 +104,9 @@ class Machine(RuleBasedStateMachine):
         place = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
         self.api = Api()
         url = self._exit.enter_context(serving(self.api))
-        from kubernetes.config import kube_config
-
         patch = self._exit.enter_context(pytest.MonkeyPatch.context())
         path = write_kubeconfig(place / "kubeconfig", url, self.api.token, NAMESPACE)
-        patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+        patch.setenv("KUBECONFIG", str(path))
         self.real = DirectoryStore(place / "store")
         self.store = SilentStore(self.real)
         self.faults: deque[Fault] = deque()

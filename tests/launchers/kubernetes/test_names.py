@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.kubernetes.errand import search_job_name
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, dataset_manifest
 from metaqnn_orch.launchers.kubernetes.names import (
     MAX_ATTEMPT,
     Identity,
@@ -18,8 +21,10 @@ from metaqnn_orch.launchers.kubernetes.names import (
     read_identity,
     selector,
 )
+from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
 
+FORM = JobForm("s3://bucket", KubernetesSettings(image="trainer"))
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -59,8 +64,20 @@ def test_different_attempts_have_different_names(one: Identity, other: Identity)
 
 @pytest.mark.parametrize("attempt", [0, -1, MAX_ATTEMPT + 1])
 def test_an_attempt_that_cannot_be_part_of_a_name(attempt: int) -> None:
-    with pytest.raises(ValueError, match="attempt"):
+    with pytest.raises(BadInput, match=f"attempt {attempt} of trial 0+ does not fit into a Job's name: 1 to 999999999"):
         job_name(Identity(RunRef("run", "0" * 32), "0" * 12, attempt))
+
+
+@given(st.from_regex(NAME_PATTERN, fullmatch=True), st.from_regex(NAME_PATTERN, fullmatch=True))
+def test_every_kind_of_job_has_a_name_for_the_longest_run(one: str, other: str) -> None:
+    longest = [name.ljust(40, "x") for name in (one, other)]
+    for name in (one, other, *longest):
+        trial = job_name(Identity(RunRef(name, "0" * 32), "f" * 12, MAX_ATTEMPT))
+        dataset = dataset_manifest(name, [], FORM)["metadata"]["name"]
+        names = [trial, job_name(Identity(RunRef(name, "0" * 32), "f" * 12, 4321)), search_job_name(name), dataset]
+        assert len({*names}) == len(names)
+        assert all(DNS_LABEL.fullmatch(found) for found in names)
+    assert (search_job_name(one) == search_job_name(other)) == (one == other)
 
 
 @given(IDENTITIES)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.assembly import open_store
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.opening import open_store
 from tests.cli.conftest import TINY, Cli, cli, needs_trainer
 from tests.launchers.kubernetes.conftest import FakeCluster
 from tests.seaweedfs import S3Server

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.status import STUCK, Kind, Status, classify, live
+from metaqnn_orch.launchers.kubernetes.status import Stuck, classify, live
 
 
 def condition(kind: str, reason: str = "", message: str = "", status: str = "True") -> dict[str, str]:
@@ -38,6 +38,16 @@ def exited(code: int, reason: str = "Error", message: str = "", **status: Any) -
     return pod("Failed", {"terminated": {"exitCode": code, "reason": reason, "message": message}}, **status)
 
 
+def beside_a_sidecar(code: int) -> dict[str, Any]:
+    """The trainer has ended, and a container that somebody put beside it has not."""
+    return pod("Running", {"terminated": {"exitCode": code, "reason": "Error"}})
+
+
+def init_failed(code: int, message: str, reason: str = "Error") -> dict[str, Any]:
+    state = {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+    return pod("Failed", initContainerStatuses=[{"name": "fetch", "state": state}])
+
+
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return pod("Pending", {"waiting": {"reason": reason, "message": message}})
 
@@ -56,28 +66,36 @@ POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed
 STORE_POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 15 matching")
 OWN_STORAGE = 'Container trainer exceeded its local ephemeral storage limit "4Gi".'
 
-CASES: list[tuple[str, Any, list[Any], list[Any], Kind, str]] = [
-    ("complete", job(condition("Complete")), [], [], Kind.DELIVERED, ""),
-    ("pod succeeded, Job not yet", job(), [pod("Succeeded")], [], Kind.DELIVERED, ""),
-    ("trainer done, sidecar not", job(), [pod("Running", {"terminated": {"exitCode": 0}})], [], Kind.DELIVERED, ""),
-    ("complete in the interim", job(condition("SuccessCriteriaMet")), [pod("Succeeded")], [], Kind.DELIVERED, ""),
-    ("unknown code", job(FAILED), [exited(77, message="boo\x1b[31m\n")], [], Kind.CRASHED, "exit code 77: boo"),
-    ("store", job(FAILED), [exited(15, message="no route")], [], Kind.STORE, "15 (store): no route"),
-    ("no entry point", job(FAILED), [exited(128, "StartError", "exec: x")], [], Kind.FALSE_START, "exec: x"),
-    ("segmentation fault", job(FAILED), [exited(139)], [], Kind.CRASHED, "139"),
-    ("host memory", job(FAILED), [exited(137, "OOMKilled")], [], Kind.CRASHED, "execution.kubernetes.memory"),
-    ("killed, nobody says why", job(FAILED), [exited(137)], [], Kind.CRASHED, "out of memory?"),
-    ("killed while it was deleted", job(FAILED), [deleted(exited(137))], [], Kind.DISRUPTED, "asked to stop"),
-    ("SIGTERM", job(FAILED), [exited(143)], [], Kind.DISRUPTED, "asked to stop"),
-    ("too long", job(FAILED), [pod("Failed", reason="DeadlineExceeded")], [], Kind.CRASHED, "time_limit_seconds"),
-    ("preempted", job(FAILED), [exited(137, conditions=[DISRUPTION])], [], Kind.DISRUPTED, "PreemptionByScheduler"),
-    ("preempted with a code of ours", job(FAILED), [exited(13, conditions=[DISRUPTION])], [], Kind.DISRUPTED, ""),
+CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
+    ("complete", job(condition("Complete")), [], [], Phase.DELIVERED, ""),
+    ("pod succeeded, Job not yet", job(), [pod("Succeeded")], [], Phase.DELIVERED, ""),
+    ("trainer done, sidecar not", job(), [pod("Running", {"terminated": {"exitCode": 0}})], [], Phase.DELIVERED, ""),
+    ("trainer failed, sidecar not", job(), [beside_a_sidecar(13)], [], Phase.CRASHED, "on node node-1, the trainer"),
+    ("trainer asked to stop, sidecar not", job(), [beside_a_sidecar(143)], [], Phase.DISRUPTED, "asked to stop"),
+    ("node restarted", job(FAILED), [exited(137, "ContainerStatusUnknown")], [], Phase.DISRUPTED, "was restarted"),
+    ("runtime restarted", job(FAILED), [exited(255, "Unknown")], [], Phase.DISRUPTED, "was restarted"),
+    ("no GPU", job(FAILED), [exited(14, message="no driver")], [], Phase.NO_DEVICE, "node-1, the trainer ended"),
+    ("refused", job(FAILED), [exited(17, message="413")], [], Phase.REFUSED, "17 (store refused): 413"),
+    ("init container", job(FAILED), [init_failed(1, "no such host")], [], Phase.CRASHED, "init container fetch ended"),
+    ("init, restarted", job(FAILED), [init_failed(137, "", "Unknown")], [], Phase.DISRUPTED, "before its trainer"),
+    ("complete in the interim", job(condition("SuccessCriteriaMet")), [pod("Succeeded")], [], Phase.DELIVERED, ""),
+    ("unknown code", job(FAILED), [exited(77, message="boo\x1b[31m\n")], [], Phase.CRASHED, "exit code 77: boo"),
+    ("store", job(FAILED), [exited(15, message="no route")], [], Phase.CUT_OFF, "15 (store): no route"),
+    ("no entry point", job(FAILED), [exited(128, "StartError", "exec: x")], [], Phase.FALSE_START, "exec: x"),
+    ("segmentation fault", job(FAILED), [exited(139)], [], Phase.CRASHED, "139"),
+    ("host memory", job(FAILED), [exited(137, "OOMKilled")], [], Phase.CRASHED, "execution.kubernetes.memory"),
+    ("killed, nobody says why", job(FAILED), [exited(137)], [], Phase.CRASHED, "out of memory?"),
+    ("killed while it was deleted", job(FAILED), [deleted(exited(137))], [], Phase.DISRUPTED, "asked to stop"),
+    ("SIGTERM", job(FAILED), [exited(143)], [], Phase.DISRUPTED, "asked to stop"),
+    ("too long", job(FAILED), [pod("Failed", reason="DeadlineExceeded")], [], Phase.CRASHED, "time_limit_seconds"),
+    ("preempted", job(FAILED), [exited(137, conditions=[DISRUPTION])], [], Phase.DISRUPTED, "PreemptionByScheduler"),
+    ("preempted with a code of ours", job(FAILED), [exited(13, conditions=[DISRUPTION])], [], Phase.DISRUPTED, ""),
     (
         "node pressure",
         job(FAILED),
         [pod("Failed", reason="Evicted", message="low")],
         [],
-        Kind.DISRUPTED,
+        Phase.DISRUPTED,
         "low",
     ),
     (
@@ -85,18 +103,18 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Kind, str]] = [
         job(FAILED),
         [pod("Failed", reason="Evicted", message=OWN_STORAGE)],
         [],
-        Kind.CRASHED,
+        Phase.CRASHED,
         "storage",
     ),
-    ("node lost", job(FAILED), [pod("Failed", reason="NodeLost")], [], Kind.DISRUPTED, "NodeLost"),
-    ("no device", job(FAILED), [pod("Failed", reason="UnexpectedAdmissionError")], [], Kind.DISRUPTED, "Unexpected"),
-    ("failed, no container", job(FAILED), [pod("Failed")], [], Kind.DISRUPTED, "before its trainer ended"),
+    ("node lost", job(FAILED), [pod("Failed", reason="NodeLost")], [], Phase.DISRUPTED, "NodeLost"),
+    ("no device", job(FAILED), [pod("Failed", reason="UnexpectedAdmissionError")], [], Phase.DISRUPTED, "Unexpected"),
+    ("failed, no container", job(FAILED), [pod("Failed")], [], Phase.DISRUPTED, "before its trainer ended"),
     (
         "the watch of the pods is behind",
         job(FAILED),
         [pod("Running", {"running": {}})],
         [],
-        Kind.WAITING,
+        Phase.PENDING,
         "about to say",
     ),
     (
@@ -104,73 +122,77 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Kind, str]] = [
         job(FAILED),
         [deleted(pod("Running", {"running": {}}))],
         [],
-        Kind.DISRUPTED,
+        Phase.DISRUPTED,
         "its Pod is gone",
     ),
-    ("pod deleted by hand", job(FAILED), [], [], Kind.DISRUPTED, "its Pod is gone"),
-    ("policy speaks for a pod that is gone", job(POLICY), [], [], Kind.HOPELESS, "12 (dataset)"),
-    ("bad request", job(FAILED), [exited(11, message="no field x")], [], Kind.HOPELESS, "11 (bad request): no field x"),
-    ("dataset", job(FAILED), [exited(12)], [], Kind.HOPELESS, "12 (dataset)"),
-    ("the same of the store", job(STORE_POLICY), [], [], Kind.STORE, "15 (store)"),
-    ("Job deadline", job(condition("Failed", "DeadlineExceeded")), [], [], Kind.CRASHED, "deadline"),
-    ("new", job(), [], [], Kind.WAITING, "waits for its Pod"),
-    ("suspended", job(suspend=True), [], [], Kind.SUSPENDED, "suspended"),
-    ("suspended under way", job(suspend=True), [deleted(pod("Running"))], [], Kind.SUSPENDED, ""),
-    ("being deleted", deleted(job()), [], [], Kind.WAITING, "being deleted"),
-    ("running", job(), [pod("Running", {"running": {}})], [], Kind.RUNNING, "node-1"),
-    ("starting", job(), [waiting("ContainerCreating")], [], Kind.WAITING, "starting"),
-    ("pod being ended", job(), [deleted(pod("Running", {"running": {}}))], [], Kind.WAITING, "being ended"),
-    ("to be replaced", job(), [exited(137, conditions=[DISRUPTION])], [], Kind.WAITING, "starts it again"),
-    ("about to fail", job(condition("FailureTarget")), [exited(13)], [], Kind.WAITING, "about to say"),
-    ("no GPU free", job(), [pod(conditions=[UNSCHEDULABLE])], [], Kind.UNSCHEDULABLE, "Insufficient nvidia.com/gpu"),
-    ("gated", job(), [pod(conditions=[UNSCHEDULABLE | {"reason": "SchedulingGated"}])], [], Kind.WAITING, ""),
-    ("no such image", job(), [waiting("ImagePullBackOff", "not found")], [], Kind.IMAGE, "ImagePullBackOff: not found"),
-    ("no image at all", job(), [waiting("InvalidImageName")], [], Kind.IMAGE, "InvalidImageName"),
+    ("pod deleted by hand", job(FAILED), [], [], Phase.DISRUPTED, "its Pod is gone"),
+    ("policy speaks for a pod that is gone", job(POLICY), [], [], Phase.HOPELESS, "12 (dataset)"),
+    (
+        "bad request",
+        job(FAILED),
+        [exited(11, message="no field x")],
+        [],
+        Phase.HOPELESS,
+        "11 (bad request): no field x",
+    ),
+    ("dataset", job(FAILED), [exited(12)], [], Phase.HOPELESS, "12 (dataset)"),
+    ("the same of the store", job(STORE_POLICY), [], [], Phase.CUT_OFF, "15 (store)"),
+    ("Job deadline", job(condition("Failed", "DeadlineExceeded")), [], [], Phase.CRASHED, "deadline"),
+    ("new", job(), [], [], Phase.PENDING, "waits for its Pod"),
+    ("suspended", job(suspend=True), [], [], Phase.PENDING, "suspended"),
+    ("suspended under way", job(suspend=True), [deleted(pod("Running"))], [], Phase.PENDING, ""),
+    ("being deleted", deleted(job()), [], [], Phase.PENDING, "being deleted"),
+    ("running", job(), [pod("Running", {"running": {}})], [], Phase.RUNNING, "node-1"),
+    ("starting", job(), [waiting("ContainerCreating")], [], Phase.PENDING, "starting"),
+    ("pod being ended", job(), [deleted(pod("Running", {"running": {}}))], [], Phase.PENDING, "being ended"),
+    ("to be replaced", job(), [exited(137, conditions=[DISRUPTION])], [], Phase.PENDING, "starts it again"),
+    ("about to fail", job(condition("FailureTarget")), [exited(13)], [], Phase.PENDING, "about to say"),
+    ("no GPU free", job(), [pod(conditions=[UNSCHEDULABLE])], [], Stuck.UNSCHEDULABLE, "Insufficient nvidia.com/gpu"),
+    ("gated", job(), [pod(conditions=[UNSCHEDULABLE | {"reason": "SchedulingGated"}])], [], Phase.PENDING, ""),
+    (
+        "no such image",
+        job(),
+        [waiting("ImagePullBackOff", "not found")],
+        [],
+        Stuck.IMAGE,
+        "ImagePullBackOff: not found",
+    ),
+    ("no image at all", job(), [waiting("InvalidImageName")], [], Stuck.IMAGE, "InvalidImageName"),
     (
         "no secret",
         job(),
         [waiting("CreateContainerConfigError", 'secret "s" not found')],
         [],
-        Kind.CONFIG,
+        Stuck.CONFIG,
         'secret "s"',
     ),
-    ("no command", job(), [waiting("RunContainerError", "exec: python")], [], Kind.CONFIG, "exec: python"),
-    ("no volume", job(), [waiting("ContainerCreating")], [event("FailedMount", "no PVC")], Kind.CONFIG, "no PVC"),
-    ("quota", job(), [], [event("FailedCreate", "pods forbidden: exceeded quota: q")], Kind.QUOTA, "exceeded quota"),
-    ("pod security", job(), [], [event("FailedCreate", "violates PodSecurity")], Kind.ADMISSION, "violates"),
-    ("unrelated event", job(), [], [event("Scheduled", "yes")], Kind.WAITING, ""),
+    ("no command", job(), [waiting("RunContainerError", "exec: python")], [], Stuck.CONFIG, "exec: python"),
+    ("no volume", job(), [waiting("ContainerCreating")], [event("FailedMount", "no PVC")], Stuck.CONFIG, "no PVC"),
+    ("quota", job(), [], [event("FailedCreate", "pods forbidden: exceeded quota: q")], Stuck.QUOTA, "exceeded quota"),
+    ("pod security", job(), [], [event("FailedCreate", "violates PodSecurity")], Stuck.ADMISSION, "violates"),
+    ("unrelated event", job(), [], [event("Scheduled", "yes")], Phase.PENDING, ""),
 ]
 
 
 @pytest.mark.parametrize(("name", "job", "pods", "events", "kind", "words"), CASES, ids=[case[0] for case in CASES])
-def test_each_state(name: str, job: Any, pods: list[Any], events: list[Any], kind: Kind, words: str) -> None:
+def test_each_state(name: str, job: Any, pods: list[Any], events: list[Any], kind: Phase | Stuck, words: str) -> None:
     status = classify(job, pods, events)
-    assert status.kind is kind
+    assert (status.stuck or status.phase) is kind
+    assert status.stuck is None or status.phase is Phase.PENDING
     assert words in status.detail
     assert status.detail.isprintable()
 
 
 def test_a_crash_names_its_node() -> None:
-    assert classify(job(FAILED), [exited(14)]).detail == "on node node-1, the trainer ended with exit code 14 (device)"
+    assert (
+        classify(job(FAILED), [exited(13)]).detail == "on node node-1, the trainer ended with exit code 13 (internal)"
+    )
 
 
 def test_the_newest_pod_speaks_for_the_job() -> None:
     old, new = exited(137, conditions=[DISRUPTION]), pod("Running", {"running": {}})
     new["metadata"]["creationTimestamp"] = "2026-01-01T01:00:00Z"
-    assert classify(job(), [new, old]).kind is Kind.RUNNING
-
-
-def test_kinds_and_phases() -> None:
-    assert {kind: Status(kind).phase for kind in Kind} == {
-        Kind.DELIVERED: Phase.DELIVERED,
-        Kind.CRASHED: Phase.CRASHED,
-        Kind.STORE: Phase.CUT_OFF,
-        Kind.HOPELESS: Phase.HOPELESS,
-        Kind.DISRUPTED: Phase.DISRUPTED,
-        Kind.FALSE_START: Phase.DISRUPTED,
-        Kind.RUNNING: Phase.RUNNING,
-        **dict.fromkeys([Kind.WAITING, Kind.SUSPENDED, *STUCK], Phase.PENDING),
-    }
+    assert classify(job(), [new, old]).phase is Phase.RUNNING
 
 
 def test_what_may_still_have_a_pod() -> None:
@@ -236,9 +258,10 @@ def test_whatever_the_api_says_is_some_state(job: Any, pods: list[Any], events: 
 @given(st.integers(1, 255), st.text(max_size=20), st.text(max_size=1000))
 def test_every_exit_code_is_an_end(code: int, reason: str, message: str) -> None:
     status = classify(job(FAILED), [exited(code, reason, message)])
-    assert status.phase in (Phase.CRASHED, Phase.CUT_OFF, Phase.DISRUPTED, Phase.HOPELESS)
+    assert status.phase not in (Phase.PENDING, Phase.RUNNING, Phase.DELIVERED)
     assert status.phase is not Phase.HOPELESS or code in (11, 12)
-    assert (status.phase is Phase.DISRUPTED) == (code == 143 and reason != "OOMKilled")
+    restarted = reason in ("ContainerStatusUnknown", "Unknown")
+    assert (status.phase is Phase.DISRUPTED) == (restarted or (code == 143 and reason != "OOMKilled"))
     assert status.detail
     assert len(status.detail) <= 500
 

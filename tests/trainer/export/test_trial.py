@@ -66,28 +66,28 @@ def test_what_is_not_the_net_does_not_get_its_name(bench: Bench, trial: str, tmp
     off = Format(honest.suffix, honest.write, lambda file: lambda images: honest.open(file)(images) + 0.01)
     to = tmp_path / "new" / "net.safetensors"
     with pytest.raises(RequestError, match="what was written is not the net"):
-        export_trial(bench.exchange, RUN, trial, "safetensors", to, {"safetensors": off})
+        export_trial(bench.store, RUN, trial, "safetensors", to, {"safetensors": off})
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_trial_that_changed_since_is_refused(bench: Bench, trial: str, tmp_path: Path) -> None:
-    key = keys.weights(RUN, trial)
-    bench.exchange.put(key, bench.exchange.get(key)[:-1] + b"x")
-    with pytest.raises(RequestError, match="do not belong together"):
-        export_trial(bench.exchange, RUN, trial, "torch", tmp_path / "net.pt2")
-    bench.exchange.delete(keys.result(RUN, trial))
+    key = bench.weights_key(trial)
+    bench.store.put(key, bench.store.get(key)[:-1] + b"x")
+    with pytest.raises(RequestError, match="is not the object whose sha256"):
+        export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")
+    bench.store.delete(keys.result(RUN, trial))
     with pytest.raises(RequestError, match="is not whole"):
-        export_trial(bench.exchange, RUN, trial, "torch", tmp_path / "net.pt2")
+        export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")
     assert list(tmp_path.glob("net*")) == []
 
 
 def test_a_trial_without_weights_or_without_its_dataset(bench: Bench, trial: str, tmp_path: Path) -> None:
     hopeless = trained(bench, Recipe(epochs=1, learning_rate=10.0, restart_factor=0.9, optimizer="sgd", max_rates=1))
     with pytest.raises(RequestError, match="kept no weights: it is untrainable"):
-        export_trial(bench.exchange, RUN, hopeless, "torch", tmp_path / "net.pt2")
-    bench.exchange.delete(keys.dataset(bench.dataset.name, bench.dataset.digest))
+        export_trial(bench.store, RUN, hopeless, "torch", tmp_path / "net.pt2")
+    bench.store.delete(keys.dataset(bench.dataset.name, bench.dataset.digest))
     with pytest.raises(DatasetError, match="the dataset is missing"):
-        export_trial(bench.exchange, RUN, trial, "torch", tmp_path / "net.pt2")
+        export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")
 
 
 @pytest.mark.parametrize("to", ["net.onnx", "net", "file/net.pt2"])

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from metaqnn_trainer.contract.errors import MessageError
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # a result is about 2 KiB; anything near this is not ours
+ENOUGH_BYTES: Final = MAX_MESSAGE_BYTES + 1  # to read of what should be a message: with one byte too many it is none
 
 
 class Message(BaseModel):
@@ -47,7 +48,7 @@ def decode(kind: type[M], data: bytes | str, what: str) -> M:
     # Halves of surrogate pairs pass here and are refused below, with everything else that is not UTF-8.
     raw = data.encode(errors="surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_MESSAGE_BYTES:
-        raise MessageError(f"{what} has {len(raw)} bytes, more than the {MAX_MESSAGE_BYTES} that a message may have")
+        raise MessageError(f"{what} has more than the {MAX_MESSAGE_BYTES} bytes that a message may have")
     try:
         json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twins)
         return kind.model_validate_json(raw)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -35,10 +35,10 @@ class DatasetInfo(Message):
     channels: int = Field(ge=1, le=64)
     image_size: int = Field(ge=1, le=4096)
     classes: int = Field(ge=2, le=65_536)
-    class_names: list[str]
-    train: int = Field(ge=1)
-    validation: int = Field(ge=1)
-    test: int = Field(ge=0)
+    class_names: list[Annotated[str, Field(max_length=HEADER_BYTES)]] = Field(max_length=65_536)
+    train: int = Field(ge=1, le=10**9)
+    validation: int = Field(ge=1, le=10**9)
+    test: int = Field(ge=0, le=10**9)
     source: str = Field(max_length=500)
     """Where the images came from, in words."""
 

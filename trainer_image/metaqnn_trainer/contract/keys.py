@@ -8,8 +8,9 @@ runs/<run>/finals.json                   of a run that trained the best nets of 
 runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
-runs/<run>/trials/<trial>/{request.json,checkpoint,history.jsonl,weights.safetensors,result.json}
-runs/<run>/quarantine/<trial>-<attempt>.json
+runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
+runs/<run>/trials/<trial>/removed.json   where the weights were removed on purpose
+runs/<run>/quarantine/<trial>-{<attempt>.json,weights-<digest>.safetensors,history-<digest>.jsonl}
 """
 
 from __future__ import annotations
@@ -106,6 +107,16 @@ def trial(run_name: str, trial_id: str) -> str:
     return f"runs/{run_name}/trials/{trial_id}/"
 
 
+def trials(run_name: str) -> str:
+    """Prefix of all trials' objects."""
+    return f"runs/{run_name}/trials/"
+
+
+def removed(run_name: str, trial_id: str) -> str:
+    """Says that the trial's weights were removed on purpose: that they are missing is no damage."""
+    return trial(run_name, trial_id) + "removed.json"
+
+
 def request(run_name: str, trial_id: str) -> str:
     return trial(run_name, trial_id) + "request.json"
 
@@ -114,12 +125,13 @@ def result(run_name: str, trial_id: str) -> str:
     return trial(run_name, trial_id) + "result.json"
 
 
-def history(run_name: str, trial_id: str) -> str:
-    return trial(run_name, trial_id) + "history.jsonl"
+def history(run_name: str, trial_id: str, sha256: str) -> str:
+    """Of the content's sha256 in hex the first 16. (artifacts.py also knows the names of earlier releases.)"""
+    return trial(run_name, trial_id) + f"history-{sha256[:16]}.jsonl"
 
 
-def weights(run_name: str, trial_id: str) -> str:
-    return trial(run_name, trial_id) + "weights.safetensors"
+def weights(run_name: str, trial_id: str, sha256: str) -> str:
+    return trial(run_name, trial_id) + f"weights-{sha256[:16]}.safetensors"
 
 
 def checkpoint(run_name: str, trial_id: str) -> str:
@@ -129,3 +141,8 @@ def checkpoint(run_name: str, trial_id: str) -> str:
 
 def quarantine(run_name: str, trial_id: str, attempt: int) -> str:
     return f"runs/{run_name}/quarantine/{trial_id}-{attempt}.json"
+
+
+def damaged(run_name: str, trial_id: str, name: str) -> str:
+    """Where a sibling of a result is put aside that is not what the result says; `name` is its last part."""
+    return f"runs/{run_name}/quarantine/{trial_id}-{name}"

@@ -15,7 +15,22 @@ from metaqnn_trainer.contract.notation import format_net, parse_net
 
 SCHEMA: Final = 1
 
+# What a number from outside may be at most: far beyond anything real, and far from where arithmetic breaks.
+MAX_EPOCHS: Final = 10_000
+MAX_RATES: Final = 20
+MAX_COST: Final = 10**15  # parameters, or multiply-accumulates of one image
+MAX_MEMORY: Final = 1 << 60  # bytes
+MAX_HISTORY: Final = 1 << 24  # bytes: lines of at most 400, for every epoch that there can be
+MAX_SPREAD: Final = 1e6
+
 Probability = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=1e8)]
+Attempt = Annotated[int, Field(ge=1, le=1_000_000)]
+Cost = Annotated[int, Field(ge=0, le=MAX_COST)]
+Memory = Annotated[int, Field(ge=0, le=MAX_MEMORY)]
+MicroBatch = Annotated[int, Field(ge=1, le=65_536)]
+LearningRate = Annotated[float, Field(ge=0, le=10)]
+"""Of one epoch: a decay of many epochs may have brought it to 0."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -39,9 +54,10 @@ class ExitCode(IntEnum):
     BAD_REQUEST = 11  # the request cannot be read, or asks for what cannot be built
     DATASET = 12  # the dataset is missing, or is not the one that was asked for
     INTERNAL = 13  # an error of ours
-    DEVICE = 14  # the device that was asked for is not there, or does not work
+    DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
     STORE = 15  # the object store did not answer
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
+    STORE_REFUSED = 17  # the object store will not take what was made, or stays full
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 
@@ -66,14 +82,14 @@ class ModelOptions(Message):
 class Phase(Message):
     """Some epochs at one learning rate."""
 
-    epochs: int = Field(ge=1, le=10_000)
+    epochs: int = Field(ge=1, le=MAX_EPOCHS)
     learning_rate: float = Field(gt=0, le=10)
 
 
 class Recipe(Message):
     """How one net is trained. Defaults are the paper's for searching or, where it is silent, the authors' code's."""
 
-    epochs: int = Field(20, ge=1, le=10_000)
+    epochs: int = Field(20, ge=1, le=MAX_EPOCHS)
     """With `phases`, as many as those have together."""
     batch_size: int = Field(128, ge=1, le=65_536)
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -94,7 +110,7 @@ class Recipe(Message):
     The code's 0.15 on ten classes."""
     restart_factor: float = Field(0.4, gt=0, le=1)
     """Factor on the first learning rate when training starts again."""
-    max_rates: int = Field(5, ge=1, le=20)
+    max_rates: int = Field(5, ge=1, le=MAX_RATES)
     """Learning rates tried in all before the net counts as untrainable."""
     dropout: Literal["every_second", "after_fc", "none"] = "every_second"
     """every_second: the paper's, probability i/(2n) for the i-th of n.
@@ -121,8 +137,10 @@ class Recipe(Message):
             total = sum(phase.epochs for phase in self.phases)
             if "epochs" not in self.model_fields_set:
                 object.__setattr__(self, "epochs", total)  # as a frozen dataclass does while it is made
-            if self.epochs != total or total > 10_000:
-                raise ValueError(f"epochs is {self.epochs}, but the phases have {total} together, of at most 10000")
+            if self.epochs != total or total > MAX_EPOCHS:
+                raise ValueError(
+                    f"epochs is {self.epochs}, but the phases have {total} together, of at most {MAX_EPOCHS}"
+                )
             for name in ("learning_rate", "learning_rate_decay", "decay_epochs"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} has no meaning beside phases, which say every rate")
@@ -176,10 +194,10 @@ class TrialSpec(Message):
 class LearningCurve(Message):
     """A net and the validation accuracies of its epochs, from the first on, at the learning rate that counted."""
 
-    params: int = Field(ge=0)
-    macs: int = Field(ge=0)
-    layers: int = Field(ge=1)
-    accuracies: tuple[Probability, ...] = Field(min_length=1, max_length=10_000)
+    params: int = Field(ge=0, le=10**30)
+    macs: int = Field(ge=0, le=10**30)
+    layers: int = Field(ge=1, le=1000)
+    accuracies: tuple[Probability, ...] = Field(min_length=1, max_length=MAX_EPOCHS)
 
 
 class EarlyEnd(Message):
@@ -195,11 +213,16 @@ class EarlyEnd(Message):
 class TrainerOptions(Message):
     """How the trainer goes about a trial. No part of what the trial is: other options, the same trial."""
 
-    checkpoint_seconds: float = Field(10.0, ge=0)
-    """At least so long between two checkpoints, which are written after an epoch. A trial that is shorter writes none,
-    unless it is asked to stop."""
-    time_limit_seconds: float | None = Field(None, gt=0)
-    """For training, over all attempts. Then the best epoch so far is the result."""
+    checkpoint_seconds: Seconds = 10.0
+    """At least so long between two checkpoints. They are written after an epoch, 0: after every one, unless the last is
+    still on its way to the store; in an epoch that is longer than a minute also between its steps; and at any step when
+    the trainer is asked to stop. A trial that is shorter writes none, unless it is asked to stop."""
+    time_limit_seconds: float | None = Field(None, gt=0, le=1e8)
+    """Then the best epoch so far is the result. It bounds each attempt, and all of them together as far as checkpoints
+    tell of them. An attempt begins with its process or, in one that has trained another net before, with its order.
+    Loading, training and evaluating count; waiting for memory beside other nets does not; their turns do."""
+    devices: int = Field(0, ge=0, le=64)
+    """GPUs that the trial was given: with any, it is never trained on a processor. 0: on whatever there is."""
     early_end: EarlyEnd | None = None
     """The same for all attempts, so that each comes to the same decision."""
 
@@ -217,16 +240,17 @@ class TrainingRequest(Message):
 class Artifact(Message):
     """A sibling of result.json, so that whoever reads it can tell whether it is whole."""
 
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=1 << 40)
+    """Bytes."""
     sha256: Sha256
 
 
 class Position(Message):
     """A moment of training: before this step (from 0) of this epoch (from 1) at this learning rate (from 1)."""
 
-    rate: int = Field(1, ge=1)
-    epoch: int = Field(1, ge=1)
-    step: int = Field(0, ge=0)
+    rate: int = Field(1, ge=1, le=MAX_RATES)
+    epoch: int = Field(1, ge=1, le=MAX_EPOCHS + 1)
+    step: int = Field(0, ge=0, le=10**9)
 
     def __str__(self) -> str:
         return f"rate {self.rate}, epoch {self.epoch}, step {self.step}"
@@ -237,7 +261,7 @@ class Prediction(Message):
 
     accuracy: Probability
     """Expected, of the best epoch."""
-    spread: float = Field(ge=0)
+    spread: float = Field(ge=0, le=MAX_SPREAD)
     """Standard deviation of what it would have been."""
     best: Probability
     """That it would not have beaten."""
@@ -250,43 +274,43 @@ class TrainingResult(Message):
     run: str = Field(pattern=NAME_PATTERN)
     trial: str = Field(pattern=TRIAL_PATTERN)
     spec_digest: Sha256
-    attempt: int = Field(ge=1)
+    attempt: Attempt
     status: Status
     reason: str = Field("", max_length=500)
     """In words, for whatever is not completed."""
     val_accuracy: Probability
     """Best over the epochs, measured on the validation split."""
-    best_epoch: int = Field(ge=0)
+    best_epoch: int = Field(ge=0, le=MAX_EPOCHS)
     """From 1; 0 where no epoch counts."""
     last_val_accuracy: Probability
     prediction: Prediction | None = None
     """Of a net that was stopped early, and of no other."""
     test_accuracy: Probability | None = None
-    epochs: int = Field(ge=0)
+    epochs: int = Field(ge=0, le=MAX_EPOCHS)
     """Finished, at the last learning rate tried."""
-    learning_rates: list[float] = Field(max_length=20)
+    learning_rates: list[LearningRate] = Field(max_length=MAX_RATES)
     """First rates tried, in order."""
-    params: int = Field(ge=0)
-    macs: int = Field(ge=0)
+    params: Cost
+    macs: Cost
     """Multiply-accumulates, one image forward."""
-    images_per_second: float = Field(ge=0)
+    images_per_second: float = Field(ge=0, le=1e9)
     """Training images, over all rates tried; evaluation not counted."""
-    seconds: float = Field(ge=0)
+    seconds: Seconds
     """From the request read to the result about to be written, this attempt alone."""
-    startup_seconds: float | None = Field(None, ge=0)
+    startup_seconds: Seconds | None = None
     """To the first step, from the process's start, or from the order where it had trained another net before."""
-    closing_seconds: float | None = Field(None, ge=0)
+    closing_seconds: Seconds | None = None
     """From the last step to the result about to be written."""
     resumed_from: Position | None = None
     """Where an earlier attempt's checkpoint let this one begin."""
-    estimated_memory: int | None = Field(None, ge=0)
+    estimated_memory: Memory | None = None
     """Bytes that training takes of the device's memory at least, foreseen from shapes; the dataset not counted."""
-    peak_memory: int | None = Field(None, ge=0)
+    peak_memory: Memory | None = None
     """Bytes that it took, where the system can tell; on a CPU with all that libraries need."""
-    micro_batch: int | None = Field(None, ge=1)
+    micro_batch: MicroBatch | None = None
     """Images that went through the net at once, where a whole batch did not fit. Steps are those of whole batches."""
     device: str = Field(max_length=200)
-    versions: dict[str, str] = Field(max_length=20)
+    versions: dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=200)]] = Field(max_length=20)
     weights: Artifact | None = None
     """Of the best epoch; absent where there are none worth keeping."""
     history: Artifact | None = None
@@ -299,20 +323,37 @@ class TrainingResult(Message):
         return min(max(self.val_accuracy, self.prediction.accuracy), self.prediction.best)
 
     @model_validator(mode="after")
-    def _stopped_by_a_prediction(self) -> TrainingResult:
-        if (self.status == "stopped_early") != (self.prediction is not None):
-            raise ValueError("stopped_early and a prediction come together")
+    def _tells_one_tale(self) -> TrainingResult:
+        """No training comes to anything else, whatever was asked. checks.py holds a result against its request."""
+        status, counts, foretold = self.status, self.best_epoch > 0, self.prediction
+        rules = {
+            "stopped_early and a prediction come together": (status == "stopped_early") == (foretold is not None),
+            f"{status}, but no epoch counts": counts or status not in ("completed", "stopped_early"),
+            f"{status}, but an epoch counts": not counts or status not in ("untrainable", "too_large"),
+            "the best epoch is not among those that were finished": self.best_epoch <= self.epochs,
+            "the last epoch is better than the best": self.last_val_accuracy <= self.val_accuracy,
+            "no epoch counts, but the accuracies differ": counts or self.last_val_accuracy == self.val_accuracy,
+            "no epoch counts, but there are weights": counts or self.weights is None,
+            "an epoch counts, but no learning rate was tried": not counts or len(self.learning_rates) > 0,
+            "a net that was stopped early keeps no weights": foretold is None or self.weights is None,
+            "stopped_early, but better than the best": foretold is None or self.val_accuracy < foretold.best,
+            "test images were seen before training was over": self.test_accuracy is None or status == "completed",
+            "its history is longer than any can be": self.history is None or self.history.size <= MAX_HISTORY,
+        }
+        for complaint, holds in rules.items():
+            if not holds:
+                raise ValueError(complaint)
         return self
 
 
 class EpochRecord(Message):
     """One line of history.jsonl."""
 
-    rate: int = Field(ge=1)
+    rate: int = Field(ge=1, le=MAX_RATES)
     """Which of the learning rates tried, from 1."""
-    epoch: int = Field(ge=1)
-    learning_rate: float
-    train_loss: float | None
-    """Mean over the epoch; null when it was not finite."""
+    epoch: int = Field(ge=1, le=MAX_EPOCHS)
+    learning_rate: LearningRate
+    train_loss: float | None = Field(ge=0, le=1e39)
+    """Mean over the epoch, of numbers in single precision; null when it was not finite."""
     val_accuracy: Probability
-    seconds: float
+    seconds: Seconds

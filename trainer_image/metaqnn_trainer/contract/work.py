@@ -8,15 +8,16 @@ from pydantic import Field
 
 from metaqnn_trainer.contract.codec import Message
 from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
+from metaqnn_trainer.contract.messages import Attempt
 
 
 class WorkOrder(Message):
     """One line to a worker's standard input: where the request lies."""
 
-    store: str
+    store: str = Field(max_length=4096)
     run: str = Field(pattern=NAME_PATTERN)
     trial: str = Field(pattern=TRIAL_PATTERN)
-    attempt: int = Field(ge=1)
+    attempt: Attempt
 
 
 class WorkerReady(Message):
@@ -29,5 +30,5 @@ class WorkReport(Message):
     """Every further line: an order's end, as the exit code of its own process would say it."""
 
     trial: str = Field(pattern=TRIAL_PATTERN)
-    exit_code: int
-    reason: str = ""
+    exit_code: int = Field(ge=0, le=255)
+    reason: str = Field("", max_length=2000)

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.evaluate import EVALUATION_BATCH
-from metaqnn_trainer.exchange import Exchange
 from metaqnn_trainer.export.card import card
 from metaqnn_trainer.export.formats import FORMATS, Format, Run
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.export.standalone import module_name
 from metaqnn_trainer.load import Trained, load_trial
+from metaqnn_trainer.store.base import Store
 
 TOLERANCE: Final = 1e-4  # of a logit, in units of the largest: sums in another order differ by about 1e-6
 
@@ -36,16 +36,16 @@ class Exported(NamedTuple):
 
 
 def export_trial(
-    exchange: Exchange, run: str, trial: str, form: str, to: Path, formats: Mapping[str, Format] = FORMATS
+    store: Store, run: str, trial: str, form: str, to: Path, formats: Mapping[str, Format] = FORMATS
 ) -> Exported:
     """Write the trial's net to `to` in the format `form`, and a model card beside it. Existing files are replaced.
 
     Raises:
         RequestError: the trial kept no weights, the format cannot be written here, or what was written is not the net.
         DatasetError: its dataset is missing or damaged.
-        ExchangeError: the store does not answer.
+        StoreError: the store does not answer.
     """
-    trained, result = load_trial(exchange, run, trial)
+    trained, result = load_trial(store, run, trial)
     chosen = formats[form]
     if to.suffix != chosen.suffix:
         raise RequestError(f"{to.name!r} does not end in {chosen.suffix}")

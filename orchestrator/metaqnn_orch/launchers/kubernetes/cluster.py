@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from pathlib import Path
-from threading import Lock
 from typing import Any, Final, NamedTuple
 
 import urllib3
 from kubernetes import client as api
-from kubernetes import config
 from kubernetes.utils.quantity import parse_quantity as parse_quantity
 
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
-from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, refusal
+from metaqnn_orch.launchers.kubernetes.credentials import Connection, Credentials, server
+from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, not_recognised, refusal
 
 TIMEOUT: Final = (5.0, 30.0)  # seconds to connect, and without a byte
 WATCH_SECONDS: Final = 30  # after which the API ends a watch: a dead connection is noticed little later
@@ -31,7 +29,8 @@ RESTARTS: Final = 3  # of a listing whose pages expired
 MAX_LINE: Final = 8 << 20  # of a watch; no object is larger than 3 MiB
 MAX_LOG: Final = 4 << 20
 
-_SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+KUEUE: Final = "kueue.x-k8s.io"
+_NO_KUEUE: Final = "install it, or leave the label kueue.x-k8s.io/queue-name out of execution.kubernetes.template"
 
 Object = Mapping[str, Any]
 
@@ -58,15 +57,6 @@ class Lookup(Enum):
     NODES = "list_node"
 
 
-class Connection(NamedTuple):
-    """A client with credentials, and the namespace that goes with them."""
-
-    client: Any
-    namespace: str
-    inside: bool = False
-    """By the account of the Pod that this runs in."""
-
-
 class Listing(NamedTuple):
     """Everything that was there at one moment."""
 
@@ -75,62 +65,33 @@ class Listing(NamedTuple):
     """Where a watch goes on."""
 
 
-def connect(context: str | None = None) -> Connection:
-    """By the kubeconfig (KUBECONFIG or ~/.kube/config) and one of its contexts, or as the Pod that this runs in.
-
-    Raises:
-        LauncherError: neither leads anywhere.
-    """
-    settings = api.Configuration()
-    settings.retries = False  # one policy of repetition, and it is ours
-    settings.connection_pool_maxsize = 16
-    try:
-        if context is None and not _has_kubeconfig():
-            config.load_incluster_config(client_configuration=settings)
-            return Connection(api.ApiClient(settings), _SERVICE_ACCOUNT.read_text().strip(), inside=True)
-        config.load_kube_config(client_configuration=settings, context=context)
-        contexts, active = config.list_kube_config_contexts()
-        chosen = next((found for found in contexts if found["name"] == context), active)
-        return Connection(api.ApiClient(settings), chosen["context"].get("namespace") or "default")
-    except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-        reason = one_line(str(error)) if _has_kubeconfig() else "there is no kubeconfig, and this is no Pod"
-        raise LauncherError(
-            f"no cluster to talk to: {reason}",
-            hint="KUBECONFIG or ~/.kube/config names one; execution.kubernetes.context chooses among its contexts",
-        ) from None
-
-
 class Cluster:
     """One namespace of a cluster. Safe to use from many threads."""
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
+        connect: Callable[[str | None], Connection],
         namespace: str | None = None,
         timeout: tuple[float, float] = TIMEOUT,
+        context: str | None = None,
     ) -> None:
         """`connect` is called now, and again when the credentials are no longer accepted. `timeout`: seconds to
-        connect, and to wait for an answer.
+        connect, and to wait for an answer. `context`: of the kubeconfig.
 
         Raises:
             LauncherError: as `connect` says.
         """
-        self._connect = connect
-        self._connection = connect()
-        self._reconnecting = Lock()
+        self._credentials = Credentials(connect, context)
         self._timeout = timeout
-        self.namespace = namespace or self._connection.namespace
+        self.namespace = namespace or self._credentials.connection.namespace
+        self.server = server(self._credentials.connection)
         self.disowned = False
         """Whether the account of this Pod is gone. Its token is no other account's, so that only another Pod can go on;
         other credentials somebody may mend, and they are waited for."""
 
-    @property
-    def server(self) -> str:
-        return str(self._connection.client.configuration.host)
-
     def close(self) -> None:
         """Close the connections that nobody uses; calls under way go on to their end."""
-        self._connection.client.rest_client.pool_manager.clear()
+        self._credentials.connection.client.rest_client.pool_manager.clear()
 
     def version(self) -> str:
         """Of the server, as v1.34.1."""
@@ -179,7 +140,7 @@ class Cluster:
 
     def create_job(self, body: Object) -> dict[str, Any]:
         with self._named(f"create job {body['metadata']['name']}"):
-            return _json(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
+            return _thing(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
 
     def rehearse(self, resource: Resource, body: Object) -> tuple[str, ...]:
         """Have the server judge an object without keeping it. Returns its warnings, as those of the Pod security."""
@@ -206,14 +167,21 @@ class Cluster:
             return _json(self._call(api.CoreV1Api, kind.value, *name, *where))
 
     def look_up_queue(self, name: str) -> dict[str, Any]:
-        """A LocalQueue of Kueue."""
+        """A LocalQueue of Kueue, in the version that the server prefers.
+
+        Raises:
+            ClusterError: status 404 if there is none; with the reason NoKueue if there is no Kueue either.
+        """
         with self._named(f"look up queue {name}"):
-            place = ("kueue.x-k8s.io", "v1beta1", self.namespace, "localqueues", name)
+            version = self._preferred_version(KUEUE)
+            if not version:
+                raise ClusterError("Kueue is not installed in the cluster", _NO_KUEUE, status=404, reason="NoKueue")
+            place = (KUEUE, version, self.namespace, "localqueues", name)
             return _json(self._call(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
 
     def get_job(self, name: str) -> dict[str, Any]:
         with self._named(f"get job {name}"):
-            return _json(self._call(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
+            return _thing(self._call(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
 
     def delete_job(self, name: str, uid: str) -> None:
         """The Job of this uid and its Pods. Nothing happens where it is gone, or another has its name."""
@@ -255,6 +223,19 @@ class Cluster:
             answer = self._call(api.AuthorizationV1Api, "create_self_subject_access_review", review)
             return _json(answer).get("status", {}).get("allowed") is True
 
+    def _preferred_version(self, group: str) -> str:
+        """In which the server serves a group of resources that is not its own; empty if it does not."""
+        try:
+            # The client has no method of its own for this.
+            answer = self._call(
+                lambda client: client, "call_api", f"/apis/{group}", "GET", auth_settings=["BearerToken"]
+            )
+        except api.ApiException as error:
+            if error.status != 404:
+                raise
+            return ""
+        return str((_json(answer).get("preferredVersion") or {}).get("version") or "")
+
     def _pages(self, resource: Resource, labels: str, fields: str, everywhere: bool) -> Listing:
         method, where = f"list_{resource.value[2]}", [self.namespace]
         if everywhere:
@@ -272,11 +253,18 @@ class Cluster:
                     **({"_continue": token} if token else {}),
                 )
             )
-            items += [item for item in page.get("items") or () if isinstance(item, dict)]
-            metadata = page.get("metadata") or {}
-            token = metadata.get("continue") or ""
+            found, metadata = page.get("items"), page.get("metadata")
+            # Half a picture would be taken for the whole: an answer that is no list ends the listing.
+            if (
+                not isinstance(found, list | None)
+                or not isinstance(metadata, dict)
+                or "resourceVersion" not in metadata
+            ):
+                raise ValueError("an answer that is no list")
+            items += map(_whole, found or ())
+            token = str(metadata.get("continue") or "")
             if not token:
-                return Listing(items, str(metadata.get("resourceVersion", "")))
+                return Listing(items, str(metadata["resourceVersion"]))
 
     def _call(self, group: Any, method: str, *arguments: Any, **options: Any) -> bytes:
         """The body of the answer to a call that succeeded."""
@@ -285,35 +273,53 @@ class Cluster:
     def _open(self, group: Any, method: str, *arguments: Any, **options: Any) -> Any:
         """The answer, its body unread, to a call that succeeded."""
         options = {"_preload_content": False, "_request_timeout": self._timeout, **options}
-        connection = self._connection
+
+        def ask(connection: Connection) -> Any:
+            try:
+                return getattr(group(connection.client), method)(*arguments, **options)
+            except (AttributeError, UnicodeDecodeError) as error:  # the client decodes bodies that are none, or no text
+                raise error.__context__ if isinstance(error.__context__, api.ApiException) else error from None
+
+        connection = self._credentials.current()
         try:
-            return getattr(group(connection.client), method)(*arguments, **options)
+            return ask(connection)
         except api.ApiException as error:
-            if error.status != 401:
+            if not not_recognised(error):
                 raise
-        with self._reconnecting:
-            if self._connection is connection:
-                self._connection = self._connect()
+        connection = self._credentials.renewed(connection)
         try:
-            answer = getattr(group(self._connection.client), method)(*arguments, **options)
+            answer = ask(connection)
         except api.ApiException as error:
-            self.disowned = error.status == 401 and self._connection.inside
+            self.disowned = not_recognised(error) and connection.inside
             raise
         self.disowned = False
         return answer
 
     @contextmanager
     def _named(self, call: str) -> Iterator[None]:
-        """Foreign errors as ours, named after the call."""
+        """Foreign errors as ours, named after the call: whatever they are, because threads live on them."""
         where = f"the Kubernetes API at {self.server}, namespace {self.namespace}"
         try:
             yield
+        except LauncherError as error:  # the credentials
+            raise ClusterError(str(error), error.hint) from None
         except api.ApiException as error:
-            raise refusal(error, f"{where}, would not {call}") from None
+            if error.status:
+                raise refusal(error, f"{where}, would not {call}") from None
+            raise self._silence(f"{where}, did not answer ({call})", error.__context__ or error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterError(f"{where}, did not answer ({call}): {cause(error)}", UNREACHABLE) from None
-        except ValueError as error:  # neither JSON nor UTF-8
+            raise self._silence(f"{where}, did not answer ({call})", error) from None
+        except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
             raise ClusterError(f"{where}, answered nonsense ({call}): {one_line(str(error))}", UNREACHABLE) from None
+        except Exception as error:
+            words = f"{type(error).__name__}: {one_line(str(error))}"
+            raise ClusterError(f"{where}, could not be asked ({call}): {words}", UNREACHABLE) from None
+
+    def _silence(self, what: str, error: BaseException) -> ClusterError:
+        reason = cause(error)
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in reason
+        hint = self._credentials.connection.trusted if untrusted else ""
+        return ClusterError(f"{what}: {reason}", hint or UNREACHABLE)
 
 
 def _json(answer: bytes) -> dict[str, Any]:
@@ -321,6 +327,17 @@ def _json(answer: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("an answer that is no object")
     return value
+
+
+def _thing(answer: bytes) -> dict[str, Any]:
+    return _whole(_json(answer))
+
+
+def _whole(thing: Any) -> dict[str, Any]:
+    metadata = thing.get("metadata") if isinstance(thing, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(metadata.get(key), str) for key in ("name", "uid")):
+        raise ValueError("an object without name or uid")
+    return dict(thing)
 
 
 def _lines(answer: Any) -> Iterator[bytes]:
@@ -342,9 +359,3 @@ def _event(line: bytes) -> tuple[str, dict[str, Any]]:
     if kind == "ERROR":
         raise api.ApiException(status=int(thing.get("code") or 500), reason=str(thing.get("message") or ""))
     return kind, thing
-
-
-def _has_kubeconfig() -> bool:
-    # The client's own default, which KUBECONFIG replaces.
-    paths = str(config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION).split(config.kube_config.ENV_KUBECONFIG_PATH_SEPARATOR)
-    return any(Path(path).expanduser().is_file() for path in paths)

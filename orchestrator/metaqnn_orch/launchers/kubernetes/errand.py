@@ -6,13 +6,12 @@ of the Pod, which it sees as a volume: they come and go with it, and no right to
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_orch.launchers.kubernetes.names import RUN, STORE
-from metaqnn_orch.launchers.kubernetes.template import check_template
+from metaqnn_orch.launchers.kubernetes.template import check_template, check_whole
 
 ORCHESTRATOR: Final = "orchestrator"
 FILES: Final = "/etc/metaqnn/run"
@@ -68,12 +67,13 @@ def search_job(
     Raises:
         BadInput: the template has no orchestrator, or the files are too long.
     """
-    check_template(template, "the release's orchestrator-job.yaml")
-    job = copy.deepcopy(dict(template))
+    what = "the release's orchestrator-job.yaml"
+    job = check_template(template, what, own=ORCHESTRATOR)
+    check_whole(job, what)
     pod = job.get("spec", {}).get("template", {})
     own = [c for c in pod.get("spec", {}).get("containers", ()) if c["name"] == ORCHESTRATOR]
     if not own:
-        raise BadInput(f"the release's orchestrator-job.yaml has no container {ORCHESTRATOR!r}")
+        raise BadInput(f"{what} has no container {ORCHESTRATOR!r}")
     if sum(len(text.encode()) for text in files.values()) > MAX_FILES:
         raise BadInput(f"settings and Job template together have more than {MAX_FILES} bytes")
     own[0]["args"] = list(arguments)

@@ -12,28 +12,26 @@ from threading import Event, RLock
 from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, LauncherError
-from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, selector
 from metaqnn_orch.launchers.kubernetes.orders import Order, Orders
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_job, see_pod
-from metaqnn_orch.launchers.kubernetes.status import STUCK, Kind, Status, classify, live
-from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_orch.launchers.kubernetes.status import Status, Stuck, classify, live
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 
 PATIENCE: Final = 15.0  # seconds that something may stand still before it is called trouble
 GONE_SECONDS: Final = 1.0  # that a failed Job may be without Pod before the Pod counts as gone
 FALSE_STARTS: Final = 3  # before any trial delivered: then it is the image and no accident
 LEAVE_SECONDS: Final = 0.5  # that closing waits for what is under way
-EAGER_ATTEMPTS: Final = 3  # launched at once; further ones wait longer and longer
-LONGEST_DELAY: Final = 300.0  # seconds
 
 _ADVICE: Final = {
-    Kind.UNSCHEDULABLE: "a node with room is needed; execution.kubernetes says what a trial asks for",
-    Kind.IMAGE: "is execution.kubernetes.image right, and may the cluster pull it?",
-    Kind.CONFIG: "mend it in the cluster, or in execution.kubernetes and start again",
-    Kind.QUOTA: "the namespace's quota is used up; it goes on when there is room",
-    Kind.ADMISSION: "the namespace's rules refuse the Pod; execution.kubernetes.template can say more about it",
+    Stuck.UNSCHEDULABLE: "a node with room is needed; execution.kubernetes says what a trial asks for",
+    Stuck.IMAGE: "is execution.kubernetes.image right, and may the cluster pull it?",
+    Stuck.CONFIG: "mend it in the cluster, or in execution.kubernetes and start again",
+    Stuck.QUOTA: "the namespace's quota is used up; it goes on when there is room",
+    Stuck.ADMISSION: "the namespace's rules refuse the Pod; execution.kubernetes.template can say more about it",
 }
 
 Object = dict[str, Any]
@@ -50,15 +48,17 @@ class KubernetesLauncher:
         run: RunRef,
         form: JobForm,
         parallel: int,
+        options: TrainerOptions = NO_OPTIONS,
         patience: float = PATIENCE,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is asked of the API yet."""
+        """`options` are told to every trial. Nothing is asked of the API yet."""
         self._cluster = cluster
         self._run = run
         self._form = form
         self._digest = form.digest
         self._parallel = parallel
+        self._options = options
         self._patience = patience
         self._monotonic = monotonic
         self._news = Event()
@@ -90,6 +90,10 @@ class KubernetesLauncher:
         return max(1, self._form.settings.gpus)
 
     @property
+    def options(self) -> TrainerOptions:
+        return self._options
+
+    @property
     def trouble(self) -> str:
         return self._jobs.trouble or self._pods.trouble or self._orders.trouble or self._trouble
 
@@ -111,8 +115,7 @@ class KubernetesLauncher:
                     self._orders.delete(job)
             identity = Identity(self._run, request.trial, attempt)
             body = manifest(request, attempt, self._run.uid, self._form, sorted(avoided))
-            late = attempt - EAGER_ATTEMPTS
-            self._orders.add(Order(identity, body), min(LONGEST_DELAY, 2.0**late) if late > 0 else 0.0)
+            self._orders.add(Order(identity, body))
 
     def observe(self) -> Mapping[str, Observation]:
         with self._lock:
@@ -127,7 +130,7 @@ class KubernetesLauncher:
                 status = self._status(uid, job, before)
                 if status.phase is Phase.PENDING:
                     still.append(uid)
-                if status.kind in STUCK:
+                if status.stuck is not None:
                     if job["metadata"].get("annotations", {}).get(FORM) != self._digest:
                         self._orders.delete(job)  # made by other settings, which were mended since
                         continue
@@ -201,8 +204,8 @@ class KubernetesLauncher:
         known = before.get(uid)
         self._known[uid] = known if known is not None and known[0] == evidence else (evidence, classify(*evidence))
         status = self._known[uid][1]
-        if not pods and status.kind is Kind.DISRUPTED and self._is_new(uid):
-            return Status(Kind.WAITING, status.detail)
+        if not pods and status.phase is Phase.DISRUPTED and self._is_new(uid):
+            return Status(Phase.PENDING, status.detail)
         return status
 
     def _is_new(self, uid: str) -> bool:
@@ -212,8 +215,8 @@ class KubernetesLauncher:
         return now - self._gone_since.setdefault(uid, now) < GONE_SECONDS
 
     def _observation(self, uid: str, attempt: int, status: Status) -> Observation:
-        self._proven = self._proven or status.kind is Kind.DELIVERED
-        if status.kind is Kind.FALSE_START and not self._proven:
+        self._proven = self._proven or status.phase is Phase.DELIVERED
+        if status.phase is Phase.FALSE_START and not self._proven:
             self._false_starts.add(uid)
             if len(self._false_starts) >= FALSE_STARTS:
                 message = f"of {len(self._false_starts)} Jobs not one could be started; {status.detail}"
@@ -227,7 +230,7 @@ class KubernetesLauncher:
         lasting = [uid for uid, since in self._still_since.items() if now - since >= self._patience]
         self._orders.look_into = bool(lasting)
         worst = next((stuck[uid] for uid in lasting if uid in stuck), None)
-        self._trouble = f"{worst.detail} ({_ADVICE[worst.kind]})" if worst is not None else ""
+        self._trouble = f"{worst.detail} ({_ADVICE[worst.stuck]})" if worst and worst.stuck else ""
 
     def _room(self) -> int:
         """How many more Jobs may be there, as far as is known."""

@@ -13,8 +13,17 @@ from functools import cached_property
 from typing import Any, Final
 
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.kubernetes import restricted
+from metaqnn_orch.launchers.kubernetes.merging import merged
 from metaqnn_orch.launchers.kubernetes.names import FORM, STORE, Identity, RunRef, dataset_labels, job_name, labels
-from metaqnn_orch.launchers.kubernetes.template import CONTAINER, check_template, merged, overridden
+from metaqnn_orch.launchers.kubernetes.template import (
+    CONTAINER,
+    Overruled,
+    check_template,
+    check_whole,
+    obeyed,
+    pod_of,
+)
 from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
@@ -22,6 +31,7 @@ from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
 NET: Final = "metaqnn/net"  # annotation, for people
 
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
+_EXAMPLE: Final = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
 _USER: Final = 65_532  # the image's own; a template may say another, but not root
 _TERMINAL_CODES: Final = sorted(code for code in ExitCode if code)
 
@@ -45,20 +55,41 @@ class JobForm:
                 "execution.kubernetes.image must be given: the trainer's image, as the cluster can pull it",
                 hint="--set execution.kubernetes.image=registry.example/metaqnn-trainer@sha256:...",
             )
-        check_template(self.template, self.settings.template or "the Job template")
+        check_whole(_laid_over(_mandatory(_EXAMPLE, "", self), self), self.template_name)
+
+    @property
+    def template_name(self) -> str:
+        """In words. Where no file is named, it is the release's."""
+        return self.settings.template or "the release's Job template"
 
     @cached_property
     def digest(self) -> str:
         """Two sessions with the same digest make the same Jobs."""
-        values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self.template]
+        values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self._checked]
         return hashlib.sha256(canonical_json(values)).hexdigest()[:16]
 
-    def overridden(self) -> list[str]:
-        """Dotted places at which the template is not obeyed."""
-        if not self.template:
-            return []
-        example = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
-        return overridden(self.template, _mandatory(example, "", self))
+    @cached_property
+    def _checked(self) -> dict[str, Any]:
+        return check_template(self.template, self.template_name)
+
+    @cached_property
+    def _obeyed(self) -> tuple[dict[str, Any], list[Overruled]]:
+        return obeyed(self._checked, _mandatory(_EXAMPLE, "", self), self.settings.gpu_resource)
+
+    @property
+    def layer(self) -> dict[str, Any]:
+        """What of the template is obeyed."""
+        return self._obeyed[0]
+
+    @property
+    def overruled(self) -> list[Overruled]:
+        """What of it is not."""
+        return self._obeyed[1]
+
+    def mounts(self) -> list[str]:
+        """Where the template mounts volumes into the trainer's container."""
+        own = [container for container in pod_of(self.layer).get("containers", ()) if container["name"] == CONTAINER]
+        return [mount["mountPath"] for container in own for mount in container.get("volumeMounts", ())]
 
 
 def manifest(
@@ -66,10 +97,7 @@ def manifest(
 ) -> dict[str, Any]:
     """The Job of one attempt, as it is sent to the API. `avoided`: nodes that others are preferred to."""
     identity = Identity(RunRef(request.run, run_uid), request.trial, attempt)
-    layers = (_defaults(form.settings), form.template, _mandatory(identity, request.spec.net, form))
-    body: dict[str, Any] = {}
-    for layer in layers:
-        body = merged(body, layer)
+    body = _laid_over(_mandatory(identity, request.spec.net, form), form)
     return merged(body, _elsewhere(body["spec"]["template"]["spec"], avoided)) if avoided else body
 
 
@@ -86,11 +114,14 @@ def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[s
     form = replace(form, settings=form.settings.model_copy(update={"gpus": 0}))
     arguments = ["dataset", name, f"--store={form.store}", *options]
     digest = hashlib.sha256(canonical_json([arguments, form.digest])).hexdigest()[:8]
-    body: dict[str, Any] = {}
     mandatory = _job(f"dataset-{name}-{digest}", dataset_labels(name), {STORE: form.store}, arguments, form)
-    for layer in (_defaults(form.settings), form.template, mandatory):
-        body = merged(body, layer)
-    return body
+    return _laid_over(mandatory, form)
+
+
+def _laid_over(mandatory: dict[str, Any], form: JobForm) -> dict[str, Any]:
+    """The three layers as one."""
+    whole: dict[str, Any] = merged(merged(_defaults(form.settings), form.layer), mandatory)
+    return whole
 
 
 def _defaults(settings: KubernetesSettings) -> dict[str, Any]:
@@ -162,7 +193,7 @@ def _job(
                     "terminationGracePeriodSeconds": settings.grace_seconds,
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
-                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "securityContext": restricted.POD,
                     "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}}],
                     "containers": [_container(arguments, form)],
                 },
@@ -184,12 +215,7 @@ def _container(arguments: list[str], form: JobForm) -> dict[str, Any]:
         "args": arguments,
         "env": _environment(settings),
         "resources": {"requests": amounts, "limits": amounts},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "privileged": False,
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": restricted.CONTAINER,
         # The end of what a trainer said stays with its Pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],

@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
 
 MAX_NAME: Final = 63  # a Job's name is also its Pods' label and the beginning of their host names
-MAX_ATTEMPT: Final = 10 ** (MAX_NAME - 40 - 12 - 2) - 1
+MAX_ATTEMPT: Final = 10 ** (MAX_NAME - 40 - 12 - 2) - 1  # nine digits, beside a run's 40 characters and a trial's 12
 
 RUN: Final = "metaqnn/run"
 RUN_UID: Final = "metaqnn/run-uid"
@@ -49,9 +50,14 @@ class Identity(NamedTuple):
 
 
 def job_name(identity: Identity) -> str:
-    """At most 63 characters, a DNS label, different for different run names, trials and attempts."""
+    """At most 63 characters, a DNS label, different for different run names, trials and attempts.
+
+    Raises:
+        BadInput: the attempt's number is none that fits.
+    """
     if not 1 <= identity.attempt <= MAX_ATTEMPT:
-        raise ValueError(f"attempt {identity.attempt} cannot be part of a name")
+        attempt = f"attempt {identity.attempt} of trial {identity.trial}"
+        raise BadInput(f"{attempt} does not fit into a Job's name: 1 to {MAX_ATTEMPT} do")
     return f"{identity.run.name}-{identity.trial}-{identity.attempt}"
 
 

@@ -10,16 +10,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob
+from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 
 THREADS: Final = 4
-LONGEST_PAUSE: Final = 30.0  # seconds between two attempts that were refused
+FIRST_PAUSE: Final = 0.25  # seconds after a refusal
 MAKING_WAY: Final = 0.1  # seconds until an older Job of the same name is asked for again
 LOOK_SECONDS: Final = 10.0  # between two looks at the warnings of what stands still
 TOLERATED: Final = 2  # refusals in a row of the kind that passes, before they are called trouble
@@ -69,8 +70,6 @@ class Orders:
         self._on_change = on_change
         self.broken: LauncherError | None = None
         """What makes going on useless."""
-        self.trouble = ""
-        """What creations wait for; empty while they succeed."""
         self.look_into = False
         """Whether something stands still whose reason only the cluster's warnings may tell."""
         self.warnings: Mapping[str, Sequence[Object]] = {}
@@ -80,21 +79,29 @@ class Orders:
         self._posting: dict[str, Order] = {}  # by name, those that were withdrawn too
         self._deletions: deque[_Deletion] = deque()
         self._leaving: set[str] = set()  # uids of Jobs that are deleted or about to be
-        self._failures = 0
+        self._refusals = Setbacks(FIRST_PAUSE, TOLERATED)  # of creations
+        self._losses = Setbacks(FIRST_PAUSE, TOLERATED)  # of deletions
+        self._mishaps = Setbacks(FIRST_PAUSE, tolerated=0)  # of these threads themselves
         self._pause_until = 0.0
         self._look_after = 0.0
         self._tokens, self._filled = 1.0, time.monotonic()
-        self._closed = False
+        self._closing = Event()
         self._threads: list[Thread] = []
 
+    @property
+    def trouble(self) -> str:
+        """What creations and deletions wait for; empty while they succeed."""
+        return self._refusals.trouble or self._losses.trouble or self._mishaps.trouble
+
     def start(self) -> None:
-        self._threads += [Thread(target=self._work, name=f"orders {n}", daemon=True) for n in range(THREADS)]
+        work = (self._work, self._mishaps, self._closing.wait)
+        self._threads += [Thread(target=keep_going, args=work, name=f"orders {n}", daemon=True) for n in range(THREADS)]
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
+        self._closing.set()
         with self._changed:
-            self._closed = True
             self._changed.notify_all()
 
     def join(self, seconds: float) -> None:
@@ -110,9 +117,8 @@ class Orders:
         with self._changed:
             return list(self._orders.values())
 
-    def add(self, order: Order, delay: float) -> None:
+    def add(self, order: Order) -> None:
         with self._changed:
-            order.due = time.monotonic() + delay
             self._orders[order.identity.trial] = order
             self._changed.notify()
 
@@ -137,16 +143,21 @@ class Orders:
             posting = self._posting.get(str(job["metadata"]["name"]))
             return job["metadata"]["uid"] in self._leaving or (posting is not None and posting.withdrawn)
 
-    def _work(self) -> None:
-        while (task := self._next()) is not None:
-            match task:
-                case Order():
-                    self._create(task)
-                case _Deletion():
-                    self._delete(task)
-                case _:
-                    self._look()
-            self._on_change()
+    def _work(self) -> bool:
+        """Do one thing, when there is one; False when there will be none any more."""
+        match task := self._next():
+            case None:
+                return False
+            case Order():
+                self._create(task)
+            case _Deletion():
+                self._delete(task)
+            case _:
+                self._look()
+        with self._changed:
+            self._mishaps.clear()
+        self._on_change()
+        return True
 
     def _next(self) -> Order | _Deletion | str | None:
         """The next thing to do, when there is one; None when there will be none any more. What shall be deleted is
@@ -158,7 +169,7 @@ class Orders:
                     if self._deletions[0].due <= now:
                         return self._deletions.popleft()
                     self._deletions.rotate(-1)
-                if self._closed:
+                if self._closing.is_set():
                     return None
                 if self.look_into and now >= self._look_after:
                     self._look_after = now + LOOK_SECONDS
@@ -170,9 +181,9 @@ class Orders:
                 self._changed.wait(0.05 if self._orders or self._deletions else 1.0)
 
     def _next_order(self, now: float) -> Order | None:
-        if self._failures:
+        if self._refusals.count:
             self._strike_out()
-        if now < self._pause_until or (self._failures and self._posting):
+        if now < self._pause_until or (self._refusals.count and self._posting):
             return None
         burst = max(1.0, self._per_second)
         self._tokens = min(burst, self._tokens + (now - self._filled) * self._per_second)
@@ -190,80 +201,91 @@ class Orders:
             job = self._jobs.get(order.name)
             if job is not None and job.identity == order.identity and not self.hides(job.object):
                 del self._orders[order.identity.trial]
-                self._failures, self.trouble = 0, ""
+                self._refusals.clear()
 
     def _create(self, order: Order) -> None:
+        """Whatever happens to it, the order is then done, or waits for its next turn."""
         job: Object | None = None
-        error: ClusterError | None = None
+        error: Exception | None = None
         try:
-            job = self._cluster.create_job(order.body)
-        except ClusterError as refused:
-            error = refused
-            if refused.status == 409 and refused.reason != "Conflict":
-                error = None
-                try:
-                    job = self._adopted(order)
-                except ClusterError as unread:
-                    error = unread if unread.status != 404 else None
-                except LauncherError as foreign:
-                    self.broken = foreign
+            job = self._made(order)
+        except Exception as raised:
+            error = raised
         with self._changed:
-            order.under_way = False
-            if job is not None:
-                # Known before the order is forgotten, so that the trial is known all the time.
-                self._jobs.put(job)
-                self._failures, self.trouble = 0, ""
-                if self._orders.get(order.identity.trial) is order:
-                    del self._orders[order.identity.trial]
-            elif error is not None:
-                self._refused(error)
-            else:
-                order.due, order.detail = time.monotonic() + MAKING_WAY, "waits until an older Job of its name is gone"
-            if order.withdrawn and job is not None:
-                self.delete(job)
-            del self._posting[order.name]
-            self._changed.notify()
+            try:
+                if job is not None:
+                    # Known before the order is forgotten, so that the trial is known all the time.
+                    self._jobs.put(job)
+                    self._refusals.clear()
+                    if self._orders.get(order.identity.trial) is order:
+                        del self._orders[order.identity.trial]
+                    if order.withdrawn:
+                        self.delete(job)
+                elif error is not None:
+                    self._refused(error)
+                else:
+                    order.due = time.monotonic() + MAKING_WAY
+                    order.detail = "waits until an older Job of its name is gone"
+            finally:
+                order.under_way = False
+                del self._posting[order.name]
+                self._changed.notify()
 
-    def _adopted(self, order: Order) -> Object | None:
-        """The Job that is there already under the order's name; None if it is leaving.
+    def _made(self, order: Order) -> Object | None:
+        """The Job, made now or found there; None if one of its name has to go first.
 
         Raises:
-            LauncherError: it is not ours.
+            Exception: whatever went wrong.
         """
+        try:
+            return self._cluster.create_job(order.body)
+        except ClusterError as refused:
+            if refused.status != 409 or refused.reason == "Conflict":
+                raise
+        try:
+            return self._adopted(order)
+        except ClusterError as unread:
+            if unread.status != 404:
+                raise
+            return None
+
+    def _adopted(self, order: Order) -> Object | None:
+        """The Job that is there already under the order's name; None if it is leaving, or not ours."""
         job = self._cluster.get_job(order.name)
         metadata = job["metadata"]
         if read_identity(job) != order.identity:
             uid = (metadata.get("labels") or {}).get("metaqnn/run-uid")
             whose = f"another run of that name, uid {uid}" if uid else "somebody else"
-            raise LauncherError(
+            self.broken = LauncherError(
                 f"job {order.name} in namespace {self._cluster.namespace} belongs to {whose}; nothing was changed",
                 hint="give this search another --run name, or another namespace, or clear the old one up with gc",
             )
+            return None
         leaving = metadata.get("deletionTimestamp") or metadata["uid"] in self._leaving
         return None if leaving else job
 
-    def _refused(self, error: ClusterError) -> None:
-        self._failures += 1
-        pause = max(error.retry_after, min(LONGEST_PAUSE, 0.25 * 2.0 ** min(self._failures, 10)))
-        self._pause_until = time.monotonic() + pause
-        if error.status == 404:
-            self.broken = error  # of the namespace
-        if self._failures > TOLERATED or not error.transient:
-            self.trouble = f"{error} ({error.hint})" if error.hint else str(error)
+    def _refused(self, error: Exception) -> None:
+        self._pause_until = time.monotonic() + self._refusals.add(error)
+        if isinstance(error, ClusterError) and (error.status, error.reason) == (404, "NotFound"):
+            self.broken = error  # of the namespace; any other 404 is a proxy's
 
     def _delete(self, deletion: _Deletion) -> None:
+        """Whatever happens, it is done or will be tried again."""
         try:
             self._cluster.delete_job(deletion.name, deletion.uid)
-        except ClusterError as error:
+        except Exception as error:
             with self._changed:
-                due = time.monotonic() + max(error.retry_after, 1.0 if error.transient else LONGEST_PAUSE)
+                due = time.monotonic() + self._losses.add(error)
                 self._deletions.append(_Deletion(deletion.name, deletion.uid, due))
+        else:
+            with self._changed:
+                self._losses.clear()
 
     def _look(self) -> None:
         """Warnings about Jobs and Pods of the namespace, by the object that they are about."""
         try:
             found = self._cluster.list(Resource.EVENTS, fields="type=Warning").items
-        except ClusterError:
+        except Exception:
             return  # only the reason is missing then
         by_uid: dict[str, list[Object]] = {}
         for event in sorted(found, key=_when):

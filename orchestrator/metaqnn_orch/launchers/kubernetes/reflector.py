@@ -17,9 +17,10 @@ from metaqnn_orch.errors import ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
 from metaqnn_orch.launchers.kubernetes.status import live
+from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 
 RESYNC: Final = 300.0  # seconds after which everything is listed again, whatever the watch said
-LONGEST_PAUSE: Final = 30.0  # seconds between two attempts to reach an API that does not answer
+FIRST_PAUSE: Final = 0.1  # seconds
 SHORT: Final = 1.0  # seconds: a watch that ends sooner, again and again, must not become a hot loop
 
 Object = dict[str, Any]
@@ -83,18 +84,28 @@ class Reflector(Generic[Seen]):
         self._listed = 0.0
         self._closed = Event()
         self._end_watch: Callable[[], None] | None = None
-        self._thread = Thread(target=self._run, name=f"watch of {resource.plural}", daemon=True)
-        self.trouble = ""
+        self._setbacks = Setbacks(FIRST_PAUSE, tolerated=1, on_change=on_change)
+        self._thread = Thread(
+            target=keep_going,
+            args=(self._turn, self._setbacks, self._closed.wait),
+            name=f"watch of {resource.plural}",
+            daemon=True,
+        )
+
+    @property
+    def trouble(self) -> str:
         """Why the picture is not fresh; empty when it is."""
+        return self._setbacks.trouble
 
     def start(self) -> None:
-        """List once, then go on in a thread of its own.
+        """List once, then go on in a thread of its own. May be repeated after an error.
 
         Raises:
             ClusterError: the first listing failed.
         """
-        self._list()
-        self._thread.start()
+        if self._thread.ident is None:
+            self._list()
+            self._thread.start()
 
     def objects(self) -> list[Seen]:
         with self._lock:
@@ -120,7 +131,7 @@ class Reflector(Generic[Seen]):
         with self._lock:
             end = self._end_watch
         if end is not None:
-            with suppress(OSError, ValueError, RuntimeError):  # it ended by itself
+            with suppress(Exception):  # it ended by itself
                 end()
 
     def join(self, seconds: float) -> None:
@@ -128,24 +139,24 @@ class Reflector(Generic[Seen]):
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
-    def _run(self) -> None:
-        failures = 0
-        while not self._closed.is_set():
-            began, pause = time.monotonic(), 0.0
-            try:
-                if not self._version or began - self._listed > RESYNC:
-                    self._list()
-                self._set_trouble("")
-                self._follow()
-                failures = failures + 1 if time.monotonic() - began < SHORT else 0
-            except ClusterError as error:
-                self._version = ""
-                failures += 1
-                pause = error.retry_after
-                if failures > 1 or not error.transient:
-                    self._set_trouble(str(error))
-            if failures:
-                self._closed.wait(max(pause, min(LONGEST_PAUSE, 0.1 * 2.0 ** min(failures, 10))))
+    def _turn(self) -> bool:
+        """Follow one watch to its end."""
+        if self._closed.is_set():
+            return False
+        began = time.monotonic()
+        try:
+            if not self._version or began - self._listed > RESYNC:
+                self._list()
+            self._setbacks.relieve()
+            self._follow()
+        except Exception:
+            self._version = ""  # whatever it was, perhaps something was missed
+            raise
+        if time.monotonic() - began >= SHORT:
+            self._setbacks.clear()
+        else:
+            self._closed.wait(self._setbacks.add(None))
+        return True
 
     def _list(self) -> None:
         listing = self._cluster.list(self._resource, self._labels)
@@ -204,11 +215,6 @@ class Reflector(Generic[Seen]):
             del group[name]
             if not group:
                 del self._groups[known.group]
-
-    def _set_trouble(self, text: str) -> None:
-        if text != self.trouble:
-            self.trouble = text
-            self._on_change()
 
 
 def _metadata(thing: Object, key: str) -> str:

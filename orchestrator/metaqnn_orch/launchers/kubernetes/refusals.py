@@ -1,38 +1,59 @@
-"""What the API, or the way to it, answered instead of doing what was asked, as an error of ours. Pure."""
+"""What the API, or the way to it, answered instead of doing what was asked, as an error of ours. Pure, but for the
+clock that a date is compared with."""
 
 from __future__ import annotations
 
 import json
+import time
 from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, one_line
 
 UNREACHABLE: Final = "is it reachable? `kubectl get jobs` asks the same server"
+CREDENTIALS: Final = "the credentials are not accepted; `kubectl auth whoami` shows who you are"
 _HINTS: Final = {
-    401: "the credentials are not accepted; `kubectl auth whoami` shows who you are",
+    401: CREDENTIALS,
     403: "metaqnn-orch doctor lists every right that is needed",
     404: "does the namespace exist? execution.kubernetes.namespace chooses another",
 }
+MOST_SECONDS: Final = 60.0  # that a Retry-After is obeyed
+_ANYBODY: Final = "system:anonymous"
 _QUOTA: Final = "`kubectl describe quota` shows what is used up; it goes on when there is room"
 _RULES: Final = "the namespace's rules refuse it: execution.kubernetes and its template say what is asked for"
 
 
 def refusal(error: Any, what: str) -> ClusterError:
     status, headers = error.status or 0, error.headers or {}
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
     try:
-        said = json.loads(error.body or "")
+        said = json.loads(body)
         message, reason = str(said.get("message") or ""), str(said.get("reason") or "")
-    except (ValueError, AttributeError):  # a proxy's page, or nothing
-        message, reason = str(error.body or error.reason or ""), ""
-    retry_after = 0.0
-    with suppress(ValueError, TypeError):
-        retry_after = min(max(float(headers.get("Retry-After") or 0), 0.0), 60.0)
+    except (ValueError, AttributeError, RecursionError):  # a proxy's page, or nothing
+        message, reason = body or str(error.reason or ""), ""
     text = f"{what}: {status} {one_line(message)}".rstrip()
-    return ClusterError(text, _hint(status, reason, message), status=status, reason=reason, retry_after=retry_after)
+    hint, retry_after = _hint(status, reason, message), _seconds(headers.get("Retry-After"))
+    return ClusterError(text, hint, status=status, reason=reason, retry_after=retry_after)
+
+
+def not_recognised(error: Any) -> bool:
+    """Whether the API did not know who asked: it refused the credentials, or took us for anybody."""
+    return error.status == 401 or (error.status == 403 and _ANYBODY in str(error.body))
+
+
+def _seconds(retry_after: Any) -> float:
+    """At most a minute; the header has seconds, or a date."""
+    with suppress(ValueError, TypeError):
+        return min(max(float(retry_after), 0.0), MOST_SECONDS)
+    with suppress(ValueError, TypeError, IndexError):
+        return min(max(parsedate_to_datetime(str(retry_after)).timestamp() - time.time(), 0.0), MOST_SECONDS)
+    return 0.0
 
 
 def _hint(status: int, reason: str, message: str) -> str:
+    if _ANYBODY in message:
+        return CREDENTIALS
     if "exceeded quota" in message:
         return _QUOTA
     # Missing rights are told as: User "ada" cannot create resource "jobs".

@@ -13,24 +13,15 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import one_line
-from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.launchers.base import BY_EXIT_CODE, Phase
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_trainer.contract.messages import ExitCode
 
 
-class Kind(StrEnum):
-    """All that can be told apart."""
+class Stuck(StrEnum):
+    """What keeps a Pod from beginning: wrong for the whole run rather than for the trial, until somebody mends it, or
+    room is made."""
 
-    DELIVERED = "delivered"
-    CRASHED = "crashed"
-    HOPELESS = "hopeless"  # the trainer cannot do what it is asked, whoever asks
-    FALSE_START = "false start"  # the container never ran: what its image begins with cannot be started
-    STORE = "store"  # the trainer says that the object store did not answer
-    DISRUPTED = "disrupted"
-    RUNNING = "running"
-    WAITING = "waiting"  # on its way, nothing is wrong
-    SUSPENDED = "suspended"  # by Kueue or by a person: shown, not fought
-    # What follows is wrong for the whole run rather than for the trial, until somebody mends it or room is made.
     UNSCHEDULABLE = "unschedulable"
     IMAGE = "image"
     CONFIG = "config"  # a secret, a volume, the container itself
@@ -38,27 +29,12 @@ class Kind(StrEnum):
     ADMISSION = "admission"
 
 
-STUCK: Final = (Kind.UNSCHEDULABLE, Kind.IMAGE, Kind.CONFIG, Kind.QUOTA, Kind.ADMISSION)
-_PHASES: Final = {
-    Kind.DELIVERED: Phase.DELIVERED,
-    Kind.CRASHED: Phase.CRASHED,
-    Kind.HOPELESS: Phase.HOPELESS,
-    Kind.STORE: Phase.CUT_OFF,
-    Kind.FALSE_START: Phase.DISRUPTED,
-    Kind.DISRUPTED: Phase.DISRUPTED,
-    Kind.RUNNING: Phase.RUNNING,
-}
-
-
 class Status(NamedTuple):
     """What a Job's state means, and why in one line."""
 
-    kind: Kind
+    phase: Phase
     detail: str = ""
-
-    @property
-    def phase(self) -> Phase:
-        return _PHASES.get(self.kind, Phase.PENDING)
+    stuck: Stuck | None = None
 
 
 _IMAGE_REASONS: Final = (
@@ -76,17 +52,12 @@ _CONFIG_REASONS: Final = (
     "RunContainerError",
     "CrashLoopBackOff",
 )
+_RESTARTED: Final = ("ContainerStatusUnknown", "Unknown")  # the node or its runtime was, and nobody saw the end
 _NEVER_RAN: Final = ("StartError", "ContainerCannotRun")
 _MOUNT_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 _OWN_LIMIT: Final = re.compile(r"ephemeral[ -](local )?storage|EmptyDir volume", re.IGNORECASE)  # and not the node's
 _ABOUT_TO_SAY: Final = "its Pod has ended, and the cluster is about to say how"
 _KILLED: Final = 137
-_BY_CODE: Final = {
-    int(ExitCode.PREEMPTED): Kind.DISRUPTED,
-    int(ExitCode.STORE): Kind.STORE,
-    int(ExitCode.BAD_REQUEST): Kind.HOPELESS,
-    int(ExitCode.DATASET): Kind.HOPELESS,
-}
 _POLICY: Final = re.compile(r"exit code (\d+)")
 
 Object = Mapping[str, Any]
@@ -98,17 +69,25 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
     ordered = sorted(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp"))
     last = ordered[-1] if ordered else {}
     if complete is not None or _exit_code(last) == 0 or _text(last, "status", "phase") == "Succeeded":
-        return Status(Kind.DELIVERED)
+        return Status(Phase.DELIVERED)
     if failed is not None:
-        kind, detail = _ended(failed, last)
-        node = _text(last, "spec", "nodeName")
-        # Several crashes on one node, and none elsewhere, are that node's.
-        return Status(kind, f"on node {one_line(node, 80)}, {detail}" if node and kind is Kind.CRASHED else detail)
+        return _at(last, _ended(failed, last))
     if _get(job, "spec", "suspend") is True:
-        return Status(Kind.SUSPENDED, "the Job is suspended: by its queue, or by a person")
+        return _waiting("the Job is suspended: by its queue, or by a person")  # shown, not fought
     if _get(job, "metadata", "deletionTimestamp"):
-        return Status(Kind.WAITING, "the Job is being deleted")
+        return _waiting("the Job is being deleted")
     return _under_way(last, events) if last else _without_pod(events)
+
+
+def _at(pod: Object, status: Status) -> Status:
+    """The same, and on which node: several crashes on one, and none elsewhere, are that node's."""
+    node = one_line(_text(pod, "spec", "nodeName"), 80)
+    named = node and status.phase in (Phase.CRASHED, Phase.NO_DEVICE, Phase.FALSE_START)
+    return status._replace(detail=f"on node {node}, {status.detail}") if named else status
+
+
+def _waiting(detail: str) -> Status:
+    return Status(Phase.PENDING, detail)
 
 
 def live(job: Object) -> bool:
@@ -123,46 +102,52 @@ def _ended(failed: Object, pod: Object) -> Status:
     if not pod:
         return _ended_without_pod(failed)
     if _condition(pod, "status", "DisruptionTarget") is not None:
-        return Status(Kind.DISRUPTED, _sentence("the Pod was disrupted", _disruption(pod)))
+        return Status(Phase.DISRUPTED, _sentence("the Pod was disrupted", _disruption(pod)))
     if cause == "DeadlineExceeded":
-        return Status(Kind.CRASHED, "it ran for longer than execution.kubernetes.time_limit_seconds")
+        return Status(Phase.CRASHED, "it ran for longer than execution.kubernetes.time_limit_seconds")
     if cause == "Evicted" and _OWN_LIMIT.search(message):
-        return Status(Kind.CRASHED, _sentence("the Pod was evicted", message))
+        return Status(Phase.CRASHED, _sentence("the Pod was evicted", message))
     if cause:
-        return Status(Kind.DISRUPTED, _sentence(f"the Pod was ended by its node ({one_line(cause, 60)})", message))
+        return Status(Phase.DISRUPTED, _sentence(f"the Pod was ended by its node ({one_line(cause, 60)})", message))
     if code is None and _text(pod, "status", "phase") not in ("Failed", "Succeeded"):
         if _get(pod, "metadata", "deletionTimestamp") or _text(failed, "reason") == "DeadlineExceeded":
             return _ended_without_pod(failed)
-        return Status(Kind.WAITING, _ABOUT_TO_SAY)  # Pods and Jobs are watched apart, and one watch may be behind
+        return _waiting(_ABOUT_TO_SAY)  # Pods and Jobs are watched apart, and one watch may be behind
+    if code is None and (failing := _failed_before(pod)):
+        return Status(Phase.CRASHED, failing)
     if code is None:
-        return Status(Kind.DISRUPTED, _sentence("the Pod failed before its trainer ended", message))
+        return Status(Phase.DISRUPTED, _sentence("the Pod failed before its trainer ended", message))
     return _exited(code, pod)
 
 
 def _exited(code: int, pod: Object) -> Status:
     terminated = _mapping(_get(_trainer(pod), "state", "terminated"))
     said = _text(terminated, "message")
+    if _text(terminated, "reason") in _RESTARTED:
+        return Status(
+            Phase.DISRUPTED, _sentence(f"its node or the container runtime was restarted (code {code})", said)
+        )
     if _text(terminated, "reason") in _NEVER_RAN:
-        return Status(Kind.FALSE_START, _sentence("the container cannot be started", said))
+        return Status(Phase.FALSE_START, _sentence("the container cannot be started", said))
     if _text(terminated, "reason") == "OOMKilled":
         hint = "the trainer needs more memory than execution.kubernetes.memory"
-        return Status(Kind.CRASHED, _sentence(hint, said))
+        return Status(Phase.CRASHED, _sentence(hint, said))
     if code == ExitCode.PREEMPTED or (code == _KILLED and _get(pod, "metadata", "deletionTimestamp")):
-        return Status(Kind.DISRUPTED, "the Pod was asked to stop")
+        return Status(Phase.DISRUPTED, "the Pod was asked to stop")
     if code == _KILLED:
-        return Status(Kind.CRASHED, _sentence("the trainer was killed (out of memory?)", said))
-    return Status(_BY_CODE.get(code, Kind.CRASHED), _sentence(_named(code), said))
+        return Status(Phase.CRASHED, _sentence("the trainer was killed (out of memory?)", said))
+    return Status(BY_EXIT_CODE.get(code, Phase.CRASHED), _sentence(_named(code), said))
 
 
 def _ended_without_pod(failed: Object) -> Status:
     reason, message = _text(failed, "reason"), _text(failed, "message")
     if reason == "PodFailurePolicy" and (match := _POLICY.search(message)):
         code = int(match[1][:9])
-        return Status(_BY_CODE.get(code, Kind.CRASHED), _named(code))
+        return Status(BY_EXIT_CODE.get(code, Phase.CRASHED), _named(code))
     if reason == "DeadlineExceeded":
-        return Status(Kind.CRASHED, _sentence("the Job ran for longer than its deadline", message))
+        return Status(Phase.CRASHED, _sentence("the Job ran for longer than its deadline", message))
     # No exit code of ours, no Pod: it was deleted, or its node was.
-    return Status(Kind.DISRUPTED, _sentence("the Job failed, and its Pod is gone", message))
+    return Status(Phase.DISRUPTED, _sentence("the Job failed, and its Pod is gone", message))
 
 
 def _under_way(pod: Object, events: Sequence[Object]) -> Status:
@@ -170,35 +155,42 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
     node = _text(pod, "spec", "nodeName")
     disrupted = _condition(pod, "status", "DisruptionTarget")
     if disrupted is not None:
-        return Status(Kind.WAITING, _sentence("disrupted, the cluster starts it again", _disruption(pod)))
+        return _waiting(_sentence("disrupted, the cluster starts it again", _disruption(pod)))
     if _get(pod, "metadata", "deletionTimestamp"):
-        return Status(Kind.WAITING, f"its Pod is being ended on node {one_line(node, 80) or '(none)'}")
-    if _text(pod, "status", "phase") == "Failed" or _exit_code(pod) is not None:
-        return Status(Kind.WAITING, _ABOUT_TO_SAY)
+        return _waiting(f"its Pod is being ended on node {one_line(node, 80) or '(none)'}")
+    code, phase = _exit_code(pod), _text(pod, "status", "phase")
+    if (
+        code is not None and phase == "Running" and _others_run(pod)
+    ):  # a sidecar may run on for ever: what counts is the trainer
+        return _at(pod, _exited(code, pod))
+    if phase == "Failed" or code is not None:
+        return _waiting(_ABOUT_TO_SAY)
     if _get(_trainer(pod), "state", "running") is not None:
-        return Status(Kind.RUNNING, f"on node {one_line(node, 80)}" if node else "")
+        return Status(Phase.RUNNING, f"on node {one_line(node, 80)}" if node else "")
     scheduled = _condition(pod, "status", "PodScheduled", "False")
     if scheduled is not None and _text(scheduled, "reason") != "SchedulingGated":
-        return Status(Kind.UNSCHEDULABLE, _sentence("no node takes it", _text(scheduled, "message")))
-    for kind, reasons in ((Kind.IMAGE, _IMAGE_REASONS), (Kind.CONFIG, _CONFIG_REASONS)):
+        return Status(Phase.PENDING, _sentence("no node takes it", _text(scheduled, "message")), Stuck.UNSCHEDULABLE)
+    for stuck, reasons in ((Stuck.IMAGE, _IMAGE_REASONS), (Stuck.CONFIG, _CONFIG_REASONS)):
         for container in _containers(pod):
             waiting = _mapping(_get(container, "state", "waiting"))
             if (reason := _text(waiting, "reason")) in reasons:
                 who = one_line(_text(container, "name"), 63)
-                return Status(kind, _sentence(f"container {who}: {reason}", _text(waiting, "message")))
+                said = _sentence(f"container {who}: {reason}", _text(waiting, "message"))
+                return Status(Phase.PENDING, said, stuck)
     for event in reversed(events):
         if _text(event, "reason") in _MOUNT_EVENTS:
-            return Status(Kind.CONFIG, _sentence(_text(event, "reason"), _text(event, "message")))
-    return Status(Kind.WAITING, "its Pod is starting" if node else "its Pod waits for a node")
+            said = _sentence(_text(event, "reason"), _text(event, "message"))
+            return Status(Phase.PENDING, said, Stuck.CONFIG)
+    return _waiting("its Pod is starting" if node else "its Pod waits for a node")
 
 
 def _without_pod(events: Sequence[Object]) -> Status:
     for event in reversed(events):
         if _text(event, "reason") == "FailedCreate":
             message = _text(event, "message")
-            quota = "exceeded quota" in message
-            return Status(Kind.QUOTA if quota else Kind.ADMISSION, _sentence("no Pod can be created", message))
-    return Status(Kind.WAITING, "waits for its Pod")
+            stuck = Stuck.QUOTA if "exceeded quota" in message else Stuck.ADMISSION
+            return Status(Phase.PENDING, _sentence("no Pod can be created", message), stuck)
+    return _waiting("waits for its Pod")
 
 
 def _disruption(pod: Object) -> str:
@@ -249,6 +241,23 @@ def _condition(value: Any, place: str, kind: str, status: str = "True") -> Objec
 def _containers(pod: Object) -> Iterator[Object]:
     yield from _items(pod, "status", "initContainerStatuses")
     yield from _items(pod, "status", "containerStatuses")
+
+
+def _failed_before(pod: Object) -> str:
+    """Which init container failed, and how; empty if none did."""
+    for container in _items(pod, "status", "initContainerStatuses"):
+        terminated = _mapping(_get(container, "state", "terminated"))
+        code = terminated.get("exitCode")
+        if isinstance(code, int) and code and _text(terminated, "reason") not in _RESTARTED:
+            who = one_line(_text(container, "name"), 63)
+            return _sentence(f"init container {who} ended with exit code {code}", _text(terminated, "message"))
+    return ""
+
+
+def _others_run(pod: Object) -> bool:
+    """Whether another container than the trainer's runs."""
+    others = (c for c in _items(pod, "status", "containerStatuses") if c.get("name") != CONTAINER)
+    return any(_get(container, "state", "running") is not None for container in others)
 
 
 def _trainer(pod: Object) -> Object:

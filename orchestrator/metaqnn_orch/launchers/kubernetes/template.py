@@ -1,124 +1,196 @@
-"""An administrator's Job template: what it may say, and how it is laid under what we must have. Pure.
+"""An administrator's Job template: what it may say, and what of it is obeyed. Pure.
 
-Mappings are merged key by key. Of lists whose items have a name (containers, volumes, env; volumeMounts by mountPath)
-items of the same name are merged and others are added; any other list is taken whole from whoever has the last word.
+Every field of a Job is known (job_schema.py). Some are ours alone, here and in manifest.py: there a template is not
+obeyed, and it is said. What no Pod of ours may have is refused or not obeyed (restricted.py). Everything else is the
+template's to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_orch.launchers.kubernetes.job_schema import Misfit, conform
+from metaqnn_orch.launchers.kubernetes.merging import differences
+from metaqnn_orch.launchers.kubernetes.quantities import contradiction
+from metaqnn_orch.launchers.kubernetes.restricted import (
+    each_container,
+    other_context,
+    pod_context,
+    refuse_unsafe,
+    trainer_context,
+)
 
 CONTAINER: Final = "trainer"
 
-_KEYED: Final = {
-    "containers": "name",
-    "initContainers": "name",
-    "volumes": "name",
-    "env": "name",
-    "volumeMounts": "mountPath",
+_TRAINER: Final = f"spec.template.spec.containers[{CONTAINER}]"
+_RELIES: Final = "the orchestrator relies on its own"
+_SECURITY: Final = "no trainer's Pod has less than the restricted Pod security profile asks for"
+_SETTING: Final = "execution.kubernetes.{} says it"
+
+# Fields that we do not set, but that are not the template's either.
+_OURS: Final[Mapping[str, Mapping[str, str]]] = {
+    "spec": {
+        "activeDeadlineSeconds": "its clock would run while the Job waits for a node; "
+        + _SETTING.format("time_limit_seconds"),
+        **dict.fromkeys(("backoffLimitPerIndex", "completionMode", "managedBy", "manualSelector"), _RELIES),
+        **dict.fromkeys(("maxFailedIndexes", "selector", "successPolicy"), _RELIES),
+    },
+    "spec.template.spec": {
+        "nodeName": "no scheduler would be asked; nodeSelector chooses nodes",
+        "os": "the trainer's image says it",
+        "overhead": "the runtime class says it",
+        "priority": "priorityClassName says it",
+        "resources": "those of the trainer's container count",
+        "serviceAccount": "serviceAccountName says it",
+    },
+    _TRAINER: {
+        **dict.fromkeys(("command", "resizePolicy", "restartPolicy", "restartPolicyRules", "stdin"), _RELIES),
+        **dict.fromkeys(("stdinOnce", "terminationMessagePath", "tty"), _RELIES),
+    },
 }
-_TOP: Final = ("apiVersion", "kind", "metadata", "spec")
-_METADATA: Final = ("labels", "annotations")
-_HOST: Final = ("hostNetwork", "hostPID", "hostIPC")  # a trainer that asks for these is no restricted Pod
+# Labels and annotations.
+_OUR_PREFIXES: Final = ("metaqnn/", "batch.kubernetes.io/")
+_OUR_KEYS: Final = ("job-name", "controller-uid")
+_SECURITY_PREFIXES: Final = ("container.apparmor.security.beta.kubernetes.io/", "seccomp.security.alpha.kubernetes.io/")
+
+_OF_RUNNING: Final = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+
+# Which settings say what is ours.
+_SETTINGS: Final = {
+    "image": "image",
+    "imagePullPolicy": "image_pull_policy",
+    "activeDeadlineSeconds": "time_limit_seconds",
+    "terminationGracePeriodSeconds": "grace_seconds",
+    "ttlSecondsAfterFinished": "keep_seconds",
+    "cpu": "cpu",
+    "memory": "memory",
+    "volumes[shm]": "shared_memory",
+    "volumeMounts[/dev/shm]": "shared_memory",
+}
 
 
-def check_template(template: Mapping[str, Any], what: str) -> None:
-    """
+class Overruled(NamedTuple):
+    """Something that a template says and that is not obeyed."""
+
+    place: str
+    """Dotted."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place} is not obeyed: {self.reason}"
+
+
+def check_template(template: Mapping[str, Any], what: str, own: str = CONTAINER) -> dict[str, Any]:
+    """The template as Kubernetes reads it. `own`: the container that is extended, and may have no image.
+
     Raises:
         BadInput: it is no template of a Job; one line with the place.
     """
-
-    def refuse(problem: str) -> BadInput:
-        return BadInput(f"{what}: {problem}", hint="k8s/job-template.yaml is one to begin with")
-
-    for key in template:
-        if key not in _TOP:
-            raise refuse(f"unknown key {key!r} beside {', '.join(_TOP)}")
-    if (template.get("apiVersion", "batch/v1"), template.get("kind", "Job")) != ("batch/v1", "Job"):
-        raise refuse(f"is a {template.get('apiVersion')} {template.get('kind')}, not a batch/v1 Job")
-    pod_template = _mapping(_mapping(template, "spec", refuse), "template", refuse)
-    for holder, place in ((template, "metadata"), (pod_template, "spec.template.metadata")):
-        for key in _mapping(holder, "metadata", refuse):
-            if key not in _METADATA:
-                raise refuse(f"{place} may have {' and '.join(_METADATA)}, not {key!r}")
-    pod = _mapping(pod_template, "spec", refuse)
-    for key in _HOST:
-        if pod.get(key):
-            raise refuse(f"spec.template.spec.{key} would let trainers out of their sandbox")
-    for path, items in _lists(template, ""):
-        key = _KEYED[path.rpartition(".")[2]]
-        if not isinstance(items, Sequence) or isinstance(items, str):
-            raise refuse(f"{path} is not a list")
-        names = [item.get(key) if isinstance(item, Mapping) else None for item in items]
-        if not all(isinstance(name, str) and name for name in names):
-            raise refuse(f"every item of {path} needs a {key}")
-        if len(set(names)) < len(names):
-            raise refuse(f"{path} has two items of the same {key}")
-    for container in pod.get("containers", ()):
-        if (container.get("securityContext") or {}).get("privileged"):
-            raise refuse(f"container {container['name']!r} is privileged")
+    try:
+        kind, version = template.get("kind") or "Job", template.get("apiVersion") or "batch/v1"
+        if (version, kind) != ("batch/v1", "Job"):
+            raise Misfit(f"is a {version} {kind}, not a batch/v1 Job")
+        checked = conform(template)
+        pod = pod_of(checked)
+        for place, container in each_container(pod):
+            if not container.get("image") and not (container["name"] == own and ".containers[" in place):
+                raise Misfit(
+                    f"{place} has no image; the container that is ours is {own!r}, in spec.template.spec.containers"
+                )
+        refuse_unsafe(pod)
+    except Misfit as error:
+        raise _refused(error, what) from None
+    return checked
 
 
-def merged(below: Any, above: Any, key: str = "") -> Any:
-    """`below` with `above` laid over it; where both say something, `above` wins."""
-    if isinstance(below, Mapping) and isinstance(above, Mapping):
-        common = {name: merged(below[name], above[name], name) if name in below else above[name] for name in above}
-        return {**{name: value for name, value in below.items() if name not in above}, **common}
-    if key in _KEYED and isinstance(below, Sequence) and isinstance(above, Sequence):
-        by = _KEYED[key]
-        theirs = {item[by]: item for item in below}
-        first = [merged(theirs.pop(item[by], {}), item) for item in above]
-        return [*first, *theirs.values()]
-    return above
+def check_whole(job: Mapping[str, Any], what: str) -> None:
+    """What only shows when a template has been laid under ours.
+
+    Raises:
+        BadInput: the API would refuse the Job; one line with the place.
+    """
+    pod = pod_of(job)
+    volumes, names = {volume["name"] for volume in pod.get("volumes", ())}, set()
+    for place, container in each_container(pod):
+        try:
+            if container["name"] in names:
+                raise Misfit(f"{place}: another container has that name")
+            names.add(container["name"])
+            for key, at in (("volumeMounts", "mountPath"), ("volumeDevices", "devicePath")):
+                for item in container.get(key, ()):
+                    if item["name"] not in volumes:
+                        there = ", ".join(sorted(volumes))
+                        raise Misfit(
+                            f"{place}.{key}[{item[at]}]: there is no volume {item['name']!r}; there are {there}"
+                        )
+            lasts = ".containers[" in place or container.get("restartPolicy") == "Always"
+            if only := [key for key in _OF_RUNNING if key in container and not lasts]:
+                raise Misfit(f"{place}.{only[0]}: a container that ends before the trainer begins has none")
+            amounts = container.get("resources", {})
+            if wrong := contradiction(amounts.get("requests", {}), amounts.get("limits", {})):
+                raise Misfit(f"{place}.resources: {wrong}")
+        except Misfit as error:
+            raise _refused(error, what) from None
 
 
-def overridden(template: Any, mandatory: Any, path: str = "") -> list[str]:
-    """Dotted places at which the template says something else than what we must have."""
-    if isinstance(template, Mapping) and isinstance(mandatory, Mapping):
-        return [
-            place
-            for key in mandatory
-            if key in template
-            for place in overridden(template[key], mandatory[key], f"{path}.{key}".lstrip("."))
-        ]
-    key = path.rpartition(".")[2]
-    if key in _KEYED and isinstance(template, Sequence) and isinstance(mandatory, Sequence):
-        by = _KEYED[key]
-        theirs = {item[by]: item for item in template}
-        return [
-            place
-            for item in mandatory
-            if item[by] in theirs
-            for place in overridden(theirs[item[by]], item, f"{path}[{item[by]}]")
-        ]
-    return [] if template == mandatory else [path]
+def _refused(error: Misfit, what: str) -> BadInput:
+    return BadInput(
+        one_line(f"{what}: {error}"),
+        hint="k8s/job-template.yaml is one to begin with; a release's is made of the chart's values",
+    )
 
 
-def mounts(template: Mapping[str, Any]) -> list[str]:
-    """Where the template mounts volumes into the trainer's container. The template has been checked."""
-    pod = template.get("spec", {}).get("template", {}).get("spec", {})
-    own = [container for container in pod.get("containers", ()) if container["name"] == CONTAINER]
-    return [mount["mountPath"] for container in own for mount in container.get("volumeMounts", ())]
+def obeyed(
+    template: Mapping[str, Any], mandatory: Mapping[str, Any], gpu_resource: str
+) -> tuple[dict[str, Any], list[Overruled]]:
+    """What of a checked template is obeyed, and what is not."""
+    body = copy.deepcopy(dict(template))
+    found: list[Overruled] = []
+    for place, holder, reasons in _ours(body, mandatory, gpu_resource):
+        found += [Overruled(f"{place}.{key}", reasons[key]) for key in holder if key in reasons]
+        for key in reasons:
+            holder.pop(key, None)
+    settings = {**_SETTINGS, gpu_resource: "gpu_resource"}
+    for place, key in differences(body, mandatory):
+        found.append(Overruled(place, _SETTING.format(settings[key]) if key in settings else _RELIES))
+    return body, found
 
 
-def _mapping(holder: Mapping[str, Any], key: str, refuse: Any) -> Mapping[str, Any]:
-    value = holder.get(key, {})
-    if not isinstance(value, Mapping):
-        raise refuse(f"{key} is not a mapping")
-    return value
+def _ours(
+    body: dict[str, Any], mandatory: Mapping[str, Any], gpu_resource: str
+) -> Iterator[tuple[str, dict[str, Any], Mapping[str, str]]]:
+    """Mappings of the template with a reason for each field in them that is not its to say. Other containers get a
+    security context on the way."""
+    pod = pod_of(body)
+    yield "spec", body.get("spec", {}), _OURS["spec"]
+    yield "spec.template.spec", pod, _OURS["spec.template.spec"]
+    for place, holder in (("metadata", body), ("spec.template.metadata", body.get("spec", {}).get("template", {}))):
+        for field, texts in holder.get("metadata", {}).items():
+            ours = {key: _RELIES for key in texts if key.startswith(_OUR_PREFIXES) or key in _OUR_KEYS}
+            secure = {key: _SECURITY for key in texts if key.startswith(_SECURITY_PREFIXES)}
+            yield f"{place}.{field}", texts, {**ours, **secure}
+    context = pod.get("securityContext", {})
+    yield "spec.template.spec.securityContext", context, dict.fromkeys(pod_context(context), _SECURITY)
+    for place, container in each_container(pod):
+        context = container.setdefault("securityContext", {})
+        if place != _TRAINER:
+            strict, looser = other_context(context)
+            yield f"{place}.securityContext", context, dict.fromkeys(looser, _SECURITY)
+            container["securityContext"] = strict
+            continue
+        yield place, container, _OURS[_TRAINER]
+        yield f"{place}.securityContext", context, dict.fromkeys(trainer_context(context), _SECURITY)
+        (own,) = pod_of(mandatory)["containers"]
+        if gpu_resource not in own["resources"]["limits"]:
+            for key, amounts in container.get("resources", {}).items():
+                if key in ("limits", "requests"):
+                    yield f"{place}.resources.{key}", amounts, {gpu_resource: _SETTING.format("gpus")}
 
 
-def _lists(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every list whose items must have names, with its place."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            here = f"{path}.{key}".lstrip(".")
-            if key in _KEYED:
-                yield here, inner
-            yield from _lists(inner, here)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for index, inner in enumerate(value):
-            yield from _lists(inner, f"{path}[{index}]")
+def pod_of(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The Pod's spec in a Job or a template; an empty one where there is none."""
+    pod: dict[str, Any] = job.get("spec", {}).get("template", {}).get("spec", {})
+    return pod

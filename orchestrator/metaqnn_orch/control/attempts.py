@@ -1,0 +1,62 @@
+"""When the attempts of this session's trials began, how long they were seen to run, and when the next ones are due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from metaqnn_orch.control.ends import pause_before
+from metaqnn_orch.control.state import Trial, seconds_between
+
+_SLACK: Final = 60.0  # seconds that two clocks may differ by, and a little
+
+
+class Attempts:
+    """By trial. The wall clock may be set, and the monotonic one stands still while a machine sleeps: the longer of the
+    two spans is taken for the time that has passed."""
+
+    def __init__(self, now: Callable[[], str], monotonic: Callable[[], float], run_began: str) -> None:
+        """`now`: the wall clock, ISO 8601. `run_began`: when the run was created, by that of whoever did."""
+        self._now = now
+        self._monotonic = monotonic
+        self._run_began = run_began
+        self._launched: dict[str, tuple[str, float]] = {}
+        self._running: dict[str, tuple[str, float]] = {}
+        self._due: dict[str, float] = {}
+
+    def launched(self, trial: str) -> None:
+        self._launched.setdefault(trial, self._moment())
+
+    def running(self, trial: str) -> None:
+        self._running.setdefault(trial, self._moment())
+
+    def ended(self, trial: str) -> float:
+        """Seconds for which the attempt was seen to run."""
+        began = self._running.pop(trial, None)
+        return self._since(*began) if began is not None else 0.0
+
+    def told(self, trial: str) -> None:
+        """It needs no further attempt."""
+        for known in (self._launched, self._running, self._due):
+            known.pop(trial, None)
+
+    def postpone(self, trial: Trial) -> None:
+        """Let its next attempt wait as long as one of its number has to."""
+        self._due[trial.trial] = self._monotonic() + pause_before(trial.attempt)
+
+    def is_due(self, trial: str) -> bool:
+        return self._monotonic() >= self._due.get(trial, 0.0)
+
+    def longest(self, trial: str) -> float | None:
+        """Seconds that no attempt of the trial can have exceeded; None where the clocks do not tell."""
+        launched = self._launched.get(trial)
+        if launched is not None:
+            return self._since(*launched) + _SLACK
+        since = seconds_between(self._run_began, self._now())
+        return since + _SLACK if since else None
+
+    def _moment(self) -> tuple[str, float]:
+        return self._now(), self._monotonic()
+
+    def _since(self, at: str, moment: float) -> float:
+        return max(seconds_between(at, self._now()), self._monotonic() - moment)

@@ -1,0 +1,61 @@
+"""What each end of an attempt costs its trial, how often it may happen, and how long the next attempt waits. Pure.
+
+| end | what follows |
+|---|---|
+| a result that can be trusted | the trial is told: completed, untrainable, too large, timed out, stopped early |
+| disrupted, false start | free, `execution.free_attempts` times |
+| cut off | the same where any trial of the run ever reached the store; else it is charged |
+| no device | free five times: the fault is a node's, and others are preferred the next time |
+| no result | free once: a node that was restarted may have forgotten a failure |
+| crashed, refused | charged |
+| hopeless | the trial is abandoned at once |
+
+What is free no longer is charged. A trial that was charged more than `execution.retries` times is abandoned. The
+seconds of every attempt count for the budget, free or not, and where that is used up no further attempt begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+from metaqnn_orch.launchers.base import Phase
+
+Lost = Literal["disrupted", "false start", "cut off", "no device", "no result", "crashed", "refused", "hopeless"]
+"""How an attempt can end without a result: phases of a launcher, in the journal's words."""
+
+EAGER_ATTEMPTS: Final = 3  # begin at once; further ones wait longer and longer
+LONGEST_PAUSE: Final = 300.0  # seconds
+
+_FREE: Final[Mapping[Phase, int | None]] = {  # so many of a trial cost nothing; None: as many as the settings say
+    Phase.DISRUPTED: None,
+    Phase.FALSE_START: None,
+    Phase.CUT_OFF: None,
+    Phase.NO_DEVICE: 5,
+    Phase.NO_RESULT: 1,
+}
+
+
+class Cost(NamedTuple):
+    """What one end means for its trial."""
+
+    charged: bool
+    abandoned: bool
+
+
+def cost(
+    end: Phase, free: Mapping[str, int], charged: int, *, free_attempts: int, retries: int, store_reached: bool
+) -> Cost:
+    """`free` and `charged` count the trial's earlier lost attempts: the free ones by their ends, the others together.
+    `store_reached`: whether any trial of the run ever delivered to the store."""
+    most = _FREE.get(end, 0)
+    if end is Phase.CUT_OFF and not store_reached:
+        most = 0  # the store's address is perhaps wrong
+    is_free = sum(free.values()) < free_attempts and (most is None or free.get(end, 0) < most)
+    return Cost(not is_free, end is Phase.HOPELESS or (not is_free and charged + 1 > retries))
+
+
+def pause_before(attempt: int) -> float:
+    """Seconds that this attempt (from 1) of a trial waits after the end of the one before."""
+    late = attempt - EAGER_ATTEMPTS
+    return min(LONGEST_PAUSE, 2.0 ** min(late, 16)) if late > 0 else 0.0

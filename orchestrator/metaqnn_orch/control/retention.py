@@ -1,0 +1,125 @@
+"""Objects of a run that nobody needs any more: which they are, and their removal.
+
+Weights are the bulk of a run, and most of them are never looked at. Whoever removes some leaves a note in their place,
+so that they are not taken for lost. What is not known here is left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.errors import ObjectMissing, StoreError
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Entry, Store
+
+FEW: Final = 10  # trials
+
+_OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
+
+
+class Why(StrEnum):
+    """What makes an object superfluous."""
+
+    CHECKPOINT = "checkpoints of trials that have ended"
+    ABANDONED = "weights of abandoned trials"
+    BEYOND = "weights of nets that are not among the best"
+
+
+class Surplus(NamedTuple):
+    """One object that may go."""
+
+    key: str
+    trial: str
+    size: int
+    """Bytes."""
+    why: Why
+
+
+class Removed(Message):
+    """removed.json: a trial's weights are gone on purpose."""
+
+    at: str
+    by: str
+    """What asked for it, in words."""
+
+    def __str__(self) -> str:
+        return f"its weights were removed at {self.at}, by {self.by}"
+
+
+def kept(setting: str) -> int | None:
+    """How many nets keep their weights under `execution.keep_weights`; None: all of them."""
+    return None if setting == "all" else int(setting.removeprefix("best "))
+
+
+def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | None) -> list[Surplus]:
+    """Those of a run's objects that nobody needs, if the best `keep` nets keep their weights."""
+    best = {trial.trial for trial in state.ranking()[:keep]}
+    found = []
+    for key, size in entries:
+        match = _OBJECT.fullmatch(key.removeprefix(keys.trials(run)))
+        trial = state.trials.get(match[1]) if match else None
+        if match is None or trial is None or trial.state == "in_flight":
+            continue
+        if match[2] == "checkpoint":
+            why = Why.CHECKPOINT
+        elif keep is None or trial.trial in best:
+            continue
+        else:
+            why = Why.ABANDONED if trial.state == "abandoned" else Why.BEYOND
+        found.append(Surplus(key, trial.trial, size, why))
+    return found
+
+
+def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
+    """Remove one object, for good.
+
+    Raises:
+        StoreError: the store did not do it; it may be tried again.
+    """
+    if thing.why is not Why.CHECKPOINT:
+        store.put(keys.removed(run, thing.trial), encode(note))
+    store.delete(thing.key)
+
+
+def read_removed(store: Store, run: str, trial: str) -> Removed | None:
+    """Who removed a trial's weights; None where nobody did."""
+    key = keys.removed(run, trial)
+    try:
+        return decode(Removed, store.get(key, ENOUGH_BYTES), key)
+    except (ObjectMissing, MessageError):
+        return None
+
+
+class Retention:
+    """Removes, while a search goes on, what has become superfluous."""
+
+    def __init__(self, store: Store, run: str, setting: str) -> None:
+        self._store = store
+        self._run = run
+        self._setting = setting
+        self._keep = kept(setting)
+        self._looked_at: set[str] = set()
+
+    def tidy(self, state: RunState, now: str) -> None:
+        """Look at trials that were told or abandoned since the last time, and at those that others have displaced. A
+        store that fails now is asked again the next time, or by gc."""
+        displaced = state.ranking()[self._keep :] if self._keep is not None else []
+        ended = {trial.trial for trial in state.trials.values() if trial.state == "abandoned"}
+        todo = sorted(ended.union(trial.trial for trial in displaced) - self._looked_at)
+        if not todo:
+            return
+        # Many there are only where a session begins: then one listing is shorter than one for each.
+        prefixes = [keys.trials(self._run)] if len(todo) > FEW else [keys.trial(self._run, trial) for trial in todo]
+        note = Removed(at=now, by=f"execution.keep_weights={self._setting}")
+        with suppress(StoreError):
+            for prefix in prefixes:
+                for thing in surplus(state, list(self._store.list(prefix)), self._run, self._keep):
+                    remove(self._store, self._run, thing, note)
+            self._looked_at.update(todo)

@@ -1,0 +1,199 @@
+"""What the Kubernetes API knows us by, in one place: read at the start, and again whenever the API no longer accepts it
+or it is about to expire. A login that fails is no end: it is tried again when the next one asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from kubernetes import client as api
+from kubernetes import config
+
+from metaqnn_orch.errors import LauncherError, one_line
+from metaqnn_orch.launchers.kubernetes.kubeconfig import Context, Entry, files, read_context
+from metaqnn_orch.launchers.kubernetes.login import TOKEN_FILE_SECONDS, bearer, log_in
+from metaqnn_orch.launchers.kubernetes.transport import authority, environment_proxy, pools, show_certificate
+
+AGAIN: Final = 1.0  # seconds in which a login that failed is not repeated, however many ask
+SPARE: Final = 10.0  # seconds before they expire that credentials are read again
+
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class Connection(NamedTuple):
+    """A client with credentials, and what goes with them."""
+
+    client: Any
+    namespace: str
+    inside: bool = False
+    """By the account of the Pod that this runs in."""
+    context: str | None = None
+    """Of the kubeconfig."""
+    seconds: float = inf
+    """After which they are to be read again."""
+    trusted: str = ""
+    """Whose certificates are accepted, in words."""
+
+
+def connect(context: str | None = None) -> Connection:
+    """By the kubeconfig and one of its contexts, the current one if none is named, or as the Pod that this runs in.
+
+    Raises:
+        LauncherError: neither leads anywhere. One line, with the file and what is wrong there.
+    """
+    try:
+        if context is None and not files():
+            return _inside()
+        return _outside(read_context(context))
+    except LauncherError as error:
+        raise LauncherError(f"no cluster to talk to: {error}", error.hint) from None
+    except Exception as error:  # a kubeconfig may hold anything
+        where = ", ".join(map(str, files())) or "the account of this Pod"
+        words = f"no cluster to talk to: {where}: {type(error).__name__}: {one_line(str(error))}"
+        raise LauncherError(words) from None
+
+
+class Credentials:
+    """Of one context of a kubeconfig, or of one Pod, for as long as this process lives. Safe to use from many threads.
+
+    What is read again leads to the same server as before, or is refused: who switches the current context, or whose
+    kubeconfig is gone for a moment, does not send the rest of a search elsewhere.
+    """
+
+    def __init__(self, connect: Callable[[str | None], Connection], context: str | None = None) -> None:
+        """
+        Raises:
+            LauncherError: as `connect` says.
+        """
+        self._connect = connect
+        self._lock = Lock()  # guards everything below
+        self.connection = connect(context)
+        """What was read last."""
+        self._read_at = time.monotonic()
+        self._failure: Exception | None = None
+        self._failed_at = -inf
+
+    def current(self) -> Connection:
+        """What to ask with now. Where the time to read them again has come and that fails, the old ones are tried: only
+        the API knows whether they are still good."""
+        connection = self.connection
+        if time.monotonic() - self._read_at > max(SPARE, connection.seconds - SPARE):
+            with suppress(Exception):
+                return self.renewed(connection)
+            self._read_at += SPARE
+        return connection
+
+    def renewed(self, rejected: Connection) -> Connection:
+        """Others than those, read now unless somebody else just did.
+
+        Raises:
+            Exception: whatever `connect` raises; LauncherError if they lead elsewhere.
+        """
+        with self._lock:
+            if self.connection is not rejected:
+                return self.connection
+            if self._failure is not None and time.monotonic() - self._failed_at < AGAIN:
+                raise self._failure
+            try:
+                fresh = self._connect(rejected.context)
+                if (fresh.inside, server(fresh)) != (rejected.inside, server(rejected)):
+                    raise LauncherError(
+                        f"the credentials lead to {server(fresh)} now, and led to {server(rejected)} before",
+                        "starting again takes the new ones",
+                    )
+            except Exception as error:
+                self._failure, self._failed_at = error, time.monotonic()
+                raise
+            self.connection, self._read_at, self._failure = fresh, time.monotonic(), None
+            return fresh
+
+
+def server(connection: Connection) -> str:
+    return one_line(str(connection.client.configuration.host))
+
+
+def _inside() -> Connection:
+    """By the client's own loader, which knows where a Pod finds things; the token is ours to read again."""
+    settings = _settings()
+    try:
+        config.load_incluster_config(client_configuration=settings, try_refresh_token=False)
+        namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
+    except (config.ConfigException, OSError, ValueError):
+        raise LauncherError(
+            "there is no kubeconfig, and this is no Pod with a service account",
+            hint="KUBECONFIG or ~/.kube/config names a cluster",
+        ) from None
+    account = Entry(SERVICE_ACCOUNT, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
+    token = str(settings.api_key["BearerToken"]).removeprefix("bearer ").strip()
+    settings.api_key["BearerToken"] = bearer(account, token)
+    client = api.ApiClient(settings)
+    tls = authority(account, "certificate-authority")
+    client.rest_client.pool_manager = pools(tls, environment_proxy(str(settings.host)))
+    return Connection(client, namespace, inside=True, seconds=TOKEN_FILE_SECONDS, trusted="the cluster's own authority")
+
+
+def _outside(chosen: Context) -> Connection:
+    cluster, user = chosen.cluster, chosen.user
+    settings = _settings()
+    settings.host = cluster.text("server").rstrip("/")
+    scheme = urlsplit(settings.host).scheme
+    if scheme not in ("http", "https") or not urlsplit(settings.host).hostname:
+        raise cluster.wrong(
+            f"its server is {settings.host!r}, which is no URL" if settings.host else "it has no server"
+        )
+    login = log_in(user, cluster)
+    if login.authorization:
+        settings.api_key["BearerToken"] = login.authorization
+    tls = None
+    if scheme == "https":
+        tls = authority(cluster, "certificate-authority", cluster.flag("insecure-skip-tls-verify"))
+        if login.certificate:
+            try:
+                show_certificate(tls, login.certificate, login.key)
+            except (OSError, ValueError) as error:
+                raise user.wrong(f"its certificate and key cannot be used: {error}") from None
+    proxy = cluster.text("proxy-url")
+    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+        raise cluster.wrong(f"proxy-url is {proxy}: only proxies of http:// and https:// are spoken to")
+    client = api.ApiClient(settings)
+    client.rest_client.pool_manager = pools(
+        tls, proxy or environment_proxy(settings.host), cluster.text("tls-server-name"), _acting_as(user)
+    )
+    named = cluster.text("certificate-authority") or ("its own" if cluster.text("certificate-authority-data") else "")
+    trusted = f"{chosen.words} trusts {named or 'the authorities of this system: it names no certificate-authority'}"
+    return Connection(
+        client,
+        chosen.own.text("namespace") or "default",
+        context=chosen.name,
+        seconds=login.seconds,
+        trusted=trusted,
+    )
+
+
+def _settings() -> Any:
+    settings = api.Configuration()
+    settings.proxy = None  # the client takes HTTP_PROXY for all
+    return settings
+
+
+def _acting_as(user: Entry) -> list[tuple[str, str]]:
+    """The headers by which one asks with another's rights."""
+    name = user.text("as")
+    others = {key: user.values.get(key) for key in ("as-uid", "as-groups", "as-user-extra")}
+    if not name:
+        if any(others.values()):
+            raise user.wrong("as-uid, as-groups and as-user-extra say nothing without as")
+        return []
+    extra = user.inner("as-user-extra")
+    if extra is not None and extra.values:
+        raise user.wrong("as-user-extra is not spoken here", "as, as-uid and as-groups are")
+    uid = user.text("as-uid")
+    headers = [("Impersonate-User", name), *(("Impersonate-Group", group) for group in user.texts("as-groups"))]
+    return [*headers, ("Impersonate-Uid", uid)] if uid else headers

@@ -1,0 +1,252 @@
+"""What may stand where in a Job: its fields, their types, and what of them is one of several. Pure.
+
+The fields are in job_schema.json, which is made from the `kubernetes` client's models. What their types do not say, but
+the API does, is here.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from metaqnn_orch.launchers.kubernetes.quantities import QUANTITY
+
+KEYED: Final = {
+    "containers": "name",
+    "initContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "volumeMounts": "mountPath",
+}
+"""Lists whose items are told apart by a field."""
+
+# Of these exactly one must be given, or at most one. Of a volume: everything but its name.
+_ONE: Final = {
+    "EnvVarSource": ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef"),
+    "EnvFromSource": ("configMapRef", "secretRef"),
+    "Probe": ("exec", "grpc", "httpGet", "tcpSocket"),
+    "LifecycleHandler": ("exec", "httpGet", "sleep", "tcpSocket"),
+    "VolumeProjection": (
+        "clusterTrustBundle",
+        "configMap",
+        "downwardAPI",
+        "podCertificate",
+        "secret",
+        "serviceAccountToken",
+    ),
+    "DownwardAPIVolumeFile": ("fieldRef", "resourceFieldRef"),
+    "ClusterTrustBundleProjection": ("name", "signerName"),
+    "PodResourceClaim": ("resourceClaimName", "resourceClaimTemplateName"),
+}
+_AT_MOST_ONE: Final = {"EnvVar": ("value", "valueFrom"), "VolumeMount": ("subPath", "subPathExpr")}
+
+_METADATA: Final = ("labels", "annotations")  # the rest is an object's, and no template's
+_SERVERS: Final = {"Job": ("status",), "PodSpec": ("ephemeralContainers",)}
+
+_LABELS: Final = (("ObjectMeta", "labels"), ("PodSpec", "nodeSelector"), ("LabelSelector", "matchLabels"))
+_QUANTITIES: Final = (("EmptyDirVolumeSource", "sizeLimit"), ("ResourceFieldSelector", "divisor"))
+_IDENTIFIED: Final = ("Container", "EphemeralContainer", "Volume", "PodResourceClaim")
+_INCOMPLETE: Final = ("PodSpec", "JobSpec")  # a template leaves out what we say
+_ENVELOPE: Final = {
+    "JobSpec": "spec",
+    "PodSpec": "spec.template.spec",
+    "Container": "an item of spec.template.spec.containers",
+}
+
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_DNS_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_VARIABLE: Final = re.compile(r"[ -<>-~]+")  # printable ASCII without =
+_MAX_ANNOTATIONS: Final = 1 << 18  # bytes, of keys and values
+
+
+class Misfit(Exception):
+    """Something that cannot stand in a Job. `str()` is one line with the place."""
+
+
+def conform(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without empty keys, and with text where the API wants text.
+
+    Raises:
+        Misfit: an unknown field, a wrong type, two where the API takes one, a name that is none.
+    """
+    return _mapping(template, "Job", "")
+
+
+@cache
+def _types() -> Mapping[str, Mapping[str, str]]:
+    """Fields by type, as job_schema.json has them."""
+    table: dict[str, dict[str, str]] = json.loads((files(__package__) / "job_schema.json").read_text())
+    return table
+
+
+def _mapping(value: Any, kind: str, place: str) -> dict[str, Any]:
+    shown = place or "the template"
+    if not isinstance(value, Mapping):
+        raise Misfit(f"{shown} is {_a(value)} where a mapping is needed")
+    fields, found = _types()[kind], {}
+    for key, inner in value.items():
+        if key not in fields:
+            raise _unknown(str(key), kind, shown)
+        if inner is None:
+            continue
+        if kind == "ObjectMeta" and key not in _METADATA:
+            raise Misfit(f"{place} may have {' and '.join(_METADATA)}, not {key!r}")
+        here = f"{place}.{key}".lstrip(".")
+        if key in _SERVERS.get(kind, ()):
+            raise Misfit(f"{here} is not a template's to say: it comes with an object that is there")
+        found[key] = _value(inner, fields[key].rstrip("!"), here, (kind, key))
+    if missing := [key for key in fields if fields[key].endswith("!") and key not in found and kind not in _INCOMPLETE]:
+        raise Misfit(f"{shown} needs a {missing[0]}")
+    _refuse_wrong(found, kind, shown)
+    return found
+
+
+def _value(value: Any, kind: str, place: str, field: tuple[str, str]) -> Any:
+    if kind.startswith("list["):
+        return _list(value, kind[5:-1], place, field)
+    if kind == "dict[str, str]":
+        return _texts(value, place, field)
+    match kind:
+        case "str":
+            if field == ("EnvVar", "value") or field in _QUANTITIES:
+                value = _text(value, place, exact=field not in _QUANTITIES)
+            if isinstance(value, str):
+                if field in _QUANTITIES and not QUANTITY.fullmatch(value):
+                    raise Misfit(f"{place} is {value[:60]!r}, which is no quantity, as 500m or 4Gi are")
+                return value
+            wanted = "text is needed: put it into quotes" if isinstance(value, (bool, int, float)) else "text is needed"
+        case "int":
+            if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
+                return value
+            octal = isinstance(value, str) and re.fullmatch(r"0[0-7]{1,9}", value)
+            wanted = "a whole number is needed" + (f": {value} is octal for {int(value, 8)}" if octal else "")
+        case "bool":
+            if isinstance(value, bool):
+                return value
+            wanted = "true or false is needed"
+        case "object":  # a port
+            if isinstance(value, (int, str)) and not isinstance(value, bool):
+                return value
+            wanted = "a port is needed, its number or name"
+        case _:
+            return _mapping(value, kind, place)
+    raise Misfit(f"{place} is {_a(value)} where {wanted}")
+
+
+def _list(value: Any, kind: str, place: str, field: tuple[str, str]) -> list[Any]:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise Misfit(f"{place} is {_a(value)} where a list is needed")
+    key = KEYED.get(field[1], "name")
+    items, seen = [], set()
+    for index, item in enumerate(value):
+        name = item.get(key) if isinstance(item, Mapping) else None
+        here = f"{place}[{name if isinstance(name, str) and name else index}]"
+        if item is not None:
+            items.append(_value(item, kind, here, field))
+            if field[1] in KEYED and (same := identifier(items[-1], key)) in seen:
+                raise Misfit(f"{place} has two items of the same {key}, {same}")
+            if field[1] in KEYED:
+                seen.add(same)
+    return items
+
+
+def identifier(item: Mapping[str, Any], key: str) -> str:
+    """What tells an item of a KEYED list from others: a directory has one name, with or without a / at its end."""
+    return posixpath.normpath(item[key]) if key == "mountPath" else str(item[key])
+
+
+def _texts(value: Any, place: str, field: tuple[str, str]) -> dict[str, str]:
+    """A mapping of texts: labels, annotations, amounts of resources and the like."""
+    if not isinstance(value, Mapping):
+        raise Misfit(f"{place} is {_a(value)} where a mapping is needed")
+    amounts = field[1] in ("limits", "requests")
+    found = {
+        str(key): _text(inner, f"{place}.{key}", exact=not amounts) for key, inner in value.items() if inner is not None
+    }
+    for key, text in found.items():
+        prefix, slash, name = key.rpartition("/")
+        if field in _LABELS or field == ("ObjectMeta", "annotations"):
+            if not _LABEL.fullmatch(name) or (slash and not (_DNS_NAME.fullmatch(prefix) and len(prefix) <= 253)):
+                raise Misfit(f"{place} has the key {_cut(key)}, which is none: at most 63 of A-Z, a-z, 0-9, -, _ and .")
+            if field in _LABELS and text and not _LABEL.fullmatch(text):
+                raise Misfit(f"{place}.{key} is {_cut(text)}: at most 63 of A-Z, a-z, 0-9, -, _ and . are a label")
+        elif amounts and not QUANTITY.fullmatch(text):
+            raise Misfit(f"{place}.{key} is {_cut(text)}, which is no quantity, as 500m or 4Gi are")
+    if sum(len(f"{key}{text}".encode(errors="replace")) for key, text in found.items()) > _MAX_ANNOTATIONS:
+        raise Misfit(f"{place} has more than {_MAX_ANNOTATIONS} bytes")
+    return found
+
+
+def _text(value: Any, place: str, *, exact: bool) -> Any:
+    """Text for a number or a truth value. Where it must be `exact`, a fraction is refused: 1.10 is read as 1.1."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case int():
+            return str(value)
+        case float() if not exact:
+            return repr(value)
+        case float():
+            raise Misfit(f"{place} is the number {value!r}, which may have been written as another text: quote it")
+        case str():
+            return value
+    raise Misfit(f"{place} is {_a(value)} where text is needed")
+
+
+def _refuse_wrong(found: Mapping[str, Any], kind: str, shown: str) -> None:
+    """What the API refuses in a mapping whose fields are of the right types."""
+    alternatives = _ONE.get(kind) or _AT_MOST_ONE.get(kind) or ()
+    if kind == "Volume":
+        alternatives = tuple(key for key in _types()[kind] if key != "name")
+    given = [key for key in alternatives if key in found]
+    if len(given) > 1:
+        raise Misfit(f"{shown} has both {given[0]} and {given[1]}: it may have one of them")
+    if alternatives and not given and kind not in _AT_MOST_ONE:
+        example = ", as emptyDir: {}" if kind == "Volume" else f": one of {', '.join(alternatives)}"
+        raise Misfit(f"{shown} says nothing of what it is{example}")
+    if kind in _IDENTIFIED and not _DNS_LABEL.fullmatch(found["name"]):
+        raise Misfit(f"{shown}: the name {_cut(found['name'])} is none: at most 63 of a-z, 0-9 and -")
+    if kind == "EnvVar" and not _VARIABLE.fullmatch(found["name"]):
+        raise Misfit(f"{shown}: the name {_cut(found['name'])} is none of a variable")
+
+
+def _unknown(key: str, kind: str, shown: str) -> Misfit:
+    """An unknown field, with where it belongs or what may be meant."""
+    fields = {name.lower(): name for name in _types()[kind]}
+    if kind == "ObjectMeta":
+        fields = {name: name for name in _METADATA}
+    elsewhere = [place for other, place in _ENVELOPE.items() if key in _types()[other]]
+    problem = f"{shown} has no field {_cut(key)}"
+    if elsewhere and (kind in _ENVELOPE or kind in ("Job", "PodTemplateSpec")):
+        return Misfit(f"{problem}, which belongs into {elsewhere[0]}")
+    near = get_close_matches(key.lower(), fields, n=1)
+    return Misfit(f"{problem}: did you mean {fields[near[0]]}?" if near else problem)
+
+
+def _a(value: Any) -> str:
+    """A value's type, in words."""
+    match value:
+        case bool():
+            return f"{value}".lower()
+        case int() | float():
+            return f"the number {value!r}"[:60]
+        case str():
+            return f"the text {_cut(value)}"
+        case Mapping():
+            return "a mapping"
+        case None:
+            return "nothing"
+        case Sequence():
+            return "a list"
+    return f"a {type(value).__name__}"
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")

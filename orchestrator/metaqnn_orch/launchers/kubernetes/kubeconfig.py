@@ -1,0 +1,160 @@
+"""Reads kubeconfigs as kubectl does: the files that KUBECONFIG names, or ~/.kube/config; what the first says counts.
+
+Every error is one line with the file and what is wrong there, and without what stands there, which may be a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from metaqnn_orch.errors import LauncherError, one_line
+
+_HINT: Final = "KUBECONFIG or ~/.kube/config names a cluster; execution.kubernetes.context chooses among its contexts"
+
+
+class Entry(NamedTuple):
+    """A cluster, a user or a context of a kubeconfig. Whatever is read of it raises LauncherError where it is wrong."""
+
+    file: Path
+    what: str
+    """As: user ada."""
+    values: Mapping[str, Any]
+
+    def wrong(self, words: str, hint: str = "") -> LauncherError:
+        return LauncherError(f"{self.file}: {self.what}: {one_line(words)}", hint or _HINT)
+
+    def text(self, key: str) -> str:
+        """Without the white space around it; empty where there is none."""
+        value = self.values.get(key)
+        if value is None:
+            return ""
+        if isinstance(value, Mapping | list | bool):
+            raise self.wrong(f"{key} is no text")
+        return str(value).strip()
+
+    def flag(self, key: str) -> bool:
+        value = self.values.get(key) or False
+        if not isinstance(value, bool):
+            raise self.wrong(f"{key} is neither true nor false")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        value = self.values.get(key) or []
+        if not isinstance(value, list) or any(isinstance(each, Mapping | list) for each in value):
+            raise self.wrong(f"{key} is no list of texts")
+        return [str(each) for each in value]
+
+    def inner(self, key: str) -> Entry | None:
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.wrong(f"{key} is no mapping")
+        return Entry(self.file, f"{self.what}, {key}", value)
+
+    def path(self, key: str) -> Path | None:
+        """Relative ones start where the kubeconfig is."""
+        text = self.text(key)
+        return self.file.parent / Path(text).expanduser() if text else None
+
+    def content(self, key: str) -> bytes:
+        """Of a file, or what stands here instead, under KEY-data; empty where neither is given."""
+        if data := self.text(f"{key}-data"):
+            try:
+                return base64.b64decode(data, validate=False)
+            except binascii.Error as error:
+                raise self.wrong(f"{key}-data is not base64: {error}") from None
+        path = self.path(key)
+        return self.read(path, key) if path is not None else b""
+
+    def read(self, path: Path, key: str) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise self.wrong(f"{key} {path}: {error.strerror or error}") from None
+
+
+class Context(NamedTuple):
+    """One context, and what it refers to."""
+
+    name: str
+    own: Entry
+    cluster: Entry
+    user: Entry
+    """Empty where the context names none."""
+
+    @property
+    def words(self) -> str:
+        return f"context {one_line(self.name, 100)} of {self.own.file}"
+
+
+def files() -> list[Path]:
+    """Those that there are."""
+    named = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    return [path for text in named.split(os.pathsep) if text and (path := Path(text).expanduser()).exists()]
+
+
+def read_context(name: str | None) -> Context:
+    """The context of that name, or the current one.
+
+    Raises:
+        LauncherError: there is no kubeconfig, or no such context, or something of it is wrong.
+    """
+    read = [(path, found) for path in files() if (found := _read(path))]
+    if not read:
+        empty = ", ".join(map(str, files()))
+        raise LauncherError(f"{empty} is empty" if empty else "there is no kubeconfig", _HINT)
+    contexts = _entries(read, "contexts", "context")
+    chosen = name or next((str(found["current-context"]) for _, found in read if found.get("current-context")), "")
+    there = f"contexts: {one_line(', '.join(contexts))}" if contexts else "there is none"
+    where = ", ".join(str(path) for path, _ in read)
+    if not chosen:
+        raise LauncherError(f"{where} names no current context; {there}", "name one: execution.kubernetes.context")
+    if chosen not in contexts:
+        raise LauncherError(f"{where} has no context {one_line(chosen, 100)!r}; {there}", _HINT)
+    own = contexts[chosen]
+    cluster, user = own.text("cluster"), own.text("user")
+    clusters, users = _entries(read, "clusters", "cluster"), _entries(read, "users", "user")
+    if cluster not in clusters:
+        raise own.wrong(f"cluster {cluster} is not in the kubeconfig" if cluster else "it names no cluster")
+    if user and user not in users:
+        raise own.wrong(f"user {user} is not in the kubeconfig")
+    return Context(chosen, own, clusters[cluster], users.get(user, Entry(own.file, "no user", {})))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_bytes()) or {}
+    except OSError as error:
+        raise LauncherError(f"{path}: {error.strerror or error}", _HINT) from None
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = f" line {mark.line + 1}:" if mark is not None else ""
+        raise LauncherError(f"{path}:{place} {one_line(str(problem or 'it is not YAML'))}", _HINT) from None
+    except (ValueError, RecursionError) as error:  # a date that is none, a thousand brackets
+        raise LauncherError(f"{path}: it is not YAML: {type(error).__name__}", _HINT) from None
+    if not isinstance(found, Mapping):
+        raise LauncherError(f"{path}: it is no kubeconfig, which is a mapping", _HINT)
+    return found
+
+
+def _entries(read: list[tuple[Path, Mapping[str, Any]]], plural: str, kind: str) -> dict[str, Entry]:
+    """By name, in order."""
+    entries: dict[str, Entry] = {}
+    for path, found in read:
+        named = found.get(plural) or []
+        if not isinstance(named, list):
+            raise LauncherError(f"{path}: {plural} is no list", _HINT)
+        for each in named:
+            if not isinstance(each, Mapping) or not isinstance(each.get(kind) or {}, Mapping) or "name" not in each:
+                raise LauncherError(f"{path}: one of its {plural} is no mapping with a name and a {kind}", _HINT)
+            name = str(each["name"])
+            entries.setdefault(name, Entry(path, f"{kind} {one_line(name, 100)}", each.get(kind) or {}))
+    return entries

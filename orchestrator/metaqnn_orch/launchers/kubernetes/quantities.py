@@ -1,0 +1,49 @@
+"""Amounts of resources, as Kubernetes writes them: 500m, 4Gi, 1e3. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Final
+
+QUANTITY: Final = re.compile(
+    r"(\+?(?:[0-9]{1,30}\.?[0-9]{0,9}|\.[0-9]{1,9}))([KMGTPE]i|[numkMGTPE]?|[eE][+-]?[0-9]{1,2})"
+)
+"""None below zero: there is no such amount."""
+
+_FACTORS: Final = {
+    **{
+        unit: Decimal(1000) ** (power - 3)
+        for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"))
+    },
+    **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}
+_STANDARD: Final = ("cpu", "memory", "ephemeral-storage")
+
+
+def amount(text: str) -> Decimal:
+    """Of a text that QUANTITY matches."""
+    match = QUANTITY.fullmatch(text)
+    assert match is not None, text
+    number, unit = match.groups()
+    return Decimal(number) * _FACTORS[unit] if unit in _FACTORS else Decimal(f"{number}{unit}")
+
+
+def contradiction(requests: Mapping[str, str], limits: Mapping[str, str]) -> str:
+    """Why no server takes these two of one container, in words; empty if one does."""
+    for name in {**requests, **limits}:
+        if "/" not in name and name not in _STANDARD and not name.startswith("hugepages-"):
+            near = get_close_matches(name, _STANDARD, n=1)
+            return f"there is no resource {name[:60]!r}" + (f": did you mean {near[0]}?" if near else "")
+        # Devices and huge pages are whole, and what is asked for is what one gets.
+        whole = name not in _STANDARD
+        both = [amount(amounts[name]) for amounts in (requests, limits) if name in amounts]
+        if whole and any(value % 1 for value in both):
+            return f"{name} is counted in whole numbers"
+        if whole and name not in limits:
+            return f"{name} needs a limit, and not only a request"
+        if len(both) == 2 and (both[0] > both[1] or (whole and both[0] != both[1])):
+            return f"{requests[name]} of {name} are requested, but the limit is {limits[name]}"
+    return ""

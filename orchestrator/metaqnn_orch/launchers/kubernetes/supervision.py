@@ -1,0 +1,75 @@
+"""Threads that nothing ends but their own close: whatever is raised in one becomes trouble, a growing pause and another
+try. Everything that works for hours in the background is run by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from metaqnn_orch.errors import ClusterError, LauncherError, one_line
+
+LONGEST_PAUSE: Final = 30.0  # seconds between two tries
+
+
+class Setbacks:
+    """Failures in a row at one kind of work. Nothing breaks where threads share one; they may count one less."""
+
+    def __init__(self, first: float, tolerated: int, on_change: Callable[[], None] = lambda: None) -> None:
+        """`first`: seconds before the second try; they double. So many failures of the kind that passes are
+        `tolerated` before they are called trouble. `on_change`: the trouble is another."""
+        self._first = first
+        self._tolerated = tolerated
+        self._on_change = on_change
+        self.count = 0
+        self.trouble = ""
+        """The cause of the last one, as one line; empty when all goes well."""
+
+    def add(self, error: Exception | None) -> float:
+        """Another one; of no trouble to anybody where there is no error. Returns the seconds until the next try."""
+        self.count += 1
+        if error is None:
+            return self._pause()
+        told = as_cluster_error(error)
+        if self.count > self._tolerated or not told.transient:
+            self._tell(f"{told} ({told.hint})" if told.hint else str(told))
+        return max(told.retry_after, self._pause())
+
+    def _pause(self) -> float:
+        return min(LONGEST_PAUSE, self._first * 2.0 ** min(self.count, 10))
+
+    def relieve(self) -> None:
+        """There is no trouble for now, though it may be too early to hurry again."""
+        self._tell("")
+
+    def clear(self) -> None:
+        self.count = 0
+        self._tell("")
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self._on_change()
+
+
+def keep_going(work: Callable[[], bool], setbacks: Setbacks, wait: Callable[[float], object]) -> None:
+    """Do `work` again and again, until it says that there will be none any more."""
+    while True:
+        try:
+            if not work():
+                return
+        except Exception as error:
+            wait(setbacks.add(error))
+
+
+def as_cluster_error(error: Exception) -> ClusterError:
+    """Whatever was raised; what nobody foresaw is of the kind that passes."""
+    if isinstance(error, ClusterError):
+        return error
+    if isinstance(error, LauncherError):
+        return ClusterError(str(error), error.hint)
+    try:
+        words = one_line(str(error))
+    except Exception:  # not even that
+        words = ""
+    return ClusterError(f"{type(error).__name__}: {words}".removesuffix(": "))

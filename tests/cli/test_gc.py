@@ -1,0 +1,57 @@
+"""metaqnn-orch gc: says what could go, and does it when it is told to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.directory import DirectoryStore
+from tests.cli.conftest import Cli
+from tests.control.world import Session, settings
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    store = DirectoryStore(tmp_path / "store", durable=False)
+    session = Session(store, settings(execution__max_trials=4))
+    session.run_to_end()
+    store.put(keys.checkpoint("test", session.state.ranking()[0].trial), b"1234")
+    return session
+
+
+def test_by_default_it_only_says_what_could_go(cli: Cli, session: Session) -> None:
+    before = list(session.store.list("runs/"))
+    answer = cli("gc", "test", "--store", session.store.uri, "--keep-weights", "best 1")
+    assert answer.code == 0
+    assert "checkpoints of trials that have ended" in answer.out
+    assert "weights of nets that are not among the best" in answer.out
+    assert answer.err == "nothing was deleted: --delete does it\n"
+    assert list(session.store.list("runs/")) == before
+
+
+def test_what_it_says_is_what_it_deletes(cli: Cli, session: Session) -> None:
+    told = ("gc", "test", "--store", session.store.uri, "--keep-weights", "best 1", "-o", "json")
+    said, done = (json.loads(cli(*told, *more).out) for more in ((), ("--delete",)))
+    assert (said["deleted"], done["deleted"]) == (False, True)
+    assert said["objects"] == done["objects"]
+    assert [thing["bytes"] for thing in said["objects"] if thing["key"].endswith("checkpoint")] == [4]
+    assert len(said["objects"]) == 4
+    left = {entry.key for entry in session.store.list("runs/")}
+    assert not left & {thing["key"] for thing in said["objects"]}
+    assert json.loads(cli(*told).out)["objects"] == []
+    assert cli("gc", "test", "--store", session.store.uri).err == "nothing is left behind\n"
+
+
+def test_all_weights_stay_unless_it_is_told_otherwise(cli: Cli, session: Session) -> None:
+    told = json.loads(cli("gc", "test", "--store", session.store.uri, "-o", "json").out)
+    assert [thing["why"] for thing in told["objects"]] == ["checkpoints of trials that have ended"]
+
+
+@pytest.mark.parametrize("wrong", ["none", "best", "best 0", "10"])
+def test_what_it_does_not_understand_is_refused(cli: Cli, session: Session, wrong: str) -> None:
+    assert (
+        "is neither all nor like" in cli("gc", "test", "--store", session.store.uri, "--keep-weights", wrong).refused()
+    )

@@ -1,0 +1,183 @@
+"""Numbers from outside: each has bounds, they tell one tale, and it is that of what was asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.codec import Message, decode, encode
+from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import (
+    Artifact,
+    EpochRecord,
+    LearningCurve,
+    Position,
+    Prediction,
+    TrainerOptions,
+    TrainingResult,
+    TrialSpec,
+)
+from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from tests.contract.test_messages import RESULT, SPEC, STOPPED
+
+COST = spec_cost(SPEC, 1)
+SOUND = RESULT.model_copy(update=COST._asdict())
+
+
+def forged(result: TrainingResult = SOUND, **changes: Any) -> TrainingResult:
+    """What `result` with other values is read as."""
+    return decode(TrainingResult, json.dumps(json.loads(encode(result)) | changes), "result")
+
+
+HUGE: list[dict[str, Any]] = [
+    {"attempt": 10**6 + 1},
+    {"best_epoch": 10_001, "epochs": 10_001},
+    {"epochs": 10_001},
+    {"learning_rates": [10.5]},
+    {"learning_rates": [-0.1]},
+    {"params": 10**15 + 1},
+    {"macs": 10**400},
+    {"images_per_second": 1e10},
+    {"seconds": 1e9},
+    {"startup_seconds": 1e9},
+    {"closing_seconds": 1e300},
+    {"estimated_memory": 2**61},
+    {"peak_memory": 10**400},
+    {"micro_batch": 65_537},
+    {"resumed_from": {"rate": 21, "epoch": 1, "step": 0}},
+    {"resumed_from": {"rate": 1, "epoch": 10_002, "step": 0}},
+    {"resumed_from": {"rate": 1, "epoch": 1, "step": 10**10}},
+    {"weights": {"size": 2**41, "sha256": "ab" * 32}},
+    {"history": {"size": 2**24 + 1, "sha256": "ab" * 32}},
+    {"versions": {"x" * 101: "1"}},
+    {"versions": {"torch": "x" * 201}},
+]
+
+
+@pytest.mark.parametrize("changes", HUGE, ids=str)
+def test_a_number_beyond_anything_real_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(MessageError, match=r"^result is not valid: "):
+        forged(**changes)
+
+
+def test_a_prediction_beyond_anything_real() -> None:
+    with pytest.raises(MessageError, match=r"^result is not valid: prediction\.spread"):
+        forged(STOPPED, prediction={"accuracy": 0.9, "spread": 1e7, "best": 0.95})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(TrainingResult, EpochRecord, Artifact, Prediction, Position, LearningCurve, TrainerOptions),
+        *(DatasetInfo, WorkOrder, WorkReport),
+    ],
+)
+def test_no_number_and_no_text_is_without_bounds(kind: type[Message]) -> None:
+    for part in _parts(kind.model_json_schema()):
+        assert _has_end(part), part
+
+
+def _parts(schema: Any) -> list[dict[str, Any]]:
+    """Every description of a value within a JSON schema."""
+    if isinstance(schema, list):
+        return [part for one in schema for part in _parts(one)]
+    if not isinstance(schema, dict):
+        return []
+    own = [schema] if isinstance(schema.get("type"), str) else []
+    return own + [part for value in schema.values() for part in _parts(value)]
+
+
+def _has_end(schema: dict[str, Any]) -> bool:
+    if "const" in schema or "enum" in schema:
+        return True
+    match schema["type"]:
+        case "number" | "integer":
+            ends = ("minimum", "maximum"), ("exclusiveMinimum", "exclusiveMaximum")
+            return all(limit in schema or strict in schema for limit, strict in zip(*ends, strict=True))
+        case "string":
+            return "maxLength" in schema or "pattern" in schema
+        case "array":
+            return "maxItems" in schema
+        case _:
+            return True
+
+
+TALES: list[tuple[dict[str, Any], str]] = [
+    ({"best_epoch": 0}, "completed, but no epoch counts"),
+    ({"status": "untrainable"}, "untrainable, but an epoch counts"),
+    ({"status": "too_large"}, "too_large, but an epoch counts"),
+    ({"best_epoch": 6}, "the best epoch is not among"),
+    ({"last_val_accuracy": 0.95}, "the last epoch is better than the best"),
+    ({"status": "timed_out", "best_epoch": 0, "weights": None}, "no epoch counts, but the accuracies differ"),
+    ({"status": "timed_out", "best_epoch": 0, "last_val_accuracy": 0.9}, "no epoch counts, but there are weights"),
+    ({"learning_rates": []}, "no learning rate was tried"),
+    ({"status": "timed_out", "test_accuracy": 0.9}, "test images were seen before"),
+    ({"status": "stopped_early"}, "stopped_early and a prediction come together"),
+]
+
+
+@pytest.mark.parametrize(("changes", "complaint"), TALES, ids=str)
+def test_what_no_training_comes_to(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(MessageError, match=f"^result is not valid: the whole: Value error, .*{complaint}"):
+        forged(**changes)
+
+
+def test_what_no_early_end_comes_to() -> None:
+    with pytest.raises(MessageError, match="keeps no weights"):
+        forged(STOPPED, weights={"size": 1, "sha256": "ab" * 32})
+    with pytest.raises(MessageError, match="better than the best"):
+        forged(STOPPED, val_accuracy=0.96)
+
+
+def chance(status: str, **changes: Any) -> TrainingResult:
+    """A result in which no epoch counts."""
+    values: dict[str, Any] = {"best_epoch": 0, "val_accuracy": 0.1, "last_val_accuracy": 0.1, "weights": None}
+    return forged(**{"status": status, **values, **changes})
+
+
+def test_sound_results() -> None:
+    check_result(SOUND, SPEC, 1, 10)
+    check_result(STOPPED.model_copy(update=COST._asdict()), SPEC, 1, 10)
+    check_result(chance("too_large", learning_rates=[], epochs=0), SPEC, 1, 10)
+    check_result(chance("timed_out", epochs=0), SPEC, 1, 10)
+    check_result(chance("untrainable", epochs=1, learning_rates=_RATES), SPEC, 1, 10)
+
+
+_RATES = [0.001, 0.0004, 0.00016, 6.4e-5, 2.56e-5]
+MISMATCHES: list[tuple[TrainingResult, str]] = [
+    (forged(params=COST.params + 1), f"parameters and {COST.macs} multiply-accumulates, the net {COST.params} and"),
+    (forged(macs=0), "and 0 multiply-accumulates"),
+    (forged(trial="0" * 12), "of another trial"),
+    (forged(spec_digest="0" * 64), "of another trial"),
+    (forged(epochs=21), "21 epochs of 20"),
+    (forged(learning_rates=[*_RATES, 1e-5]), "6 learning rates of 5"),
+    (forged(learning_rates=[0.002]), "learning rates are not the recipe's"),
+    (forged(learning_rates=[0.001, 0.0005]), "learning rates are not the recipe's"),
+    (chance("untrainable", epochs=1), "gave up after 1 learning rates and 1 epochs"),
+    (chance("untrainable", epochs=2, learning_rates=_RATES), "gave up after 5 learning rates and 2 epochs"),
+    (chance("too_large", val_accuracy=0.9, last_val_accuracy=0.9), "no epoch counts, but its accuracy is 0.9"),
+    (chance("timed_out", val_accuracy=0.9, last_val_accuracy=0.9), "no epoch counts, but its accuracy is 0.9"),
+    (forged(resumed_from={"rate": 6, "epoch": 1, "step": 0}), "went on from rate 6, epoch 1, step 0"),
+    (forged(resumed_from={"rate": 1, "epoch": 22, "step": 0}), "went on from rate 1, epoch 22, step 0"),
+    (forged(micro_batch=129), "129 images went through the net at once, of a batch of 128"),
+    (forged(test_accuracy=0.9), "which nobody asked for"),
+    (forged(weights={"size": 2**30, "sha256": "ab" * 32}), "weights are larger than the net"),
+]
+
+
+@pytest.mark.parametrize(("result", "complaint"), MISMATCHES, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_cannot_come_of_what_was_asked(result: TrainingResult, complaint: str) -> None:
+    with pytest.raises(MessageError, match=complaint) as caught:
+        check_result(result, SPEC, 1, 10)
+    assert str(caught.value).startswith(f"result.json cannot be of trial {SPEC.trial_id()}: ")
+    assert str(caught.value).isprintable()
+
+
+def test_a_net_that_no_such_images_fit() -> None:
+    spec = TrialSpec(net="[P(9,1), SM(10)]", dataset=SPEC.dataset, image_size=8)
+    with pytest.raises(MessageError, match="cannot be built for images of 3x8x8"):
+        check_result(SOUND, spec, 3, 10)

@@ -1,0 +1,126 @@
+"""The hold on a run is kept by a thread of its own, however long the work takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.control.holder import Hold, Holder, read_holder, this_process
+from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.errors import RunHeld, StoreError
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from tests.control.world import ScriptedLauncher, Session, settings
+
+PATIENCE = 30.0  # seconds; reached only when something is broken
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return DirectoryStore(tmp_path / "store", durable=False)
+
+
+def hold(store: Store, session: str = "one") -> Hold:
+    return Hold(store, "test", this_process(session, "now"), time.monotonic, beat_seconds=0.02)
+
+
+def beats(store: Store) -> int:
+    seen = read_holder(store, "test")
+    return seen.beat if seen is not None else 0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def taken_by(session: str) -> Holder:
+    return this_process(session, "noon").model_copy(update={"machine": "another", "host": "far-away", "pid": 42})
+
+
+def test_it_beats_while_nothing_else_happens(store: Store) -> None:
+    mine = hold(store)
+    mine.claim(time.sleep, lambda text: None)
+    with mine.kept(lambda: "later"):
+        before = beats(store)
+        until(lambda: beats(store) > before + 3)
+    seen = read_holder(store, "test")
+    assert seen is not None
+    assert seen.at == "later"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lease")]
+
+
+def test_whoever_is_taken_over_meanwhile_learns_it_at_the_next_step(store: Store) -> None:
+    mine = hold(store)
+    mine.claim(time.sleep, lambda text: None)
+
+    def work() -> None:
+        while True:
+            mine.beat("later")
+            time.sleep(0.001)
+
+    with mine.kept(lambda: "later"):
+        store.put(keys.holder("test"), encode(taken_by("two")))
+        with pytest.raises(RunHeld, match="taken over by process 42 on far-away"):
+            work()
+    assert read_holder(store, "test") == taken_by("two"), "a successor's hold is left alone"
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), TypeError("odd")])
+def test_whatever_a_beat_raises_the_next_one_is_tried(store: Store, error: Exception) -> None:
+    class Sometimes(DirectoryStore):
+        fails = False
+
+        def put(self, key: str, data: bytes) -> None:
+            if self.fails:
+                raise error
+            super().put(key, data)
+
+    shaky = Sometimes(store.uri, durable=False)
+    mine = hold(shaky)
+    mine.claim(time.sleep, lambda text: None)
+    with mine.kept(lambda: "later"):
+        shaky.fails = True
+        time.sleep(0.2)
+        shaky.fails = False
+        before = beats(store)
+        until(lambda: beats(store) > before + 2)
+
+
+def test_results_that_are_read_slowly_cost_nobody_the_run(store: Store) -> None:
+    most = 0.0
+
+    class Slow(DirectoryStore):
+        """Each result takes a while, and time is kept between two beats."""
+
+        last = time.monotonic()
+
+        def get(self, key: str, first: int | None = None) -> bytes:
+            if key.endswith("result.json"):
+                time.sleep(0.05)
+            return super().get(key, first)
+
+        def put(self, key: str, data: bytes) -> None:
+            nonlocal most
+            super().put(key, data)
+            if key == keys.holder("test"):
+                most, Slow.last = max(most, time.monotonic() - Slow.last), time.monotonic()
+
+    slow = Slow(store.uri, durable=False)
+    session = Session(slow, settings(schedule__phases=[{"epsilon": 1.0, "unique": 120}]))
+    session.open()
+    session.hold = hold(slow)
+    session.hold.claim(time.sleep, lambda text: None)
+    began = Slow.last = time.monotonic()
+    with session.hold.kept(lambda: "later"):
+        assert session.search(ScriptedLauncher(slow, capacity=120)) is Outcome.GOAL
+    assert time.monotonic() - began < 120 * 0.05, "several are read at a time"
+    assert most < 0.5, "and the hold is shown all the while"

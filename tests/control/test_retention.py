@@ -1,0 +1,107 @@
+"""What nobody needs any more goes, says why, and nothing else goes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.control.retention import Removed, Why, read_removed, remove, surplus
+from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.errors import SettingsError, StoreError
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from tests.control.world import Session, deliver, settings
+
+NOTE = Removed(at="now", by="a test")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return DirectoryStore(tmp_path / "store", durable=False)
+
+
+def with_weights(store: Store) -> set[str]:
+    listed = store.list(keys.trials("test"))
+    return {entry.key.split("/")[3] for entry in listed if "/weights" in entry.key}
+
+
+def checkpointed(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+    """Some trials crash for ever and leave a checkpoint behind."""
+    if "GAP" not in request.spec.net:
+        return deliver(store, request, attempt)
+    store.put(keys.checkpoint(request.run, request.trial), b"half trained")
+    return Phase.CRASHED
+
+
+@pytest.mark.parametrize("keep", [1, 3, 30])
+def test_the_best_nets_keep_their_weights_while_a_search_goes_on(store: Store, keep: int) -> None:
+    session = Session(store, settings(execution__keep_weights=f"best {keep}"))
+    assert session.run_to_end() is Outcome.GOAL
+    best = {trial.trial for trial in session.state.ranking()[:keep]}
+    assert with_weights(store) == best
+    for trial in session.state.trials:
+        removed = read_removed(store, "test", trial)
+        assert (removed is None) == (trial in best)
+        assert removed is None or removed.by == f"execution.keep_weights=best {keep}"
+
+
+def test_all_is_the_default_and_may_change_when_the_run_goes_on(store: Store) -> None:
+    first = Session(store, settings(execution__max_trials=11))
+    first.run_to_end()
+    assert len(with_weights(store)) == 11
+    Session(store, settings(execution__keep_weights="best 2"), "two").run_to_end()
+    assert len(with_weights(store)) == 2
+
+
+def test_checkpoints_of_abandoned_trials_go(store: Store) -> None:
+    session = Session(store, settings(execution__retries=0))
+    session.run_to_end(checkpointed)
+    assert session.state.abandoned
+    assert not [entry for entry in store.list(keys.trials("test")) if entry.key.endswith("/checkpoint")]
+
+
+def test_what_is_in_flight_or_unknown_is_left_alone(store: Store) -> None:
+    session = Session(store, settings(execution__max_trials=3))
+    session.run_to_end()
+    told = next(iter(session.state.trials))
+    session.state.trials[told].state = "in_flight"
+    foreign = ["runs/test/trials/0123456789ab/checkpoint", f"runs/test/trials/{told}/notes.txt", "runs/test/run.json"]
+    for key in [*foreign, keys.checkpoint("test", told)]:
+        store.put(key, b"x")
+    found = surplus(session.state, store.list("runs/test/"), "test", 1)
+    assert {thing.trial for thing in found} == {*session.state.trials} - {told} - {session.state.ranking()[0].trial}
+    assert {thing.why for thing in found} == {Why.BEYOND}
+
+
+def test_a_store_that_fails_while_tidying_stops_nothing_and_is_asked_again(store: Store) -> None:
+    class Reluctant(DirectoryStore):
+        refusals = 2
+
+        def delete(self, key: str) -> None:
+            if "/weights" in key and self.refusals:
+                self.refusals -= 1
+                raise StoreError("not now")
+            super().delete(key)
+
+    session = Session(Reluctant(store.uri, durable=False), settings(execution__keep_weights="best 2"))
+    assert session.run_to_end() is Outcome.GOAL
+    assert len(with_weights(store)) == 2
+
+
+def test_removing_twice_is_removing_once(store: Store) -> None:
+    session = Session(store, settings(execution__max_trials=3))
+    session.run_to_end()
+    found = surplus(session.state, list(store.list("runs/test/")), "test", 1)
+    for thing in [*found, *found]:
+        remove(store, "test", thing, NOTE)
+    assert len(with_weights(store)) == 1
+
+
+@pytest.mark.parametrize("text", ["best 0", "best", "none", "best -1", "all 3", "best 1e3"])
+def test_other_settings_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"execution\.keep_weights"):
+        settings(execution__keep_weights=text)

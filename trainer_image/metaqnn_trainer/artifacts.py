@@ -1,0 +1,104 @@
+"""The siblings of a result: written, found, checked and read, for both sides.
+
+Each is named by its digest, so that two attempts of one trial that know nothing of each other overwrite nothing, and
+what a result names stays what it names. Results of earlier releases have siblings with plain names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, Literal
+
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import Artifact, TrainingResult, WeightsRef
+from metaqnn_trainer.store.base import Stat, Store
+from metaqnn_trainer.store.errors import ObjectMissing, StoreError
+
+Kind = Literal["weights", "history"]
+
+PLAIN_NAMES: Final[dict[Kind, str]] = {"weights": "weights.safetensors", "history": "history.jsonl"}
+_READINGS: Final = 2  # before an object is called damaged: what came on the way may have been
+_KEYS: Final = {"weights": keys.weights, "history": keys.history}
+
+
+def put(store: Store, run: str, trial: str, kind: Kind, data: bytes) -> Artifact:
+    """Write `data`; what the result has to say of it.
+
+    Raises:
+        StoreError: the store does not answer, or refuses.
+    """
+    artifact = Artifact(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    store.put(_KEYS[kind](run, trial, artifact.sha256), data)
+    return artifact
+
+
+def named(result: TrainingResult) -> dict[Kind, Artifact]:
+    """The siblings that a result has."""
+    found: dict[Kind, Artifact | None] = {"weights": result.weights, "history": result.history}
+    return {kind: artifact for kind, artifact in found.items() if artifact is not None}
+
+
+def locate(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> str:
+    """The key under which the artifact lies: with its size, and its checksum where the store keeps one.
+
+    Raises:
+        MessageError: it is missing, or is not what the result, or the reference, says.
+        StoreError: the store does not answer.
+    """
+    key, (size, sha256) = _found(store, run, trial, kind, artifact)
+    if isinstance(artifact, Artifact) and size != artifact.size:
+        raise MessageError(f"{key} has {size} bytes where result.json says {artifact.size}")
+    if sha256 not in (None, artifact.sha256):
+        raise MessageError(f"{key} is not the object whose sha256 result.json carries")
+    return key
+
+
+def read(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> bytes:
+    """The artifact's bytes, checked. What is damaged is put aside, so that nobody takes it for whole.
+
+    Raises:
+        MessageError: it is missing, or is not what the result, or the reference, says.
+        StoreError: the store does not answer.
+    """
+    key, (size, _) = _found(store, run, trial, kind, artifact)
+    most = artifact.size if isinstance(artifact, Artifact) else size
+    for _ in range(_READINGS):
+        data = store.get(key, most + 1)
+        if hashlib.sha256(data).hexdigest() == artifact.sha256:
+            return data
+    aside = keys.damaged(run, trial, key.rpartition("/")[2])
+    where = f"; it was put aside as {aside}" if _put_aside(store, key, aside, data) else ""
+    raise MessageError(f"{key} is not the object whose sha256 result.json carries ({size} bytes){where}")
+
+
+def _put_aside(store: Store, key: str, aside: str, data: bytes) -> bool:
+    """Whether that could be done: whoever reads may not be allowed to write."""
+    try:
+        store.put(aside, data)
+        store.delete(key)
+    except StoreError:
+        return False
+    return True
+
+
+def remove(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact) -> None:
+    """Remove what `put` wrote.
+
+    Raises:
+        StoreError: the store does not answer, or refuses.
+    """
+    store.delete(_KEYS[kind](run, trial, artifact.sha256))
+
+
+def _found(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> tuple[str, Stat]:
+    own = _KEYS[kind](run, trial, artifact.sha256)
+    for key in (own, keys.trial(run, trial) + PLAIN_NAMES[kind]):
+        try:
+            return key, store.stat(key)
+        except ObjectMissing:
+            continue
+        except StoreError as error:
+            if error.status != 403:  # of what is missing, where one may not list the bucket
+                raise
+    raise MessageError(f"result.json names {own}, which is not there")

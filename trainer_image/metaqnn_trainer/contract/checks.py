@@ -1,0 +1,74 @@
+"""A result held against what was asked: what the message alone cannot tell."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from metaqnn_trainer.contract.errors import MessageError, ShapeError
+from metaqnn_trainer.contract.layers import Cost, Shape, describe, total_cost
+from metaqnn_trainer.contract.messages import Recipe, TrainingResult, TrialSpec
+from metaqnn_trainer.contract.notation import parse_net
+
+_WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a file of weights that are no numbers
+
+
+def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes: int) -> None:
+    """Whether training `spec` on images of so many `channels` and `classes` can have come to `result`.
+
+    Raises:
+        MessageError: it cannot; the text says what is wrong, in one line.
+    """
+    recipe, cost = spec.recipe, spec_cost(spec, channels)
+    rates, resumed, weights = result.learning_rates, result.resumed_from, result.weights
+    own = (result.trial, result.spec_digest) == (spec.trial_id(), spec.digest())
+    size = f"{result.params} parameters and {result.macs} multiply-accumulates"
+    at_once = result.micro_batch or recipe.batch_size
+    rules = {
+        "it is of another trial": own,
+        f"it has {size}, the net {cost.params} and {cost.macs}": (result.params, result.macs) == cost,
+        f"no epoch counts, but its accuracy is {result.val_accuracy}": result.best_epoch > 0
+        or math.isclose(result.val_accuracy, 1 / classes),
+        f"it has {result.epochs} epochs of {recipe.epochs}": result.epochs <= recipe.epochs,
+        f"it tried {len(rates)} learning rates of {recipe.max_rates}": len(rates) <= recipe.max_rates,
+        "its learning rates are not the recipe's": all(map(_close, rates, first_rates(recipe))),
+        f"it gave up after {len(rates)} learning rates and {result.epochs} epochs of the last one": (
+            result.status != "untrainable" or (len(rates), result.epochs) == (recipe.max_rates, 1)
+        ),
+        f"it went on from {resumed}, which the recipe does not have": resumed is None
+        or (resumed.rate <= recipe.max_rates and resumed.epoch <= recipe.epochs + 1),
+        f"{at_once} images went through the net at once, of a batch of {recipe.batch_size}": (
+            at_once <= recipe.batch_size
+        ),
+        "test images were seen, which nobody asked for": result.test_accuracy is None or recipe.evaluate_test,
+        # Statistics are no more numbers than parameters are.
+        "its weights are larger than the net": weights is None or weights.size <= 8 * cost.params + _WEIGHTS_EXTRA,
+    }
+    for complaint, holds in rules.items():
+        if not holds:
+            raise MessageError(f"result.json cannot be of trial {spec.trial_id()}: {complaint}")
+
+
+def spec_cost(spec: TrialSpec, channels: int) -> Cost:
+    """Parameters and multiply-accumulates of the net, for images of so many `channels`.
+
+    Raises:
+        MessageError: the net cannot be built for such images.
+    """
+    shape = Shape(channels, spec.image_size)
+    try:
+        return total_cost(
+            describe(parse_net(spec.net), shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)
+        )
+    except ShapeError as error:
+        raise MessageError(f"{spec.net} cannot be built for images of {shape}: {error}") from error
+
+
+def first_rates(recipe: Recipe) -> list[float]:
+    """The first learning rates, of one try after another."""
+    first = recipe.phases[0].learning_rate if recipe.phases else recipe.learning_rate
+    return [first * recipe.restart_factor**number for number in range(recipe.max_rates)]
+
+
+def _close(found: float, wanted: float) -> bool:
+    return math.isclose(found, wanted, rel_tol=1e-6, abs_tol=1e-300)

@@ -1,0 +1,146 @@
+"""The store's protocol. One behaviour suite (tests/store/test_stores.py) says what every store promises."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Final, NamedTuple, Protocol
+
+from metaqnn_trainer.store.errors import ObjectMissing, StoreError
+
+MAX_KEY: Final = 512
+MAX_PART: Final = 255  # what file systems take for one name
+
+# No part begins with a dot: neither "." nor "..", and the names of half-written files stay out of the way.
+_PART: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
+
+
+class Entry(NamedTuple):
+    """One object of a listing."""
+
+    key: str
+    size: int
+
+
+class Stat(NamedTuple):
+    """What a store says of an object without its bytes."""
+
+    size: int
+    sha256: str | None
+    """Of the object, in hex, where the store keeps a checksum of its own; None says nothing."""
+
+
+class Store(Protocol):
+    """Bytes by key. Keys are relative to the store's root, made of [a-z0-9._/-], without empty or dotted parts.
+
+    A write is complete or absent, and durable when the call returns. Every method raises StoreError when the store
+    does not answer or refuses.
+    """
+
+    @property
+    def uri(self) -> str:
+        """What was given to open the store, without secrets; another process opens the same store with it."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write, replacing what was there."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write only if nothing is there; False if something is. Of any number of racing calls exactly one wins."""
+        ...
+
+    def get(self, key: str, first: int | None = None) -> bytes:
+        """The object, or its `first` bytes (fewer if it is shorter).
+
+        Raises:
+            ObjectMissing: nothing is there.
+        """
+        ...
+
+    def stat(self, key: str) -> Stat:
+        """What is known of the object without reading it.
+
+        Raises:
+            ObjectMissing: nothing is there.
+        """
+        ...
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Every object whose key begins with `prefix`, in order of the key's bytes."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove; nothing happens if nothing is there."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """`key` itself, if it can name an object in every store.
+
+    Raises:
+        StoreError: with the rule.
+    """
+    if not is_key(key):
+        shown = repr(key if len(key) <= 80 else key[:77] + "...")
+        raise StoreError(
+            f"{shown} is not a key: parts of a-z, 0-9, '.', '_' and '-' joined by '/', none empty, none beginning "
+            f"with a dot, at most {MAX_PART} characters in a part and {MAX_KEY} in all"
+        )
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """`prefix` itself, if a key could begin with it. The empty one is the prefix of all.
+
+    Raises:
+        StoreError: with the rule.
+    """
+    if prefix and not prefix.endswith("/"):
+        return check_key(prefix)
+    check_key(prefix + "x")
+    return prefix
+
+
+def is_key(text: str) -> bool:
+    return len(text) <= MAX_KEY and all(is_part(part) for part in text.split("/"))
+
+
+def is_part(text: str) -> bool:
+    """Whether `text` can stand between two slashes of a key."""
+    return len(text) <= MAX_PART and _PART.fullmatch(text) is not None
+
+
+def exists(store: Store, key: str) -> bool:
+    """Whether something is there. False also where the store will not tell: whoever may not list a bucket is answered
+    403 about a missing object, and a trainer needs no right to list.
+
+    Raises:
+        StoreError: the store does not answer, or refuses otherwise.
+    """
+    try:
+        store.stat(key)
+    except ObjectMissing:
+        return False
+    except StoreError as error:
+        if error.status != 403:
+            raise
+        return False
+    return True
+
+
+def honours_put_if_absent(store: Store, prefix: str) -> bool:
+    """Whether the store keeps what is there when something else is put in its place if absent: some accept the
+    condition and ignore it, and one run could then have two writers. Leaves nothing behind under `prefix`.
+
+    Raises:
+        StoreError: the store does not answer, or refuses conditional writes by name.
+    """
+    key = f"{prefix}probe-{secrets.token_hex(8)}"
+    try:
+        first = store.put_if_absent(key, b"first")
+        second = store.put_if_absent(key, b"second")
+        return first and not second and store.get(key) == b"first"
+    finally:
+        store.delete(key)

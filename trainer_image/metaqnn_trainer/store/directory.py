@@ -1,0 +1,234 @@
+"""A directory as a store: one file per object, for one machine or a file system that several share.
+
+A file is written under a name that no key can have, flushed to the disk, and only then gets its own name. A process
+killed on the way leaves such a file behind, which is never listed and never read; a listing that comes by a day later
+removes it. Directories are opened one part at a
+time without following symbolic links, so that no key leads out of the root. The root itself may be a link.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_part
+from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe has nobody at its other end
+_ASIDE: Final = re.compile(r"\.[0-9a-f]{16}\.tmp")
+_LEFT_BEHIND: Final = 86_400.0  # seconds: nobody writes one file for so long, whatever the clocks of two machines say
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_HINTS: Final = {
+    errno.EACCES: "this user may not do that here: change the directory's owner or permissions, or take another store",
+    errno.EROFS: "the file system is mounted read-only: take another directory",
+    errno.ENOSPC: "the disk is full: free some space, then resume",
+    errno.EDQUOT: "the disk quota is used up: free some space, then resume",
+    errno.ENOTDIR: "a file stands where a directory is needed: move it away, or take another directory",
+    errno.EISDIR: "a directory stands where a file is needed: move it away, or take another directory",
+    errno.ELOOP: "symbolic links inside a store are not followed: put the real directory in its place",
+    errno.EMFILE: "too many files are open: raise `ulimit -n`",
+}
+_NO_LINKS: Final = "this file system has no hard links, which a run's journal needs: take another directory or s3://"
+_CAUSES: Final = {
+    **dict.fromkeys((errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT), Cause.OUTAGE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), Cause.FULL),
+}
+
+
+class DirectoryStore:
+    """A store under `root`, which the first write creates.
+
+    Without `durable` nothing is flushed to the disk: many times faster, as safe from a process that is killed, but a
+    machine that loses power may lose what was written last, and leave files of which only the name is there.
+    """
+
+    def __init__(self, root: Path | str, *, durable: bool = True) -> None:
+        self._root = Path(root).absolute()
+        self._durable = durable
+
+    @property
+    def uri(self) -> str:
+        return str(self._root)
+
+    def put(self, key: str, data: bytes) -> None:
+        *parts, name = check_key(key).split("/")
+        with (
+            self._renamed(key),
+            self._directory(parts, create=True) as directory,
+            self._aside(directory, data) as aside,
+        ):
+            os.replace(aside, name, src_dir_fd=directory, dst_dir_fd=directory)
+            self._sync(directory)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        *parts, name = check_key(key).split("/")
+        with (
+            self._renamed(key),
+            self._directory(parts, create=True) as directory,
+            self._aside(directory, data) as aside,
+        ):
+            try:
+                os.link(aside, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise self._error(key, error, _NO_LINKS) from error
+                raise
+            os.unlink(aside, dir_fd=directory)
+            self._sync(directory)
+            return True
+
+    def get(self, key: str, first: int | None = None) -> bytes:
+        *parts, name = check_key(key).split("/")
+        with self._renamed(key), self._directory(parts) as directory:
+            _expect_file(name, directory)
+            with os.fdopen(os.open(name, _READ, dir_fd=directory), "rb") as file:
+                return file.read(first)
+
+    def stat(self, key: str) -> Stat:
+        *parts, name = check_key(key).split("/")
+        with self._renamed(key), self._directory(parts) as directory:
+            return Stat(_expect_file(name, directory), None)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        *parts, beginning = check_prefix(prefix).split("/")
+        return self._walk(parts, beginning)
+
+    def delete(self, key: str) -> None:
+        *parts, name = check_key(key).split("/")
+        with suppress(ObjectMissing), self._renamed(key), self._directory(parts) as directory:
+            _expect_file(name, directory)
+            os.unlink(name, dir_fd=directory)
+            self._sync(directory)
+
+    def _walk(self, parts: Sequence[str], beginning: str) -> Iterator[Entry]:
+        # Nothing stays open while the caller looks at an entry, and what vanishes meanwhile is not there.
+        path = "".join(part + "/" for part in parts)
+        found: list[tuple[str, int | None]] = []
+        with (
+            suppress(ObjectMissing),
+            self._renamed(path),
+            self._directory(parts) as directory,
+            os.scandir(directory) as entries,
+        ):
+            for entry in entries:
+                if entry.name.startswith(beginning) and is_part(entry.name):
+                    with suppress(FileNotFoundError):
+                        status = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(status.st_mode):
+                            found.append((entry.name, status.st_size))
+                        elif stat.S_ISDIR(status.st_mode):
+                            found.append((entry.name + "/", None))
+                elif _ASIDE.fullmatch(entry.name):
+                    _remove_if_left_behind(entry, directory)
+        # With its slash a directory sorts where its keys do: after "a-b" and "a.json", before "a0".
+        for name, size in sorted(found):
+            if size is None:
+                yield from self._walk([*parts, name.removesuffix("/")], "")
+            else:
+                yield Entry(path + name, size)
+
+    @contextmanager
+    def _directory(self, parts: Sequence[str], create: bool = False) -> Iterator[int]:
+        """A descriptor of the directory `parts` below the root; `create` makes what is missing, durably."""
+        current = self._open_root(create)
+        try:
+            for part in parts:
+                try:
+                    deeper = os.open(part, _DIRECTORY, dir_fd=current)
+                except (FileNotFoundError, NotADirectoryError) as error:
+                    if not create:
+                        raise FileNotFoundError from error
+                    with suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=current)
+                        self._sync(current)
+                    deeper = os.open(part, _DIRECTORY, dir_fd=current)
+                os.close(current)
+                current = deeper
+            yield current
+        finally:
+            os.close(current)
+
+    def _open_root(self, create: bool) -> int:
+        flags = _DIRECTORY & ~os.O_NOFOLLOW
+        try:
+            return os.open(self._root, flags)
+        except FileNotFoundError:
+            if not create:
+                raise
+        missing = [self._root, *(path for path in self._root.parents if not path.exists())]
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            parent = os.open(path.parent, flags)
+            try:
+                self._sync(parent)
+            finally:
+                os.close(parent)
+        return os.open(self._root, flags)
+
+    @contextmanager
+    def _aside(self, directory: int, data: bytes) -> Iterator[str]:
+        """The name of a new file in `directory` that holds `data`, on the disk. Removed afterwards if still there."""
+        name = f".{secrets.token_hex(8)}.tmp"
+        try:
+            with os.fdopen(os.open(name, _CREATE, 0o666, dir_fd=directory), "wb") as file:
+                file.write(data)
+                file.flush()
+                if self._durable:
+                    os.fsync(file.fileno())
+            yield name
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+
+    def _sync(self, directory: int) -> None:
+        """Make the names in a directory durable, where the file system knows how: some over a network do not."""
+        if not self._durable:
+            return
+        try:
+            os.fsync(directory)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+
+    @contextmanager
+    def _renamed(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self._missing(key) from error
+        except OSError as error:
+            raise self._error(key, error, _HINTS.get(error.errno or 0, "")) from error
+
+    def _error(self, key: str, error: OSError, hint: str) -> StoreError:
+        what = error.strerror or type(error).__name__
+        return StoreError(f"{self._root / key}: {what}", hint, cause=_CAUSES.get(error.errno or 0, Cause.REFUSED))
+
+    def _missing(self, key: str) -> ObjectMissing:
+        return ObjectMissing(f"{self._root / key}: no such object")
+
+
+def _expect_file(name: str, directory: int) -> int:
+    """Its size in bytes. A directory, a link or a pipe under a key's name is no object."""
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode):
+        raise FileNotFoundError(errno.ENOENT, "not a regular file")
+    return status.st_size
+
+
+def _remove_if_left_behind(entry: os.DirEntry[str], directory: int) -> None:
+    # Whoever may only read here, or comes second, leaves it.
+    with suppress(OSError):
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_BEHIND:
+            os.unlink(entry.name, dir_fd=directory)

@@ -1,0 +1,72 @@
+"""A store whose writes outlast an outage: hours of training may be in the data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from metaqnn_trainer.store.base import Entry, Stat, Store
+from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
+
+PATIENCE: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds: the trainer's pauses. Between them the client itself asks for ten seconds, so that it is minutes in all."""
+
+T = TypeVar("T")
+
+
+class PatientStore:
+    """Another store, but a write that meets an outage or a full store is tried again after each of `pauses`, in
+    seconds. What is refused for good is refused at once; reading is left as it is, for whoever reads can begin anew."""
+
+    def __init__(self, store: Store, pauses: Sequence[float]) -> None:
+        self._store = store
+        self._pauses = pauses
+
+    @property
+    def uri(self) -> str:
+        return self._store.uri
+
+    def put(self, key: str, data: bytes) -> None:
+        self._repeated(lambda _again: self._store.put(key, data))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """As the protocol says. A write that failed may have happened all the same: after a repetition, and only then,
+        equal bytes count as ours."""
+
+        def write(again: bool) -> bool:
+            return self._store.put_if_absent(key, data) or (again and self._holds(key, data))
+
+        return self._repeated(write)
+
+    def get(self, key: str, first: int | None = None) -> bytes:
+        return self._store.get(key, first)
+
+    def stat(self, key: str) -> Stat:
+        return self._store.stat(key)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        return self._store.list(prefix)
+
+    def delete(self, key: str) -> None:
+        self._store.delete(key)
+
+    def _repeated(self, write: Callable[[bool], T]) -> T:
+        """What `write` returns; it is told whether it was called before."""
+        pauses = iter(self._pauses)
+        again = False
+        while True:
+            try:
+                return write(again)
+            except StoreError as error:
+                pause = None if error.cause is Cause.REFUSED else next(pauses, None)
+                if pause is None:
+                    raise
+            again = True
+            time.sleep(pause)
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        try:
+            return self._store.get(key, len(data) + 1) == data
+        except ObjectMissing:
+            return False

@@ -1,0 +1,193 @@
+"""An S3 bucket as a store: AWS, or anything that speaks its protocol and honours conditional writes.
+
+boto3 itself repeats a failed request a few times; whoever needs to outlast a longer outage looks at `StoreError.cause`.
+What answers with success has to show that it is S3, for a login page does so, too: an object's answer has an ETag, a
+listing's says whether it is whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
+
+from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_key
+from metaqnn_trainer.store.errors import ObjectMissing, StoreError
+from metaqnn_trainer.store.s3_client import default_client, is_aws, keeps_checksums, style_of
+from metaqnn_trainer.store.s3_errors import Where, not_s3, renamed
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_CONFLICT_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)  # seconds
+_DOWNLOADS: Final = 3  # of an object whose bytes break off
+_PAGE: Final = 1000  # keys; stores give no more
+
+
+class S3Store:
+    """A store under s3://bucket/prefix. Safe to use from many threads."""
+
+    def __init__(self, bucket: str, prefix: str = "", client: S3Client | None = None) -> None:
+        """`client` replaces the one that boto3's chain would give.
+
+        Raises:
+            StoreError: the configuration that boto3 finds cannot be used.
+            AddressError: METAQNN_S3_ADDRESSING_STYLE is no style.
+        """
+        self._bucket = bucket
+        self._root = f"{prefix}/" if prefix else ""
+        where = Where(f"s3://{bucket}/{prefix}".rstrip("/"))
+        if client is None:
+            with renamed(where, ""):
+                client = default_client()
+        self._client = client
+        self._where = where._replace(endpoint=client.meta.endpoint_url, style=style_of(client))
+        self._checksums = keeps_checksums(client)
+
+    @property
+    def uri(self) -> str:
+        return self._where.uri
+
+    @property
+    def endpoint(self) -> str:
+        """URL of a store other than AWS; empty for AWS, which is found by the region."""
+        return "" if is_aws(self._where.endpoint) else self._where.endpoint
+
+    @property
+    def style(self) -> str:
+        """How buckets are addressed: auto, path or virtual."""
+        return self._where.style
+
+    def seconds_ahead(self) -> float:
+        """By how much the store's clock is ahead of ours; its answers name whole seconds."""
+        with renamed(self._where, ""):
+            answer = self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)["ResponseMetadata"]
+        try:
+            return parsedate_to_datetime(answer["HTTPHeaders"]["date"]).timestamp() - time.time()
+        except (KeyError, TypeError, ValueError):  # a store that does not say
+            return 0.0
+
+    def put(self, key: str, data: bytes) -> None:
+        with renamed(self._where, check_key(key)):
+            self._put(key, data, **self._checksum(data))
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """As the protocol says. When the reply to our write is lost, boto3 asks again, and the store answers that
+        something is there: our own object. Only after such a repetition is the content compared, and equal bytes count
+        as ours. Writers that must tell themselves apart put their name into what they write."""
+        check_key(key)
+        checksum = self._checksum(data)
+        pauses = iter(_CONFLICT_PAUSES)
+        repeated = False
+        while True:
+            with renamed(self._where, key):
+                try:
+                    self._put(key, data, IfNoneMatch="*", **checksum)
+                    return True
+                except ClientError as error:
+                    answer = error.response["ResponseMetadata"]
+                    repeated = repeated or answer.get("RetryAttempts", 0) > 0
+                    if answer["HTTPStatusCode"] == 412:
+                        return repeated and self._holds(key, data)
+                    # 409: another conditional write of this key is under way, and may yet fail.
+                    pause = next(pauses, None) if answer["HTTPStatusCode"] == 409 else None
+                    if pause is None:
+                        raise
+            time.sleep(pause)
+
+    def get(self, key: str, first: int | None = None) -> bytes:
+        ask = partial(self._client.get_object, Bucket=self._bucket, Key=self._root + check_key(key))
+        if first is not None:  # a range holds at least one byte; what is too much is not read
+            ask = partial(ask, Range=f"bytes=0-{max(first, 1) - 1}")
+        with renamed(self._where, key):
+            # boto3 repeats a request that fails, but not the reading of an answer that breaks off.
+            for left in reversed(range(_DOWNLOADS)):
+                try:
+                    reply = ask()
+                except ClientError as error:
+                    if error.response["ResponseMetadata"]["HTTPStatusCode"] == 416:  # an empty object has no range
+                        return b""
+                    raise
+                # (As a context manager the body is urllib3's, with urllib3's errors.)
+                with closing(reply["Body"]) as body:
+                    if "ETag" not in reply:
+                        raise not_s3(self._where, key)
+                    try:
+                        # Read to the end, but where a server ignores ranges: only then is its length compared.
+                        whole = first is None or reply["ContentLength"] <= first
+                        return body.read(None if whole else first)
+                    except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
+                        if not left:
+                            raise
+        raise AssertionError("unreachable")
+
+    def stat(self, key: str) -> Stat:
+        check_key(key)
+        options: dict[str, Any] = {"ChecksumMode": "ENABLED"} if self._checksums else {}
+        with renamed(self._where, key):
+            found = self._client.head_object(Bucket=self._bucket, Key=self._root + key, **options)
+        if "ETag" not in found:
+            raise not_s3(self._where, key)
+        # A checksum of parts is written as CHECKSUM-PARTS, and is none of the object.
+        encoded = found.get("ChecksumSHA256") or "-"
+        return Stat(found["ContentLength"], None if "-" in encoded else base64.b64decode(encoded).hex())
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        check_prefix(prefix)
+        # Not every store lists in the order of the key's bytes: SeaweedFS walks its directories.
+        return iter(sorted(self.pages(prefix)))
+
+    def delete(self, key: str) -> None:
+        with renamed(self._where, check_key(key)):
+            answer = self._client.delete_object(Bucket=self._bucket, Key=self._root + key)["ResponseMetadata"]
+        if answer["HTTPHeaders"].get("content-type", "").startswith("text/html"):
+            raise not_s3(self._where, key)
+
+    def pages(self, prefix: str, size: int = _PAGE) -> Iterator[Entry]:
+        """A listing in the store's own order, asked for by pages of at most `size` keys."""
+        place = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": size}
+        token: dict[str, str] = {}
+        while True:
+            with renamed(self._where, prefix):
+                page = self._client.list_objects_v2(**place, **token)  # type: ignore[arg-type]
+            if "IsTruncated" not in page:
+                raise not_s3(self._where, prefix)
+            for found in page.get("Contents", ()):
+                key = found["Key"].removeprefix(self._root)
+                if is_key(key):  # a bucket may hold what is not ours
+                    yield Entry(key, found["Size"])
+            if not page["IsTruncated"]:
+                return
+            following = {"ContinuationToken": page.get("NextContinuationToken", "")}
+            if following == token or not following["ContinuationToken"]:
+                raise StoreError(
+                    f"{self._where.place(prefix)}: {self._where.endpoint} answered HTTP 200 with a listing that is "
+                    "cut: more keys follow, it says, but not how to ask for them",
+                    "this store cannot list more keys than one answer holds: take another, or a newer release of it",
+                    status=200,
+                )
+            token = following
+
+    def _put(self, key: str, data: bytes, **options: Any) -> None:
+        reply = self._client.put_object(Bucket=self._bucket, Key=self._root + key, Body=data, **options)
+        if "ETag" not in reply:
+            raise not_s3(self._where, key)
+
+    def _checksum(self, data: bytes) -> dict[str, str]:
+        """What the store shall compare with what arrives, and keep with the object."""
+        if not self._checksums:
+            return {}
+        return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(data).digest()).decode()}
+
+    def _holds(self, key: str, data: bytes) -> bool:
+        try:
+            return self.get(key, len(data) + 1) == data
+        except ObjectMissing:
+            return False

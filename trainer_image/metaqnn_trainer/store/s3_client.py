@@ -1,0 +1,79 @@
+"""How an S3 client is made. Whatever AWS has a name for comes by boto3's own chain: environment, ~/.aws, the machine's
+or the Pod's role. METAQNN_S3_ADDRESSING_STYLE is ours, because AWS has no variable for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import boto3.session
+from botocore.config import Config
+
+from metaqnn_trainer.store.errors import AddressError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+STYLE_VARIABLE: Final = "METAQNN_S3_ADDRESSING_STYLE"
+_STYLES: Final = ("auto", "path", "virtual")
+_COMMON: Final[Mapping[str, Any]] = {
+    "retries": {"mode": "standard", "total_max_attempts": 5},  # about ten seconds in all
+    "connect_timeout": 5,  # seconds
+    "read_timeout": 60,  # seconds without a byte
+    "max_pool_connections": 32,  # kept open; further threads open and close their own
+    "tcp_keepalive": True,
+}
+_CHECKSUMS: Final = ("request_checksum_calculation", "response_checksum_validation")
+_AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+def default_client() -> S3Client:
+    """
+    Raises:
+        BotoCoreError, ValueError: what the chain finds contradicts itself.
+        AddressError: METAQNN_S3_ADDRESSING_STYLE is no style.
+    """
+    session = boto3.session.Session()
+    # AWS_REGION is what every other AWS SDK reads. us-east-1 is what clones of S3 call themselves.
+    region = os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
+    wanted = _wanted_style()
+    client = session.client("s3", region_name=region, config=Config(**_COMMON, **_styled(wanted)))
+    if is_aws(client.meta.endpoint_url):
+        return client
+    # Stores other than AWS seldom have a name in DNS for each bucket, nor know checksums in trailers; whoever's does
+    # has said so in the environment or in the AWS configuration.
+    profile = session._session.get_scoped_config()  # boto3 has no public way
+    given = [name for name in _CHECKSUMS if name in profile or f"AWS_{name.upper()}" in os.environ]
+    checksums: dict[str, Any] = {name: "when_required" for name in _CHECKSUMS if name not in given}
+    style = wanted if wanted != "auto" else style_of(client)
+    client.close()
+    config = Config(**_COMMON, **checksums, **_styled("path" if style == "auto" else style))
+    return session.client("s3", region_name=region, config=config)
+
+
+def is_aws(endpoint: str) -> bool:
+    return (urlsplit(endpoint).hostname or "").endswith(_AWS_DOMAINS)
+
+
+def style_of(client: S3Client) -> str:
+    """auto, path or virtual. (The type stubs do not know that a Config carries its options as attributes.)"""
+    return str((getattr(client.meta.config, "s3", None) or {}).get("addressing_style") or "auto")
+
+
+def keeps_checksums(client: S3Client) -> bool:
+    """Whether the store is one that takes a checksum with an object, and gives it back."""
+    return getattr(client.meta.config, "request_checksum_calculation", "") == "when_supported"
+
+
+def _wanted_style() -> str:
+    style = os.environ.get(STYLE_VARIABLE) or "auto"
+    if style not in _STYLES:
+        raise AddressError(f"{STYLE_VARIABLE} is {style[:40]!r}: it can be {', '.join(_STYLES)}")
+    return style
+
+
+def _styled(style: str) -> dict[str, Any]:
+    """Nothing for auto: what the AWS configuration says counts then."""
+    return {} if style == "auto" else {"s3": {"addressing_style": style}}

@@ -1,0 +1,164 @@
+"""What to do about an S3 store that does not do what was asked: the hint of each error, right for the case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from botocore import exceptions as boto
+from botocore.exceptions import BotoCoreError
+from botocore.utils import get_environ_proxies
+
+from metaqnn_trainer.store.s3_client import STYLE_VARIABLE, is_aws
+
+CREDENTIALS: Final = (
+    "boto3 finds no usable credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; Pods get "
+    "theirs from execution.kubernetes.store_secret (chart: store.existingSecret)"
+)
+_UNKNOWN: Final = "the store does not accept these credentials: are they meant for this endpoint?"
+_EXPIRED: Final = "the credentials have expired: renew them (for single sign-on: aws sso login), then resume"
+_CLOCK: Final = "this machine's clock is wrong: set it by a time server"
+_DENIED: Final = (
+    "these credentials may not do that here; without the right to list the bucket (s3:ListBucket) a missing object "
+    "is answered in the same way"
+)
+ENDPOINT: Final = (
+    "does a server answer there? The address comes from AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the AWS profile; that "
+    "of Pods from execution.kubernetes.store_endpoint (chart: store.endpoint)"
+)
+NOT_S3: Final = "what answers there does not speak S3: check AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
+_PATH: Final = f"it is asked by the bucket's name in the host's: {STYLE_VARIABLE}=path (chart: store.addressingStyle)"
+_VIRTUAL: Final = f"it wants the bucket's name in the host's: {STYLE_VARIABLE}=virtual (chart: store.addressingStyle)"
+_CHECKSUMS: Final = (
+    "it does not know the checksums that were sent: AWS_REQUEST_CHECKSUM_CALCULATION=when_required "
+    "(chart: store.checksums)"
+)
+_TOO_LARGE: Final = (
+    "what stands before the store limits the size of an object: raise that limit (an nginx ingress's annotation "
+    "nginx.ingress.kubernetes.io/proxy-body-size, of nginx itself client_max_body_size)"
+)
+_QUOTA: Final = "the bucket's or the user's quota is used up: raise it, or remove something, then resume"
+FULL: Final = "the store is full: make room there, then resume"
+_AUTHORITY: Final = (
+    "for a certificate of the store's own authority, AWS_CA_BUNDLE names the file of that authority; Pods get it by "
+    "the chart's store.caBundle"
+)
+_BUNDLE: Final = "AWS_CA_BUNDLE (or the profile's ca_bundle) names no file with certificates: correct it"
+_PLAIN: Final = "it does not speak TLS: begin the address with http://, in AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
+_TLS: Final = "perhaps it speaks TLS alone: is the address, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), https://?"
+_CONDITIONS: Final = "this store does not create objects only if absent (If-None-Match), which a run's journal needs"
+
+_BY_CODE: Final = {
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"), _UNKNOWN),
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
+    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
+    **dict.fromkeys(("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "InvalidPathAccess"), _VIRTUAL),
+    **dict.fromkeys(("XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), _CHECKSUMS),
+    "EntityTooLarge": _TOO_LARGE,
+    "NotImplemented": _CONDITIONS,
+}
+_REGIONAL: Final = frozenset(
+    {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+)
+# The most specific class comes first.
+_BY_CLASS: Final[tuple[tuple[type[BotoCoreError], str], ...]] = (
+    (boto.NoCredentialsError, CREDENTIALS),
+    (boto.PartialCredentialsError, CREDENTIALS),
+    (boto.CredentialRetrievalError, CREDENTIALS),
+    (boto.ProfileNotFound, "AWS_PROFILE names a profile that ~/.aws/config does not have"),
+    (boto.ConfigParseError, "correct the AWS configuration file"),
+    (boto.SSOError, _EXPIRED),
+    (boto.TokenRetrievalError, _EXPIRED),
+    (boto.LoginError, _EXPIRED),
+    (boto.ProxyConnectionError, "the proxy does not answer: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"),
+    (boto.EndpointConnectionError, ENDPOINT),
+    (boto.EndpointProviderError, ENDPOINT),
+    (boto.ConnectTimeoutError, ENDPOINT),
+)
+
+
+class Answer(NamedTuple):
+    """An answer that was none of success."""
+
+    status: int
+    code: str
+    headers: Mapping[str, str]
+    """By names in small letters."""
+    page: bool
+    """Made for people: no S3 wrote it."""
+    told: Mapping[str, Any]
+    """The elements of its body."""
+
+
+def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
+    """For an answer."""
+    status, code = answer.status, answer.code
+    named = style == "virtual" and not is_aws(endpoint)
+    if code == "NoSuchBucket":
+        create = f"create the bucket: aws s3 mb s3://{bucket}"
+        return f"{create}; or, if it is there, {_PATH}" if named else create
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if "Quota" in code:
+        return _QUOTA
+    if status in (301, 302, 307, 308) or code in _REGIONAL:
+        return _elsewhere(answer, endpoint)
+    if status == 413:
+        return _TOO_LARGE
+    if status == 507:
+        return FULL
+    if status == 407:
+        return "the proxy wants credentials: check HTTPS_PROXY and HTTP_PROXY" + by_proxy(endpoint)
+    if answer.page and status < 500:
+        return (_PATH if named and status == 404 else NOT_S3) + by_proxy(endpoint)
+    if status == 400 and not code:
+        return _TLS if endpoint.startswith("http:") else NOT_S3
+    if status == 403:
+        return _DENIED
+    if status in (404, 405):
+        return _PATH if named else NOT_S3
+    return ""
+
+
+def unanswered(error: BotoCoreError, bucket: str) -> str:
+    """For a client that got no answer, or did not ask."""
+    text = str(error)
+    asked = urlsplit(str(error.kwargs.get("endpoint_url", "")))
+    named = (asked.hostname or "").startswith(f"{bucket}.") and not is_aws(asked.geturl())
+    if isinstance(error, boto.SSLError):
+        if "[Errno" in text or "CRL_FOUND" in text or "PEM" in text:
+            return _BUNDLE
+        if "WRONG_VERSION" in text:
+            return _PLAIN
+        if named and "ostname mismatch" in text:
+            return _PATH
+        return _AUTHORITY if "CERTIFICATE" in text else ENDPOINT
+    if named and isinstance(error, boto.EndpointConnectionError):
+        return _PATH
+    if isinstance(error, boto.ConnectionClosedError) and asked.scheme == "http":
+        return _TLS + by_proxy(asked.geturl())
+    return next((hint for kind, hint in _BY_CLASS if isinstance(error, kind)), "")
+
+
+def by_proxy(endpoint: str) -> str:
+    """A further word where a proxy stands between."""
+    proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme, "")
+    host = urlsplit(proxy if "//" in proxy else f"//{proxy}").hostname if proxy else ""
+    return f"; requests go through the proxy {host}: NO_PROXY names hosts that need none" if host else ""
+
+
+def _elsewhere(answer: Answer, endpoint: str) -> str:
+    region = answer.headers.get("x-amz-bucket-region") or answer.told.get("Region") or ""
+    if region:
+        return f"the bucket lies in another region: AWS_REGION={region} (chart: store.region)"
+    location = answer.headers.get("location") or ""
+    there = urlsplit(location)
+    if there.hostname and there.scheme == "https" and urlsplit(endpoint).scheme == "http":
+        address = f"https://{there.netloc.rpartition('@')[2]}"
+        return f"it speaks TLS alone: AWS_ENDPOINT_URL_S3={address} (chart: store.endpoint)"
+    if there.hostname:
+        return f"it sends everybody to {there.hostname}: is that the store? {NOT_S3}"
+    if other := answer.told.get("Endpoint"):
+        return f"the bucket is served at {other}: set AWS_ENDPOINT_URL_S3, or AWS_REGION, to match"
+    return "the bucket lies in another region, or at another address: set AWS_REGION (chart: store.region)"
