@@ -29,6 +29,8 @@ PROGRAM: Final = "metaqnn-orch"
 
 _UNBROKEN: Final = 10_000  # columns: a row of data is one line, which can be copied, whatever the terminal's width
 
+_UNREADABLE: Final = 1e15  # from here on a number is shown by its exponent
+
 _NARROWEST: Final = 40  # columns in which a wrapped value can still be read
 
 
@@ -151,6 +153,8 @@ def cell(value: object, form: str = "") -> str:
     match value:
         case None:
             return "-"
+        case float() if abs(value) >= _UNREADABLE:
+            return format(value, ".3g")
         case int() | float() if not isinstance(value, bool):
             return format(value, form or (",d" if isinstance(value, int) else "g"))
         case _:
