@@ -25,6 +25,7 @@ from metaqnn_trainer.store.directory import DirectoryStore
 if TYPE_CHECKING:
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 
+FETCHING_SECONDS: Final = 600.0  # that a node may take for the image, and a tenth of the time limit at most
 MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
 
 
@@ -84,7 +85,9 @@ def make_launcher(
                     "process with torch in it",
                     hint="about as many as the machine has processors or GPUs: --parallel 2",
                 )
-            return lambda record: LocalLauncher(store.uri, parallel, side_by_side, options=_told(settings.execution))
+            return lambda record: LocalLauncher(
+                store.uri, parallel, side_by_side, options=told_on_this_machine(settings.execution)
+            )
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
@@ -104,22 +107,24 @@ def make_launcher(
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
-            told = _told_in_a_pod(settings.execution)
+            told = told_in_a_pod(settings.execution)
             return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, told)
 
 
-def _told(settings: ExecutionSettings) -> TrainerOptions:
+def told_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:
     """What trials are told on this machine."""
     return TrainerOptions(
         checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
     )
 
 
-def _told_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
-    """What trials are told in a Pod. The trainer ends before the Pod is ended: delivering takes a moment."""
-    most, grace = settings.kubernetes.time_limit_seconds, settings.kubernetes.grace_seconds
-    update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - grace, most / 2)}
-    return _told(settings).model_copy(update=update)
+def told_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told in a Pod. The trainer ends before its Pod is ended: delivering takes a moment, and the Pod's
+    clock began when its node took it, before the image was there."""
+    most = settings.kubernetes.time_limit_seconds
+    spared = settings.kubernetes.grace_seconds + min(FETCHING_SECONDS, most / 10)
+    update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - spared, most / 2)}
+    return told_on_this_machine(settings).model_copy(update=update)
 
 
 def open_cluster(settings: KubernetesSettings) -> Cluster:

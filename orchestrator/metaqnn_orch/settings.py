@@ -120,8 +120,9 @@ class KubernetesSettings(Section):
     shared_memory: str = Field("1Gi", pattern=BYTES)
     """Size of /dev/shm. Counts as memory."""
     time_limit_seconds: int = Field(6 * 3600, ge=60)
-    """What an attempt may take. Its trainer ends in time to deliver the best epoch until then: `grace_seconds` before,
-    but at half of it at the earliest. Waiting for a place does not count, fetching the image does."""
+    """What an attempt may take from when a node takes its Pod, fetching the image included: then the Pod is ended. Its
+    trainer ends before, to deliver the best epoch until then: by `grace_seconds` and a tenth of this limit, or ten
+    minutes if that is less; but not before half of it."""
     grace_seconds: int = Field(60, ge=1, le=3600)
     """From being asked to stop to being killed."""
     keep_seconds: int = Field(30 * 86_400, ge=3600)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from metaqnn_orch.control.events import Failed, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
@@ -66,8 +68,12 @@ def test_every_state_has_its_row(store: DirectoryStore, cli: Cli) -> None:
         if place == 0:
             return Phase.CRASHED
         if place in (1, 2):
+            rates = first_rates(request.spec.recipe)
+            tried: dict[str, Any] = (
+                {"epochs": 1, "learning_rates": rates} if place == 1 else {"epochs": 0, "learning_rates": rates[:1]}
+            )
             status = "untrainable" if place == 1 else "too_large"
-            result = result_for(request, status=status, val_accuracy=0.1, best_epoch=0, epochs=0)
+            result = result_for(request, status=status, val_accuracy=0.1, best_epoch=0, **tried)
             store.put(keys.result(request.run, request.trial), encode(result))
             return Phase.DELIVERED
         return deliver(store, request, attempt)

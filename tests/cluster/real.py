@@ -41,6 +41,12 @@ class Namespace:
     def drop_quota(self) -> None:
         self.core.delete_namespaced_resource_quota("quota", self.name)
 
+    def announce(self, resource: str, count: int) -> None:
+        """Have every node offer an extended resource, whether there is anything behind it or not."""
+        patch = [{"op": "add", "path": f"/status/capacity/{resource.replace('/', '~1')}", "value": str(count)}]
+        for node in self.core.list_node().items:
+            self.core.patch_node_status(node.metadata.name, patch)
+
     def pods(self) -> list[Any]:
         return list(self.core.list_namespaced_pod(self.name).items)
 
