@@ -24,6 +24,7 @@ from typing import Final
 
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.text import one_line as one_line
+from metaqnn_trainer.contract.text import redacted as redacted
 from metaqnn_trainer.store.errors import ObjectMissing as ObjectMissing
 from metaqnn_trainer.store.errors import StoreError as StoreError
 

@@ -133,6 +133,14 @@ class KubernetesSettings(Section):
     store_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@?#]+$")
     """URL of a store other than AWS, as Pods reach it."""
     store_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
+    store_addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    """Where the bucket's name stands in an address: in its path, or in the host's name. auto is what AWS itself wants,
+    and path for any other store."""
+    store_checksums: Literal["auto", "when_required", "when_supported"] = "auto"
+    """Whether checksums travel with every object. auto is when_supported for AWS itself, and when_required for any
+    other store: few know them."""
+    store_ca: str | None = Field(None, pattern=DNS_NAME)
+    """ConfigMap whose `ca.crt` holds the certificates of a store that has an authority of its own."""
     template: str | None = Field(None, min_length=1)
     """File with what else a Job shall have: tolerations, node selector, volumes, queue."""
     creates_per_second: float = Field(10.0, gt=0, le=1000)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
 from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.store.errors import Cause
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
 
@@ -45,7 +46,8 @@ class Answer(NamedTuple):
     def error(self, doing: str) -> StoreError | LauncherError:
         """What an end with this code means, where it means nothing in particular while `doing` what was asked."""
         if self.code in (ExitCode.STORE, ExitCode.STORE_REFUSED):
-            return StoreError(self.last_words)
+            away = self.code == ExitCode.STORE
+            return StoreError(self.last_words, cause=Cause.OUTAGE if away else Cause.REFUSED)
         reason = f": {self.last_words}" if self.last_words else ""
         return LauncherError(
             f"the trainer ended with exit code {self.code} while {doing}{reason}",

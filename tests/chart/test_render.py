@@ -154,6 +154,8 @@ def test_settings_of_everything(everything: list[Object]) -> None:
         "store_secret_keys": {"access_key_id": "id", "secret_access_key": "key", "session_token": "token"},
         "store_endpoint": "https://store.example:9000",
         "store_region": "eu-west-1",
+        "store_addressing_style": "virtual",
+        "store_checksums": "when_supported",
     }
     data = release(everything)
     assert (data["store"], data["external-endpoint"]) == ("s3://results/a/b", "https://store.example")
@@ -206,6 +208,31 @@ def test_orchestrators_of_everything(everything: list[Object]) -> None:
     environment = {entry["name"]: entry for entry in pod["containers"][0]["env"]}
     assert environment["METAQNN_RELEASE"]["value"] == "first"
     assert environment["AWS_ACCESS_KEY_ID"]["valueFrom"]["secretKeyRef"] == {"name": "keys", "key": "id"}
+
+
+def test_trainer_and_orchestrator_speak_to_the_store_alike(everything: list[Object], default: list[Object]) -> None:
+    found = [
+        {
+            entry["name"]: entry.get("value") or entry["valueFrom"]
+            for entry in pod["containers"][0]["env"]
+            if entry["name"].startswith(("AWS_", "METAQNN_S3_"))
+        }
+        for pod in pods(everything)
+        if pod["containers"][0]["name"] in ("trainer", "orchestrator")
+    ]
+    assert len(found) > 2
+    assert all(environment == found[0] for environment in found)
+    assert (
+        found[0].items()
+        >= {
+            "AWS_CA_BUNDLE": "/etc/metaqnn/ca/bundle.pem",
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_supported",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_supported",
+            "METAQNN_S3_ADDRESSING_STYLE": "virtual",
+        }.items()
+    )
+    for pod in pods(default):
+        assert not [entry for entry in pod["containers"][0]["env"] if entry["name"].startswith("METAQNN_S3_")]
 
 
 def test_a_changed_search_is_another_job() -> None:

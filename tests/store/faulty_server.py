@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,7 +49,9 @@ def always(reaction: Reaction) -> Script:
 
 
 @contextmanager
-def faulty_server(script: Script, upstream: str = "") -> Iterator[tuple[str, Sequence[str]]]:
+def faulty_server(
+    script: Script, upstream: str = "", tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, Sequence[str]]]:
     """The server's URL, and the methods asked of it so far."""
     asked: list[str] = []
     lock = Lock()
@@ -92,7 +95,8 @@ def faulty_server(script: Script, upstream: str = "") -> Iterator[tuple[str, Seq
             if status != 204:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body[:sent])
+            if self.command != "HEAD":
+                self.wfile.write(body[:sent])
 
         def hang_up(self) -> None:
             self.wfile.flush()
@@ -109,8 +113,10 @@ def faulty_server(script: Script, upstream: str = "") -> Iterator[tuple[str, Seq
         block_on_close = False  # a client may keep its connection open for as long as it likes
 
     with Server(("127.0.0.1", 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", asked
+            yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}", asked
         finally:
             server.shutdown()

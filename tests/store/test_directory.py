@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 
 
 @pytest.fixture
@@ -188,6 +191,43 @@ def test_a_full_disk_says_so() -> None:
         raise caught.value
     assert "free some space" in renamed.value.hint
     assert not renamed.value.transient
+
+
+def test_what_killed_writers_left_is_removed_a_day_later(store: DirectoryStore, root: Path) -> None:
+    store.put("a/b/c", b"1")
+    day = 86_400
+    ages = {".0123456789abcdef.tmp": day + 60, ".fedcba9876543210.tmp": day - 60, ".0123.tmp": 9 * day, ".git": 9 * day}
+    for name, age in ages.items():
+        (root / "a" / "b" / name).write_bytes(b"half")
+        os.utime(root / "a" / "b" / name, (time.time() - age,) * 2)
+    (root / "a" / ".0123456789abcdef.tmp").symlink_to(root / "a" / "b" / "c")
+    assert [entry.key for entry in store.list("")] == ["a/b/c"]
+    assert files(root / "a" / "b") == [".0123.tmp", ".fedcba9876543210.tmp", ".git", "c"], "and nothing of others"
+    assert store.get("a/b/c") == b"1"
+
+
+def test_a_pipe_that_took_an_objects_place_is_not_waited_for(store: DirectoryStore, root: Path) -> None:
+    store.put("a/b", b"1")
+    (root / "a" / "b").unlink()
+    os.mkfifo(root / "a" / "b")
+    for look in (store.get, store.stat):
+        with pytest.raises(ObjectMissing):
+            look("a/b")
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [
+        *((number, Cause.FULL) for number in (errno.ENOSPC, errno.EDQUOT)),
+        *((number, Cause.OUTAGE) for number in (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EBUSY, errno.EAGAIN)),
+        *((number, Cause.REFUSED) for number in (errno.EACCES, errno.EROFS, errno.ELOOP, errno.EFBIG, errno.EPERM)),
+    ],
+)
+def test_whose_turn_it_is_after_an_error_of_the_system(number: int, cause: Cause) -> None:
+    store = DirectoryStore("/store")
+    with pytest.raises(StoreError, match="/store/a: ") as caught, store._renamed("a"):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.cause is cause
 
 
 def test_descriptors_are_given_back(store: DirectoryStore) -> None:

@@ -18,8 +18,8 @@ from metaqnn_trainer.store.patient import PatientStore
 from metaqnn_trainer.store.s3 import S3Store
 from metaqnn_trainer.trial import Trainer
 from tests.seaweedfs import S3Server
+from tests.store.behind import client_of
 from tests.store.faulty_server import Answer, Reaction, Script, error, faulty_server
-from tests.store.test_s3 import client_of
 from tests.trainer.conftest import RUN, spec_of
 
 TOO_LARGE = Answer(413, b"<html><body>413 Request Entity Too Large</body></html>", {"Content-Type": "text/html"})

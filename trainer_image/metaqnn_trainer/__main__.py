@@ -20,7 +20,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.errors import KNOWN, RequestError, exit_code
+from metaqnn_trainer.errors import KNOWN, RequestError, exit_code, in_words
 from metaqnn_trainer.progress import say
 
 
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case _:
                 return _make_dataset(options)
     except KNOWN as error:
-        return _end(exit_code(error), str(error))
+        return _end(exit_code(error), in_words(error))
     except KeyboardInterrupt:
         return _end(130, "interrupted")
 

@@ -22,6 +22,7 @@ from typing import ClassVar, Final
 
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.store.errors import StoreError
 
 
@@ -73,6 +74,12 @@ class CheckpointError(TrainerError):
 
 KNOWN: Final = (TrainerError, StoreError, ContractError)
 """Every error that has a line to say and an exit code; anything else is a fault of ours."""
+
+
+def in_words(error: BaseException) -> str:
+    """What happened and, where that is known, what to do: one line, cut to a readable length."""
+    hint = getattr(error, "hint", "")
+    return one_line(f"{error} ({hint})" if hint else str(error), 600)
 
 
 def exit_code(error: BaseException) -> ExitCode:

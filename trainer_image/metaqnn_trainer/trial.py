@@ -30,12 +30,11 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
-from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled, exit_code
+from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled, exit_code, in_words
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
@@ -88,23 +87,19 @@ class Trainer:
             store = self._opened(order.store)
             run_trial(store, order, self._datasets, self._device, self._gpus, self._room, begun)
         except KNOWN as error:
-            return _failed(order, exit_code(error), _reason(error))
+            return _failed(order, exit_code(error), in_words(error))
         except Exception as error:
             if lost := self._gpus.lost(error):
-                return _failed(order, lost.exit_code, _reason(lost))
+                return _failed(order, lost.exit_code, in_words(lost))
             if is_out_of_memory(error):  # outside training, which has an answer for that
-                return _failed(order, HostMemoryError.exit_code, _reason(error))
+                return _failed(order, HostMemoryError.exit_code, in_words(error))
             say(traceback.format_exc())
-            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {_reason(error)}")
+            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {in_words(error)}")
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
 
 def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:
     return WorkReport(trial=order.trial, exit_code=code, reason=reason)
-
-
-def _reason(error: BaseException) -> str:
-    return one_line(str(error), 500)
 
 
 def run_trial(

@@ -78,6 +78,18 @@ labels:
 - name: AWS_REGION
   value: {{ . | quote }}
 {{- end }}
+{{- with .Values.store }}
+{{- if ne .addressingStyle "auto" }}
+- name: METAQNN_S3_ADDRESSING_STYLE
+  value: {{ .addressingStyle | quote }}
+{{- end }}
+{{- if ne .checksums "auto" }}
+{{- range list "AWS_REQUEST_CHECKSUM_CALCULATION" "AWS_RESPONSE_CHECKSUM_VALIDATION" }}
+- name: {{ . }}
+  value: {{ $.Values.store.checksums | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- $keys := .Values.store.existingSecret }}
 {{- with include "metaqnn.secret" . }}
 - name: AWS_ACCESS_KEY_ID

@@ -28,6 +28,7 @@ from metaqnn_orch.cli.placed import placed
 from metaqnn_orch.cli.pull import pull
 from metaqnn_orch.cli.replay import export_replay, import_replay
 from metaqnn_orch.cli.report import report
+from metaqnn_orch.cli.retrain import retrain
 from metaqnn_orch.cli.signals import Stopped
 from metaqnn_orch.cli.space import space
 from metaqnn_orch.cli.start import start
@@ -48,6 +49,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "trials": (trials, "trials first --store ./runs -o csv > trials.csv"),
     "pull": (pull, "pull first --store ./runs --top 3 --to ./best"),
     "finals": (finals, "finals first --store ./runs --top 10 --ensemble 5"),
+    "retrain": (retrain, "retrain first 0ee047effa00 --store ./runs"),
     "report": (report, "report first --store ./runs --to ./report"),
     "track": (track, "track first --store ./runs --mlflow http://localhost:5000"),
     "export": (export, "export first --store ./runs --to ./best.onnx"),

@@ -12,21 +12,22 @@ from typing import Any, Final, NamedTuple
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName, job_form, open_cluster
+from metaqnn_orch.assembly import LauncherName, job_form, open_cluster, store_of_pods
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.manifest import NO_UID, read_template
 from metaqnn_orch.cli.output import Format, print_json, print_lines
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.sources import load_settings
-from metaqnn_orch.errors import KNOWN, ClusterError, LauncherError, ObjectMissing, one_line
+from metaqnn_orch.errors import KNOWN, ClusterError, LauncherError, ObjectMissing, StoreError, one_line, redacted
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.settings import KubernetesSettings, Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
-from metaqnn_trainer.store.base import Store, honours_put_if_absent
+from metaqnn_trainer.store.base import Store, honours_put_if_absent, lists_what_is_there, removed
 from metaqnn_trainer.store.opening import open_store
 
+LARGE_BYTES: Final = 8 << 20  # beyond what gateways take by default; the weights of a small net
 MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a quarter of an hour
 OLDEST_SERVER: Final = (1, 26)  # podFailurePolicy works without being switched on
 
@@ -92,28 +93,83 @@ def _tried(what: str, look: Callable[[], str | Finding]) -> Finding:
     try:
         seen = look()
     except KNOWN as error:
-        return Finding(what, Mark.BAD, str(error), getattr(error, "hint", ""))
+        return Finding(what, Mark.BAD, redacted(str(error)), getattr(error, "hint", ""))
     return seen if isinstance(seen, Finding) else Finding(what, Mark.GOOD, seen)
 
 
 def _store(store: Store) -> Iterator[Finding]:
-    def reads() -> str:
-        with suppress(ObjectMissing):
-            store.get(keys.probes() + "no-such-object")
-        return ""
+    away = False
 
-    def conditional() -> str | Finding:
-        if honours_put_if_absent(store, keys.probes()):
-            return "the second of two was refused, as it must be"
-        fix = "use another store, or --unsafe-single-writer if no second orchestrator will ever touch the run"
-        return Finding("store: conditional writes", Mark.BAD, "ignored: the second of two was accepted", fix)
+    def listing() -> str:
+        nonlocal away
+        try:
+            return f"{store.uri}, {sum(1 for _ in store.list(keys.datasets()))} datasets"
+        except StoreError as error:
+            away = error.transient
+            raise
 
-    yield _tried("store: can be listed", lambda: f"{store.uri}, {sum(1 for _ in store.list(keys.datasets()))} datasets")
-    yield _tried("store: what is missing is said to be missing", reads)
-    yield _tried("store: conditional writes", conditional)
+    yield _tried("store: can be listed", listing)
+    if away:  # so would be everything else
+        return
+    yield _tried("store: what is missing is said to be missing", lambda: _missing(store))
+    yield _tried("store: what is written is listed", lambda: _listed(store))
+    yield _tried("store: takes large objects", lambda: _large(store))
+    yield _tried("store: conditional writes", lambda: _conditional(store))
     ahead = getattr(store, "seconds_ahead", None)
     if ahead is not None:
         yield _tried("store: clock", lambda: _clock("store: clock", ahead()))
+
+
+def _missing(store: Store) -> str | Finding:
+    what, key = "store: what is missing is said to be missing", keys.probes() + "no-such-object"
+    for look in (store.get, store.stat):
+        with suppress(ObjectMissing):
+            look(key)
+            return Finding(what, Mark.BAD, f"{store.uri}/{key} is there", "is the address that of a store?")
+    return ""
+
+
+def _listed(store: Store) -> str | Finding:
+    by_pages = getattr(store, "by_pages_of", None)
+    if lists_what_is_there(store if by_pages is None else by_pages(1), keys.probes()):
+        return ""
+    fix = "its listings are not whole: take another store, or a newer release of it"
+    return Finding("store: what is written is listed", Mark.BAD, "not all of it was", fix)
+
+
+def _large(store: Store) -> str:
+    key = keys.probes() + "large"
+    with removed(store, key):
+        store.put(key, bytes(LARGE_BYTES))
+    return f"{LARGE_BYTES >> 20} MiB"
+
+
+def _conditional(store: Store) -> str | Finding:
+    if honours_put_if_absent(store, keys.probes()):
+        return "the second of two was refused, as it must be"
+    fix = "use another store, or --unsafe-single-writer if no second orchestrator will ever touch the run"
+    return Finding("store: conditional writes", Mark.BAD, "ignored: the second of two was accepted", fix)
+
+
+def _as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Finding]:
+    """The store once more, but spoken to as the trainers are told to. From here it may be out of reach, though."""
+    what = "store: as Pods speak to it"
+    told = store_of_pods(store, settings)
+    if told is None:
+        return
+
+    def ask() -> str | Finding:
+        try:
+            conditional = _conditional(told)
+        except StoreError as error:
+            if error.status:
+                raise
+            seen = f"{error.hint}; if only Pods can reach it, `helm test` asks from inside the cluster"
+            return Finding(what, Mark.UNKNOWN, f"no answer from here: {error}", seen)
+        where = f"{settings.store_endpoint or 'AWS'}, region {settings.store_region or 'by default'}"
+        return where if isinstance(conditional, str) else conditional._replace(what=what)
+
+    yield _tried(what, ask)
 
 
 def _clock(what: str, ahead: float) -> str | Finding:
@@ -133,6 +189,7 @@ def _kubernetes(store: Store, settings: Settings, release: Release | None) -> It
         return str(kubernetes.image)
 
     yield _tried("settings: make a Job", the_form)
+    yield from _as_pods(store, kubernetes)
     try:
         cluster = open_cluster(kubernetes)
     except LauncherError as error:

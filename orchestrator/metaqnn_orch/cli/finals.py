@@ -119,9 +119,9 @@ def finals(
             _check(opened, factors[factor], settings)
         views = {}
         for factor, settings in plans.items():
-            ended = _train(opened, factors[factor], settings, launcher, release)
+            ended = train(opened, factors[factor], settings, launcher, release)
             if ended.outcome not in (Outcome.GOAL, Outcome.EXHAUSTED):
-                say(f"run {factors[factor]} {_stopped(ended)}; the same command goes on")
+                say(f"run {factors[factor]} {stopped(ended)}; the same command goes on")
                 raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)
             views[factor] = ended.view
         verdict = write_verdict(opened, base, _judge(opened, views, source, ensemble, elsewhere is None))
@@ -208,7 +208,8 @@ def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
     return None
 
 
-def _train(store: Store, name: str, settings: Settings, launcher: LauncherName, release: Release | None) -> Ended:
+def train(store: Store, name: str, settings: Settings, launcher: LauncherName, release: Release | None) -> Ended:
+    """The run of that name, which trains a list of nets, from wherever it is to its end."""
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)
     record = begin(store, name, settings, refuse_unsafe_store)
@@ -216,7 +217,7 @@ def _train(store: Store, name: str, settings: Settings, launcher: LauncherName, 
         return search(store, record, record.settings_as_run(settings), workers)
 
 
-def _stopped(ended: Ended) -> str:
+def stopped(ended: Ended) -> str:
     return f"stopped: {ended.reason}" if ended.reason else "was stopped"
 
 

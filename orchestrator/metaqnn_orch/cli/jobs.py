@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
@@ -16,11 +17,15 @@ from metaqnn_orch.cli.session import VERSION, now
 from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.takeover import take_over
-from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.errors import BadInput, LauncherError, NotFound
 from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, TRIAL, RunRef, selector
+from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
 from metaqnn_trainer.store.opening import open_store
+
+LOOK: Final = 1.0  # seconds between two looks at the Jobs
+PATIENCE: Final = 30.0  # seconds until whoever lost the run must have stopped
 
 _TRIAL_BEGINNING: Final = r"[0-9a-f]{1,12}"
 
@@ -37,19 +42,20 @@ def cancel(
 ) -> None:
     """Stop a run, wherever it is worked on.
 
-    Whoever works on it loses it, and stops within seconds. With --launcher kubernetes its Jobs are deleted, too.
-    Results stay, nothing that was learned is lost, and start goes on with the run.
+    Whoever works on it loses it, and stops at its next step. With --launcher kubernetes its Jobs are deleted, too,
+    until no more of them appear; exit code 6 says that they still do. Results stay, nothing that was learned is lost,
+    and start goes on with the run.
     """
     opened = open_store(store)
     record = load_record(opened, run)
     cluster = cluster_of(namespace, context) if launcher is LauncherName.KUBERNETES and not keep_jobs else None
     holder, idle = take_over(opened, record, this_process(secrets.token_hex(8), now()), VERSION)
     if holder is not None:
-        say(f"run {run} was taken from {holder.owner}, which stops within {BEAT_SECONDS:.0f} seconds")
+        say(f"run {run} was taken from {holder.owner}, which stops at its next step")
     if cluster is not None:
-        if holder is not None:
-            time.sleep(BEAT_SECONDS + 1)  # until then it would start again what is deleted here
-        say(f"{_delete(cluster, record)} Jobs deleted in namespace {cluster.namespace}")
+        # Until it hears of it, which it looks for that often, it would start again what is deleted here.
+        count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
+        say(f"{count} Jobs deleted in namespace {cluster.namespace}")
     say(f"run {run} was not under way" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
 
 
@@ -94,13 +100,41 @@ def selector_of(record: RunRecord) -> str:
     return selector(RunRef(record.run, record.uid))
 
 
-def _delete(cluster: Any, record: RunRecord) -> int:
+def delete_until_none_appears(
+    cluster: Any,
+    record: RunRecord,
+    at_least: float,
+    patience: float = PATIENCE,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> int:
+    """Delete the run's Jobs until two looks in a row, the last of them after `at_least` seconds, find none that is
+    live. How many were deleted.
+
+    Raises:
+        LauncherError: after `patience` seconds somebody still makes new ones.
+        ClusterError: the API refuses.
+    """
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
-    jobs = cluster.list(Resource.JOBS, selector_of(record)).items
-    for job in jobs:
-        cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
-    return len(jobs)
+    begun, deleted, quiet = monotonic(), set[str](), 0
+    while True:
+        jobs = cluster.list(Resource.JOBS, selector_of(record)).items
+        there = [job for job in jobs if "deletionTimestamp" not in job["metadata"]]
+        for job in there:
+            cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
+            deleted.add(job["metadata"]["uid"])
+        living = sorted(job["metadata"]["name"] for job in there if live(job))
+        quiet, passed = 0 if living else quiet + 1, monotonic() - begun
+        if quiet >= 2 and passed >= at_least:
+            return len(deleted)
+        if passed >= patience:
+            raise LauncherError(
+                f"{len(deleted)} Jobs of run {record.run} were deleted in namespace {cluster.namespace}, and somebody "
+                f"goes on making new ones: {', '.join(living[:3]) or 'a moment ago'}",
+                hint=f"metaqnn-orch status {record.run} names who works on the run: stop it there, then cancel again",
+            )
+        sleep(LOOK)
 
 
 def _label(pod: Any, key: str) -> str:

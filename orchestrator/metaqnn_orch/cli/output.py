@@ -23,9 +23,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metaqnn_orch.errors import redacted
+
 PROGRAM: Final = "metaqnn-orch"
 
 _UNBROKEN: Final = 10_000  # columns: a row of data is one line, which can be copied, whatever the terminal's width
+
+_UNREADABLE: Final = 1e15  # from here on a number is shown by its exponent
 
 _NARROWEST: Final = 40  # columns in which a wrapped value can still be read
 
@@ -68,7 +72,7 @@ def say(*parts: str | tuple[str, str], to: Console | None = None) -> None:
 
 def complain(message: str, hint: str = "") -> None:
     """An error: what is wrong, and what to do."""
-    say(("error: ", "bold red"), message)
+    say(("error: ", "bold red"), redacted(message))
     if hint:
         say(("hint: ", "bold"), typeable(hint))
 
@@ -149,6 +153,8 @@ def cell(value: object, form: str = "") -> str:
     match value:
         case None:
             return "-"
+        case float() if abs(value) >= _UNREADABLE:
+            return format(value, ".3g")
         case int() | float() if not isinstance(value, bool):
             return format(value, form or (",d" if isinstance(value, int) else "g"))
         case _:

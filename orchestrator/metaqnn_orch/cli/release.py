@@ -163,7 +163,7 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         return [_read(thing, context) for thing in found], True
 
     place = f"in namespace {cluster.namespace} of {cluster.server}"
-    here, may_look = listed()
+    here, may_look = listed(everywhere=False)
     if here or namespace is not None:
         refused = "" if may_look else _MAY_NOT_LOOK
         return here, [], place + refused

@@ -11,12 +11,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from metaqnn_orch.cli.output import visible
+from metaqnn_orch.cli.output import cell, visible
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import Part, Standing
 
 FIXED_LINES: Final = 16  # of a screen, at most: everything but the events
+_FOR_EVER: Final = 100 * 365 * 86_400.0  # seconds
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _LABEL: Final = 12  # columns: the longest is epsilon 0.10
 _OUTCOME: Final = 11  # columns: the longest is untrainable
@@ -127,7 +128,7 @@ class Screen:
         if any(count for count, _ in lost):
             yield "lost", _counts([(count, name) for count, name in lost if count], "yellow")
         if now.images_per_second:
-            yield "speed", Text(f"{now.images_per_second:,.0f} images/s")
+            yield "speed", Text(f"{cell(now.images_per_second, ',.0f')} images/s")
         budget, ahead = now.budget, now.forecast
         yield "GPU-hours", _amount(now.used.gpu_hours, ahead and ahead.gpu_hours, budget.gpu_hours)
         if now.used.money is not None:
@@ -164,6 +165,8 @@ def sparkline(values: Sequence[float]) -> str:
 
 def span(seconds: float) -> str:
     """A time that somebody waits, in one or two units."""
+    if seconds >= _FOR_EVER:
+        return "more than a hundred years"
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -211,7 +214,7 @@ def _amount(so_far: float, ahead: float | None, most: float | None, unit: str = 
 
 
 def _short(value: float) -> str:
-    return f"{value:,.2f}" if value >= 1 or not value else f"{value:.2g}"
+    return cell(value, ",.2f" if value >= 1 or not value else ".2g")
 
 
 def _clock(at: str) -> str:

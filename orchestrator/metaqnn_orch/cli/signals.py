@@ -57,20 +57,27 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """Whoever wants to stop us waits until the block has ended. For what must be done whole, and is done soon."""
+    """Whoever wants to stop us waits until the block has ended, unless it is said twice: for what must be done whole,
+    and is done soon, but for a store that does not answer."""
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        if len(received) > 1:
+            restore()
+            signal.raise_signal(number)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     before = {number: signal.signal(number, receive) for number in STOPS if can_be_heard(number)}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for first in received[:1]:
-            signal.raise_signal(first)
+        restore()
+        if len(received) == 1:
+            signal.raise_signal(received[0])
 
 
 class _Closable(Protocol):
@@ -82,7 +89,7 @@ T = TypeVar("T", bound=_Closable)
 
 @contextmanager
 def surely_closing(thing: T) -> Iterator[T]:
-    """contextlib.closing, where no signal can come between."""
+    """contextlib.closing, where no signal comes between."""
     try:
         yield thing
     finally:

@@ -18,8 +18,8 @@ from metaqnn_orch.settings_values import flatten, known_keys, parse_settings
 
 MAX_FILE_BYTES: Final = 1 << 16  # a file that names every setting has three kilobytes
 OTHER_VARIABLES: Final = frozenset(
-    {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK"}
-)  # read elsewhere in the command line
+    {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK", "METAQNN_S3_ADDRESSING_STYLE"}
+)  # read elsewhere
 
 _KEY: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
 

@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.live import Live
 
-from metaqnn_orch.cli.output import say
+from metaqnn_orch.cli.output import cell, say
 from metaqnn_orch.cli.screen import Line, Screen, event_line, outcome
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
 from metaqnn_orch.control.record import RunRecord
@@ -128,6 +128,6 @@ class SearchView:
         self.say(
             f"{self._shown:>{len(str(self._goal))}}/{self._goal}  epsilon {trial.epsilon:.2f}  ",
             (f"{outcome(event):<11}", "bold" if completed else "dim"),
-            f"  {event.params:>9,} params  {event.seconds:6.1f} s  {trial.net}",
+            f"  {event.params:>9,} params  {cell(event.seconds, '.1f'):>6} s  {trial.net}",
             remark,
         )

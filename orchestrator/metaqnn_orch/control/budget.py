@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import islice
-from statistics import fmean
 from typing import Final, Literal, NamedTuple
 
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.settings import BudgetSettings
 
 RECENT: Final = 100  # trials that say what the next one will be like
@@ -30,10 +30,10 @@ class Used(NamedTuple):
 
 def used(state: RunState, budget: BudgetSettings, now: str) -> Used:
     """`now` is the present moment, or that of the last event where no session is going on."""
-    hours = state.device_seconds / 3600
+    hours = finite(state.device_seconds) / 3600
     price = budget.price_per_gpu_hour
     worked = state.worked_seconds + state.session_seconds(now)
-    return Used(hours, None if price is None else hours * price, worked / 3600)
+    return Used(hours, None if price is None else finite(hours * price), finite(worked) / 3600)
 
 
 def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -> Limit | None:
@@ -62,4 +62,4 @@ def recent_seconds(state: RunState) -> float:
     """What one of the last trials took on average; 0 where none has ended."""
     ended = (trial.seconds for trial in reversed(state.trials.values()) if trial.seconds)
     seconds = list(islice(ended, RECENT))
-    return fmean(seconds) if seconds else 0.0
+    return mean(seconds) if seconds else 0.0

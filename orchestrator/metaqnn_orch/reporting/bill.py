@@ -12,6 +12,7 @@ from metaqnn_orch.control.budget import RECENT, recent_seconds, used
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import KNOWN
+from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.search.schedule import Phase
 from metaqnn_orch.settings import Settings
@@ -53,15 +54,15 @@ def bill(settings: Settings, state: RunState, seconds: float | None, places: int
     def cost(nets: int) -> Cost:
         if seconds is None:
             return Cost(nets, None, None, None)
-        hours = nets * seconds / 3600
-        price = budget.price_per_gpu_hour
-        return Cost(nets, hours * devices, None if price is None else hours * devices * price, hours / places)
+        hours = finite(nets * (seconds / 3600))
+        price, gpu_hours = budget.price_per_gpu_hour, finite(hours * devices)
+        return Cost(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / places)
 
     left = [(phase.epsilon, cost(phase.unique)) for phase in remaining(settings, state)]
     whole = cost(sum(phase.nets for _, phase in left))
     so_far = used(state, budget, state.heard)
     limits = {
-        name: max(0, floor((most - (have or 0.0)) / (all_of_it / whole.nets)))
+        name: max(0, floor(finite((most - (have or 0.0)) / (all_of_it / whole.nets))))
         for name, most, have, all_of_it in (
             ("gpu_hours", budget.gpu_hours, so_far.gpu_hours, whole.gpu_hours),
             ("money", budget.money, so_far.money, whole.money),
@@ -124,9 +125,9 @@ def _from_run(record: RunRecord, state: RunState, settings: Settings, images: in
         return True, recent_seconds(state)
     if images is None:
         return None
-    seconds = sum(trial.seconds or 0.0 for trial in trained)
+    seconds = finite(sum(trial.seconds or 0.0 for trial in trained))
     work = sum(trial.macs or 0 for trial in trained) * record.info.train * theirs.recipe.epochs
-    return False, seconds / work * _mean_macs(settings) * images * settings.recipe.epochs
+    return False, finite(seconds / finite(work) * _mean_macs(settings) * images * settings.recipe.epochs)
 
 
 def _mean_macs(settings: Settings) -> float:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.state import RunState, Trial, TrialState
 from metaqnn_orch.errors import one_line
+from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
@@ -65,16 +66,16 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
     accuracies = [item.accuracy for item in history.ended]
     assert state.best is not None
     top = f"{state.best.val_accuracy:.4f}"
-    hours = sum(item.seconds for item in history.ended) / 3600
+    hours = finite(sum(item.seconds for item in history.ended)) / 3600
     numbers = [
         ("nets trained", f"{state.unique:,}"),
         ("best accuracy", top),
         (f"mean of the last {min(ROLLING, len(accuracies))}", f"{fmean(accuracies[-ROLLING:]):.4f}"),
         ("epsilon now", f"{state.epsilon:.2f}"),
-        ("training", _duration(hours * 3600)),
+        ("training", _duration(finite(hours * 3600))),
     ]
     if price is not None:
-        numbers.append(("cost", f"{hours * price:,.2f}"))
+        numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
         lead=f"{state.unique:,} networks for {record.dataset.name}, found by Q-learning. "
@@ -141,7 +142,8 @@ def _cost(history: History, hours: float, price: float | None) -> Facts:
         facts.insert(0, ("from the first result to the last", _duration((max(times) - min(times)).total_seconds())))
     if price is not None:
         facts.append(("price of an hour", f"{price:,.2f}"))
-        facts.append(("cost", f"{hours * price:,.2f}: {hours * price / len(seconds):,.4f} for a net"))
+        cost = finite(hours * price)
+        facts.append(("cost", f"{cost:,.2f}: {cost / len(seconds):,.4f} for a net"))
     return facts
 
 

@@ -10,6 +10,7 @@ from mlflow.tracking import MlflowClient
 
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import one_line
+from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.tracking import Point
 from metaqnn_orch.settings_values import flatten
 
@@ -59,8 +60,8 @@ class MlflowTracker:
         self._client.set_terminated(self._parent, RunStatus.to_string(status))
 
     def _show(self, point: Point) -> None:
-        trial, moment = point.trial, round(point.at.timestamp() * 1000)
-        begun = moment - round((trial.seconds or 0.0) * 1000)
+        trial, moment = point.trial, max(0, round(point.at.timestamp() * 1000))
+        begun = max(0, moment - round(finite((trial.seconds or 0.0) * 1000)))  # it knows no time before 1970
         tags = {UID: self._uid, TRIAL: trial.trial, _PARENT: self._parent, _NAME: trial.trial}
         tags |= {"metaqnn.state": trial.state, "metaqnn.device": trial.device}
         child = self._client.create_run(self._place, start_time=begun, tags=tags).info.run_id

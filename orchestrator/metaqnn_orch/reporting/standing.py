@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice, pairwise
-from statistics import fmean
 from typing import Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, used
 from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.summary import lost_attempts
 from metaqnn_orch.settings import BudgetSettings
 from metaqnn_trainer.contract.messages import Status
@@ -67,7 +67,7 @@ def standing(state: RunState, now: str) -> Standing:
     so_far = used(state, budget, now)
 
     def part(done: int, nets: int) -> Part:
-        return Part(done, nets, (nets - done) * seconds / places if seconds and places else None)
+        return Part(done, nets, finite((nets - done) * (seconds / places)) if seconds and places else None)
 
     whole = part(min(state.unique, goal), goal)
     reached = limit(state, budget, now)
@@ -81,14 +81,14 @@ def standing(state: RunState, now: str) -> Standing:
         epsilon=state.epsilon,
         phase=part(*_phase(state, goal)),
         best=state.best,
-        recent_mean=fmean(last) if last else None,
+        recent_mean=mean(last) if last else None,
         recent=len(last),
         curve=_curve(accuracies),
         endings={name: counted[name] for name in _ENDINGS if counted[name]},
         in_flight=len(state.in_flight),
         lost=lost_attempts(state),
         abandoned=state.abandoned,
-        images_per_second=fmean(speeds) * min(len(state.in_flight), places) if speeds else 0.0,
+        images_per_second=finite(mean(speeds) * min(len(state.in_flight), places)) if speeds else 0.0,
         budget=budget,
         used=so_far,
         forecast=_forecast(so_far, budget, whole, (goal - whole.done) * seconds * devices / 3600) if seconds else None,
@@ -113,14 +113,15 @@ def _phase(state: RunState, goal: int) -> tuple[int, int]:
 
 def _forecast(so_far: Used, budget: BudgetSettings, whole: Part, gpu_hours: float) -> Used:
     price = budget.price_per_gpu_hour
+    hours = finite(so_far.gpu_hours + gpu_hours)
     return Used(
-        so_far.gpu_hours + gpu_hours,
-        None if price is None else (so_far.gpu_hours + gpu_hours) * price,
-        so_far.wall_clock_hours + (whole.seconds_left or 0.0) / 3600,
+        hours,
+        None if price is None else finite(hours * price),
+        finite(so_far.wall_clock_hours + (whole.seconds_left or 0.0) / 3600),
     )
 
 
 def _curve(values: Sequence[float]) -> list[float]:
     points = min(_CURVE, len(values))
     cuts = [len(values) * number // points for number in range(points + 1)] if points else []
-    return [fmean(values[begin:end]) for begin, end in pairwise(cuts)]
+    return [mean(values[begin:end]) for begin, end in pairwise(cuts)]

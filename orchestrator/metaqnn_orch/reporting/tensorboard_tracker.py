@@ -13,6 +13,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.reporting.tracking import Point
 
 SUFFIX: Final = ".metaqnn"
+_LARGEST: Final = 3.4e38  # that its files hold
 
 
 class TensorboardTracker:
@@ -46,7 +47,8 @@ class TensorboardTracker:
                 ("search/hours of training", point.hours),
             ):
                 if value is not None:
-                    self._writer.add_scalar(name, value, point.number, walltime=point.at.timestamp())
+                    shown = min(float(value), _LARGEST)
+                    self._writer.add_scalar(name, shown, point.number, walltime=point.at.timestamp())
         self._writer.flush()
 
     def end(self, finished: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from metaqnn_orch.reporting import statistics
@@ -67,7 +67,7 @@ def timeline(history: History, colours: Palette) -> Figure:
 
 def _rows(history: History) -> Rows:
     """Trials in lanes from 1, and what came to nothing in lane 0. Times are hours since the first."""
-    spans = [(item.at - timedelta(seconds=item.seconds), item.at, item) for item in history.ended if item.at]
+    spans = [(_before(item.at, item.seconds), item.at, item) for item in history.ended if item.at]
     lost = [(trouble.at, trouble) for trouble in history.troubles if trouble.at]
     start = min([begin for begin, _, _ in spans] + [at for at, _ in lost], default=None)
     if start is None:
@@ -98,6 +98,14 @@ def _rows(history: History) -> Rows:
         for at, trouble in lost
     ]
     return trials + nothing
+
+
+def _before(moment: datetime, seconds: float) -> datetime:
+    """The first moment that there is, where it would be before that."""
+    try:
+        return moment - timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _time_unit(hours: float) -> tuple[str, float]:

@@ -19,6 +19,7 @@ from metaqnn_orch.control.events import Event, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import read_history, when
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView
@@ -56,7 +57,7 @@ class Points:
     def add(self, trial: Trial, accuracy: float, at: datetime | None) -> Point:
         self._number += 1
         self._best = max(self._best, accuracy)
-        self._hours += (trial.seconds or 0.0) / 3600
+        self._hours = finite(self._hours + (trial.seconds or 0.0) / 3600)
         self._last.append(accuracy)
         mean = sum(self._last) / len(self._last)
         # A copy: the state goes on with its own.

@@ -11,6 +11,8 @@ from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from tests.cli.conftest import Answer, Cli, cli
 from tests.launchers.kubernetes.conftest import FakeCluster
 from tests.launchers.kubernetes.double.objects import Refused
+from tests.seaweedfs import free_ports
+from tests.store.faulty_server import always, error, faulty_server
 
 __all__ = ["cli"]
 
@@ -21,11 +23,11 @@ KEYS = {"AWS_ACCESS_KEY_ID": "YQ==", "AWS_SECRET_ACCESS_KEY": "Yg=="}
 class Patient:
     """A cluster with which all is well, and a store."""
 
-    def __init__(self, cluster: FakeCluster, cli: Cli, store: str) -> None:
+    def __init__(self, cluster: FakeCluster, cli: Cli, store: str, endpoint: str) -> None:
         self.cluster, self.api, self._cli, self._store = cluster, cluster.api, cli, store
         self.settings = {
             "image": "trainer",
-            "store_endpoint": "http://store.example",
+            "store_endpoint": endpoint,
             "store_secret": "keys",
             "service_account": "trainer",
         }
@@ -53,8 +55,8 @@ def quota(used: str, hard: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def patient(cluster: FakeCluster, cli: Cli, s3_store_uri: str) -> Patient:
-    return Patient(cluster, cli, s3_store_uri)
+def patient(cluster: FakeCluster, cli: Cli, s3_store_uri: str, s3_endpoint: str) -> Patient:
+    return Patient(cluster, cli, s3_store_uri, s3_endpoint)
 
 
 def test_all_is_well(patient: Patient) -> None:
@@ -149,10 +151,46 @@ def test_a_cluster_that_does_not_answer(patient: Patient) -> None:
 def test_a_store_alone(cli: Cli, tmp_path: Path) -> None:
     answer = cli("doctor", "digits", "--store", tmp_path / "runs")
     assert answer.code == 0
-    assert [line[0] for line in answer.out.splitlines()] == ["✓"] * 3
+    assert [line[0] for line in answer.out.splitlines()] == ["✓"] * 5
 
 
 def test_settings_that_make_no_job(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
     answer = cli("doctor", "digits", "--store", tmp_path / "runs", "--launcher=kubernetes")
     assert answer.code == 1
     assert "✗ settings: make a Job: execution.kubernetes.image must be given" in answer.out
+
+
+WHAT = "store: as Pods speak to it"
+
+
+def seen_by_pods(patient: Patient) -> tuple[str, str]:
+    """What is said of the store as Pods speak to it, and what to do about it."""
+    lines = [*patient.ask().out.splitlines(), ""]
+    number = next(number for number, line in enumerate(lines) if WHAT in line)
+    return lines[number], lines[number + 1].strip()
+
+
+def test_the_store_is_spoken_to_as_pods_are_told_to(patient: Patient, s3_endpoint: str) -> None:
+    patient.settings |= {"store_region": "lab-1", "store_checksums": "when_supported"}
+    assert seen_by_pods(patient)[0] == f"✓ {WHAT}: {s3_endpoint}, region lab-1"
+    with faulty_server(always(error(301, "PermanentRedirect"))) as (url, _):
+        patient.settings["store_endpoint"] = url
+        line, fix = seen_by_pods(patient)
+    assert line.startswith(f"✗ {WHAT}: s3://")
+    assert f"{url} answered HTTP 301 PermanentRedirect" in line
+    assert "AWS_REGION" in fix
+
+
+def test_a_style_that_only_pods_have(patient: Patient) -> None:
+    patient.settings |= {"store_endpoint": "http://store.invalid:9000", "store_addressing_style": "virtual"}
+    line, fix = seen_by_pods(patient)
+    assert line.startswith("? "), "there is no such name in DNS, here"
+    assert "METAQNN_S3_ADDRESSING_STYLE=path" in fix
+
+
+def test_an_address_that_only_pods_can_reach_is_a_question(patient: Patient) -> None:
+    patient.settings["store_endpoint"] = f"http://127.0.0.1:{free_ports(1)[0]}"
+    line, fix = seen_by_pods(patient)
+    assert line.startswith(f"? {WHAT}: no answer from here: s3://")
+    assert "helm test" in fix
+    assert patient.ask().code == 0

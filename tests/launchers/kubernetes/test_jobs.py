@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
+from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from metaqnn_orch.assembly import open_cluster
+from metaqnn_orch.cli.jobs import delete_until_none_appears
+from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.record import load_record
+from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef
+from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, cli
@@ -84,6 +92,48 @@ def test_cancel_deletes_what_is_ours(left: Left, cli: Cli, tmp_path: Path) -> No
     answer = cli("cancel", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
     assert answer.code == 0
     assert "2 Jobs deleted in namespace trials" in answer.err
+    assert left.trials() == {left.theirs.trial}
+
+
+def test_no_job_appears_after_a_cancel(left: Left, cli: Cli, tmp_path: Path) -> None:
+    """Though whoever lost the run goes on for a while, and starts again what was deleted."""
+    session = Session(DirectoryStore(tmp_path / "store"), settings(), name="busy")
+    session.open()
+    session.hold.beat("now")
+    session.journal.append([Opened(at="now", session="busy", owner="somebody", version="0", goal=12)])
+    over = time.monotonic() + 4
+
+    def go_on() -> None:
+        while time.monotonic() < over:
+            left.own.launch(make_request("test"), 1)
+            time.sleep(0.4)
+
+    loser = Thread(target=go_on)
+    loser.start()
+    answer = cli("cancel", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
+    assert time.monotonic() > over, "it waits for as long as a loser may not know"
+    assert answer.code == 0, answer.err
+    assert "which stops at its next step" in answer.err
+    deleted = int(answer.err.splitlines()[1].split()[0])
+    assert deleted >= 5
+    loser.join()
+    assert left.trials() == {left.theirs.trial}
+
+
+def test_whoever_does_not_stop_is_told_of(left: Left, tmp_path: Path) -> None:
+    record = load_record(DirectoryStore(tmp_path / "store"), "test")
+    launched: list[str] = []
+
+    def launch(seconds: float) -> None:
+        launched.append(left.launch(left.own, "hangs", Phase.RUNNING).trial)
+
+    clock, found = count(), open_cluster(KubernetesSettings())
+    with pytest.raises(
+        LauncherError, match=r"in namespace trials, and somebody goes on making new ones: test-"
+    ) as said:
+        delete_until_none_appears(found, record, 0, 5, launch, lambda: float(next(clock)))
+    assert "cancel again" in said.value.hint
+    assert len(launched) >= 2
     assert left.trials() == {left.theirs.trial}
 
 

@@ -156,6 +156,24 @@ def test_the_whole_job() -> None:
     }
 
 
+def test_how_the_store_is_spoken_to_reaches_the_trainer() -> None:
+    wanted = job(store_addressing_style="virtual", store_checksums="when_required", store_ca="authority")
+    pod = wanted["spec"]["template"]["spec"]
+    assert {entry["name"]: entry["value"] for entry in pod["containers"][0]["env"]} == {
+        "AWS_CA_BUNDLE": "/etc/metaqnn/store-ca/ca.crt",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        "METAQNN_S3_ADDRESSING_STYLE": "virtual",
+        "HOME": "/tmp",
+    }
+    assert {"name": "store-ca", "configMap": {"name": "authority"}} in pod["volumes"]
+    mounts = pod["containers"][0]["volumeMounts"]
+    assert {"name": "store-ca", "mountPath": "/etc/metaqnn/store-ca", "readOnly": True} in mounts
+    plain = job()["spec"]["template"]["spec"]
+    assert plain["containers"][0]["env"] == [{"name": "HOME", "value": "/tmp"}]
+    assert [volume["name"] for volume in plain["volumes"]] == ["shm", "tmp"]
+
+
 def secret(name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"secretKeyRef": {"name": "store-keys", "key": name, **more}}}
 

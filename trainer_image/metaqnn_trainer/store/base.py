@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, Protocol
 
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
@@ -130,6 +131,20 @@ def exists(store: Store, key: str) -> bool:
     return True
 
 
+def lists_what_is_there(store: Store, prefix: str) -> bool:
+    """Whether what was written is in a listing at once, with its size. Leaves nothing behind under `prefix`.
+
+    Raises:
+        StoreError: the store does not answer, or refuses.
+    """
+    name = f"{prefix}probe-{secrets.token_hex(8)}/"
+    written = [Entry(f"{name}{number}", number) for number in range(3)]
+    with removed(store, *(entry.key for entry in written)):
+        for entry in written:
+            store.put(entry.key, bytes(entry.size))
+        return list(store.list(name)) == written and store.stat(written[-1].key).size == written[-1].size
+
+
 def honours_put_if_absent(store: Store, prefix: str) -> bool:
     """Whether the store keeps what is there when something else is put in its place if absent: some accept the
     condition and ignore it, and one run could then have two writers. Leaves nothing behind under `prefix`.
@@ -138,9 +153,21 @@ def honours_put_if_absent(store: Store, prefix: str) -> bool:
         StoreError: the store does not answer, or refuses conditional writes by name.
     """
     key = f"{prefix}probe-{secrets.token_hex(8)}"
-    try:
+    with removed(store, key):
         first = store.put_if_absent(key, b"first")
         second = store.put_if_absent(key, b"second")
         return first and not second and store.get(key) == b"first"
-    finally:
+
+
+@contextmanager
+def removed(store: Store, *keys: str) -> Iterator[None]:
+    """These objects are gone after the block. What fails in it is told, rather than that removing failed then, too."""
+    try:
+        yield
+    except StoreError:
+        with suppress(StoreError):
+            for key in keys:
+                store.delete(key)
+        raise
+    for key in keys:
         store.delete(key)

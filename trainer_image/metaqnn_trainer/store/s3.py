@@ -2,13 +2,15 @@
 
 boto3 itself repeats a failed request a few times; whoever needs to outlast a longer outage looks at `StoreError.cause`.
 What answers with success has to show that it is S3, for a login page does so, too: an object's answer has an ETag, a
-listing's says whether it is whole.
+listing's names the bucket, or says whether it is whole.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import math
+import re
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,22 +22,24 @@ from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientEr
 
 from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_key
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
-from metaqnn_trainer.store.s3_client import default_client, is_aws, keeps_checksums, style_of
+from metaqnn_trainer.store.s3_client import Manner, default_client, is_aws, keeps_checksums, make_client, style_of
 from metaqnn_trainer.store.s3_errors import Where, not_s3, renamed
+from metaqnn_trainer.store.s3_foreign import refuse_foreign_answers
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _CONFLICT_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)  # seconds
 _DOWNLOADS: Final = 3  # of an object whose bytes break off
+_SHA256: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # in base64
 _PAGE: Final = 1000  # keys; stores give no more
 
 
 class S3Store:
     """A store under s3://bucket/prefix. Safe to use from many threads."""
 
-    def __init__(self, bucket: str, prefix: str = "", client: S3Client | None = None) -> None:
-        """`client` replaces the one that boto3's chain would give.
+    def __init__(self, bucket: str, prefix: str = "", client: S3Client | None = None, page: int = _PAGE) -> None:
+        """`client` replaces the one that boto3's chain would give; `page` is how many keys to ask for at a time.
 
         Raises:
             StoreError: the configuration that boto3 finds cannot be used.
@@ -47,9 +51,11 @@ class S3Store:
         if client is None:
             with renamed(where, ""):
                 client = default_client()
+        refuse_foreign_answers(client)
         self._client = client
         self._where = where._replace(endpoint=client.meta.endpoint_url, style=style_of(client))
         self._checksums = keeps_checksums(client)
+        self._page = page
 
     @property
     def uri(self) -> str:
@@ -60,10 +66,21 @@ class S3Store:
         """URL of a store other than AWS; empty for AWS, which is found by the region."""
         return "" if is_aws(self._where.endpoint) else self._where.endpoint
 
-    @property
-    def style(self) -> str:
-        """How buckets are addressed: auto, path or virtual."""
-        return self._where.style
+    def by_pages_of(self, page: int) -> S3Store:
+        """The same store, listed by smaller pages."""
+        return self._with(self._client, page)
+
+    def spoken_to(self, manner: Manner) -> S3Store:
+        """The same bucket, as somebody else speaks to it: with these credentials, and nothing else that is ours.
+
+        Raises:
+            StoreError: the client cannot be made.
+        """
+        with renamed(self._where, ""):
+            return self._with(make_client(manner.settled()), self._page)
+
+    def _with(self, client: S3Client, page: int) -> S3Store:
+        return S3Store(self._bucket, self._root.removesuffix("/"), client, page)
 
     def seconds_ahead(self) -> float:
         """By how much the store's clock is ahead of ours; its answers name whole seconds."""
@@ -120,8 +137,8 @@ class S3Store:
                     if "ETag" not in reply:
                         raise not_s3(self._where, key)
                     try:
-                        # Read to the end, but where a server ignores ranges: only then is its length compared.
-                        whole = first is None or reply["ContentLength"] <= first
+                        # Read to the end, for only then is its length compared; but not where a server ignores ranges.
+                        whole = first is None or reply.get("ContentLength", math.inf) <= first
                         return body.read(None if whole else first)
                     except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
                         if not left:
@@ -133,37 +150,35 @@ class S3Store:
         options: dict[str, Any] = {"ChecksumMode": "ENABLED"} if self._checksums else {}
         with renamed(self._where, key):
             found = self._client.head_object(Bucket=self._bucket, Key=self._root + key, **options)
-        if "ETag" not in found:
+        if "ETag" not in found or "ContentLength" not in found:
             raise not_s3(self._where, key)
         # A checksum of parts is written as CHECKSUM-PARTS, and is none of the object.
-        encoded = found.get("ChecksumSHA256") or "-"
-        return Stat(found["ContentLength"], None if "-" in encoded else base64.b64decode(encoded).hex())
+        encoded = found.get("ChecksumSHA256", "")
+        return Stat(found["ContentLength"], base64.b64decode(encoded).hex() if _SHA256.fullmatch(encoded) else None)
 
     def list(self, prefix: str) -> Iterator[Entry]:
         check_prefix(prefix)
         # Not every store lists in the order of the key's bytes: SeaweedFS walks its directories.
-        return iter(sorted(self.pages(prefix)))
+        return iter(sorted(self._pages(prefix)))
 
     def delete(self, key: str) -> None:
         with renamed(self._where, check_key(key)):
-            answer = self._client.delete_object(Bucket=self._bucket, Key=self._root + key)["ResponseMetadata"]
-        if answer["HTTPHeaders"].get("content-type", "").startswith("text/html"):
-            raise not_s3(self._where, key)
+            self._client.delete_object(Bucket=self._bucket, Key=self._root + key)
 
-    def pages(self, prefix: str, size: int = _PAGE) -> Iterator[Entry]:
-        """A listing in the store's own order, asked for by pages of at most `size` keys."""
-        place = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": size}
+    def _pages(self, prefix: str) -> Iterator[Entry]:
+        """A listing in the store's own order."""
+        place = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": self._page}
         token: dict[str, str] = {}
         while True:
             with renamed(self._where, prefix):
                 page = self._client.list_objects_v2(**place, **token)  # type: ignore[arg-type]
-            if "IsTruncated" not in page:
+            if "IsTruncated" not in page and "Name" not in page:
                 raise not_s3(self._where, prefix)
             for found in page.get("Contents", ()):
                 key = found["Key"].removeprefix(self._root)
                 if is_key(key):  # a bucket may hold what is not ours
                     yield Entry(key, found["Size"])
-            if not page["IsTruncated"]:
+            if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page.get("NextContinuationToken", "")}
             if following == token or not following["ContinuationToken"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3.session
@@ -29,28 +29,61 @@ _CHECKSUMS: Final = ("request_checksum_calculation", "response_checksum_validati
 _AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
+class Manner(NamedTuple):
+    """How a store is spoken to. What is left open is found by boto3's chain."""
+
+    endpoint: str = ""
+    region: str = ""
+    style: str = "auto"
+    """auto, path or virtual. auto is path for stores other than AWS."""
+    checksums: str = "auto"
+    """auto, when_required or when_supported. auto is when_required for stores other than AWS."""
+
+    def settled(self) -> Manner:
+        """As it is where no AWS configuration says anything: in a Pod."""
+        elsewhere = bool(self.endpoint) and not is_aws(self.endpoint)
+        style = "path" if elsewhere and self.style == "auto" else self.style
+        checksums = "when_required" if elsewhere else "when_supported"
+        return self._replace(style=style, checksums=checksums if self.checksums == "auto" else self.checksums)
+
+
 def default_client() -> S3Client:
-    """
+    """The client that the environment and the AWS configuration ask for.
+
     Raises:
-        BotoCoreError, ValueError: what the chain finds contradicts itself.
+        BotoCoreError, ValueError: what is found contradicts itself.
         AddressError: METAQNN_S3_ADDRESSING_STYLE is no style.
     """
+    style = os.environ.get(STYLE_VARIABLE) or "auto"
+    if style not in _STYLES:
+        raise AddressError(f"{STYLE_VARIABLE} is {style[:40]!r}: it can be {', '.join(_STYLES)}")
+    # AWS_REGION is what every other AWS SDK reads.
+    return make_client(Manner(region=os.environ.get("AWS_REGION") or "", style=style))
+
+
+def make_client(manner: Manner) -> S3Client:
+    """
+    Raises:
+        BotoCoreError, ValueError: what boto3's chain finds contradicts itself.
+    """
     session = boto3.session.Session()
-    # AWS_REGION is what every other AWS SDK reads. us-east-1 is what clones of S3 call themselves.
-    region = os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
-    wanted = _wanted_style()
-    client = session.client("s3", region_name=region, config=Config(**_COMMON, **_styled(wanted)))
+    region = manner.region or session.region_name or "us-east-1"  # the last is what clones of S3 call themselves
+
+    def make(config: Config) -> S3Client:
+        return session.client("s3", region_name=region, endpoint_url=manner.endpoint or None, config=config)
+
+    given: dict[str, Any] = {} if manner.checksums == "auto" else dict.fromkeys(_CHECKSUMS, manner.checksums)
+    client = make(Config(**_COMMON, **given, **_styled(manner.style)))
     if is_aws(client.meta.endpoint_url):
         return client
     # Stores other than AWS seldom have a name in DNS for each bucket, nor know checksums in trailers; whoever's does
     # has said so in the environment or in the AWS configuration.
     profile = session._session.get_scoped_config()  # boto3 has no public way
-    given = [name for name in _CHECKSUMS if name in profile or f"AWS_{name.upper()}" in os.environ]
-    checksums: dict[str, Any] = {name: "when_required" for name in _CHECKSUMS if name not in given}
-    style = wanted if wanted != "auto" else style_of(client)
+    said = {name for name in _CHECKSUMS if name in profile or f"AWS_{name.upper()}" in os.environ}
+    given = {name: "when_required" for name in _CHECKSUMS if name not in said} | given
+    style = style_of(client)
     client.close()
-    config = Config(**_COMMON, **checksums, **_styled("path" if style == "auto" else style))
-    return session.client("s3", region_name=region, config=config)
+    return make(Config(**_COMMON, **given, **_styled("path" if style == "auto" else style)))
 
 
 def is_aws(endpoint: str) -> bool:
@@ -65,13 +98,6 @@ def style_of(client: S3Client) -> str:
 def keeps_checksums(client: S3Client) -> bool:
     """Whether the store is one that takes a checksum with an object, and gives it back."""
     return getattr(client.meta.config, "request_checksum_calculation", "") == "when_supported"
-
-
-def _wanted_style() -> str:
-    style = os.environ.get(STYLE_VARIABLE) or "auto"
-    if style not in _STYLES:
-        raise AddressError(f"{STYLE_VARIABLE} is {style[:40]!r}: it can be {', '.join(_STYLES)}")
-    return style
 
 
 def _styled(style: str) -> dict[str, Any]:

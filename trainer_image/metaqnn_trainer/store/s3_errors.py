@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import responses
 from typing import Final, NamedTuple
 
 from botocore import exceptions as boto
@@ -14,6 +15,7 @@ from botocore.parsers import ResponseParserError
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.store import s3_hints as hints
 from metaqnn_trainer.store.errors import AddressError, Cause, ObjectMissing, StoreError
+from metaqnn_trainer.store.s3_foreign import REAL_STATUS, is_page
 
 # By the store's own words, whatever the status: AWS, MinIO, Ceph and SeaweedFS agree neither on codes nor on statuses.
 _REFUSED: Final = re.compile(r"Quota|TooLarge|TooLong|NotImplemented|AccessDenied|Invalid|Malformed|Unsupported")
@@ -24,7 +26,8 @@ _NO_ROOM: Final = re.compile(
 )
 _LATER: Final = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "OperationAborted"}
-    | {"ConditionalRequestConflict", "BadDigest", "IncompleteBody"}  # the last two: changed or cut on the way
+    | {"ConditionalRequestConflict", "IDPCommunicationError"}
+    | {"BadDigest", "IncompleteBody"}  # changed or cut on the way
 )
 _LATER_STATUSES: Final = frozenset({408, 425, 429})
 _NEVER_STATUSES: Final = frozenset({501, 505})
@@ -38,7 +41,7 @@ _OUTAGES: Final = (
 )
 _OURS: Final = frozenset({"PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject"})
 # Handshakes also fail because a server goes away; these would fail again.
-_BAD_TLS: Final = re.compile(r"CERTIFICATE|CRL_FOUND|WRONG_VERSION|\[Errno|PEM|ALERT|UNSUPPORTED|HANDSHAKE_FAILURE")
+_BAD_TLS: Final = re.compile(r"CERTIFICATE|CRL_FOUND|PEM|\[Errno|match|WRONG_VERSION|ALERT|UNSUPPORTED|HANDSHAKE_F")
 
 
 class Where(NamedTuple):
@@ -64,8 +67,7 @@ def renamed(where: Where, key: str) -> Iterator[None]:
     except ClientError as error:
         raise _answered(where, key, error) from error
     except ResponseParserError as error:
-        cut = "<?xml" in str(error) or "<ListBucketResult" in str(error)
-        raise not_s3(where, key, "an answer that is cut off" if cut else "", cut) from error
+        raise not_s3(where, key) from error
     except BotoCoreError as error:
         cause = Cause.OUTAGE if isinstance(error, _OUTAGES) else Cause.REFUSED
         if isinstance(error, boto.SSLError) and _BAD_TLS.search(str(error)):
@@ -78,33 +80,33 @@ def renamed(where: Where, key: str) -> Iterator[None]:
         raise StoreError(f"{where.place(key)}: {one_line(str(error))}", hints.ENDPOINT) from error
 
 
-def not_s3(where: Where, key: str, what: str = "", passing: bool = False) -> StoreError:
-    """For an answer with status 200 that is none of S3's: a login page, a console, a proxy's own."""
-    cause = Cause.OUTAGE if passing else Cause.REFUSED
-    said = (
-        f"{where.endpoint} answered HTTP 200 with {what or 'what is not S3: a page of a console, a login or a proxy'}"
-    )
-    hint = "" if passing else hints.NOT_S3 + hints.by_proxy(where.endpoint)
-    return StoreError(f"{where.place(key)}: {said}", hint, cause=cause, status=200)
+def not_s3(where: Where, key: str) -> StoreError:
+    """For an answer with a status of success that is none of S3's."""
+    said = f"{where.endpoint} answered HTTP 200 with what is not S3: a page of a console, a login or a proxy"
+    return StoreError(f"{where.place(key)}: {said}", hints.NOT_S3 + hints.by_proxy(where.endpoint), status=200)
 
 
 def _answered(where: Where, key: str, error: ClientError) -> StoreError:
     metadata = error.response.get("ResponseMetadata", {})
-    status = metadata.get("HTTPStatusCode", 0)
     headers = {name.lower(): value for name, value in metadata.get("HTTPHeaders", {}).items()}
+    given = metadata.get("HTTPStatusCode", 0)
+    status, page = int(headers.get(REAL_STATUS, given)), is_page(headers)
     told = error.response.get("Error", {})
     # An answer without a body or with a page has no code: boto3 writes the status in its place.
-    code = "" if (told.get("Code") or "") == str(status) else told.get("Code") or ""
-    page = headers.get("content-type", "").startswith("text/html")
-    asked_for_head = error.operation_name == "HeadObject"
-    if code == "NoSuchKey" or (status == 404 and asked_for_head and not page):
+    code = "" if told.get("Code") in (None, str(given)) else str(told["Code"])
+    message = told.get("Message") or responses.get(status, "")
+    if status < 300 and page:
+        return not_s3(where, key)
+    if status < 300 and not code:
+        message = "an answer that is cut off, or no XML"
+    if code == "NoSuchKey" or (status == 404 and error.operation_name == "HeadObject" and not page):
         return ObjectMissing(f"{where.place(key)}: no such object", status=status, code=code)
-    words = one_line(f"HTTP {status} {code}".rstrip() + f": {told.get('Message') or ''}").rstrip(": ")
+    words = one_line(f"HTTP {status} {code}".rstrip() + f": {message}").rstrip(": ")
     # Credentials may be fetched from elsewhere on the way.
     whom = where.endpoint if error.operation_name in _OURS else f"{error.operation_name}, for credentials,"
+    cause = _cause(given, code, message)
     answer = hints.Answer(status, code, headers, page, told)
-    hint = hints.answered(answer, where.endpoint, where.bucket, where.style)
-    cause = _cause(status, code, told.get("Message") or "")
+    hint = hints.FULL if cause is Cause.FULL else hints.answered(answer, where.endpoint, where.bucket, where.style)
     return StoreError(f"{where.place(key)}: {whom} answered {words}", hint, cause=cause, status=status, code=code)
 
 

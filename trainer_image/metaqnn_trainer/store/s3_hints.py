@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,7 +20,6 @@ CREDENTIALS: Final = (
 )
 _UNKNOWN: Final = "the store does not accept these credentials: are they meant for this endpoint?"
 _EXPIRED: Final = "the credentials have expired: renew them (for single sign-on: aws sso login), then resume"
-_CLOCK: Final = "this machine's clock is wrong: set it by a time server"
 _DENIED: Final = (
     "these credentials may not do that here; without the right to list the bucket (s3:ListBucket) a missing object "
     "is answered in the same way"
@@ -42,7 +43,7 @@ _QUOTA: Final = "the bucket's or the user's quota is used up: raise it, or remov
 FULL: Final = "the store is full: make room there, then resume"
 _AUTHORITY: Final = (
     "for a certificate of the store's own authority, AWS_CA_BUNDLE names the file of that authority; Pods get it by "
-    "the chart's store.caBundle"
+    "execution.kubernetes.store_ca (chart: store.caBundle)"
 )
 _BUNDLE: Final = "AWS_CA_BUNDLE (or the profile's ca_bundle) names no file with certificates: correct it"
 _PLAIN: Final = "it does not speak TLS: begin the address with http://, in AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
@@ -52,7 +53,6 @@ _CONDITIONS: Final = "this store does not create objects only if absent (If-None
 _BY_CODE: Final = {
     **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"), _UNKNOWN),
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
-    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
     **dict.fromkeys(("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "InvalidPathAccess"), _VIRTUAL),
     **dict.fromkeys(("XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), _CHECKSUMS),
     "EntityTooLarge": _TOO_LARGE,
@@ -100,14 +100,14 @@ def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
         return f"{create}; or, if it is there, {_PATH}" if named else create
     if code in _BY_CODE:
         return _BY_CODE[code]
+    if code in ("RequestTimeTooSkewed", "RequestExpired"):
+        return _clock(answer.headers.get("date", ""))
     if "Quota" in code:
         return _QUOTA
     if status in (301, 302, 307, 308) or code in _REGIONAL:
         return _elsewhere(answer, endpoint)
     if status == 413:
         return _TOO_LARGE
-    if status == 507:
-        return FULL
     if status == 407:
         return "the proxy wants credentials: check HTTPS_PROXY and HTTP_PROXY" + by_proxy(endpoint)
     if answer.page and status < 500:
@@ -131,13 +131,15 @@ def unanswered(error: BotoCoreError, bucket: str) -> str:
             return _BUNDLE
         if "WRONG_VERSION" in text:
             return _PLAIN
-        if named and "ostname mismatch" in text:
-            return _PATH
+        if "match" in text:  # of the host's name, or of its IP address
+            return _PATH if named else "its certificate is of another name: ask for the store by a name that is in it"
+        if "expired" in text:
+            return "its certificate has expired: whoever runs the store has to renew it"
         return _AUTHORITY if "CERTIFICATE" in text else ENDPOINT
     if named and isinstance(error, boto.EndpointConnectionError):
         return _PATH
     if isinstance(error, boto.ConnectionClosedError) and asked.scheme == "http":
-        return _TLS + by_proxy(asked.geturl())
+        return f"if it does so always, {_TLS}" + by_proxy(asked.geturl())
     return next((hint for kind, hint in _BY_CLASS if isinstance(error, kind)), "")
 
 
@@ -146,6 +148,15 @@ def by_proxy(endpoint: str) -> str:
     proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme, "")
     host = urlsplit(proxy if "//" in proxy else f"//{proxy}").hostname if proxy else ""
     return f"; requests go through the proxy {host}: NO_PROXY names hosts that need none" if host else ""
+
+
+def _clock(date: str) -> str:
+    try:
+        ahead = time.time() - parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        return "this machine's clock is wrong: set it by a time server"
+    apart = f"{abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'}"
+    return f"this machine's clock is {apart} the store's: set it by a time server"
 
 
 def _elsewhere(answer: Answer, endpoint: str) -> str:

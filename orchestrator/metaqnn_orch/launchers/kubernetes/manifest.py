@@ -32,6 +32,7 @@ NET: Final = "metaqnn/net"  # annotation, for people
 
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _EXAMPLE: Final = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
+_CA_FOLDER: Final = "/etc/metaqnn/store-ca"
 _USER: Final = 65_532  # the image's own; a template may say another, but not root
 _TERMINAL_CODES: Final = sorted(code for code in ExitCode if code)
 
@@ -194,7 +195,10 @@ def _job(
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
                     "securityContext": restricted.POD,
-                    "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}}],
+                    "volumes": [
+                        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}},
+                        *_ca_volumes(settings),
+                    ],
                     "containers": [_container(arguments, form)],
                 },
             },
@@ -218,12 +222,20 @@ def _container(arguments: list[str], form: JobForm) -> dict[str, Any]:
         "securityContext": restricted.CONTAINER,
         # The end of what a trainer said stays with its Pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, *_ca_mounts(settings)],
     }
 
 
 def _environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
-    plain = {"AWS_ENDPOINT_URL_S3": settings.store_endpoint, "AWS_REGION": settings.store_region}
+    style, checksums = settings.store_addressing_style, settings.store_checksums
+    plain = {
+        "AWS_ENDPOINT_URL_S3": settings.store_endpoint,
+        "AWS_REGION": settings.store_region,
+        "AWS_CA_BUNDLE": settings.store_ca and f"{_CA_FOLDER}/ca.crt",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "" if checksums == "auto" else checksums,
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "" if checksums == "auto" else checksums,
+        "METAQNN_S3_ADDRESSING_STYLE": "" if style == "auto" else style,
+    }
     environment: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items() if value]
     if settings.store_secret:
         for what, key in settings.store_secret_keys:
@@ -232,3 +244,11 @@ def _environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
                 reference["optional"] = True
             environment.append({"name": f"AWS_{what.upper()}", "valueFrom": {"secretKeyRef": reference}})
     return environment
+
+
+def _ca_volumes(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    return [{"name": "store-ca", "configMap": {"name": settings.store_ca}}] if settings.store_ca else []
+
+
+def _ca_mounts(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    return [{"name": "store-ca", "mountPath": _CA_FOLDER, "readOnly": True}] if settings.store_ca else []

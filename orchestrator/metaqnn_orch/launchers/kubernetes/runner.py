@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, ClusterError
@@ -52,8 +53,11 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
         except ClusterError as error:
             if error.status != 409:
                 raise
+        if time.monotonic() > deadline:
+            raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
         there = find(cluster, name)
         if there is None:
+            sleep(LOOK / 2)
             continue
         store = (there["metadata"].get("annotations") or {}).get(STORE)
         if store != job["metadata"]["annotations"][STORE]:
@@ -64,8 +68,6 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
         if live(there) and not there["metadata"].get("deletionTimestamp"):
             return False
         cluster.delete_job(name, there["metadata"]["uid"])
-        if time.monotonic() > deadline:
-            raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
         sleep(LOOK / 2)
 
 
@@ -85,17 +87,18 @@ def wait(
     while True:
         try:
             job, pods = cluster.get_job(name), _pods(cluster, name)
+            words = in_words(pods)
+            if not live(job):
+                log = cluster.read_log(latest(pods)["metadata"]["name"], container) if pods else ""
+                with suppress(ClusterError):  # else it makes way for the next one
+                    cluster.delete_job(name, job["metadata"]["uid"])
+                return Ended(exit_code(pods), log, words)
             heard = time.monotonic()
         except ClusterError as error:
             if not error.transient or time.monotonic() - heard > OUTAGE_SECONDS:
                 raise
             sleep(LOOK)
             continue
-        words = in_words(pods)
-        if not live(job):
-            log = cluster.read_log(latest(pods)["metadata"]["name"], container) if pods else ""
-            cluster.delete_job(name, job["metadata"]["uid"])
-            return Ended(exit_code(pods), log, words)
         if words != said:
             said = words
             report(f"job {name} in namespace {cluster.namespace}: {words}")

@@ -1,0 +1,139 @@
+"""doctor on the store: every kind of wrong address, server and right gets a cross, its evidence and a remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from metaqnn_trainer.store.directory import DirectoryStore
+from tests.cli.conftest import Cli
+from tests.seaweedfs import S3Server, free_ports
+from tests.store.authority import make_authority
+from tests.store.faulty_server import Answer, Script, always, error, faulty_server, page
+
+LISTING: Final = Answer(200, b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")
+EMPTY: Final = Answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+
+
+def crosses(cli: Cli, uri: str) -> list[tuple[str, str]]:
+    """What is wrong, each with its remedy."""
+    answer = cli("doctor", "digits", "--store", uri)
+    assert answer.code == 1, answer.out
+    assert answer.err == ""
+    lines = answer.out.splitlines()
+    assert all(line.isprintable() for line in lines)
+    pairs = zip(lines, [*lines[1:], ""], strict=True)
+    return [(line, fix.strip() if fix.startswith("    ") else "") for line, fix in pairs if line.startswith("✗")]
+
+
+def test_all_is_well_and_nothing_is_left(cli: Cli, tmp_path: Path, s3_store_uri: str) -> None:
+    for uri in (str(tmp_path / "store"), s3_store_uri):
+        answer = cli("doctor", "digits", "--store", uri)
+        assert answer.code == 0, answer.out
+        assert {line[0] for line in answer.out.splitlines()} == {"✓"}
+        assert "✓ store: takes large objects: 8 MiB" in answer.out
+    assert list(DirectoryStore(tmp_path / "store").list("")) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "evidence", "remedy"),
+    [
+        (page(200), "HTTP 200", "does not speak S3"),
+        (page(200)._replace(body=b"<!doctype html><p>Sign in<br>"), "HTTP 200", "does not speak S3"),
+        (page(404), "HTTP 404", "does not speak S3"),
+        (Answer(404), "HTTP 404", "does not speak S3"),
+        (Answer(301), "HTTP 301", "AWS_REGION"),
+        (Answer(307), "HTTP 307", "AWS_REGION"),
+        (Answer(301, b"", {"x-amz-bucket-region": "eu-west-1"}), "HTTP 301", "AWS_REGION=eu-west-1"),
+        (Answer(301, b"", {"Location": "https://s3.example/b"}), "HTTP 301", "AWS_ENDPOINT_URL_S3=https://s3.example"),
+        (error(400, "ExpiredToken"), "HTTP 400 ExpiredToken", "renew them"),
+        (error(403, "RequestTimeTooSkewed"), "HTTP 403 RequestTimeTooSkewed", "clock"),
+        (error(403, "SecondLevelDomainForbidden"), "HTTP 403", "METAQNN_S3_ADDRESSING_STYLE=virtual"),
+        (error(403, "AccessDenied"), "HTTP 403 AccessDenied", "may not do that"),
+        (error(404, "NoSuchBucket"), "HTTP 404 NoSuchBucket", "aws s3 mb s3://bucket"),
+        (LISTING, "HTTP 200 with a listing that is cut", "take another"),
+    ],
+)
+def test_a_server_that_is_no_store_or_another_one(
+    answer: Answer, evidence: str, remedy: str, cli: Cli, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty_server(always(answer)) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        line, fix = crosses(cli, "s3://bucket/runs")[0]
+    assert line.startswith("✗ store: can be listed: s3://bucket/runs")
+    assert f"{url} answered {evidence}" in line
+    assert remedy in fix
+
+
+def refusing(method: str, answer: Answer) -> Script:
+    return lambda asked, _number: answer if asked == method else "pass on"
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "what", "remedy"),
+    [
+        ("PUT", page(413), "takes large objects", "proxy-body-size"),
+        ("PUT", error(403, "QuotaExceeded"), "takes large objects", "quota"),
+        ("PUT", error(507, "XMinioStorageFull"), "takes large objects", "make room"),
+        ("PUT", error(501, "NotImplemented"), "conditional writes", "If-None-Match"),
+        ("HEAD", page(404), "what is missing is said to be missing", "does not speak S3"),
+        ("GET", EMPTY, "what is written is listed", "its listings are not whole"),
+    ],
+)
+def test_a_store_that_cannot_do_one_thing(
+    method: str,
+    answer: Answer,
+    what: str,
+    remedy: str,
+    cli: Cli,
+    s3_server: S3Server,
+    s3_store_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with faulty_server(refusing(method, answer), s3_server.endpoint) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        found = crosses(cli, s3_store_uri)
+    assert any(line.startswith(f"✗ store: {what}") and remedy in fix for line, fix in found), found
+
+
+@pytest.mark.parametrize(
+    ("bundle", "evidence", "remedy"),
+    [
+        ("", "CERTIFICATE_VERIFY_FAILED", "store.caBundle"),
+        ("/no/such/ca.crt", "No such file", "AWS_CA_BUNDLE"),
+    ],
+)
+def test_an_authority_that_is_not_known(
+    bundle: str,
+    evidence: str,
+    remedy: str,
+    cli: Cli,
+    tmp_path: Path,
+    s3_endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with faulty_server(always(EMPTY), tls=make_authority(tmp_path).context) as (url, _):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        if bundle:
+            monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
+        line, fix = crosses(cli, "s3://bucket/runs")[0]
+    assert url in line
+    assert evidence in line
+    assert remedy in fix
+
+
+def test_an_outage_is_said_once(cli: Cli, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_ports(1)[0]}")
+    [(line, fix)] = crosses(cli, "s3://bucket/runs")
+    assert "Could not connect" in line
+    assert "AWS_ENDPOINT_URL_S3" in fix
+
+
+def test_no_credentials(cli: Cli, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    line, fix = crosses(cli, "s3://bucket/runs")[0]
+    assert "Unable to locate credentials" in line
+    assert "AWS_ACCESS_KEY_ID" in fix

@@ -1,0 +1,53 @@
+"""Answers that no S3 gave: pages of consoles, logins and proxies, and redirects to somewhere else.
+
+boto3 makes something of each of them: of a page an empty listing or a server's error that it asks for again, of a
+redirect without a region a request to find the region, which is answered by the same redirect, without end. So they are
+taken out before it looks at them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel
+    from types_boto3_s3 import S3Client
+
+REAL_STATUS: Final = "x-status-before-boto3"
+"""Header with the status that came: boto3 makes 500 of 200 where it cannot parse the body."""
+
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+_ELEMENT: Final = re.compile(rb"<(Code|Message|Endpoint|Region)>([^<]*)<")
+
+
+def refuse_foreign_answers(client: S3Client) -> None:
+    """From now on such an answer is a ClientError at once, with the status that it came with."""
+    # Two wildcards come before boto3's own handler of "before-parse.s3.*", however early that was registered.
+    client.meta.events.register_first("before-parse.*.*", _look, unique_id="metaqnn-foreign-answers")
+
+
+def is_page(headers: MutableMapping[str, str]) -> bool:
+    """Whether an answer with these headers was made for people."""
+    return headers.get("content-type", "").startswith("text/html") and "etag" not in headers
+
+
+def _look(operation_model: OperationModel, response_dict: MutableMapping[str, Any], **_: object) -> None:
+    status, headers = response_dict["status_code"], response_dict["headers"]
+    streamed = operation_model.has_streaming_output and status < 300
+    body = b"" if streamed else response_dict["body"]
+    lower = {name.lower(): value for name, value in headers.items()}
+    if status < 300 and _HTML.match(body):
+        lower["content-type"] = "text/html"
+    elsewhere = status in _REDIRECTS and "x-amz-bucket-region" not in lower
+    if elsewhere or (status < 300 and is_page(lower)):
+        if streamed:
+            response_dict["body"].close()
+        told = {name.decode(): text.decode(errors="replace") for name, text in _ELEMENT.findall(body)}
+        metadata = {"HTTPStatusCode": status, "HTTPHeaders": lower}
+        raise ClientError({"Error": told, "ResponseMetadata": metadata}, operation_model.name)  # type: ignore[typeddict-item]
+    headers[REAL_STATUS] = str(status)
