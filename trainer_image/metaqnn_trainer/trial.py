@@ -66,7 +66,7 @@ class Trainer:
         opened: Callable[[str], Store] = patient_store,
     ) -> None:
         """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
-        that keeps datasets beyond this process."""
+        that keeps datasets beyond this process. `gpus` looks for a GPU, `opened` gives the store at an address."""
         self._gpus = gpus
         self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
