@@ -15,10 +15,11 @@ from metaqnn_orch.search import schedule
 from metaqnn_orch.search.rules import SpaceRules
 from metaqnn_orch.search.schedule import Phase
 from metaqnn_orch.search.state_space import StateSpace
+from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.layers import Shape, describe
-from metaqnn_trainer.contract.messages import ModelOptions, Probability, Recipe, WeightsRef
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe, WeightsRef
 from metaqnn_trainer.contract.notation import format_net, parse_net
 
 DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"

@@ -18,6 +18,7 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.replay_format import COLUMNS
 from metaqnn_orch.reporting.replay_export import replay_rows
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.messages import TrainingRequest
@@ -124,7 +125,9 @@ def test_what_was_stopped_early_is_told_again_as_it_was_told(store: Store) -> No
 
 def test_what_never_learned_is_at_iteration_0(store: Store) -> None:
     def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
-        result = result_for(request, attempt, status="untrainable", val_accuracy=0.1, best_epoch=0, epochs=1)
+        rates = first_rates(request.spec.recipe)
+        values = {"status": "untrainable", "val_accuracy": 0.1, "best_epoch": 0, "epochs": 1, "learning_rates": rates}
+        result = result_for(request, attempt, **values)
         store.put(keys.result(request.run, request.trial), encode(result))
         return Phase.DELIVERED
 

@@ -13,16 +13,10 @@ import safetensors.torch
 import torch
 
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import (
-    MAX_MEMORY,
-    EpochRecord,
-    ExitCode,
-    ModelOptions,
-    Recipe,
-    TrainingRequest,
-)
+from metaqnn_trainer.contract.messages import EpochRecord, ExitCode, ModelOptions, Recipe, TrainingRequest
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from metaqnn_trainer.contract.messages import MAX_SPREAD, EarlyEnd, LearningCurve, Prediction
+from metaqnn_trainer.contract.bounds import MAX_SPREAD
+from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, Prediction
 
 RIDGE: Final = 1.0  # on standardised features: as much as one example says
 _EARLIEST: Final = 0.25  # of the epochs, before which too little is known

@@ -6,15 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from metaqnn_trainer.checkpoint import Checkpoints
+from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.checks import spec_cost
-from metaqnn_trainer.contract.messages import (
-    MAX_MEMORY,
-    EpochRecord,
-    LearningCurve,
-    Position,
-    TrainerOptions,
-    TrialSpec,
-)
+from metaqnn_trainer.contract.messages import EpochRecord, LearningCurve, Position, TrainerOptions, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Course, Hooks, Training, Weights

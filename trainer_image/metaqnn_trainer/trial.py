@@ -16,13 +16,12 @@ import torch
 from metaqnn_trainer import __version__, artifacts
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.bounds import MAX_COST, MAX_SPEED
 from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode, encode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
-    MAX_COST,
-    MAX_SPEED,
     Artifact,
     EpochRecord,
     ExitCode,
@@ -67,7 +66,7 @@ class Trainer:
         opened: Callable[[str], Store] = patient_store,
     ) -> None:
         """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
-        that keeps datasets beyond this process."""
+        that keeps datasets beyond this process. `gpus` looks for a GPU, `opened` gives the store at an address."""
         self._gpus = gpus
         self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)

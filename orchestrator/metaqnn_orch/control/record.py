@@ -20,11 +20,12 @@ from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, one_line
 from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import differences, parse_settings
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.bounds import Sha256
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
-from metaqnn_trainer.contract.messages import DatasetRef, Sha256, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
 from metaqnn_trainer.store.base import Store
 
 

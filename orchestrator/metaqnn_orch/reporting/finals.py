@@ -18,10 +18,11 @@ from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import parse_settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import DatasetRef, Probability, Recipe, TrainingResult, WeightsRef
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingResult, WeightsRef
 from metaqnn_trainer.store.base import Store
 
 SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # that finals take from settings

@@ -8,31 +8,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from metaqnn_trainer.contract import bounds
 from metaqnn_trainer.contract.codec import Message, canonical_json
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN, TRIAL_PATTERN
 from metaqnn_trainer.contract.layers import GapHead
 from metaqnn_trainer.contract.notation import format_net, parse_net
 
 SCHEMA: Final = 1
-
-# What a number from outside may be at most: far beyond anything real, and far from where arithmetic breaks.
-MAX_EPOCHS: Final = 10_000
-MAX_RATES: Final = 20
-MAX_COST: Final = 10**15  # parameters, or multiply-accumulates of one image
-MAX_MEMORY: Final = 1 << 60  # bytes
-MAX_HISTORY: Final = 1 << 24  # bytes: lines of at most 400, for every epoch that there can be
-MAX_SPREAD: Final = 1e6
-MAX_SPEED: Final = 1e9  # images per second
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, le=1e8)]
-Attempt = Annotated[int, Field(ge=1, le=1_000_000)]
-Cost = Annotated[int, Field(ge=0, le=MAX_COST)]
-Memory = Annotated[int, Field(ge=0, le=MAX_MEMORY)]
-MicroBatch = Annotated[int, Field(ge=1, le=65_536)]
-LearningRate = Annotated[float, Field(ge=0, le=10)]
-"""Of one epoch: a decay of many epochs may have brought it to 0."""
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 Status = Literal["completed", "untrainable", "too_large", "timed_out", "stopped_early"]
@@ -84,14 +66,14 @@ class ModelOptions(Message):
 class Phase(Message):
     """Some epochs at one learning rate."""
 
-    epochs: int = Field(ge=1, le=MAX_EPOCHS)
+    epochs: int = Field(ge=1, le=bounds.MAX_EPOCHS)
     learning_rate: float = Field(gt=0, le=10)
 
 
 class Recipe(Message):
     """How one net is trained. Defaults are the paper's for searching or, where it is silent, the authors' code's."""
 
-    epochs: int = Field(20, ge=1, le=MAX_EPOCHS)
+    epochs: int = Field(20, ge=1, le=bounds.MAX_EPOCHS)
     """With `phases`, as many as those have together."""
     batch_size: int = Field(128, ge=1, le=65_536)
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -102,9 +84,9 @@ class Recipe(Message):
     phases: tuple[Phase, ...] = Field((), max_length=100)
     """Epochs and learning rates one by one, as the paper trains the best nets after the search. They stand in place of
     `learning_rate`, its decay and `decay_epochs`, which keep their defaults then."""
-    adam_betas: tuple[Probability, Probability] = (0.9, 0.999)
+    adam_betas: tuple[bounds.Probability, bounds.Probability] = (0.9, 0.999)
     adam_epsilon: float = Field(1e-8, gt=0, le=1)
-    momentum: Probability = 0.9
+    momentum: bounds.Probability = 0.9
     """Of SGD alone."""
     weight_decay: float = Field(5e-4, ge=0, le=1)
     chance_factor: float = Field(1.5, ge=1, le=100)
@@ -112,12 +94,12 @@ class Recipe(Message):
     The code's 0.15 on ten classes."""
     restart_factor: float = Field(0.4, gt=0, le=1)
     """Factor on the first learning rate when training starts again."""
-    max_rates: int = Field(5, ge=1, le=MAX_RATES)
+    max_rates: int = Field(5, ge=1, le=bounds.MAX_RATES)
     """Learning rates tried in all before the net counts as untrainable."""
     dropout: Literal["every_second", "after_fc", "none"] = "every_second"
     """every_second: the paper's, probability i/(2n) for the i-th of n.
     after_fc: `fc_dropout` after each fully connected layer (Table A1, MNIST)."""
-    fc_dropout: Probability = 0.5
+    fc_dropout: bounds.Probability = 0.5
     normalisation: Literal["channel", "pixel"] = "channel"
     """What an image loses before training: mean and deviation over the training images, of each channel, or of each
     pixel of each channel (the authors' code on CIFAR-10)."""
@@ -139,9 +121,9 @@ class Recipe(Message):
             total = sum(phase.epochs for phase in self.phases)
             if "epochs" not in self.model_fields_set:
                 object.__setattr__(self, "epochs", total)  # as a frozen dataclass does while it is made
-            if self.epochs != total or total > MAX_EPOCHS:
+            if self.epochs != total or total > bounds.MAX_EPOCHS:
                 raise ValueError(
-                    f"epochs is {self.epochs}, but the phases have {total} together, of at most {MAX_EPOCHS}"
+                    f"epochs is {self.epochs}, but the phases have {total} together, of at most {bounds.MAX_EPOCHS}"
                 )
             for name in ("learning_rate", "learning_rate_decay", "decay_epochs"):
                 if getattr(self, name) != type(self).model_fields[name].default:
@@ -158,7 +140,7 @@ class WeightsRef(Message):
 
     run: str = Field(pattern=NAME_PATTERN)
     trial: str = Field(pattern=TRIAL_PATTERN)
-    sha256: Sha256
+    sha256: bounds.Sha256
 
 
 class TrialSpec(Message):
@@ -199,13 +181,13 @@ class LearningCurve(Message):
     params: int = Field(ge=0, le=10**30)
     macs: int = Field(ge=0, le=10**30)
     layers: int = Field(ge=1, le=1000)
-    accuracies: tuple[Probability, ...] = Field(min_length=1, max_length=MAX_EPOCHS)
+    accuracies: tuple[bounds.Probability, ...] = Field(min_length=1, max_length=bounds.MAX_EPOCHS)
 
 
 class EarlyEnd(Message):
     """Stop a net as soon as it will probably not beat the best so far, as nets that were trained to their end say."""
 
-    best: Probability
+    best: bounds.Probability
     """Validation accuracy that is to be beaten."""
     confidence: float = Field(ge=0.5, lt=1)
     """Probability of falling short at which training ends."""
@@ -215,7 +197,7 @@ class EarlyEnd(Message):
 class TrainerOptions(Message):
     """How the trainer goes about a trial. No part of what the trial is: other options, the same trial."""
 
-    checkpoint_seconds: Seconds = 10.0
+    checkpoint_seconds: bounds.Seconds = 10.0
     """At least so long between two checkpoints. They are written after an epoch, 0: after every one, unless the last is
     still on its way to the store; in an epoch that is longer than a minute also between its steps; and at any step when
     the trainer is asked to stop. A trial that is shorter writes none, unless it is asked to stop."""
@@ -244,14 +226,14 @@ class Artifact(Message):
 
     size: int = Field(ge=0, le=1 << 40)
     """Bytes."""
-    sha256: Sha256
+    sha256: bounds.Sha256
 
 
 class Position(Message):
     """A moment of training: before this step (from 0) of this epoch (from 1) at this learning rate (from 1)."""
 
-    rate: int = Field(1, ge=1, le=MAX_RATES)
-    epoch: int = Field(1, ge=1, le=MAX_EPOCHS + 1)
+    rate: int = Field(1, ge=1, le=bounds.MAX_RATES)
+    epoch: int = Field(1, ge=1, le=bounds.MAX_EPOCHS + 1)
     step: int = Field(0, ge=0, le=10**9)
 
     def __str__(self) -> str:
@@ -261,11 +243,11 @@ class Position(Message):
 class Prediction(Message):
     """What a net that was stopped early would probably have reached."""
 
-    accuracy: Probability
+    accuracy: bounds.Probability
     """Expected, of the best epoch."""
-    spread: float = Field(ge=0, le=MAX_SPREAD)
+    spread: float = Field(ge=0, le=bounds.MAX_SPREAD)
     """Standard deviation of what it would have been."""
-    best: Probability
+    best: bounds.Probability
     """That it would not have beaten."""
 
 
@@ -275,41 +257,41 @@ class TrainingResult(Message):
     schema_version: Literal[1] = SCHEMA
     run: str = Field(pattern=NAME_PATTERN)
     trial: str = Field(pattern=TRIAL_PATTERN)
-    spec_digest: Sha256
-    attempt: Attempt
+    spec_digest: bounds.Sha256
+    attempt: bounds.Attempt
     status: Status
     reason: str = Field("", max_length=500)
     """In words, for whatever is not completed."""
-    val_accuracy: Probability
+    val_accuracy: bounds.Probability
     """Best over the epochs, measured on the validation split."""
-    best_epoch: int = Field(ge=0, le=MAX_EPOCHS)
+    best_epoch: int = Field(ge=0, le=bounds.MAX_EPOCHS)
     """From 1; 0 where no epoch counts."""
-    last_val_accuracy: Probability
+    last_val_accuracy: bounds.Probability
     prediction: Prediction | None = None
     """Of a net that was stopped early, and of no other."""
-    test_accuracy: Probability | None = None
-    epochs: int = Field(ge=0, le=MAX_EPOCHS)
+    test_accuracy: bounds.Probability | None = None
+    epochs: int = Field(ge=0, le=bounds.MAX_EPOCHS)
     """Finished, at the last learning rate tried."""
-    learning_rates: list[LearningRate] = Field(max_length=MAX_RATES)
+    learning_rates: list[bounds.LearningRate] = Field(max_length=bounds.MAX_RATES)
     """First rates tried, in order."""
-    params: Cost
-    macs: Cost
+    params: bounds.Cost
+    macs: bounds.Cost
     """Multiply-accumulates, one image forward."""
-    images_per_second: float = Field(ge=0, le=MAX_SPEED)
+    images_per_second: float = Field(ge=0, le=bounds.MAX_SPEED)
     """Training images, over all rates tried; evaluation not counted."""
-    seconds: Seconds
+    seconds: bounds.Seconds
     """From the request read to the result about to be written, this attempt alone."""
-    startup_seconds: Seconds | None = None
+    startup_seconds: bounds.Seconds | None = None
     """To the first step, from the process's start, or from the order where it had trained another net before."""
-    closing_seconds: Seconds | None = None
+    closing_seconds: bounds.Seconds | None = None
     """From the last step to the result about to be written."""
     resumed_from: Position | None = None
     """Where an earlier attempt's checkpoint let this one begin."""
-    estimated_memory: Memory | None = None
+    estimated_memory: bounds.Memory | None = None
     """Bytes that training takes of the device's memory at least, foreseen from shapes; the dataset not counted."""
-    peak_memory: Memory | None = None
+    peak_memory: bounds.Memory | None = None
     """Bytes that it took, where the system can tell; on a CPU with all that libraries need."""
-    micro_batch: MicroBatch | None = None
+    micro_batch: bounds.MicroBatch | None = None
     """Images that went through the net at once, where a whole batch did not fit. Steps are those of whole batches."""
     device: str = Field(max_length=200)
     versions: dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=200)]] = Field(max_length=20)
@@ -340,7 +322,7 @@ class TrainingResult(Message):
             "a net that was stopped early keeps no weights": foretold is None or self.weights is None,
             "stopped_early, but better than the best": foretold is None or self.val_accuracy < foretold.best,
             "test images were seen before training was over": self.test_accuracy is None or status == "completed",
-            "its history is longer than any can be": self.history is None or self.history.size <= MAX_HISTORY,
+            "its history is longer than any can be": self.history is None or self.history.size <= bounds.MAX_HISTORY,
         }
         for complaint, holds in rules.items():
             if not holds:
@@ -351,11 +333,11 @@ class TrainingResult(Message):
 class EpochRecord(Message):
     """One line of history.jsonl."""
 
-    rate: int = Field(ge=1, le=MAX_RATES)
+    rate: int = Field(ge=1, le=bounds.MAX_RATES)
     """Which of the learning rates tried, from 1."""
-    epoch: int = Field(ge=1, le=MAX_EPOCHS)
-    learning_rate: LearningRate
+    epoch: int = Field(ge=1, le=bounds.MAX_EPOCHS)
+    learning_rate: bounds.LearningRate
     train_loss: float | None = Field(ge=0, le=1e39)
     """Mean over the epoch, of numbers in single precision; null when it was not finite."""
-    val_accuracy: Probability
-    seconds: Seconds
+    val_accuracy: bounds.Probability
+    seconds: bounds.Seconds

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from metaqnn_trainer.contract.bounds import Attempt
 from metaqnn_trainer.contract.codec import Message
 from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
-from metaqnn_trainer.contract.messages import Attempt
 
 
 class WorkOrder(Message):

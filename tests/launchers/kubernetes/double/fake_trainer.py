@@ -36,7 +36,8 @@ def answer(files: Path, trials: Path) -> None:
     """Deliver them, the result last and only if there is none."""
     place = trials / files.name
     place.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(files / "weights.safetensors", place / "weights.safetensors")
+    for weights in files.glob("weights-*.safetensors"):
+        shutil.copyfile(weights, place / weights.name)
     with suppress(FileExistsError):
         os.link(files / "result.json", place / "result.json")
 

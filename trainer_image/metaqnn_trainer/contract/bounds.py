@@ -1,0 +1,25 @@
+"""What a number from outside may be: far beyond anything real, and far from where arithmetic breaks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+MAX_EPOCHS: Final = 10_000
+MAX_RATES: Final = 20
+MAX_COST: Final = 10**15  # parameters, or multiply-accumulates of one image
+MAX_MEMORY: Final = 1 << 60  # bytes
+MAX_HISTORY: Final = 1 << 24  # bytes: lines of at most 400, for every epoch that there can be
+MAX_SPREAD: Final = 1e6
+MAX_SPEED: Final = 1e9  # images per second
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=1e8)]
+Attempt = Annotated[int, Field(ge=1, le=1_000_000)]
+Cost = Annotated[int, Field(ge=0, le=MAX_COST)]
+Memory = Annotated[int, Field(ge=0, le=MAX_MEMORY)]
+MicroBatch = Annotated[int, Field(ge=1, le=65_536)]
+LearningRate = Annotated[float, Field(ge=0, le=10)]
+"""Of one epoch: a decay of many epochs may have brought it to 0."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
