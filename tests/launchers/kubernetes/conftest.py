@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,10 @@ class FakeCluster:
         launcher = make_launcher(run, store, parallel, patience, timeout, **settings)
         self._launchers.append(launcher)
         return launcher
+
+    def serve_anew(self, tls: ssl.SSLContext) -> AbstractContextManager[str]:
+        """The same API at another URL, by TLS."""
+        return serving(self.api, tls)
 
     def jobs(self) -> list[dict[str, Any]]:
         return self.api.objects.all("jobs", NAMESPACE)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -33,6 +35,7 @@ class Ask(NamedTuple):
     query: dict[str, str]
     number: int
     """Of this verb and resource, from 1."""
+    headers: Message
 
 
 class Fault(NamedTuple):
@@ -154,7 +157,7 @@ def merge_patch(thing: Object, patch: Object) -> None:
 
 
 @contextmanager
-def serving(api: Api) -> Iterator[str]:
+def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """The API at a URL, until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -168,7 +171,7 @@ def serving(api: Api) -> Iterator[str]:
             query = dict(parse_qsl(parts.query))
             place = _PATH.fullmatch(parts.path)
             verb, resource = self.verb(place, parts.path, query)
-            ask = Ask(verb, resource, query, api.number(verb, resource))
+            ask = Ask(verb, resource, query, api.number(verb, resource), self.headers)
             api.asked.append(ask)
             fault = api.faults(ask)
             if fault.stall:
@@ -308,13 +311,18 @@ def serving(api: Api) -> Iterator[str]:
         block_on_close = False
         request_queue_size = 128
 
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            if tls is not None:
+                request = tls.wrap_socket(request, server_side=True)
+            super().finish_request(request, client_address)
+
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass  # a client that left
 
     with Server(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
 
