@@ -85,8 +85,8 @@ class Moods:
 
     def __init__(self, error: Exception) -> None:
         self.error = error
-        self.before: frozenset[str] = frozenset()
-        self.after: frozenset[str] = frozenset()
+        self.before: set[str] = set()
+        self.after: set[str] = set()
         self.login = False
 
     def connect(self, context: str | None) -> Connection:
@@ -97,15 +97,15 @@ class Moods:
 
 
 JOBS, ONE, WATCH = "GET jobs", "{name}", "WATCH jobs"
+HEALED: dict[str, set[str]] = {"having created": {"POST jobs"}, "having deleted": {f"DELETE {ONE}"}}
+"""After them all is well, as the watch or the next try shows."""
 MOMENTS: dict[str, tuple[set[str], set[str]]] = {
     "listing": ({JOBS, WATCH}, set()),
     "watching": ({WATCH}, set()),
     "watching Pods": ({"WATCH pods", "GET pods"}, set()),
     "creating": ({"POST jobs"}, set()),
-    "having created": (set(), {"POST jobs"}),
-    "finding what was created": ({f"GET {ONE}"}, {"POST jobs"}),
+    "finding what was created": ({f"GET {ONE}", WATCH, JOBS}, {"POST jobs"}),
     "deleting": ({f"DELETE {ONE}"}, set()),
-    "having deleted": (set(), {f"DELETE {ONE}"}),
     "everything": ({JOBS, WATCH, "WATCH pods", "GET pods", "POST jobs", f"GET {ONE}", f"DELETE {ONE}"}, set()),
 }
 
@@ -148,59 +148,68 @@ def has_recovered(cluster: FakeCluster, search: Search) -> bool:
     return delivered and not left and not search.launcher.trouble
 
 
-def disturb(cluster: FakeCluster, searches: list[Search], begin: Callable[[], None], end: Callable[[], None]) -> None:
-    """Every search is at work when the trouble begins, has something to do while it lasts, shows it, and recovers."""
+def disturb(
+    cluster: FakeCluster, searches: list[Search], begin: Callable[[], None], end: Callable[[], None] | None = None
+) -> None:
+    """Every search is at work when the trouble begins, has something to do while it lasts, shows it, and recovers when
+    it ends; or before, where it does not end."""
     until(lambda: all(is_at_work(cluster, search) for search in searches))
     begin()
     for search in searches:
         search.launcher.launch(search.new, 1)
         search.launcher.cancel(search.old.trial)
-    silent = set(range(len(searches)))
+    silent = set(range(len(searches))) if end is not None else set()
     deadline = time.monotonic() + PATIENCE
     while silent:
         assert time.monotonic() < deadline, f"no trouble was told by {silent}"
         silent -= {number for number in silent if searches[number].launcher.trouble}
         time.sleep(0.002)
-    end()
+    if end is not None:
+        end()
     until(lambda: all(has_recovered(cluster, search) for search in searches))
     assert sorted(cluster.started()) == sorted(
         f"{request.trial} 1" for search in searches for request in (search.old, search.new)
     ), "and nothing was made twice"
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_whatever_the_client_raises_at_whatever_moment(cluster: FakeCluster, moment: str) -> None:
+@pytest.fixture
+def moods(cluster: FakeCluster) -> list[Moods]:
     cluster.controllers.places = 100
-    moods = [Moods(error) for error in RAISED]
+    return [Moods(error) for error in RAISED]
+
+
+@contextmanager
+def searching(cluster: FakeCluster, moods: list[Moods]) -> Iterator[list[Search]]:
     with ExitStack() as stack:
         searches = [a_search(cluster, mood.connect, number) for number, mood in enumerate(moods)]
         for search in searches:
             stack.callback(search.launcher.close)
-
-        def begin() -> None:
-            for mood in moods:
-                mood.before, mood.after = map(frozenset, MOMENTS[moment])  # type: ignore[assignment]
-
-        def end() -> None:
-            for mood in moods:
-                mood.before = mood.after = frozenset()
-
-        disturb(cluster, searches, begin, end)
+        yield searches
 
 
-def test_whatever_a_login_raises(cluster: FakeCluster) -> None:
-    cluster.controllers.places = 100
-    moods = [Moods(error) for error in RAISED]
-    with ExitStack() as stack:
-        searches = [a_search(cluster, mood.connect, number) for number, mood in enumerate(moods)]
-        for search in searches:
-            stack.callback(search.launcher.close)
+@pytest.mark.parametrize("moment", [*MOMENTS, *HEALED])
+def test_whatever_the_client_raises_at_whatever_moment(cluster: FakeCluster, moods: list[Moods], moment: str) -> None:
+    before, after = MOMENTS.get(moment) or (set(), HEALED[moment])
 
-        def set_logins(fail: bool) -> None:
-            cluster.api.token = "of-tomorrow" if fail else "secret-token"
-            for mood in moods:
-                mood.login = fail
+    def begin() -> None:
+        for mood in moods:
+            mood.before, mood.after = before, after
 
+    def end() -> None:
+        for mood in moods:
+            mood.before = mood.after = set()
+
+    with searching(cluster, moods) as searches:
+        disturb(cluster, searches, begin, end if moment in MOMENTS else None)
+
+
+def test_whatever_a_login_raises(cluster: FakeCluster, moods: list[Moods]) -> None:
+    def set_logins(fail: bool) -> None:
+        cluster.api.token = "of-tomorrow" if fail else "secret-token"
+        for mood in moods:
+            mood.login = fail
+
+    with searching(cluster, moods) as searches:
         disturb(cluster, searches, lambda: set_logins(True), lambda: set_logins(False))
 
 

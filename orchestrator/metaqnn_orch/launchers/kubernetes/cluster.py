@@ -187,12 +187,14 @@ class Cluster:
         """The Job of this uid and its Pods. Nothing happens where it is gone, or another has its name."""
         # Without the policy the Pods would stay, and keep their GPUs.
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        with self._named(f"delete job {name}"):
-            try:
-                self._call(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body)
-            except api.ApiException as error:
-                if error.status not in (404, 409):
-                    raise
+        try:
+            with self._named(f"delete job {name}"):
+                answer = _json(self._call(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body))
+                if not isinstance(answer.get("kind"), str):
+                    raise ValueError("an answer without kind")
+        except ClusterError as error:
+            if error.status not in (404, 409):
+                raise
 
     def read_log(self, pod: str, container: str, tail: int | None = None) -> str:
         """The last `tail` lines of a container, or all of them."""
@@ -278,7 +280,10 @@ class Cluster:
             try:
                 return getattr(group(connection.client), method)(*arguments, **options)
             except (AttributeError, UnicodeDecodeError) as error:  # the client decodes bodies that are none, or no text
-                raise error.__context__ if isinstance(error.__context__, api.ApiException) else error from None
+                met = error.__context__
+                if not isinstance(met, api.ApiException):
+                    raise
+            raise met
 
         connection = self._credentials.current()
         try:

@@ -68,7 +68,7 @@ class Entry(NamedTuple):
         """Of a file, or what stands here instead, under KEY-data; empty where neither is given."""
         if data := self.text(f"{key}-data"):
             try:
-                return base64.b64decode(data, validate=False)
+                return base64.b64decode("".join(data.split()), validate=True)
             except binascii.Error as error:
                 raise self.wrong(f"{key}-data is not base64: {error}") from None
         path = self.path(key)

@@ -33,6 +33,8 @@ def refusal(error: Any, what: str) -> ClusterError:
     except (ValueError, AttributeError, RecursionError):  # a proxy's page, or nothing
         message, reason = body or str(error.reason or ""), ""
     text = f"{what}: {status} {one_line(message)}".rstrip()
+    if status in (404, 409) and not reason:  # of something on the way, which knows nothing of what is there
+        status = 0
     hint, retry_after = _hint(status, reason, message), _seconds(headers.get("Retry-After"))
     return ClusterError(text, hint, status=status, reason=reason, retry_after=retry_after)
 

@@ -52,8 +52,11 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
         except ClusterError as error:
             if error.status != 409:
                 raise
+        if time.monotonic() > deadline:
+            raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
         there = find(cluster, name)
         if there is None:
+            sleep(LOOK / 2)
             continue
         store = (there["metadata"].get("annotations") or {}).get(STORE)
         if store != job["metadata"]["annotations"][STORE]:
@@ -64,8 +67,6 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
         if live(there) and not there["metadata"].get("deletionTimestamp"):
             return False
         cluster.delete_job(name, there["metadata"]["uid"])
-        if time.monotonic() > deadline:
-            raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
         sleep(LOOK / 2)
 
 

@@ -226,7 +226,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
                 case "create":
                     return api.create(resource, namespace, body, keep=query.get("dryRun") != "All")
                 case "delete":
-                    return api.delete(resource, namespace, name, body)
+                    return {"kind": resource, **api.delete(resource, namespace, name, body)}
                 case "patch":
                     return api.objects.update(resource, namespace, name, lambda thing: merge_patch(thing, body))
                 case _ if place["sub"]:
@@ -312,9 +312,11 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         request_queue_size = 128
 
         def finish_request(self, request: Any, client_address: Any) -> None:
-            if tls is not None:
-                request = tls.wrap_socket(request, server_side=True)
-            super().finish_request(request, client_address)
+            if tls is None:
+                super().finish_request(request, client_address)
+                return
+            with tls.wrap_socket(request, server_side=True) as secured:
+                super().finish_request(secured, client_address)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass  # a client that left
