@@ -22,7 +22,9 @@ import re
 from typing import Final
 
 _TERMINAL_COMMAND: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)")
-_SECRET: Final = r"pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|signature|credential"
+_SECRET: Final = (
+    r"password|passwd|passphrase|(?<!store_)secret|token|signature|credential|(?:api|access|private)[_-]?key"
+)
 _SECRETS: Final = (  # each is bounded, so that a megabyte without a space takes no time
     # User info of a URL; what follows a colon may hold slashes, unless it is a port.
     (re.compile(r"//(?:[^/\s]{1,500}|[^/\s:@]{0,200}:(?!\d+/)[^\s@]{0,500})@"), "//***@"),

@@ -89,3 +89,36 @@ def test_what_is_wrong_is_found_here(cluster: FakeCluster, cli: Cli, tmp_path: P
     cluster.api.denied = {("create", "jobs")}
     assert "would not create job a-orchestrator: 403" in cli("submit", "digits", "--run=a").refused(6)
     assert cluster.jobs() == []
+
+
+def test_secrets_stay_out_of_annotations(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    submit = ("submit", "digits", "--run=a")
+    answer = cli(*submit, "--set=tracking.mlflow=https://ada:hunter2@mlflow.example")
+    assert "tracking.mlflow is https://***@mlflow.example" in answer.refused()
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in orchestrator.env of the release" in answer.err
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("preset: digits\ntracking: {mlflow: 'https://mlflow.example/?token=hunter2'}\n")
+    assert "tracking.mlflow is https://mlflow.example/?token=***" in cli("submit", mine, "--run=a").refused()
+    assert cluster.jobs() == []
+    assert cli(*submit, "--set=tracking.mlflow=https://mlflow.example").code == 0
+    assert "hunter2" not in str(cluster.jobs())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config", "show", "digits", "--set=tracking.mlflow=https://ada:hunter2@mlflow.example"),
+        ("config", "show", "digits", "-o", "json", "--set=tracking.mlflow=https://ada:hunter2@mlflow.example"),
+        ("config", "show", "digits", "--set=tracking.mlflow=[https://ada:hunter2@mlflow.example]"),
+        ("config", "show", "digits", "--set=tracking=https://ada:hunter2@mlflow.example"),
+        ("config", "show", "https://ada:hunter2@mlflow.example"),
+        ("start", "digits", "--run=a", "--store=http://ada:hunter2@store.example/x"),
+        ("doctor", "digits", "--store=s3://ada:hunter2@bucket/x"),
+        ("doctor", "digits", "--store=./x", "--set=execution.kubernetes.store_endpoint=http://ada:hunter2@s"),
+    ],
+)
+def test_what_was_typed_is_not_repeated_with_its_secret(cli: Cli, arguments: tuple[str, ...]) -> None:
+    answer = cli(*arguments)
+    assert "***" in answer.out + answer.err
+    assert "hunter2" not in answer.out + answer.err

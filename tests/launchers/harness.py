@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
 
-PATIENCE: Final = 20.0  # seconds; reached only when something is broken
+PATIENCE: Final = 180.0  # seconds; reached only when something is broken
 ENDED: Final = (Phase.DELIVERED, Phase.DISRUPTED, Phase.CUT_OFF, Phase.CRASHED, Phase.HOPELESS)
 
 _seeds = count()

@@ -18,6 +18,8 @@ import pytest
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.local import FALSE_STARTS, KILLED_STARTS, LocalLauncher
+from metaqnn_orch.launchers.worker import End, Worker
+from metaqnn_trainer.contract.work import WorkOrder
 from tests.launchers.harness import ENDED, make_request, until, until_phase
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
@@ -377,3 +379,19 @@ def status(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/status").read_text()
     return "State:\tZ"
+
+
+@pytest.mark.parametrize("moment", ["ready", "report"])
+def test_a_worker_whose_reports_cannot_be_taken_ends_and_says_so(tmp_path: Path, moment: str) -> None:
+    ends: list[End] = []
+
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    handlers = [fail if moment == "ready" else lambda: None, fail, lambda worker, end: ends.append(end)]
+    command = [sys.executable, "-SE", str(FAKE_WORKER), str(tmp_path)]
+    worker = Worker(command, {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}, *handlers)
+    worker.give(WorkOrder(store="/no/store", run="delivers", trial="0" * 12, attempt=1))
+    worker.join()
+    (end,) = ends
+    assert "its reports could not be taken: RuntimeError: can't start new thread" in end.cause

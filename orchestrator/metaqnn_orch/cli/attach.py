@@ -61,21 +61,28 @@ def wait_for_start(has_ended: Callable[[], bool], cluster: Any, run: str, sleep:
     while True:
         missing: NotFound | None = None
         try:
-            if not has_ended():
-                return
-        except NotFound as error:
-            missing = error
-        job = find(cluster, name)
+            try:
+                if not has_ended():
+                    return
+            except NotFound as error:
+                missing = error
+            job = find(cluster, name)
+            words = _words(cluster, name) if job is not None else ""
+        except (ClusterError, StoreError) as error:
+            if not error.transient or not said:  # where nothing was seen yet, nobody knows whether anything is right
+                raise
+            say((str(error), "yellow"))
+            sleep(LOOK)
+            continue
         if job is None or not live(job):
             if missing is None:
                 return
             if job is None:
                 raise missing
             raise LauncherError(
-                f"job {name} ended before the run began: {_words(cluster, name)}",
+                f"job {name} ended before the run began: {words}",
                 hint=f"kubectl logs --namespace {cluster.namespace} job/{name}",
             )
-        words = _words(cluster, name)
         if words != said:
             said = words
             say((f"waiting for job {name}: {words}", "yellow"))

@@ -10,6 +10,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.sources import load_settings, preset_names
+from metaqnn_orch.errors import redacted
 from metaqnn_orch.settings_values import flatten, origin
 
 HELP: Final = "Show settings, and where each comes from."
@@ -29,7 +30,7 @@ def show(
     """
     layered = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer())
     rows = [
-        (key, value, origin(key, layered.origins) or "default")
+        (key, redacted(value) if isinstance(value, str) else value, origin(key, layered.origins) or "default")
         for key, value in flatten(layered.settings.model_dump(mode="json"))
     ]
     if output is Format.JSON:

@@ -18,7 +18,7 @@ from metaqnn_orch.cli.manifest import NO_UID, read_template
 from metaqnn_orch.cli.output import Format, print_json, print_lines
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.sources import load_settings
-from metaqnn_orch.errors import ClusterError, ObjectMissing, OrchestratorError, one_line
+from metaqnn_orch.errors import ClusterError, ObjectMissing, OrchestratorError, one_line, redacted
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.settings import KubernetesSettings, Settings
@@ -91,7 +91,7 @@ def _tried(what: str, look: Callable[[], str | Finding]) -> Finding:
     try:
         seen = look()
     except OrchestratorError as error:
-        return Finding(what, Mark.BAD, str(error), error.hint)
+        return Finding(what, Mark.BAD, redacted(str(error)), error.hint)
     return seen if isinstance(seen, Finding) else Finding(what, Mark.GOOD, seen)
 
 

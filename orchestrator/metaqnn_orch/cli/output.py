@@ -25,6 +25,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metaqnn_orch.errors import redacted
+
 PROGRAM: Final = "metaqnn-orch"
 
 _UNBROKEN: Final = 10_000  # columns: a row of data is one line, which can be copied, whatever the terminal's width
@@ -70,7 +72,7 @@ def say(*parts: str | tuple[str, str], to: Console | None = None) -> None:
 
 def complain(message: str, hint: str = "") -> None:
     """An error: what is wrong, and what to do."""
-    say(("error: ", "bold red"), message)
+    say(("error: ", "bold red"), redacted(message))
     if hint:
         say(("hint: ", "bold"), typeable(hint))
 

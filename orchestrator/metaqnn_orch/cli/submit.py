@@ -14,8 +14,9 @@ from metaqnn_orch.cli.manifest import read_template, say_overridden
 from metaqnn_orch.cli.output import say, typeable
 from metaqnn_orch.cli.release import ORCHESTRATOR, Release
 from metaqnn_orch.cli.sources import gather, load_settings
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, redacted
 from metaqnn_orch.launchers.kubernetes import errand
+from metaqnn_orch.settings_values import flatten
 from metaqnn_trainer.contract.keys import check_name
 
 
@@ -64,6 +65,7 @@ def submit(
     if template:
         say_overridden(settings, store, template)
     values, _ = gather(*given)
+    _refuse_secrets(values)
     files = _files(values, template)
     arguments = ["start", f"{errand.FILES}/{errand.SETTINGS}", "--run", run]
     arguments += ["--store", store] if store != release.data.get("store") else []
@@ -77,6 +79,21 @@ def submit(
     else:
         say(f"run {run} is being searched for already, by job {job['metadata']['name']}: nothing was changed")
     say(typeable(f"next: metaqnn-orch attach {run} {release.words}"))
+
+
+def _refuse_secrets(values: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        BadInput: one of the settings holds a secret, which whoever may look at Pods would see.
+    """
+    for key, value in flatten(values):
+        if isinstance(value, str) and redacted(value) != value:
+            by_name = "a URL without user and password, and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            known = by_name if key == "tracking.mlflow" else "what it holds as a variable of a Secret"
+            raise BadInput(
+                f"{key} is {redacted(value)}: its secret would stand in the Pod's annotations",
+                hint=f"give it {known} in orchestrator.env of the release",
+            )
 
 
 def _home(release: Release) -> dict[str, str | None]:

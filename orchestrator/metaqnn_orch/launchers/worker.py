@@ -72,8 +72,13 @@ class Worker:
         self._reader = Thread(target=self._read_reports, name=f"reports of worker {self.pid}", daemon=True)
         self._drain = Thread(target=self._read_errors, name=f"errors of worker {self.pid}", daemon=True)
         self._waiter = Thread(target=self._wait, name=f"end of worker {self.pid}", daemon=True)
-        for thread in (self._reader, self._drain, self._waiter):
-            thread.start()
+        try:
+            for thread in (self._reader, self._drain, self._waiter):
+                thread.start()
+        except RuntimeError as error:  # this process may have no more threads
+            self._kill_group()
+            self._process.wait()
+            raise OSError(str(error)) from None
 
     @property
     def pid(self) -> int:
@@ -104,6 +109,13 @@ class Worker:
             os.killpg(self.pid, signal.SIGKILL)
 
     def _read_reports(self) -> None:
+        """Whatever goes wrong here, the worker ends by it: nobody would hear of its trials any more."""
+        try:
+            self._listen()
+        except Exception as error:
+            self.kill(f"its reports could not be taken: {type(error).__name__}: {one_line(str(error))}")
+
+    def _listen(self) -> None:
         while line := _open(self._process.stdout).readline(_LINE_BYTES):
             try:
                 if not line.endswith(b"\n") and len(line) < _LINE_BYTES:
@@ -141,7 +153,8 @@ class Worker:
 
     def _until_dead(self) -> None:
         if hasattr(os, "waitid"):
-            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            with suppress(ChildProcessError):  # somebody else has waited for it: how it ended, nobody knows
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             return
         while True:  # macOS has it from Python 3.13 on
             with self._reaping:

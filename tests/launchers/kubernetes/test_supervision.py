@@ -228,7 +228,7 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("status", [200, 500, 403, 404, 409])
+@pytest.mark.parametrize("status", [200, 404, 409])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 def test_whatever_something_on_the_way_answers(cluster: FakeCluster, body: bytes, status: int) -> None:
     search = a_search(cluster, connect)
@@ -279,7 +279,7 @@ class Wire:
                     Thread(target=self._pass_on, args=(one, other), daemon=True).start()
 
     def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
+        with one, suppress(OSError):
             while data := one.recv(1 << 16):
                 other.sendall(data)
             other.shutdown(socket.SHUT_WR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, ClusterError
@@ -86,17 +87,18 @@ def wait(
     while True:
         try:
             job, pods = cluster.get_job(name), _pods(cluster, name)
+            words = in_words(pods)
+            if not live(job):
+                log = cluster.read_log(latest(pods)["metadata"]["name"], container) if pods else ""
+                with suppress(ClusterError):  # else it makes way for the next one
+                    cluster.delete_job(name, job["metadata"]["uid"])
+                return Ended(exit_code(pods), log, words)
             heard = time.monotonic()
         except ClusterError as error:
             if not error.transient or time.monotonic() - heard > OUTAGE_SECONDS:
                 raise
             sleep(LOOK)
             continue
-        words = in_words(pods)
-        if not live(job):
-            log = cluster.read_log(latest(pods)["metadata"]["name"], container) if pods else ""
-            cluster.delete_job(name, job["metadata"]["uid"])
-            return Ended(exit_code(pods), log, words)
         if words != said:
             said = words
             report(f"job {name} in namespace {cluster.namespace}: {words}")
