@@ -15,7 +15,7 @@ EDGES = (  # imported when they are needed
     "metaqnn_orch.reporting.mlflow_tracker",
     "metaqnn_orch.reporting.tensorboard_tracker",
     "metaqnn_orch.store.s3",
-    *(KUBERNETES + name for name in ("cluster", "launcher", "orders", "reflector", "runner")),
+    *(KUBERNETES + name for name in ("answers", "cluster", "credentials", "launcher", "orders", "reflector", "runner")),
 )
 HEAVY = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "boto3", "botocore", "kubernetes"}
 

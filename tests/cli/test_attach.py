@@ -9,7 +9,7 @@ import pytest
 
 from metaqnn_orch.assembly import open_store
 from metaqnn_orch.cli.attach import VIGIL, Vigil, wait_for_start
-from metaqnn_orch.errors import LauncherError
+from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from tests.cli.conftest import Cli
@@ -94,3 +94,20 @@ def test_a_watch_ends_when_nothing_is_left_to_wait_for(
     vigil.sleep(1)
     with pytest.raises(LauncherError, match="job test-orchestrator has ended, the run has not"):
         vigil.sleep(1)
+
+
+def test_an_outage_while_it_is_waited_for(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    assert cli("submit", "digits", "--run=test").code == 0
+    rounds, client = count(1), Cluster(connect)
+
+    def sleep(seconds: float) -> None:
+        cluster.api.faults = (lambda ask: Fault(status=503)) if next(rounds) < 4 else no_fault
+
+    wait_for_start(iter([True, True, True, True, False]).__next__, client, "test", sleep)
+    assert capsys.readouterr().err.count("would not get job test-orchestrator: 503") == 3
+    cluster.api.faults = lambda ask: Fault(status=503)
+    with pytest.raises(ClusterError, match="503"):
+        wait_for_start(lambda: True, client, "test", sleep)

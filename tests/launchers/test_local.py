@@ -388,9 +388,15 @@ def test_a_worker_whose_reports_cannot_be_taken_ends_and_says_so(tmp_path: Path,
     def fail(*arguments: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    handlers = [fail if moment == "ready" else lambda: None, fail, lambda worker, end: ends.append(end)]
+    on_ready = fail if moment == "ready" else lambda: None
     command = [sys.executable, "-SE", str(FAKE_WORKER), str(tmp_path)]
-    worker = Worker(command, {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}, *handlers)
+    worker = Worker(
+        command,
+        {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+        on_ready,
+        fail,
+        lambda _, end: ends.append(end),
+    )
     worker.give(WorkOrder(store="/no/store", run="delivers", trial="0" * 12, attempt=1))
     worker.join()
     (end,) = ends

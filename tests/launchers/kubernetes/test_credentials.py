@@ -213,7 +213,7 @@ def test_malformed_files(place: Place, text: str, words: str) -> None:
     assert str(place.file) in str(place.refused(words))
 
 
-FIELDS = (
+FIELDS: tuple[tuple[dict[str, Any], dict[str, Any], str], ...] = (
     ({"server": 3}, {}, "is no URL"),
     ({"server": "ftp://x"}, {}, "is no URL"),
     ({"server": {"a": 1}}, {}, "server is no text"),
@@ -623,3 +623,38 @@ def test_what_no_proxy_spares(monkeypatch: pytest.MonkeyPatch, url: str, no_prox
     monkeypatch.setenv("NO_PROXY", no_proxy)
     assert environment_proxy(url) == ("" if spared else PROXY)
     assert environment_proxy(url.replace("https", "http")) == "", "each scheme has its own"
+
+
+def test_inside_a_pod(place: Place, cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = make_authority(tmp_path)
+    account = tmp_path / "account"
+    account.mkdir()
+    place.file.unlink()
+    monkeypatch.setattr("metaqnn_orch.launchers.kubernetes.credentials.SERVICE_ACCOUNT", account)
+    module = "kubernetes.config.incluster_config"
+    monkeypatch.setattr(f"{module}.SERVICE_TOKEN_FILENAME", str(account / "token"))
+    monkeypatch.setattr(f"{module}.SERVICE_CERT_FILENAME", str(account / "ca.crt"))
+    (account / "ca.crt").write_bytes(authority.certificate.read_bytes())
+    (account / "token").write_text(f"{TOKEN}\n")
+    (account / "namespace").write_text(f"{NAMESPACE}\n")
+    with cluster.serve_anew(authority.server("127.0.0.1")) as url:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", url.rpartition(":")[2])
+        session = Cluster(connect)
+        assert session.namespace == NAMESPACE
+        assert session.list(Resource.JOBS).items == []
+        cluster.api.token = "of-tomorrow"
+        (account / "token").write_text("of-tomorrow")
+        assert session.list(Resource.JOBS).items == [], "the kubelet has written another"
+        place.write()
+        cluster.api.token = "of-the-day-after"
+        with pytest.raises(ClusterError, match="the credentials lead to"):
+            session.list(Resource.JOBS)
+        assert not session.disowned, "it was not asked by the account of the Pod"
+        place.file.unlink()
+        time.sleep(1.1)
+        with pytest.raises(ClusterError, match="401"):
+            session.list(Resource.JOBS)
+        assert session.disowned
+        (account / "token").unlink()
+        place.refused("there is no kubeconfig, and this is no Pod")

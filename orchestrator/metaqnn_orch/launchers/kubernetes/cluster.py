@@ -6,7 +6,6 @@ loaded again when the API no longer accepts them; whoever calls repeats what may
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from kubernetes import client as api
 from kubernetes.utils.quantity import parse_quantity as parse_quantity
 
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
+from metaqnn_orch.launchers.kubernetes.answers import event, json_object, lines, thing, whole
 from metaqnn_orch.launchers.kubernetes.credentials import Connection, Credentials, server
 from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, not_recognised, refusal
 
@@ -26,7 +26,6 @@ TIMEOUT: Final = (5.0, 30.0)  # seconds to connect, and without a byte
 WATCH_SECONDS: Final = 30  # after which the API ends a watch: a dead connection is noticed little later
 PAGE: Final = 500
 RESTARTS: Final = 3  # of a listing whose pages expired
-MAX_LINE: Final = 8 << 20  # of a watch; no object is larger than 3 MiB
 MAX_LOG: Final = 4 << 20
 
 KUEUE: Final = "kueue.x-k8s.io"
@@ -96,7 +95,7 @@ class Cluster:
     def version(self) -> str:
         """Of the server, as v1.34.1."""
         with self._named("ask for the version"):
-            return str(_json(self._call(api.VersionApi, "get_code")).get("gitVersion", ""))
+            return str(json_object(self._call(api.VersionApi, "get_code")).get("gitVersion", ""))
 
     def list(self, resource: Resource, labels: str = "", fields: str = "", *, everywhere: bool = False) -> Listing:
         """All of it, page by page; begun again when its pages expire, so that no partial view is ever returned.
@@ -133,28 +132,28 @@ class Cluster:
             )
             on_open(answer.shutdown)
             try:
-                for line in _lines(answer):
-                    yield _event(line)
+                for line in lines(answer):
+                    yield event(line)
             finally:
                 answer.close()
 
     def create_job(self, body: Object) -> dict[str, Any]:
         with self._named(f"create job {body['metadata']['name']}"):
-            return _thing(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
+            return thing(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
 
     def rehearse(self, resource: Resource, body: Object) -> tuple[str, ...]:
         """Have the server judge an object without keeping it. Returns its warnings, as those of the Pod security."""
         with self._named(f"judge what would be one of {resource.plural}"):
             group, name = resource.value[1:]
             answer = self._open(group, f"create_{name}", self.namespace, body, dry_run="All")
-            _json(answer.data)
+            json_object(answer.data)
             return tuple(one_line(text.split('"', 1)[-1].rstrip('"')) for text in answer.headers.getlist("Warning"))
 
     def seconds_ahead(self) -> float:
         """By how much the server's clock is ahead of ours; its answers name whole seconds."""
         with self._named("ask for the time"):
             answer = self._open(api.VersionApi, "get_code")
-            _json(answer.data)
+            json_object(answer.data)
             try:
                 return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
             except (KeyError, TypeError):  # a server that does not say
@@ -164,7 +163,7 @@ class Cluster:
         """What only a diagnosis asks for, and few credentials may see."""
         with self._named(f"look up {' '.join((kind.name.lower(), *name))}"):
             where = () if kind is Lookup.NODES else (self.namespace,)
-            return _json(self._call(api.CoreV1Api, kind.value, *name, *where))
+            return json_object(self._call(api.CoreV1Api, kind.value, *name, *where))
 
     def look_up_queue(self, name: str) -> dict[str, Any]:
         """A LocalQueue of Kueue, in the version that the server prefers.
@@ -177,11 +176,11 @@ class Cluster:
             if not version:
                 raise ClusterError("Kueue is not installed in the cluster", _NO_KUEUE, status=404, reason="NoKueue")
             place = (KUEUE, version, self.namespace, "localqueues", name)
-            return _json(self._call(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
+            return json_object(self._call(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
 
     def get_job(self, name: str) -> dict[str, Any]:
         with self._named(f"get job {name}"):
-            return _thing(self._call(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
+            return thing(self._call(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
 
     def delete_job(self, name: str, uid: str) -> None:
         """The Job of this uid and its Pods. Nothing happens where it is gone, or another has its name."""
@@ -189,7 +188,9 @@ class Cluster:
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
             with self._named(f"delete job {name}"):
-                answer = _json(self._call(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body))
+                answer = json_object(
+                    self._call(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body)
+                )
                 if not isinstance(answer.get("kind"), str):
                     raise ValueError("an answer without kind")
         except ClusterError as error:
@@ -223,7 +224,7 @@ class Cluster:
         }
         with self._named(f"ask whether it may {verb} {resource}"):
             answer = self._call(api.AuthorizationV1Api, "create_self_subject_access_review", review)
-            return _json(answer).get("status", {}).get("allowed") is True
+            return json_object(answer).get("status", {}).get("allowed") is True
 
     def _preferred_version(self, group: str) -> str:
         """In which the server serves a group of resources that is not its own; empty if it does not."""
@@ -236,7 +237,7 @@ class Cluster:
             if error.status != 404:
                 raise
             return ""
-        return str((_json(answer).get("preferredVersion") or {}).get("version") or "")
+        return str((json_object(answer).get("preferredVersion") or {}).get("version") or "")
 
     def _pages(self, resource: Resource, labels: str, fields: str, everywhere: bool) -> Listing:
         method, where = f"list_{resource.value[2]}", [self.namespace]
@@ -245,7 +246,7 @@ class Cluster:
         items: list[dict[str, Any]] = []
         token = ""
         while True:
-            page = _json(
+            page = json_object(
                 self._call(
                     resource.value[1],
                     method,
@@ -263,7 +264,7 @@ class Cluster:
                 or "resourceVersion" not in metadata
             ):
                 raise ValueError("an answer that is no list")
-            items += map(_whole, found or ())
+            items += map(whole, found or ())
             token = str(metadata.get("continue") or "")
             if not token:
                 return Listing(items, str(metadata["resourceVersion"]))
@@ -325,42 +326,3 @@ class Cluster:
         untrusted = "CERTIFICATE_VERIFY_FAILED" in reason
         hint = self._credentials.connection.trusted if untrusted else ""
         return ClusterError(f"{what}: {reason}", hint or UNREACHABLE)
-
-
-def _json(answer: bytes) -> dict[str, Any]:
-    value = json.loads(answer)
-    if not isinstance(value, dict):
-        raise ValueError("an answer that is no object")
-    return value
-
-
-def _thing(answer: bytes) -> dict[str, Any]:
-    return _whole(_json(answer))
-
-
-def _whole(thing: Any) -> dict[str, Any]:
-    metadata = thing.get("metadata") if isinstance(thing, dict) else None
-    if not isinstance(metadata, dict) or not all(isinstance(metadata.get(key), str) for key in ("name", "uid")):
-        raise ValueError("an object without name or uid")
-    return dict(thing)
-
-
-def _lines(answer: Any) -> Iterator[bytes]:
-    waiting = b""
-    for chunk in answer.stream(1 << 16):
-        *lines, waiting = (waiting + chunk).split(b"\n")
-        yield from filter(None, lines)
-        if len(waiting) > MAX_LINE:
-            raise ValueError("a line without end")
-    if waiting:
-        raise ValueError("half a line")
-
-
-def _event(line: bytes) -> tuple[str, dict[str, Any]]:
-    event = json.loads(line)
-    kind, thing = (event.get("type"), event.get("object")) if isinstance(event, dict) else (None, None)
-    if not isinstance(kind, str) or not isinstance(thing, dict):
-        raise ValueError("an event that is none")
-    if kind == "ERROR":
-        raise api.ApiException(status=int(thing.get("code") or 500), reason=str(thing.get("message") or ""))
-    return kind, thing

@@ -52,7 +52,7 @@ def in_words(pods: Sequence[Mapping[str, Any]]) -> str:
             if state == "waiting":
                 return one_line(f"{details.get('reason', 'waiting')} {details.get('message', '')}")
             if state == "terminated":
-                last_words = (details.get("message") or "").strip().rpartition("\n")[2]
+                last_words = str(details.get("message") or "").strip().rpartition("\n")[2]
                 return one_line(f"exit code {details.get('exitCode')}" + (f", {last_words}" if last_words else ""))
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":

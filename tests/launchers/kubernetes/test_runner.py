@@ -1,0 +1,82 @@
+"""Jobs that are no trials, while the API or something on the way to it answers oddly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metaqnn_orch.errors import BadInput, ClusterError
+from metaqnn_orch.launchers.kubernetes import runner
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.credentials import connect
+from metaqnn_orch.launchers.kubernetes.names import STORE
+from tests.launchers.kubernetes.conftest import NAMESPACE, FakeCluster
+from tests.launchers.kubernetes.double.api import Ask, Fault
+
+JOB = {
+    "kind": "Job",
+    "metadata": {"name": "make-it", "annotations": {STORE: "s3://bucket"}},
+    "spec": {"template": {"metadata": {}, "spec": {"containers": [{"name": "trainer", "image": "trainer"}]}}},
+}
+ODD = {
+    "away": Fault(status=503),
+    "cut": Fault(reset=True),
+    "nonsense": Fault(status=200, body=b"<html>log in</html>"),
+    "null": Fault(status=200, body=b"null"),
+    "not found, says a proxy": Fault(status=404, body=b"<html>no backend</html>"),
+}
+
+
+@pytest.fixture
+def client(cluster: FakeCluster) -> Cluster:
+    cluster.controllers.close()
+    return Cluster(connect)
+
+
+def end(cluster: FakeCluster) -> None:
+    failed = {"conditions": [{"type": "Failed", "status": "True"}]}
+    cluster.api.objects.update("jobs", NAMESPACE, "make-it", lambda job: job.update(status=failed))
+
+
+@pytest.mark.parametrize("fault", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("verb", ["get", "list", "delete"])
+def test_waiting_goes_on_whatever_is_answered(cluster: FakeCluster, client: Cluster, verb: str, fault: Fault) -> None:
+    assert runner.create(client, JOB)
+    rounds = iter(range(1000))
+
+    def sleep(seconds: float) -> None:
+        if next(rounds) == 4:
+            cluster.api.faults = lambda ask: fault if (ask.verb, verb) == ("delete", "delete") else Fault()
+            end(cluster)
+
+    cluster.api.faults = lambda ask: fault if ask.verb == verb else Fault()
+    assert runner.wait(client, "make-it", "trainer", lambda text: None, sleep).detail == "it has no Pod"
+    assert len(cluster.jobs()) == (verb == "delete"), "what could not be deleted makes way for the next"
+    cluster.api.faults = lambda ask: Fault()
+    assert runner.create(client, JOB, lambda seconds: None)
+
+
+def test_what_does_not_go_away_is_waited_for_once(
+    cluster: FakeCluster, client: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is there for who creates, and not for who looks."""
+    monkeypatch.setattr(runner, "GONE_SECONDS", 0.2)
+    taken = b'{"kind": "Status", "reason": "AlreadyExists", "message": "jobs make-it already exists"}'
+    slept: list[float] = []
+
+    def fault(ask: Ask) -> Fault:
+        return Fault(status=409, body=taken, stall=0.01) if ask.verb == "create" else Fault()
+
+    cluster.api.faults = fault
+    with pytest.raises(ClusterError, match="does not go away"):
+        runner.create(client, JOB, slept.append)
+    assert 1 < len(slept) < 50
+
+
+def test_a_job_of_another_store_is_left_alone(cluster: FakeCluster, client: Cluster) -> None:
+    assert runner.create(client, JOB)
+    assert not runner.create(client, JOB), "it is at work"
+    other: dict[str, Any] = {**JOB, "metadata": {**JOB["metadata"], "annotations": {STORE: "s3://other"}}}  # type: ignore[dict-item]
+    with pytest.raises(BadInput, match="is for s3://bucket: nothing was done"):
+        runner.create(client, other)
