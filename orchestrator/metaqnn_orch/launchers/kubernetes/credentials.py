@@ -127,7 +127,7 @@ def _inside() -> Connection:
         namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
     except (config.ConfigException, OSError, ValueError):
         raise LauncherError(
-            "there is no kubeconfig, and this is no Pod with a service account",
+            "there is no kubeconfig, and this is no Pod",
             hint="KUBECONFIG or ~/.kube/config names a cluster",
         ) from None
     account = Entry(SERVICE_ACCOUNT, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
