@@ -50,10 +50,11 @@ class LethalStore(FatalStore):
         self._left -= 1
         if self._left == 0 and not self._after:
             os.kill(os.getpid(), signal.SIGKILL)
-        answer = getattr(self._store, method)(*arguments)
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return answer
+        try:
+            return getattr(self._store, method)(*arguments)
+        finally:  # "nothing is there" is an answer, too
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def orchestrate(store: Store, launcher: KubernetesLauncher) -> Session:
