@@ -61,13 +61,17 @@ def accuracy_of(net: str) -> float:
     return int(hashlib.sha256(net.encode()).hexdigest()[:6], 16) / 0xFFFFFF
 
 
-def result_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> TrainingResult:
-    return TrainingResult.model_validate(values_for(request, attempt, **changes))
+def result_for(
+    request: TrainingRequest, attempt: int = 1, channels: int = INFO.channels, **changes: object
+) -> TrainingResult:
+    return TrainingResult.model_validate(values_for(request, attempt, channels, **changes))
 
 
-def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) -> dict[str, object]:
-    """What a result holds, whether or not it can be one."""
-    cost = spec_cost(request.spec, INFO.channels)
+def values_for(
+    request: TrainingRequest, attempt: int = 1, channels: int = INFO.channels, **changes: object
+) -> dict[str, object]:
+    """What a result holds, whether or not it can be one, of images of so many channels."""
+    cost = spec_cost(request.spec, channels)
     values: dict[str, object] = {
         "run": request.run,
         "trial": request.trial,
@@ -92,10 +96,11 @@ def values_for(request: TrainingRequest, attempt: int = 1, **changes: object) ->
 Behaviour = Callable[[Store, TrainingRequest, int], Phase]
 
 
-def deliver(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+def deliver(store: Store, request: TrainingRequest, attempt: int, channels: int = INFO.channels) -> Phase:
     """Every trial ends well at once, with weights."""
     artifact = artifacts.put(store, request.run, request.trial, "weights", f"weights of {request.spec.net}".encode())
-    store.put_if_absent(keys.result(request.run, request.trial), encode(result_for(request, attempt, weights=artifact)))
+    result = result_for(request, attempt, channels, weights=artifact)
+    store.put_if_absent(keys.result(request.run, request.trial), encode(result))
     return Phase.DELIVERED
 
 

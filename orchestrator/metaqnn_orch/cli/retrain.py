@@ -37,7 +37,7 @@ def retrain(
     output: options.Output = Format.TABLE,
     release: Release | None = None,
 ) -> None:
-    """Train some trials of a run again, exactly as they were trained.
+    """Train lost trials again, as they were trained.
 
     For weights that were lost, damaged or removed. It makes a run of its own, RUN-again, with the same recipe, dataset
     and seed, gone on with by the same command; `pull`, `export` and the others take it as any run. What RUN itself was

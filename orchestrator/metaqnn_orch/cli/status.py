@@ -27,16 +27,17 @@ def status(
 
     \b
     Counters
-      told            how often the agent learned from a net
-      unique          nets trained
-      failed          trials given up
-      attempts_lost   attempts that were charged to their trials
-      disruptions     attempts that were lost at no cost but their time
-      lost            both by how they ended; last_lost says why the last one did
-      estimated       accuracies that a table made up
-      stopped_early   accuracies that were foretold
-      late_results    results that came after their trials had been given up: they are kept, and do not count
-      trouble         what the search waits for, if it does
+      told           how often the agent learned
+      unique         nets trained
+      failed         trials given up
+      attempts_lost  attempts that their trials paid for
+      disruptions    attempts that were lost free of charge
+      lost           both by how they ended
+      last_lost      why the last one was lost
+      estimated      accuracies that a table made up
+      stopped_early  accuracies that were foretold
+      late_results   results of trials given up before
+      trouble        what the search waits for
 
     --watch shows what `start` shows while it searches, whoever works on the run and wherever: on a terminal one screen,
     elsewhere a line for each event.
