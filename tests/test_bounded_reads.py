@@ -29,12 +29,10 @@ from tests.control.world import Session, settings
 ROOT: Final = Path(__file__).parents[1]
 LARGE_BY_RIGHT: Final = {
     "orchestrator/metaqnn_orch/cli/session.py: aside.get(key)": "a dataset that was made a moment ago",
-    "orchestrator/metaqnn_orch/control/ingest.py: store.get(key)": "weights and history",
-    "trainer_image/metaqnn_trainer/checkpoint.py: self._exchange.get(self._key)": "a checkpoint",
-    "trainer_image/metaqnn_trainer/data.py: exchange.get(key)": "a dataset",
-    "trainer_image/metaqnn_trainer/trial.py: exchange.get(key)": "weights to begin with",
+    "trainer_image/metaqnn_trainer/checkpoint.py: self._store.get(self._key)": "a checkpoint",
+    "trainer_image/metaqnn_trainer/data.py: store.get(key)": "a dataset",
 }
-RECEIVERS: Final = ("store", "exchange", "aside", "opened", "inner")
+RECEIVERS: Final = ("store", "aside", "opened", "inner")
 
 
 def unbounded_reads(path: Path) -> list[str]:

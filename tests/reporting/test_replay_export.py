@@ -125,9 +125,8 @@ def test_what_was_stopped_early_is_told_again_as_it_was_told(store: Store) -> No
 
 def test_what_never_learned_is_at_iteration_0(store: Store) -> None:
     def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
-        rates = first_rates(request.spec.recipe)
-        values = {"status": "untrainable", "val_accuracy": 0.1, "best_epoch": 0, "epochs": 1, "learning_rates": rates}
-        result = result_for(request, attempt, **values)
+        tried: dict[str, Any] = {"epochs": 1, "learning_rates": first_rates(request.spec.recipe)}
+        result = result_for(request, attempt, status="untrainable", val_accuracy=0.1, best_epoch=0, **tried)
         store.put(keys.result(request.run, request.trial), encode(result))
         return Phase.DELIVERED
 

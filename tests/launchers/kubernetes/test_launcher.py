@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Any
 from unittest.mock import ANY
 
@@ -15,7 +16,7 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
-from metaqnn_orch.launchers.kubernetes.manifest import JobForm
+from metaqnn_orch.launchers.kubernetes.manifest import REPLACEMENTS, JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.settings import KubernetesSettings
@@ -120,6 +121,23 @@ def test_the_cluster_replaces_what_it_interrupted_at_no_cost(cluster: FakeCluste
     until(lambda: len(cluster.started()) == 2)
     assert until_phase(launcher, request, Phase.RUNNING).attempt == 1
     assert cluster.started() == [f"{request.trial} 1"] * 2
+
+
+def has_started(cluster: FakeCluster, times: int) -> bool:
+    return len(cluster.started()) == times
+
+
+def test_the_cluster_replaces_a_pod_a_few_times(cluster: FakeCluster) -> None:
+    request = cluster.request("hangs")
+    launcher = cluster.launcher()
+    launcher.launch(request, 1)
+    for number in range(1, REPLACEMENTS + 2):
+        until(partial(has_started, cluster, number))
+        at_work(cluster, launcher, request)
+        cluster.controllers.evict(cluster.pods()[-1])
+    seen = until_phase(launcher, request, *ENDED)
+    assert (seen.attempt, seen.phase) == (1, Phase.DISRUPTED)
+    assert len(cluster.started()) == REPLACEMENTS + 1
 
 
 def test_a_pod_deleted_by_hand_is_a_disruption(cluster: FakeCluster) -> None:

@@ -79,10 +79,10 @@ def test_the_whole_job() -> None:
         "spec": {
             "completions": 1,
             "parallelism": 1,
-            "backoffLimit": 0,
+            "backoffLimit": 3,
             "podFailurePolicy": {
                 "rules": [
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     {
                         "action": "FailJob",
                         "onExitCodes": {
@@ -90,6 +90,11 @@ def test_the_whole_job() -> None:
                             "operator": "In",
                             "values": sorted(int(code) for code in ExitCode if code),
                         },
+                        "onPodConditions": [],
+                    },
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {"operator": "NotIn", "values": [0]},
                         "onPodConditions": [],
                     },
                 ]

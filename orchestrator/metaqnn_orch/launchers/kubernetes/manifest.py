@@ -30,6 +30,7 @@ from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
 
 NET: Final = "metaqnn/net"  # annotation, for people
 
+REPLACEMENTS: Final = 3  # of a Pod that the cluster interrupted, within one attempt
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _EXAMPLE: Final = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
 _CA_FOLDER: Final = "/etc/metaqnn/store-ca"
@@ -165,21 +166,15 @@ def _job(
             "completions": 1,
             "parallelism": 1,
             # The orchestrator counts attempts, for it alone knows whether a result came all the same. What the cluster
-            # itself interrupted it replaces by itself, though, whether an orchestrator looks on or not.
-            "backoffLimit": 0,
+            # itself interrupted it replaces by itself, though, whether an orchestrator looks on or not: a few times,
+            # each later than the one before.
+            "backoffLimit": REPLACEMENTS,
             "podFailurePolicy": {
                 "rules": [
-                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     # This one leaves the exit code in the Job's condition, for when the Pod is gone.
-                    {
-                        "action": "FailJob",
-                        "onExitCodes": {
-                            "containerName": CONTAINER,
-                            "operator": "In",
-                            "values": [int(code) for code in _TERMINAL_CODES],
-                        },
-                        "onPodConditions": [],  # the schemas of servers before 1.29 ask for it, empty or not
-                    },
+                    _fail_job("In", [int(code) for code in _TERMINAL_CODES], containerName=CONTAINER),
+                    _fail_job("NotIn", [0]),
                 ]
             },
             # Never two trainers of one attempt. Servers before 1.29 drop the field.
@@ -204,6 +199,12 @@ def _job(
             },
         },
     }
+
+
+def _fail_job(operator: str, codes: list[int], **container: str) -> dict[str, Any]:
+    """The schemas of servers before 1.29 ask for conditions, empty or not."""
+    on_exit = {**container, "operator": operator, "values": codes}
+    return {"action": "FailJob", "onExitCodes": on_exit, "onPodConditions": []}
 
 
 def _container(arguments: list[str], form: JobForm) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Controllers:
         self.logs: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._accounted: set[str] = set()  # Pods whose end the Job controller has seen: until then they stay
+        self._failures: dict[str, int] = {}  # Pods of a Job that failed, by the Job's uid
         self._closed = False
         self._pods = 0
         api.logs = lambda namespace, pod: self.logs.get(pod, "")
@@ -85,6 +86,8 @@ class Controllers:
         namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
         own = [p for p in self.api.objects.all("pods", namespace) if p["metadata"]["ownerReferences"][0]["uid"] == uid]
         ended = [pod for pod in own if pod["status"].get("phase") in ("Succeeded", "Failed")]
+        fresh = {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"} - self._accounted
+        self._failures[uid] = self._failures.get(uid, 0) + len(fresh)
         self._accounted |= {pod["metadata"]["uid"] for pod in ended}
         if job["spec"].get("suspend"):
             name = job["metadata"]["name"]
@@ -96,6 +99,8 @@ class Controllers:
             return
         lost = job.get("status", {}).get("started") and not own
         verdicts = [verdict(job, pod) for pod in ended] or ([failed("BackoffLimitExceeded")] if lost else [])
+        if self._failures[uid] > job["spec"].get("backoffLimit", 6):
+            verdicts.append(failed("BackoffLimitExceeded"))
         final = next((v for v in verdicts if v is not None), None)
         if final is not None:
             self.api.objects.update("jobs", namespace, job["metadata"]["name"], lambda it: add_condition(it, final))
@@ -244,7 +249,7 @@ def add_condition(job: Object, new: Object) -> None:
 
 
 def verdict(job: Object, pod: Object) -> Object | None:
-    """What an ended Pod makes of its Job; None: another Pod takes its place."""
+    """What an ended Pod makes of its Job; None: another Pod takes its place, unless there were too many."""
     if pod["status"]["phase"] == "Succeeded":
         return condition("Complete", "CompletionsReached")
     states = pod["status"].get("containerStatuses") or [{}]
@@ -253,7 +258,8 @@ def verdict(job: Object, pod: Object) -> Object | None:
     for index, rule in enumerate(job["spec"].get("podFailurePolicy", {}).get("rules", ())):
         if disrupted and rule.get("onPodConditions"):
             return None
-        if code in rule.get("onExitCodes", {}).get("values", ()):
+        codes = rule.get("onExitCodes", {})
+        if code and codes and (code in codes["values"]) == (codes["operator"] == "In"):
             text = f"Container trainer for pod x failed with exit code {code} matching FailJob rule at index {index}"
             return failed("PodFailurePolicy", text)
-    return failed("BackoffLimitExceeded")
+    return None
