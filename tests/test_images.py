@@ -1,8 +1,12 @@
-"""What the images install is what the packages say that they need."""
+"""What the images install and hold is what the packages need."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -22,3 +26,31 @@ def test_the_orchestrators_requirements() -> None:
     assert names <= set(re.findall(r"^([a-z0-9-]+)==", pinned, re.MULTILINE)), "make image-requirements"
     assert "torch" not in pinned
     assert pinned.count("--hash=") > pinned.count("==") > 10
+
+
+EVERY_MODULE = """
+import importlib, pkgutil, metaqnn_orch, metaqnn_trainer
+assert all(package.__file__.startswith(%r) for package in (metaqnn_orch, metaqnn_trainer))
+for module in pkgutil.walk_packages(metaqnn_orch.__path__, "metaqnn_orch."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+def test_the_orchestrators_image_holds_all_that_it_imports(tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    text = (ROOT / "orchestrator" / "Dockerfile").read_text()
+    copies = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY") and "/opt/metaqnn/app" in line]
+    for *sources, place in copies:
+        target = tmp_path / Path(place).relative_to("/opt/metaqnn")
+        for source in map(ROOT.joinpath, sources):
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
+    environment = {**os.environ, "PYTHONPATH": str(app)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", EVERY_MODULE % str(app)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
