@@ -50,6 +50,21 @@ def test_all_weights_stay_unless_it_is_told_otherwise(cli: Cli, session: Session
     assert [thing["why"] for thing in told["objects"]] == ["checkpoints of trials that have ended"]
 
 
+def test_what_no_result_names_goes_and_what_one_names_stays(cli: Cli, session: Session) -> None:
+    best, *_ = session.state.ranking()
+    orphans = [
+        f"{keys.trial('test', best.trial)}{name}"
+        for name in (f"history-{'0' * 16}.jsonl", f"weights-{'0' * 16}.safetensors")
+    ]
+    for key in orphans:
+        session.store.put(key, b"12345")
+    told = ("gc", "test", "--store", session.store.uri)
+    assert "weights and histories that no result names" in cli(*told, "--keep-weights", "best 1").out
+    done = json.loads(cli(*told, "--delete", "-o", "json").out)
+    assert {thing["key"] for thing in done["objects"]} == {*orphans, keys.checkpoint("test", best.trial)}
+    assert cli("pull", "test", "--store", session.store.uri, "--to", str(Path(session.store.uri) / "best")).code == 0
+
+
 @pytest.mark.parametrize("wrong", ["none", "best", "best 0", "10"])
 def test_what_it_does_not_understand_is_refused(cli: Cli, session: Session, wrong: str) -> None:
     assert (

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.retention import Removed, Why, read_removed, remove, surplus
+from metaqnn_orch.control.retention import Removed, Why, orphans, read_removed, remove, surplus
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import SettingsError, StoreError
 from metaqnn_orch.launchers.base import Phase
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, deliver, settings
@@ -99,6 +101,61 @@ def test_removing_twice_is_removing_once(store: Store) -> None:
     for thing in [*found, *found]:
         remove(store, "test", thing, NOTE)
     assert len(with_weights(store)) == 1
+
+
+def killed_first(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+    """The first attempt of every trial is killed before its result is there, and so is every other of some."""
+    trained = f"{attempt} of {request.trial}".encode()
+    for kind in ("history", "weights"):
+        artifacts.put(store, request.run, request.trial, kind, trained)
+    return Phase.CRASHED if attempt == 1 or "GAP" in request.spec.net else deliver(store, request, attempt)
+
+
+def siblings(store: Store) -> set[str]:
+    return {
+        entry.key for entry in store.list(keys.trials("test")) if "/weights" in entry.key or "/history" in entry.key
+    }
+
+
+def test_what_killed_attempts_left_is_nobodys(store: Store) -> None:
+    session = Session(store, settings(execution__retries=1))
+    session.run_to_end(killed_first)
+    assert session.state.abandoned
+    assert session.state.told
+    found = orphans(store, session.state, store.list(keys.trials("test")), "test")
+    assert {thing.why for thing in found} == {Why.ORPHAN}
+    assert len(found) == 4 * len(session.state.trials)
+    for thing in found:
+        remove(store, "test", thing, NOTE)
+        assert read_removed(store, "test", thing.trial) is None
+    named = {trial.trial for trial in session.state.trials.values() if trial.was_trained}
+    assert with_weights(store) == named
+    for trial in named:
+        result = decode(TrainingResult, store.get(keys.result("test", trial)), "result")
+        assert result.weights is not None
+        artifacts.read(store, "test", trial, "weights", result.weights)
+    assert len(siblings(store)) == len(named)
+
+
+@pytest.mark.parametrize("result", [None, b"", b"{}", b"x" * 2_000_000])
+def test_nothing_is_an_orphan_whose_result_cannot_be_read(store: Store, result: bytes | None) -> None:
+    session = Session(store, settings(execution__max_trials=3))
+    session.run_to_end(lambda *asked: killed_first(*asked) and deliver(*asked))
+    first, second, third = session.state.trials.values()
+    second.state = "in_flight"
+    store.delete(keys.result("test", first.trial))
+    if result is not None:
+        store.put(keys.result("test", first.trial), result)
+    found = orphans(store, session.state, store.list(keys.trials("test")), "test")
+    assert {thing.trial for thing in found} == {third.trial}
+
+
+def test_what_a_result_that_came_too_late_names_stays(store: Store) -> None:
+    session = Session(store, settings(execution__max_trials=3))
+    session.run_to_end()
+    for trial in session.state.trials.values():
+        trial.state = "abandoned"
+    assert orphans(store, session.state, store.list(keys.trials("test")), "test") == []
 
 
 @pytest.mark.parametrize("text", ["best 0", "best", "none", "best -1", "all 3", "best 1e3"])

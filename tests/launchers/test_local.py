@@ -145,15 +145,31 @@ def test_side_by_side_a_cancel_costs_the_others_nothing(tmp_path: Path) -> None:
     launcher.close()
 
 
-def test_side_by_side_a_worker_asked_to_stop_lets_all_of_them_report(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("code", "phase"), [(143, Phase.DISRUPTED), (14, Phase.NO_DEVICE)])
+def test_side_by_side_a_worker_that_will_do_no_more_lets_all_of_them_report(
+    tmp_path: Path, code: int, phase: Phase
+) -> None:
     launcher = launcher_of(tmp_path, 2, side_by_side=2)
     slow = make_request("works-300")
     launcher.launch(slow, 1)
-    assert end_of(launcher, "fails-143")[0] is Phase.DISRUPTED
+    assert end_of(launcher, f"fails-{code}")[0] is phase
     assert until_phase(launcher, slow, *ENDED).phase is Phase.DELIVERED
     assert end_of(launcher, "delivers")[0] is Phase.DELIVERED
     assert len(started(tmp_path)) == 2, "it is given nothing more"
     launcher.close()
+
+
+def test_a_device_that_failed_is_looked_for_by_another_process(one: LocalLauncher, tmp_path: Path) -> None:
+    for number in range(1, 4):
+        assert end_of(one, "fails-14") == (
+            Phase.NO_DEVICE,
+            "the trainer ended with 14 (device): the dataset is missing",
+        )
+        assert len(started(tmp_path)) == number
+    assert end_of(one, "delivers")[0] is Phase.DELIVERED
+    assert end_of(one, "delivers")[0] is Phase.DELIVERED
+    assert len(started(tmp_path)) == 4
+    assert len({order["pid"] for order in orders(tmp_path)}) == 4
 
 
 def test_what_a_worker_asked_to_stop_had_not_begun_is_free(tmp_path: Path) -> None:

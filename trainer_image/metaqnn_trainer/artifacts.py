@@ -29,8 +29,13 @@ def put(store: Store, run: str, trial: str, kind: Kind, data: bytes) -> Artifact
         StoreError: the store does not answer, or refuses.
     """
     artifact = Artifact(size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    store.put(_KEYS[kind](run, trial, artifact.sha256), data)
+    store.put(key_of(run, trial, kind, artifact), data)
     return artifact
+
+
+def key_of(run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> str:
+    """Where `put` writes it."""
+    return _KEYS[kind](run, trial, artifact.sha256)
 
 
 def named(result: TrainingResult) -> dict[Kind, Artifact]:
@@ -90,11 +95,11 @@ def remove(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact) -
     Raises:
         StoreError: the store does not answer, or refuses.
     """
-    store.delete(_KEYS[kind](run, trial, artifact.sha256))
+    store.delete(key_of(run, trial, kind, artifact))
 
 
 def _found(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> tuple[str, Stat]:
-    own = _KEYS[kind](run, trial, artifact.sha256)
+    own = key_of(run, trial, kind, artifact)
     denied: StoreError | None = None
     for key in (own, keys.trial(run, trial) + PLAIN_NAMES[kind]):
         try:

@@ -14,7 +14,7 @@ from metaqnn_orch.cli.jobs import cluster_of, selector_of
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.session import now
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.retention import Removed, Surplus, kept, remove, surplus
+from metaqnn_orch.control.retention import Removed, Surplus, kept, orphans, remove, surplus
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
 from metaqnn_orch.launchers.kubernetes.names import STORE
@@ -48,8 +48,9 @@ def gc(
 ) -> None:
     """Say what a run left behind that nobody needs, or delete it.
 
-    In the store: checkpoints of trials that have ended, and with --keep-weights 'best N' the weights of all other nets.
-    Results, journal and histories stay, and a note says that the weights were removed. A search keeps to
+    In the store: checkpoints of trials that have ended, weights and histories that no result names (of attempts that
+    were killed), and with --keep-weights 'best N' the weights of all other nets. Results, their histories and the
+    journal stay, and a note says that the weights were removed. A search keeps to
     execution.keep_weights by itself; this is for runs that have ended.
 
     In a cluster (--launcher kubernetes, or a release): Jobs that have ended, that of a submitted search, too. A search
@@ -60,7 +61,10 @@ def gc(
         raise BadInput(f"--keep-weights {keep_weights[:40]!r} is neither all nor like 'best 10'")
     opened = open_store(store)
     view = read_run(opened, run)
-    doomed = surplus(view.state, opened.list(keys.trials(run)), run, kept(keep_weights))
+    entries = list(opened.list(keys.trials(run)))
+    doomed = surplus(view.state, entries, run, kept(keep_weights))
+    already = {thing.key for thing in doomed}
+    doomed += [thing for thing in orphans(opened, view.state, entries, run) if thing.key not in already]
     in_cluster = launcher is LauncherName.KUBERNETES or namespace is not None or context is not None
     jobs: list[Any] = []
     if in_cluster:

@@ -7,21 +7,27 @@ so that they are not taken for lost. What is not known here is left alone.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import ObjectMissing, StoreError
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.store.base import Entry, Store
 
 FEW: Final = 10  # trials
+READERS: Final = 8  # of results at once
 
 _OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
+_SIBLING: Final = re.compile(r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl)")
 
 
 class Why(StrEnum):
@@ -30,6 +36,7 @@ class Why(StrEnum):
     CHECKPOINT = "checkpoints of trials that have ended"
     ABANDONED = "weights of abandoned trials"
     BEYOND = "weights of nets that are not among the best"
+    ORPHAN = "weights and histories that no result names"
 
 
 class Surplus(NamedTuple):
@@ -77,13 +84,56 @@ def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | Non
     return found
 
 
+def orphans(store: Store, state: RunState, entries: Iterable[Entry], run: str) -> list[Surplus]:
+    """Those of a run's objects that attempts left behind which were killed before they had a result. Of a trial that
+    was told, and whose result is gone or cannot be read, everything stays: it may be all that is left of it.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    siblings: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        match = _SIBLING.fullmatch(entry.key.removeprefix(keys.trials(run)))
+        trial = state.trials.get(match[1]) if match else None
+        if trial is not None and trial.state != "in_flight":
+            siblings[trial.trial].append(entry)
+
+    def unnamed(trial: str) -> list[Entry]:
+        try:
+            named = _named(store, run, trial)
+        except ObjectMissing:
+            return siblings[trial] if state.trials[trial].state == "abandoned" else []
+        except MessageError:
+            return []
+        return [entry for entry in siblings[trial] if entry.key not in named]
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(unnamed, siblings))
+    return [
+        Surplus(key, trial, size, Why.ORPHAN)
+        for trial, entries in zip(siblings, found, strict=True)
+        for key, size in entries
+    ]
+
+
+def _named(store: Store, run: str, trial: str) -> set[str]:
+    """
+    Raises:
+        ObjectMissing: the trial has no result.
+        MessageError: it cannot be read.
+    """
+    key = keys.result(run, trial)
+    result = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key)
+    return {artifacts.key_of(run, trial, kind, artifact) for kind, artifact in artifacts.named(result).items()}
+
+
 def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
     """Remove one object, for good.
 
     Raises:
         StoreError: the store did not do it; it may be tried again.
     """
-    if thing.why is not Why.CHECKPOINT:
+    if thing.why not in (Why.CHECKPOINT, Why.ORPHAN):
         store.put(keys.removed(run, thing.trial), encode(note))
     store.delete(thing.key)
 

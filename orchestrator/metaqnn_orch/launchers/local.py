@@ -139,7 +139,7 @@ class LocalLauncher:
                 self._leaving.add(worker)
                 worker.kill(f"the worker reported on {report.trial}, which it was not asked about")
                 return
-            if report.exit_code == ExitCode.PREEMPTED:
+            if report.exit_code in (ExitCode.PREEMPTED, ExitCode.DEVICE):  # what failed may not come back in it
                 self._leaving.add(worker)
             if worker in self._leaving and not self._orders[worker]:
                 self._dismiss(worker)
