@@ -140,6 +140,15 @@ def test_the_budget_stops_attempts_that_are_free_too(store: Store, end: Phase) -
     assert later.search(Slow(later, deliver)) is Outcome.GOAL
 
 
+def test_nobody_waits_for_a_pause_when_the_budget_is_used(store: Store) -> None:
+    session = clocked(store, budget={"gpu_hours": 6.5}, execution={"poll_seconds": 1.0, "retries": 100})
+    session.open()
+    launcher = Slow(session, crash_first(10_000, Phase.DISRUPTED))
+    assert session.search(launcher) is Outcome.BUDGET
+    assert len(launcher.launched) == 7
+    assert session.clock.seconds < 7 * 3600 + 2 + 4 + 8 + 7 * 5, "it paused before the fourth to the seventh"
+
+
 def test_a_run_of_few_trials_that_were_all_abandoned_fails_whatever_ended_it(store: Store) -> None:
     few = settings(nets=["[SM(10)]", "[GAP(10), SM(10)]"], execution__retries=0)
     with pytest.raises(RunFailed, match="all 2 trials that ended were abandoned"):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.holder import LEASE_SECONDS, Hold, Holder, is_dead, read_holder, this_process
+from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.errors import RunHeld
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
@@ -87,6 +89,19 @@ def test_a_released_run_is_free(store: Store) -> None:
     assert clock.slept == []
 
 
+def test_no_beat_follows_a_release(store: Store) -> None:
+    clock = Clock()
+    one = hold(store, "one", clock)
+    claim(one, clock)
+    one.release()
+    clock.sleep(60)
+    with pytest.raises(RunHeld, match="run run was released"):
+        one.beat("later", "trouble")
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert seen.released
+
+
 def test_release_leaves_a_successor_alone(store: Store) -> None:
     clock = Clock()
     one = hold(store, "one", clock)
@@ -119,6 +134,49 @@ def test_a_holder_elsewhere_that_moves_keeps_its_run(store: Store) -> None:
     with pytest.raises(RunHeld, match="process 42 on far-away"):
         hold(store, "two", clock).claim(sleep, lambda text: None)
     assert clock.seconds < LEASE_SECONDS
+
+
+def opened(store: Store, session: str) -> Journal:
+    journal = Journal(store, "run", session)
+    for _ in journal.read():
+        pass
+    journal.append([Opened(at="now", session=session, owner=session, version="0", goal=1)])
+    return journal
+
+
+def test_whoever_wrote_the_newest_entry_holds_the_run_whatever_another_says(store: Store) -> None:
+    """Both looked before either wrote; the first to write into the journal goes on, and not neither."""
+    clock = Clock()
+    first, second = hold(store, "one", clock), hold(store, "two", clock)
+    first.beat("now")
+    second.beat("now")  # as in a claim that had begun before
+    opened(store, "one")
+    second.release()  # it was told by the journal
+    clock.sleep(60)
+    first.beat("later")
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert (seen.session, seen.released) == ("one", False)
+
+
+def test_one_that_wakes_up_in_the_midst_of_a_beat_disturbs_its_successor_once(store: Store) -> None:
+    clock = Clock()
+    old, new = hold(store, "old", clock), hold(store, "new", clock)
+    claim(old, clock)
+    opened(store, "old")
+    store.put(
+        keys.holder("run"), encode(old.me.model_copy(update={"released": True}))
+    )  # long silence comes to the same
+    claim(new, clock)
+    opened(store, "new")
+    store.put(keys.holder("run"), encode(old.me))  # it had looked before it fell asleep
+    clock.sleep(60)
+    new.beat("later")
+    with pytest.raises(RunHeld, match="was taken over"):
+        old.beat("later")
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert seen.session == "new"
 
 
 def test_garbage_in_holder_json_holds_nothing(store: Store) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
+from metaqnn_orch.control.holder import BEAT_SECONDS, read_holder, this_process
+from metaqnn_orch.control.journal import last_writer
 from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.control.takeover import Taken, take_over
 from metaqnn_orch.errors import RunHeld
@@ -89,3 +90,31 @@ def test_whoever_lives_is_named(store: Store) -> None:
     holder, _ = take_over(store, session.record, this_process("cancel", "now"), "0")
     assert holder is not None
     assert holder.session == "one"
+
+
+def test_a_run_that_is_busy_all_the_time_is_taken(store: Store) -> None:
+    """Whoever works on it writes an entry whenever the taker has read them all, nine times."""
+    session = Session(store, settings())
+    session.open()
+    session.stop = lambda: Stop.NOW if session.clock.seconds > 3 else Stop.NO
+    session.search(ScriptedLauncher(store, hanging))
+    busy = session.journal
+
+    class Racing(DirectoryStore):
+        races = 0
+
+        def put_if_absent(self, key: str, data: bytes) -> bool:
+            if self.races < 9:
+                self.races += 1
+                opened = session.state.opened
+                assert opened is not None
+                busy.append([opened.model_copy(update={"at": str(self.races)})])
+            return super().put_if_absent(key, data)
+
+    racing = Racing(store.uri)
+    take_over(racing, session.record, this_process("cancel", "now"), "0")
+    assert racing.races == 9
+    assert last_writer(store, "test") == "cancel"
+    holder = read_holder(store, "test")
+    assert holder is not None
+    assert holder.session == "cancel"

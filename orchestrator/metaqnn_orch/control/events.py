@@ -147,6 +147,18 @@ def encode_entry(session: str, events: Sequence[Event]) -> bytes:
     return b"".join(encode_line(line) for line in lines)
 
 
+def decode_head(data: bytes, key: str) -> Head:
+    """Who wrote an object of the journal.
+
+    Raises:
+        JournalError: its first line is damaged.
+    """
+    try:
+        return Head.model_validate_json(data.partition(b"\n")[0])
+    except ValidationError:
+        raise JournalError(f"{key} is damaged or of another version: the first line is none of ours") from None
+
+
 def decode_entry(data: bytes, key: str) -> list[Event]:
     """The events of one object of the journal.
 

@@ -1,7 +1,8 @@
 """Who works on a run. holder.json is a courtesy: it tells a second orchestrator that the first one lives.
 
-The journal alone makes a single writer certain. A holder proves that it lives by changing the object; whether it did
-is judged by watching, never by comparing clocks. On the same machine a dead process is recognised at once.
+The journal alone makes a single writer certain: whoever wrote its newest entry holds the run, whatever holder.json
+says. A holder proves that it lives by changing the object; whether it did is judged by watching, never by comparing
+clocks. On the same machine a dead process is recognised at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+from metaqnn_orch.control.journal import last_writer
 from metaqnn_orch.errors import ObjectMissing, RunHeld
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
@@ -141,7 +143,9 @@ class Hold:
             if self._monotonic() < self._next_beat and trouble == self.me.trouble:
                 return
             seen = read_holder(self._store, self._run) if self.me.beat else None
-            if seen is not None and seen.session != self.me.session:
+            # One that lost a race, or was asleep between looking and writing, may have said that it holds the run.
+            other = seen is not None and seen.session != self.me.session
+            if seen is not None and other and last_writer(self._store, self._run) != self.me.session:
                 self._lost = RunHeld(
                     f"run {self._run} was taken over by {seen.owner}",
                     hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
@@ -152,8 +156,9 @@ class Hold:
             self._next_beat = self._monotonic() + self._pace
 
     def release(self) -> None:
-        """Let the next orchestrator begin at once."""
+        """Let the next orchestrator begin at once. No beat follows, were it already on its way."""
         with self._lock:
+            self._lost = self._lost or RunHeld(f"run {self._run} was released")
             now = read_holder(self._store, self._run)
             if now is not None and now.session == self.me.session:
                 self._store.put(keys.holder(self._run), encode(self.me.model_copy(update={"released": True})))

@@ -9,10 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, Opened, decode_entry, encode_entry
+from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, Opened, decode_entry, decode_head, encode_entry
 from metaqnn_orch.errors import JournalError, ObjectMissing, RunHeld
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
+
+
+def last_writer(store: Store, run: str) -> str:
+    """The session that wrote the newest entry of the run's journal; empty where there is none.
+
+    Raises:
+        JournalError: it is damaged.
+    """
+    *_, newest = [None, *store.list(keys.journal(run))]
+    return decode_head(store.get(newest.key, MAX_ENTRY_BYTES + 1), newest.key).session if newest is not None else ""
 
 
 class Journal:

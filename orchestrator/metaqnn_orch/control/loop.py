@@ -128,8 +128,8 @@ class Loop:
         waiting = self._waiting(observations)
         due = [trial for trial in waiting if self._attempts.is_due(trial.trial)]
         trouble = self._launcher.trouble
-        self._tell(trouble or self._patience(waiting, due))
-        self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if due else None
+        self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if waiting else None
+        self._tell(trouble or (self._patience(waiting, due) if self._withheld is None else ""))
         going_on = stop is Stop.NO and not trouble
         if going_on and self._withheld is None:
             due += self._propose()

@@ -32,19 +32,20 @@ def take_over(store: Store, record: RunRecord, me: Holder, version: str) -> Take
         JournalError: the journal is damaged.
     """
     seen = read_holder(store, record.run)
-    settings = record.settings_as_run()
-    for attempt in range(ATTEMPTS):
-        state, journal = resume(store, record, settings, me.session)
+    state, journal = resume(store, record, record.settings_as_run(), me.session)
+    for _ in range(ATTEMPTS):
         if state.opened is None or state.finished is not None:
             return Taken(idle=True)
-        store.put(keys.holder(record.run), encode(me.model_copy(update={"beat": attempt + 1, "released": True})))
-        opened = state.opened.model_copy(
-            update={"at": me.at, "session": me.session, "owner": me.owner, "version": version}
-        )
+        update = {"at": me.at, "session": me.session, "owner": me.owner, "version": version}
+        position = journal.position
         try:
-            journal.append([opened])
-            return Taken(seen if seen is not None and not is_dead(seen) else None)
-        except RunHeld:
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise AssertionError("the last attempt returns or raises")
+            journal.append([state.opened.model_copy(update=update)])
+        except RunHeld as error:
+            held, journal.position = error, position
+            for event in journal.read():
+                state.apply(event)
+            continue
+        # Now that it is true: until then, whoever wrote the newest entry goes on holding the run.
+        store.put(keys.holder(record.run), encode(me.model_copy(update={"beat": 1, "released": True})))
+        return Taken(seen if seen is not None and not is_dead(seen) else None)
+    raise held
