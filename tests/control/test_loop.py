@@ -12,6 +12,7 @@ import pytest
 
 from metaqnn_orch.control.holder import Hold, Holder
 from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.loop import AT_ONCE
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed, RunHeld, StoreError
@@ -69,6 +70,29 @@ def test_many_free_places_are_filled_at_once_and_their_requests_written_before_a
     session.open()
     assert session.search(Watching(store, capacity=200)) is Outcome.GOAL
     assert requests_at_launch == {200}
+
+
+@pytest.mark.parametrize("budget", [{}, {"gpu_hours": 1e-9}])
+def test_nobody_who_wants_to_leave_waits_for_hundreds_of_results(store: Store, budget: dict[str, float]) -> None:
+    """What was read is learned, the rest the next time, also where nothing more may begin."""
+    asked = 0
+
+    class Counting(DirectoryStore):
+        def get(self, key: str, first: int | None = None) -> bytes:
+            nonlocal asked
+            asked += key.endswith("result.json")
+            return super().get(key, first)
+
+    wanted = settings(schedule__phases=[{"epsilon": 1.0, "unique": 200}], budget=budget)
+    session = Session(Counting(store.uri), wanted)
+    session.open()
+    session.stop = lambda: Stop.NOW if asked > AT_ONCE else Stop.NO
+    assert session.search(ScriptedLauncher(session.store, capacity=200)) is Outcome.INTERRUPTED
+    assert AT_ONCE < asked <= 2 * AT_ONCE
+    assert session.state.told >= asked
+    rest = Session(store, wanted, "two")
+    assert rest.run_to_end(capacity=200) is Outcome.GOAL
+    assert rest.state.unique == 200
 
 
 def test_max_trials_cuts_the_schedule_and_may_be_raised_later(store: Store) -> None:

@@ -32,6 +32,7 @@ FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none 
 REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
 HOPELESS_TRIALS = 3  # abandoned before any was told, or in a row where others would end so, too: no fault of theirs
 ABANDONED_TRIALS = 10  # in a row, or as many as there are places, for whatever reason
+AT_ONCE = 32  # results, between two looks whether somebody wants to stop
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
 
@@ -123,12 +124,13 @@ class Loop:
         self._commit()  # what a store out of reach left behind
         self._hold.beat(self._world.now(), self._trouble)
         observations = self._launcher.observe()
-        stop = self._world.stop()
         self._collect(observations)
+        stop = self._world.stop()
         waiting = self._waiting(observations)
         due = [trial for trial in waiting if self._attempts.is_due(trial.trial)]
         trouble = self._launcher.trouble
-        self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if waiting else None
+        attempts = waiting and stop is not Stop.NOW
+        self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if attempts else None
         self._tell(trouble or (self._patience(waiting, due) if self._withheld is None else ""))
         going_on = stop is Stop.NO and not trouble
         if going_on and self._withheld is None:
@@ -165,6 +167,15 @@ class Loop:
                 self._attempts.running(trial.trial)
             if seen is None or (seen.phase not in (Phase.PENDING, Phase.RUNNING) and seen.attempt >= trial.attempt):
                 ended.append(trial)
+        for first in range(0, len(ended), AT_ONCE):
+            if (
+                self._world.stop() is Stop.NOW
+            ):  # hundreds of a store far away take minutes; they are there the next time
+                return
+            self._read(ended[first : first + AT_ONCE], observations)
+
+    def _read(self, ended: Sequence[Trial], observations: Mapping[str, Observation]) -> None:
+        """Look for the results of trials that may have one."""
         asked = [
             (request_of(self._record, self._state.settings, trial), self._attempts.longest(trial.trial))
             for trial in ended
