@@ -10,7 +10,7 @@ import pytest
 from metaqnn_orch.control.budget import used
 from metaqnn_orch.control.ends import EAGER_ATTEMPTS, LONGEST_PAUSE, cost, pause_before
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Observation, Phase
 from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
@@ -138,6 +138,24 @@ def test_the_budget_stops_attempts_that_are_free_too(store: Store, end: Phase) -
     later = clocked(store, "two", budget={"gpu_hours": 9.0}, execution={"poll_seconds": 600.0, "max_trials": 1})
     later.open()
     assert later.search(Slow(later, deliver)) is Outcome.GOAL
+
+
+@pytest.mark.parametrize("outlives", [False, True])
+def test_a_run_whose_every_session_is_stopped_uses_its_budget_all_the_same(store: Store, outlives: bool) -> None:
+    """On this machine the trials end with the session. What goes on elsewhere is counted when it has ended."""
+    for number in range(4):
+        session = clocked(store, f"{number}", budget={"gpu_hours": 1.4}, execution={"poll_seconds": 60.0})
+        session.open()
+        session.stop = lambda session=session: Stop.NOW if session.clock.seconds >= 1800 else Stop.NO  # type: ignore[misc]
+        launcher = Slow(session, deliver)
+        launcher.outlives_us = outlives
+        outcome = session.search(launcher)
+        assert outcome is (Outcome.BUDGET if number == 3 and not outlives else Outcome.INTERRUPTED)
+    later = clocked(store, "later")
+    later.open()
+    so_far = used(later.state, later.settings.budget, later.state.heard)
+    assert so_far.gpu_hours == pytest.approx(0 if outlives else 1.5, abs=0.1)
+    assert so_far.wall_clock_hours == pytest.approx(2 if outlives else 1.5, abs=0.1)
 
 
 def test_nobody_waits_for_a_pause_when_the_budget_is_used(store: Store) -> None:

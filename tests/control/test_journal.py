@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_orch.control.events import Abandoned, Event, Finished, Opened, Proposed, decode_entry, encode_entry
+from metaqnn_orch.control.events import Abandoned, Event, Finished, Left, Opened, Proposed, decode_entry, encode_entry
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.errors import JournalError, RunHeld
 from metaqnn_trainer.contract import keys
@@ -125,6 +125,7 @@ events = st.lists(
         st.builds(Opened, at=text, session=text, owner=text, version=text, goal=st.integers(1, 10**6)),
         st.builds(Proposed, step=st.integers(0), epsilon=st.floats(0, 1), net=text, trial=st.just("0" * 12)),
         st.builds(Abandoned, at=text, trial=st.just("f" * 12)),
+        st.builds(Left, at=text, seconds=st.tuples(st.floats(0, 1e8))),
         st.builds(Finished, at=text, reason=st.sampled_from(["goal", "exhausted"])),
     ),
     max_size=5,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.state import TrialState
-from metaqnn_orch.reporting.content import MEANINGS, Content, content
+from metaqnn_orch.reporting.content import LOST_MEANINGS, MEANINGS, Content, content
 from metaqnn_orch.reporting.figures import size
-from metaqnn_orch.reporting.history import read_history
+from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.palette import LIGHT
+from metaqnn_orch.reporting.timeline import timeline
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.reporting.runs import write_run, write_run_with_stopped_nets
 
@@ -26,6 +29,21 @@ def found(tmp_path: Path) -> Content:
 def test_every_state_of_a_trial_has_a_meaning() -> None:
     states = {name for part in get_args(TrialState) for name in (get_args(part) or [part])}
     assert set(MEANINGS) == states
+
+
+def test_every_end_of_an_attempt_has_a_meaning_and_a_colour(tmp_path: Path) -> None:
+    assert set(LOST_MEANINGS) == set(get_args(Lost))
+    store = DirectoryStore(tmp_path)
+    view = write_run(store)
+    some = read_history(store, view).troubles[0]
+    history = History([], [some._replace(kind=kind) for kind in get_args(Lost)], 1)
+    drawn = json.dumps(timeline(history, LIGHT).spec)
+    for kind in get_args(Lost):
+        assert drawn.count(f'"{kind}"') == 2, "of the mark, and in the legend"
+    assert {f"attempts {kind}" for kind in get_args(Lost)} < {
+        outcome.name
+        for outcome in content(view, history._replace(ended=read_history(store, view).ended), None, None).outcomes
+    }
 
 
 def test_trials_and_attempts_are_counted_apart(found: Content) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metaqnn_orch.cli.output import cell, visible
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import Part, Standing
 
@@ -47,6 +47,8 @@ def event_line(event: Event, state: RunState) -> Line | None:
             return Line(event.at, "began", "", event.owner)
         case Finished():
             return Line(event.at, "ended", "", event.detail or event.reason)
+        case Left():
+            return Line(event.at, "stopped", "", "the same command goes on")
         case _:
             return None
 

@@ -35,6 +35,10 @@ class Attempts:
         began = self._running.pop(trial, None)
         return self._since(*began) if began is not None else 0.0
 
+    def running_seconds(self) -> tuple[float, ...]:
+        """For which each of those under way has been seen to run."""
+        return tuple(self._since(*began) for began in self._running.values())
+
     def told(self, trial: str) -> None:
         """It needs no further attempt."""
         for known in (self._launched, self._running, self._due):

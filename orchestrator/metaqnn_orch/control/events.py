@@ -125,7 +125,16 @@ class Finished(Message):
     detail: str = ""
 
 
-Event = Opened | Recalled | Proposed | Told | Failed | Abandoned | Finished
+class Left(Message):
+    """Somebody stopped the session. It had worked until then, whether or not anything had happened."""
+
+    type: Literal["left"] = "left"
+    at: str
+    seconds: tuple[float, ...] = ()
+    """For which each trial was seen to run that ended with the session, and is to be launched again."""
+
+
+Event = Opened | Recalled | Proposed | Told | Failed | Abandoned | Finished | Left
 
 
 class Head(Message):

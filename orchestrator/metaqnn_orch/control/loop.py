@@ -13,7 +13,7 @@ from metaqnn_orch.control.attempts import Attempts
 from metaqnn_orch.control.budget import Limit, limit
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.ends import Lost, cost
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Proposed, Reason
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Proposed, Reason
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
@@ -140,6 +140,9 @@ class Loop:
             reached = self._limit or self._withheld
             detail = reached.detail if reached is not None else ""
             self._emit(Finished(at=self._world.now(), reason=cast(Reason, outcome.value), detail=detail))
+        if outcome is Outcome.INTERRUPTED:
+            ended = () if self._launcher.outlives_us else self._attempts.running_seconds()
+            self._emit(Left(at=self._world.now(), seconds=ended))
         moved = bool(self._uncommitted)
         self._commit()
         self._clear_up(observations)

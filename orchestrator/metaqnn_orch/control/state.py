@@ -7,7 +7,7 @@ from datetime import datetime
 from random import Random
 from typing import Final, Literal
 
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Proposed, Recalled, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Proposed, Recalled, Told
 from metaqnn_orch.errors import JournalError
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
@@ -146,6 +146,9 @@ class RunState:
         match event:
             case Opened():
                 self.opened, self.finished = event, None
+            case Left():
+                for seconds in event.seconds:
+                    self._used(seconds)
             case Finished():
                 self.finished = event
             case Recalled():

@@ -7,6 +7,7 @@ from collections import Counter
 from statistics import fmean
 from typing import Final, NamedTuple
 
+from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.state import RunState, Trial, TrialState
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.numbers import finite
@@ -24,8 +25,19 @@ MEANINGS: Final[dict[TrialState, str]] = {
     "too_large": "did not fit the device: the reward is 1 / classes",
     "timed_out": "ran out of time: the best epoch until then counts",
     "stopped_early": "would probably not have beaten the best: the reward is what was foretold",
-    "abandoned": "crashed once more than it may: never told to the agent",
+    "abandoned": "lost one attempt more than it may: never told to the agent",
     "in_flight": "not ended yet",
+}
+
+LOST_MEANINGS: Final[dict[Lost, str]] = {
+    "disrupted": "attempts that were taken away: launched again, free of charge within bounds",
+    "false start": "attempts that never began: launched again, free of charge within bounds",
+    "cut off": "attempts that did not reach the store: free of charge within bounds, if any ever reached it",
+    "no device": "attempts that were given a GPU and found none that works: five of a trial are free",
+    "no result": "attempts that ended well and left no result: one of a trial is free",
+    "crashed": "attempts that ended without a result: tried again",
+    "refused": "attempts whose result the store would not take: tried again",
+    "hopeless": "attempts that would end so again: the trial was given up",
 }
 
 Facts = list[tuple[str, str]]
@@ -118,10 +130,7 @@ def _outcomes(state: RunState, history: History) -> list[Outcome]:
         if trials[name] or name == "completed"
     ]
     all_attempts = sum(trials.values()) + sum(attempts.values())
-    for kind, meaning in {
-        "crashed": "attempts that ended without a result: tried again",
-        "disrupted": "attempts that were taken away: launched again, free of charge",
-    }.items():
+    for kind, meaning in LOST_MEANINGS.items():
         if attempts[kind]:
             found.append(Outcome(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
     return found

@@ -36,7 +36,7 @@ class Trouble(NamedTuple):
     trial: str
     attempt: int
     kind: str
-    """disrupted, which is free, or crashed."""
+    """How it ended: control/ends.py has the words."""
     detail: str
     at: datetime | None
 

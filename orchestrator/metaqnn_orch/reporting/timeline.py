@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, get_args
 
+from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, axis, legend, said, spec
 
+_FAULTS: Final = ("crashed", "refused", "hopeless")  # of lost attempts; the others are no trial's doing
 _FINEST: Final = 600  # of the whole: no bar is narrower, so that the shortest trial can be seen
 
 
@@ -35,8 +37,7 @@ def timeline(history: History, colours: Palette) -> Figure:
         "too large": colours.average,
         "timed out": colours.soft,
         "stopped early": colours.accent,
-        "disrupted": colours.pool,
-        "crashed": colours.softmax,
+        **{kind: colours.softmax if kind in _FAULTS else colours.pool for kind in get_args(Lost)},
     }
     used = [state for state in states if any(row["state"] == state for row in rows)]
     lanes = 1 + max((row["lane"] for row in rows), default=0)
