@@ -42,7 +42,7 @@ def report(
     if view.state.best is None:
         raise BadInput(
             f"run {run} has no trained net yet",
-            hint=typeable(f"metaqnn-orch status {run} --store {shlex.quote(store)}"),
+            hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}",
         )
     if price is None and view.state.opened is not None:
         price = view.state.opened.budget.price_per_gpu_hour
