@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Phase
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
+from metaqnn_orch.numbers import seconds_between
 from metaqnn_trainer.contract.messages import ExitCode
 
 
@@ -88,6 +89,12 @@ def _at(pod: Object, status: Status) -> Status:
 
 def _waiting(detail: str) -> Status:
     return Status(Phase.PENDING, detail)
+
+
+def ran(pods: Sequence[Object]) -> float:
+    """Seconds for which the trainers of these Pods ran, those that have ended."""
+    ended = (_mapping(_get(_trainer(pod), "state", "terminated")) for pod in pods)
+    return sum(seconds_between(_text(end, "startedAt"), _text(end, "finishedAt")) for end in ended)
 
 
 def live(job: Object) -> bool:
