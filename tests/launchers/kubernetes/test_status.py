@@ -64,6 +64,7 @@ DISRUPTION = condition("DisruptionTarget", "PreemptionByScheduler", "preempting 
 UNSCHEDULABLE = condition("PodScheduled", "Unschedulable", "0/4 nodes: 4 Insufficient nvidia.com/gpu", "False")
 POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 12 matching FailJob")
 STORE_POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 15 matching")
+KILL_POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 137 matching rule")
 OWN_STORAGE = 'Container trainer exceeded its local ephemeral storage limit "4Gi".'
 
 CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
@@ -126,6 +127,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
         "its Pod is gone",
     ),
     ("pod deleted by hand", job(FAILED), [], [], Phase.DISRUPTED, "its Pod is gone"),
+    ("killed by hand, and gone", job(KILL_POLICY), [], [], Phase.DISRUPTED, "its Pod is gone"),
     ("policy speaks for a pod that is gone", job(POLICY), [], [], Phase.HOPELESS, "12 (dataset)"),
     (
         "bad request",

@@ -150,6 +150,8 @@ def _ended_without_pod(failed: Object) -> Status:
     reason, message = _text(failed, "reason"), _text(failed, "message")
     if reason == "PodFailurePolicy" and (match := _POLICY.search(message)):
         code = int(match[1][:9])
+        if code == _KILLED:  # by whoever deleted the Pod: the memory's limit leaves it there
+            return Status(Phase.DISRUPTED, "the trainer was killed, and its Pod is gone")
         return Status(BY_EXIT_CODE.get(code, Phase.CRASHED), _named(code))
     if reason == "DeadlineExceeded":
         return Status(Phase.CRASHED, _sentence("the Job ran for longer than its deadline", message))
