@@ -74,6 +74,33 @@ def test_what_does_not_go_away_is_waited_for_once(
     assert 1 < len(slept) < 50
 
 
+@pytest.mark.parametrize("goes_on", [False, True], ids=["and no other comes", "and another comes"])
+def test_a_job_whose_pod_has_ended_is_waited_for(cluster: FakeCluster, client: Cluster, goes_on: bool) -> None:
+    """Newer controllers take a moment to say what becomes of it."""
+    assert runner.create(client, JOB)
+    (job,) = cluster.jobs()
+    owner = {"kind": "Job", "name": "make-it", "uid": job["metadata"]["uid"], "controller": True}
+    labels = {"batch.kubernetes.io/job-name": "make-it"}
+
+    def put_pod(name: str, created: str, state: dict[str, Any]) -> None:
+        metadata = {"name": name, "labels": labels, "ownerReferences": [owner], "creationTimestamp": created}
+        status = {"phase": "Running", "containerStatuses": [{"name": "trainer", "state": state}]}
+        cluster.api.objects.create("pods", NAMESPACE, {"metadata": metadata, "spec": {}, "status": status})
+
+    put_pod("one", "2026-01-01T00:00:00Z", {"terminated": {"exitCode": 4}})
+    rounds = iter(range(1000))
+
+    def sleep(seconds: float) -> None:
+        if next(rounds) == 3:
+            if goes_on:
+                put_pod("two", "2026-01-01T00:01:00Z", {"running": {}})
+            else:
+                end(cluster)
+
+    assert runner.create(client, JOB, sleep) is not goes_on
+    assert next(rounds) > 3
+
+
 def test_a_job_of_another_store_is_left_alone(cluster: FakeCluster, client: Cluster) -> None:
     assert runner.create(client, JOB)
     assert not runner.create(client, JOB), "it is at work"

@@ -53,10 +53,10 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
         except ClusterError as error:
             if error.status != 409:
                 raise
-        if time.monotonic() > deadline:
-            raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
+        late = time.monotonic() > deadline
         there = find(cluster, name)
         if there is None:
+            _refuse_to_wait(name, late)
             sleep(LOOK / 2)
             continue
         store = (there["metadata"].get("annotations") or {}).get(STORE)
@@ -66,9 +66,18 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
                 hint="give this search another --run name, or another release",
             )
         if live(there) and not there["metadata"].get("deletionTimestamp"):
-            return False
-        cluster.delete_job(name, there["metadata"]["uid"])
+            # Where its Pod has ended, the cluster says in a moment whether there will be another.
+            if late or exit_code(_pods(cluster, name)) is None:
+                return False
+        else:
+            _refuse_to_wait(name, late)
+            cluster.delete_job(name, there["metadata"]["uid"])
         sleep(LOOK / 2)
+
+
+def _refuse_to_wait(name: str, late: bool) -> None:
+    if late:
+        raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
 
 
 def wait(
