@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,9 @@ from metaqnn_orch.cli.output import (
     say,
     visible,
 )
+from metaqnn_trainer.store.directory import DirectoryStore
+from tests.cli.conftest import PROGRAM
+from tests.control.world import Session, settings
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\r\x9b31m\u202egnp.exe\u200b\x00"
 
@@ -135,3 +140,11 @@ rows: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 def test_csv_comes_back(found: list[dict[str, Any]]) -> None:
     again = list(csv.DictReader(io.StringIO(csv_text(["net", "params"], found))))
     assert [{**row, "params": int(row["params"])} for row in again] == found
+
+
+@pytest.mark.parametrize("command", ["report", "pull"])
+def test_a_hint_names_the_program_as_it_was_started_once(tmp_path: Path, command: str) -> None:
+    Session(DirectoryStore(tmp_path), settings()).open()
+    told = [str(PROGRAM), command, "test", "--store", str(tmp_path), "--to", str(tmp_path / "to")]
+    done = subprocess.run(told, env={"PATH": "/nowhere"}, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == f"hint: {PROGRAM} status test --store {tmp_path}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shlex
 import shutil
 import signal
@@ -79,11 +80,11 @@ def complain(message: str, hint: str = "") -> None:
 
 def typeable(text: str) -> str:
     """`text` with this program's name so that its commands can be typed as they stand: by the path that the program
-    was started by, where the shell would not find it, or would find another, by its name."""
+    was started by, where the shell would not find it, or would find another, by its name. Twice is once."""
     started, found = Path(sys.argv[0]), shutil.which(PROGRAM)
     if started.name != PROGRAM or (found is not None and started.exists() and started.samefile(found)):
         return text
-    return text.replace(f"{PROGRAM} ", f"{shlex.quote(sys.argv[0])} ")
+    return re.sub(rf"(?<![\w/-]){PROGRAM} ", lambda match: f"{shlex.quote(sys.argv[0])} ", text)
 
 
 def emit(text: str) -> None:

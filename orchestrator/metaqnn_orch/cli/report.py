@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import csv_text, say, typeable
+from metaqnn_orch.cli.output import csv_text, say
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.history import read_best, read_history
 from metaqnn_orch.reporting.report import compose
