@@ -86,7 +86,7 @@ def make_launcher(
                     hint="about as many as the machine has processors or GPUs: --parallel 2",
                 )
             return lambda record: LocalLauncher(
-                store.uri, parallel, side_by_side, options=told_on_this_machine(settings.execution)
+                store.uri, parallel, side_by_side, options=options_on_this_machine(settings.execution)
             )
         case LauncherName.TABLE:
             if rehearsal is None:
@@ -107,24 +107,24 @@ def make_launcher(
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
-            told = told_in_a_pod(settings.execution)
-            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, told)
+            options = options_in_a_pod(settings.execution)
+            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, options)
 
 
-def told_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:
+def options_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:
     """What trials are told on this machine."""
     return TrainerOptions(
         checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
     )
 
 
-def told_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
+def options_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
     """What trials are told in a Pod. The trainer ends before its Pod is ended: delivering takes a moment, and the Pod's
     clock began when its node took it, before the image was there."""
     most = settings.kubernetes.time_limit_seconds
     spared = settings.kubernetes.grace_seconds + min(FETCHING_SECONDS, most / 10)
     update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - spared, most / 2)}
-    return told_on_this_machine(settings).model_copy(update=update)
+    return options_on_this_machine(settings).model_copy(update=update)
 
 
 def open_cluster(settings: KubernetesSettings) -> Cluster:

@@ -35,8 +35,8 @@ class Attempts:
         began = self._running.pop(trial, None)
         return self._since(*began) if began is not None else 0.0
 
-    def told(self, trial: str) -> None:
-        """It needs no further attempt."""
+    def forget(self, trial: str) -> None:
+        """The trial has ended, and needs no further attempt."""
         for known in (self._launched, self._running, self._due):
             known.pop(trial, None)
 

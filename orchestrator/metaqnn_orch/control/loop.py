@@ -177,7 +177,7 @@ class Loop:
                 if not left_behind:
                     self._lose(trial, Phase.CRASHED, f"its result was refused: {found.reason}", found.digest)
             elif found is not None:
-                self._attempts.told(trial.trial)
+                self._attempts.forget(trial.trial)
                 with_curve = self._settings.early_end.enabled
                 self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
                 self._hopeless = self._abandoned = 0
@@ -212,7 +212,7 @@ class Loop:
         if abandoned:
             self._abandoned += 1
             self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
-            self._attempts.told(trial.trial)
+            self._attempts.forget(trial.trial)
             self._emit(Abandoned(at=self._world.now(), trial=trial.trial))
         else:
             self._attempts.postpone(trial)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
+from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Entry, Store
 
@@ -90,9 +90,8 @@ def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
 
 def read_removed(store: Store, run: str, trial: str) -> Removed | None:
     """Who removed a trial's weights; None where nobody did."""
-    key = keys.removed(run, trial)
     try:
-        return decode(Removed, store.get(key, ENOUGH_BYTES), key)
+        return read(Removed, store.get, keys.removed(run, trial))
     except (ObjectMissing, MessageError):
         return None
 

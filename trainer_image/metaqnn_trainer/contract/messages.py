@@ -40,8 +40,7 @@ class ExitCode(IntEnum):
     DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
     STORE = 15  # the object store did not answer, or not now
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
-    STORE_REFUSED = 17  # the object store refuses an object for good, one that is read too, or stays full. (Of what is
-    # missing S3 says the same, HTTP 403, to whoever may not list the bucket.)
+    STORE_REFUSED = 17  # the object store refuses for good to write or to read an object, or stays full
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 

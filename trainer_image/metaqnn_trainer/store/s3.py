@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
-from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_key
-from metaqnn_trainer.store.errors import ObjectMissing, StoreError
+from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, holds, is_key
+from metaqnn_trainer.store.errors import StoreError
 from metaqnn_trainer.store.s3_client import Manner, default_client, is_aws, keeps_checksums, make_client, style_of
 from metaqnn_trainer.store.s3_errors import Where, not_s3, renamed
 from metaqnn_trainer.store.s3_foreign import refuse_foreign_answers
@@ -112,7 +112,7 @@ class S3Store:
                     answer = error.response["ResponseMetadata"]
                     repeated = repeated or answer.get("RetryAttempts", 0) > 0
                     if answer["HTTPStatusCode"] == 412:
-                        return repeated and self._holds(key, data)
+                        return repeated and holds(self, key, data)
                     # 409: another conditional write of this key is under way, and may yet fail.
                     pause = next(pauses, None) if answer["HTTPStatusCode"] == 409 else None
                     if pause is None:
@@ -200,9 +200,3 @@ class S3Store:
         if not self._checksums:
             return {}
         return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(data).digest()).decode()}
-
-    def _holds(self, key: str, data: bytes) -> bool:
-        try:
-            return self.get(key, len(data) + 1) == data
-        except ObjectMissing:
-            return False
