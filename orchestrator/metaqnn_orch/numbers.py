@@ -1,9 +1,10 @@
-"""Sums and means of numbers that somebody else wrote: however large they are, what comes out is a number."""
+"""Sums, means and spans of what somebody else wrote: whatever it is, what comes out is a number."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 LARGEST: Final = sys.float_info.max
@@ -20,3 +21,11 @@ def finite(value: float) -> float:
 def mean(values: Sequence[float]) -> float:
     """Of at least one number; unlike statistics.fmean it needs no sum that is larger than all of them."""
     return finite(sum(finite(value) / len(values) for value in values))
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Of two moments in ISO 8601; 0 where one of them is none, or the clock went back."""
+    try:
+        return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
+    except (ValueError, TypeError):  # one with and one without a zone
+        return 0.0

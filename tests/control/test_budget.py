@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.control.budget import limit, recent_seconds, used
-from metaqnn_orch.control.state import RunState, seconds_between
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.settings import BudgetSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode

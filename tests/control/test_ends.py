@@ -100,6 +100,26 @@ def test_a_run_whose_every_attempt_ends_so_fails_and_says_why(store: Store, end:
     assert session.state.lost == {end: session.state.disruptions + session.state.attempts_lost}
 
 
+def test_what_ran_while_nobody_looked_on_counts(store: Store) -> None:
+    class Told(ScriptedLauncher):
+        """It knows from elsewhere how long each attempt ran."""
+
+        def observe(self) -> dict[str, Observation]:
+            return {trial: seen._replace(seconds=1800.0) for trial, seen in super().observe().items()}
+
+    session = clocked(store, execution__max_trials=1)
+    session.open()
+    assert session.search(Told(store, crash_first(2, Phase.DISRUPTED), capacity=1)) is Outcome.GOAL
+    assert session.state.device_seconds == pytest.approx(3600.0, abs=1)
+
+
+def test_where_free_attempts_are_used_up_the_run_says_so(store: Store) -> None:
+    session = Session(store, settings(execution__free_attempts=3, execution__max_trials=1))
+    assert session.run_to_end(crash_first(5, Phase.DISRUPTED), capacity=1) is Outcome.GOAL
+    details = [event.detail for event in session.events if event.type == "failed"]
+    assert details == ["disrupted as told"] * 3 + ["disrupted as told; charged after 3 free ones"] * 2
+
+
 def test_between_attempts_a_run_pauses_and_says_what_for(store: Store) -> None:
     session = Session(store, settings(execution__max_trials=2))
     assert session.run_to_end(crash_first(12, Phase.DISRUPTED)) is Outcome.GOAL

@@ -101,8 +101,8 @@ def _report(doomed: Sequence[Surplus], jobs: Sequence[Any], output: Format, *, d
         return
     if in_cluster:
         rows.append((_JOBS, len(jobs), None))
-    print_rows(_COLUMNS, rows)
     if not doomed and not jobs:
         say("nothing is left behind")
-    else:
-        say("deleted" if delete else "nothing was deleted: --delete does it")
+        return
+    print_rows(_COLUMNS, rows)
+    say("deleted" if delete else "nothing was deleted: --delete does it")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from metaqnn_orch.control.ends import pause_before
-from metaqnn_orch.control.state import Trial, seconds_between
+from metaqnn_orch.control.state import Trial
+from metaqnn_orch.numbers import seconds_between
 
 _SLACK: Final = 60.0  # seconds that two clocks may differ by, and a little
 

@@ -41,6 +41,8 @@ class Cost(NamedTuple):
 
     charged: bool
     abandoned: bool
+    used_up: bool = False
+    """Charged, because there were too many that were free."""
 
 
 def cost(
@@ -51,8 +53,9 @@ def cost(
     most = _FREE.get(end, 0)
     if end is Phase.CUT_OFF and not store_reached:
         most = 0  # the store's address is perhaps wrong
-    is_free = sum(free.values()) < free_attempts and (most is None or free.get(end, 0) < most)
-    return Cost(not is_free, end is Phase.HOPELESS or (not is_free and charged + 1 > retries))
+    if sum(free.values()) < free_attempts and (most is None or free.get(end, 0) < most):
+        return Cost(charged=False, abandoned=False)
+    return Cost(True, end is Phase.HOPELESS or charged + 1 > retries, used_up=most != 0)
 
 
 def pause_before(attempt: int) -> float:

@@ -175,7 +175,7 @@ class Loop:
                 left_behind = found.digest == trial.refused  # it was charged, and then somebody was killed
                 self._refused.append((request, trial.attempt - left_behind, found))
                 if not left_behind:
-                    self._lose(trial, Phase.CRASHED, f"its result was refused: {found.reason}", found.digest)
+                    self._lose(trial, Phase.CRASHED, f"its result was refused: {found.reason}", refused=found.digest)
             elif found is not None:
                 self._attempts.forget(trial.trial)
                 with_curve = self._settings.early_end.enabled
@@ -183,13 +183,13 @@ class Loop:
                 self._hopeless = self._abandoned = 0
             elif (seen := observations.get(trial.trial)) is not None:
                 if seen.phase is Phase.DELIVERED:
-                    self._lose(trial, Phase.NO_RESULT, "it ended well, but there is no result.json")
+                    self._lose(trial, Phase.NO_RESULT, "it ended well, but there is no result.json", seen.seconds)
                 else:
-                    self._lose(trial, seen.phase, seen.detail)
+                    self._lose(trial, seen.phase, seen.detail, seen.seconds)
 
-    def _lose(self, trial: Trial, end: Phase, detail: str, refused: str | None = None) -> None:
-        """An attempt came to nothing."""
-        charged, abandoned = cost(
+    def _lose(self, trial: Trial, end: Phase, detail: str, seconds: float = 0.0, refused: str | None = None) -> None:
+        """An attempt came to nothing, and ran for so many seconds at least."""
+        charged, abandoned, used_up = cost(
             end,
             trial.free,
             trial.crashes,
@@ -203,8 +203,8 @@ class Loop:
                 trial=trial.trial,
                 attempt=trial.attempt,
                 kind=cast(Lost, end.value),
-                detail=detail[:500],
-                seconds=self._attempts.ended(trial.trial),
+                detail=detail[:400] + (f"; charged after {sum(trial.free.values())} free ones" if used_up else ""),
+                seconds=max(self._attempts.ended(trial.trial), seconds),
                 charged=charged,
                 refused=refused,
             )

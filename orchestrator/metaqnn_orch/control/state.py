@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from random import Random
 from typing import Final, Literal
 
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Opened, Proposed, Recalled, Told
 from metaqnn_orch.errors import JournalError
+from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.search.schedule import epsilon_at
@@ -18,14 +18,6 @@ from metaqnn_trainer.contract.messages import Status
 MOST_SECONDS: Final = 1e8  # of an attempt: three years
 
 TrialState = Literal["in_flight", "abandoned"] | Status
-
-
-def seconds_between(earlier: str, later: str) -> float:
-    """Of two moments in ISO 8601; 0 where one of them is none, or the clock went back."""
-    try:
-        return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
-    except (ValueError, TypeError):  # one with and one without a zone
-        return 0.0
 
 
 @dataclass(slots=True)

@@ -45,6 +45,8 @@ class Observation(NamedTuple):
     attempt: int
     phase: Phase
     detail: str = ""
+    seconds: float = 0.0
+    """For which it ran, as far as the launcher knows; it may have ended while nobody looked on."""
 
 
 class Launcher(Protocol):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.status import Stuck, classify, live
+from metaqnn_orch.launchers.kubernetes.status import Stuck, classify, live, ran
 
 
 def condition(kind: str, reason: str = "", message: str = "", status: str = "True") -> dict[str, str]:
@@ -64,6 +64,7 @@ DISRUPTION = condition("DisruptionTarget", "PreemptionByScheduler", "preempting 
 UNSCHEDULABLE = condition("PodScheduled", "Unschedulable", "0/4 nodes: 4 Insufficient nvidia.com/gpu", "False")
 POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 12 matching FailJob")
 STORE_POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 15 matching")
+KILL_POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 137 matching rule")
 OWN_STORAGE = 'Container trainer exceeded its local ephemeral storage limit "4Gi".'
 
 CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
@@ -126,6 +127,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
         "its Pod is gone",
     ),
     ("pod deleted by hand", job(FAILED), [], [], Phase.DISRUPTED, "its Pod is gone"),
+    ("killed by hand, and gone", job(KILL_POLICY), [], [], Phase.DISRUPTED, "its Pod is gone"),
     ("policy speaks for a pod that is gone", job(POLICY), [], [], Phase.HOPELESS, "12 (dataset)"),
     (
         "bad request",
@@ -203,6 +205,14 @@ def test_what_may_still_have_a_pod() -> None:
     assert not live(job(condition("Complete")))
 
 
+def test_seconds_are_those_of_trainers_that_have_ended() -> None:
+    def ended(begin: str, end: str) -> dict[str, Any]:
+        return pod("Failed", {"terminated": {"exitCode": 1, "startedAt": begin, "finishedAt": end}})
+
+    whole, odd = ended("2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z"), ended("yesterday", "")
+    assert ran([whole, odd, pod("Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}}), whole]) == 180
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
 WORDS = st.sampled_from(
     [
@@ -252,6 +262,7 @@ def test_whatever_the_api_says_is_some_state(job: Any, pods: list[Any], events: 
     status = classify(job, pods, events)
     assert status.detail.isprintable()
     assert len(status.detail) <= 500
+    assert ran(pods) >= 0
     live(job)
 
 

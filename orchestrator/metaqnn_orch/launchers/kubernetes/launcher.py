@@ -18,7 +18,7 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import FORM, RUN, TRIAL, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Order, Orders
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_job, see_pod
-from metaqnn_orch.launchers.kubernetes.status import Status, Stuck, classify, live, node_of
+from metaqnn_orch.launchers.kubernetes.status import Status, Stuck, classify, live, node_of, ran
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 
 PATIENCE: Final = 15.0  # seconds that something may stand still before it is called trouble
@@ -221,7 +221,8 @@ class KubernetesLauncher:
             if len(self._false_starts) >= FALSE_STARTS:
                 message = f"of {len(self._false_starts)} Jobs not one could be started; {status.detail}"
                 self._orders.broken = LauncherError(message, f"is {self._form.settings.image} the trainer's image?")
-        return Observation(attempt, status.phase, status.detail)
+        seconds = ran([pod.object for pod in self._pods.group(uid)])
+        return Observation(attempt, status.phase, status.detail, seconds)
 
     def _judge(self, still: list[str], stuck: Mapping[str, Status]) -> None:
         """What has not got on for a while is looked into; what stands still for a reason is trouble for the run."""

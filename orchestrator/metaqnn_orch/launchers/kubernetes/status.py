@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Phase
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
+from metaqnn_orch.numbers import seconds_between
 from metaqnn_trainer.contract.messages import ExitCode
 
 
@@ -95,6 +96,12 @@ def _waiting(detail: str) -> Status:
     return Status(Phase.PENDING, detail)
 
 
+def ran(pods: Sequence[Object]) -> float:
+    """Seconds for which the trainers of these Pods ran, those that have ended."""
+    ended = (_mapping(_get(_trainer(pod), "state", "terminated")) for pod in pods)
+    return sum(seconds_between(_text(end, "startedAt"), _text(end, "finishedAt")) for end in ended)
+
+
 def live(job: Object) -> bool:
     """Whether the Job may have a Pod now or later."""
     return _condition(job, "status", "Complete") is None and _condition(job, "status", "Failed") is None
@@ -148,6 +155,8 @@ def _ended_without_pod(failed: Object) -> Status:
     reason, message = _text(failed, "reason"), _text(failed, "message")
     if reason == "PodFailurePolicy" and (match := _POLICY.search(message)):
         code = int(match[1][:9])
+        if code == _KILLED:  # by whoever deleted the Pod: the memory's limit leaves it there
+            return Status(Phase.DISRUPTED, "the trainer was killed, and its Pod is gone")
         return Status(BY_EXIT_CODE.get(code, Phase.CRASHED), _named(code))
     if reason == "DeadlineExceeded":
         return Status(Phase.CRASHED, _sentence("the Job ran for longer than its deadline", message))
