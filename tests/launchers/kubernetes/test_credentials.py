@@ -24,11 +24,11 @@ from metaqnn_orch.launchers.kubernetes import login
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.transport import environment_proxy
+from tests.authority import Authority, make_authority
 from tests.cli.conftest import Cli, cli
 from tests.launchers.harness import until
 from tests.launchers.kubernetes.conftest import NAMESPACE, FakeCluster
 from tests.launchers.kubernetes.double.api import Fault
-from tests.launchers.kubernetes.double.authority import Authority, make_authority
 
 __all__ = ["cli"]
 
@@ -152,7 +152,12 @@ def test_collected_kubeconfigs_that_lead_nowhere(
     assert words in cli(*start, *settings).refused(6)
 
 
-@pytest.mark.parametrize("name", WRONG)
+IN_MID_SESSION = ("k2-empty", "k4-empty", "k5-nulls", "k8-exec-fails", "k12-tab", "k15d-missingca")
+"""One of each kind: it is not accepted, it is empty, the context is gone, a login helper fails, it is no YAML, one of
+its files is missing. What a login may raise besides, test_supervision.py has."""
+
+
+@pytest.mark.parametrize("name", IN_MID_SESSION)
 def test_the_same_kubeconfigs_in_mid_session(place: Place, cluster: FakeCluster, case: Any, name: str) -> None:
     cluster.api.faults = lambda ask: Fault(watch_seconds=1.1)
     search = cluster.launcher()

@@ -29,10 +29,10 @@ from metaqnn_orch.launchers.kubernetes.refusals import refusal
 from metaqnn_orch.launchers.kubernetes.supervision import LONGEST_PAUSE, Setbacks, keep_going
 from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
+from tests.authority import make_authority
 from tests.launchers.harness import PATIENCE, make_request, until
 from tests.launchers.kubernetes.conftest import FakeCluster
 from tests.launchers.kubernetes.double.api import Ask, Fault, write_kubeconfig
-from tests.launchers.kubernetes.double.authority import make_authority
 
 
 class Unspeakable(Exception):
