@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import urllib3
 from kubernetes import client as api
+from kubernetes.utils.quantity import parse_quantity as parse_quantity
 
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.answers import event, json_object, lines, thing, whole
