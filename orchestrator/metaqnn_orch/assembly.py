@@ -160,7 +160,7 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
 
 
 def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
-    """The store spoken to as Pods are told to; None where there is nothing to tell, as of a directory.
+    """The store, asked by a client with the options of Pods; None where a client has none, as of a directory.
 
     Raises:
         StoreError: the client cannot be made.
@@ -168,11 +168,13 @@ def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
     if isinstance(store, DirectoryStore):
         return None
     from metaqnn_trainer.store.s3 import S3Store
-    from metaqnn_trainer.store.s3_client import Manner
+    from metaqnn_trainer.store.s3_client import ClientOptions
 
     assert isinstance(store, S3Store)
     endpoint, region = settings.store_endpoint or "", settings.store_region or ""
-    return store.spoken_to(Manner(endpoint, region, settings.store_addressing_style, settings.store_checksums))
+    return store.with_options(
+        ClientOptions(endpoint, region, settings.store_addressing_style, settings.store_checksums)
+    )
 
 
 def refuse_unsafe_store(store: Store) -> None:

@@ -95,11 +95,11 @@ def test_one_that_works() -> None:
     ],
 )
 def test_what_cuda_says_of_a_device_and_what_of_a_program(text: str, lost: bool) -> None:
-    error = WORKING.lost(RuntimeError(text))
+    error = WORKING.failed(RuntimeError(text))
     assert (error is not None) is lost
     if error is not None:
         assert str(error) == f"the GPU failed on the-pod: {text.splitlines()[0]}"
-    assert WORKING.lost(ValueError(text)) is None
+    assert WORKING.failed(ValueError(text)) is None
 
 
 def failing_after(steps: int, text: str) -> Callable[[], bool]:

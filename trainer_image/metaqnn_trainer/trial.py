@@ -89,8 +89,8 @@ class Trainer:
         except KNOWN as error:
             return _failed(order, exit_code(error), in_words(error))
         except Exception as error:
-            if lost := self._gpus.lost(error):
-                return _failed(order, lost.exit_code, in_words(lost))
+            if failed := self._gpus.failed(error):
+                return _failed(order, failed.exit_code, in_words(failed))
             if is_out_of_memory(error):  # outside training, which has an answer for that
                 return _failed(order, HostMemoryError.exit_code, in_words(error))
             say(traceback.format_exc())

@@ -192,7 +192,7 @@ class Loop:
         charged, abandoned, used_up = cost(
             end,
             trial.free,
-            trial.crashes,
+            trial.charged,
             free_attempts=self._settings.free_attempts,
             retries=self._settings.retries,
             store_reached=any(one.attempt > 0 and one.val_accuracy is not None for one in self._state.trials.values()),

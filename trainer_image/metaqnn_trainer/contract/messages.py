@@ -306,8 +306,8 @@ class TrainingResult(Message):
         return min(max(self.val_accuracy, self.prediction.accuracy), self.prediction.best)
 
     @model_validator(mode="after")
-    def _tells_one_tale(self) -> TrainingResult:
-        """No training comes to anything else, whatever was asked. checks.py holds a result against its request."""
+    def _is_consistent(self) -> TrainingResult:
+        """What holds of every result, whatever was asked. checks.py holds a result against its request."""
         status, counts, foretold = self.status, self.best_epoch > 0, self.prediction
         rules = {
             "stopped_early and a prediction come together": (status == "stopped_early") == (foretold is not None),
