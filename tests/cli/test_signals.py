@@ -1,4 +1,4 @@
-"""What the program does when it is asked to stop, by real processes; a search's own part is in test_session.py."""
+"""What the program does when it is asked to stop, by real processes; a search's own part is in test_stopping.py."""
 
 from __future__ import annotations
 
