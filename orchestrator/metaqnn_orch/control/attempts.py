@@ -40,8 +40,8 @@ class Attempts:
         """For which each of those under way has been seen to run."""
         return tuple(self._since(*began) for began in self._running.values())
 
-    def told(self, trial: str) -> None:
-        """It needs no further attempt."""
+    def forget(self, trial: str) -> None:
+        """The trial has ended, and needs no further attempt."""
         for known in (self._launched, self._running, self._due):
             known.pop(trial, None)
 
