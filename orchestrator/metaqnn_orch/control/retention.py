@@ -24,7 +24,6 @@ from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.store.base import Entry, Store
 
 FEW: Final = 10  # trials
-READERS: Final = 8  # of results at once
 
 _OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
 _SIBLING: Final = re.compile(r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl)")
