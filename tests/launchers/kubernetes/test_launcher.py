@@ -159,8 +159,10 @@ def test_what_the_node_says_of_the_end(cluster: FakeCluster, reason: str, phase:
     request = cluster.request("hangs")
     launcher = cluster.launcher()
     launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
-    cluster.controllers.fail(cluster.pods()[0], reason)
+    for number in range(1, REPLACEMENTS + 2):
+        until(partial(has_started, cluster, number))
+        at_work(cluster, launcher, request)
+        cluster.controllers.fail(cluster.pods()[-1], reason)
     assert until_phase(launcher, request, *ENDED).phase is phase
 
 
