@@ -71,7 +71,7 @@ def test_what_people_write(name: str, asked: tuple[str, ...], cli: Cli) -> None:
 def test_every_line_that_is_not_obeyed_is_said(asked: tuple[str, ...], cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
-        "spec: {backoffLimit: 3, template: {spec: {containers: [{name: trainer, command: [sh], tty: true}]}}}"
+        "spec: {backoffLimit: 9, template: {spec: {containers: [{name: trainer, command: [sh], tty: true}]}}}"
     )
     said = cli(*asked, template(path), "-o", "json").err
     for place in (

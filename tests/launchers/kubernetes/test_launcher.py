@@ -380,6 +380,7 @@ def test_an_api_that_takes_a_call_and_says_nothing_is_asked_again(cluster: FakeC
 def test_a_list_that_is_older_than_what_was_seen_starts_nothing_twice(cluster: FakeCluster) -> None:
     request = cluster.request("hangs")
     launcher = cluster.launcher()
+    cluster.api.faults = lambda ask: Fault(watch_seconds=0.5)  # or the first one would last for half a minute
     launcher.observe()
     stale = cluster.api.page("jobs", NAMESPACE, {})
     launcher.launch(request, 1)
