@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
-from metaqnn_orch.launchers.kubernetes.credentials import connect
+from metaqnn_orch.launchers.kubernetes.credentials import Connection, connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.launchers.harness import make_request
-from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
+from tests.launchers.kubernetes.double.api import CALLER, Api, serving, write_kubeconfig
 from tests.launchers.kubernetes.double.controllers import Controllers
 from tests.launchers.kubernetes.place import Place
 
@@ -40,8 +40,8 @@ class FakeCluster:
         self.kubeconfig = write_kubeconfig(directory / "kubeconfig", url, api.token, NAMESPACE)
         self._launchers: list[KubernetesLauncher] = []
 
-    def request(self, fate: str) -> TrainingRequest:
-        request = make_request(RUN.name)
+    def request(self, fate: str, run: RunRef = RUN) -> TrainingRequest:
+        request = make_request(run.name)
         (self.notes / request.trial).write_text(fate)
         return request
 
@@ -79,8 +79,25 @@ class FakeCluster:
         self.controllers.close()
 
 
+def connect_as(caller: str) -> Callable[[str | None], Connection]:
+    """Connects with a client that says whose every request is: many of them may meet one cluster, each its own fate."""
+
+    def connect_so(context: str | None) -> Connection:
+        connection = connect(context)
+        connection.client.set_default_header(CALLER, caller)
+        return connection
+
+    return connect_so
+
+
 def make_launcher(
-    run: RunRef, store: str, parallel: int, patience: float, timeout: float = 30.0, **settings: Any
+    run: RunRef,
+    store: str,
+    parallel: int,
+    patience: float,
+    timeout: float = 30.0,
+    connect: Callable[[str | None], Connection] = connect,
+    **settings: Any,
 ) -> KubernetesLauncher:
     """Of the cluster that the kubeconfig names."""
     form = JobForm(store, KubernetesSettings(**{"image": "trainer", "creates_per_second": 1000.0, **settings}))

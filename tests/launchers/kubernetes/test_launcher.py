@@ -21,8 +21,8 @@ from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.launchers.harness import ENDED, until, until_phase
-from tests.launchers.kubernetes.conftest import NAMESPACE, RUN, FakeCluster
-from tests.launchers.kubernetes.double.api import Ask, Fault, write_kubeconfig
+from tests.launchers.kubernetes.conftest import NAMESPACE, RUN, FakeCluster, connect_as
+from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault, write_kubeconfig
 from tests.launchers.kubernetes.double.objects import Refused
 
 
@@ -84,17 +84,25 @@ CREATE_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", CREATE_FAULTS.values(), ids=CREATE_FAULTS.keys())
-def test_creations_that_go_wrong_are_repeated_and_make_one_job_each(cluster: FakeCluster, fault: Fault) -> None:
-    cluster.api.faults = first(3, "create", fault)
-    requests = [cluster.request("delivers") for _ in range(3)]
-    launcher = cluster.launcher(parallel=3)
-    for request in requests:
-        launcher.launch(request, 1)
-    for request in requests:
-        assert until_phase(launcher, request, *ENDED).phase is Phase.DELIVERED
-    assert sorted(cluster.started()) == sorted(f"{request.trial} 1" for request in requests)
-    until(lambda: launcher.trouble == "")
+def test_creations_that_go_wrong_are_repeated_and_make_one_job_each(cluster: FakeCluster) -> None:
+    """Each fault meets a search of its own, all of them on one cluster."""
+    plans = {name: first(3, "create", fault) for name, fault in CREATE_FAULTS.items()}
+    cluster.api.faults = lambda ask: plans[str(ask.headers[CALLER])](ask)
+    cluster.controllers.places = 100
+    searches = []
+    for number, name in enumerate(CREATE_FAULTS):
+        run = RunRef(f"run-{number}", f"{number:032x}")
+        launcher = cluster.launcher(parallel=3, run=run, connect=connect_as(name))
+        requests = [cluster.request("delivers", run) for _ in range(3)]
+        searches.append((name, launcher, requests))
+        for request in requests:
+            launcher.launch(request, 1)
+    for name, launcher, requests in searches:
+        for request in requests:
+            assert until_phase(launcher, request, *ENDED).phase is Phase.DELIVERED, name
+        until(lambda: launcher.trouble == "")  # noqa: B023
+    expected = [f"{request.trial} 1" for _, _, requests in searches for request in requests]
+    assert sorted(cluster.started()) == sorted(expected)
 
 
 def test_a_job_of_another_run_of_the_same_name_is_refused_by_name(cluster: FakeCluster) -> None:

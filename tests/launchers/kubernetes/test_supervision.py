@@ -31,8 +31,8 @@ from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.authority import make_authority
 from tests.launchers.harness import PATIENCE, make_request, until
-from tests.launchers.kubernetes.conftest import FakeCluster
-from tests.launchers.kubernetes.double.api import Ask, Fault, write_kubeconfig
+from tests.launchers.kubernetes.conftest import FakeCluster, connect_as
+from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault, write_kubeconfig
 
 
 class Unspeakable(Exception):
@@ -227,29 +227,17 @@ BODIES = {
     "no text": b"\xff\xfe\x00",
     "brackets": b"[" * 100_000,
 }
-ANSWER = "X-Answer"
-
-
-def signing(body: str) -> Callable[[str | None], Connection]:
-    """Connects with a client that says with every request what it is to be answered."""
-
-    def connect_so(context: str | None) -> Connection:
-        connection = connect(context)
-        connection.client.set_default_header(ANSWER, body)
-        return connection
-
-    return connect_so
 
 
 @pytest.mark.parametrize("status", [200, 404, 409])
 def test_whatever_something_on_the_way_answers(cluster: FakeCluster, status: int) -> None:
     cluster.controllers.places = 100
-    with searching(cluster, [signing(body) for body in BODIES]) as searches:
+    with searching(cluster, [connect_as(body) for body in BODIES]) as searches:
         disturb(
             cluster,
             searches,
             lambda: setattr(
-                cluster.api, "faults", lambda ask: Fault(status=status, body=BODIES[str(ask.headers[ANSWER])])
+                cluster.api, "faults", lambda ask: Fault(status=status, body=BODIES[str(ask.headers[CALLER])])
             ),
             lambda: setattr(cluster.api, "faults", calm),
         )

@@ -26,6 +26,10 @@ _PATH = re.compile(
 )
 
 
+CALLER = "X-Caller"
+"""Header that says whose a request is, where several clients meet one API."""
+
+
 class Ask(NamedTuple):
     """One request."""
 
@@ -34,7 +38,7 @@ class Ask(NamedTuple):
     resource: str
     query: dict[str, str]
     number: int
-    """Of this verb and resource, from 1."""
+    """Of this verb, resource and caller, from 1."""
     headers: Message
 
 
@@ -84,11 +88,11 @@ class Api:
         """Whatever else can be got, by path."""
         self.warning = ""
         """What a creation is warned of."""
-        self._counts: dict[tuple[str, str], Iterator[int]] = {}
+        self._counts: dict[tuple[str, str, str], Iterator[int]] = {}
         self._pages: dict[str, tuple[int, list[Object]]] = {}
 
-    def number(self, verb: str, resource: str) -> int:
-        return next(self._counts.setdefault((verb, resource), count(1)))
+    def number(self, verb: str, resource: str, caller: str) -> int:
+        return next(self._counts.setdefault((verb, resource, caller), count(1)))
 
     def asks(self, verb: str, resource: str = "jobs") -> int:
         """How many requests of this kind there were."""
@@ -171,7 +175,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             query = dict(parse_qsl(parts.query))
             place = _PATH.fullmatch(parts.path)
             verb, resource = self.verb(place, parts.path, query)
-            ask = Ask(verb, resource, query, api.number(verb, resource), self.headers)
+            ask = Ask(verb, resource, query, api.number(verb, resource, self.headers.get(CALLER, "")), self.headers)
             api.asked.append(ask)
             fault = api.faults(ask)
             if fault.stall:
