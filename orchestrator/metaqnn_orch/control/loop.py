@@ -7,13 +7,14 @@ be killed between any two of its lines: the next one to run it does what is stil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn, cast
+from typing import cast
 
 from metaqnn_orch.control.attempts import Attempts
 from metaqnn_orch.control.budget import Limit, limit
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.ends import Lost, cost
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Proposed, Reason
+from metaqnn_orch.control.giving_up import Abandonments
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
@@ -21,17 +22,15 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.requests import request_of, write_requests
 from metaqnn_orch.control.retention import Retention
 from metaqnn_orch.control.snapshot import Snapshots
-from metaqnn_orch.control.state import RunState, Trial, nothing_worked
+from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
-from metaqnn_orch.errors import RunFailed, StoreError
+from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 
 FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
 REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
-HOPELESS_TRIALS = 3  # abandoned before any was told, or in a row where others would end so, too: no fault of theirs
-ABANDONED_TRIALS = 10  # in a row, or as many as there are places, for whatever reason
 AT_ONCE = 32  # results, between two looks whether somebody wants to stop
 NAP = 0.02  # seconds after which a resting loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
@@ -71,8 +70,7 @@ class Loop:
         self._refused: list[tuple[TrainingRequest, int, Refused]] = []
         self._exhausted = False
         self._trouble = ""
-        self._abandoned_before = state.abandoned
-        self._hopeless = self._abandoned = 0  # trials in a row
+        self._abandonments = Abandonments(state, launcher.capacity)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
         self._snapshots = Snapshots(store, record.run, state)
 
@@ -171,9 +169,7 @@ class Loop:
             if seen is None or (seen.phase not in (Phase.PENDING, Phase.RUNNING) and seen.attempt >= trial.attempt):
                 ended.append(trial)
         for first in range(0, len(ended), AT_ONCE):
-            if (
-                self._world.stop() is Stop.NOW
-            ):  # hundreds of a store far away take minutes; they are there the next time
+            if self._world.stop() is Stop.NOW:  # hundreds take minutes; they are there the next time
                 return
             self._read(ended[first : first + AT_ONCE], observations)
 
@@ -194,7 +190,7 @@ class Loop:
                 self._attempts.forget(trial.trial)
                 with_curve = self._settings.early_end.enabled
                 self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
-                self._hopeless = self._abandoned = 0
+                self._abandonments.clear()
             elif (seen := observations.get(trial.trial)) is not None:
                 if seen.phase is Phase.DELIVERED:
                     self._lose(trial, Phase.NO_RESULT, "it ended well, but there is no result.json", seen.seconds)
@@ -224,8 +220,7 @@ class Loop:
             )
         )
         if abandoned:
-            self._abandoned += 1
-            self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
+            self._abandonments.add(end)
             self._attempts.forget(trial.trial)
             self._emit(Abandoned(at=self._world.now(), trial=trial.trial))
         else:
@@ -278,15 +273,11 @@ class Loop:
 
     def _outcome(self, stop: Stop, observations: Mapping[str, Observation]) -> Outcome | None:
         state = self._state
-        abandoned = state.abandoned - self._abandoned_before
-        never = abandoned >= HOPELESS_TRIALS and not state.told
-        in_a_row = self._abandoned >= max(ABANDONED_TRIALS, self._launcher.capacity)
-        if never or self._hopeless >= HOPELESS_TRIALS or in_a_row:
-            count = abandoned if never else max(self._hopeless, self._abandoned)
-            self._fail_run(f"{count} trials were abandoned, none was trained{'' if never else ' between them'}")
         outcome = self._end(observations)
-        if outcome is not None and nothing_worked(state):
-            self._fail_run(f"all {state.abandoned} trials that ended were abandoned, none was trained")
+        failure = self._abandonments.failure(ended=outcome is not None)
+        if failure is not None:
+            self._commit()
+            raise failure
         if outcome is not None:
             return outcome
         running = any(trial in observations and observations[trial].phase is Phase.RUNNING for trial in state.in_flight)
@@ -306,14 +297,6 @@ class Loop:
         if self._exhausted:
             return Outcome.EXHAUSTED
         return Outcome(self._limit.reason) if self._limit is not None else None
-
-    def _fail_run(self, what: str) -> NoReturn:
-        trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
-        self._commit()
-        raise RunFailed(
-            f"{what}; the last one: {trouble[-1]}",
-            hint="mend the cause, then start again: abandoned nets stay out, others are tried",
-        )
 
     def _launch(self, due: Sequence[Trial]) -> None:
         """Start an attempt of each of these trials. Launching twice is launching once."""

@@ -1,0 +1,50 @@
+"""When a session gives its run up: trial after trial is abandoned, so that it is no fault of theirs. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from metaqnn_orch.control.state import RunState, nothing_worked
+from metaqnn_orch.errors import RunFailed
+from metaqnn_orch.launchers.base import Phase
+
+HOPELESS_TRIALS: Final = 3  # abandoned before any was told, or in a row where others would end so, too
+ABANDONED_TRIALS: Final = 10  # in a row, or as many as there are places, for whatever reason
+
+
+class Abandonments:
+    """The trials that a session abandoned since one was told."""
+
+    def __init__(self, state: RunState, places: int) -> None:
+        self._state = state
+        self._most = max(ABANDONED_TRIALS, places)
+        self._before = state.abandoned
+        self._hopeless = self._in_a_row = 0
+
+    def add(self, end: Phase) -> None:
+        """Another one, whose last attempt ended so."""
+        self._in_a_row += 1
+        self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
+
+    def clear(self) -> None:
+        """A trial was told."""
+        self._hopeless = self._in_a_row = 0
+
+    def failure(self, *, ended: bool) -> RunFailed | None:
+        """Why there is no use in going on, if there is none. `ended`: nothing is left to do anyway."""
+        abandoned = self._state.abandoned - self._before
+        if abandoned >= HOPELESS_TRIALS and not self._state.told:
+            return self._failed(f"{abandoned} trials were abandoned, none was trained")
+        if self._hopeless >= HOPELESS_TRIALS or self._in_a_row >= self._most:
+            count = max(self._hopeless, self._in_a_row)
+            return self._failed(f"{count} trials were abandoned, none was trained between them")
+        if ended and nothing_worked(self._state):
+            return self._failed(f"all {self._state.abandoned} trials that ended were abandoned, none was trained")
+        return None
+
+    def _failed(self, what: str) -> RunFailed:
+        trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
+        return RunFailed(
+            f"{what}; the last one: {trouble[-1]}",
+            hint="mend the cause, then start again: abandoned nets stay out, others are tried",
+        )
