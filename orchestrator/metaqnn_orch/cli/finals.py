@@ -105,7 +105,7 @@ def finals(
     if record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: a table answered, and its accuracies are no reason to train")
     present = _present(record, settings_file, parallel, assignments or [], release)
-    elsewhere = _elsewhere(opened, dataset) if dataset is not None else None
+    elsewhere = _elsewhere(opened, dataset) if dataset is not None else refuse_open(record)
     parts = [run, "finals", *([dataset] if dataset else []), *(["tuned"] if from_weights else [])]
     base = check_name("run", name or derived("-".join(parts)))
     factors = {factor: base if factor == 1 else _named(base, factor) for factor in rate_factors or [1.0]}
@@ -163,6 +163,18 @@ def _elsewhere(store: Store, name: str) -> Elsewhere:
     if ref is None:
         raise NotFound(f"{store.uri} has no dataset {name}", hint=f"metaqnn-orch dataset push {name} makes it")
     return Elsewhere(dataset=ref, info=datasets.info(store, ref))
+
+
+def refuse_open(record: RunRecord) -> None:
+    """
+    Raises:
+        BadInput: the run was imported, and on which dataset its nets are to be trained is not decided.
+    """
+    if record.is_open:
+        raise BadInput(
+            f"run {record.run} was imported, and which dataset its nets are trained on is not decided yet",
+            hint=f"metaqnn-orch start PRESET_OR_FILE --run {record.run} goes on with it, and decides",
+        )
 
 
 def derived(name: str) -> str:
