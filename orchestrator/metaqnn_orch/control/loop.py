@@ -74,6 +74,7 @@ class Loop:
         self._abandoned_before = state.abandoned
         self._hopeless = self._abandoned = 0  # trials in a row
         self._retention = Retention(store, record.run, self._settings.keep_weights)
+        self._untidy = False  # the store still holds what nobody needs
         self._snapshots = Snapshots(store, record.run, state)
 
     def run(self) -> Outcome:
@@ -115,6 +116,8 @@ class Loop:
                 failures = 0
                 self._tell("")
             if outcome is not None:
+                while self._untidy and self._world.stop() is Stop.NO:
+                    self._untidy = self._retention.tidy(self._state, self._world.now())
                 return outcome
             if not moved:
                 self._rest()
@@ -336,8 +339,8 @@ class Loop:
         over = [trial for trial in observations if trial not in self._state.in_flight]
         for trial in over:
             self._launcher.cancel(trial)
-        if over:
-            self._retention.tidy(self._state, self._world.now())
+        if over or self._untidy:
+            self._untidy = self._retention.tidy(self._state, self._world.now())
 
     def _emit(self, event: Event) -> None:
         self._state.apply(event)
