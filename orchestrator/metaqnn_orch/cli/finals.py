@@ -105,7 +105,9 @@ def finals(
     if record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: a table answered, and its accuracies are no reason to train")
     present = _present(record, settings_file, parallel, assignments or [], release)
-    elsewhere = _elsewhere(opened, dataset) if dataset is not None else refuse_open(record)
+    if dataset is None:
+        refuse_open(record)
+    elsewhere = _elsewhere(opened, dataset) if dataset is not None else None
     parts = [run, "finals", *([dataset] if dataset else []), *(["tuned"] if from_weights else [])]
     base = check_name("run", name or derived("-".join(parts)))
     factors = {factor: base if factor == 1 else _named(base, factor) for factor in rate_factors or [1.0]}

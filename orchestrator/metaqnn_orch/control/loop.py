@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, cast
 
-from metaqnn_orch.control.attempts import Attempts
+from metaqnn_orch.control.attempts import Attempts, pausing, running_of, waiting_of
 from metaqnn_orch.control.budget import Limit, limit
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.ends import Lost, cost
@@ -129,12 +129,12 @@ class Loop:
         observations = self._launcher.observe()
         self._collect(observations)
         stop = self._world.stop()
-        waiting = self._waiting(observations)
+        waiting = waiting_of(self._state.in_flight, observations)
         due = [trial for trial in waiting if self._attempts.is_due(trial.trial)]
         trouble = self._launcher.trouble
         attempts = waiting and stop is not Stop.NOW
         self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if attempts else None
-        self._tell(trouble or (self._patience(waiting, due) if self._withheld is None else ""))
+        self._tell(trouble or (pausing(waiting, due, len(self._state.in_flight)) if self._withheld is None else ""))
         going_on = stop is Stop.NO and not trouble
         if going_on and self._withheld is None:
             due += self._propose()
@@ -144,8 +144,8 @@ class Loop:
             detail = reached.detail if reached is not None else ""
             self._emit(Finished(at=self._world.now(), reason=cast(Reason, outcome.value), detail=detail))
         if outcome is Outcome.INTERRUPTED:
-            ended = () if self._launcher.outlives_us else self._attempts.running_seconds()
-            self._emit(Left(at=self._world.now(), seconds=ended))
+            ending = [] if self._launcher.outlives_us else running_of(self._state.in_flight, observations)
+            self._emit(Left(at=self._world.now(), seconds=self._attempts.running_seconds(ending)))
         moved = bool(self._uncommitted)
         self._commit()
         self._clear_up(observations)
@@ -234,21 +234,6 @@ class Loop:
         else:
             self._attempts.postpone(trial)
 
-    def _waiting(self, observations: Mapping[str, Observation]) -> list[Trial]:
-        """What is in flight and not under way."""
-        return [
-            trial
-            for trial in self._state.in_flight.values()
-            if (seen := observations.get(trial.trial)) is None or seen.attempt < trial.attempt
-        ]
-
-    def _patience(self, waiting: Sequence[Trial], due: Sequence[Trial]) -> str:
-        """What is being waited for, where nothing goes on but pauses."""
-        if not waiting or due or len(waiting) < len(self._state.in_flight):
-            return ""
-        last = max(waiting, key=lambda trial: trial.attempt)
-        return f"all {len(waiting)} trials in flight pause before another attempt; the last end: {last.trouble}"
-
     def _propose(self) -> list[Trial]:
         """Fill the free places with new nets, which are returned; nets sampled again on the way are noted."""
         state = self._state
@@ -292,15 +277,14 @@ class Loop:
             self._fail_run(f"all {state.abandoned} trials that ended were abandoned, none was trained")
         if outcome is not None:
             return outcome
-        running = any(trial in observations and observations[trial].phase is Phase.RUNNING for trial in state.in_flight)
-        if stop is Stop.NOW or (stop is Stop.DRAIN and not running):
+        if stop is Stop.NOW or (stop is Stop.DRAIN and not running_of(self._state.in_flight, observations)):
             return Outcome.INTERRUPTED
         return None
 
     def _end(self, observations: Mapping[str, Observation]) -> Outcome | None:
         """Where there is nothing left to do, why."""
         state = self._state
-        if self._withheld is not None and len(self._waiting(observations)) == len(state.in_flight):
+        if self._withheld is not None and len(waiting_of(self._state.in_flight, observations)) == len(state.in_flight):
             return Outcome(self._withheld.reason)
         if state.in_flight:
             return None
@@ -313,6 +297,7 @@ class Loop:
     def _fail_run(self, what: str) -> NoReturn:
         trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
         self._commit()
+        self._put_aside()
         raise RunFailed(
             f"{what}; the last one: {trouble[-1]}",
             hint="mend the cause, then start again: abandoned nets stay out, others are tried",
@@ -333,14 +318,17 @@ class Loop:
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
         """Put refused results aside, have the launcher forget what is over, and remove what nobody needs any more."""
-        while self._refused:
-            quarantine(self._store, *self._refused[-1])
-            self._refused.pop()
+        self._put_aside()
         over = [trial for trial in observations if trial not in self._state.in_flight]
         for trial in over:
             self._launcher.cancel(trial)
         if over or self._untidy:
             self._untidy = self._retention.tidy(self._state, self._world.now())
+
+    def _put_aside(self) -> None:
+        while self._refused:
+            quarantine(self._store, *self._refused[-1])
+            self._refused.pop()
 
     def _emit(self, event: Event) -> None:
         self._state.apply(event)
