@@ -143,10 +143,10 @@ def _side_by_side(here: Path, case: Case, options: argparse.Namespace, say: Any)
 
 def together(root: Path, specs: Sequence[TrialSpec], at_once: int, threads: int | None, repeat: int) -> float:
     """Seconds for all of the trials, by one trainer."""
-    exchange, run = DirectoryStore(root), f"repeat-{repeat}-{at_once}"
+    store, run = DirectoryStore(root), f"repeat-{repeat}-{at_once}"
     for spec in specs:
         request = TrainingRequest(run=run, trial=spec.trial_id(), spec=spec)
-        exchange.put(keys.request(run, request.trial), encode(request))
+        store.put(keys.request(run, request.trial), encode(request))
     orders = [WorkOrder(store=str(root), run=run, trial=spec.trial_id(), attempt=1) for spec in specs]
     trainer = Trainer(threads)
     begun = time.perf_counter()
@@ -216,12 +216,12 @@ def ask(root: Path, case: Case, images: np.ndarray, labels: np.ndarray) -> Trial
 
 def ours(root: Path, spec: TrialSpec, threads: int | None, repeat: int) -> float:
     """A trial from request to result, by a trainer that has read no dataset yet."""
-    exchange, run, trial = DirectoryStore(root), f"repeat-{repeat}", spec.trial_id()
-    exchange.put(keys.request(run, trial), encode(TrainingRequest(run=run, trial=trial, spec=spec)))
+    store, run, trial = DirectoryStore(root), f"repeat-{repeat}", spec.trial_id()
+    store.put(keys.request(run, trial), encode(TrainingRequest(run=run, trial=trial, spec=spec)))
     report = Trainer(threads).carry_out(WorkOrder(store=str(root), run=run, trial=trial, attempt=1))
     if report.exit_code:
         raise RuntimeError(report.reason)
-    return decode(TrainingResult, exchange.get(keys.result(run, trial)), "result").images_per_second
+    return decode(TrainingResult, store.get(keys.result(run, trial)), "result").images_per_second
 
 
 def plain(here: Path, net: str, validation: int, workers: int, repeat: int) -> float:

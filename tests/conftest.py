@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.seaweedfs import S3Server, running
 
 # How fast a machine is at the moment is no property of what is tested.
@@ -17,6 +20,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("untimed")
 
 _numbers = count(1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty one in a directory, for tests of what is kept in a store; nothing of it is flushed to the disk."""
+    return DirectoryStore(tmp_path / "store", durable=False)
 
 
 @pytest.fixture(scope="session")

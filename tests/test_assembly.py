@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metaqnn_orch.assembly import told_in_a_pod, told_on_this_machine
+from metaqnn_orch.assembly import options_in_a_pod, options_on_this_machine
 from metaqnn_orch.settings import ExecutionSettings
 
 
@@ -16,12 +16,12 @@ def test_a_trainer_ends_before_its_pod_is_ended(most: int, grace: int, limit: fl
     settings = ExecutionSettings.model_validate(
         {"kubernetes": {"time_limit_seconds": most, "grace_seconds": grace, "gpus": 2}, "checkpoint_seconds": 3.0}
     )
-    told = told_in_a_pod(settings)
+    told = options_in_a_pod(settings)
     assert (told.time_limit_seconds, told.devices, told.checkpoint_seconds) == (limit, 2, 3.0)
     assert told.early_end is None
 
 
 def test_on_this_machine_trials_get_what_the_settings_say() -> None:
-    told = told_on_this_machine(ExecutionSettings(time_limit_seconds=90.0, checkpoint_seconds=0.0))
+    told = options_on_this_machine(ExecutionSettings(time_limit_seconds=90.0, checkpoint_seconds=0.0))
     assert (told.time_limit_seconds, told.devices, told.checkpoint_seconds) == (90.0, 0, 0.0)
-    assert told_on_this_machine(ExecutionSettings()).time_limit_seconds is None
+    assert options_on_this_machine(ExecutionSettings()).time_limit_seconds is None

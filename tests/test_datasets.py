@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from metaqnn_orch import datasets
@@ -13,11 +11,6 @@ from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import put_dataset
 from tests.control.world import INFO
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(tmp_path / "store")
 
 
 def push(store: Store, script: str, said: list[str]) -> DatasetRef:

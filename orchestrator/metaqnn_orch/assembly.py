@@ -86,7 +86,7 @@ def make_launcher(
                     hint="about as many as the machine has processors or GPUs: --parallel 2",
                 )
             return lambda record: LocalLauncher(
-                store.uri, parallel, side_by_side, options=told_on_this_machine(settings.execution)
+                store.uri, parallel, side_by_side, options=options_on_this_machine(settings.execution)
             )
         case LauncherName.TABLE:
             if rehearsal is None:
@@ -107,24 +107,24 @@ def make_launcher(
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
-            told = told_in_a_pod(settings.execution)
-            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, told)
+            options = options_in_a_pod(settings.execution)
+            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, options)
 
 
-def told_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:
+def options_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:
     """What trials are told on this machine."""
     return TrainerOptions(
         checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
     )
 
 
-def told_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
+def options_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
     """What trials are told in a Pod. The trainer ends before its Pod is ended: delivering takes a moment, and the Pod's
     clock began when its node took it, before the image was there."""
     most = settings.kubernetes.time_limit_seconds
     spared = settings.kubernetes.grace_seconds + min(FETCHING_SECONDS, most / 10)
     update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - spared, most / 2)}
-    return told_on_this_machine(settings).model_copy(update=update)
+    return options_on_this_machine(settings).model_copy(update=update)
 
 
 def open_cluster(settings: KubernetesSettings) -> Cluster:
@@ -160,7 +160,7 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
 
 
 def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
-    """The store spoken to as Pods are told to; None where there is nothing to tell, as of a directory.
+    """The store, asked by a client with the options of Pods; None where a client has none, as of a directory.
 
     Raises:
         StoreError: the client cannot be made.
@@ -168,11 +168,13 @@ def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
     if isinstance(store, DirectoryStore):
         return None
     from metaqnn_trainer.store.s3 import S3Store
-    from metaqnn_trainer.store.s3_client import Manner
+    from metaqnn_trainer.store.s3_client import ClientOptions
 
     assert isinstance(store, S3Store)
     endpoint, region = settings.store_endpoint or "", settings.store_region or ""
-    return store.spoken_to(Manner(endpoint, region, settings.store_addressing_style, settings.store_checksums))
+    return store.with_options(
+        ClientOptions(endpoint, region, settings.store_addressing_style, settings.store_checksums)
+    )
 
 
 def refuse_unsafe_store(store: Store) -> None:

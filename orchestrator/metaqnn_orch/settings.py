@@ -22,6 +22,7 @@ from metaqnn_trainer.contract.layers import Shape, describe
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, WeightsRef
 from metaqnn_trainer.contract.notation import format_net, parse_net
 
+KEEP_WEIGHTS: Final = r"^(all|best [1-9][0-9]{0,5})$"
 DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 DNS_NAME: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 RESOURCE_NAME: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
@@ -183,7 +184,7 @@ class ExecutionSettings(Section):
     Jobs `kubernetes.time_limit_seconds` says it."""
     checkpoint_seconds: float = Field(10.0, ge=0, le=1e6)
     """At least so long between two checkpoints of a trial."""
-    keep_weights: str = Field("all", pattern=r"^(all|best [1-9][0-9]{0,5})$")
+    keep_weights: str = Field("all", pattern=KEEP_WEIGHTS)
     """Whose weights stay in the store: `all`, or `best N`, those of the N best nets so far. Of a run that has ended
     `gc` removes the others."""
     poll_seconds: float = Field(0.2, gt=0, le=3600)

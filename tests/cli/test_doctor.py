@@ -8,9 +8,9 @@ from typing import Final
 import pytest
 
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests.authority import make_authority
 from tests.cli.conftest import Cli
 from tests.seaweedfs import S3Server, free_ports
-from tests.store.authority import make_authority
 from tests.store.faulty_server import Answer, Script, always, error, faulty_server, page
 
 LISTING: Final = Answer(200, b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")
@@ -114,7 +114,7 @@ def test_an_authority_that_is_not_known(
     s3_endpoint: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with faulty_server(always(EMPTY), tls=make_authority(tmp_path).context) as (url, _):
+    with faulty_server(always(EMPTY), tls=make_authority(tmp_path).server("127.0.0.1")) as (url, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
         if bundle:
             monkeypatch.setenv("AWS_CA_BUNDLE", bundle)

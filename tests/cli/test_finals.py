@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_orch.cli.finals import _named, derived
+from metaqnn_orch.cli.derived_run import derived
+from metaqnn_orch.cli.finals import _named
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
 from metaqnn_orch.launchers.kubernetes.names import (
     MAX_ATTEMPT,
@@ -88,7 +89,7 @@ def test_what_cannot_have_finals(finished: DirectoryStore, tmp_path: Path, cli: 
     before = tree(Path(finished.uri))
     assert "have no section finals" in cli("finals", "test", *store).refused()
     assert (
-        "the settings of finals are finals, execution, budget"
+        "only finals, execution, budget and tracking may be set"
         in cli("finals", "test", *store, "--set=seed=3").refused()
     )
     assert "has no dataset cats" in cli("finals", "test", *store, QUICK, "--dataset", "cats").refused()

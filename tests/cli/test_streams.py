@@ -21,10 +21,8 @@ COMMANDS: Final = (
     "status test --store STORE",
     "status missing --store STORE",
     "status test --watch --store STORE",
-    "trials test --store STORE -o csv",
     "export-replay test --store STORE",
     "cancel test --store STORE",
-    "config show digits",
 )
 SEARCH: Final = "start digits --run=new --launcher=table --table=TABLE --store STORE --max-trials=3"
 

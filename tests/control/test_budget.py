@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +17,9 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import ScriptedLauncher, Session, accuracy_of, result_for, settings
 
 MINUTES = 60.0 / 3600
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DirectoryStore(tmp_path / "store")
 
 
 def takes(seconds: float) -> Any:

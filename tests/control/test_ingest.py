@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from metaqnn_orch.control.surroundings import Outcome, Stop
@@ -17,11 +15,6 @@ from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import SimulatedKill
 from tests.control.test_budget import clocked, passes, takes
 from tests.control.world import ScriptedLauncher, Session, deliver, settings
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DirectoryStore(tmp_path / "store", durable=False)
 
 
 def poison_first(store: Store, request: TrainingRequest, attempt: int) -> Phase:

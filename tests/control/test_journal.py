@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,12 +14,6 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.errors import JournalError, RunHeld
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.directory import DirectoryStore
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DirectoryStore(tmp_path)
 
 
 def proposed(step: int) -> Proposed:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,7 @@ from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import ScriptedLauncher, Session, settings
-
-PATIENCE = 30.0  # seconds; reached only when something is broken
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DirectoryStore(tmp_path / "store", durable=False)
+from tests.launchers.harness import until
 
 
 def hold(store: Store, session: str = "one") -> Hold:
@@ -33,13 +25,6 @@ def hold(store: Store, session: str = "one") -> Hold:
 def beats(store: Store) -> int:
     seen = read_holder(store, "test")
     return seen.beat if seen is not None else 0
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def taken_by(session: str) -> Holder:

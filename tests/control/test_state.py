@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from metaqnn_orch.control.state import RunState
@@ -12,15 +10,9 @@ from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, deliver, settings
 
 NETS = ["[SM(10)]", "[C(512,7,1), SM(10)]", "[GAP(10), SM(10)]"]  # the second is not of the space
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DirectoryStore(tmp_path / "store")
 
 
 def test_a_list_is_trained_in_its_order_and_nothing_else(store: Store) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from metaqnn_orch.errors import BadInput, SettingsError
@@ -28,11 +26,6 @@ LONG = Recipe(
     phases=(Phase(epochs=2, learning_rate=0.02), Phase(epochs=1, learning_rate=0.001)),
     evaluate_test=True,
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(tmp_path)
 
 
 def searched(store: DirectoryStore, chosen: Settings, run: str = "test") -> RunView:

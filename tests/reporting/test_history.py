@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.reporting.history import read_best, read_history
@@ -14,11 +12,6 @@ from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 from tests.reporting.runs import POISON, START, write_run
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DirectoryStore(tmp_path)
 
 
 def test_endings_and_troubles_in_the_order_of_the_journal(store: Store) -> None:

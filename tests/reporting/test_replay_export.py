@@ -24,18 +24,12 @@ from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.stopping import enabled, history, put_result, trained
 from tests.control.test_loop import crash_first
 from tests.control.test_replay_import import FIRST, GOOD, SVHN, THIRD, file_of, line
 from tests.control.world import Session, accuracy_of, result_for, settings
 
 RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return DirectoryStore(tmp_path / "store")
 
 
 def export(store: Store, run: str = "test") -> bytes:

@@ -17,8 +17,8 @@ from metaqnn_trainer.store.base import exists, honours_put_if_absent
 from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
 from metaqnn_trainer.store.patient import PatientStore
 from metaqnn_trainer.store.s3 import S3Store
+from tests.authority import make_authority
 from tests.seaweedfs import S3Server, free_ports
-from tests.store.authority import make_authority
 from tests.store.behind import VERBS, client_of, each_verb, stat, store_behind
 from tests.store.faulty_server import Answer, Reaction, always, error, faulty_server, page
 
@@ -260,11 +260,11 @@ def test_a_listing_whose_bytes_are_cut_off_may_come_whole_the_next_time() -> Non
 @pytest.mark.parametrize("bundle", ["", "right", "missing", "wrong"])
 def test_certificates(bundle: str, tmp_path: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = make_authority(tmp_path)
-    files = {"right": authority.bundle, "missing": tmp_path / "none.crt", "wrong": tmp_path / "wrong.crt"}
+    files = {"right": authority.certificate, "missing": tmp_path / "none.crt", "wrong": tmp_path / "wrong.crt"}
     (tmp_path / "wrong.crt").write_text("no certificate")
     if bundle:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(files[bundle]))
-    with faulty_server(always(listing("runs/a", truncated=False)), tls=authority.context) as (url, _):
+    with faulty_server(always(listing("runs/a", truncated=False)), tls=authority.server("127.0.0.1")) as (url, _):
         client = client_of(url)
         store = S3Store("bucket", "", client)
         if bundle == "right":
@@ -284,9 +284,9 @@ def test_certificates(bundle: str, tmp_path: Path, s3_endpoint: str, monkeypatch
 def test_a_certificate_that_does_not_fit(
     address: str, expired: bool, hint: str, tmp_path: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    authority = make_authority(tmp_path, address, expired)
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.bundle))
-    with faulty_server(always(listing(truncated=False)), tls=authority.context) as (url, _):
+    authority = make_authority(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
+    with faulty_server(always(listing(truncated=False)), tls=authority.server(address, expired=expired)) as (url, _):
         client = client_of(url)
         with pytest.raises(StoreError, match=url) as caught:
             list(S3Store("bucket", "", client).list(""))
@@ -296,7 +296,7 @@ def test_a_certificate_that_does_not_fit(
 
 
 def test_plain_http_where_tls_is_spoken_and_the_other_way_round(tmp_path: Path) -> None:
-    with faulty_server(always(silent(200)), tls=make_authority(tmp_path).context) as (url, _):
+    with faulty_server(always(silent(200)), tls=make_authority(tmp_path).server("127.0.0.1")) as (url, _):
         client = client_of(url.replace("https", "http"))
         with pytest.raises(StoreError) as caught:
             S3Store("bucket", "", client).get("a")

@@ -10,7 +10,7 @@ import pytest
 
 from metaqnn_trainer.store.errors import AddressError, StoreError
 from metaqnn_trainer.store.opening import open_store
-from metaqnn_trainer.store.s3_client import Manner, default_client, keeps_checksums
+from metaqnn_trainer.store.s3_client import ClientOptions, default_client, keeps_checksums
 
 
 def test_other_endpoints_get_what_they_understand(s3_endpoint: str) -> None:
@@ -69,11 +69,13 @@ def test_a_style_that_is_none_is_bad_input(s3_endpoint: str, monkeypatch: pytest
 
 
 def test_what_is_left_open_is_settled_for_pods() -> None:
-    assert Manner().settled() == Manner("", "", "auto", "when_supported")
-    assert Manner("https://s3.eu-west-1.amazonaws.com").settled().checksums == "when_supported"
-    assert Manner("http://store:9000").settled() == Manner("http://store:9000", "", "path", "when_required")
-    given = Manner("http://store:9000", "lab-1", "virtual", "when_supported")
-    assert given.settled() == given
+    assert ClientOptions().resolved() == ClientOptions("", "", "auto", "when_supported")
+    assert ClientOptions("https://s3.eu-west-1.amazonaws.com").resolved().checksums == "when_supported"
+    assert ClientOptions("http://store:9000").resolved() == ClientOptions(
+        "http://store:9000", "", "path", "when_required"
+    )
+    given = ClientOptions("http://store:9000", "lab-1", "virtual", "when_supported")
+    assert given.resolved() == given
 
 
 def test_the_configuration_file_is_obeyed(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from metaqnn_trainer.contract.messages import (
     TrainingResult,
     TrialSpec,
 )
+from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.data import Dataset, parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -46,6 +47,9 @@ class Bench:
         request = TrainingRequest(run=RUN, trial=asked.trial_id(), spec=asked, options=options or TrainerOptions())
         self.store.put(keys.request(RUN, request.trial), encode(request))
         return request.trial
+
+    def order(self, trial: str, attempt: int = 1) -> WorkOrder:
+        return WorkOrder(store=str(self.root), run=RUN, trial=trial, attempt=attempt)
 
     def result(self, trial: str) -> TrainingResult:
         """The trial's, which can have come of what was asked."""

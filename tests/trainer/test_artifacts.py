@@ -14,7 +14,7 @@ from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Artifact, ExitCode, Recipe, TrainerOptions, WeightsRef
-from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.load import load_trial
 from metaqnn_trainer.store.base import Stat, exists
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -27,7 +27,7 @@ OFTEN = TrainerOptions(checkpoint_seconds=0)
 
 
 def carry_out(bench: Bench, trial: str, stop: Callable[[], bool] = lambda: False, attempt: int = 1) -> WorkReport:
-    return Trainer(1, stop).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=attempt))
+    return Trainer(1, stop).carry_out(bench.order(trial, attempt))
 
 
 def names(bench: Bench, trial: str) -> list[str]:
@@ -94,7 +94,7 @@ def test_a_twin_that_loses_the_race_takes_back_what_it_wrote(bench: Bench, capsy
     carry_out(bench, trial)
     twin = Trainer(1, opened=Late)
     before = names(bench, trial)
-    report = twin.carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=2))
+    report = twin.carry_out(bench.order(trial, 2))
     assert report.exit_code == ExitCode.DELIVERED
     assert f"trial {trial}: another attempt has delivered the result meanwhile" in capsys.readouterr().err
     assert names(bench, trial) == before, "equal weights stay: they are the winner's, too"

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract.messages import ExitCode, Recipe, TrainerOptions
-from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.device import choose_device
 from metaqnn_trainer.errors import DeviceError
 from metaqnn_trainer.gpu import Gpus
@@ -95,11 +94,11 @@ def test_one_that_works() -> None:
     ],
 )
 def test_what_cuda_says_of_a_device_and_what_of_a_program(text: str, lost: bool) -> None:
-    error = WORKING.lost(RuntimeError(text))
+    error = WORKING.failed(RuntimeError(text))
     assert (error is not None) is lost
     if error is not None:
         assert str(error) == f"the GPU failed on the-pod: {text.splitlines()[0]}"
-    assert WORKING.lost(ValueError(text)) is None
+    assert WORKING.failed(ValueError(text)) is None
 
 
 def failing_after(steps: int, text: str) -> Callable[[], bool]:
@@ -119,7 +118,7 @@ def test_one_that_fails_while_a_net_is_trained(
 ) -> None:
     trial = bench.ask(recipe=Recipe(epochs=2, batch_size=256))
     trainer = Trainer(threads=1, stop=failing_after(9, text))
-    report = trainer.carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+    report = trainer.carry_out(bench.order(trial))
     assert report.exit_code == code
     assert text.splitlines()[0] in report.reason
     assert "\n" not in report.reason
@@ -133,7 +132,7 @@ def test_asked_for_in_each_request(bench: Bench) -> None:
     gpus, _ = BROKEN["no device"]
     trainer = Trainer(threads=1, gpus=gpus)
     free, given = bench.ask(), bench.ask("[SM(10)]", options=GIVEN)
-    orders = [WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1) for trial in (given, free, given)]
+    orders = [bench.order(trial) for trial in (given, free, given)]
     assert [trainer.carry_out(one).exit_code for one in orders] == [
         ExitCode.DEVICE,
         ExitCode.DELIVERED,

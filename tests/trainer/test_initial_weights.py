@@ -6,7 +6,6 @@ import safetensors.torch
 import torch
 
 from metaqnn_trainer.contract.messages import ExitCode, Recipe, WeightsRef
-from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.course import Course, Hooks
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.trial import Trainer
@@ -17,7 +16,7 @@ HARDLY = Recipe(epochs=1, batch_size=64, learning_rate=1e-7)
 
 
 def carried_out(bench: Bench, trial: str) -> int:
-    return Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1)).exit_code
+    return Trainer(1).carry_out(bench.order(trial)).exit_code
 
 
 def first_trial(bench: Bench) -> WeightsRef:

@@ -10,7 +10,6 @@ import torch
 from metaqnn_trainer.__main__ import main
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ExitCode, Recipe
-from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.judge import Judged, judge
@@ -28,7 +27,7 @@ def pair(bench: Bench) -> list[tuple[str, str]]:
     trials = []
     for net in (NET, OTHER):
         trial = bench.ask(net, Recipe(epochs=2, batch_size=32, evaluate_test=True))
-        Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+        Trainer(1).carry_out(bench.order(trial))
         trials.append((RUN, trial))
     return trials
 

@@ -10,7 +10,6 @@ import torch
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.load import load
 from metaqnn_trainer.trial import Trainer
@@ -22,7 +21,7 @@ NET = "[C(16,3,1), C(16,3,1), P(2,2), FC(32), SM(10)]"
 def trained(bench: Bench, recipe: Recipe, image_size: int = 8) -> tuple[Path, Path]:
     """The trial's directory and its dataset's file."""
     trial = bench.ask(NET, recipe, image_size=image_size, model=ModelOptions(batch_norm=True))
-    Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+    Trainer(1).carry_out(bench.order(trial))
     dataset = bench.root / keys.dataset(bench.dataset.name, bench.dataset.digest)
     directory = bench.root / keys.trial(RUN, trial)
     for place in directory.glob("weights-*"):

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaqnn_trainer.contract.messages import EpochRecord, ExitCode, ModelOptions, Recipe, TrainerOptions, TrialSpec
-from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import Preempted
@@ -27,7 +27,7 @@ from metaqnn_trainer.side_by_side import Baton, Room, fits
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.train import train
 from metaqnn_trainer.trial import Trainer
-from tests.trainer.conftest import RUN, Bench, spec_of
+from tests.trainer.conftest import Bench, spec_of
 
 CPU = torch.device("cpu")
 GIB = 2**30  # bounds of memory are real: what is made up must not be less than the process takes
@@ -51,7 +51,7 @@ def memory(size: int = 2**60, free: int = 2**60) -> Callable[[torch.device], Dev
 
 
 def abreast(trainer: Trainer, bench: Bench, trials: Sequence[str]) -> list[WorkReport]:
-    orders = [WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1) for trial in trials]
+    orders = [bench.order(trial) for trial in trials]
     with ThreadPoolExecutor(len(orders)) as threads:
         return list(threads.map(trainer.carry_out, orders))
 

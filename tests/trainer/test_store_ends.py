@@ -82,7 +82,7 @@ def test_a_store_that_stays_full_or_away_is_waited_for_and_then_ends_it(
     trial = bench.ask()
     store = PatientStore(Unwilling(bench.root), (0.0, 0.0, 0.0))
     device = choose_device(1)
-    order, room = WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1), Room(device, lambda: False)
+    order, room = bench.order(trial), Room(device, lambda: False)
     with pytest.raises(StoreError, match="not now") as caught:
         run_trial(store, order, DatasetCache(device), device, Gpus(), room, time.monotonic())
     assert Unwilling.writes == 4

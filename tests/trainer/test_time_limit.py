@@ -156,15 +156,15 @@ def test_waiting_for_room_takes_no_time() -> None:
         first = threads.submit(room.host, 2**59, stays)
         assert inside.wait(60)
         second = threads.submit(room.host, 2**59, comes, own.stopped)
-        time.sleep(1)
+        time.sleep(0.3)
         assert not second.done()
         leave.set()
         assert first.result(60).status == second.result(60).status == "completed"
-        assert own.seconds() < whole.seconds() - 0.8
+        assert own.seconds() < whole.seconds() - 0.25
 
 
 def test_a_process_begins_with_its_start_and_later_orders_with_themselves(bench: Bench, tmp_path: Path) -> None:
-    soon, later = (TrainerOptions(time_limit_seconds=seconds) for seconds in (0.5, 4.0))
+    soon, later = (TrainerOptions(time_limit_seconds=seconds) for seconds in (0.5, 2.5))
     first = bench.ask(recipe=ENDLESS, options=soon)
     second = bench.ask(recipe=ENDLESS.model_copy(update={"seed": 1, "batch_size": 64}), options=later)
     with worker(tmp_path / "log") as process:
@@ -177,7 +177,7 @@ def test_a_process_begins_with_its_start_and_later_orders_with_themselves(bench:
     assert begun.startup_seconds is None
     assert trained.images_per_second > 0
     assert trained.weights is not None
-    assert trained.seconds >= 3.5
+    assert trained.seconds >= 2.0
 
 
 @pytest.mark.parametrize("case", ["adam", "batch norm"])

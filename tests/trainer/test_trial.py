@@ -34,7 +34,7 @@ def trainer() -> Trainer:
 
 
 def carry_out(trainer: Trainer, bench: Bench, trial: str, attempt: int = 1) -> WorkReport:
-    return trainer.carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=attempt))
+    return trainer.carry_out(bench.order(trial, attempt))
 
 
 def test_a_result_with_its_siblings(trainer: Trainer, bench: Bench) -> None:

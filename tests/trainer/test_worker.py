@@ -14,7 +14,7 @@ from pathlib import Path
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode_line
 from metaqnn_trainer.contract.messages import ExitCode, Recipe
-from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
+from metaqnn_trainer.contract.work import WorkerReady, WorkReport
 from metaqnn_trainer.store.base import exists
 from tests.launchers.harness import PATIENCE
 from tests.trainer.conftest import RUN, Bench
@@ -50,7 +50,7 @@ def receive(process: Worker) -> WorkReport:
 
 
 def order(bench: Bench, trial: str) -> bytes:
-    return encode_line(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+    return encode_line(bench.order(trial))
 
 
 def wait_for(log: Path, text: str) -> None:

@@ -107,7 +107,7 @@ def _found(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | 
         except ObjectMissing:
             continue
         except StoreError as error:
-            if error.status != 403:  # which is said of what is missing, where one may not list the bucket
+            if not error.denied:
                 raise
             denied = denied or error
     raise denied or MessageError(f"result.json names {own}, which is not there")

@@ -20,7 +20,7 @@ _VISIBLE: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _NODE: Final = ("NODE_NAME", "HOSTNAME")
 # What CUDA says of a device, or of its driver, that no program can use. What it says of a program, such as an illegal
 # memory access, is not among them.
-_LOST: Final = re.compile(
+_DEVICE_FAILURES: Final = re.compile(
     r"no CUDA-capable device is detected|invalid device ordinal|busy or unavailable|uncorrectable (ECC|NVLink) error"
     r"|hardware stack error|driver version is insufficient|no kernel image is available|system not yet initialized"
     r"|unsupported display driver|forward compatibility was attempted|driver shutting down|\bMPS (client|server)\b"
@@ -95,9 +95,9 @@ class Gpus(NamedTuple):
                 subject = f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, none is usable"
             raise DeviceError(f"{subject}{self._place()}: {trouble}; {self.driver()}; {seen}")
 
-    def lost(self, error: Exception) -> DeviceError | None:
+    def failed(self, error: Exception) -> DeviceError | None:
         """What it means where `error` says that the device, or its driver, cannot be used any more."""
-        if not isinstance(error, RuntimeError) or is_out_of_memory(error) or not _LOST.search(str(error)):
+        if not isinstance(error, RuntimeError) or is_out_of_memory(error) or not _DEVICE_FAILURES.search(str(error)):
             return None
         return DeviceError(f"the GPU failed{self._place()}: {_first_line(error)}")
 

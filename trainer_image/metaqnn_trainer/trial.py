@@ -18,7 +18,7 @@ from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST, MAX_SPEED
 from metaqnn_trainer.contract.checks import spec_cost
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode, encode, encode_line
+from metaqnn_trainer.contract.codec import encode, encode_line, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import (
@@ -89,8 +89,8 @@ class Trainer:
         except KNOWN as error:
             return _failed(order, exit_code(error), in_words(error))
         except Exception as error:
-            if lost := self._gpus.lost(error):
-                return _failed(order, lost.exit_code, in_words(lost))
+            if failed := self._gpus.failed(error):
+                return _failed(order, failed.exit_code, in_words(failed))
             if is_out_of_memory(error):  # outside training, which has an answer for that
                 return _failed(order, HostMemoryError.exit_code, in_words(error))
             say(traceback.format_exc())
@@ -228,7 +228,7 @@ def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Ki
     """Another attempt was first: remove of ours what its result does not name, too."""
     say("another attempt has delivered the result meanwhile")
     try:
-        first = decode(TrainingResult, store.get(keys.result(run, trial), ENOUGH_BYTES), "result.json")
+        first = read(TrainingResult, store.get, keys.result(run, trial))
         for kind, artifact in siblings.items():
             if artifact != artifacts.named(first).get(kind):
                 artifacts.remove(store, run, trial, kind, artifact)
@@ -239,7 +239,7 @@ def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Ki
 def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
     key = keys.request(run, trial)
     try:
-        request = decode(TrainingRequest, store.get(key, ENOUGH_BYTES), key)
+        request = read(TrainingRequest, store.get, key)
     except (ObjectMissing, MessageError) as error:
         raise RequestError(str(error)) from error
     if (request.run, request.trial) != (run, trial):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import suppress
 from typing import Annotated, Final
@@ -10,16 +9,14 @@ from typing import Annotated, Final
 import typer
 
 from metaqnn_orch import datasets
-from metaqnn_orch.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.assembly import LauncherName
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.manifest import read_template
+from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_open, refuse_other_sections, train
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.release import Release
-from metaqnn_orch.cli.session import Ended, begin, now, search
-from metaqnn_orch.cli.signals import surely_closing
+from metaqnn_orch.cli.session import now
 from metaqnn_orch.cli.sources import continue_settings, load_settings
 from metaqnn_orch.control.record import RunRecord, check_same, load_record
-from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.judging import judge
 from metaqnn_orch.reporting.finals import (
@@ -35,14 +32,13 @@ from metaqnn_orch.reporting.finals import (
 )
 from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.settings import Settings
-from metaqnn_trainer.contract.keys import MAX_NAME, check_name
+from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
 _FINALISTS: Final = {
     **{"rank": "d", "val accuracy": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}
 }
-_DIGEST: Final = 8  # characters
 _VERDICT: Final = {"": "", "val accuracy": ".4f", "test accuracy": ".4f", "test error %": ".2f"}
 
 
@@ -122,9 +118,7 @@ def finals(
         views = {}
         for factor, settings in plans.items():
             ended = train(opened, factors[factor], settings, launcher, release)
-            if ended.outcome not in (Outcome.GOAL, Outcome.EXHAUSTED):
-                say(f"run {factors[factor]} {stopped(ended)}; the same command goes on")
-                raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)
+            leave_unless_complete(factors[factor], ended)
             views[factor] = ended.view
         verdict = write_verdict(opened, base, _judge(opened, views, source, ensemble, elsewhere is None))
     elif verdict.ensemble != min(ensemble, len(verdict.finalists)):
@@ -141,12 +135,8 @@ def finals(
 def _present(
     record: RunRecord, file: str | None, parallel: int | None, assignments: list[str], release: Release | None
 ) -> Settings:
-    for text in assignments:
-        if text.partition("=")[0].partition(".")[0].strip() not in SECTIONS:
-            raise BadInput(
-                f"--set {text[:80]}: the settings of finals are {', '.join(SECTIONS)}; the rest is the run's",
-                hint="for example --set 'finals.phases=[{epochs: 20, learning_rate: 0.02}]'",
-            )
+    example = "for example --set 'finals.phases=[{epochs: 20, learning_rate: 0.02}]'"
+    refuse_other_sections(assignments, SECTIONS, example)
     above = os.environ, assignments, {"execution.parallel": parallel}, release and release.layer()
     if file is not None:
         present = load_settings(file, *above).settings
@@ -165,27 +155,6 @@ def _elsewhere(store: Store, name: str) -> Elsewhere:
     if ref is None:
         raise NotFound(f"{store.uri} has no dataset {name}", hint=f"metaqnn-orch dataset push {name} makes it")
     return Elsewhere(dataset=ref, info=datasets.info(store, ref))
-
-
-def refuse_open(record: RunRecord) -> None:
-    """
-    Raises:
-        BadInput: the run was imported, and on which dataset its nets are to be trained is not decided.
-    """
-    if record.is_open:
-        raise BadInput(
-            f"run {record.run} was imported, and which dataset its nets are trained on is not decided yet",
-            hint=f"metaqnn-orch start PRESET_OR_FILE --run {record.run} goes on with it, and decides",
-        )
-
-
-def derived(name: str) -> str:
-    """A run's name that nobody typed: where it is too long, its end gives way to a digest of the whole, so that the
-    same command finds the same run, and no other does."""
-    if len(name) <= MAX_NAME:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
-    return f"{name[: MAX_NAME - _DIGEST - 1].rstrip('-')}-{digest}"
 
 
 def _named(base: str, factor: float) -> str:
@@ -220,19 +189,6 @@ def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
             raise BadInput(f"run {name} began with {len(nets)} nets, not {top}", hint="give the finals another --name")
         return settings
     return None
-
-
-def train(store: Store, name: str, settings: Settings, launcher: LauncherName, release: Release | None) -> Ended:
-    """The run of that name, which trains a list of nets, from wherever it is to its end."""
-    template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
-    launcher_of = make_launcher(launcher, store, settings, None, template)
-    record = begin(store, name, settings, refuse_unsafe_store)
-    with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers)
-
-
-def stopped(ended: Ended) -> str:
-    return f"stopped: {ended.reason}" if ended.reason else "was stopped"
 
 
 def _judge(store: Store, views: dict[float, RunView], source: RunView, ensemble: int, same: bool) -> Verdict:

@@ -17,16 +17,16 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import Removed, Surplus, kept, orphans, remove, surplus
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
-from metaqnn_orch.launchers.kubernetes.names import STORE
+from metaqnn_orch.launchers.kubernetes.names import STORE, annotation
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.settings import KEEP_WEIGHTS
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
 _COLUMNS: Final = {"what": "", "how many": ",d", "bytes": ",d"}
 _JOBS: Final = "Jobs that have ended"
-_KEEP: Final = re.compile(r"all|best [1-9][0-9]{0,5}")
 
 
 def gc(
@@ -57,7 +57,7 @@ def gc(
     deletes its trials' Jobs itself, when it has their results. What a stopped one left behind stays for 30 days, unless
     execution.kubernetes.keep_seconds says otherwise. Running Jobs are left alone.
     """
-    if not _KEEP.fullmatch(keep_weights):
+    if not re.fullmatch(KEEP_WEIGHTS, keep_weights):
         raise BadInput(f"--keep-weights {keep_weights[:40]!r} is neither all nor like 'best 10'")
     opened = open_store(store)
     view = read_run(opened, run)
@@ -84,12 +84,8 @@ def _ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
 
     yield from (job for job in cluster.list(Resource.JOBS, selector_of(record)).items if not live(job))
     search = find(cluster, search_job_name(record.run))
-    if search is not None and not live(search) and _store_of(search) == store:
+    if search is not None and not live(search) and annotation(search, STORE).rstrip("/") == store:
         yield search
-
-
-def _store_of(job: Any) -> str:
-    return str((job["metadata"].get("annotations") or {}).get(STORE, "")).rstrip("/")
 
 
 def _delete(store: Store, run: str, doomed: Sequence[Surplus], keep_weights: str) -> None:

@@ -18,7 +18,7 @@ from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.takeover import take_over
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
-from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, TRIAL, RunRef, selector
+from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, TRIAL, RunRef, label, selector
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
@@ -78,8 +78,8 @@ def logs(
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
     pods = cluster.list(Resource.PODS, selector_of(record)).items
-    found = sorted((_order(pod), pod["metadata"]["name"]) for pod in pods if _label(pod, TRIAL).startswith(trial))
-    trials = {_label(pod, TRIAL) for pod in pods if _label(pod, TRIAL).startswith(trial)}
+    found = sorted((_order(pod), pod["metadata"]["name"]) for pod in pods if label(pod, TRIAL).startswith(trial))
+    trials = {label(pod, TRIAL) for pod in pods if label(pod, TRIAL).startswith(trial)}
     if not found:
         raise NotFound(
             f"no Pod of trial {trial} of run {run} in namespace {cluster.namespace}",
@@ -137,10 +137,6 @@ def delete_until_none_appears(
         sleep(LOOK)
 
 
-def _label(pod: Any, key: str) -> str:
-    return str((pod["metadata"].get("labels") or {}).get(key, ""))
-
-
 def _order(pod: Any) -> tuple[int, str]:
-    attempt = _label(pod, ATTEMPT)
+    attempt = label(pod, ATTEMPT)
     return int(attempt) if attempt.isdecimal() else 0, str(pod["metadata"].get("creationTimestamp", ""))

@@ -9,11 +9,10 @@ import typer
 
 from metaqnn_orch.assembly import LauncherName
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.finals import derived, refuse_open, stopped, train
+from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_open, refuse_other_sections, train
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.sources import continue_settings
-from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.settings import Settings
@@ -21,6 +20,7 @@ from metaqnn_orch.settings_values import parse_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
+_SECTIONS: Final = ("execution", "budget", "tracking")  # that may differ from the run's
 _COLUMNS: Final = {"trial": "", "state": "", "val accuracy": ".4f", "was": ".4f", "net": ""}
 
 
@@ -63,9 +63,7 @@ def retrain(
         print_json({"run": base, "trials": [dict(zip(_COLUMNS, row, strict=True)) for row in rows]})
     else:
         print_rows(_COLUMNS, rows)
-    if ended.outcome not in (Outcome.GOAL, Outcome.EXHAUSTED):
-        say(f"run {base} {stopped(ended)}; the same command goes on")
-        raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)
+    leave_unless_complete(base, ended)
     where = release.words if release else f"--store {store}"
     say(typeable(f"next: metaqnn-orch pull {base} {where} --to ./again"))
 
@@ -80,9 +78,7 @@ def _settings(
         BadInput: a setting that is the run's.
     """
     record = source.record
-    for text in assignments:
-        if text.partition("=")[0].partition(".")[0].strip() not in ("execution", "budget", "tracking"):
-            raise BadInput(f"--set {text[:80]}: only execution, budget and tracking may be set, the rest is the run's")
+    refuse_other_sections(assignments, _SECTIONS)
     missing = [trial for trial in trials if trial not in source.state.trials]
     if missing:
         raise NotFound(f"run {record.run} has no trial {missing[0][:40]!r}", hint="metaqnn-orch trials lists them")
@@ -93,4 +89,4 @@ def _settings(
     initial = [begun[trial.net].model_dump(mode="json") for trial in chosen if trial.net in begun]
     values: dict[str, Any] = {**record.settings, "warm_start": {}, "finals": {}, "initial": initial}
     made = parse_settings({**values, "nets": [trial.net for trial in chosen]})
-    return made.model_copy(update={key: getattr(present, key) for key in ("execution", "budget", "tracking")})
+    return made.model_copy(update={key: getattr(present, key) for key in _SECTIONS})

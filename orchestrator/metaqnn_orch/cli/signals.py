@@ -1,6 +1,6 @@
 """Signals by which somebody asks the program to stop: Ctrl-C, SIGTERM, and the end of its terminal, SIGHUP.
 
-A search hears them itself (session.Signals). Everything else is ended by an exception, so that what was begun is
+A search hears them itself (stopping.py). Everything else is ended by an exception, so that what was begun is
 cleared up. Exit codes are 128 and the signal's number. Only the standard library is needed here.
 """
 

@@ -41,8 +41,8 @@ class Attempts:
         """For which each of these was seen to run, where it was."""
         return tuple(self._since(*self._running[trial]) for trial in trials if trial in self._running)
 
-    def told(self, trial: str) -> None:
-        """It needs no further attempt."""
+    def forget(self, trial: str) -> None:
+        """The trial has ended, and needs no further attempt."""
         for known in (self._launched, self._running, self._due):
             known.pop(trial, None)
 

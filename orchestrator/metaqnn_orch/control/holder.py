@@ -17,7 +17,7 @@ from threading import Event, Lock, Thread
 from metaqnn_orch.control.journal import last_writer
 from metaqnn_orch.errors import ObjectMissing, RunHeld
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
+from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
 
@@ -60,7 +60,7 @@ def this_process(session: str, at: str) -> Holder:
 def read_holder(store: Store, run: str) -> Holder | None:
     """The last one that said so; None where nobody did, or nobody can tell."""
     try:
-        return decode(Holder, store.get(keys.holder(run), ENOUGH_BYTES), "holder.json")
+        return read(Holder, store.get, keys.holder(run))
     except (ObjectMissing, MessageError):
         return None
 

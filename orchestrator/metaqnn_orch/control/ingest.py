@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
@@ -18,8 +17,6 @@ from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import EpochRecord, TrainingRequest, TrainingResult
 from metaqnn_trainer.store.base import Store
-
-READERS: Final = 8  # of results at once
 
 
 class Trusted(NamedTuple):
@@ -63,13 +60,12 @@ Asked = tuple[TrainingRequest, float | None]
 
 
 def read_results(store: Store, info: DatasetInfo, asked: Sequence[Asked]) -> list[Trusted | Refused | None]:
-    """As read_result, of several trials at a time. A store far away takes its time for each.
+    """As read_result, of several trials at once.
 
     Raises:
         StoreError: the store did not answer.
     """
-    with ThreadPoolExecutor(READERS) if len(asked) > 1 else nullcontext() as pool:
-        return list((pool.map if pool else map)(lambda one: read_result(store, info, *one), asked))
+    return each(lambda one: read_result(store, info, *one), asked)
 
 
 def read_result(

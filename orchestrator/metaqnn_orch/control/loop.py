@@ -194,7 +194,7 @@ class Loop:
                 if not left_behind:
                     self._lose(trial, Phase.CRASHED, f"its result was refused: {found.reason}", refused=found.digest)
             elif found is not None:
-                self._attempts.told(trial.trial)
+                self._attempts.forget(trial.trial)
                 with_curve = self._settings.early_end.enabled
                 self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
                 self._hopeless = self._abandoned = 0
@@ -209,7 +209,7 @@ class Loop:
         charged, abandoned, used_up = cost(
             end,
             trial.free,
-            trial.crashes,
+            trial.charged,
             free_attempts=self._settings.free_attempts,
             retries=self._settings.retries,
             store_reached=any(one.attempt > 0 and one.val_accuracy is not None for one in self._state.trials.values()),
@@ -229,7 +229,7 @@ class Loop:
         if abandoned:
             self._abandoned += 1
             self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
-            self._attempts.told(trial.trial)
+            self._attempts.forget(trial.trial)
             self._emit(Abandoned(at=self._world.now(), trial=trial.trial))
         else:
             self._attempts.postpone(trial)

@@ -21,7 +21,7 @@ from metaqnn_orch.settings import Settings
 from metaqnn_orch.settings_values import differences, parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import Sha256
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
+from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
@@ -123,7 +123,7 @@ def load_record(store: Store, run: str) -> RunRecord:
     keys.check_name("run", run)
     key = keys.run_record(run)
     try:
-        record = decode(RunRecord, store.get(key, ENOUGH_BYTES), f"{store.uri}: {key}")
+        record = read(RunRecord, store.get, key, f"{store.uri}: {key}")
     except ObjectMissing:
         known = sorted({entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json")})
         shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
@@ -196,7 +196,7 @@ def bind(store: Store, record: RunRecord, binding: Binding) -> RunRecord:
 def _bound(store: Store, record: RunRecord) -> RunRecord:
     key = keys.run_dataset(record.run)
     try:
-        binding = decode(Binding, store.get(key, ENOUGH_BYTES), f"{store.uri}: {key}")
+        binding = read(Binding, store.get, key, f"{store.uri}: {key}")
     except ObjectMissing:
         return record
     return record.bound_to(binding)

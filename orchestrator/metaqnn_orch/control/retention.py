@@ -9,22 +9,21 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
+from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.store.base import Entry, Store
 
 FEW: Final = 10  # trials
-READERS: Final = 8  # of results at once
 AT_ONCE: Final = 32  # objects that a search removes before it looks at its trials again
 
 _OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
@@ -108,8 +107,7 @@ def orphans(store: Store, state: RunState, entries: Iterable[Entry], run: str) -
             return []
         return [entry for entry in siblings[trial] if entry.key not in named]
 
-    with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(unnamed, siblings))
+    found = each(unnamed, [*siblings])
     return [
         Surplus(key, trial, size, Why.ORPHAN)
         for trial, entries in zip(siblings, found, strict=True)
@@ -124,7 +122,7 @@ def _named(store: Store, run: str, trial: str) -> set[str]:
         MessageError: it cannot be read.
     """
     key = keys.result(run, trial)
-    result = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key)
+    result = read(TrainingResult, store.get, key)
     return {artifacts.key_of(run, trial, kind, artifact) for kind, artifact in artifacts.named(result).items()}
 
 
@@ -141,9 +139,8 @@ def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
 
 def read_removed(store: Store, run: str, trial: str) -> Removed | None:
     """Who removed a trial's weights; None where nobody did."""
-    key = keys.removed(run, trial)
     try:
-        return decode(Removed, store.get(key, ENOUGH_BYTES), key)
+        return read(Removed, store.get, keys.removed(run, trial))
     except (ObjectMissing, MessageError):
         return None
 

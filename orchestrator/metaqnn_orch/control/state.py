@@ -35,7 +35,7 @@ class Trial:
     images_per_second: float = 0.0
     attempt: int = 1
     """The current one, or the last; 0 where the result was imported."""
-    crashes: int = 0
+    charged: int = 0
     """Lost attempts that were charged."""
     samplings: int = 1
     """How often the agent drew this net."""
@@ -174,7 +174,7 @@ class RunState:
                 self._used(event.seconds)
                 self.lost[event.kind] = self.lost.get(event.kind, 0) + 1
                 if event.is_charged:
-                    trial.crashes += 1
+                    trial.charged += 1
                     self.attempts_lost += 1
                 else:
                     trial.free[event.kind] = trial.free.get(event.kind, 0) + 1

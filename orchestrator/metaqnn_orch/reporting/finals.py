@@ -19,7 +19,7 @@ from metaqnn_orch.settings_values import parse_settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import Probability
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
+from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingResult, WeightsRef
@@ -125,7 +125,7 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
         trial, run = view.state.by_net[net].trial, view.record.run
         key = keys.result(run, trial)
         try:
-            weights = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key).weights
+            weights = read(TrainingResult, store.get, key).weights
             if weights is not None:
                 artifacts.locate(store, run, trial, "weights", weights)
         except (ObjectMissing, MessageError) as error:
@@ -165,7 +165,7 @@ def read_verdict(store: Store, run: str) -> Verdict | None:
     """None where the test images have not been looked at."""
     key = keys.finals(run)
     try:
-        return decode(Verdict, store.get(key, ENOUGH_BYTES), f"{store.uri}: {key}")
+        return read(Verdict, store.get, key, f"{store.uri}: {key}")
     except ObjectMissing:
         return None
 

@@ -11,7 +11,7 @@ from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
+from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.store.base import Store
@@ -89,6 +89,6 @@ def read_best(store: Store, view: RunView) -> TrainingResult | None:
         return None
     key = keys.result(view.record.run, best.trial)
     try:
-        return decode(TrainingResult, store.get(key, ENOUGH_BYTES), key)
+        return read(TrainingResult, store.get, key)
     except (ObjectMissing, MessageError):
         return None

@@ -20,7 +20,7 @@ from metaqnn_orch.control.replay_import import read_replay
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
 from metaqnn_orch.replay_format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, read_rows
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
+from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingResult
@@ -106,7 +106,7 @@ def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, flo
         return 0.0, 0.0, told.val_accuracy
     key = keys.result(record.run, told.trial)
     try:
-        result = decode(TrainingResult, store.get(key, ENOUGH_BYTES), key) if told.attempt else None
+        result = read(TrainingResult, store.get, key) if told.attempt else None
     except (ObjectMissing, MessageError):
         result = None
     if result is None or result.history is None:

@@ -21,6 +21,7 @@ from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.launchers.harness import make_request
 from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
 from tests.launchers.kubernetes.double.controllers import Controllers
+from tests.launchers.kubernetes.place import Place
 
 FAKE_TRAINER = Path(__file__).parent / "double" / "fake_trainer.py"
 NAMESPACE = "trials"
@@ -101,3 +102,12 @@ def fake_cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[F
             yield fake
         finally:
             fake.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> Place:
+    made = Place(tmp_path, cluster.url, NAMESPACE)
+    monkeypatch.setenv("KUBECONFIG", str(made.file))
+    for name in ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return made

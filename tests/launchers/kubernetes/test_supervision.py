@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from email.utils import formatdate
 from pathlib import Path
@@ -29,10 +29,10 @@ from metaqnn_orch.launchers.kubernetes.refusals import refusal
 from metaqnn_orch.launchers.kubernetes.supervision import LONGEST_PAUSE, Setbacks, keep_going
 from metaqnn_orch.settings import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
+from tests.authority import make_authority
 from tests.launchers.harness import PATIENCE, make_request, until
 from tests.launchers.kubernetes.conftest import FakeCluster
 from tests.launchers.kubernetes.double.api import Ask, Fault, write_kubeconfig
-from tests.launchers.kubernetes.double.authority import make_authority
 
 
 class Unspeakable(Exception):
@@ -179,9 +179,10 @@ def moods(cluster: FakeCluster) -> list[Moods]:
 
 
 @contextmanager
-def searching(cluster: FakeCluster, moods: list[Moods]) -> Iterator[list[Search]]:
+def searching(cluster: FakeCluster, connects: Sequence[Callable[[str | None], Connection]]) -> Iterator[list[Search]]:
+    """A search by each of these connections."""
     with ExitStack() as stack:
-        searches = [a_search(cluster, mood.connect, number) for number, mood in enumerate(moods)]
+        searches = [a_search(cluster, connect, number) for number, connect in enumerate(connects)]
         for search in searches:
             stack.callback(search.launcher.close)
         yield searches
@@ -199,7 +200,7 @@ def test_whatever_the_client_raises_at_whatever_moment(cluster: FakeCluster, moo
         for mood in moods:
             mood.before = mood.after = set()
 
-    with searching(cluster, moods) as searches:
+    with searching(cluster, [mood.connect for mood in moods]) as searches:
         disturb(cluster, searches, begin, end if moment in MOMENTS else None)
 
 
@@ -209,7 +210,7 @@ def test_whatever_a_login_raises(cluster: FakeCluster, moods: list[Moods]) -> No
         for mood in moods:
             mood.login = fail
 
-    with searching(cluster, moods) as searches:
+    with searching(cluster, [mood.connect for mood in moods]) as searches:
         disturb(cluster, searches, lambda: set_logins(True), lambda: set_logins(False))
 
 
@@ -226,21 +227,32 @@ BODIES = {
     "no text": b"\xff\xfe\x00",
     "brackets": b"[" * 100_000,
 }
+ANSWER = "X-Answer"
+
+
+def signing(body: str) -> Callable[[str | None], Connection]:
+    """Connects with a client that says with every request what it is to be answered."""
+
+    def connect_so(context: str | None) -> Connection:
+        connection = connect(context)
+        connection.client.set_default_header(ANSWER, body)
+        return connection
+
+    return connect_so
 
 
 @pytest.mark.parametrize("status", [200, 404, 409])
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-def test_whatever_something_on_the_way_answers(cluster: FakeCluster, body: bytes, status: int) -> None:
-    search = a_search(cluster, connect)
-    try:
+def test_whatever_something_on_the_way_answers(cluster: FakeCluster, status: int) -> None:
+    cluster.controllers.places = 100
+    with searching(cluster, [signing(body) for body in BODIES]) as searches:
         disturb(
             cluster,
-            [search],
-            lambda: setattr(cluster.api, "faults", lambda ask: Fault(status=status, body=body)),
+            searches,
+            lambda: setattr(
+                cluster.api, "faults", lambda ask: Fault(status=status, body=BODIES[str(ask.headers[ANSWER])])
+            ),
             lambda: setattr(cluster.api, "faults", calm),
         )
-    finally:
-        search.launcher.close()
 
 
 class Wire:
@@ -306,16 +318,13 @@ def test_handshakes_that_fail(
         content["clusters"][0]["cluster"]["certificate-authority"] = str(authority.certificate)
         path.write_text(json.dumps(content))
         monkeypatch.setenv("KUBECONFIG", str(path))
-        search = a_search(cluster, connect)
 
         def begin() -> None:
             between.instead = instead
             between.cut()
 
-        try:
-            disturb(cluster, [search], begin, lambda: setattr(between, "instead", None))
-        finally:
-            search.launcher.close()
+        with searching(cluster, [connect]) as searches:
+            disturb(cluster, searches, begin, lambda: setattr(between, "instead", None))
 
 
 @pytest.mark.parametrize("fault", [Fault(stall=3.0), Fault(watch_seconds=60.0), Fault(reset=True)])
@@ -332,21 +341,16 @@ def test_closing_while_threads_are_in_a_call(cluster: FakeCluster, fault: Fault)
 
 
 def test_a_page_that_says_404_is_not_a_namespace_that_is_gone(cluster: FakeCluster) -> None:
-    search = a_search(cluster, connect)
-    until(lambda: is_at_work(cluster, search))
-
     def fault(ask: Ask) -> Fault:
         return Fault(status=404, body=b"<html>no backend</html>") if ask.verb == "create" else calm(ask)
 
-    try:
+    with searching(cluster, [connect]) as searches:
         disturb(
             cluster,
-            [search],
+            searches,
             lambda: setattr(cluster.api, "faults", fault),
             lambda: setattr(cluster.api, "faults", calm),
         )
-    finally:
-        search.launcher.close()
 
 
 def test_pauses_grow_and_end_with_the_trouble() -> None:

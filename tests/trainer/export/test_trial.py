@@ -13,7 +13,6 @@ import torch
 from metaqnn_trainer.__main__ import main
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ExitCode, ModelOptions, Recipe
-from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.export.formats import FORMATS, Format
@@ -26,7 +25,7 @@ NET = "[C(16,3,1), P(2,2), FC(32), SM(10)]"
 
 def trained(bench: Bench, recipe: Recipe) -> str:
     trial = bench.ask(NET, recipe, model=ModelOptions(batch_norm=True))
-    Trainer(1).carry_out(WorkOrder(store=str(bench.root), run=RUN, trial=trial, attempt=1))
+    Trainer(1).carry_out(bench.order(trial))
     return trial
 
 

@@ -5,6 +5,7 @@ All are values: frozen, compared by content.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,6 +60,17 @@ def decode(kind: type[M], data: bytes | str, what: str) -> M:
     except (ValueError, RecursionError) as error:
         # Not UTF-8, not JSON, a key twice, a number of thousands of digits, nested too deeply.
         raise MessageError(_readable(f"{what} is not valid JSON: {error}")) from None
+
+
+def read(kind: type[M], get: Callable[[str, int], bytes], key: str, what: str = "") -> M:
+    """The message of `kind` that a store holds under `key`. `get` is the store's, and asked for no more bytes than a
+    message may have; `what` names the object in errors, by default the key.
+
+    Raises:
+        MessageError: as `decode` says.
+        Exception: whatever `get` raises.
+    """
+    return decode(kind, get(key, ENOUGH_BYTES), what or key)
 
 
 def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -40,8 +40,7 @@ class ExitCode(IntEnum):
     DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
     STORE = 15  # the object store did not answer, or not now
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
-    STORE_REFUSED = 17  # the object store refuses an object for good, one that is read too, or stays full. (Of what is
-    # missing S3 says the same, HTTP 403, to whoever may not list the bucket.)
+    STORE_REFUSED = 17  # the object store refuses for good to write or to read an object, or stays full
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 
@@ -307,8 +306,8 @@ class TrainingResult(Message):
         return min(max(self.val_accuracy, self.prediction.accuracy), self.prediction.best)
 
     @model_validator(mode="after")
-    def _tells_one_tale(self) -> TrainingResult:
-        """No training comes to anything else, whatever was asked. checks.py holds a result against its request."""
+    def _is_consistent(self) -> TrainingResult:
+        """What holds of every result, whatever was asked. checks.py holds a result against its request."""
         status, counts, foretold = self.status, self.best_epoch > 0, self.prediction
         rules = {
             "stopped_early and a prediction come together": (status == "stopped_early") == (foretold is not None),

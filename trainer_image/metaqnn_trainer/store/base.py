@@ -114,8 +114,7 @@ def is_part(text: str) -> bool:
 
 
 def exists(store: Store, key: str) -> bool:
-    """Whether something is there. False also where the store will not tell: whoever may not list a bucket is answered
-    403 about a missing object, and a trainer needs no right to list.
+    """Whether something is there. False also where the store denies to tell.
 
     Raises:
         StoreError: the store does not answer, or refuses otherwise.
@@ -125,10 +124,22 @@ def exists(store: Store, key: str) -> bool:
     except ObjectMissing:
         return False
     except StoreError as error:
-        if error.status != 403:
+        if not error.denied:
             raise
         return False
     return True
+
+
+def holds(store: Store, key: str, data: bytes) -> bool:
+    """Whether these very bytes are there.
+
+    Raises:
+        StoreError: the store does not answer, or refuses.
+    """
+    try:
+        return store.get(key, len(data) + 1) == data
+    except ObjectMissing:
+        return False
 
 
 def lists_what_is_there(store: Store, prefix: str) -> bool:

@@ -2,8 +2,8 @@
 
 A file is written under a name that no key can have, flushed to the disk, and only then gets its own name. A process
 killed on the way leaves such a file behind, which is never listed and never read; a listing that comes by a day later
-removes it. Directories are opened one part at a
-time without following symbolic links, so that no key leads out of the root. The root itself may be a link.
+removes it. Directories are opened one part at a time without following symbolic links, so that no key leads out of the
+root. The root itself may be a link.
 """
 
 from __future__ import annotations

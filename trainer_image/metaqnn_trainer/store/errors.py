@@ -45,6 +45,12 @@ class StoreError(Exception):
         """The same call may well succeed a little later, without anybody doing anything."""
         return self.cause is Cause.OUTAGE
 
+    @property
+    def denied(self) -> bool:
+        """HTTP 403: these credentials may not do that. S3 says the same of a missing object to whoever may not list the
+        bucket, and a trainer needs no right to list."""
+        return self.status == 403
+
 
 class ObjectMissing(StoreError):
     """No object under this key."""

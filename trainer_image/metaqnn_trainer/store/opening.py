@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.store.base import MAX_KEY, Store, check_key
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import AddressError, StoreError
@@ -84,5 +85,4 @@ def _bucket(uri: str) -> Store:
 
 def _shown(uri: str) -> str:
     """`uri` without a password, cut to a readable length."""
-    text = repr(re.sub(r"//[^/]*@", "//***@", uri))
-    return text if len(text) <= 120 else text[:117] + "..."
+    return repr(one_line(uri, 118))

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from metaqnn_trainer.store.base import Entry, Stat, Store
-from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
+from metaqnn_trainer.store.base import Entry, Stat, Store, holds
+from metaqnn_trainer.store.errors import Cause, StoreError
 
 PATIENCE: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds: the trainer's pauses. Between them the client itself asks for ten seconds, so that it is minutes in all."""
@@ -35,7 +35,7 @@ class PatientStore:
         equal bytes count as ours."""
 
         def write(again: bool) -> bool:
-            return self._store.put_if_absent(key, data) or (again and self._holds(key, data))
+            return self._store.put_if_absent(key, data) or (again and holds(self._store, key, data))
 
         return self._repeated(write)
 
@@ -64,9 +64,3 @@ class PatientStore:
                     raise
             again = True
             time.sleep(pause)
-
-    def _holds(self, key: str, data: bytes) -> bool:
-        try:
-            return self._store.get(key, len(data) + 1) == data
-        except ObjectMissing:
-            return False

@@ -20,9 +20,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
-from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_key
-from metaqnn_trainer.store.errors import ObjectMissing, StoreError
-from metaqnn_trainer.store.s3_client import Manner, default_client, is_aws, keeps_checksums, make_client, style_of
+from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, holds, is_key
+from metaqnn_trainer.store.errors import StoreError
+from metaqnn_trainer.store.s3_client import (
+    ClientOptions,
+    default_client,
+    is_aws,
+    keeps_checksums,
+    make_client,
+    style_of,
+)
 from metaqnn_trainer.store.s3_errors import Where, not_s3, renamed
 from metaqnn_trainer.store.s3_foreign import refuse_foreign_answers
 
@@ -70,14 +77,14 @@ class S3Store:
         """The same store, listed by smaller pages."""
         return self._with(self._client, page)
 
-    def spoken_to(self, manner: Manner) -> S3Store:
-        """The same bucket, as somebody else speaks to it: with these credentials, and nothing else that is ours.
+    def with_options(self, options: ClientOptions) -> S3Store:
+        """The same bucket, asked by another client: it has our credentials, and these options instead of ours.
 
         Raises:
             StoreError: the client cannot be made.
         """
         with renamed(self._where, ""):
-            return self._with(make_client(manner.settled()), self._page)
+            return self._with(make_client(options.resolved()), self._page)
 
     def _with(self, client: S3Client, page: int) -> S3Store:
         return S3Store(self._bucket, self._root.removesuffix("/"), client, page)
@@ -112,7 +119,7 @@ class S3Store:
                     answer = error.response["ResponseMetadata"]
                     repeated = repeated or answer.get("RetryAttempts", 0) > 0
                     if answer["HTTPStatusCode"] == 412:
-                        return repeated and self._holds(key, data)
+                        return repeated and holds(self, key, data)
                     # 409: another conditional write of this key is under way, and may yet fail.
                     pause = next(pauses, None) if answer["HTTPStatusCode"] == 409 else None
                     if pause is None:
@@ -200,9 +207,3 @@ class S3Store:
         if not self._checksums:
             return {}
         return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(data).digest()).decode()}
-
-    def _holds(self, key: str, data: bytes) -> bool:
-        try:
-            return self.get(key, len(data) + 1) == data
-        except ObjectMissing:
-            return False

@@ -29,8 +29,8 @@ _CHECKSUMS: Final = ("request_checksum_calculation", "response_checksum_validati
 _AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
-class Manner(NamedTuple):
-    """How a store is spoken to. What is left open is found by boto3's chain."""
+class ClientOptions(NamedTuple):
+    """Of a client. What is left open is found by boto3's chain."""
 
     endpoint: str = ""
     region: str = ""
@@ -39,8 +39,8 @@ class Manner(NamedTuple):
     checksums: str = "auto"
     """auto, when_required or when_supported. auto is when_required for stores other than AWS."""
 
-    def settled(self) -> Manner:
-        """As it is where no AWS configuration says anything: in a Pod."""
+    def resolved(self) -> ClientOptions:
+        """What they come to where no AWS configuration says anything: in a Pod."""
         elsewhere = bool(self.endpoint) and not is_aws(self.endpoint)
         style = "path" if elsewhere and self.style == "auto" else self.style
         checksums = "when_required" if elsewhere else "when_supported"
@@ -58,22 +58,22 @@ def default_client() -> S3Client:
     if style not in _STYLES:
         raise AddressError(f"{STYLE_VARIABLE} is {style[:40]!r}: it can be {', '.join(_STYLES)}")
     # AWS_REGION is what every other AWS SDK reads.
-    return make_client(Manner(region=os.environ.get("AWS_REGION") or "", style=style))
+    return make_client(ClientOptions(region=os.environ.get("AWS_REGION") or "", style=style))
 
 
-def make_client(manner: Manner) -> S3Client:
+def make_client(options: ClientOptions) -> S3Client:
     """
     Raises:
         BotoCoreError, ValueError: what boto3's chain finds contradicts itself.
     """
     session = boto3.session.Session()
-    region = manner.region or session.region_name or "us-east-1"  # the last is what clones of S3 call themselves
+    region = options.region or session.region_name or "us-east-1"  # the last is what clones of S3 call themselves
 
     def make(config: Config) -> S3Client:
-        return session.client("s3", region_name=region, endpoint_url=manner.endpoint or None, config=config)
+        return session.client("s3", region_name=region, endpoint_url=options.endpoint or None, config=config)
 
-    given: dict[str, Any] = {} if manner.checksums == "auto" else dict.fromkeys(_CHECKSUMS, manner.checksums)
-    client = make(Config(**_COMMON, **given, **_styled(manner.style)))
+    given: dict[str, Any] = {} if options.checksums == "auto" else dict.fromkeys(_CHECKSUMS, options.checksums)
+    client = make(Config(**_COMMON, **given, **_styled(options.style)))
     if is_aws(client.meta.endpoint_url):
         return client
     # Stores other than AWS seldom have a name in DNS for each bucket, nor know checksums in trailers; whoever's does

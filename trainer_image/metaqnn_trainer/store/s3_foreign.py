@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REAL_STATUS: Final = "x-status-before-boto3"
 """Header with the status that came: boto3 makes 500 of 200 where it cannot parse the body."""
 
-_REDIRECTS: Final = (301, 302, 303, 307, 308)
+REDIRECTS: Final = (301, 302, 303, 307, 308)
 _HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _ELEMENT: Final = re.compile(rb"<(Code|Message|Endpoint|Region)>([^<]*)<")
 
@@ -43,7 +43,7 @@ def _look(operation_model: OperationModel, response_dict: MutableMapping[str, An
     lower = {name.lower(): value for name, value in headers.items()}
     if status < 300 and _HTML.match(body):
         lower["content-type"] = "text/html"
-    elsewhere = status in _REDIRECTS and "x-amz-bucket-region" not in lower
+    elsewhere = status in REDIRECTS and "x-amz-bucket-region" not in lower
     if elsewhere or (status < 300 and is_page(lower)):
         if streamed:
             response_dict["body"].close()

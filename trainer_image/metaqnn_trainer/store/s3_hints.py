@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
 
 from metaqnn_trainer.store.s3_client import STYLE_VARIABLE, is_aws
+from metaqnn_trainer.store.s3_foreign import REDIRECTS
 
 CREDENTIALS: Final = (
     "boto3 finds no usable credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; Pods get "
@@ -104,7 +105,7 @@ def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
         return _clock(answer.headers.get("date", ""))
     if "Quota" in code:
         return _QUOTA
-    if status in (301, 302, 307, 308) or code in _REGIONAL:
+    if status in REDIRECTS or code in _REGIONAL:
         return _elsewhere(answer, endpoint)
     if status == 413:
         return _TOO_LARGE

@@ -14,6 +14,7 @@ MAX_LINE: Final = 8 << 20  # of a watch; no object is larger than 3 MiB
 
 
 def json_object(answer: bytes) -> dict[str, Any]:
+    """A body that is one JSON object."""
     value = json.loads(answer)
     if not isinstance(value, dict):
         raise ValueError("an answer that is no object")
@@ -21,11 +22,12 @@ def json_object(answer: bytes) -> dict[str, Any]:
 
 
 def thing(answer: bytes) -> dict[str, Any]:
-    """One that has a name and a uid."""
+    """A body that is an object of the API."""
     return whole(json_object(answer))
 
 
 def whole(found: Any) -> dict[str, Any]:
+    """`found`, if it is an object of the API: it has a name and a uid."""
     metadata = found.get("metadata") if isinstance(found, dict) else None
     if not isinstance(metadata, dict) or not all(isinstance(metadata.get(key), str) for key in ("name", "uid")):
         raise ValueError("an object without name or uid")
@@ -33,11 +35,11 @@ def whole(found: Any) -> dict[str, Any]:
 
 
 def lines(answer: Any) -> Iterator[bytes]:
-    """Of a watch, as they come."""
+    """The lines of a watch, as they come."""
     waiting = b""
     for chunk in answer.stream(1 << 16):
-        *lines, waiting = (waiting + chunk).split(b"\n")
-        yield from filter(None, lines)
+        *ended, waiting = (waiting + chunk).split(b"\n")
+        yield from filter(None, ended)
         if len(waiting) > MAX_LINE:
             raise ValueError("a line without end")
     if waiting:
@@ -45,7 +47,7 @@ def lines(answer: Any) -> Iterator[bytes]:
 
 
 def event(line: bytes) -> tuple[str, dict[str, Any]]:
-    """Its type and its object, of one line of a watch.
+    """One line of a watch: the event's type, and the object that it is about.
 
     Raises:
         ApiException: it says that the watch failed.

@@ -15,10 +15,10 @@ from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
-from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, selector
+from metaqnn_orch.launchers.kubernetes.names import FORM, RUN, TRIAL, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Order, Orders
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_job, see_pod
-from metaqnn_orch.launchers.kubernetes.status import Status, Stuck, classify, live, ran
+from metaqnn_orch.launchers.kubernetes.status import Status, Stuck, classify, live, node_of, ran
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 
 PATIENCE: Final = 15.0  # seconds that something may stand still before it is called trouble
@@ -131,7 +131,7 @@ class KubernetesLauncher:
                 if status.phase is Phase.PENDING:
                     still.append(uid)
                 if status.stuck is not None:
-                    if job["metadata"].get("annotations", {}).get(FORM) != self._digest:
+                    if annotation(job, FORM) != self._digest:
                         self._orders.delete(job)  # made by other settings, which were mended since
                         continue
                     stuck[uid] = status
@@ -194,7 +194,7 @@ class KubernetesLauncher:
     def _nodes(self, job: Object) -> set[str]:
         """Where the Job's Pods were."""
         pods = (pod.object for pod in self._pods.group(str(job["metadata"]["uid"])))
-        return {node for pod in pods if isinstance(node := pod.get("spec", {}).get("nodeName"), str)}
+        return {node for pod in pods if (node := node_of(pod))}
 
     def _status(self, uid: str, job: Object, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
         """What the Job's state means; worked out again only where something about it is new."""
@@ -244,7 +244,7 @@ def refuse_unreachable(cluster: Cluster) -> None:
         ClusterError: the API does not answer, or does not let us see Jobs and Pods.
     """
     for resource in (Resource.JOBS, Resource.PODS):
-        cluster.list(resource, labels="metaqnn/run=,metaqnn/trial=")
+        cluster.list(resource, labels=f"{RUN}=,{TRIAL}=")
     if not cluster.may("create", "jobs", "batch"):
         raise ClusterError(
             f"these credentials may not create Jobs in namespace {cluster.namespace} of {cluster.server}",

@@ -77,6 +77,16 @@ def dataset_labels(name: str) -> dict[str, str]:
     return {**_COMMON, "app.kubernetes.io/component": "dataset", "metaqnn/dataset": name}
 
 
+def label(thing: Mapping[str, Any], key: str) -> str:
+    """Of a Job or a Pod as the API gave it; empty where it has none."""
+    return str((thing["metadata"].get("labels") or {}).get(key, ""))
+
+
+def annotation(thing: Mapping[str, Any], key: str) -> str:
+    """The same of its annotations."""
+    return str((thing["metadata"].get("annotations") or {}).get(key, ""))
+
+
 def selector(run: RunRef) -> str:
     """Everything that belongs to the run, and nothing else."""
     return f"{RUN}={run.name},{RUN_UID}={run.uid}"

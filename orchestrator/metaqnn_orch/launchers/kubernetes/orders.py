@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
-from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
+from metaqnn_orch.launchers.kubernetes.names import RUN_UID, Identity, label, read_identity
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob
 from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 
@@ -254,7 +254,7 @@ class Orders:
         job = self._cluster.get_job(order.name)
         metadata = job["metadata"]
         if read_identity(job) != order.identity:
-            uid = (metadata.get("labels") or {}).get("metaqnn/run-uid")
+            uid = label(job, RUN_UID)
             whose = f"another run of that name, uid {uid}" if uid else "somebody else"
             self.broken = LauncherError(
                 f"job {order.name} in namespace {self._cluster.namespace} belongs to {whose}; nothing was changed",

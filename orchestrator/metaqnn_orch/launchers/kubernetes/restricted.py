@@ -5,7 +5,7 @@ What a template asks for beyond it and can do without is not obeyed; what would 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from metaqnn_orch.launchers.kubernetes.job_schema import Misfit
@@ -79,18 +79,17 @@ def _handlers(container: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def pod_context(asked: Mapping[str, Any]) -> list[str]:
     """Keys of a Pod's security context that are not a template's to say: all but the ids of others than root."""
-    return [
-        key for key, value in asked.items() if not (key in _GROUPS or _is_user(key, value) or value == POD.get(key))
-    ]
+    return _overruled(asked, POD, _GROUPS)
 
 
 def trainer_context(asked: Mapping[str, Any]) -> list[str]:
     """The same of the trainer's container."""
-    ours = {**POD, **CONTAINER}
+    return _overruled(asked, {**POD, **CONTAINER}, ("runAsGroup",))
+
+
+def _overruled(asked: Mapping[str, Any], ours: Mapping[str, Any], groups: Sequence[str]) -> list[str]:
     return [
-        key
-        for key, value in asked.items()
-        if not (key == "runAsGroup" or _is_user(key, value) or value == ours.get(key))
+        key for key, value in asked.items() if not (key in groups or _is_user(key, value) or value == ours.get(key))
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.errors import BadInput, ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.errand import exit_code, in_words, latest
-from metaqnn_orch.launchers.kubernetes.names import STORE
+from metaqnn_orch.launchers.kubernetes.names import STORE, annotation
 from metaqnn_orch.launchers.kubernetes.status import live
 
 GONE_SECONDS: Final = 60.0  # that the Job of an earlier session may take to vanish
@@ -59,7 +59,7 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
             _refuse_to_wait(name, late)
             sleep(LOOK / 2)
             continue
-        store = (there["metadata"].get("annotations") or {}).get(STORE)
+        store = annotation(there, STORE)
         if store != job["metadata"]["annotations"][STORE]:
             raise BadInput(
                 f"job {name} in namespace {cluster.namespace} is for {store or 'no store of ours'}: nothing was done",

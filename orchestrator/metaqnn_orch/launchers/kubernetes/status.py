@@ -82,9 +82,14 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
 
 def _at(pod: Object, status: Status) -> Status:
     """The same, and on which node: several crashes on one, and none elsewhere, are that node's."""
-    node = one_line(_text(pod, "spec", "nodeName"), 80)
+    node = one_line(node_of(pod), 80)
     named = node and status.phase in (Phase.CRASHED, Phase.NO_DEVICE, Phase.FALSE_START)
     return status._replace(detail=f"on node {node}, {status.detail}") if named else status
+
+
+def node_of(pod: Object) -> str:
+    """The node that took the Pod; empty while none did."""
+    return _text(pod, "spec", "nodeName")
 
 
 def _waiting(detail: str) -> Status:
@@ -161,12 +166,12 @@ def _ended_without_pod(failed: Object) -> Status:
 
 def _under_way(pod: Object, events: Sequence[Object]) -> Status:
     """The newest Pod of a Job that has not ended."""
-    node = _text(pod, "spec", "nodeName")
+    node = one_line(node_of(pod), 80)
     disrupted = _condition(pod, "status", "DisruptionTarget")
     if disrupted is not None:
         return _waiting(_sentence("disrupted, the cluster starts it again", _disruption(pod)))
     if _get(pod, "metadata", "deletionTimestamp"):
-        return _waiting(f"its Pod is being ended on node {one_line(node, 80) or '(none)'}")
+        return _waiting(f"its Pod is being ended on node {node or '(none)'}")
     code, phase = _exit_code(pod), _text(pod, "status", "phase")
     if (
         code is not None and phase == "Running" and _others_run(pod)
@@ -175,7 +180,7 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
     if phase == "Failed" or code is not None:
         return _waiting(_ABOUT_TO_SAY)
     if _get(_trainer(pod), "state", "running") is not None:
-        return Status(Phase.RUNNING, f"on node {one_line(node, 80)}" if node else "")
+        return Status(Phase.RUNNING, f"on node {node}" if node else "")
     scheduled = _condition(pod, "status", "PodScheduled", "False")
     if scheduled is not None and _text(scheduled, "reason") != "SchedulingGated":
         return Status(Phase.PENDING, _sentence("no node takes it", _text(scheduled, "message")), Stuck.UNSCHEDULABLE)
