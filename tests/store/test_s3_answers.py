@@ -360,3 +360,29 @@ def test_a_store_that_ignores_conditions_is_found_out(s3_server: S3Server) -> No
     assert not honours_put_if_absent(store, "runs/")
     assert list(store.list("")) == []
     client.close()
+
+
+def test_an_endpoint_that_names_the_bucket(s3_server: S3Server) -> None:
+    client = client_of(f"{s3_server.endpoint}/{s3_server.bucket}", *s3_server[1:3])
+    with pytest.raises(StoreError, match="answered HTTP 404 NoSuchKey") as caught:
+        list(S3Store(s3_server.bucket, "runs", client).list(""))
+    assert not isinstance(caught.value, ObjectMissing), "a listing is no object"
+    assert "names no bucket and no folder" in caught.value.hint
+    client.close()
+
+
+@each_verb
+def test_a_key_that_cannot_be_sent(call: Callable[[S3Store], object], s3_server: S3Server) -> None:
+    client = client_of(s3_server.endpoint, s3_server.access_key + "\n", SECRET)
+    with pytest.raises(StoreError, match="Invalid header value") as caught:
+        call(S3Store(s3_server.bucket, "runs", client))
+    assert not caught.value.transient, "nobody waits for it"
+    assert "holds a line break" in caught.value.hint
+    client.close()
+
+
+def test_a_region_that_is_none(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu west/1")
+    with pytest.raises(StoreError, match="eu west/1") as caught:
+        S3Store("bucket")
+    assert "AWS_REGION" in caught.value.hint

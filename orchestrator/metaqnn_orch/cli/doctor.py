@@ -15,6 +15,7 @@ from metaqnn_orch.cli.findings import Finding, Mark
 from metaqnn_orch.cli.output import Format, print_json, print_lines
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.sources import load_settings
+from metaqnn_orch.errors import StoreError
 from metaqnn_trainer.store.opening import open_store
 
 _SIGNS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.UNKNOWN: "?"}
@@ -37,10 +38,14 @@ def doctor(
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer()).settings
     findings: list[Finding] = []
-    opened = open_store(store)
-    findings += examine_store(opened)
-    if launcher is LauncherName.KUBERNETES:
-        findings += examine_cluster(opened, settings, release)
+    try:
+        opened = open_store(store)
+    except StoreError as error:  # what else there is cannot be judged without
+        findings.append(Finding("store: a client for it", Mark.BAD, str(error), error.hint))
+    else:
+        findings += examine_store(opened)
+        if launcher is LauncherName.KUBERNETES:
+            findings += examine_cluster(opened, settings, release)
     if output is Format.JSON:
         print_json([finding._asdict() for finding in findings])
     else:

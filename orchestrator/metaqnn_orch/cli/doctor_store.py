@@ -24,11 +24,11 @@ def examine_store(store: Store) -> Iterator[Finding]:
         try:
             return f"{store.uri}, {sum(1 for _ in store.list(keys.datasets()))} datasets"
         except StoreError as error:
-            away = error.transient
+            away = error.transient or not error.status  # what follows would not be answered, either
             raise
 
     yield tried("store: can be listed", listing)
-    if away:  # so would be everything else
+    if away:
         return
     yield tried("store: what is missing is said to be missing", lambda: _missing(store))
     yield tried("store: what is written is listed", lambda: _listed(store))
