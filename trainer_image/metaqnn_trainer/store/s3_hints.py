@@ -52,6 +52,7 @@ _BUNDLE: Final = "AWS_CA_BUNDLE (or the profile's ca_bundle) names no file with 
 _PLAIN: Final = "it does not speak TLS: begin the address with http://, in AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
 _TLS: Final = "perhaps it speaks TLS alone: is the address, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), https://?"
 _FOLDER: Final = "the address of the store, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), names no bucket and no folder"
+_BUSY: Final = "it, or what stands before it, cannot answer now: the same command again, or look at its own log"
 _CONDITIONS: Final = "this store does not create objects only if absent (If-None-Match), which a run's journal needs"
 
 UNSENDABLE: Final = "Invalid header value"  # the client's own words, before it asks anybody
@@ -127,7 +128,7 @@ def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
         return _DENIED
     if status in (404, 405):
         return _PATH if named else NOT_S3
-    return ""
+    return _BUSY if status >= 500 or status == 429 else ""
 
 
 def unanswered(error: BotoCoreError, bucket: str) -> str:
