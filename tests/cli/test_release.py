@@ -161,7 +161,7 @@ def test_what_nobody_named_is_said_and_another_namespaces_is_not_used(
 
 def test_no_cluster_either(cli: Cli) -> None:
     answer = cli("start", "digits", "--run=x")
-    assert answer.refused().endswith("there is no kubeconfig, and this is no Pod with a service account")
+    assert answer.refused().endswith("there is no kubeconfig, and this is no Pod")
     assert "--store ./runs searches on this machine" in answer.err
 
 

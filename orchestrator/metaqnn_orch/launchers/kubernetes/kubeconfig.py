@@ -16,7 +16,9 @@ import yaml
 
 from metaqnn_orch.errors import LauncherError, one_line
 
-_HINT: Final = "KUBECONFIG or ~/.kube/config names a cluster; execution.kubernetes.context chooses among its contexts"
+_HINT: Final = (
+    "KUBECONFIG or ~/.kube/config names a cluster; execution.kubernetes.context, or --context, one of its contexts"
+)
 
 
 class Entry(NamedTuple):
