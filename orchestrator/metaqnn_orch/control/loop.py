@@ -260,7 +260,6 @@ class Loop:
         return proposed
 
     def _outcome(self, stop: Stop, observations: Mapping[str, Observation]) -> Outcome | None:
-        state = self._state
         outcome = self._end(observations)
         failure = self._abandonments.failure(ended=outcome is not None)
         if failure is not None:
