@@ -29,7 +29,7 @@ def retrain(
     trials: Annotated[list[str], typer.Argument(metavar="TRIAL...", help="Their ids.", show_default=False)],
     store: options.Store,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the run that trains them: RUN-again by default.")
+        str | None, typer.Option(metavar="NAME", help="Name of the run that trains them; RUN-again by default.")
     ] = None,
     launcher: options.Launcher = LauncherName.LOCAL,
     parallel: options.Parallel = None,
@@ -40,7 +40,7 @@ def retrain(
     """Train lost trials again, as they were trained.
 
     For weights that were lost, damaged or removed. It makes a run of its own, RUN-again, with the same recipe, dataset
-    and seed, gone on with by the same command; `pull`, `export` and the others take it as any run. What RUN itself was
+    and seed. The same command goes on with it; `pull`, `export` and the others take it as any run. What RUN itself was
     told stays as it is. Other trials again later need another --name.
 
     On a processor, and with the same --parallel, the same weights come of it, bit for bit; else nearly the same.
