@@ -59,10 +59,11 @@ def push(
 
     Raises:
         NotFound: it could not be made; the trainer's words say why.
-        StoreError: the trainer could not write it there.
+        StoreError: the store does not answer, or the trainer could not write it there.
         LauncherError: there is no trainer on this machine, or it failed.
     """
     keys.check_name("dataset", name)
+    all_refs(store, name)  # a store that does not answer is told of now, and not when all is made
     answer = call(["dataset", name, "--store", store.uri, *options], report, trainer)
     return made(name, answer)
 

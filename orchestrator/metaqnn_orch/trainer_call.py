@@ -65,7 +65,7 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
     ):
         assert process.stderr is not None
         try:
-            last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "))
+            last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "), 600)
             code = process.wait()
         except BaseException:  # somebody stops us: nobody waits for the answer any more
             process.kill()

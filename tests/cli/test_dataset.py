@@ -8,6 +8,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer, put_dataset, tree
 from tests.control.world import INFO
+from tests.seaweedfs import free_ports
 from tests.trainer.sources.idx_files import TRAIN_IMAGES, write_set
 
 
@@ -116,3 +117,20 @@ def test_an_object_that_is_no_dataset_is_named(store: DirectoryStore, cli: Cli) 
     key = keys.dataset("digits", "0123456789abcdef")
     store.put(key, b"\x1b[2J" * 100)
     assert key in cli("dataset", "list", "--store", store.uri).refused()
+
+
+def test_a_folder_that_is_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = cli("dataset", "push", "x", "--source", "https://ada:hunter2@files.example/x.zip", "--store", "new")
+    assert "is an address" in answer.refused()
+    assert "hunter2" not in answer.err
+    assert tree(tmp_path) == []
+
+
+def test_a_store_that_does_not_answer_is_told_of_before_anything_is_made(
+    cli: Cli, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_ports(1)[0]}")
+    answer = cli("dataset", "push", "digits", "--store", "s3://bucket/runs")
+    assert "Could not connect to the endpoint" in answer.refused(5)
+    assert "hint: does a server answer there?" in answer.err

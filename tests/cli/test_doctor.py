@@ -47,7 +47,14 @@ def test_all_is_well_and_nothing_is_left(cli: Cli, tmp_path: Path, s3_store_uri:
         (Answer(301), "HTTP 301", "AWS_REGION"),
         (Answer(307), "HTTP 307", "AWS_REGION"),
         (Answer(301, b"", {"x-amz-bucket-region": "eu-west-1"}), "HTTP 301", "AWS_REGION=eu-west-1"),
+        (
+            Answer(301, b"", {"Location": "https://127.0.0.1:9/b"}),
+            "HTTP 301",
+            "it speaks TLS alone: AWS_ENDPOINT_URL_S3",
+        ),
         (Answer(301, b"", {"Location": "https://s3.example/b"}), "HTTP 301", "AWS_ENDPOINT_URL_S3=https://s3.example"),
+        (Answer(302, b"", {"Location": "https://login.example/?token=x"}), "HTTP 302", "if not, what answers there"),
+        (Answer(302, b"", {"Location": "/login"}), "HTTP 302", "does not speak S3"),
         (error(400, "ExpiredToken"), "HTTP 400 ExpiredToken", "renew them"),
         (error(403, "RequestTimeTooSkewed"), "HTTP 403 RequestTimeTooSkewed", "clock"),
         (error(403, "SecondLevelDomainForbidden"), "HTTP 403", "METAQNN_S3_ADDRESSING_STYLE=virtual"),
@@ -134,6 +141,13 @@ def test_an_outage_is_said_once(cli: Cli, s3_endpoint: str, monkeypatch: pytest.
 def test_no_credentials(cli: Cli, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    line, fix = crosses(cli, "s3://bucket/runs")[0]
+    [(line, fix)] = crosses(cli, "s3://bucket/runs")
     assert "Unable to locate credentials" in line
+    assert "AWS_ACCESS_KEY_ID" in fix
+
+
+def test_a_client_that_cannot_be_made_is_a_cross(cli: Cli, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    [(line, fix)] = crosses(cli, "s3://bucket/runs")
+    assert line.startswith("✗ store: a client for it: s3://bucket/runs: Partial credentials found")
     assert "AWS_ACCESS_KEY_ID" in fix

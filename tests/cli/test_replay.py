@@ -117,6 +117,23 @@ def test_a_run_that_exists_is_left_alone(file: Path, store: DirectoryStore, cli:
     assert tree(Path(store.uri)) == before
 
 
+def test_what_needs_what_was_trained_says_where_it_is(
+    file: Path, store: DirectoryStore, tmp_path: Path, cli: Cli
+) -> None:
+    cli("import-replay", file, "--run", "one", "--space", "svhn", "--store", store.uri)
+    where = ("--store", store.uri)
+    answer = cli("pull", "one", *where, "--to", tmp_path / "to")
+    assert answer.code == 5
+    assert "was imported: what was trained is where it came from" in answer.err
+    [trial, *_] = [row["trial"] for row in cli("trials", "one", *where, "-o", "json").json()]
+    recipe = "--set=finals.phases=[{epochs: 1, learning_rate: 0.02}]"
+    before = tree(Path(store.uri))
+    for told in (("retrain", "one", trial), ("finals", "one", recipe), ("finals", "one", recipe, "--from-weights")):
+        assert "which dataset its nets are trained on is not decided yet" in cli(*told, *where).refused()
+    assert tree(Path(store.uri)) == before
+    assert cli("gc", "one", *where, "--keep-weights", "best 1").err == "nothing is left behind\n"
+
+
 def test_an_import_that_was_cut_short_is_completed_by_itself_alone(file: Path, store: DirectoryStore, cli: Cli) -> None:
     arguments = ["import-replay", file, "--run", "one", "--space", "svhn", "--store", store.uri, "-o", "json"]
     whole = cli(*arguments).json()

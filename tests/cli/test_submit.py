@@ -106,6 +106,33 @@ def test_secrets_stay_out_of_annotations(cluster: FakeCluster, cli: Cli, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("container", "place"),
+    [
+        ("env: [{name: WANDB_API_KEY, value: hunter2}]", "containers[trainer]: WANDB_API_KEY"),
+        ("env: [{name: LOG, value: 'https://ada:hunter2@logs.example'}]", "containers[trainer]: LOG"),
+        ("command: [sh, -c, 'run --token=hunter2']", ""),  # is not the template's to say
+        ("env: [{name: WANDB_API_KEY, valueFrom: {secretKeyRef: {name: wandb, key: key}}}]", ""),
+        ("env: [{name: TOKENIZERS_PARALLELISM, value: 'false'}, {name: SSH_PRIVATE_KEY, value: /keys/it}]", ""),
+    ],
+)
+def test_secrets_of_a_template_stay_out_of_annotations(
+    cluster: FakeCluster, cli: Cli, tmp_path: Path, container: str, place: str
+) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    template = tmp_path / "job.yaml"
+    template.write_text(f"spec: {{template: {{spec: {{containers: [{{name: trainer, {container}}}]}}}}}}")
+    answer = cli("submit", "digits", "--run=a", f"--set=execution.kubernetes.template={template}")
+    if place:
+        assert f"{place}: its secret would stand in the Pod's annotations" in answer.refused()
+        assert "secretKeyRef" in answer.err
+        assert cluster.jobs() == []
+    else:
+        assert answer.code == 0, answer.err
+        assert "job-template" in str(cluster.jobs())
+    assert "hunter2" not in answer.out + answer.err + str(cluster.jobs())
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("config", "show", "digits", "--set=tracking.mlflow=https://ada:hunter2@mlflow.example"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, settings_file
 from tests.control.world import settings
+from tests.seaweedfs import free_ports
 
 
 def test_a_run_is_shown_where_somebody_asks_for_it(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
@@ -29,3 +31,15 @@ def test_a_tracker_that_does_not_work_fails_track_and_not_start(tmp_path: Path, 
     assert f"TensorBoard in {tmp_path / 'boards'}: " in answer.err
     assert "the run goes on without, and metaqnn-orch track shows it the rest" in answer.err
     assert "TensorBoard in" in cli("track", "one", "--store", store, "--tensorboard", tmp_path / "boards").refused()
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_a_server_that_does_not_answer_is_told_of_in_time(finished: DirectoryStore, cli: Cli) -> None:
+    pytest.importorskip("mlflow")
+    begun = time.monotonic()
+    answer = cli(
+        "track", "test", "--store", finished.uri, "--mlflow", f"http://ada:hunter2@127.0.0.1:{free_ports(1)[0]}"
+    )
+    assert answer.refused().startswith("MLflow at http://***@127.0.0.1:")
+    assert time.monotonic() - begun < 60, "and not in four minutes"
+    assert "hunter2" not in answer.err

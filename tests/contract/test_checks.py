@@ -166,6 +166,7 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
     (forged(micro_batch=129), "129 images went through the net at once, of a batch of 128"),
     (forged(test_accuracy=0.9), "which nobody asked for"),
     (forged(weights={"size": 2**30, "sha256": "ab" * 32}), "weights are larger than the net"),
+    (forged(history={"size": 2**23, "sha256": "ab" * 32}), "history is longer than its training"),
 ]
 
 

@@ -194,3 +194,15 @@ def test_beats_are_rare(store: Store) -> None:
     seen = read_holder(store, "run")
     assert seen is not None
     assert seen.beat == 2
+
+
+def test_no_secret_passes_into_the_store(store: Store) -> None:
+    clock = Clock()
+    one = hold(store, "one", clock)
+    one.beat("now", "no answer from https://ada:hunter2@store.example/x?token=abc123def")
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert seen.trouble == "no answer from https://***@store.example/x?token=***"
+    beat = one.me.beat
+    one.beat("now", "no answer from https://ada:hunter2@store.example/x?token=abc123def")
+    assert one.me.beat == beat, "the same trouble is no news"

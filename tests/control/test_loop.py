@@ -288,6 +288,18 @@ def test_poison_is_quarantined_and_the_run_goes_on(store: Store, poison: tuple[A
     assert [entry.key for entry in store.list("runs/test/quarantine/")] == [keys.quarantine("test", trial.trial, 1)]
 
 
+def test_poison_is_put_aside_also_where_the_run_fails(store: Store) -> None:
+    def poisoned(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        store.put(keys.result(request.run, request.trial), f"poison {attempt}".encode())
+        return Phase.DELIVERED
+
+    session = Session(store, settings(execution__retries=0))
+    with pytest.raises(RunFailed, match="its result was refused"):
+        session.run_to_end(poisoned)
+    assert len(list(store.list("runs/test/quarantine/"))) == session.state.attempts_lost
+    assert not [entry for entry in store.list(keys.trials("test")) if entry.key.endswith("result.json")]
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_every_single_call_the_run_ends_like_its_undisturbed_twin(tmp_path: Path, after: bool) -> None:
     chosen = settings(execution__parallel=1, execution__max_trials=4)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.retention import Removed, Why, orphans, read_removed, remove, surplus
-from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.control.retention import AT_ONCE, Removed, Why, orphans, read_removed, remove, surplus
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import SettingsError, StoreError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer import artifacts
@@ -57,6 +58,35 @@ def test_all_is_the_default_and_may_change_when_the_run_goes_on(store: Store) ->
     assert len(with_weights(store)) == 11
     Session(store, settings(execution__keep_weights="best 2"), "two").run_to_end()
     assert len(with_weights(store)) == 2
+
+
+def test_of_thousands_a_search_removes_a_few_at_a_time_and_all_in_the_end(store: Store) -> None:
+    """And looks at its trials between them."""
+    wanted: dict[str, object] = {"schedule__phases": [{"epsilon": 1.0, "unique": 120}]}
+    Session(store, settings(**wanted, execution__max_trials=110)).run_to_end(capacity=110)
+    order: list[str] = []
+
+    class Watched(DirectoryStore):
+        def delete(self, key: str) -> None:
+            order.append("delete")
+            super().delete(key)
+
+    session = Session(Watched(store.uri, durable=False), settings(**wanted, execution__keep_weights="best 5"), "two")
+    session.on_event = lambda event: order.append(event.type)
+    assert session.run_to_end() is Outcome.GOAL
+    assert len(with_weights(store)) == 5
+    runs = [len(list(group)) for what, group in groupby(order) if what == "delete"]
+    assert sum(runs) == 115
+    assert max(runs) <= AT_ONCE
+
+
+def test_whoever_wants_to_leave_does_not_wait_until_all_is_tidy(store: Store) -> None:
+    wanted: dict[str, object] = {"schedule__phases": [{"epsilon": 1.0, "unique": 120}]}
+    Session(store, settings(**wanted, execution__max_trials=119)).run_to_end(capacity=119)
+    session = Session(store, settings(**wanted, execution__keep_weights="best 1"), "two")
+    session.stop = lambda: Stop.NOW if len(with_weights(store)) < 100 else Stop.NO
+    session.run_to_end()
+    assert len(with_weights(store)) > 50
 
 
 def test_checkpoints_of_abandoned_trials_go(store: Store) -> None:

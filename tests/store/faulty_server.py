@@ -89,11 +89,14 @@ def faulty_server(
 
         def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes, sent: int | None = None) -> None:
             self.send_response_only(status)
+            length = str(len(body))
             for name, value in headers:
-                if name.lower() not in ("content-length", "connection", "transfer-encoding"):
+                if name.lower() == "content-length" and self.command == "HEAD":
+                    length = value  # of what GET would have
+                elif name.lower() not in ("content-length", "connection", "transfer-encoding"):
                     self.send_header(name, value)
             if status != 204:
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", length)
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body[:sent])

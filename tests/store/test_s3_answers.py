@@ -147,16 +147,16 @@ FULL: list[tuple[Answer, str, str]] = [
     (error(503, "StorageFull"), "HTTP 503 StorageFull", "make room"),
 ]
 OUTAGES: list[tuple[Answer, str, str]] = [
-    (error(500, "InternalError"), "HTTP 500 InternalError", ""),
-    (error(503, "SlowDown"), "HTTP 503 SlowDown", ""),
-    (error(429, "TooManyRequests"), "HTTP 429 TooManyRequests", ""),
+    (error(500, "InternalError"), "HTTP 500 InternalError", "cannot answer now"),
+    (error(503, "SlowDown"), "HTTP 503 SlowDown", "cannot answer now"),
+    (error(429, "TooManyRequests"), "HTTP 429 TooManyRequests", "cannot answer now"),
     (silent(408), "HTTP 408", ""),
     (error(400, "RequestTimeout"), "RequestTimeout", ""),
     (error(400, "BadDigest"), "BadDigest", ""),
     (error(400, "IncompleteBody"), "IncompleteBody", ""),
-    (ingress(502), "HTTP 502: Bad Gateway", ""),
-    (ingress(503), "HTTP 503: Service Unavailable", ""),
-    (silent(504), "HTTP 504: Gateway Timeout", ""),
+    (ingress(502), "HTTP 502: Bad Gateway", "cannot answer now"),
+    (ingress(503), "HTTP 503: Service Unavailable", "cannot answer now"),
+    (silent(504), "HTTP 504: Gateway Timeout", "cannot answer now"),
 ]
 ANSWERS = [(*row, Cause.REFUSED) for row in REFUSALS] + [(*row, Cause.FULL) for row in FULL]
 ANSWERS += [(*row, Cause.OUTAGE) for row in OUTAGES]
@@ -186,12 +186,14 @@ def test_what_the_store_answers_becomes_a_cause_a_line_and_a_hint(
 
 @pytest.mark.parametrize(("answer", "words", "hint", "cause"), ANSWERS, ids=[row[1] for row in ANSWERS])
 def test_a_patient_write_waits_for_what_may_change(answer: Answer, words: str, hint: str, cause: Cause) -> None:
-    asked_for: list[int] = []
+    asked_for, told = list[int](), list[str]()
     for write in (PatientStore.put, PatientStore.put_if_absent):
         with store_behind(always(answer)) as (store, asked), pytest.raises(StoreError, match=str(answer.status)):
-            write(PatientStore(store, (0.0, 0.0)), "a", b"1")
+            write(PatientStore(store, (0.0, 0.0), told.append), "a", b"1")
         asked_for.append(asked.count("PUT"))
     assert asked_for == ([1, 1] if cause is Cause.REFUSED else [3, 3])
+    assert len(told) == sum(asked_for) - 2
+    assert all(words in line and line.endswith("; it is tried again in 0 s") for line in told)
 
 
 def test_where_the_bucket_lies_is_told() -> None:
@@ -360,3 +362,29 @@ def test_a_store_that_ignores_conditions_is_found_out(s3_server: S3Server) -> No
     assert not honours_put_if_absent(store, "runs/")
     assert list(store.list("")) == []
     client.close()
+
+
+def test_an_endpoint_that_names_the_bucket(s3_server: S3Server) -> None:
+    client = client_of(f"{s3_server.endpoint}/{s3_server.bucket}", *s3_server[1:3])
+    with pytest.raises(StoreError, match="answered HTTP 404 NoSuchKey") as caught:
+        list(S3Store(s3_server.bucket, "runs", client).list(""))
+    assert not isinstance(caught.value, ObjectMissing), "a listing is no object"
+    assert "names no bucket and no folder" in caught.value.hint
+    client.close()
+
+
+@each_verb
+def test_a_key_that_cannot_be_sent(call: Callable[[S3Store], object], s3_server: S3Server) -> None:
+    client = client_of(s3_server.endpoint, s3_server.access_key + "\n", SECRET)
+    with pytest.raises(StoreError, match="Invalid header value") as caught:
+        call(S3Store(s3_server.bucket, "runs", client))
+    assert not caught.value.transient, "nobody waits for it"
+    assert "holds a line break" in caught.value.hint
+    client.close()
+
+
+def test_a_region_that_is_none(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu west/1")
+    with pytest.raises(StoreError, match="eu west/1") as caught:
+        S3Store("bucket")
+    assert "AWS_REGION" in caught.value.hint

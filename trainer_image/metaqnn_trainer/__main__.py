@@ -128,7 +128,7 @@ def _make_dataset(options: argparse.Namespace) -> int:
     from metaqnn_trainer.store.opening import open_store
     from metaqnn_trainer.store.patient import PATIENCE
 
-    store = open_store(options.store, PATIENCE)
+    store = open_store(options.store, PATIENCE, say)
     # What a library prints is no part of the answer.
     with redirect_stdout(sys.stderr):
         made = make_dataset(

@@ -50,7 +50,7 @@ from metaqnn_trainer.train import train
 
 def patient_store(uri: str) -> Store:
     """The store at `uri`; what was trained is worth some minutes of waiting for it."""
-    return open_store(uri, PATIENCE)
+    return open_store(uri, PATIENCE, say)
 
 
 class Trainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,8 @@ def push(
     Without --source a known dataset is downloaded; digits comes with scikit-learn.
     """
     opened = open_store(store)
+    if source is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(source)):  # of :// a Path keeps one
+        raise BadInput("--source is an address: it must be a folder of this machine", hint="download the files first")
     flags = {"--source": source, "--image-size": image_size, "--validation": validation}
     given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
     given += ["--grayscale"] if grayscale else []

@@ -14,6 +14,7 @@ from metaqnn_orch.cli.output import say
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.session import Ended, begin, search
 from metaqnn_orch.cli.signals import surely_closing
+from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings import Settings
@@ -30,6 +31,18 @@ def derived(name: str) -> str:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
     return f"{name[: MAX_NAME - _DIGEST - 1].rstrip('-')}-{digest}"
+
+
+def refuse_open(record: RunRecord) -> None:
+    """
+    Raises:
+        BadInput: the run was imported, and on which dataset its nets are to be trained is not decided.
+    """
+    if record.is_open:
+        raise BadInput(
+            f"run {record.run} was imported, and which dataset its nets are trained on is not decided yet",
+            hint=f"metaqnn-orch start PRESET_OR_FILE --run {record.run} goes on with it, and decides",
+        )
 
 
 def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], hint: str = "") -> None:

@@ -11,7 +11,7 @@ import typer
 from metaqnn_orch import datasets
 from metaqnn_orch.assembly import LauncherName
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_other_sections, train
+from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_open, refuse_other_sections, train
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.session import now
@@ -101,6 +101,8 @@ def finals(
     if record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: a table answered, and its accuracies are no reason to train")
     present = _present(record, settings_file, parallel, assignments or [], release)
+    if dataset is None:
+        refuse_open(record)
     elsewhere = _elsewhere(opened, dataset) if dataset is not None else None
     parts = [run, "finals", *([dataset] if dataset else []), *(["tuned"] if from_weights else [])]
     base = check_name("run", name or derived("-".join(parts)))

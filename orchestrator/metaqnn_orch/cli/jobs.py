@@ -57,6 +57,8 @@ def cancel(
         count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
         say(f"{count} Jobs deleted in namespace {cluster.namespace}")
     say(f"run {run} was not under way" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
+    if cluster is None and not keep_jobs:
+        say("Jobs that it may have in a cluster go on: --launcher kubernetes deletes them")
 
 
 def logs(

@@ -48,7 +48,9 @@ def manifest(
     ],
     run: Annotated[str, typer.Option("--run", metavar="NAME", help="Name of the run.", show_default=False)],
     store: options.Store,
-    attempt: Annotated[int, typer.Option(min=1, max=MAX_ATTEMPT, metavar="N", help="Of the trial.")] = 1,
+    attempt: Annotated[
+        int, typer.Option(min=1, max=MAX_ATTEMPT, metavar="N", help="Number of the trial's attempt.")
+    ] = 1,
     output: Annotated[ManifestFormat, typer.Option("--output", "-o", help="How to print.")] = ManifestFormat.YAML,
     assignments: options.Set = None,
     release: Release | None = None,

@@ -49,6 +49,9 @@ def pull(
     damaged: list[str] = []
     try:
         for rank, trial in enumerate(best, 1):
+            if not trial.attempt:
+                damaged.append(f"trial {trial.trial} was imported: what was trained is where it came from")
+                continue
             try:
                 parts = _whole(opened, view, trial)
             except MessageError as error:

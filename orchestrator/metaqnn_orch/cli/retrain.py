@@ -9,7 +9,7 @@ import typer
 
 from metaqnn_orch.assembly import LauncherName
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_other_sections, train
+from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_open, refuse_other_sections, train
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.sources import continue_settings
@@ -29,7 +29,7 @@ def retrain(
     trials: Annotated[list[str], typer.Argument(metavar="TRIAL...", help="Their ids.", show_default=False)],
     store: options.Store,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the run that trains them: RUN-again by default.")
+        str | None, typer.Option(metavar="NAME", help="Name of the run that trains them; RUN-again by default.")
     ] = None,
     launcher: options.Launcher = LauncherName.LOCAL,
     parallel: options.Parallel = None,
@@ -40,7 +40,7 @@ def retrain(
     """Train lost trials again, as they were trained.
 
     For weights that were lost, damaged or removed. It makes a run of its own, RUN-again, with the same recipe, dataset
-    and seed, gone on with by the same command; `pull`, `export` and the others take it as any run. What RUN itself was
+    and seed. The same command goes on with it; `pull`, `export` and the others take it as any run. What RUN itself was
     told stays as it is. Other trials again later need another --name.
 
     On a processor, and with the same --parallel, the same weights come of it, bit for bit; else nearly the same.
@@ -49,13 +49,15 @@ def retrain(
     source = read_run(opened, run)
     if source.record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: a table answered, and nothing was trained")
+    refuse_open(source.record)
     base = check_name("run", name or derived(f"{run}-again"))
     settings = _settings(source, trials, parallel, assignments or [], release)
     ended = train(opened, base, settings, launcher, release)
+    # By their nets: an imported trial has another id than one of the same net that was trained here.
     rows = [
-        (trial.trial, trial.state, trial.val_accuracy, source.state.trials[trial.trial].val_accuracy, trial.net)
+        (trial.trial, trial.state, trial.val_accuracy, source.state.by_net[trial.net].val_accuracy, trial.net)
         for trial in ended.view.state.trials.values()
-        if trial.trial in source.state.trials
+        if trial.net in source.state.by_net
     ]
     if output is Format.JSON:
         print_json({"run": base, "trials": [dict(zip(_COLUMNS, row, strict=True)) for row in rows]})

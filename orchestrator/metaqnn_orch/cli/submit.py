@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -16,9 +17,17 @@ from metaqnn_orch.cli.release import ORCHESTRATOR, Release
 from metaqnn_orch.cli.sources import gather, load_settings
 from metaqnn_orch.errors import BadInput, redacted
 from metaqnn_orch.launchers.kubernetes import errand
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm
+from metaqnn_orch.launchers.kubernetes.restricted import each_container
+from metaqnn_orch.launchers.kubernetes.template import pod_of
 from metaqnn_orch.settings_values import flatten
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
+
+_OF_A_SECRET: Final = re.compile(
+    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY)$", re.IGNORECASE
+)
+"""A variable's name."""
 
 
 def submit(
@@ -62,12 +71,14 @@ def submit(
     given = (preset_or_file, os.environ, assignments or [], flags)
     settings = load_settings(*given, release.layer()).settings
     template = read_template(settings, release)
-    job_form(open_store(store), settings.execution.kubernetes, template)  # is found wrong here rather than there
+    form = job_form(open_store(store), settings.execution.kubernetes, template)  # what is wrong is found here
     if template:
         say_overridden(settings, store, template)
     values, _ = gather(*given)
     _refuse_secrets(values)
-    files = _files(values, template)
+    if settings.execution.kubernetes.template:
+        _refuse_secrets_of(form)
+    files = _files(values, form.layer)
     arguments = ["start", f"{errand.FILES}/{errand.SETTINGS}", "--run", run]
     arguments += ["--store", store] if store != release.data.get("store") else []
     arguments += ["--unsafe-single-writer"] if unsafe_single_writer else []
@@ -97,13 +108,30 @@ def _refuse_secrets(values: Mapping[str, Any]) -> None:
             )
 
 
+def _refuse_secrets_of(form: JobForm) -> None:
+    """
+    Raises:
+        BadInput: the Job template, which becomes an annotation here, holds a secret.
+    """
+    for place, container in each_container(pod_of(form.layer)):
+        named = [(entry["name"], entry.get("value", "")) for entry in container.get("env", ())]
+        texts = [(key, text) for key in ("command", "args") for text in container.get(key, ())]
+        for name, text in [*named, *texts]:
+            # A variable may also say in which file the secret is, which is none.
+            if redacted(text) != text or (text and _OF_A_SECRET.search(name) and not text.startswith("/")):
+                raise BadInput(
+                    f"{form.template_name}: {place}: {name}: its secret would stand in the Pod's annotations",
+                    hint="take it from a Secret of the cluster: valueFrom: {secretKeyRef: {name: NAME, key: KEY}}",
+                )
+
+
 def _home(release: Release) -> dict[str, str | None]:
     return {"namespace": release.namespace, "context": release.context}
 
 
 def _files(values: dict[str, Any], template: Mapping[str, Any]) -> dict[str, str]:
-    """What the Pod needs of this machine: settings, without where this machine finds the cluster; and a Job template
-    that is a file here. The release's own it finds itself."""
+    """What the Pod needs of this machine: settings, without where this machine finds the cluster; and what is obeyed
+    of a Job template that is a file here. The release's own it finds itself."""
     kubernetes = values.get("execution", {}).get("kubernetes", {})
     for key in ("context", "namespace"):
         kubernetes.pop(key, None)

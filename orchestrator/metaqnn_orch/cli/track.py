@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import say
 from metaqnn_orch.errors import BadInput
@@ -23,5 +25,7 @@ def track(
     makers = trackers(wanted)
     if not makers:
         raise BadInput("show it where?", hint="--mlflow URI or --tensorboard DIR")
+    # Of MLflow's client, whose own seven tries take minutes; a search has those, for nobody waits for its trackers.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     shown = show_run(opened := open_store(store), read_run(opened, run), makers)
     say(f"{shown:,} trials of run {run} are there")

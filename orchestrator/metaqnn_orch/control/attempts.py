@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from metaqnn_orch.control.ends import pause_before
 from metaqnn_orch.control.state import Trial
+from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.numbers import seconds_between
 
 _SLACK: Final = 60.0  # seconds that two clocks may differ by, and a little
@@ -36,9 +37,9 @@ class Attempts:
         began = self._running.pop(trial, None)
         return self._since(*began) if began is not None else 0.0
 
-    def running_seconds(self) -> tuple[float, ...]:
-        """For which each of those under way has been seen to run."""
-        return tuple(self._since(*began) for began in self._running.values())
+    def running_seconds(self, trials: Iterable[str]) -> tuple[float, ...]:
+        """For which each of these was seen to run, where it was."""
+        return tuple(self._since(*self._running[trial]) for trial in trials if trial in self._running)
 
     def forget(self, trial: str) -> None:
         """The trial has ended, and needs no further attempt."""
@@ -65,3 +66,25 @@ class Attempts:
 
     def _since(self, at: str, moment: float) -> float:
         return max(seconds_between(at, self._now()), self._monotonic() - moment)
+
+
+def waiting_of(in_flight: Mapping[str, Trial], observations: Mapping[str, Observation]) -> list[Trial]:
+    """What is in flight and not under way."""
+    return [
+        trial
+        for trial in in_flight.values()
+        if (seen := observations.get(trial.trial)) is None or seen.attempt < trial.attempt
+    ]
+
+
+def running_of(in_flight: Mapping[str, Trial], observations: Mapping[str, Observation]) -> list[str]:
+    """What is seen to run."""
+    return [trial for trial in in_flight if trial in observations and observations[trial].phase is Phase.RUNNING]
+
+
+def pausing(waiting: Sequence[Trial], due: Sequence[Trial], in_flight: int) -> str:
+    """What is being waited for, where nothing goes on but pauses."""
+    if not waiting or due or len(waiting) < in_flight:
+        return ""
+    last = max(waiting, key=lambda trial: trial.attempt)
+    return f"all {len(waiting)} trials in flight pause before another attempt; the last end: {last.trouble}"

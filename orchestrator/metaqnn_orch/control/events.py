@@ -98,7 +98,7 @@ class Failed(Message):
     charged: bool | None = None
     """Whether it costs one of the trial's attempts. None, as earlier releases wrote: a crash does."""
     refused: Sha256 | None = None
-    """Of the result that was there and could not be trusted: the same one is not charged again."""
+    """sha256 of the result that was refused, if that ended the attempt. The same one is not charged again."""
 
     @property
     def is_charged(self) -> bool:

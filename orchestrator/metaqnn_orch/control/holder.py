@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from metaqnn_orch.control.journal import last_writer
-from metaqnn_orch.errors import ObjectMissing, RunHeld
+from metaqnn_orch.errors import ObjectMissing, RunHeld, redacted
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
@@ -132,11 +132,13 @@ class Hold:
             thread.join(self._pace)  # a store that does not answer keeps it, and nobody needs to wait for it
 
     def beat(self, at: str, trouble: str = "") -> None:
-        """Show that this process lives, and what it waits for; does nothing when it did so a moment ago.
+        """Show that this process lives, and what it waits for; does nothing when it did so a moment ago. Whoever may
+        read the store reads `trouble`, so that no secret passes here, whoever worded it.
 
         Raises:
             RunHeld: somebody took the run over meanwhile, and said so.
         """
+        trouble = redacted(trouble)
         with self._lock:
             if self._lost is not None:
                 raise self._lost

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from io import BytesIO
 from typing import NamedTuple
 
 from metaqnn_orch.control.at_once import each
@@ -118,8 +119,7 @@ def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:
 
 def _curve(history: bytes, result: TrainingResult) -> tuple[float, ...]:
     records = [
-        decode(EpochRecord, line, f"line {number} of history.jsonl")
-        for number, line in enumerate(history.splitlines(), 1)
+        decode(EpochRecord, line, f"line {number} of history.jsonl") for number, line in enumerate(BytesIO(history), 1)
     ]
     if not records or not result.best_epoch:
         return ()

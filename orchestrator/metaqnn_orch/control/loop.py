@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from metaqnn_orch.control.attempts import Attempts
+from metaqnn_orch.control.attempts import Attempts, pausing, running_of, waiting_of
 from metaqnn_orch.control.budget import Limit, limit
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.ends import Lost, cost
@@ -72,6 +72,7 @@ class Loop:
         self._trouble = ""
         self._abandonments = Abandonments(state, launcher.capacity)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
+        self._untidy = False  # the store still holds what nobody needs
         self._snapshots = Snapshots(store, record.run, state)
 
     def run(self) -> Outcome:
@@ -113,6 +114,8 @@ class Loop:
                 failures = 0
                 self._tell("")
             if outcome is not None:
+                while self._untidy and self._world.stop() is Stop.NO:
+                    self._untidy = self._retention.tidy(self._state, self._world.now())
                 return outcome
             if not moved:
                 self._rest()
@@ -124,12 +127,12 @@ class Loop:
         observations = self._launcher.observe()
         self._collect(observations)
         stop = self._world.stop()
-        waiting = self._waiting(observations)
+        waiting = waiting_of(self._state.in_flight, observations)
         due = [trial for trial in waiting if self._attempts.is_due(trial.trial)]
         trouble = self._launcher.trouble
         attempts = waiting and stop is not Stop.NOW
         self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if attempts else None
-        self._tell(trouble or (self._patience(waiting, due) if self._withheld is None else ""))
+        self._tell(trouble or (pausing(waiting, due, len(self._state.in_flight)) if self._withheld is None else ""))
         going_on = stop is Stop.NO and not trouble
         if going_on and self._withheld is None:
             due += self._propose()
@@ -139,8 +142,8 @@ class Loop:
             detail = reached.detail if reached is not None else ""
             self._emit(Finished(at=self._world.now(), reason=cast(Reason, outcome.value), detail=detail))
         if outcome is Outcome.INTERRUPTED:
-            ended = () if self._launcher.outlives_us else self._attempts.running_seconds()
-            self._emit(Left(at=self._world.now(), seconds=ended))
+            ending = [] if self._launcher.outlives_us else running_of(self._state.in_flight, observations)
+            self._emit(Left(at=self._world.now(), seconds=self._attempts.running_seconds(ending)))
         moved = bool(self._uncommitted)
         self._commit()
         self._clear_up(observations)
@@ -226,21 +229,6 @@ class Loop:
         else:
             self._attempts.postpone(trial)
 
-    def _waiting(self, observations: Mapping[str, Observation]) -> list[Trial]:
-        """What is in flight and not under way."""
-        return [
-            trial
-            for trial in self._state.in_flight.values()
-            if (seen := observations.get(trial.trial)) is None or seen.attempt < trial.attempt
-        ]
-
-    def _patience(self, waiting: Sequence[Trial], due: Sequence[Trial]) -> str:
-        """What is being waited for, where nothing goes on but pauses."""
-        if not waiting or due or len(waiting) < len(self._state.in_flight):
-            return ""
-        last = max(waiting, key=lambda trial: trial.attempt)
-        return f"all {len(waiting)} trials in flight pause before another attempt; the last end: {last.trouble}"
-
     def _propose(self) -> list[Trial]:
         """Fill the free places with new nets, which are returned; nets sampled again on the way are noted."""
         state = self._state
@@ -272,23 +260,22 @@ class Loop:
         return proposed
 
     def _outcome(self, stop: Stop, observations: Mapping[str, Observation]) -> Outcome | None:
-        state = self._state
         outcome = self._end(observations)
         failure = self._abandonments.failure(ended=outcome is not None)
         if failure is not None:
             self._commit()
+            self._put_aside()
             raise failure
         if outcome is not None:
             return outcome
-        running = any(trial in observations and observations[trial].phase is Phase.RUNNING for trial in state.in_flight)
-        if stop is Stop.NOW or (stop is Stop.DRAIN and not running):
+        if stop is Stop.NOW or (stop is Stop.DRAIN and not running_of(self._state.in_flight, observations)):
             return Outcome.INTERRUPTED
         return None
 
     def _end(self, observations: Mapping[str, Observation]) -> Outcome | None:
         """Where there is nothing left to do, why."""
         state = self._state
-        if self._withheld is not None and len(self._waiting(observations)) == len(state.in_flight):
+        if self._withheld is not None and len(waiting_of(self._state.in_flight, observations)) == len(state.in_flight):
             return Outcome(self._withheld.reason)
         if state.in_flight:
             return None
@@ -313,14 +300,17 @@ class Loop:
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
         """Put refused results aside, have the launcher forget what is over, and remove what nobody needs any more."""
-        while self._refused:
-            quarantine(self._store, *self._refused[-1])
-            self._refused.pop()
+        self._put_aside()
         over = [trial for trial in observations if trial not in self._state.in_flight]
         for trial in over:
             self._launcher.cancel(trial)
-        if over:
-            self._retention.tidy(self._state, self._world.now())
+        if over or self._untidy:
+            self._untidy = self._retention.tidy(self._state, self._world.now())
+
+    def _put_aside(self) -> None:
+        while self._refused:
+            quarantine(self._store, *self._refused[-1])
+            self._refused.pop()
 
     def _emit(self, event: Event) -> None:
         self._state.apply(event)

@@ -24,6 +24,7 @@ from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.store.base import Entry, Store
 
 FEW: Final = 10  # trials
+AT_ONCE: Final = 32  # objects that a search removes before it looks at its trials again
 
 _OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
 _SIBLING: Final = re.compile(r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl)")
@@ -154,19 +155,26 @@ class Retention:
         self._keep = kept(setting)
         self._looked_at: set[str] = set()
 
-    def tidy(self, state: RunState, now: str) -> None:
+    def tidy(self, state: RunState, now: str) -> bool:
         """Look at trials that were told or abandoned since the last time, and at those that others have displaced. A
-        store that fails now is asked again the next time, or by gc."""
+        store that fails now is asked again the next time, or by gc.
+
+        Returns whether there is more to be done: where a setting was changed there may be thousands.
+        """
         displaced = state.ranking()[self._keep :] if self._keep is not None else []
         ended = {trial.trial for trial in state.trials.values() if trial.state == "abandoned"}
         todo = sorted(ended.union(trial.trial for trial in displaced) - self._looked_at)
         if not todo:
-            return
+            return False
         # Many there are only where a session begins: then one listing is shorter than one for each.
         prefixes = [keys.trials(self._run)] if len(todo) > FEW else [keys.trial(self._run, trial) for trial in todo]
         note = Removed(at=now, by=f"execution.keep_weights={self._setting}")
         with suppress(StoreError):
-            for prefix in prefixes:
-                for thing in surplus(state, list(self._store.list(prefix)), self._run, self._keep):
-                    remove(self._store, self._run, thing, note)
+            entries = [entry for prefix in prefixes for entry in self._store.list(prefix)]
+            things = surplus(state, entries, self._run, self._keep)
+            for thing in things[:AT_ONCE]:
+                remove(self._store, self._run, thing, note)
+            if len(things) > AT_ONCE:
+                return True
             self._looked_at.update(todo)
+        return False

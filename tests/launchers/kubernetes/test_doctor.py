@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from tests.cli.conftest import Answer, Cli, cli
+from tests.launchers.harness import until_phase
 from tests.launchers.kubernetes.conftest import FakeCluster
 from tests.launchers.kubernetes.double.objects import Refused
 from tests.seaweedfs import free_ports
@@ -92,6 +94,7 @@ def test_what_is_wrong_in_the_cluster_is_named(patient: Patient) -> None:
     ):
         assert words in crosses
     assert len(crosses.splitlines()) == 5
+    assert patient.ask().out.count("make it in namespace trials, or name another") == 2
 
 
 @pytest.mark.parametrize(("used", "hard"), [("5", "4"), ("4096Mi", "4Gi"), ("0", "0")])
@@ -194,3 +197,28 @@ def test_an_address_that_only_pods_can_reach_is_a_question(patient: Patient) -> 
     assert line.startswith(f"? {WHAT}: no answer from here: s3://")
     assert "helm test" in fix
     assert patient.ask().code == 0
+
+
+def test_gpus_that_trials_did_not_find(patient: Patient) -> None:
+    launcher = patient.cluster.launcher()
+    for fate, phase in (("exits-13", Phase.CRASHED), ("exits-14", Phase.NO_DEVICE), ("exits-14", Phase.NO_DEVICE)):
+        launcher.launch(request := patient.cluster.request(fate), 1)
+        until_phase(launcher, request, phase)
+        if phase is Phase.CRASHED:
+            assert "✓ nodes: GPUs that trials did not find: none" in patient.ask().out
+    (cross,) = patient.crosses()
+    said = "node node-1, the trainer ended with exit code 14 (device): trial"
+    assert cross.startswith(f"nodes: GPUs that trials did not find: {said}"), "and what it said"
+    assert cross.count("node-1") == 1, "each node once"
+    assert "kubectl cordon node-1; look at driver and device plugin there" in patient.ask().out
+    patient.api.denied = {("list", "pods")}
+    assert "? nodes: GPUs that trials did not find: these credentials may not look" in patient.ask().out
+    patient.settings["gpus"] = "0"
+    assert "GPUs that trials" not in patient.ask().out, "none is asked for"
+
+
+def test_what_a_template_asks_in_vain_is_said(patient: Patient, tmp_path: Path) -> None:
+    template = tmp_path / "job.yaml"
+    template.write_text("spec: {template: {spec: {restartPolicy: Always}}}")
+    patient.settings["template"] = str(template)
+    assert "✓ settings: make a Job: trainer; spec.template.spec.restartPolicy is not obeyed: " in patient.ask().out

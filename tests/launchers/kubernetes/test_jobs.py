@@ -139,7 +139,9 @@ def test_whoever_does_not_stop_is_told_of(left: Left, tmp_path: Path) -> None:
 
 def test_cancel_of_a_run_without_a_cluster_asks_none(left: Left, cli: Cli, tmp_path: Path) -> None:
     before = len(left.trials())
-    assert cli("cancel", "test", "--store", tmp_path / "store").code == 0
+    answer = cli("cancel", "test", "--store", tmp_path / "store")
+    assert answer.code == 0
+    assert "Jobs that it may have in a cluster go on: --launcher kubernetes deletes them" in answer.err
     assert len(left.trials()) == before
 
 

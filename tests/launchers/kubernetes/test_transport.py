@@ -77,6 +77,7 @@ def test_a_proxy_is_obeyed(
         place.is_let_in()
     assert "p@ss" not in str(raised.value)
     assert "p%40ss" not in str(raised.value)
+    assert "the proxy does not serve: HTTPSConnection(host='127.0.0.1'" in str(raised.value)
 
 
 @contextmanager

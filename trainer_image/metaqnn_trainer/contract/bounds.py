@@ -10,7 +10,8 @@ MAX_EPOCHS: Final = 10_000
 MAX_RATES: Final = 20
 MAX_COST: Final = 10**15  # parameters, or multiply-accumulates of one image
 MAX_MEMORY: Final = 1 << 60  # bytes
-MAX_HISTORY: Final = 1 << 24  # bytes: lines of at most 400, for every epoch that there can be
+MAX_LINE: Final = 400  # bytes: of a history, which has one for each epoch
+MAX_HISTORY: Final = 1 << 24  # bytes, whatever the recipe
 MAX_SPREAD: Final = 1e6
 MAX_SPEED: Final = 1e9  # images per second
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from metaqnn_trainer.contract.bounds import MAX_LINE
 from metaqnn_trainer.contract.errors import MessageError, ShapeError
 from metaqnn_trainer.contract.layers import Cost, Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import Recipe, TrainingResult, TrialSpec
@@ -20,7 +21,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes
         MessageError: it cannot; the text says what is wrong, in one line.
     """
     recipe, cost = spec.recipe, spec_cost(spec, channels)
-    rates, resumed, weights = result.learning_rates, result.resumed_from, result.weights
+    rates, resumed, weights, history = result.learning_rates, result.resumed_from, result.weights, result.history
     own = (result.trial, result.spec_digest) == (spec.trial_id(), spec.digest())
     size = f"{result.params} parameters and {result.macs} multiply-accumulates"
     at_once = result.micro_batch or recipe.batch_size
@@ -41,6 +42,9 @@ def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes
             at_once <= recipe.batch_size
         ),
         "test images were seen, which nobody asked for": result.test_accuracy is None or recipe.evaluate_test,
+        # Many are read at once: none may take more memory than it has lines.
+        "its history is longer than its training": history is None
+        or history.size <= MAX_LINE * recipe.epochs * recipe.max_rates,
         # Statistics are no more numbers than parameters are.
         "its weights are larger than the net": weights is None or weights.size <= 8 * cost.params + _WEIGHTS_EXTRA,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -20,17 +20,18 @@ _FORMS: Final = "a store is a directory (./runs, /data/runs, file:///data/runs) 
 _MAX_PREFIX: Final = MAX_KEY // 2  # the rest is for the keys below it
 
 
-def open_store(uri: str, patience: Sequence[float] = ()) -> Store:
+def open_store(uri: str, patience: Sequence[float] = (), report: Callable[[str], None] = lambda _line: None) -> Store:
     """The store that `uri` names. Nothing is created and nothing is asked yet.
 
-    `patience`: the pauses, in seconds, after which a write to a store that is away or full is tried again.
+    `patience`: the pauses, in seconds, after which a write to a store that is away or full is tried again; `report` is
+    told of each.
 
     Raises:
         AddressError: not one of the accepted forms.
         StoreError: boto3 finds no usable configuration.
     """
     store = _plain(uri)
-    return PatientStore(store, patience) if patience else store
+    return PatientStore(store, patience, report) if patience else store
 
 
 def _plain(uri: str) -> Store:

@@ -17,11 +17,15 @@ T = TypeVar("T")
 
 class PatientStore:
     """Another store, but a write that meets an outage or a full store is tried again after each of `pauses`, in
-    seconds. What is refused for good is refused at once; reading is left as it is, for whoever reads can begin anew."""
+    seconds. What is refused for good is refused at once; reading is left as it is, for whoever reads can begin anew.
+    `report` is told what is waited for."""
 
-    def __init__(self, store: Store, pauses: Sequence[float]) -> None:
+    def __init__(
+        self, store: Store, pauses: Sequence[float], report: Callable[[str], None] = lambda _line: None
+    ) -> None:
         self._store = store
         self._pauses = pauses
+        self._report = report
 
     @property
     def uri(self) -> str:
@@ -62,5 +66,6 @@ class PatientStore:
                 pause = None if error.cause is Cause.REFUSED else next(pauses, None)
                 if pause is None:
                     raise
+                self._report(f"{error}; it is tried again in {pause:.0f} s")
             again = True
             time.sleep(pause)

@@ -40,6 +40,7 @@ _OUTAGES: Final = (
     boto.CredentialRetrievalError,
 )
 _OURS: Final = frozenset({"PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject"})
+_OF_ONE: Final = frozenset({"GetObject", "HeadObject", "DeleteObject"})
 # Handshakes also fail because a server goes away; these would fail again.
 _BAD_TLS: Final = re.compile(r"CERTIFICATE|CRL_FOUND|PEM|\[Errno|match|WRONG_VERSION|ALERT|UNSUPPORTED|HANDSHAKE_F")
 
@@ -70,7 +71,7 @@ def renamed(where: Where, key: str) -> Iterator[None]:
         raise not_s3(where, key) from error
     except BotoCoreError as error:
         cause = Cause.OUTAGE if isinstance(error, _OUTAGES) else Cause.REFUSED
-        if isinstance(error, boto.SSLError) and _BAD_TLS.search(str(error)):
+        if (isinstance(error, boto.SSLError) and _BAD_TLS.search(str(error))) or hints.UNSENDABLE in str(error):
             cause = Cause.REFUSED
         hint = hints.unanswered(error, where.bucket)
         raise StoreError(f"{where.place(key)}: {one_line(str(error))}", hint, cause=cause) from error
@@ -99,7 +100,8 @@ def _answered(where: Where, key: str, error: ClientError) -> StoreError:
         return not_s3(where, key)
     if status < 300 and not code:
         message = "an answer that is cut off, or no XML"
-    if code == "NoSuchKey" or (status == 404 and error.operation_name == "HeadObject" and not page):
+    of_one = error.operation_name in _OF_ONE  # a listing finds nothing, but not that it is missing
+    if of_one and (code == "NoSuchKey" or (status == 404 and error.operation_name == "HeadObject" and not page)):
         return ObjectMissing(f"{where.place(key)}: no such object", status=status, code=code)
     words = one_line(f"HTTP {status} {code}".rstrip() + f": {message}").rstrip(": ")
     # Credentials may be fetched from elsewhere on the way.

@@ -19,7 +19,10 @@ CREDENTIALS: Final = (
     "boto3 finds no usable credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; Pods get "
     "theirs from execution.kubernetes.store_secret (chart: store.existingSecret)"
 )
-_UNKNOWN: Final = "the store does not accept these credentials: are they meant for this endpoint?"
+_UNKNOWN: Final = (
+    "the store does not accept these credentials: are they meant for this endpoint? A line break at their end counts"
+)
+_BROKEN: Final = "a key, or the session token, holds a line break or another letter that cannot be sent: correct it"
 _EXPIRED: Final = "the credentials have expired: renew them (for single sign-on: aws sso login), then resume"
 _DENIED: Final = (
     "these credentials may not do that here; without the right to list the bucket (s3:ListBucket) a missing object "
@@ -49,7 +52,11 @@ _AUTHORITY: Final = (
 _BUNDLE: Final = "AWS_CA_BUNDLE (or the profile's ca_bundle) names no file with certificates: correct it"
 _PLAIN: Final = "it does not speak TLS: begin the address with http://, in AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
 _TLS: Final = "perhaps it speaks TLS alone: is the address, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), https://?"
+_FOLDER: Final = "the address of the store, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), names no bucket and no folder"
+_BUSY: Final = "it, or what stands before it, cannot answer now: the same command again, or look at its own log"
 _CONDITIONS: Final = "this store does not create objects only if absent (If-None-Match), which a run's journal needs"
+
+UNSENDABLE: Final = "Invalid header value"  # the client's own words, before it asks anybody
 
 _BY_CODE: Final = {
     **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"), _UNKNOWN),
@@ -68,6 +75,7 @@ _BY_CLASS: Final[tuple[tuple[type[BotoCoreError], str], ...]] = (
     (boto.PartialCredentialsError, CREDENTIALS),
     (boto.CredentialRetrievalError, CREDENTIALS),
     (boto.ProfileNotFound, "AWS_PROFILE names a profile that ~/.aws/config does not have"),
+    (boto.InvalidRegionError, "AWS_REGION, or the profile's region, is no name of one, as eu-west-1 is: correct it"),
     (boto.ConfigParseError, "correct the AWS configuration file"),
     (boto.SSOError, _EXPIRED),
     (boto.TokenRetrievalError, _EXPIRED),
@@ -96,6 +104,8 @@ def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
     """For an answer."""
     status, code = answer.status, answer.code
     named = style == "virtual" and not is_aws(endpoint)
+    if code == "NoSuchKey" and urlsplit(endpoint).path.strip("/"):  # of what is no object: the bucket is named twice
+        return _FOLDER
     if code == "NoSuchBucket":
         create = f"create the bucket: aws s3 mb s3://{bucket}"
         return f"{create}; or, if it is there, {_PATH}" if named else create
@@ -119,7 +129,7 @@ def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
         return _DENIED
     if status in (404, 405):
         return _PATH if named else NOT_S3
-    return ""
+    return _BUSY if status >= 500 or status == 429 else ""
 
 
 def unanswered(error: BotoCoreError, bucket: str) -> str:
@@ -127,6 +137,8 @@ def unanswered(error: BotoCoreError, bucket: str) -> str:
     text = str(error)
     asked = urlsplit(str(error.kwargs.get("endpoint_url", "")))
     named = (asked.hostname or "").startswith(f"{bucket}.") and not is_aws(asked.geturl())
+    if UNSENDABLE in text:
+        return _BROKEN
     if isinstance(error, boto.SSLError):
         if "[Errno" in text or "CRL_FOUND" in text or "PEM" in text:
             return _BUNDLE
@@ -164,13 +176,15 @@ def _elsewhere(answer: Answer, endpoint: str) -> str:
     region = answer.headers.get("x-amz-bucket-region") or answer.told.get("Region") or ""
     if region:
         return f"the bucket lies in another region: AWS_REGION={region} (chart: store.region)"
-    location = answer.headers.get("location") or ""
+    here, location = urlsplit(endpoint), answer.headers.get("location") or ""
     there = urlsplit(location)
-    if there.hostname and there.scheme == "https" and urlsplit(endpoint).scheme == "http":
-        address = f"https://{there.netloc.rpartition('@')[2]}"
-        return f"it speaks TLS alone: AWS_ENDPOINT_URL_S3={address} (chart: store.endpoint)"
+    address = f"AWS_ENDPOINT_URL_S3={there.scheme}://{there.netloc.rpartition('@')[2]} (chart: store.endpoint)"
+    if there.hostname and there.hostname == here.hostname and (here.scheme, there.scheme) == ("http", "https"):
+        return f"it speaks TLS alone: {address}"
     if there.hostname:
-        return f"it sends everybody to {there.hostname}: is that the store? {NOT_S3}"
+        return f"it sends everybody to {there.hostname}: if that is the store, {address}; if not, {NOT_S3}"
+    if location:  # a page of its own, as that of a login
+        return NOT_S3
     if other := answer.told.get("Endpoint"):
         return f"the bucket is served at {other}: set AWS_ENDPOINT_URL_S3, or AWS_REGION, to match"
     return "the bucket lies in another region, or at another address: set AWS_REGION (chart: store.region)"

@@ -16,7 +16,9 @@ import yaml
 
 from metaqnn_orch.errors import LauncherError, one_line
 
-_HINT: Final = "KUBECONFIG or ~/.kube/config names a cluster; execution.kubernetes.context chooses among its contexts"
+_HINT: Final = (
+    "KUBECONFIG or ~/.kube/config names a cluster; execution.kubernetes.context, or --context, one of its contexts"
+)
 
 
 class Entry(NamedTuple):
@@ -116,7 +118,9 @@ def read_context(name: str | None) -> Context:
     there = f"contexts: {one_line(', '.join(contexts))}" if contexts else "there is none"
     where = ", ".join(str(path) for path, _ in read)
     if not chosen:
-        raise LauncherError(f"{where} names no current context; {there}", "name one: execution.kubernetes.context")
+        raise LauncherError(
+            f"{where} names no current context; {there}", "name one: execution.kubernetes.context, or --context"
+        )
     if chosen not in contexts:
         raise LauncherError(f"{where} has no context {one_line(chosen, 100)!r}; {there}", _HINT)
     own = contexts[chosen]

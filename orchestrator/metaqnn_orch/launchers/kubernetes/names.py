@@ -92,6 +92,10 @@ def selector(run: RunRef) -> str:
     return f"{RUN}={run.name},{RUN_UID}={run.uid}"
 
 
+TRAINERS: Final = ",".join(f"{key}={value}" for key, value in _COMMON.items())
+"""Selects the Jobs and Pods of all trials, whatever their run."""
+
+
 def read_identity(job: Mapping[str, Any]) -> Identity | None:
     """Whose Job it is, by its labels; None where they, or its name, are not what we write."""
     metadata = job.get("metadata")

@@ -64,7 +64,8 @@ def _hint(status: int, reason: str, message: str) -> str:
 
 def cause(error: BaseException) -> str:
     """What is at the bottom of the client's wrapped errors, without addresses of objects."""
-    inner = getattr(error, "reason", None)
-    while isinstance(inner, BaseException):
-        error, inner = inner, getattr(inner, "reason", None)
-    return one_line(str(error).rpartition(">: ")[2] or type(error).__name__)
+    by_proxy = ""
+    while isinstance(inner := getattr(error, "reason", getattr(error, "original_error", None)), BaseException):
+        by_proxy = "the proxy does not serve: " if hasattr(error, "original_error") else by_proxy
+        error = inner
+    return by_proxy + one_line(str(error).rpartition(">: ")[2] or type(error).__name__)

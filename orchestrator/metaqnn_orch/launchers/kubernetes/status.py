@@ -102,6 +102,16 @@ def ran(pods: Sequence[Object]) -> float:
     return sum(seconds_between(_text(end, "startedAt"), _text(end, "finishedAt")) for end in ended)
 
 
+def without_device(pods: Iterable[Object]) -> dict[str, str]:
+    """The nodes on which a trainer was given a GPU and found none that works, each with what the last one said."""
+    found: dict[str, str] = {}
+    for pod in sorted(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp")):
+        if _exit_code(pod) == ExitCode.DEVICE:
+            said = _text(_trainer(pod), "state", "terminated", "message")
+            found[one_line(_text(pod, "spec", "nodeName"), 80)] = _sentence(_named(int(ExitCode.DEVICE)), said)
+    return found
+
+
 def live(job: Object) -> bool:
     """Whether the Job may have a Pod now or later."""
     return _condition(job, "status", "Complete") is None and _condition(job, "status", "Failed") is None

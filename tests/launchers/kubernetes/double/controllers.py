@@ -165,7 +165,7 @@ class Controllers:
             return
         environment = {"PATH": os.environ["PATH"], "NODE": NODE}
         for entry in container.get("env", ()):
-            value = self._value(entry)
+            value = self._value(entry, pod)
             if value is None:
                 self._wait(pod, "CreateContainerConfigError", f"{entry['name']}: secret not found")
                 return
@@ -217,9 +217,11 @@ class Controllers:
         with self.api.objects.changed:
             self.api.objects.changed.notify_all()
 
-    def _value(self, entry: Object) -> str | None:
-        if "value" in entry:
-            return str(entry["value"])
+    def _value(self, entry: Object, pod: Object) -> str | None:
+        if "valueFrom" not in entry:
+            return str(entry.get("value", ""))
+        if "fieldRef" in entry["valueFrom"]:
+            return str(pod["metadata"].get(entry["valueFrom"]["fieldRef"]["fieldPath"].removeprefix("metadata."), ""))
         reference = entry["valueFrom"]["secretKeyRef"]
         secret = self.secrets.get(reference["name"], {})
         return secret.get(reference["key"], "" if reference.get("optional") else None)

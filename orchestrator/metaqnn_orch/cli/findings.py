@@ -1,0 +1,43 @@
+"""What a diagnosis found: one line for each thing that was looked at, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from metaqnn_orch.errors import KNOWN, redacted
+
+MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a quarter of an hour
+
+
+class Mark(StrEnum):
+    GOOD = "good"
+    BAD = "bad"
+    UNKNOWN = "unknown"  # cannot be seen with these credentials, which may be as it should be
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    mark: Mark
+    detail: str = ""
+    fix: str = ""
+
+
+def tried(what: str, look: Callable[[], str | Finding]) -> Finding:
+    """What looking says, or how it failed."""
+    try:
+        seen = look()
+    except KNOWN as error:
+        return Finding(what, Mark.BAD, redacted(str(error)), getattr(error, "hint", ""))
+    return seen if isinstance(seen, Finding) else Finding(what, Mark.GOOD, seen)
+
+
+def clock(what: str, ahead: float) -> str | Finding:
+    """A verdict on a clock that is `ahead` seconds ahead of ours."""
+    if abs(ahead) <= MOST_SECONDS_APART:
+        return "agrees with ours"
+    apart = f"{abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} ours"
+    return Finding(what, Mark.BAD, apart, "set the clock of this machine, or of that one: NTP does it")
