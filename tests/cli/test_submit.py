@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from metaqnn_orch.cli.submit import searches
+from metaqnn_orch.control.holder import this_process
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.chart.conftest import sets
 from tests.cli.conftest import Cli
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
@@ -66,6 +71,27 @@ def test_it_is_submitted_once(cluster: FakeCluster, cli: Cli) -> None:
     (again,) = cluster.jobs()
     assert again["metadata"]["uid"] != job["metadata"]["uid"], "what has ended makes way"
     assert settings_of(again)["seed"] == 3
+
+
+def test_whether_a_pod_searches(store: DirectoryStore) -> None:
+    def pod(name: str, phase: str, **state: Any) -> dict[str, Any]:
+        return {"metadata": {"name": name}, "status": {"phase": phase, "containerStatuses": [{"state": state}]}}
+
+    works, begins = pod("mine", "Running", running={}), pod("mine", "Pending", waiting={})
+    ended = pod("mine", "Running", terminated={"exitCode": 4})
+    assert searches(store, "night", []), "it has no Pod yet"
+    assert searches(store, "night", [begins])
+    assert searches(store, "night", [works]), "nobody holds the run yet"
+    assert not searches(store, "night", [ended])
+    me = this_process("one", "now").model_copy(update={"host": "mine"})
+    for holder, wanted in (
+        (me, True),
+        (me.model_copy(update={"released": True}), False),
+        (me.model_copy(update={"host": "laptop"}), False),
+    ):
+        store.put(keys.holder("night"), encode(holder))
+        assert searches(store, "night", [works]) is wanted
+        assert searches(store, "night", [begins])
 
 
 def test_of_another_store(cluster: FakeCluster, cli: Cli) -> None:

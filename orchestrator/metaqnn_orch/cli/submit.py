@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -15,13 +15,15 @@ from metaqnn_orch.cli.manifest import read_template, say_overridden
 from metaqnn_orch.cli.output import say, typeable
 from metaqnn_orch.cli.release import ORCHESTRATOR, Release
 from metaqnn_orch.cli.sources import gather, load_settings
-from metaqnn_orch.errors import BadInput, redacted
+from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.errors import BadInput, StoreError, redacted
 from metaqnn_orch.launchers.kubernetes import errand
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.restricted import each_container
 from metaqnn_orch.launchers.kubernetes.template import pod_of
 from metaqnn_orch.settings_values import flatten
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
 _OF_A_SECRET: Final = re.compile(
@@ -71,7 +73,8 @@ def submit(
     given = (preset_or_file, os.environ, assignments or [], flags)
     settings = load_settings(*given, release.layer()).settings
     template = read_template(settings, release)
-    form = job_form(open_store(store), settings.execution.kubernetes, template)  # what is wrong is found here
+    opened = open_store(store)
+    form = job_form(opened, settings.execution.kubernetes, template)  # what is wrong is found here
     if template:
         say_overridden(settings, store, template)
     values, _ = gather(*given)
@@ -86,7 +89,7 @@ def submit(
     cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
     from metaqnn_orch.launchers.kubernetes.runner import create
 
-    if create(cluster, job):
+    if create(cluster, job, is_at_work=lambda pods: searches(opened, run, pods)):
         say(f"run {run} is searched for in namespace {cluster.namespace}, by job {job['metadata']['name']}")
     else:
         say(f"run {run} is being searched for already, by job {job['metadata']['name']}: nothing was changed")
@@ -123,6 +126,21 @@ def _refuse_secrets_of(form: JobForm) -> None:
                     f"{form.template_name}: {place}: {name}: its secret would stand in the Pod's annotations",
                     hint="take it from a Secret of the cluster: valueFrom: {secretKeyRef: {name: NAME, key: KEY}}",
                 )
+
+
+def searches(store: Store, run: str, pods: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the latest of these Pods works on the run, or is about to. One that has ended does not, nor one that lost
+    the run and will end in a moment: the cluster then says whether there will be another."""
+    if not pods or errand.exit_code(pods) is not None:
+        return not pods
+    pod = errand.latest(pods)
+    if (pod.get("status") or {}).get("phase") != "Running":
+        return True
+    try:
+        holder = read_holder(store, run)
+    except StoreError:  # this machine need not have the store's keys
+        return True
+    return holder is None or (holder.host == pod["metadata"]["name"] and not holder.released)
 
 
 def _home(release: Release) -> dict[str, str | None]:

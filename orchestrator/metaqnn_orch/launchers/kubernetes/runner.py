@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -37,8 +37,18 @@ def find(cluster: Cluster, name: str) -> dict[str, Any] | None:
         return None
 
 
-def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], None] = time.sleep) -> bool:
-    """False if the Job is there and at work. One of its name that has ended makes way.
+def _has_not_ended(pods: Sequence[Mapping[str, Any]]) -> bool:
+    return exit_code(pods) is None
+
+
+def create(
+    cluster: Cluster,
+    job: Mapping[str, Any],
+    sleep: Callable[[float], None] = time.sleep,
+    is_at_work: Callable[[Sequence[Mapping[str, Any]]], bool] = _has_not_ended,
+) -> bool:
+    """False if the Job is there and at work. One of its name that has ended makes way, and one that is about to end is
+    waited for. `is_at_work` is asked about the Pods of one that has not ended.
 
     Raises:
         BadInput: what is there is of another store.
@@ -66,8 +76,7 @@ def create(cluster: Cluster, job: Mapping[str, Any], sleep: Callable[[float], No
                 hint="give this search another --run name, or another release",
             )
         if live(there) and not there["metadata"].get("deletionTimestamp"):
-            # Where its Pod has ended, the cluster says in a moment whether there will be another.
-            if late or exit_code(_pods(cluster, name)) is None:
+            if late or is_at_work(_pods(cluster, name)):
                 return False
         else:
             _refuse_to_wait(name, late)
