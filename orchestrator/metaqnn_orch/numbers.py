@@ -19,12 +19,12 @@ def finite(value: float) -> float:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Of at least one number; unlike statistics.fmean it needs no sum that is larger than all of them."""
+    """The mean of at least one number. Unlike statistics.fmean this needs no sum that is larger than all of them."""
     return finite(sum(finite(value) / len(values) for value in values))
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Of two moments in ISO 8601; 0 where one of them is none, or the clock went back."""
+    """Seconds from one moment to another, both in ISO 8601; 0 where one of them is none, or the clock went back."""
     try:
         return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
     except (ValueError, TypeError):  # one with and one without a zone

@@ -304,22 +304,28 @@ class Cluster:
     @contextmanager
     def _named(self, call: str) -> Iterator[None]:
         """Foreign errors as ours, named after the call: whatever they are, because threads live on them."""
-        where = f"the Kubernetes API at {self.server}, namespace {self.namespace}"
         try:
             yield
         except LauncherError as error:  # the credentials
             raise ClusterError(str(error), error.hint) from None
         except api.ApiException as error:
             if error.status:
-                raise refusal(error, f"{where}, would not {call}") from None
-            raise self._silence(f"{where}, did not answer ({call})", error.__context__ or error) from None
+                raise refusal(error, f"{self._where}, would not {call}") from None
+            raise self._silence(f"{self._where}, did not answer ({call})", error.__context__ or error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._silence(f"{where}, did not answer ({call})", error) from None
+            raise self._silence(f"{self._where}, did not answer ({call})", error) from None
         except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
-            raise ClusterError(f"{where}, answered nonsense ({call}): {one_line(str(error))}", UNREACHABLE) from None
+            raise ClusterError(
+                f"{self._where}, answered nonsense ({call}): {one_line(str(error))}", UNREACHABLE
+            ) from None
         except Exception as error:
             words = f"{type(error).__name__}: {one_line(str(error))}"
-            raise ClusterError(f"{where}, could not be asked ({call}): {words}", UNREACHABLE) from None
+            raise ClusterError(f"{self._where}, could not be asked ({call}): {words}", UNREACHABLE) from None
+
+    @property
+    def _where(self) -> str:
+        """The server and the namespace in words, for errors."""
+        return f"the Kubernetes API at {self.server}, namespace {self.namespace}"
 
     def _silence(self, what: str, error: BaseException) -> ClusterError:
         reason = cause(error)

@@ -35,7 +35,7 @@ class Connection(NamedTuple):
     inside: bool = False
     """By the account of the Pod that this runs in."""
     context: str | None = None
-    """Of the kubeconfig."""
+    """Name of the kubeconfig's context; None in a Pod."""
     seconds: float = inf
     """After which they are to be read again."""
     trusted: str = ""
@@ -61,7 +61,7 @@ def connect(context: str | None = None) -> Connection:
 
 
 class Credentials:
-    """Of one context of a kubeconfig, or of one Pod, for as long as this process lives. Safe to use from many threads.
+    """The credentials of one kubeconfig context, or of one Pod, for this process. Safe to use from many threads.
 
     What is read again leads to the same server as before, or is refused: who switches the current context, or whose
     kubeconfig is gone for a moment, does not send the rest of a search elsewhere.

@@ -67,7 +67,7 @@ class Entry(NamedTuple):
         return self.file.parent / Path(text).expanduser() if text else None
 
     def content(self, key: str) -> bytes:
-        """Of a file, or what stands here instead, under KEY-data; empty where neither is given."""
+        """The bytes of the file that `key` names, or those under KEY-data; empty where neither is given."""
         if data := self.text(f"{key}-data"):
             try:
                 return base64.b64decode("".join(data.split()), validate=True)

@@ -78,7 +78,7 @@ def dataset_labels(name: str) -> dict[str, str]:
 
 
 def label(thing: Mapping[str, Any], key: str) -> str:
-    """Of a Job or a Pod as the API gave it; empty where it has none."""
+    """The label of a Job or a Pod as the API gave it; empty where it has none."""
     return str((thing["metadata"].get("labels") or {}).get(key, ""))
 
 

@@ -24,7 +24,7 @@ _STANDARD: Final = ("cpu", "memory", "ephemeral-storage")
 
 
 def amount(text: str) -> Decimal:
-    """Of a text that QUANTITY matches."""
+    """The number that `text` means; QUANTITY has to match it."""
     match = QUANTITY.fullmatch(text)
     assert match is not None, text
     number, unit = match.groups()
