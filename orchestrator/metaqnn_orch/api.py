@@ -34,7 +34,6 @@ from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial
 from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.contract.notation import parse_prefix
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -108,7 +107,7 @@ class Search:
 
     @property
     def state(self) -> RunState:
-        """Agent, trials and counters: the fold of the journal."""
+        """Searcher, trials and counters: the fold of the journal."""
         return self._view.state
 
     @property
@@ -144,12 +143,16 @@ class Search:
 
     @property
     def q_table(self) -> list[Entry]:
-        """Every value that was ever updated: state, layer, value, number of updates."""
+        """Every value that was ever updated: state, move, value, number of updates.
+
+        Raises:
+            BadInput: the searcher keeps no Q-values.
+        """
         return [*self.state.agent.q_table]
 
     def explain(self, after: str = "[]") -> Explanation:
-        """What the agent believes after the first layers of a net, and what it would do there."""
-        return explain(self.state, parse_prefix(after))
+        """What the searcher believes after the beginning of a design, and what it would do there."""
+        return explain(self.state, after)
 
     @property
     def verdict(self) -> Verdict | None:

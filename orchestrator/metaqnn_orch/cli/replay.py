@@ -72,7 +72,7 @@ def import_replay(
         "reasons": refused.reasons,
         "unique": state.unique,
         "epsilon": state.epsilon,
-        "q_digest": state.agent.q_table.digest(),
+        "q_digest": state.beliefs(),
     }
     if output is Format.JSON:
         print_json(found)

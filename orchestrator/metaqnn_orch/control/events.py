@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.errors import JournalError
@@ -13,7 +13,7 @@ from metaqnn_orch.settings import BudgetSettings
 from metaqnn_trainer.contract.bounds import Probability, Sha256
 from metaqnn_trainer.contract.codec import Message, encode_line
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
-from metaqnn_trainer.contract.messages import Prediction, Status
+from metaqnn_trainer.contract.messages import Prediction, Status, WeightsRef
 
 MAX_ENTRY_BYTES: Final = 1 << 26  # one of ten thousand events has a tenth of that
 
@@ -37,7 +37,7 @@ class Opened(Message):
 
 
 class Recalled(Message):
-    """The agent was told what another run's agent had been told, before any net of its own."""
+    """The searcher was told what another run's searcher had been told, before any design of its own."""
 
     type: Literal["recalled"] = "recalled"
     run: str
@@ -48,14 +48,21 @@ class Recalled(Message):
 
 
 class Proposed(Message):
-    """The agent sampled a net. A known one is learned from again; one in flight is counted, and told when it ends."""
+    """The searcher proposed a design. It is told of a known one again; one in flight is counted, and told when it ends.
+    """
 
     type: Literal["proposed"] = "proposed"
     step: int
-    """Of the agent, from 0: together with the run's seed it is the randomness of this proposal."""
-    epsilon: Probability
+    """Of the searcher, from 0: together with the run's seed it is the randomness of this proposal."""
+    epsilon: Probability | None
+    """Of a searcher that has none: null."""
     net: str
+    """The design."""
     trial: str = Field(pattern=TRIAL_PATTERN)
+    recipe: dict[str, JsonValue] = {}
+    """Settings of the recipe that differ for this trial."""
+    initial: WeightsRef | None = None
+    """Weights that this trial begins with, where the searcher wants it."""
 
 
 class Told(Message):

@@ -13,12 +13,13 @@ from metaqnn_orch.control.attempts import Attempts, pausing, running_of, waiting
 from metaqnn_orch.control.budget import Limit, limit
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.ends import Lost, cost
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Proposed, Reason
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Reason
 from metaqnn_orch.control.giving_up import Abandonments
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.proposals import as_event
 from metaqnn_orch.control.requests import request_of, write_requests
 from metaqnn_orch.control.retention import Retention
 from metaqnn_orch.control.snapshot import Snapshots
@@ -241,14 +242,15 @@ class Loop:
             if self._limit is not None:
                 break
             epsilon = state.epsilon
-            net = state.propose(step)
-            if net is None:
+            proposal = state.propose(step)
+            if proposal is None:
                 self._exhausted = True
                 break
-            known = state.by_net.get(net)
-            trial = known.trial if known is not None else self._record.spec(state.settings, net).trial_id()
+            proposed = as_event(self._store, self._record, state, step, epsilon, proposal)
+            trial = proposed.trial
+            known = state.trials.get(trial)
             if known is None or known.state != "abandoned":
-                self._emit(Proposed(step=step, epsilon=epsilon, net=net, trial=trial))
+                self._emit(proposed)
             if known is None:
                 proposed.append(state.in_flight[trial])
             step += 1

@@ -12,6 +12,9 @@ trials do; within the run a net is known by its text, whatever its trial is call
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
@@ -25,7 +28,7 @@ from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
-from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrialSpec, WeightsRef
 from metaqnn_trainer.store.base import Store
 
 
@@ -72,15 +75,26 @@ class RunRecord(Message):
         settings = {**self.settings, "dataset": {**self.settings["dataset"], "digest": binding.dataset.digest}}
         return self.model_copy(update={**dict(binding), "settings": settings})
 
-    def spec(self, settings: Settings, net: str) -> TrialSpec:
-        """What a trial of this run asks for."""
+    def spec(
+        self,
+        settings: Settings,
+        net: str,
+        recipe: Mapping[str, Any] = MappingProxyType({}),
+        initial: WeightsRef | None = None,
+    ) -> TrialSpec:
+        """What a trial of this run asks for: a design, and where the searcher wants, changes to the recipe and weights
+        to begin with.
+
+        Raises:
+            ValueError: the changes make no recipe.
+        """
         return TrialSpec(
             net=net,
             dataset=self.dataset,
             image_size=settings.space.image_size,
             model=settings.model,
-            recipe=settings.recipe,
-            initial=dict(zip(settings.nets, settings.initial, strict=False)).get(net),
+            recipe=_changed(settings.recipe, recipe) if recipe else settings.recipe,
+            initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
         )
 
     def settings_as_run(self, present: Settings | None = None) -> Settings:
@@ -90,6 +104,11 @@ class RunRecord(Message):
             return begun
         ours = {name: getattr(present, name) for name in ("execution", "budget", "tracking")}
         return begun.model_copy(update=ours)
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    return Recipe.model_validate_json(json.dumps({**values, **changes}))
 
 
 def stand_in(settings: Settings, digest: str, source: str, table: str | None = None) -> Binding:

@@ -21,7 +21,7 @@ from metaqnn_trainer.store.base import Store
 def request_of(
     record: RunRecord, settings: Settings, trial: Trial, options: TrainerOptions = NO_OPTIONS
 ) -> TrainingRequest:
-    spec = record.spec(settings, trial.net)
+    spec = record.spec(settings, trial.net, trial.recipe, trial.initial)
     return TrainingRequest(run=record.run, trial=trial.trial, spec=spec, options=options)
 
 

@@ -37,14 +37,15 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
     state, _ = resume(store, record, record.settings_as_run())
     space = settings.state_space()
     rows, refused = [], 0
-    for net, reward in state.agent.replay:
-        adapted = reheaded(net, settings.space.classes)
+    for trial in state.presented:
+        assert trial.val_accuracy is not None
+        adapted = space.adapted(trial.net)
         try:
-            space.walk(parse_net(adapted))
-        except IllegalNet:
+            space.walk(adapted)
+        except (IllegalDesign, ContractError):
             refused += 1
         else:
-            rows.append((adapted, reward))
+            rows.append((adapted, trial.val_accuracy))
     if not rows:
         raise BadInput(
             f"run {other} has nothing to begin with: {refused} of its nets are not of this space"

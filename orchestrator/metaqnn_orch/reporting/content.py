@@ -173,7 +173,7 @@ def _versions(view: RunView, history: History, best: TrainingResult | None) -> F
         ),
         ("devices", ", ".join(f"{one_line(name, 80)} ({count:,} nets)" for name, count in devices.most_common(5))),
         ("journal", f"{view.position:,} entries"),
-        ("Q-table, sha256", state.agent.q_table.digest()),
+        ("Q-table, sha256", state.beliefs()),
     ]
     trained = best.versions if best is not None else {}
     return facts + [(f"{name}, of the best net's trainer", version) for name, version in sorted(trained.items())]

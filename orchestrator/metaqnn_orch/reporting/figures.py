@@ -18,14 +18,13 @@ _LABEL_WIDTH: Final = 20  # pixels below which an epsilon's number does not fit 
 _CROWD: Final = 500  # nets from which on points lie on each other, and are drawn lighter
 
 
-def figures(history: History, q_table: QTable, colours: Palette) -> list[Figure]:
+def figures(history: History, q_table: QTable | None, colours: Palette) -> list[Figure]:
     """All that the run has numbers for."""
     ended = history.ended
     made = [
         learning(ended, colours),
         histograms(ended, colours),
-        q_by_layer(q_table, colours),
-        q_by_field(q_table, colours),
+        *([q_by_layer(q_table, colours), q_by_field(q_table, colours)] if q_table is not None else []),
         size(ended, colours),
         timeline(history, colours),
     ]

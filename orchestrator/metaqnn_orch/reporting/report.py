@@ -18,6 +18,7 @@ from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE, Palette
 from metaqnn_orch.reporting.render import png, svg
 from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_row
 from metaqnn_orch.reporting.vega import Rows, Spec
+from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract.layers import Shape, describe
 from metaqnn_trainer.contract.messages import TrainingResult
@@ -49,7 +50,8 @@ def compose(
 
 
 def _compose(view: RunView, history: History, best: TrainingResult | None, top: int, price: float | None) -> Report:
-    settings, q_table = view.record.settings_as_run(), view.state.agent.q_table
+    settings, searcher = view.record.settings_as_run(), view.state.searcher
+    q_table = searcher.agent.q_table if isinstance(searcher, QLearning) else None
     leaders = leaderboard(view.state, top)
     drawn = figures(history, q_table, ON_PAGE)
     words = content(view, history, best, price)

@@ -74,7 +74,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "ended_because": state.finished.detail if state.finished else "",
         "holder": alive.owner if alive is not None else None,
         "trouble": alive.trouble if alive is not None else "",
-        "q_digest": state.agent.q_table.digest(),
+        "q_digest": state.beliefs(),
         "journal_position": view.position,
     }
 
