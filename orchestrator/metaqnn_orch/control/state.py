@@ -13,7 +13,7 @@ from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.searcher import Experience, Known, Proposal
 from metaqnn_orch.search.searchers.q_learning import QLearning
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import Status, WeightsRef
 
