@@ -69,7 +69,9 @@ class OurAgent:
     def sample(self) -> Proposed:
         """A net, looked up among the known ones."""
         state = self.state
-        net = state.agent.propose(state.epsilon, state.randomness("propose", state.step))
+        proposal = state.propose(state.step)
+        assert proposal is not None
+        net = proposal.design
         known = state.by_net.get(net)
         trial = known.trial if known is not None else self.record.spec(self.settings, net).trial_id()
         return Proposed(step=state.step, epsilon=state.epsilon, net=net, trial=trial)

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 from typing import get_args
 
 import pytest
@@ -60,7 +61,7 @@ class Seen:
 def state() -> RunState:
     state = RunState(settings())
     for step, trial in enumerate((A, B, C)):
-        net = state.agent.propose(1.0, state.randomness("propose", step))
+        net = state.agent.propose(1.0, Random(step))
         state.apply(Proposed(step=step, epsilon=1.0, net=net, trial=trial))
     return state
 

@@ -11,7 +11,6 @@ from typing import Any, Final, Literal
 
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import read_removed
-from metaqnn_orch.control.warm_start import reheaded
 from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.settings.model import Settings
@@ -87,7 +86,8 @@ def final_settings(
         info = elsewhere.info
         values["dataset"] = elsewhere.dataset.model_dump(mode="json")
         values["space"] = {**values["space"], "channels": info.channels, "classes": info.classes}
-        values["nets"] = [reheaded(net, info.classes) for net in nets]
+        there = parse_settings({**values, "nets": [], "initial": []}).state_space()
+        values["nets"] = [there.adapted(net) for net in nets]
     made = parse_settings(values)
     ours = {name: getattr(present, name) for name in SECTIONS if name != "finals"}
     return made.model_copy(update=ours)

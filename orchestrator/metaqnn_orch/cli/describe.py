@@ -10,13 +10,13 @@ import typer
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.search.state_space import IllegalNet
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.layers import LayerReport, Net, Shape, describe, total_cost
 from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.base import IllegalDesign
 
 
 def describe_net(
@@ -79,8 +79,8 @@ def _reports(settings: Settings, layers: Net) -> tuple[list[LayerReport], str]:
     """Each layer, none if they cannot be built at this image size; and why the space does not hold the net."""
     reason = ""
     try:
-        settings.state_space().walk(layers)
-    except IllegalNet as error:
+        settings.state_space().walk(format_net(layers))
+    except IllegalDesign as error:
         reason = str(error)
     shape = Shape(settings.space.channels, settings.space.image_size)
     try:

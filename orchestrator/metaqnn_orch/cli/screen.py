@@ -102,7 +102,8 @@ class Screen:
         table.add_column(ratio=1)
         table.add_column(justify="right", no_wrap=True)
         table.add_column(no_wrap=True)
-        for name, part in (("all", now.whole), (f"epsilon {now.epsilon:.2f}", now.phase)):
+        phase = [] if now.epsilon is None else [(f"epsilon {now.epsilon:.2f}", now.phase)]
+        for name, part in (("all", now.whole), *phase):
             table.add_row(Text(name, style="dim"), _bar(part), f"{part.done:,} of {part.nets:,}", _left(part))
         return table
 

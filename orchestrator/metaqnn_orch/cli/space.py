@@ -11,9 +11,8 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, say
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.search.rules import LogSpaced, SpaceRules
-from metaqnn_orch.search.state_space import IllegalNet
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.notation import format_net, parse_prefix
+from metaqnn_trainer.spaces.base import IllegalDesign
 
 
 def space(
@@ -35,11 +34,13 @@ def space(
         else:
             print_fields(in_words(settings.space))
         return
-    prefix = parse_prefix(after)
+    designs = settings.state_space()
     try:
-        actions = [str(layer) for layer in settings.state_space().after(prefix)]
-    except IllegalNet as error:
-        raise BadInput(f"{format_net(prefix)} is not in the space {preset_or_file}: {error}") from None
+        state = designs.after(after)
+    except IllegalDesign as error:
+        beginning = designs.text(designs.parse(after))
+        raise BadInput(f"{beginning} is not in the space {preset_or_file}: {error}") from None
+    actions = [] if state is None else [str(move) for move in designs.legal(state)]
     if output is Format.JSON:
         print_json({"actions": actions})
     else:

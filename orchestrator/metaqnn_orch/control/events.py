@@ -48,8 +48,7 @@ class Recalled(Message):
 
 
 class Proposed(Message):
-    """The searcher proposed a design. It is told of a known one again; one in flight is counted, and told when it ends.
-    """
+    """The searcher proposed a design. Of a known one it is told again; of one in flight when that ends."""
 
     type: Literal["proposed"] = "proposed"
     step: int
@@ -59,7 +58,7 @@ class Proposed(Message):
     net: str
     """The design."""
     trial: str = Field(pattern=TRIAL_PATTERN)
-    recipe: dict[str, JsonValue] = {}
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
     """Settings of the recipe that differ for this trial."""
     initial: WeightsRef | None = None
     """Weights that this trial begins with, where the searcher wants it."""

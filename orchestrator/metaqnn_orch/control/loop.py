@@ -18,8 +18,8 @@ from metaqnn_orch.control.giving_up import Abandonments
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.proposals import as_event
+from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.requests import request_of, write_requests
 from metaqnn_orch.control.retention import Retention
 from metaqnn_orch.control.snapshot import Snapshots
@@ -246,13 +246,12 @@ class Loop:
             if proposal is None:
                 self._exhausted = True
                 break
-            proposed = as_event(self._store, self._record, state, step, epsilon, proposal)
-            trial = proposed.trial
-            known = state.trials.get(trial)
+            event = as_event(self._store, self._record, state, step, epsilon, proposal)
+            known = state.trials.get(event.trial)
             if known is None or known.state != "abandoned":
-                self._emit(proposed)
+                self._emit(event)
             if known is None:
-                proposed.append(state.in_flight[trial])
+                proposed.append(state.in_flight[event.trial])
             step += 1
             fruitless = 0 if known is None else fruitless + 1
             repeats += known is not None and known.state == "in_flight"

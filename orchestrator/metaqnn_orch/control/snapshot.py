@@ -150,6 +150,7 @@ def _plain(trial: Trial) -> tuple[Any, ...]:
     return (*values, initial and initial.model_dump())
 
 
-def _trial(fields: list[Any]) -> Trial:
-    *values, initial = fields
-    return Trial(*values, initial and WeightsRef.model_validate(initial))
+def _trial(values: list[Any]) -> Trial:
+    trial = Trial(*values)
+    trial.initial = trial.initial and WeightsRef.model_validate(trial.initial)
+    return trial

@@ -10,10 +10,9 @@ from metaqnn_orch.control.events import Recalled
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, RunConflict
-from metaqnn_orch.search.state_space import IllegalNet
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.layers import GAP, SM, Layer
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.contract.errors import ContractError
+from metaqnn_trainer.spaces.base import IllegalDesign
 from metaqnn_trainer.store.base import Store
 
 
@@ -53,12 +52,3 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
             else f"run {other} has not trained any net yet"
         )
     return Recalled(run=other, rows=tuple(rows), refused=refused)
-
-
-def reheaded(net: str, classes: int) -> str:
-    """The same net for another number of classes."""
-
-    def ended(layer: Layer) -> Layer:
-        return type(layer)(classes) if isinstance(layer, GAP | SM) else layer
-
-    return format_net(tuple(ended(layer) for layer in parse_net(net)))

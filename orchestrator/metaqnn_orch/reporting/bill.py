@@ -39,7 +39,8 @@ class Cost(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """What is still to come, by epsilon; `limits` are the budget's, with the nets that each leaves room for."""
+    """What is still to come, by epsilon where the searcher has one. `limits` are the budget's, with the nets that each
+    leaves room for."""
 
     phases: list[tuple[float, Cost]]
     whole: Cost
@@ -59,6 +60,7 @@ def bill(settings: Settings, state: RunState, seconds: float | None, places: int
 
     left = [(phase.epsilon, cost(phase.unique)) for phase in remaining(settings, state)]
     whole = cost(sum(phase.nets for _, phase in left))
+    left = left if state.epsilon is not None else []
     so_far = used(state, budget, state.heard)
     limits = {
         name: max(0, floor(finite((most - (have or 0.0)) / (all_of_it / whole.nets))))

@@ -14,6 +14,7 @@ from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
+from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.messages import TrainingResult
 
@@ -79,18 +80,19 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
     assert state.best is not None
     top = f"{state.best.val_accuracy:.4f}"
     hours = finite(sum(item.seconds for item in history.ended)) / 3600
+    method = "Q-learning" if state.settings.search.method == DEFAULT_METHOD else state.settings.search.method
     numbers = [
         ("nets trained", f"{state.unique:,}"),
         ("best accuracy", top),
         (f"mean of the last {min(ROLLING, len(accuracies))}", f"{fmean(accuracies[-ROLLING:]):.4f}"),
-        ("epsilon now", f"{state.epsilon:.2f}"),
+        *([] if state.epsilon is None else [("epsilon now", f"{state.epsilon:.2f}")]),
         ("training", _duration(finite(hours * 3600))),
     ]
     if price is not None:
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{state.unique:,} networks for {record.dataset.name}, found by Q-learning. "
+        lead=f"{state.unique:,} networks for {record.dataset.name}, found by {method}. "
         f"The best has a validation accuracy of {state.best.val_accuracy:.2%}.",
         notes=_notes(view),
         numbers=numbers,

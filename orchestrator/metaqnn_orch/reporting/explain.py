@@ -68,9 +68,7 @@ def explain(state: RunState, beginning: str) -> Explanation:
     told = [_Told(space.parse(trial.net), trial) for trial in state.trials.values() if trial.val_accuracy is not None]
     told = [one for one in told if one.moves[: len(prefix)] == prefix]
     legal = {str(move): move for move in space.legal(here)} if here is not None else {}
-    moves = [
-        _move(belief, [one for one in told if one.moves[len(prefix)] == legal[belief.move]]) for belief in beliefs
-    ]
+    moves = [_move(belief, [one for one in told if one.moves[len(prefix)] == legal[belief.move]]) for belief in beliefs]
     best = _best(told)
     return Explanation(after, state.epsilon, moves, choice, len(told), *_net_and_accuracy(best))
 

@@ -45,8 +45,7 @@ def learning(ended: Sequence[Ended], colours: Palette) -> Figure:
             **phase._asdict(),
             "last": phase.first + phase.nets,
             "label": _short(phase.epsilon) if phase.nets * WIDTH >= _LABEL_WIDTH * len(ended) else "",
-            "text": f"epsilon {_short(phase.epsilon)}: {phase.nets:,} nets, "
-            f"mean {phase.mean:.4f}, best {phase.best:.4f}",
+            "text": f"{_named(phase.epsilon)}: {phase.nets:,} nets, mean {phase.mean:.4f}, best {phase.best:.4f}",
         }
         for phase in statistics.phases((item.trial.epsilon, item.accuracy) for item in ended)
     ]
@@ -110,7 +109,7 @@ def histograms(ended: Sequence[Ended], colours: Palette) -> Figure:
         {
             **row,
             "epsilon": _short(row["epsilon"]),
-            "text": f"epsilon {_short(row['epsilon'])}: {row['nets']:,} nets ({row['share']:.1%}) "
+            "text": f"{_named(row['epsilon'])}: {row['nets']:,} nets ({row['share']:.1%}) "
             f"from {row['low']:.2f} to {row['high']:.2f}",
         }
         for row in rows
@@ -216,5 +215,9 @@ def size(ended: Sequence[Ended], colours: Palette) -> Figure:
     )
 
 
-def _short(epsilon: float) -> str:
-    return f"{epsilon:.1f}" if round(epsilon, 1) == epsilon else f"{epsilon:g}"
+def _named(epsilon: float | None) -> str:
+    return "all nets" if epsilon is None else f"epsilon {_short(epsilon)}"
+
+
+def _short(epsilon: float | None) -> str:
+    return "all" if epsilon is None else f"{epsilon:.1f}" if round(epsilon, 1) == epsilon else f"{epsilon:g}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import nan
 from typing import Final, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -100,7 +101,7 @@ class Metrics:
         state = self._state
         assert state is not None, "begin comes first"
         self._in_flight.set(len(state.in_flight))
-        self._epsilon.set(state.epsilon)
+        self._epsilon.set(nan if state.epsilon is None else state.epsilon)
         for kind, count in lost_attempts(state).items():
             self._lost.labels(self._name, kind).inc(count - self._shown.get(kind, 0))
             self._shown[kind] = count

@@ -79,7 +79,7 @@ class MlflowTracker:
         said = {"net": trial.net, "epsilon": trial.epsilon, "attempts": trial.attempt}
         self._client.log_batch(child, metrics=_metrics(numbers, moment, 0), params=_params(said))
         course = {"val_accuracy": point.accuracy, "best": point.best, "mean_of_last_100": point.mean}
-        course |= {"epsilon": trial.epsilon, "hours": point.hours}
+        course |= {"hours": point.hours} if trial.epsilon is None else {"epsilon": trial.epsilon, "hours": point.hours}
         self._client.log_batch(self._parent, metrics=_metrics(course, moment, point.number))
         self._client.set_terminated(child, end_time=moment)
 

@@ -47,13 +47,13 @@ def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
         if told.trial not in rows:
             rows[told.trial] = _row(store, record, net, told)
         update += 1
-        yield {**rows[told.trial], "ix_q_value_update": update, "epsilon": epsilon}
+        yield {**rows[told.trial], "ix_q_value_update": update, "epsilon": -1.0 if epsilon is None else epsilon}
 
 
-def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float]]:
+def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float | None]]:
     """Each time that the agent was told of a net: the net, what it was told, and the epsilon of its sampling."""
     nets: dict[str, str] = {}
-    waiting: dict[str, list[float]] = {}  # the epsilons at which a net in training was sampled
+    waiting: dict[str, list[float | None]] = {}  # the epsilons at which a net in training was sampled
     known: dict[str, Told] = {}
     for event in events:
         match event:

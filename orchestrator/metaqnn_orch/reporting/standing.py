@@ -32,7 +32,7 @@ class Standing(NamedTuple):
     """A run at one moment."""
 
     whole: Part
-    epsilon: float
+    epsilon: float | None
     phase: Part
     best: Trial | None
     recent_mean: float | None

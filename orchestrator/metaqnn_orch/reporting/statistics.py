@@ -18,7 +18,8 @@ BINS: Final = 20
 class Phase(NamedTuple):
     """The nets that were sampled at one epsilon: a bar of Figure 3."""
 
-    epsilon: float
+    epsilon: float | None
+    """None where the searcher has none."""
     nets: int
     mean: float
     best: float
@@ -29,7 +30,7 @@ class Phase(NamedTuple):
 class Bin(NamedTuple):
     """One bar of a histogram (Figure A2): accuracies from `low` up to `high`, the last bar's 1 included."""
 
-    epsilon: float
+    epsilon: float | None
     low: float
     high: float
     nets: int
@@ -54,19 +55,19 @@ def rolling_means(values: Sequence[float], window: int = ROLLING) -> list[float]
     return [(sums[n] - sums[max(0, n - window)]) / min(n, window) for n in range(1, len(sums))]
 
 
-def phases(accuracies: Iterable[tuple[float, float]]) -> list[Phase]:
+def phases(accuracies: Iterable[tuple[float | None, float]]) -> list[Phase]:
     """Accuracies with their epsilons, by epsilon: the highest first, as the schedule has them."""
     found: list[Phase] = []
-    for epsilon, values in sorted(_grouped(accuracies).items(), reverse=True):
+    for epsilon, values in _grouped(accuracies):
         first = found[-1].first + found[-1].nets if found else 0
         found.append(Phase(epsilon, len(values), fmean(values), max(values), first))
     return found
 
 
-def histograms(accuracies: Iterable[tuple[float, float]], bins: int = BINS) -> list[Bin]:
+def histograms(accuracies: Iterable[tuple[float | None, float]], bins: int = BINS) -> list[Bin]:
     """Accuracies with their epsilons, counted in bars of one width; empty bars too. The highest epsilon first."""
     found: list[Bin] = []
-    for epsilon, values in sorted(_grouped(accuracies).items(), reverse=True):
+    for epsilon, values in _grouped(accuracies):
         counts = [0] * bins
         for value in values:
             counts[min(int(value * bins), bins - 1)] += 1
@@ -119,8 +120,9 @@ def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
     return chosen
 
 
-def _grouped(accuracies: Iterable[tuple[float, float]]) -> dict[float, list[float]]:
-    groups: defaultdict[float, list[float]] = defaultdict(list)
+def _grouped(accuracies: Iterable[tuple[float | None, float]]) -> list[tuple[float | None, list[float]]]:
+    """By epsilon, the highest first."""
+    groups: defaultdict[float | None, list[float]] = defaultdict(list)
     for epsilon, accuracy in accuracies:
         groups[epsilon].append(accuracy)
-    return groups
+    return sorted(groups.items(), key=lambda group: -1.0 if group[0] is None else group[0], reverse=True)

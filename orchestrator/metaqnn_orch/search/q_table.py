@@ -14,7 +14,9 @@ class Transition(NamedTuple):
     """One decision, resolved to places in the table."""
 
     place: int
-    next_values: Select | None  # the values of the next state's legal moves; None where the decision completed the design
+    next_values: (
+        Select | None
+    )  # the values of the next state's legal moves; None where the decision completed the design
 
 
 class Entry(NamedTuple):
@@ -37,8 +39,8 @@ class QTable:
         self._places: dict[tuple[Hashable, Hashable], int] = {}
         self._values: list[float] = []
         self._updates: list[int] = []
-        # Several for a state only where limits on a design's size leave it other moves. Looked through rather than looked
-        # up: they are nearly always the very tuple that is asked for, and hashing a dozen moves takes longer.
+        # Several for a state only where limits on a design's size leave it other moves. Looked through rather than
+        # looked up: they are nearly always the very tuple that is asked for, and hashing a dozen moves takes longer.
         self._selects: dict[Hashable, list[tuple[Sequence[Any], Select]]] = {}
         self._restored: dict[tuple[str, str], tuple[float, int]] = {}  # until their places are asked for
 
@@ -90,8 +92,14 @@ class QTable:
         return [(str(state), str(move), value, updates) for state, move, value, updates in self]
 
     def restore(self, rows: Iterable[tuple[str, str, float, int]]) -> None:
-        """Take over the rows of another table. Each value is there once its place has been asked for."""
+        """Take over the rows of another table. Each value is there once its place has been asked for; until then it is
+        `unclaimed`."""
         self._restored = {(state, move): (value, updates) for state, move, value, updates in rows}
+
+    @property
+    def unclaimed(self) -> int:
+        """Restored values whose places nobody has asked for."""
+        return len(self._restored)
 
     def digest(self) -> str:
         """sha256, in hex, of every updated value to the last bit: equal digests, equal tables."""

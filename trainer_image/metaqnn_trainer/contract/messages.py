@@ -15,6 +15,7 @@ from metaqnn_trainer.contract.layers import GapHead
 from metaqnn_trainer.contract.notation import format_net, parse_net
 
 SCHEMA: Final = 1
+DEFAULT_TASK: Final = "classification"
 
 
 Status = Literal["completed", "untrainable", "too_large", "timed_out", "stopped_early"]

@@ -126,6 +126,24 @@ class Space(ABC):
         """
         return self.text(self.parse(text))
 
+    def check(self, design: str) -> None:
+        """That a design, legal or not, can be trained on what this space is for.
+
+        Raises:
+            NotationError: the text breaks the grammar.
+            ShapeError: it cannot; the text goes on after the design's name, as "does not fit images of 3x32x32".
+        """
+        self.describe(design)
+
+    def adapted(self, design: str) -> str:
+        """A design of another run, as this space would write it: for its number of classes, for example. By default
+        the design as it is."""
+        return self.canonical(design)
+
+    def recipe(self, design: str) -> Mapping[str, Any]:
+        """Settings of the recipe that the design itself decides. By default there are none."""
+        return {}
+
     def cost(self, design: str) -> Cost:
         """Of the whole design. Raises as `describe` does."""
         return sum((part.cost for part in self.describe(design)), Cost(0, 0))

@@ -115,6 +115,8 @@ class QLearning(Searcher):
             self._told += 1
         for design in dict.fromkeys(design for design, _ in (*recalled, *agent.replay)):
             agent.transitions(design)  # every value that was ever updated belongs to one of them
+        if agent.q_table.unclaimed:
+            raise ValueError(f"{agent.q_table.unclaimed} Q-values belong to no design that was told")
 
 
 def _choice(beliefs: Sequence[Belief], epsilon: float) -> str:
