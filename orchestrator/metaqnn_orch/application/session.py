@@ -38,6 +38,7 @@ from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo
@@ -217,6 +218,7 @@ def _new_record(run: str, settings: Settings, binding: Binding) -> RunRecord:
         created_at=now(),
         version=VERSION,
         settings=settings.on(binding.dataset.digest).recorded(),
+        plugins=plugins_of(settings),
         **dict(binding),
     )
 

@@ -20,7 +20,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, one_line
+from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_orch.settings.values import differences, parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import Sha256
@@ -64,6 +66,8 @@ class RunRecord(Message):
     info: DatasetInfo
     table: str | None = Field(None, max_length=500)
     imported: Imported | None = None
+    plugins: dict[str, str] = Field(default_factory=dict)
+    """The installed plug-ins that the run began with, by group and name, with distribution and version."""
 
     @property
     def is_open(self) -> bool:
@@ -164,11 +168,23 @@ def check_same(record: RunRecord, settings: Settings) -> None:
         wanted["dataset"]["digest"] = record.dataset.digest
     # What the release that began the run did not know yet has its default.
     lines = differences(record.settings_as_run().identity(), wanted)
+    lines += _other_plugins(record.plugins, plugins_of(settings))
     if lines:
         raise RunConflict(
             f"run {record.run!r} exists with other settings:\n  " + "\n  ".join(lines),
             hint="start again with the settings of the run, or give the new search another --run name",
         )
+
+
+def _other_plugins(begun: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    """A line for each plug-in of which another version is installed now, and which decides what is trained. A searcher
+    decides only what is asked next: the journal says what it asked for."""
+    return [
+        f"{key} {name}: {begun.get(plugin, 'built in')} -> {present.get(plugin, 'built in')}"
+        for plugin in dict.fromkeys([*begun, *present])
+        for key, _, name in [plugin.partition(":")]
+        if key != SEARCHERS.entry_points and begun.get(plugin) != present.get(plugin)
+    ]
 
 
 def check_answers(record: RunRecord, rehearsal: Binding | None) -> None:

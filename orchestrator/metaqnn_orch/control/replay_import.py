@@ -24,6 +24,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput, RunConflict, one_line
 from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.notation import format_net
 from metaqnn_trainer.spaces.base import IllegalDesign, Space
@@ -109,6 +110,7 @@ def import_run(
         settings=settings.identity(),
         dataset=nothing.dataset,
         info=nothing.info,
+        plugins=plugins_of(settings),
         imported=Imported(
             file=one_line(replay.file),
             sha256=sha256,

@@ -11,15 +11,17 @@ from dataclasses import is_dataclass, make_dataclass
 from functools import cache
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import PluginError
-from metaqnn_trainer.plugins import Group
+from metaqnn_trainer.contract.messages import DEFAULT_TASK
+from metaqnn_trainer.plugins import TASKS, Group
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, SPACES
 
+_HINT: Final = "metaqnn-orch config plugins lists what is installed"
 _STRICT: Final[ConfigDict] = {"frozen": True, "extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
@@ -56,7 +58,7 @@ def _load(group: Group, name: str, key: str) -> Any:
     try:
         return group.load(name)
     except PluginError as error:
-        raise SettingsError(f"{key}: {error}", hint="metaqnn-orch config plugins lists what is installed") from None
+        raise SettingsError(f"{key}: {error}", _HINT) from None
 
 
 def _with_choice(options: Any, key: str, name: str) -> Any:
@@ -77,9 +79,32 @@ def _with_choice(options: Any, key: str, name: str) -> Any:
     raise PluginError(f"{name}: Options is neither a dataclass nor a pydantic model")
 
 
+def plugins_of(settings: Settings) -> dict[str, str]:
+    """The installed plug-ins that these settings name, by group and name, with distribution and version. Those that
+    are built in are left out.
+
+    Raises:
+        SettingsError: one of them is not installed.
+    """
+    found = {}
+    for group, name, key in (
+        (SEARCHERS, settings.search.method, "search.method"),
+        (SPACES, settings.space.family, "space.family"),
+        (TASKS, settings.task.name, "task.name"),
+    ):
+        if (group, name) == (TASKS, DEFAULT_TASK):
+            continue  # the trainer has it, and this machine need not
+        try:
+            plugin = group.find(name)
+        except PluginError as error:
+            hint = "install it here, too: its version is part of what a trial is" if group is TASKS else _HINT
+            raise SettingsError(f"{key}: {error}", hint) from None
+        if plugin.identity:
+            found[f"{group.entry_points}:{name}"] = plugin.identity
+    return found
+
+
 def plain(options: Any) -> dict[str, Any]:
     """Options of a plug-in as plain JSON values, without the field that says whose they are."""
-    from pydantic import TypeAdapter
-
     values = json.loads(TypeAdapter(type(options)).dump_json(options))
     return {key: value for key, value in values.items() if key not in ("method", "family")}
