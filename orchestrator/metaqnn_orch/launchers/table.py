@@ -21,8 +21,9 @@ from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.layers import Net, Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import TrainingResult
 
 LOOKED_UP: Final = "table"
 ESTIMATED: Final = "table (estimated)"  # what result.json calls the device
@@ -206,6 +207,8 @@ class TableLauncher:
             spec_digest=request.spec.digest(),
             attempt=order.attempt,
             status="completed",
+            reward=accuracy,
+            measures={"accuracy": accuracy},
             val_accuracy=accuracy,
             best_epoch=request.spec.recipe.epochs,
             last_val_accuracy=accuracy,
