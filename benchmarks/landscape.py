@@ -13,9 +13,9 @@ from math import exp, log10
 from pathlib import Path
 from random import Random
 
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.layers import GAP, Conv, Pool, Shape, describe, total_cost
 from metaqnn_trainer.contract.notation import parse_net
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json, decode, encode_line

@@ -18,10 +18,10 @@ from metaqnn_orch.control.replay_import import Replay, import_run, read_replay
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput, RunConflict, RunHeld
-from metaqnn_orch.replay_format import COLUMNS
+from metaqnn_orch.replay.format import COLUMNS
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.settings_values import parse_settings
+from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import describe, total_cost
 from metaqnn_trainer.contract.notation import parse_net

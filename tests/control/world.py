@@ -14,8 +14,8 @@ from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.launchers.base import NO_OPTIONS, Launcher, Observation, Phase
-from metaqnn_orch.settings import Settings
-from metaqnn_orch.settings_values import parse_settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import spec_cost

@@ -14,7 +14,7 @@ from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Launcher, Phase
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher
-from metaqnn_orch.replay_format import Refusals
+from metaqnn_orch.replay.format import Refusals
 from metaqnn_trainer.contract.layers import SM, Shape
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.datasets import push
+from metaqnn_orch.application.datasets import push
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_trainer.contract import keys

@@ -15,13 +15,13 @@ from random import Random
 
 import pytest
 
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.control.events import Proposed, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.search.state_space import StateSpace
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Pool
 from metaqnn_trainer.contract.notation import parse_net

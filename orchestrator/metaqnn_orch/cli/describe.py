@@ -9,10 +9,10 @@ import typer
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.search.state_space import IllegalNet
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.layers import LayerReport, Net, Shape, describe, total_cost

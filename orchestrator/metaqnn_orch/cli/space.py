@@ -9,10 +9,10 @@ import typer
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, say
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.search.rules import LogSpaced, SpaceRules
 from metaqnn_orch.search.state_space import IllegalNet
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.notation import format_net, parse_prefix
 
 

@@ -11,22 +11,22 @@ from typing import Annotated, Final
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName, Rehearsal, make_launcher, refuse_unsafe_store, rehearse
+from metaqnn_orch.application.assembly import LauncherName, Rehearsal, make_launcher, refuse_unsafe_store, rehearse
+from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.session import Ended, begin, search
+from metaqnn_orch.application.signals import surely_closing
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.cluster_dataset import push_in_cluster
 from metaqnn_orch.cli.dry_run import dry_run as print_bill
 from metaqnn_orch.cli.manifest import read_template, say_overridden
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
-from metaqnn_orch.cli.release import Release
-from metaqnn_orch.cli.session import Ended, begin, search
-from metaqnn_orch.cli.signals import surely_closing
-from metaqnn_orch.cli.sources import load_settings, read_table_file
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings, read_table_file
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 

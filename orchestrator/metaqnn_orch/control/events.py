@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.errors import JournalError
-from metaqnn_orch.settings import BudgetSettings
+from metaqnn_orch.settings.model import BudgetSettings
 from metaqnn_trainer.contract.bounds import Probability, Sha256
 from metaqnn_trainer.contract.codec import Message, encode_line
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN

@@ -17,8 +17,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, one_line
-from metaqnn_orch.settings import Settings
-from metaqnn_orch.settings_values import differences, parse_settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.values import differences, parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import Sha256
 from metaqnn_trainer.contract.codec import Message, encode, read

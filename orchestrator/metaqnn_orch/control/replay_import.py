@@ -22,9 +22,9 @@ from metaqnn_orch.control.record import Imported, RunRecord, check_same, create_
 from metaqnn_orch.control.snapshot import save
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput, RunConflict, one_line
-from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
+from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
 from metaqnn_orch.search.state_space import IllegalNet, StateSpace
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.notation import format_net, parse_net

@@ -25,7 +25,7 @@ from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.search.state_space import StateKey
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.layers import Layer

@@ -11,7 +11,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, RunConflict
 from metaqnn_orch.search.state_space import IllegalNet
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.layers import GAP, SM, Layer
 from metaqnn_trainer.contract.notation import format_net, parse_net
 from metaqnn_trainer.store.base import Store

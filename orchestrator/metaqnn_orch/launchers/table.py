@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, LauncherError
 from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
-from metaqnn_orch.launchers.estimate import Estimator
-from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
+from metaqnn_orch.replay.estimate import Estimator
+from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode

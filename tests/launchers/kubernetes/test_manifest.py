@@ -12,7 +12,7 @@ import yaml
 
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
-from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrialSpec
 
 ROOT = Path(__file__).parents[3]

@@ -3,7 +3,8 @@
 ContractError
 ├── NotationError     a net's text
 ├── ShapeError        layers that cannot follow each other at these sizes
-└── MessageError      a request, a result or a dataset's header
+├── MessageError      a request, a result or a dataset's header
+└── PluginError       a plug-in that is not installed, or cannot be loaded
 """
 
 
@@ -25,3 +26,7 @@ class ShapeError(ContractError):
 
 class MessageError(ContractError):
     """Bytes that should have been a message are not one."""
+
+
+class PluginError(ContractError):
+    """A plug-in is not installed, or cannot be loaded."""

@@ -1,0 +1,118 @@
+"""Plug-ins: what is built in and what installed distributions add, found the same way and loaded when it is used.
+
+A kind of plug-in is a Group. Its built-in members are the modules of one package, and each has the attribute PLUGIN;
+installed distributions add members by entry points. Both are objects of the same shape.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any, Final, NamedTuple
+
+from metaqnn_trainer.contract.errors import PluginError
+from metaqnn_trainer.contract.text import one_line
+
+_NO_PLUGIN: Final = ("base", "registry")  # modules of such a package that are no members
+
+
+class Plugin(NamedTuple):
+    """One member of a group. Nothing of it is imported before `load`."""
+
+    group: str
+    name: str
+    value: str
+    """Where it is: `package.module:attribute`."""
+    distribution: str = ""
+    """Which installed distribution it came with; empty where it is built in."""
+    version: str = ""
+    trouble: str = ""
+    """Why it cannot be used, where that is known without loading it."""
+
+    @property
+    def identity(self) -> str:
+        """Distribution and version; empty where it is built in. What was trained with it depends on both."""
+        return f"{self.distribution} {self.version}".strip()
+
+    def load(self) -> Any:
+        """The plug-in itself.
+
+        Raises:
+            PluginError: it cannot be imported, or is not where it should be; one line with the cause.
+        """
+        if self.trouble:
+            raise PluginError(f"{self}: {self.trouble}")
+        module, _, attribute = self.value.partition(":")
+        try:
+            thing: Any = import_module(module)
+            for part in attribute.split("."):
+                thing = getattr(thing, part)
+        except (Exception, SystemExit) as error:  # a foreign module may raise anything
+            raise PluginError(f"{self} cannot be loaded: {type(error).__name__}: {one_line(str(error))}") from error
+        return thing
+
+    def __str__(self) -> str:
+        source = f" of {self.identity}" if self.distribution else ""
+        return f"{self.group.rpartition('.')[2]} plug-in {self.name!r}{source}"
+
+
+class Group(NamedTuple):
+    """One kind of plug-in."""
+
+    entry_points: str
+    """The group's name in a distribution's metadata, as `metaqnn.searchers`."""
+    package: str
+    """Whose modules are the built-in members; a module `q_learning` is the member `q-learning`."""
+
+    def members(self) -> dict[str, Plugin]:
+        """All members by name, the built-in ones first. Of two that share a name the first counts; the other one is
+        among `refused`."""
+        return _members(self)[0]
+
+    def refused(self) -> list[Plugin]:
+        """Members of installed distributions whose names are taken."""
+        return _members(self)[1]
+
+    def find(self, name: str) -> Plugin:
+        """
+        Raises:
+            PluginError: there is none of this name; the text lists those that there are.
+        """
+        members = self.members()
+        if name not in members:
+            what, known = self.entry_points.rpartition(".")[2], ", ".join(members) or "none is installed"
+            raise PluginError(f"there is no {name[:80]!r} among the {what}: {known}")
+        return members[name]
+
+    def load(self, name: str) -> Any:
+        """
+        Raises:
+            PluginError: there is none of this name, or it cannot be loaded.
+        """
+        return self.find(name).load()
+
+
+@cache
+def _members(group: Group) -> tuple[dict[str, Plugin], list[Plugin]]:
+    found = {plugin.name: plugin for plugin in _built_in(group)}
+    refused: list[Plugin] = []
+    for entry in sorted(entry_points(group=group.entry_points)):
+        source = (entry.dist.name, entry.dist.version) if entry.dist is not None else ("unknown", "")
+        plugin = Plugin(group.entry_points, entry.name, entry.value, *source)
+        if (first := found.setdefault(entry.name, plugin)) is not plugin:
+            owner = first.identity or "the built-in one"
+            refused.append(plugin._replace(trouble=f"the name is taken by {owner}"))
+    return found, refused
+
+
+def _built_in(group: Group) -> list[Plugin]:
+    package = find_spec(group.package) if group.package else None
+    places = package.submodule_search_locations if package is not None else None
+    return [
+        Plugin(group.entry_points, module.name.replace("_", "-"), f"{group.package}.{module.name}:PLUGIN")
+        for module in pkgutil.iter_modules(places or [])
+        if not module.name.startswith("_") and module.name not in _NO_PLUGIN
+    ]

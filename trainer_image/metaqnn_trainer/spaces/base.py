@@ -1,0 +1,173 @@
+"""What a family of designs has to be: a start, moves, where they lead, and a text for what they make."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
+
+from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.layers import Cost
+from metaqnn_trainer.contract.messages import ModelOptions
+from metaqnn_trainer.plugins import Group
+
+SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces")
+DEFAULT_FAMILY: Final = "cnn"
+
+State = Hashable
+Move = Hashable
+"""One choice. Its `str()` is how people and reports know it."""
+
+
+class IllegalDesign(ValueError):
+    """A design that the space does not hold; the text names the place and the rule."""
+
+
+class Part(NamedTuple):
+    """One line of a described design."""
+
+    name: str
+    output: str
+    """What leaves it, in words: for a layer the shape."""
+    cost: Cost
+
+
+class Space(ABC):
+    """All designs of one family. It never changes, and holds no randomness.
+
+    A design is made move by move: from `start`, each of the `legal` moves leads a `step` further, until one completes
+    it. Searchers know designs by their texts.
+    """
+
+    Options: ClassVar[Any]
+    """What the settings' section `space` may say of this family, `family` aside: a pydantic model, or a dataclass."""
+
+    def __init__(self, options: Any, model: ModelOptions) -> None:
+        """`options` are an instance of Options.
+
+        Raises:
+            ValueError: no design is legal under them.
+        """
+        self.options = options
+        self.model = model
+
+    @property
+    @abstractmethod
+    def start(self) -> Any:
+        """The state before the first move."""
+
+    @abstractmethod
+    def legal(self, state: Any) -> Sequence[Any]:
+        """The moves from a state, in an order that never changes. There is at least one in each state of a walk."""
+
+    @abstractmethod
+    def step(self, state: Any, move: Any) -> Any | None:
+        """Where a legal move leads; None where it completes the design."""
+
+    @abstractmethod
+    def text(self, moves: Sequence[Any]) -> str:
+        """The canonical text of the design, or of the beginning of one, that these moves make."""
+
+    @abstractmethod
+    def parse(self, text: str) -> list[Any]:
+        """The moves that make a design, or the beginning of one, whether or not they are legal here.
+
+        Raises:
+            NotationError: the text breaks the grammar.
+        """
+
+    @abstractmethod
+    def describe(self, design: str) -> list[Part]:
+        """The parts of a design in order, and what each costs.
+
+        Raises:
+            NotationError: the text breaks the grammar.
+            ShapeError: the parts do not fit each other.
+        """
+
+    def key(self, state: Any) -> Any:
+        """What a table of values keeps for a state: states with equal keys learn together. By default the state."""
+        return state
+
+    def objection(self, state: Any, move: Any) -> str | None:
+        """Why a move may not follow a state, in words; None where it may."""
+        return None if move in self.legal(state) else "the space does not offer this"
+
+    def walk(self, text: str) -> list[tuple[Any, Any]]:
+        """Each decision of a design, or of the beginning of one: the state and the move chosen there.
+
+        Raises:
+            NotationError: the text breaks the grammar.
+            IllegalDesign: a move is not legal where it stands.
+        """
+        decisions: list[tuple[Any, Any]] = []
+        state: Any | None = self.start
+        for number, move in enumerate(self.parse(text), 1):
+            reason = "the design is complete before it" if state is None else self.objection(state, move)
+            if reason is not None:
+                raise IllegalDesign(f"choice {number}, {move}: {reason}")
+            decisions.append((state, move))
+            state = self.step(state, move)
+        return decisions
+
+    def after(self, text: str) -> Any | None:
+        """The state that the beginning of a design leads to; None where the design is whole.
+
+        Raises:
+            NotationError, IllegalDesign: as `walk` says.
+        """
+        decisions = self.walk(text)
+        return self.step(*decisions[-1]) if decisions else self.start
+
+    def canonical(self, text: str) -> str:
+        """
+        Raises:
+            NotationError: the text breaks the grammar.
+        """
+        return self.text(self.parse(text))
+
+    def cost(self, design: str) -> Cost:
+        """Of the whole design. Raises as `describe` does."""
+        return sum((part.cost for part in self.describe(design)), Cost(0, 0))
+
+    def measures(self, design: str) -> dict[str, float]:
+        """What is known of a design before it is trained, by the names that `objective` may use."""
+        return dict(self.cost(design)._asdict())
+
+    def neighbours(self, design: str) -> Iterator[str]:
+        """The designs that differ from a legal one by one choice, in an order that never changes. After the changed
+        choice the others are taken over as far as they are legal, then the first legal ones complete the design."""
+        decisions = self.walk(design)
+        moves = [move for _, move in decisions]
+        seen = {design}
+        for place, (state, chosen) in enumerate(decisions):
+            for other in self.legal(state):
+                if other != chosen:
+                    found = self._completed([*moves[:place], other], state, moves[place + 1 :])
+                    if found not in seen:
+                        seen.add(found)
+                        yield found
+
+    def _completed(self, moves: list[Any], before: Any, wanted: Sequence[Any]) -> str:
+        state = self.step(before, moves[-1])
+        for move in wanted:
+            if state is not None and move in self.legal(state):
+                moves.append(move)
+                state = self.step(state, move)
+        while state is not None:
+            moves.append(self.legal(state)[-1])
+            state = self.step(state, moves[-1])
+        return self.text(moves)
+
+    def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
+        """Settings that contradict a dataset, by dotted key: what they say, and what the dataset has."""
+        return {}
+
+    def plugins(self, design: str) -> dict[str, str]:
+        """Installed plug-ins, by group and name, that what the design is depends on, with their identities; those
+        that are built in are left out. The family itself is not among them."""
+        return {}
+
+    def words(self) -> list[tuple[str, str]]:
+        """The rules of the space for people: a name and a sentence each."""
+        return [("rules", str(self.options))]
