@@ -104,7 +104,9 @@ def test_nets_of_another_space_are_left_out_and_classes_replaced(store: Director
     assert event is not None
     assert event.refused > 0
     assert all(net.endswith("SM(3)]") for net, _ in event.rows)
-    assert settings(space__classes=100).state_space().adapted("[FC(32), GAP(10), SM(10)]") == "[FC(32), GAP(100), SM(100)]"
+    assert (
+        settings(space__classes=100).state_space().adapted("[FC(32), GAP(10), SM(10)]") == "[FC(32), GAP(100), SM(100)]"
+    )
 
 
 def test_what_cannot_be_begun_with(store: DirectoryStore) -> None:

@@ -6,12 +6,12 @@ import json
 import os
 from typing import Final
 
+from metaqnn_orch.application.installed import list_plugins
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
 from metaqnn_orch.errors import redacted
 from metaqnn_orch.settings.sources import load_settings, preset_names
-from metaqnn_orch.application.installed import list_plugins
 from metaqnn_orch.settings.values import flatten, origin
 
 HELP: Final = "Show settings, and where each comes from."
@@ -58,5 +58,7 @@ def plugins(output: options.Output = Format.TABLE) -> None:
     if output is Format.JSON:
         print_json([plugin._asdict() for plugin in found])
     else:
-        rows = [(plugin.kind, plugin.name, plugin.distribution or "built in", plugin.trouble or "ok") for plugin in found]
+        rows = [
+            (plugin.kind, plugin.name, plugin.distribution or "built in", plugin.trouble or "ok") for plugin in found
+        ]
         print_rows(dict.fromkeys(("kind", "name", "distribution", "state"), ""), rows)

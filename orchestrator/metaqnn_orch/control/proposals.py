@@ -11,7 +11,8 @@ from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrainingResult, WeightsRef
+from metaqnn_trainer.contract.messages import WeightsRef
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 
 

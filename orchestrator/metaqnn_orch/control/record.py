@@ -22,7 +22,7 @@ from pydantic import Field
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.plugged import plugins_of
+from metaqnn_orch.settings.plugged import design_options, plugins_of
 from metaqnn_orch.settings.values import differences, parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import Sha256
@@ -30,7 +30,7 @@ from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrialSpec, WeightsRef
+from metaqnn_trainer.contract.messages import DatasetRef, PluginRef, Recipe, TrialSpec, WeightsRef
 from metaqnn_trainer.store.base import Store
 
 
@@ -92,12 +92,18 @@ class RunRecord(Message):
         Raises:
             ValueError: the changes make no recipe.
         """
+        space = settings.state_space()
+        changes = {**space.recipe(net), **recipe}
+        parts = {**space.plugins(net), **{key: name for key, name in self.plugins.items() if not _is_searcher(key)}}
         return TrialSpec(
+            space=PluginRef(name=settings.space.family, options=design_options(settings)),
             net=net,
             dataset=self.dataset,
-            image_size=settings.space.image_size,
+            image_size=getattr(settings.space, "image_size", None),
             model=settings.model,
-            recipe=_changed(settings.recipe, recipe) if recipe else settings.recipe,
+            recipe=_changed(settings.recipe, changes) if changes else settings.recipe,
+            task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
+            plugins=parts,
             initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
         )
 
@@ -183,11 +189,15 @@ def _other_plugins(begun: Mapping[str, str], present: Mapping[str, str]) -> list
         f"{key} {name}: {begun.get(plugin, 'built in')} -> {present.get(plugin, 'built in')}"
         for plugin in dict.fromkeys([*begun, *present])
         for key, _, name in [plugin.partition(":")]
-        if key != SEARCHERS.entry_points and begun.get(plugin) != present.get(plugin)
+        if not _is_searcher(plugin) and begun.get(plugin) != present.get(plugin)
     ]
 
 
-def check_answers(record: RunRecord, rehearsal: Binding | None) -> None:
+def _is_searcher(plugin: str) -> bool:
+    return plugin.startswith(SEARCHERS.entry_points + ":")
+
+
+def check_answers(record: RunRecord, answered_by: Binding | None) -> None:
     """That the run goes on as it began: by training, or by this very table.
 
     Raises:
@@ -196,20 +206,20 @@ def check_answers(record: RunRecord, rehearsal: Binding | None) -> None:
     if record.is_open:
         return
     rename = "give the new search another --run name"
-    if rehearsal is None and record.table is not None:
+    if answered_by is None and record.table is not None:
         raise RunConflict(
             f"run {record.run!r} is a rehearsal: a table answers in it, {record.table}, and nothing was trained",
             hint=f"--launcher table --table FILE goes on with it; to train, {rename}",
         )
-    if rehearsal is not None and record.table is None:
+    if answered_by is not None and record.table is None:
         raise RunConflict(
             f"run {record.run!r} trains on {record.dataset.name}-{record.dataset.digest}, no table answers in it",
             hint=f"to rehearse, {rename}",
         )
-    if rehearsal is not None and record.dataset.digest != rehearsal.dataset.digest:
+    if answered_by is not None and record.dataset.digest != answered_by.dataset.digest:
         raise RunConflict(
             f"run {record.run!r} is answered by the table {record.table} of digest {record.dataset.digest}, "
-            f"and {rehearsal.table} has {rehearsal.dataset.digest}",
+            f"and {answered_by.table} has {answered_by.dataset.digest}",
             hint=f"go on with the table that it began with, or {rename}",
         )
 

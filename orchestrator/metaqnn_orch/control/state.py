@@ -15,7 +15,8 @@ from metaqnn_orch.search.searcher import Experience, Known, Proposal
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.messages import Status, WeightsRef
+from metaqnn_trainer.contract.messages import WeightsRef
+from metaqnn_trainer.contract.result import Status
 
 MOST_SECONDS: Final = 1e8  # of an attempt: three years
 

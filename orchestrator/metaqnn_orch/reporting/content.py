@@ -16,7 +16,7 @@ from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
 from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.values import flatten
-from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.contract.result import TrainingResult
 
 _REASONS: Final = 8
 

@@ -21,7 +21,7 @@ from metaqnn_orch.search.searchers.q_learning import QLearningOptions
 from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
-from metaqnn_trainer.contract.messages import DEFAULT_TASK, ModelOptions, Recipe, WeightsRef
+from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
 from metaqnn_trainer.spaces.base import SPACES, Space
 
 KEEP_WEIGHTS: Final = r"^(all|best [1-9][0-9]{0,5})$"
@@ -83,12 +83,12 @@ class TaskSettings(Section):
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
 
-    name: str = Field(DEFAULT_TASK, min_length=1, max_length=100)
+    name: str = Field(CLASSIFICATION.name, min_length=1, max_length=100)
     """classification, or that of an installed plug-in: `metaqnn-orch config plugins` lists them."""
 
     @model_validator(mode="after")
     def _options_are_a_plug_ins(self) -> TaskSettings:
-        if self.name == DEFAULT_TASK and self.model_extra:
+        if self.name == CLASSIFICATION.name and self.model_extra:
             raise ValueError(f"classification has no option {next(iter(self.model_extra))}; see model and recipe")
         return self
 

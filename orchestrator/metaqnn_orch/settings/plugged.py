@@ -17,7 +17,7 @@ from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import PluginError
-from metaqnn_trainer.contract.messages import DEFAULT_TASK
+from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.plugins import TASKS, Group
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, SPACES
 
@@ -92,7 +92,7 @@ def plugins_of(settings: Settings) -> dict[str, str]:
         (SPACES, settings.space.family, "space.family"),
         (TASKS, settings.task.name, "task.name"),
     ):
-        if (group, name) == (TASKS, DEFAULT_TASK):
+        if (group, name) == (TASKS, CLASSIFICATION.name):
             continue  # the trainer has it, and this machine need not
         try:
             plugin = group.find(name)
@@ -104,7 +104,9 @@ def plugins_of(settings: Settings) -> dict[str, str]:
     return found
 
 
-def plain(options: Any) -> dict[str, Any]:
-    """Options of a plug-in as plain JSON values, without the field that says whose they are."""
-    values = json.loads(TypeAdapter(type(options)).dump_json(options))
-    return {key: value for key, value in values.items() if key not in ("method", "family")}
+def design_options(settings: Settings) -> dict[str, Any]:
+    """What a trainer has to know of the space to read a design: nothing of the cnn family, whose designs say all."""
+    if settings.space.family == DEFAULT_FAMILY:
+        return {}
+    values = json.loads(TypeAdapter(type(settings.space)).dump_json(settings.space))
+    return {key: value for key, value in values.items() if key != "family"}

@@ -1,14 +1,17 @@
 """TEMPORARY."""
+
 from __future__ import annotations
-from metaqnn_trainer.spaces.base import Space, IllegalDesign, Part
+
+from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.layers import GAP, SM, Shape, describe
 from metaqnn_trainer.contract.notation import format_net, parse_net, parse_prefix
-from metaqnn_trainer.contract.errors import ShapeError
+from metaqnn_trainer.spaces.base import Part, Space
 
 
 class Cnn(Space):
     def __init__(self, options, model):
         from metaqnn_orch.search.state_space import StateSpace
+
         super().__init__(options, model)
         self.inner = StateSpace(options, gap_head=model.gap_head, batch_norm=model.batch_norm)
         self.legal = self.inner.legal
@@ -45,19 +48,27 @@ class Cnn(Space):
         return [Part(str(r.layer), str(r.output), r.cost) for r in self.reports(design)]
 
     def reports(self, design):
-        return describe(parse_net(design), Shape(self.rules.channels, self.rules.image_size), gap_head=self.model.gap_head, batch_norm=self.model.batch_norm)
+        return describe(
+            parse_net(design),
+            Shape(self.rules.channels, self.rules.image_size),
+            gap_head=self.model.gap_head,
+            batch_norm=self.model.batch_norm,
+        )
 
     def check(self, design):
         try:
             reports = self.reports(design)
         except ShapeError as error:
-            raise ShapeError(f"does not fit images of {Shape(self.rules.channels, self.rules.image_size)}: {error}") from None
+            raise ShapeError(
+                f"does not fit images of {Shape(self.rules.channels, self.rules.image_size)}: {error}"
+            ) from None
         if reports[-1].output.channels != self.rules.classes:
             raise ShapeError(f"does not end in the {self.rules.classes} classes")
 
     def adapted(self, design):
         def ended(layer):
             return type(layer)(self.rules.classes) if isinstance(layer, GAP | SM) else layer
+
         return format_net(tuple(ended(layer) for layer in parse_net(design)))
 
 
