@@ -17,10 +17,16 @@ from benchmarks.optuna_peer import suggest_net
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.search.state_space import IllegalNet, StateSpace
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Pool
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.layer import Layer
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 Objective = Callable[[str], float]
 Search = Callable[[Objective, int, int], Iterator[float]]
@@ -83,7 +89,7 @@ def evolution(objective: Objective, budget: int, seed: int) -> Iterator[float]:
         population = [*population, net][-POPULATION:]
 
 
-def mutated(text: str, space: StateSpace, rng: Random) -> str:
+def mutated(text: str, space: Cnn, rng: Random) -> str:
     """One layer more, one less, or another one, anywhere; tried until the net is legal."""
     net = parse_net(text)
     layers: list[Layer] = [*all_layers(space)]
@@ -100,14 +106,14 @@ def mutated(text: str, space: StateSpace, rng: Random) -> str:
             changed.append(SM(10))
         try:
             candidate = format_net(changed)
-            space.walk(parse_net(candidate))
-        except (IllegalNet, NotationError):
+            space.walk(candidate)
+        except (IllegalDesign, NotationError):
             continue
         if candidate != text:
             return candidate
 
 
-def all_layers(space: StateSpace) -> list[Layer]:
+def all_layers(space: Cnn) -> list[Layer]:
     """Every layer of Table 1 but the terminations."""
     rules = space.rules
     convolutions = [Conv(d, f) for d in rules.convolution.filters for f in (1, 3, 5)]

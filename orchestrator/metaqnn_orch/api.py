@@ -34,7 +34,7 @@ from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial
 from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.contract.notation import parse_prefix
+from metaqnn_trainer.spaces.cnn.notation import parse_prefix
 from metaqnn_trainer.store.opening import open_store
 
 

@@ -17,8 +17,8 @@ from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
 from metaqnn_orch.settings import ExecutionSettings, KubernetesSettings, Settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import TrainerOptions
+from metaqnn_trainer.spaces.cnn.layer import Shape
 from metaqnn_trainer.store.base import Store, honours_put_if_absent
 from metaqnn_trainer.store.directory import DirectoryStore
 

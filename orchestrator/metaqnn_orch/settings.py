@@ -12,15 +12,15 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from metaqnn_orch.search import schedule
-from metaqnn_orch.search.rules import SpaceRules
 from metaqnn_orch.search.schedule import Phase
-from metaqnn_orch.search.state_space import StateSpace
 from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
-from metaqnn_trainer.contract.layers import Shape, describe
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, WeightsRef
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules, recorded
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 KEEP_WEIGHTS: Final = r"^(all|best [1-9][0-9]{0,5})$"
 DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -274,15 +274,15 @@ class Settings(Section):
         shape = Shape(self.space.channels, self.space.image_size)
         for net in self.nets:
             try:
-                layers = describe(parse_net(net), shape, gap_head=self.model.gap_head, batch_norm=self.model.batch_norm)
+                layers = describe(parse_net(net), shape, self.model)
             except ShapeError as error:
                 raise ValueError(f"nets: {net} does not fit images of {shape}: {error}") from None
             if layers[-1].output.channels != self.space.classes:
                 raise ValueError(f"nets: {net} does not end in the {self.space.classes} classes")
         return self
 
-    def state_space(self) -> StateSpace:
-        return StateSpace(self.space, gap_head=self.model.gap_head, batch_norm=self.model.batch_norm)
+    def state_space(self) -> Cnn:
+        return Cnn(self.space, self.model)
 
     def phases(self) -> tuple[Phase, ...]:
         """The schedule; of a list of nets one phase, without chance."""
@@ -300,7 +300,8 @@ class Settings(Section):
 
     def identity(self) -> dict[str, Any]:
         """What may not change when the run goes on, as JSON."""
-        return self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+        values = self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+        return {**values, "space": recorded(values["space"])}
 
     def recorded(self) -> dict[str, Any]:
         """What run.json keeps: the identity, and what was said of the finals."""

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.search.rules import SpaceRules
 from metaqnn_orch.settings import DatasetSettings, Settings
 from metaqnn_orch.settings_errors import place_of, sentence
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 
 def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = MappingProxyType({})) -> Settings:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
@@ -22,6 +22,7 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from tests.contract.test_messages import RESULT, SPEC, STOPPED
 
 COST = spec_cost(SPEC, 1)
@@ -140,11 +141,11 @@ def chance(status: str, **changes: Any) -> TrainingResult:
 
 
 def test_sound_results() -> None:
-    check_result(SOUND, SPEC, 1, 10)
-    check_result(STOPPED.model_copy(update=COST._asdict()), SPEC, 1, 10)
-    check_result(chance("too_large", learning_rates=[], epochs=0), SPEC, 1, 10)
-    check_result(chance("timed_out", epochs=0), SPEC, 1, 10)
-    check_result(chance("untrainable", epochs=1, learning_rates=_RATES), SPEC, 1, 10)
+    check_result(SOUND, SPEC, COST, 10)
+    check_result(STOPPED.model_copy(update=COST._asdict()), SPEC, COST, 10)
+    check_result(chance("too_large", learning_rates=[], epochs=0), SPEC, COST, 10)
+    check_result(chance("timed_out", epochs=0), SPEC, COST, 10)
+    check_result(chance("untrainable", epochs=1, learning_rates=_RATES), SPEC, COST, 10)
 
 
 _RATES = [0.001, 0.0004, 0.00016, 6.4e-5, 2.56e-5]
@@ -173,12 +174,18 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
 @pytest.mark.parametrize(("result", "complaint"), MISMATCHES, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_cannot_come_of_what_was_asked(result: TrainingResult, complaint: str) -> None:
     with pytest.raises(MessageError, match=complaint) as caught:
-        check_result(result, SPEC, 1, 10)
+        check_result(result, SPEC, COST, 10)
     assert str(caught.value).startswith(f"result.json cannot be of trial {SPEC.trial_id()}: ")
     assert str(caught.value).isprintable()
 
 
-def test_a_net_that_no_such_images_fit() -> None:
-    spec = TrialSpec(net="[P(9,1), SM(10)]", dataset=SPEC.dataset, image_size=8)
-    with pytest.raises(MessageError, match="cannot be built for images of 3x8x8"):
-        check_result(SOUND, spec, 3, 10)
+@pytest.mark.parametrize(
+    ("net", "says"),
+    [
+        ("[P(9,1), SM(10)]", r"\[P\(9,1\), SM\(10\)\] cannot be built for images of 3x8x8: P\(9,1\) does not fit"),
+        ("[C(64,3), SM(10)]", "the net cannot be read: column 2: C takes 3 numbers, found 2"),
+    ],
+)
+def test_a_net_that_is_none_has_no_cost(net: str, says: str) -> None:
+    with pytest.raises(MessageError, match=says):
+        spec_cost(TrialSpec(net=net, dataset=SPEC.dataset, image_size=8), 3)

@@ -15,8 +15,9 @@ from metaqnn_orch.launchers.base import Launcher, Phase
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import Table, TableLauncher
 from metaqnn_orch.replay_format import Refusals
-from metaqnn_trainer.contract.layers import SM, Shape
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.spaces.cnn.layer import Shape
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.launchers.harness import ENDED, Harness, make_request, until_phase
 from tests.launchers.kubernetes.conftest import FakeCluster, fake_cluster

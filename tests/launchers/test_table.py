@@ -16,8 +16,9 @@ from metaqnn_orch.launchers.table import ESTIMATED, LOOKED_UP, Table, TableLaunc
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.dataset import object_digest
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
 from tests.control.world import INFO, Clock
@@ -101,7 +102,7 @@ def test_the_result_is_one_that_the_loop_trusts(tmp_path: Path) -> None:
         assert (result.device == ESTIMATED) is (accuracy is None)
         assert (result.attempt, result.status, result.weights, result.history) == (3, "completed", None, None)
         assert (result.params, result.macs) == total_cost(describe(parse_net(net), SHAPE))
-        check_result(result, request.spec, SHAPE.channels, 10)
+        check_result(result, request.spec, spec_cost(request.spec, SHAPE.channels), 10)
 
 
 def test_a_result_that_is_there_stays(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import explain
-from metaqnn_trainer.contract.layers import GAP
-from metaqnn_trainer.contract.notation import format_net, parse_net, parse_prefix
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net, parse_prefix
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, accuracy_of, settings
 from tests.reporting.runs import write_run_with_stopped_nets
@@ -32,7 +32,7 @@ def state(tmp_path: Path) -> RunState:
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_moves_are_the_legal_ones_and_their_probabilities_sum_to_one(state: RunState, prefix: str) -> None:
     explanation = explain(state, parse_prefix(prefix))
-    legal = [str(layer) for layer in state.agent.space.after(parse_prefix(prefix))]
+    legal = state.agent.space.following(prefix)
     assert sorted(move.layer for move in explanation.moves) == sorted(legal)
     assert sum(move.probability for move in explanation.moves) == pytest.approx(1)
     values = [move.q_value for move in explanation.moves]
@@ -73,7 +73,7 @@ def test_ties_share_what_is_not_exploration() -> None:
 def test_completions_are_nets_of_the_space_that_begin_so(state: RunState, prefix: str) -> None:
     for move in explain(state, parse_prefix(prefix)).moves:
         completion = parse_net(move.completion)
-        assert state.agent.space.walk(completion)
+        assert state.agent.space.walk(format_net(completion))
         beginning = (*parse_prefix(prefix), *parse_prefix(move.layer))
         assert completion[: len(beginning)] == beginning
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable, Transition
-from metaqnn_orch.search.state_space import StateKey, StateSpace
-from metaqnn_trainer.contract.layers import SM, Conv, Layer
+from metaqnn_trainer.spaces.cnn.layer import Layer, StateKey
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from tests.search.spaces import TINY
 
 START = StateKey("start", 0, 0, 0, 0, 8, 0, 0)
@@ -174,7 +176,7 @@ def test_what_a_search_learns_never_drifts() -> None:
 
 
 def searched() -> Agent:
-    agent, rng = Agent(StateSpace(TINY), QTable()), Random(5)
+    agent, rng = Agent(Cnn(TINY), QTable()), Random(5)
     for number in range(60):
         net = agent.propose(1 - number / 60, rng)
         agent.learn(net, len(net) / 10, rng)

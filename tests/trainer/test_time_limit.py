@@ -15,7 +15,7 @@ import torch
 
 from metaqnn_trainer.checkpoint import decode_checkpoint
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.messages import ExitCode, Recipe, TrainerOptions, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.course import Training
@@ -25,6 +25,7 @@ from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.memory import DeviceMemory
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.train import train
 from metaqnn_trainer.trial import result_of
@@ -50,7 +51,7 @@ def check_timed_out(spec: TrialSpec, training: Training, whole: Training) -> Non
     """It is what `whole` training was at some moment, and its result can be told."""
     request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
     result = result_of(request, 1, training, spec_cost(spec, 1), torch.device("cpu"), 0.0, 0.0, {})
-    check_result(result, spec, channels=1, classes=10)
+    check_result(result, spec, spec_cost(spec, channels=1), classes=10)
     assert training.status == result.status == "timed_out"
     assert training.reason.startswith("1000 s were over ")
     assert training.test_accuracy is None

@@ -10,7 +10,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows
 from metaqnn_orch.reporting.explain import explain
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_trainer.contract.notation import parse_prefix
+from metaqnn_trainer.spaces.cnn.notation import parse_prefix
 from metaqnn_trainer.store.opening import open_store
 
 # The net comes last: it alone may be longer than a line.

@@ -17,6 +17,7 @@ from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import EpochRecord, TrainingRequest, TrainingResult
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
 
@@ -88,7 +89,7 @@ def read_result(
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
-        check_result(result, request.spec, info.channels, info.classes)
+        check_result(result, request.spec, spec_cost(request.spec, info.channels), info.classes)
         if longest is not None and result.seconds > longest:
             raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
         if result.weights is not None:

@@ -23,11 +23,11 @@ from metaqnn_orch.control.snapshot import save
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput, RunConflict, one_line
 from metaqnn_orch.replay_format import Refusals, Row, RowError, read_rows
-from metaqnn_orch.search.state_space import IllegalNet, StateSpace
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.notation import format_net
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from metaqnn_trainer.store.base import Store
 
 REQUIRED = ("net", "accuracy_best_val", "ix_q_value_update", "epsilon")
@@ -133,17 +133,17 @@ def import_run(
     return state
 
 
-def _presentation(row: Row, space: StateSpace) -> Presentation:
-    net = row.net()
+def _presentation(row: Row, space: Cnn) -> Presentation:
+    net = format_net(row.net())
     try:
         space.walk(net)
-    except IllegalNet as error:
+    except IllegalDesign as error:
         raise RowError(f"the space does not hold the net: {error}") from None
     accuracy = row.probability("accuracy_best_val")
     at_chance = accuracy == 1 / space.rules.classes
     return Presentation(
         line=row.line,
-        net=format_net(net),
+        net=net,
         accuracy=accuracy,
         epsilon=row.probability("epsilon"),
         update=row.number("ix_q_value_update"),
@@ -162,7 +162,7 @@ def _time(row: Row) -> datetime:
 
 
 def _events(record: RunRecord, settings: Settings, presentations: Iterable[Presentation]) -> Iterator[Event]:
-    shape = Shape(settings.space.channels, settings.space.image_size)
+    space = settings.state_space()
     trials: dict[str, str] = {}
     for step, shown in enumerate(presentations):
         known = trials.get(shown.net)
@@ -171,16 +171,15 @@ def _events(record: RunRecord, settings: Settings, presentations: Iterable[Prese
         if known is not None:
             continue
         trials[shown.net] = trial
-        model = settings.model
-        costs = describe(parse_net(shown.net), shape, gap_head=model.gap_head, batch_norm=model.batch_norm)
+        cost = space.cost(shown.net)
         yield Told(
             at=shown.finished.isoformat(),
             trial=trial,
             attempt=0,
             status="completed" if shown.learned else "untrainable",
             val_accuracy=shown.accuracy,
-            params=total_cost(costs).params,
-            macs=total_cost(costs).macs,
+            params=cost.params,
+            macs=cost.macs,
             seconds=0.0,
             device=shown.machine,
         )

@@ -24,12 +24,11 @@ from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recal
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.q_table import Entry
-from metaqnn_orch.search.state_space import StateKey
 from metaqnn_orch.settings import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.layers import Layer
-from metaqnn_trainer.contract.notation import parse_prefix
+from metaqnn_trainer.spaces.cnn.layer import Layer, StateKey
+from metaqnn_trainer.spaces.cnn.notation import parse_prefix
 from metaqnn_trainer.store.base import Store
 
 EVERY: Final = 500  # presentations; the fold takes about a millisecond for each

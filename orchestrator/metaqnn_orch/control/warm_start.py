@@ -10,10 +10,9 @@ from metaqnn_orch.control.events import Recalled
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, RunConflict
-from metaqnn_orch.search.state_space import IllegalNet
 from metaqnn_orch.settings import Settings
-from metaqnn_trainer.contract.layers import GAP, SM, Layer
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from metaqnn_trainer.store.base import Store
 
 
@@ -40,8 +39,8 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
     for net, reward in state.agent.replay:
         adapted = reheaded(net, settings.space.classes)
         try:
-            space.walk(parse_net(adapted))
-        except IllegalNet:
+            space.walk(adapted)
+        except IllegalDesign:
             refused += 1
         else:
             rows.append((adapted, reward))
@@ -56,8 +55,4 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
 
 def reheaded(net: str, classes: int) -> str:
     """The same net for another number of classes."""
-
-    def ended(layer: Layer) -> Layer:
-        return type(layer)(classes) if isinstance(layer, GAP | SM) else layer
-
-    return format_net(tuple(ended(layer) for layer in parse_net(net)))
+    return format_net(layer.for_classes(classes) for layer in parse_net(net))

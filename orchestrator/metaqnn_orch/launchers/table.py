@@ -20,9 +20,9 @@ from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import Net, Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrainingResult
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Net, Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 LOOKED_UP: Final = "table"
 ESTIMATED: Final = "table (estimated)"  # what result.json calls the device
@@ -196,7 +196,7 @@ class TableLauncher:
         request = order.request
         net, model = parse_net(request.spec.net), request.spec.model
         try:
-            costs = total_cost(describe(net, self._table.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+            costs = total_cost(describe(net, self._table.shape, model))
             accuracy, device = self._table.answer(net)
         except ShapeError as error:
             return Observation(order.attempt, Phase.CRASHED, str(error))

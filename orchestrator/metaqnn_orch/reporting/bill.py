@@ -16,8 +16,6 @@ from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.search.schedule import Phase
 from metaqnn_orch.settings import Settings
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.store.base import Store
 
 _SAMPLE: Final = 200  # random nets that stand for the space
@@ -132,10 +130,6 @@ def _from_run(record: RunRecord, state: RunState, settings: Settings, images: in
 
 def _mean_macs(settings: Settings) -> float:
     """Of random nets of the space."""
-    space, agent = settings.space, RunState(settings).agent
-    shape, model = Shape(space.channels, space.image_size), settings.model
+    agent = RunState(settings).agent
     nets = (agent.propose(1.0, Random(number)) for number in range(_SAMPLE))
-    return fmean(
-        total_cost(describe(parse_net(net), shape, gap_head=model.gap_head, batch_norm=model.batch_norm)).macs
-        for net in nets
-    )
+    return fmean(agent.space.cost(net).macs for net in nets)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.search.agent import Agent
-from metaqnn_orch.search.state_space import IllegalNet, State, net_text
-from metaqnn_trainer.contract.layers import GAP, SM, Layer, Net
-from metaqnn_trainer.contract.notation import format_net
+from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net
+from metaqnn_trainer.spaces.cnn.notation import format_net
+from metaqnn_trainer.spaces.cnn.space import State
 
 
 class Move(NamedTuple):
@@ -50,16 +51,14 @@ def explain(state: RunState, prefix: Net) -> Explanation:
     """
     agent, epsilon = state.agent, state.epsilon
     try:
-        decisions = agent.space.walk(prefix)
-    except IllegalNet as error:
+        decisions = agent.space.walk(format_net(prefix))
+    except IllegalDesign as error:
         raise BadInput(f"{format_net(prefix)} is not in the space of the run: {error}") from None
     trained, best = _trained(state, prefix)
-    here = agent.space.start
-    for before, layer in decisions:
-        if isinstance(layer, GAP | SM):
-            choice = "nothing is left to choose: the net is whole"
-            return Explanation(format_net(prefix), epsilon, [], choice, trained, *_net_and_accuracy(best))
-        here = agent.space.step(before, layer)
+    here = agent.space.step(*decisions[-1]) if decisions else agent.space.start
+    if here is None:
+        choice = "nothing is left to choose: the net is whole"
+        return Explanation(format_net(prefix), epsilon, [], choice, trained, *_net_and_accuracy(best))
     moves = [_move(state, prefix, here, layer) for layer in agent.space.legal(here)]
     moves.sort(key=lambda move: -move.q_value)
     return Explanation(format_net(prefix), epsilon, moves, _choice(moves, epsilon), trained, *_net_and_accuracy(best))
@@ -85,11 +84,11 @@ def _move(state: RunState, prefix: Net, here: State, layer: Layer) -> Move:
 
 def _completion(agent: Agent, prefix: Net, here: State, layer: Layer) -> str:
     decisions = [*prefix, layer]
-    while not isinstance(layer, GAP | SM):
-        here = agent.space.step(here, layer)
-        layer = agent.best(here)[0]
-        decisions.append(layer)
-    return net_text(decisions, agent.space)
+    state = agent.space.step(here, layer)
+    while state is not None:
+        decisions.append(agent.best(state)[0])
+        state = agent.space.step(state, decisions[-1])
+    return agent.space.text(decisions)
 
 
 def _trained(state: RunState, prefix: Net) -> tuple[int, Trial | None]:

@@ -19,9 +19,7 @@ from metaqnn_orch.reporting.render import png, svg
 from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_row
 from metaqnn_orch.reporting.vega import Rows, Spec
 from metaqnn_orch.settings import Settings
-from metaqnn_trainer.contract.layers import Shape, describe
 from metaqnn_trainer.contract.messages import TrainingResult
-from metaqnn_trainer.contract.notation import parse_net
 
 
 class Report(NamedTuple):
@@ -77,7 +75,5 @@ def settings_file(settings: Mapping[str, Any]) -> bytes:
 
 
 def _drawing(settings: Settings, trial: Trial, colours: Palette) -> Spec:
-    image = Shape(settings.space.channels, settings.space.image_size)
-    model = settings.model
-    reports = describe(parse_net(trial.net), image, gap_head=model.gap_head, batch_norm=model.batch_norm)
-    return drawing(reports, image, colours)
+    space = settings.state_space()
+    return drawing(space.reports(trial.net), space.image, colours)

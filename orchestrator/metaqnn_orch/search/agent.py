@@ -6,15 +6,14 @@ from random import Random
 
 from metaqnn_orch.search.q_table import QTable, Transition
 from metaqnn_orch.search.replay import ReplayMemory
-from metaqnn_orch.search.state_space import State, StateSpace, net_text
-from metaqnn_trainer.contract.layers import GAP, SM, Layer
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Layer
+from metaqnn_trainer.spaces.cnn.space import Cnn, State
 
 
 class Agent:
     """Ask it for a net, tell it the reward. It holds no randomness: each call brings its own generator."""
 
-    def __init__(self, space: StateSpace, q_table: QTable, *, replay_draws: int = 100) -> None:
+    def __init__(self, space: Cnn, q_table: QTable, *, replay_draws: int = 100) -> None:
         self.space = space
         self.q_table = q_table
         self.replay = ReplayMemory()
@@ -24,16 +23,15 @@ class Agent:
     def propose(self, epsilon: float, rng: Random) -> str:
         """A net, layer by layer: with probability `epsilon` any legal layer, else one of the best, ties uniform."""
         decisions: list[Layer] = []
-        state = self.space.start
-        while True:
+        state: State | None = self.space.start
+        while state is not None:
             layers = self.space.legal(state)
             choices = layers if rng.random() < epsilon else self.best(state)
             # rng.random() alone: Python keeps its sequence from version to version, not that of choice().
             layer = choices[int(rng.random() * len(choices))]
             decisions.append(layer)
-            if isinstance(layer, GAP | SM):
-                return net_text(decisions, self.space)
             state = self.space.step(state, layer)
+        return self.space.text(decisions)
 
     def best(self, state: State) -> tuple[Layer, ...]:
         """The legal layers of the highest value: one, or several that are tied."""
@@ -46,7 +44,7 @@ class Agent:
         """Remember one presentation of a net, then update from draws of the replay memory.
 
         Raises:
-            IllegalNet: the net is not of this space.
+            IllegalDesign: the net is not of this space.
         """
         self.transitions(net)
         self.replay.remember(net, reward)
@@ -61,7 +59,7 @@ class Agent:
         """The decisions that lead to a net, resolved to places in the Q-table."""
         known = self._transitions.get(net)
         if known is None:
-            decisions = self.space.walk(parse_net(net))
+            decisions = self.space.walk(net)
             select = [self.q_table.select(state.key, self.space.legal(state)) for state, _ in decisions]
             known = tuple(
                 Transition(self.q_table.place(state.key, layer), following)

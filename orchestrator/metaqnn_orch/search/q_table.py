@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from metaqnn_orch.search.state_space import StateKey
-from metaqnn_trainer.contract.layers import Layer
+from metaqnn_trainer.spaces.cnn.layer import Layer, StateKey
 
 Select = Callable[[Sequence[float]], tuple[float, ...]]  # all values of the table to those of one state's moves
 

@@ -6,28 +6,27 @@ import math
 from typing import Final
 
 from metaqnn_trainer.contract.bounds import MAX_LINE
-from metaqnn_trainer.contract.errors import MessageError, ShapeError
-from metaqnn_trainer.contract.layers import Cost, Shape, describe, total_cost
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Recipe, TrainingResult, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 
 _WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a file of weights that are no numbers
 
 
-def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes: int) -> None:
-    """Whether training `spec` on images of so many `channels` and `classes` can have come to `result`.
+def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int], classes: int) -> None:
+    """Whether training `spec`, a net of this many parameters and multiply-accumulates, on images of so many `classes`
+    can have come to `result`.
 
     Raises:
         MessageError: it cannot; the text says what is wrong, in one line.
     """
-    recipe, cost = spec.recipe, spec_cost(spec, channels)
+    recipe = spec.recipe
     rates, resumed, weights, history = result.learning_rates, result.resumed_from, result.weights, result.history
     own = (result.trial, result.spec_digest) == (spec.trial_id(), spec.digest())
     size = f"{result.params} parameters and {result.macs} multiply-accumulates"
     at_once = result.micro_batch or recipe.batch_size
     rules = {
         "it is of another trial": own,
-        f"it has {size}, the net {cost.params} and {cost.macs}": (result.params, result.macs) == cost,
+        f"it has {size}, the net {cost[0]} and {cost[1]}": (result.params, result.macs) == cost,
         f"no epoch counts, but its accuracy is {result.val_accuracy}": result.best_epoch > 0
         or math.isclose(result.val_accuracy, 1 / classes),
         f"it has {result.epochs} epochs of {recipe.epochs}": result.epochs <= recipe.epochs,
@@ -46,26 +45,11 @@ def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes
         "its history is longer than its training": history is None
         or history.size <= MAX_LINE * recipe.epochs * recipe.max_rates,
         # Statistics are no more numbers than parameters are.
-        "its weights are larger than the net": weights is None or weights.size <= 8 * cost.params + _WEIGHTS_EXTRA,
+        "its weights are larger than the net": weights is None or weights.size <= 8 * cost[0] + _WEIGHTS_EXTRA,
     }
     for complaint, holds in rules.items():
         if not holds:
             raise MessageError(f"result.json cannot be of trial {spec.trial_id()}: {complaint}")
-
-
-def spec_cost(spec: TrialSpec, channels: int) -> Cost:
-    """Parameters and multiply-accumulates of the net, for images of so many `channels`.
-
-    Raises:
-        MessageError: the net cannot be built for such images.
-    """
-    shape = Shape(channels, spec.image_size)
-    try:
-        return total_cost(
-            describe(parse_net(spec.net), shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)
-        )
-    except ShapeError as error:
-        raise MessageError(f"{spec.net} cannot be built for images of {shape}: {error}") from error
 
 
 def first_rates(recipe: Recipe) -> list[float]:
