@@ -6,14 +6,11 @@ Whoever adds a searcher adds nothing here: built-in ones are found as the produc
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from metaqnn_orch.control.events import Proposed
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome, Stop
@@ -21,7 +18,7 @@ from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.search.searcher import SEARCHERS, Experience, Known
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.control.world import ScriptedLauncher, Session, accuracy_of, settings
+from tests.control.world import Session, accuracy_of, settings
 
 METHODS = sorted(SEARCHERS.members())
 
@@ -171,10 +168,10 @@ def test_each_has_a_summary_and_refuses_options_that_it_does_not_have(method: st
     kind = SEARCHERS.load(method)
     assert kind.summary
     assert "\n" not in kind.summary
-    with pytest.raises(SettingsError, match="unknown setting search.populaton"):
+    with pytest.raises(SettingsError, match=r"unknown setting search\.populaton"):
         settings(search={"method": method, "populaton": 3})
 
 
 def test_a_method_that_nobody_has_installed() -> None:
-    with pytest.raises(SettingsError, match="search.method: there is no 'evolutoin' among the searchers: q-learning"):
+    with pytest.raises(SettingsError, match=r"search\.method: there is no 'evolutoin' among the searchers: q-learning"):
         settings(search={"method": "evolutoin"})
