@@ -13,12 +13,12 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalStorage
 
 from benchmarks.optuna_peer import suggest_net
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.control.events import Event, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord, stand_in
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.store.directory import DirectoryStore
 
 Step = Callable[[], None]

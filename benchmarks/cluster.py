@@ -35,7 +35,7 @@ from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
 
 from benchmarks.measure import Spread, machine, markdown, save
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
-from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
@@ -201,7 +201,7 @@ class Marker:
                     self._changed.wait(max(0.0, self._due[0][0] - time.monotonic()) if self._due else None)
                 _, name, trial = heapq.heappop(self._due)
             request = decode(TrainingRequest, self._store.get(keys.request(self._run, trial)), trial)
-            deliver(self._store, request, 1, INFO.channels)
+            deliver(self._store, request, 1, INFO.images().channels)
             with self._changed:
                 self.ended.append(time.time())
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

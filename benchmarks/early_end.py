@@ -24,11 +24,12 @@ from rich.console import Console
 
 from benchmarks.early_end_report import tables
 from benchmarks.measure import Spread, machine, save
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.state import RunState, Trial
-from metaqnn_orch.settings import Settings
-from metaqnn_trainer.contract.messages import LearningCurve, Prediction, TrialSpec
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
+from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
+from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.early_end import Forecast, forecast, foretold_to_fail, is_asked
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
@@ -153,7 +154,7 @@ def train_one(net: str, epochs: int) -> Net:
     dataset = parse_dataset(made.data, "digits")
     spec = TrialSpec(net=net, dataset=made.ref, image_size=8, recipe=recipe)
     records: list[tuple[int, float, float]] = []
-    training = train(spec, dataset, lambda record: records.append((record.rate, record.val_accuracy, record.seconds)))
+    training = train(spec, dataset, lambda record: records.append((record.rate, record.reward, record.seconds)))
     whole = training.status == "completed" and training.epochs == epochs
     cost = total_cost(describe(parse_net(net), dataset.shape))
     counted = [record for record in records if record[0] == records[-1][0]] if whole else []

@@ -13,9 +13,9 @@ from math import exp, log10
 from pathlib import Path
 from random import Random
 
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv
 from metaqnn_trainer.spaces.cnn.layers.gap import GAP

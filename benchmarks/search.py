@@ -1,7 +1,7 @@
 """`make bench-search`: does it search? The agent and its peers on the same space, objective and budgets, many seeds.
 
 The objective is the table launcher's: a table of trained nets, and for any other net the estimate from those that are
-most like it (launchers/estimate.py). Such a landscape is smoother than training is, and its best net is known only as
+most like it (replay/estimate.py). Such a landscape is smoother than training is, and its best net is known only as
 an estimate. To that comes noise, seeded by the net, as if each net had been trained once and for all.
 
 There are two budgets because Optuna's TPE is too slow for the paper's: it takes part in the small one alone.
@@ -26,7 +26,7 @@ import optuna
 from benchmarks.landscape import SVHN, write_landscape
 from benchmarks.measure import machine, save
 from benchmarks.searchers import SEARCHES
-from metaqnn_orch.launchers.table import read_table
+from metaqnn_orch.replay.table import read_table
 from metaqnn_orch.search import schedule
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 

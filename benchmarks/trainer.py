@@ -24,7 +24,8 @@ from benchmarks.plain_loop import train_plainly, write_files
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrainingResult, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net

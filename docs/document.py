@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import typer
 
-from metaqnn_orch import settings as settings_module
 from metaqnn_orch.cli.app import COMMANDS, build_app
 from metaqnn_orch.cli.output import PROGRAM
-from metaqnn_orch.settings import DatasetSettings, Settings
-from metaqnn_orch.settings_values import flatten
+from metaqnn_orch.settings import model as settings_module
+from metaqnn_orch.settings.model import DatasetSettings, Settings
+from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract import messages
 from metaqnn_trainer.spaces.cnn import common
 from metaqnn_trainer.spaces.cnn.registry import kinds, registry

@@ -5,7 +5,7 @@ import sys
 
 def main() -> None:
     try:  # the imports take a moment, in which somebody may press Ctrl-C
-        from metaqnn_orch.cli.signals import raise_when_stopped
+        from metaqnn_orch.application.signals import raise_when_stopped
         from metaqnn_orch.cli.streams import open_closed
 
         open_closed()

@@ -17,22 +17,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from metaqnn_orch import exports
-from metaqnn_orch.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.application import exports
+from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.application.finals import Verdict, read_verdict
+from metaqnn_orch.application.rehearsal import read_rehearsal
+from metaqnn_orch.application.session import begin, search
+from metaqnn_orch.application.signals import interruptible, surely_closing
 from metaqnn_orch.cli.manifest import read_template
-from metaqnn_orch.cli.session import begin, search
-from metaqnn_orch.cli.signals import interruptible, surely_closing
-from metaqnn_orch.cli.sources import load_settings
-from metaqnn_orch.cli.start import read_rehearsal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
-from metaqnn_orch.reporting.finals import Verdict, read_verdict
 from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_row
 from metaqnn_orch.search.q_table import Entry
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.spaces.cnn.notation import parse_prefix
 from metaqnn_trainer.store.opening import open_store
@@ -80,7 +80,9 @@ class Search:
         where, place = LauncherName(launcher), os.fspath(store)
         wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
         opened = open_store(place)
-        rehearsal = read_rehearsal(where, Path(table) if table is not None else None, None, wanted)
+        if table is not None and where is not LauncherName.TABLE:
+            raise BadInput("a table is the table launcher's", hint="launcher='table'")
+        rehearsal = read_rehearsal(Path(table), wanted) if table is not None else None
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
         with interruptible():

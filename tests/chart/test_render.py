@@ -11,11 +11,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from metaqnn_orch.cli.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS
-from metaqnn_orch.settings import KubernetesSettings
-from metaqnn_orch.settings_values import known_keys, parse_settings
+from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
+from metaqnn_orch.settings.values import known_keys, parse_settings
 from tests.chart.conftest import CHART, KITCHEN_SINK, Object, Yaml, helm, one, refused, sets, template
 from tests.launchers.kubernetes.test_manifest import REQUEST, UID
 

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from metaqnn_orch.cli.app import main
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
 from metaqnn_trainer.contract.messages import DatasetRef

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_orch.cli.derived_run import derived
+from metaqnn_orch.application.derived_run import derived
 from metaqnn_orch.cli.finals import _named
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
 from metaqnn_orch.launchers.kubernetes.names import (

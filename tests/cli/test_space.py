@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.cli.sources import preset_names
+from metaqnn_orch.settings.sources import preset_names
 from tests.cli.conftest import Cli
 
 

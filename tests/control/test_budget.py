@@ -12,7 +12,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import seconds_between
-from metaqnn_orch.settings import BudgetSettings
+from metaqnn_orch.settings.model import BudgetSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest

@@ -20,7 +20,7 @@ from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.summary import leaderboard
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrialSpec

@@ -14,7 +14,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.warm_start import recall, reheaded
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict
 from metaqnn_orch.search.replay import ReplayMemory
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import ScriptedLauncher, Session, settings

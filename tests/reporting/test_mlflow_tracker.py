@@ -8,7 +8,7 @@ import pytest
 
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.reporting.tracking import show_run, trackers
-from metaqnn_orch.settings import TrackingSettings
+from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 

@@ -13,7 +13,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_orch.reporting.tracking import Point, Tracker, TrackerOfRun, Tracking, show_run, trackers
-from metaqnn_orch.settings import TrackingSettings
+from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import ScriptedLauncher, Session, settings
 

@@ -15,12 +15,12 @@ from random import Random
 
 import pytest
 
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.control.events import Proposed, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
 from metaqnn_trainer.spaces.cnn.layer import Layer
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv

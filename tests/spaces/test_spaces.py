@@ -1,14 +1,14 @@
-"""Every space that is built in, with every preset, and one that is made up here: the interface is enough for another."""
+"""Every space that is built in, with every preset, and one that is made up here: another needs no more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
-import yaml
 
-from metaqnn_orch.cli.sources import load_settings, preset_names
+from metaqnn_orch.settings.sources import load_settings, preset_names
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.spaces.base import Cost, Part, Space
@@ -52,7 +52,7 @@ class Tower(Space):
 
     def describe(self, design: str) -> list[Part]:
         widths = [784, *(int(move) for move in self.parse(design) if move != "."), 10]
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         return [Part("dense", str(out), Cost((into + 1) * out, into * out)) for into, out in pairs]
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, NoReturn, TextIO, cast
 import typer
 from typer.exceptions import TyperException
 
+from metaqnn_orch.application.signals import Stopped
 from metaqnn_orch.cli import config, dataset
 from metaqnn_orch.cli.attach import attach
 from metaqnn_orch.cli.describe import describe_net
@@ -29,7 +30,6 @@ from metaqnn_orch.cli.pull import pull
 from metaqnn_orch.cli.replay import export_replay, import_replay
 from metaqnn_orch.cli.report import report
 from metaqnn_orch.cli.retrain import retrain
-from metaqnn_orch.cli.signals import Stopped
 from metaqnn_orch.cli.space import space
 from metaqnn_orch.cli.start import start
 from metaqnn_orch.cli.status import status

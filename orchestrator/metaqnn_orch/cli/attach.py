@@ -9,17 +9,17 @@ from typing import Any, Final
 
 import typer
 
-from metaqnn_orch.assembly import open_cluster
+from metaqnn_orch.application.assembly import open_cluster
+from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Progress, say
-from metaqnn_orch.cli.release import Release
 from metaqnn_orch.cli.watch import watch
 from metaqnn_orch.control.holder import is_dead, read_holder
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound, StoreError
 from metaqnn_orch.launchers.kubernetes.errand import in_words, search_job_name
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 

@@ -6,12 +6,12 @@ import json
 import os
 from typing import Final
 
+from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
-from metaqnn_orch.cli.release import Release
-from metaqnn_orch.cli.sources import load_settings, preset_names
 from metaqnn_orch.errors import redacted
-from metaqnn_orch.settings_values import flatten, origin
+from metaqnn_orch.settings.sources import load_settings, preset_names
+from metaqnn_orch.settings.values import flatten, origin
 
 HELP: Final = "Show settings, and where each comes from."
 

@@ -10,11 +10,11 @@ from typing import Annotated, Final
 
 import typer
 
-from metaqnn_orch import datasets
+from metaqnn_orch.application import datasets
+from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.cluster_dataset import push_in_cluster
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
-from metaqnn_orch.cli.release import TEMPLATE, Release
 from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store

@@ -9,9 +9,9 @@ import typer
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.spaces.base import IllegalDesign
 from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout

@@ -7,15 +7,15 @@ from typing import Final
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.doctor.cluster import examine_cluster
+from metaqnn_orch.application.doctor.findings import Finding, Mark
+from metaqnn_orch.application.doctor.store import examine_store
+from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.doctor_cluster import examine_cluster
-from metaqnn_orch.cli.doctor_store import examine_store
-from metaqnn_orch.cli.findings import Finding, Mark
 from metaqnn_orch.cli.output import Format, print_json, print_lines
-from metaqnn_orch.cli.release import Release
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.errors import StoreError
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.store.opening import open_store
 
 _SIGNS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.UNKNOWN: "?"}

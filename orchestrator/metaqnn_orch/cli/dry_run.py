@@ -5,15 +5,16 @@ from __future__ import annotations
 from math import ceil
 from typing import Any, Final
 
-from metaqnn_orch import datasets
-from metaqnn_orch.assembly import LauncherName, Rehearsal
+from metaqnn_orch.application import datasets
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.rehearsal import Rehearsal
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
 from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.bill import Basis, Bill, bill, calibration, own_basis
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.store.base import Store
 
 _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money": ",.2f", "hours": ",.2f"}

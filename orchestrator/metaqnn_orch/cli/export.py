@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from metaqnn_orch import exports
+from metaqnn_orch.application import exports
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say
 from metaqnn_orch.control.retention import read_removed

@@ -8,18 +8,16 @@ from typing import Annotated, Final
 
 import typer
 
-from metaqnn_orch import datasets
-from metaqnn_orch.assembly import LauncherName
-from metaqnn_orch.cli import options
-from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_open, refuse_other_sections, train
-from metaqnn_orch.cli.output import Format, print_json, print_rows, say
-from metaqnn_orch.cli.release import Release
-from metaqnn_orch.cli.session import now
-from metaqnn_orch.cli.sources import continue_settings, load_settings
-from metaqnn_orch.control.record import RunRecord, check_same, load_record
-from metaqnn_orch.errors import BadInput, NotFound
-from metaqnn_orch.judging import judge
-from metaqnn_orch.reporting.finals import (
+from metaqnn_orch.application import datasets
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.derived_run import (
+    derived,
+    leave_unless_complete,
+    refuse_open,
+    refuse_other_sections,
+    train,
+)
+from metaqnn_orch.application.finals import (
     SECTIONS,
     Elsewhere,
     Verdict,
@@ -30,8 +28,16 @@ from metaqnn_orch.reporting.finals import (
     weights_of,
     write_verdict,
 )
+from metaqnn_orch.application.judging import judge
+from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.session import now
+from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import Format, print_json, print_rows, say
+from metaqnn_orch.control.record import RunRecord, check_same, load_record
+from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView, read_run
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import continue_settings, load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.session import now
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.jobs import cluster_of, selector_of
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
-from metaqnn_orch.cli.session import now
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import Removed, Surplus, kept, orphans, remove, surplus
 from metaqnn_orch.errors import BadInput
@@ -20,7 +20,7 @@ from metaqnn_orch.launchers.kubernetes.errand import search_job_name
 from metaqnn_orch.launchers.kubernetes.names import STORE, annotation
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.settings import KEEP_WEIGHTS
+from metaqnn_orch.settings.model import KEEP_WEIGHTS
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store

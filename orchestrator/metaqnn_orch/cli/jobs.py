@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName, open_cluster
+from metaqnn_orch.application.assembly import LauncherName, open_cluster
+from metaqnn_orch.application.session import VERSION, now
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import print_lines, say
-from metaqnn_orch.cli.session import VERSION, now
 from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.takeover import take_over
@@ -21,7 +21,7 @@ from metaqnn_orch.errors import BadInput, LauncherError, NotFound
 from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, TRIAL, RunRef, label, selector
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
-from metaqnn_orch.settings import DNS_LABEL, KubernetesSettings
+from metaqnn_orch.settings.model import DNS_LABEL, KubernetesSettings
 from metaqnn_trainer.store.opening import open_store
 
 LOOK: Final = 1.0  # seconds between two looks at the Jobs

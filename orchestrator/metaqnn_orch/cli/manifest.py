@@ -11,19 +11,19 @@ from typing import Annotated, Any, Final
 import typer
 import yaml
 
-from metaqnn_orch import datasets
-from metaqnn_orch.assembly import job_form
+from metaqnn_orch.application import datasets
+from metaqnn_orch.application.assembly import job_form
+from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import emit, print_json, say
-from metaqnn_orch.cli.release import TEMPLATE, Release
-from metaqnn_orch.cli.sources import load_settings
-from metaqnn_orch.cli.strict_yaml import parse_mapping
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import NotFound, SettingsError, StoreError
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.manifest import manifest as job_manifest
 from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
+from metaqnn_orch.settings.strict_yaml import parse_mapping
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net

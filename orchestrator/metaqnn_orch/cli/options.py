@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName
+from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.cli.output import Format, RowFormat
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)]

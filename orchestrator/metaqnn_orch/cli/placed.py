@@ -15,9 +15,9 @@ from typing import Annotated, Any, Final, get_args
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.release import Release, borrow_keys, find_release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.release import Release, borrow_keys, find_release
 from metaqnn_orch.errors import BadInput
 
 _OPTIONS: Final[dict[str, Any]] = {

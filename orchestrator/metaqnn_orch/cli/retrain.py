@@ -7,16 +7,22 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from metaqnn_orch.assembly import LauncherName
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.derived_run import (
+    derived,
+    leave_unless_complete,
+    refuse_open,
+    refuse_other_sections,
+    train,
+)
+from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.derived_run import derived, leave_unless_complete, refuse_open, refuse_other_sections, train
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
-from metaqnn_orch.cli.release import Release
-from metaqnn_orch.cli.sources import continue_settings
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView, read_run
-from metaqnn_orch.settings import Settings
-from metaqnn_orch.settings_values import parse_settings
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import continue_settings
+from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 

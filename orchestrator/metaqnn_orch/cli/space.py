@@ -9,8 +9,8 @@ import typer
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, say
-from metaqnn_orch.cli.sources import load_settings
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.spaces.base import IllegalDesign
 
 

@@ -9,19 +9,19 @@ from typing import Any, Final
 
 import yaml
 
-from metaqnn_orch.assembly import job_form, open_cluster
+from metaqnn_orch.application.assembly import job_form, open_cluster
+from metaqnn_orch.application.release import ORCHESTRATOR, Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.manifest import read_template, say_overridden
 from metaqnn_orch.cli.output import say, typeable
-from metaqnn_orch.cli.release import ORCHESTRATOR, Release
-from metaqnn_orch.cli.sources import gather, load_settings
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.errors import BadInput, StoreError, redacted
 from metaqnn_orch.launchers.kubernetes import errand
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.restricted import each_container
 from metaqnn_orch.launchers.kubernetes.template import pod_of
-from metaqnn_orch.settings_values import flatten
+from metaqnn_orch.settings.sources import gather, load_settings
+from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store

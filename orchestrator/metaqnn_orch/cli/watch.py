@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.console import Console
 
-from metaqnn_orch.cli.session import now
+from metaqnn_orch.application.session import now
 from metaqnn_orch.cli.view import PACE, SearchView
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, decode_entry
 from metaqnn_orch.control.holder import LEASE_SECONDS, Holder, is_dead, read_holder

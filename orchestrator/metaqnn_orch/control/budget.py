@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.numbers import finite, mean
-from metaqnn_orch.settings import BudgetSettings
+from metaqnn_orch.settings.model import BudgetSettings
 
 RECENT: Final = 100  # trials that say what the next one will be like
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from metaqnn_orch.control.state import Trial
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 

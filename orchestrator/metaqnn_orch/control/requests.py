@@ -10,7 +10,7 @@ from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.launchers.base import NO_OPTIONS
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode, read
 from metaqnn_trainer.contract.errors import MessageError

@@ -7,7 +7,7 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import RunConflict
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 

@@ -24,7 +24,7 @@ from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recal
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.q_table import Entry
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.spaces.cnn.layer import Layer, StateKey

@@ -10,7 +10,7 @@ from metaqnn_orch.control.events import Recalled
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, RunConflict
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.spaces.base import IllegalDesign
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from metaqnn_trainer.store.base import Store

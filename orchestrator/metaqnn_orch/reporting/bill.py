@@ -15,7 +15,7 @@ from metaqnn_orch.errors import KNOWN
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.search.schedule import Phase
-from metaqnn_orch.settings import Settings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.store.base import Store
 
 _SAMPLE: Final = 200  # random nets that stand for the space

@@ -12,7 +12,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.tracking import Point
-from metaqnn_orch.settings_values import flatten
+from metaqnn_orch.settings.values import flatten
 
 UID: Final = "metaqnn.uid"  # of the search, on parent and children
 TRIAL: Final = "metaqnn.trial"  # on children

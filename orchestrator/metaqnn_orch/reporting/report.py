@@ -18,8 +18,8 @@ from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE, Palette
 from metaqnn_orch.reporting.render import png, svg
 from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_row
 from metaqnn_orch.reporting.vega import Rows, Spec
-from metaqnn_orch.settings import Settings
-from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.result import TrainingResult
 
 
 class Report(NamedTuple):

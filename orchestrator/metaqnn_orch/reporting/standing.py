@@ -11,8 +11,8 @@ from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, use
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.summary import lost_attempts
-from metaqnn_orch.settings import BudgetSettings
-from metaqnn_trainer.contract.messages import Status
+from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_trainer.contract.result import Status
 
 _CURVE: Final = 20  # points at most
 

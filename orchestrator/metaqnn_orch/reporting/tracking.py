@@ -23,7 +23,7 @@ from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import read_history, when
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView
-from metaqnn_orch.settings import TrackingSettings
+from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 20.0  # seconds that the end of a session waits for its trackers

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from metaqnn_orch.assembly import open_cluster
+from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.cli.jobs import delete_until_none_appears
 from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.record import load_record
@@ -18,7 +18,7 @@ from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, cli

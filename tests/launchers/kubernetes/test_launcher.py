@@ -18,7 +18,7 @@ from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refus
 from metaqnn_orch.launchers.kubernetes.manifest import REPLACEMENTS, JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.kubernetes.status import live
-from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.launchers.harness import ENDED, until, until_phase
 from tests.launchers.kubernetes.conftest import NAMESPACE, RUN, FakeCluster, connect_as

@@ -9,10 +9,10 @@ from typing import Any, Final
 import kubernetes_validate
 import pytest
 
-from metaqnn_orch.cli.strict_yaml import parse_mapping
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, dataset_manifest
-from metaqnn_orch.settings import KubernetesSettings
+from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.strict_yaml import parse_mapping
 from tests.launchers.kubernetes.job_schema import TABLE, as_text, read_models
 from tests.launchers.kubernetes.restricted_profile import violations
 from tests.launchers.kubernetes.test_manifest import SERVERS, form, job, overruled, pod, trainer

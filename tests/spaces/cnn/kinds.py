@@ -13,10 +13,10 @@ from docs.document import PAGES, layer_row
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from metaqnn_orch.launchers.estimate import features
+from metaqnn_orch.replay.estimate import features
 from metaqnn_orch.reporting.drawing import drawing
 from metaqnn_orch.reporting.palette import LIGHT
-from metaqnn_orch.settings_values import known_keys
+from metaqnn_orch.settings.values import known_keys
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.model import build_model
@@ -157,7 +157,7 @@ def the_export(kind: type[Layer]) -> Iterator[str]:
         lines = [f'("{name}", {text})' for part in parts for name, text in part.lines]
         code += f"\nnetwork = nn.Sequential(OrderedDict([{', '.join(lines)}]))\n"
         space: dict[str, Any] = {}
-        exec(code, space)  # noqa: S102  # our own text, as an exported file holds it
+        exec(code, space)  # our own text, as an exported file holds it
         space["network"].load_state_dict(model.state_dict())
         x = torch.randn(2, IMAGE.channels, IMAGE.size, IMAGE.size)
         if not torch.allclose(space["network"].eval()(x), model(x), atol=1e-6):

@@ -98,7 +98,10 @@ class Unbuilt(Halved):
         (Halved, "layer kind HALF, memory: HALF(3): (-1, 243, 291)"),
         (Halved, "layer kind HALF, reports: HALF(3) has no label"),
         (Halved, "layer kind HALF, export: TypeError: EverySecond cannot be written out: it has no method `written`"),
-        (Unbuilt, "layer kind LOST, builder: PluginError: builders plug-in 'LOST' cannot be loaded: ModuleNotFoundError"),
+        (
+            Unbuilt,
+            "layer kind LOST, builder: PluginError: builders plug-in 'LOST' cannot be loaded: ModuleNotFoundError",
+        ),
     ],
 )
 def test_what_is_missing_is_named_with_its_kind(kind: type[Layer], complaint: str) -> None:
@@ -144,9 +147,7 @@ BROKEN = {
 }
 
 
-def test_kinds_that_cannot_be_used_are_left_out_and_say_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kinds_that_cannot_be_used_are_left_out_and_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "broken_layers"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -214,9 +215,7 @@ def build(layer, shape, options, before):
     far = layer.dilation
     return [("far", nn.Conv2d(shape.channels, shape.channels, 3, padding=far, dilation=far))]
 '''
-PROGRAM = '''
-from metaqnn_orch.settings import Settings
-from metaqnn_orch.settings_values import known_keys, parse_settings
+PROGRAM = """
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.registry import kinds
@@ -237,7 +236,7 @@ try:
     parse_net("[X(1), SM(10)]")
 except ValueError as error:
     assert "layers plug-in 'lost' of far-layers 1.0 cannot be loaded" in str(error), error
-'''
+"""
 
 
 def test_an_installed_kind_is_one_like_any_other(tmp_path: Path) -> None:

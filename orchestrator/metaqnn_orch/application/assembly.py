@@ -1,0 +1,168 @@
+"""From settings to things that do something: the one place that knows every kind of launcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from metaqnn_orch.application.rehearsal import Rehearsal
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.launchers.base import Launcher
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm
+from metaqnn_orch.launchers.kubernetes.names import RunRef
+from metaqnn_orch.launchers.local import LocalLauncher
+from metaqnn_orch.launchers.table import TableLauncher
+from metaqnn_orch.settings.model import ExecutionSettings, KubernetesSettings, Settings
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import TrainerOptions
+from metaqnn_trainer.store.base import Store, honours_put_if_absent
+from metaqnn_trainer.store.directory import DirectoryStore
+
+if TYPE_CHECKING:
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+
+FETCHING_SECONDS: Final = 600.0  # that a node may take for the image, and a tenth of the time limit at most
+MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
+
+
+class LauncherName(StrEnum):
+    """Where trials can run."""
+
+    LOCAL = "local"
+    TABLE = "table"
+    KUBERNETES = "kubernetes"
+
+
+LauncherOfRun = Callable[[RunRecord], Launcher]
+
+
+def make_launcher(
+    name: LauncherName,
+    store: Store,
+    settings: Settings,
+    rehearsal: Rehearsal | None = None,
+    template: Mapping[str, Any] = MappingProxyType({}),
+) -> LauncherOfRun:
+    """What gives a run with these settings the launcher of that name. Nothing is started yet, but whatever can be wrong
+    has been found. `template` is an administrator's, of Kubernetes Jobs.
+
+    Raises:
+        BadInput: more trials at a time than can run there, no table for the launcher that needs one, or settings that
+            make no Job.
+        LauncherError: there is no cluster, or it does not let us in.
+    """
+    parallel, side_by_side = settings.execution.parallel, settings.execution.side_by_side
+    match name:
+        case LauncherName.LOCAL:
+            if parallel > MAX_WORKERS * side_by_side:
+                raise BadInput(
+                    f"execution.parallel is {parallel}, but one machine runs at most {MAX_WORKERS} workers: each is a "
+                    "process with torch in it",
+                    hint="about as many as the machine has processors or GPUs: --parallel 2",
+                )
+            return lambda record: LocalLauncher(
+                store.uri, parallel, side_by_side, options=options_on_this_machine(settings.execution)
+            )
+        case LauncherName.TABLE:
+            if rehearsal is None:
+                raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
+            answer, delay = rehearsal.answer, rehearsal.delay
+            # What a table answered it answers again: unlike the journal it need not outlive a loss of power.
+            answers = DirectoryStore(store.uri, durable=False) if isinstance(store, DirectoryStore) else store
+            return lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
+        case LauncherName.KUBERNETES:
+            if side_by_side > 1:
+                raise BadInput(
+                    f"execution.side_by_side is {side_by_side}, but a Job trains one net",
+                    hint="how GPUs are shared is the cluster's matter: execution.kubernetes.gpu_resource names a share",
+                )
+            form = job_form(store, settings.execution.kubernetes, template)
+            # The client takes half a second to import: who trains elsewhere does not wait for it.
+            from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
+
+            cluster = open_cluster(settings.execution.kubernetes)
+            refuse_unreachable(cluster)
+            options = options_in_a_pod(settings.execution)
+            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, options)
+
+
+def options_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told on this machine."""
+    return TrainerOptions(
+        checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
+    )
+
+
+def options_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
+    """What trials are told in a Pod. The trainer ends before its Pod is ended: delivering takes a moment, and the Pod's
+    clock began when its node took it, before the image was there."""
+    most = settings.kubernetes.time_limit_seconds
+    spared = settings.kubernetes.grace_seconds + min(FETCHING_SECONDS, most / 10)
+    update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - spared, most / 2)}
+    return options_on_this_machine(settings).model_copy(update=update)
+
+
+def open_cluster(settings: KubernetesSettings) -> Cluster:
+    """The cluster that the settings, or else kubeconfig or Pod, name.
+
+    Raises:
+        LauncherError: none does.
+    """
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+    from metaqnn_orch.launchers.kubernetes.credentials import connect
+
+    return Cluster(connect, settings.namespace, context=settings.context)
+
+
+def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, Any]) -> JobForm:
+    """
+    Raises:
+        BadInput: settings that make no Job, or Pods could not reach the store.
+    """
+    form = JobForm(store.uri, settings, template)
+    if isinstance(store, DirectoryStore):
+        if not any(Path(store.uri).is_relative_to(place) for place in form.mounts()):
+            raise BadInput(
+                f"{store.uri} is a directory of this machine, which no Pod sees",
+                hint="--store s3://bucket/prefix, or a Job template that mounts a volume there",
+            )
+    elif (endpoint := getattr(store, "endpoint", "")) and not settings.store_endpoint:
+        raise BadInput(
+            f"the store is at {endpoint}: execution.kubernetes.store_endpoint must say how Pods reach it",
+            hint=f"--set execution.kubernetes.store_endpoint={endpoint}, if that address is the same for them",
+        )
+    return form
+
+
+def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
+    """The store, asked by a client with the options of Pods; None where a client has none, as of a directory.
+
+    Raises:
+        StoreError: the client cannot be made.
+    """
+    if isinstance(store, DirectoryStore):
+        return None
+    from metaqnn_trainer.store.s3 import S3Store
+    from metaqnn_trainer.store.s3_client import ClientOptions
+
+    assert isinstance(store, S3Store)
+    endpoint, region = settings.store_endpoint or "", settings.store_region or ""
+    return store.with_options(
+        ClientOptions(endpoint, region, settings.store_addressing_style, settings.store_checksums)
+    )
+
+
+def refuse_unsafe_store(store: Store) -> None:
+    """
+    Raises:
+        StoreError: the store does not honour conditional writes, so that a run there could have two writers.
+    """
+    if not honours_put_if_absent(store, keys.probes()):
+        raise StoreError(
+            f"{store.uri} ignores conditional writes: two orchestrators could destroy each other's run there",
+            hint="use another store, or --unsafe-single-writer if no second one will ever touch the run",
+        )

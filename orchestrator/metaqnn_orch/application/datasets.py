@@ -1,0 +1,92 @@
+"""Dataset objects in a store: finding them, and having the trainer make one on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from metaqnn_orch.application.trainer_call import TRAINER, Answer, call
+from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_info, ref_of_key
+from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.contract.result import ExitCode
+from metaqnn_trainer.store.base import Store
+
+
+def all_refs(store: Store, name: str = "") -> list[tuple[DatasetRef, int]]:
+    """Every dataset object, or those of one name, with its size in bytes."""
+    found = [(ref_of_key(entry.key), entry.size) for entry in store.list(keys.datasets(name))]
+    return [(ref, size) for ref, size in found if ref is not None and name in ("", ref.name)]
+
+
+def info(store: Store, ref: DatasetRef) -> DatasetInfo:
+    """
+    Raises:
+        MessageError: the object is not a dataset.
+    """
+    key = keys.dataset(ref.name, ref.digest)
+    return read_info(store.get(key, first=HEADER_BYTES), f"{store.uri}: {key}")
+
+
+def find(store: Store, name: str, digest: str | None = None) -> DatasetRef | None:
+    """The one dataset of this name, and of this digest where one is given; None where there is none.
+
+    Raises:
+        BadInput: there are several.
+    """
+    refs = [ref for ref, _ in all_refs(store, name) if digest in (None, ref.digest)]
+    if len(refs) > 1:
+        digests = ", ".join(ref.digest for ref in refs)
+        raise BadInput(
+            f"{store.uri} has {len(refs)} datasets named {name}: {digests}",
+            hint=f"choose one: --set dataset.digest={refs[0].digest}",
+        )
+    return refs[0] if refs else None
+
+
+def push(
+    store: Store,
+    name: str,
+    options: Sequence[str] = (),
+    *,
+    report: Callable[[str], None],
+    trainer: Sequence[str] = TRAINER,
+) -> DatasetRef:
+    """Have the trainer make the dataset object, in a process of its own on this machine: it alone knows torch.
+
+    `options` are those of `python -m metaqnn_trainer dataset`; `report` gets its progress, a line at a time.
+
+    Raises:
+        NotFound: it could not be made; the trainer's words say why.
+        StoreError: the store does not answer, or the trainer could not write it there.
+        LauncherError: there is no trainer on this machine, or it failed.
+    """
+    keys.check_name("dataset", name)
+    all_refs(store, name)  # a store that does not answer is told of now, and not when all is made
+    answer = call(["dataset", name, "--store", store.uri, *options], report, trainer)
+    return made(name, answer)
+
+
+def made(name: str, answer: Answer) -> DatasetRef:
+    """The dataset that the trainer made, wherever it ran.
+
+    Raises:
+        NotFound, StoreError, LauncherError: as `push` says.
+    """
+    ref = _ref_in(answer.data) if answer.code == ExitCode.DELIVERED else None
+    if ref is not None:
+        return ref
+    if answer.code in (ExitCode.DATASET, ExitCode.BAD_REQUEST):
+        raise NotFound(f"dataset {name} could not be made: {answer.last_words}")
+    raise answer.error(f"making dataset {name}")
+
+
+def _ref_in(answer: bytes) -> DatasetRef | None:
+    """The dataset that the trainer's answer names, in its last line; a log holds other lines, too."""
+    for line in reversed(answer.splitlines()):
+        with suppress(ValueError, LookupError, TypeError):
+            found = json.loads(line)
+            return DatasetRef(name=found["name"], digest=found["digest"])
+    return None

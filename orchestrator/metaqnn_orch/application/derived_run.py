@@ -1,0 +1,76 @@
+"""Runs that a command makes out of another run, as finals and retrain do: they train a list of its nets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+
+from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.session import Ended, begin, search
+from metaqnn_orch.application.signals import surely_closing
+from metaqnn_orch.cli.manifest import read_template
+from metaqnn_orch.cli.output import say
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.keys import MAX_NAME
+from metaqnn_trainer.store.base import Store
+
+_DIGEST: Final = 8  # characters
+
+
+def derived(name: str) -> str:
+    """A run's name that nobody typed: where it is too long, its end gives way to a digest of the whole, so that the
+    same command finds the same run, and no other does."""
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
+    return f"{name[: MAX_NAME - _DIGEST - 1].rstrip('-')}-{digest}"
+
+
+def refuse_open(record: RunRecord) -> None:
+    """
+    Raises:
+        BadInput: the run was imported, and on which dataset its nets are to be trained is not decided.
+    """
+    if record.is_open:
+        raise BadInput(
+            f"run {record.run} was imported, and which dataset its nets are trained on is not decided yet",
+            hint=f"metaqnn-orch start PRESET_OR_FILE --run {record.run} goes on with it, and decides",
+        )
+
+
+def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], hint: str = "") -> None:
+    """
+    Raises:
+        BadInput: one of these --set is of another section of the settings.
+    """
+    for text in assignments:
+        if text.partition("=")[0].partition(".")[0].strip() not in sections:
+            *first, last = sections
+            allowed = f"{', '.join(first)} and {last}"
+            raise BadInput(f"--set {text[:80]}: only {allowed} may be set, the rest is the run's", hint)
+
+
+def train(store: Store, name: str, settings: Settings, launcher: LauncherName, release: Release | None) -> Ended:
+    """Train the nets of `settings` as the run of that name, from wherever it is to its end."""
+    template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
+    launcher_of = make_launcher(launcher, store, settings, None, template)
+    record = begin(store, name, settings, refuse_unsafe_store)
+    with surely_closing(launcher_of(record)) as workers:
+        return search(store, record, record.settings_as_run(settings), workers)
+
+
+def leave_unless_complete(name: str, ended: Ended) -> None:
+    """
+    Raises:
+        typer.Exit: a signal or the budget ended the run before all its nets were trained.
+    """
+    if ended.outcome not in (Outcome.GOAL, Outcome.EXHAUSTED):
+        say(f"run {name} {f'stopped: {ended.reason}' if ended.reason else 'was stopped'}; the same command goes on")
+        raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)

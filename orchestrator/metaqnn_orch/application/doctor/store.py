@@ -1,0 +1,91 @@
+"""doctor's part about the store: can everything be done with it that a search does?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from metaqnn_orch.application.assembly import store_of_pods
+from metaqnn_orch.application.doctor.findings import Finding, Mark, clock, tried
+from metaqnn_orch.errors import ObjectMissing, StoreError
+from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store, honours_put_if_absent, lists_what_is_there, removed
+
+LARGE_BYTES: Final = 8 << 20  # beyond what gateways take by default; the weights of a small net
+
+
+def examine_store(store: Store) -> Iterator[Finding]:
+    away = False
+
+    def listing() -> str:
+        nonlocal away
+        try:
+            return f"{store.uri}, {sum(1 for _ in store.list(keys.datasets()))} datasets"
+        except StoreError as error:
+            away = error.transient or not error.status  # what follows would not be answered, either
+            raise
+
+    yield tried("store: can be listed", listing)
+    if away:
+        return
+    yield tried("store: what is missing is said to be missing", lambda: _missing(store))
+    yield tried("store: what is written is listed", lambda: _listed(store))
+    yield tried("store: takes large objects", lambda: _large(store))
+    yield tried("store: conditional writes", lambda: _conditional(store))
+    ahead = getattr(store, "seconds_ahead", None)
+    if ahead is not None:
+        yield tried("store: clock", lambda: clock("store: clock", ahead()))
+
+
+def _missing(store: Store) -> str | Finding:
+    what, key = "store: what is missing is said to be missing", keys.probes() + "no-such-object"
+    for look in (store.get, store.stat):
+        with suppress(ObjectMissing):
+            look(key)
+            return Finding(what, Mark.BAD, f"{store.uri}/{key} is there", "is the address that of a store?")
+    return ""
+
+
+def _listed(store: Store) -> str | Finding:
+    by_pages = getattr(store, "by_pages_of", None)
+    if lists_what_is_there(store if by_pages is None else by_pages(1), keys.probes()):
+        return ""
+    fix = "its listings are not whole: take another store, or a newer release of it"
+    return Finding("store: what is written is listed", Mark.BAD, "not all of it was", fix)
+
+
+def _large(store: Store) -> str:
+    key = keys.probes() + "large"
+    with removed(store, key):
+        store.put(key, bytes(LARGE_BYTES))
+    return f"{LARGE_BYTES >> 20} MiB"
+
+
+def _conditional(store: Store) -> str | Finding:
+    if honours_put_if_absent(store, keys.probes()):
+        return "the second of two was refused, as it must be"
+    fix = "use another store, or --unsafe-single-writer if no second orchestrator will ever touch the run"
+    return Finding("store: conditional writes", Mark.BAD, "ignored: the second of two was accepted", fix)
+
+
+def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Finding]:
+    """The store once more, but spoken to as the trainers are told to. From here it may be out of reach, though."""
+    what = "store: as Pods speak to it"
+    told = store_of_pods(store, settings)
+    if told is None:
+        return
+
+    def ask() -> str | Finding:
+        try:
+            conditional = _conditional(told)
+        except StoreError as error:
+            if error.status:
+                raise
+            seen = f"{error.hint}; if only Pods can reach it, `helm test` asks from inside the cluster"
+            return Finding(what, Mark.UNKNOWN, f"no answer from here: {error}", seen)
+        where = f"{settings.store_endpoint or 'AWS'}, region {settings.store_region or 'by default'}"
+        return where if isinstance(conditional, str) else conditional._replace(what=what)
+
+    yield tried(what, ask)

@@ -1,0 +1,47 @@
+"""A trial's net as a file that needs nothing of this project, written by the trainer on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from metaqnn_orch.application.trainer_call import TRAINER, call
+from metaqnn_trainer.store.base import Store
+
+SUFFIXES: Final = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+
+
+class Exported(NamedTuple):
+    """What was written, and how the file did on the validation images."""
+
+    files: list[str]
+    images: int
+    accuracy: float
+    recorded: float
+    """The validation accuracy of the trial's result."""
+    difference: float
+    """Largest between two logits, the file's and the trainer's."""
+
+
+def export(
+    store: Store,
+    run: str,
+    trial: str,
+    form: str,
+    to: Path,
+    *,
+    report: Callable[[str], None],
+    trainer: Sequence[str] = TRAINER,
+) -> Exported:
+    """Have the trainer write the trial's net to `to`, in a format of SUFFIXES, and prove it.
+
+    Raises:
+        BadInput: the net cannot be written so; the trainer's words say why.
+        NotFound: the dataset is not in the store any more.
+        StoreError: the store does not answer the trainer.
+        LauncherError: there is no trainer on this machine, or it failed.
+    """
+    arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
+    answer = call(arguments, report, trainer)
+    return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")

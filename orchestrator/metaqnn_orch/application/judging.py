@@ -1,0 +1,39 @@
+"""Trained nets on the test images, alone and together, by the trainer on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from metaqnn_orch.application.trainer_call import TRAINER, call
+from metaqnn_trainer.store.base import Store
+
+
+class Judged(NamedTuple):
+    """Accuracies on images that no decision has seen."""
+
+    images: int
+    first: float
+    together: float
+    """Of the mean of all nets' probabilities."""
+    validation_together: float
+
+
+def judge(
+    store: Store,
+    trials: Sequence[tuple[str, str]],
+    *,
+    report: Callable[[str], None],
+    trainer: Sequence[str] = TRAINER,
+) -> Judged:
+    """Have the trainer measure the test accuracy of the first of some (run, trial), and of all of them together.
+
+    Raises:
+        BadInput: it cannot be measured; the trainer's words say why.
+        NotFound: the dataset is not in the store any more.
+        StoreError: the store does not answer the trainer.
+        LauncherError: there is no trainer on this machine, or it failed.
+    """
+    named = [argument for run, trial in trials for argument in ("--trial", f"{run}/{trial}")]
+    answer = call(["judge", "--store", store.uri, *named], report, trainer)
+    return answer.told(Judged, "the test accuracy could not be measured", "measuring the test accuracy")

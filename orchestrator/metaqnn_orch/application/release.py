@@ -1,0 +1,213 @@
+"""What a release of the chart says to whoever has a kubeconfig: where results go, and how trials run.
+
+Its ConfigMap holds settings by their dotted names. Of those only `execution` counts: how the work is done is the
+cluster's to say, and what is searched is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final, NamedTuple
+
+from metaqnn_orch.application.assembly import open_cluster
+from metaqnn_orch.application.session import VERSION
+from metaqnn_orch.cli.output import say
+from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
+from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.sources import Layer, load_settings
+from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
+from metaqnn_orch.settings.values import known_keys
+
+LABELS: Final = "app.kubernetes.io/name=metaqnn,app.kubernetes.io/component=release"
+TEMPLATE: Final = "job-template.yaml"
+ORCHESTRATOR: Final = "orchestrator-job.yaml"
+_NAME: Final = "app.kubernetes.io/instance"
+
+# Variables of the AWS SDK that say the same, the strongest first.
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+_REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_MAY_NOT_LOOK: Final = " (these credentials may not look: they need the right to list configmaps there)"
+_LOCAL_HINT: Final = "--store ./runs searches on this machine; helm install charts/metaqnn makes a release"
+
+
+class Release(NamedTuple):
+    """One release, as its ConfigMap has it."""
+
+    namespace: str
+    name: str
+    context: str | None
+    data: Mapping[str, str]
+    words: str
+    """Options by which another command finds it, and the store, as this one did."""
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    def in_words(self) -> str:
+        """What it is, where results go, and what trains: for whoever did not name it."""
+        endpoint = self.data.get("external-endpoint") or self.data.get("execution.kubernetes.store_endpoint", "")
+        store = (self.data.get("store") or "no store") + (f" at {endpoint}" if endpoint else "")
+        return f"{self.source}: {store}, image {self.data.get('execution.kubernetes.image') or 'unknown'}"
+
+    @property
+    def source(self) -> str:
+        return f"release {self}"
+
+    @property
+    def store(self) -> str:
+        """
+        Raises:
+            BadInput: it names none.
+        """
+        store = self.data.get("store", "")
+        if not store:
+            raise BadInput(
+                f"{self.source} names no bucket",
+                hint=f"helm upgrade {self.name} CHART --namespace {self.namespace} --reuse-values "
+                "--set store.bucket=BUCKET, or --store s3://bucket/prefix here",
+            )
+        return store
+
+    def layer(self) -> Layer:
+        """What it says of how the work is done."""
+        known = known_keys()
+        found = {key: parse_value(text, f"{self.source}: {key}") for key, text in self.data.items() if key in known}
+        own = {"execution.kubernetes.namespace": self.namespace, "execution.kubernetes.context": self.context}
+        values = {**{key: value for key, value in found.items() if key.startswith("execution.")}, **own}
+        return Layer(self.source, values)
+
+    def kubernetes(self) -> KubernetesSettings:
+        """The same as settings, nothing laid over them.
+
+        Raises:
+            SettingsError: one of them is wrong.
+        """
+        return load_settings("digits", {}, [], {}, self.layer()).settings.execution.kubernetes
+
+    def document(self, key: str) -> dict[str, Any]:
+        """A mapping that stands in it as text.
+
+        Raises:
+            SettingsError: it does not.
+        """
+        return parse_mapping(self.data.get(key, ""), f"{self.source}: {key}")
+
+    def show_store(self, environment: MutableMapping[str, str]) -> None:
+        """Have the AWS SDK of this process find the store, unless the environment already says where it is."""
+        endpoint = self.data.get("external-endpoint") or self.data.get("execution.kubernetes.store_endpoint", "")
+        for names, value in (
+            (_ENDPOINTS, endpoint),
+            (_REGIONS, self.data.get("execution.kubernetes.store_region", "")),
+        ):
+            if value and not any(environment.get(name) for name in names):
+                environment[names[0]] = value
+
+
+def find_release(wanted: str | None, namespace: str | None, context: str | None) -> Release:
+    """The release of that name (NAME or NAMESPACE/NAME), wherever these credentials may look; or, where none is named,
+    the only one in the namespace that is given, or the kubeconfig's own. What nobody named is said before it is used.
+
+    Whoever may install a release into any namespace of a shared cluster decides there which store is opened with the
+    caller's keys, and which image runs. So one that merely is the only one somewhere is not used, also where a command
+    only reads: it would sign requests for a foreign endpoint, and show the runs of others as one's own.
+
+    Raises:
+        BadInput: there is no cluster, no release, or no saying which.
+        ClusterError: the API does not answer.
+    """
+    before, slash, name = (wanted or "").rpartition("/")
+    if slash and namespace not in (None, before):
+        raise BadInput(f"--release {wanted} and --namespace {namespace} are two namespaces")
+    namespace = before or namespace
+    here, elsewhere, looked = _look(namespace, context)
+    found = here if name == "" or here else elsewhere
+    chosen = [release for release in found if name in ("", release.name)]
+    if len(chosen) == 1:
+        if not name:
+            say(chosen[0].in_words())
+        _say_version(chosen[0])
+        return chosen[0]
+    names = ", ".join(sorted(map(str, here or elsewhere)))
+    if chosen:
+        raise BadInput(f"{len(chosen)} releases are there: {names}", hint=f"choose one: --release {chosen[0]}")
+    if not here and not elsewhere:
+        raise NotFound(f"there is no release of the chart {looked}", hint=_LOCAL_HINT)
+    if name:
+        raise NotFound(f"there is no release {wanted} {looked}", hint=f"there are: {names}")
+    raise NotFound(
+        f"there is no release of the chart {looked}; elsewhere there are: {names}",
+        hint=f"name the one that is meant: --release {elsewhere[0]}",
+    )
+
+
+def _look(namespace: str | None, context: str | None) -> tuple[list[Release], list[Release], str]:
+    """The releases of the namespace, all others where it has none and was not given, and in words where was looked."""
+    try:
+        cluster = open_cluster(KubernetesSettings(namespace=namespace, context=context))
+    except LauncherError as error:
+        raise BadInput(
+            f"without --store, a cluster says where results are; but there is {error}", _LOCAL_HINT
+        ) from None
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    def listed(*, everywhere: bool = False) -> tuple[list[Release], bool]:
+        """Those that are there, and whether these credentials may look."""
+        try:
+            found = cluster.list(Resource.CONFIG_MAPS, LABELS, everywhere=everywhere).items
+        except ClusterError as error:
+            if error.status != 403:
+                raise
+            return [], False
+        return [_read(thing, context) for thing in found], True
+
+    place = f"in namespace {cluster.namespace} of {cluster.server}"
+    here, may_look = listed(everywhere=False)
+    if here or namespace is not None:
+        refused = "" if may_look else _MAY_NOT_LOOK
+        return here, [], place + refused
+    elsewhere, may_look_elsewhere = listed(everywhere=True)
+    if elsewhere:
+        return [], elsewhere, place
+    if may_look_elsewhere:
+        return [], [], f"in {cluster.server}"
+    refused = ", and these credentials may not look in others: --namespace names one" if may_look else _MAY_NOT_LOOK
+    return [], [], place + refused
+
+
+def _read(config_map: Mapping[str, Any], context: str | None) -> Release:
+    metadata, data = config_map["metadata"], config_map.get("data") or {}
+    name = (metadata.get("labels") or {}).get(_NAME) or metadata["name"]
+    where, text = f"{metadata['namespace']}/{name}", {str(key): str(value) for key, value in data.items()}
+    return Release(str(metadata["namespace"]), str(name), context, text, f"--release {where}")
+
+
+def _say_version(release: Release) -> None:
+    theirs = release.data.get("version", "")
+    if theirs != VERSION:
+        say((f"{release.source} is of version {theirs or 'unknown'}, this program of {VERSION}", "yellow"))
+
+
+def borrow_keys(release: Release, environment: MutableMapping[str, str]) -> None:
+    """Have the AWS SDK of this process use the keys in the release's secret.
+
+    Raises:
+        BadInput: there is none, or it lacks a key.
+        ClusterError: these credentials may not read it.
+    """
+    kubernetes = release.kubernetes()
+    if kubernetes.store_secret is None:
+        raise BadInput(f"{release.source} names no secret: its Pods open the store with an identity of their own")
+    from metaqnn_orch.launchers.kubernetes.cluster import Lookup
+
+    secret = open_cluster(kubernetes).look_up(Lookup.SECRET, kubernetes.store_secret).get("data") or {}
+    for what, key in kubernetes.store_secret_keys:
+        try:
+            environment[f"AWS_{what.upper()}"] = base64.b64decode(secret[key], validate=True).decode()
+        except KeyError:
+            if what != "session_token":
+                raise BadInput(f"secret {kubernetes.store_secret} of {release.source} has no {key}") from None
+            environment.pop("AWS_SESSION_TOKEN", None)
+        except (binascii.Error, UnicodeDecodeError):
+            raise BadInput(f"secret {kubernetes.store_secret} of {release.source}: {key} is no text") from None

@@ -1,0 +1,67 @@
+"""How somebody stops a search, and what is said of it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from threading import main_thread
+from types import FrameType
+from typing import Any
+
+from metaqnn_orch.application.signals import STOPS, can_be_heard
+from metaqnn_orch.control.surroundings import Stop
+
+
+class Signals:
+    """Ctrl-C once asks the loop to finish what runs; twice, SIGTERM or SIGHUP, to leave at once. There is nothing to
+    wait for where trials outlive us: then once is enough.
+
+    A search in another thread than the main one hears no signal, which Python gives to that one; it leaves when the
+    main thread has ended, because the process could not end before."""
+
+    def __init__(self, say: Callable[[str], None], trials_outlive_us: bool = False) -> None:
+        self._say = say
+        self._outlived = trials_outlive_us
+        self._received: list[int] = []
+        self._announced = Stop.NO
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        for number in STOPS:
+            if can_be_heard(number):
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @property
+    def first(self) -> int:
+        return self._received[0] if self._received else 0
+
+    def stop(self) -> Stop:
+        wanted = Stop.NO if main_thread().is_alive() else Stop.NOW
+        if self._received:
+            wanted = Stop.DRAIN if self._received == [signal.SIGINT] and not self._outlived else Stop.NOW
+        if wanted is not self._announced:
+            # Said here and not by the handler, which may have interrupted another line.
+            self._say(
+                "stopping: waiting for the trials in training; Ctrl-C again leaves at once"
+                if wanted is Stop.DRAIN
+                else "leaving: the trials in training go on, and their results are found by the same command"
+                if self._outlived
+                else "stopping at once" + (": the terminal is gone" if signal.SIGHUP in self._received else "")
+            )
+            self._announced = wanted
+        return wanted
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not through a signal."""
+        heard, end = len(self._received), time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and len(self._received) == heard:
+            time.sleep(min(left, 0.1))
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received.append(number)

@@ -1,0 +1,86 @@
+"""The trainer called on this machine, in a process of its own: it alone knows torch, and it need not be installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, TypeVar
+
+from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
+from metaqnn_trainer.contract.result import ExitCode
+from metaqnn_trainer.store.errors import Cause
+
+TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
+
+T = TypeVar("T")
+
+
+class Answer(NamedTuple):
+    """How the trainer's process ended, and what it left on standard output."""
+
+    code: int
+    data: bytes
+    last_words: str
+    """The last line of standard error: where it failed, the reason."""
+
+    def told(self, shape: Callable[..., T], undone: str, doing: str) -> T:
+        """What its last line tells, by the names of `shape`. `undone` says that it could not be done.
+
+        Raises:
+            BadInput, NotFound: that cannot be done, or the dataset is missing; the trainer's words say why.
+            StoreError, LauncherError: as `error` says.
+        """
+        if self.code == ExitCode.DELIVERED:
+            with suppress(ValueError, LookupError, TypeError):
+                return shape(**json.loads(self.data.splitlines()[-1]))
+        if self.code == ExitCode.BAD_REQUEST:
+            raise BadInput(f"{undone}: {self.last_words}")
+        if self.code == ExitCode.DATASET:
+            raise NotFound(f"{undone}: {self.last_words}")
+        raise self.error(doing)
+
+    def error(self, doing: str) -> StoreError | LauncherError:
+        """What an end with this code means, where it means nothing in particular while `doing` what was asked."""
+        if self.code in (ExitCode.STORE, ExitCode.STORE_REFUSED):
+            away = self.code == ExitCode.STORE
+            return StoreError(self.last_words, cause=Cause.OUTAGE if away else Cause.REFUSED)
+        reason = f": {self.last_words}" if self.last_words else ""
+        return LauncherError(
+            f"the trainer ended with exit code {self.code} while {doing}{reason}",
+            hint="pip install 'metaqnn-orch[train]' installs it" if "No module named" in self.last_words else "",
+        )
+
+
+def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Sequence[str] = TRAINER) -> Answer:
+    """Run `python -m metaqnn_trainer` with these arguments to its end; `report` gets its progress, a line at a time."""
+    with (
+        tempfile.TemporaryFile() as answer,
+        subprocess.Popen(
+            [*trainer, *arguments], stdin=subprocess.DEVNULL, stdout=answer, stderr=subprocess.PIPE
+        ) as process,
+    ):
+        assert process.stderr is not None
+        try:
+            last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "), 600)
+            code = process.wait()
+        except BaseException:  # somebody stops us: nobody waits for the answer any more
+            process.kill()
+            raise
+        answer.seek(0)
+        return Answer(code, answer.read(), last_words)
+
+
+def _relay(lines: Iterable[bytes], report: Callable[[str], None]) -> str:
+    """Hand on what the trainer says, but for a traceback and for its last words, which are returned: its reason."""
+    last_words, tracing = "", False
+    for line in lines:
+        if last_words and not tracing:
+            report(last_words)
+        # Of a progress bar, which rewrites its line, the last state.
+        last_words = line.decode(errors="replace").rstrip().rpartition("\r")[2]
+        tracing = tracing or last_words.startswith("Traceback ")
+    return last_words

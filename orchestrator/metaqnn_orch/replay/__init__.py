@@ -1,0 +1,4 @@
+"""The authors' replay database, and other tables of nets with their accuracies.
+
+Belongs here: reading such files, and estimating the nets that they do not have. Forbidden here: runs.
+"""

@@ -1,0 +1,153 @@
+"""The authors' replay database as text: CSV, one row for each presentation of a net to the agent (bowenbaker/metaqnn).
+
+A file of theirs, or of anybody's hand, is foreign data: it is read line by line, and each line that cannot be used is
+refused by itself, with a reason. Nets carry the authors' dropout, D(i,n), which is no part of a net's identity here.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_trainer.contract.errors import NotationError
+from metaqnn_trainer.spaces.cnn.layer import Net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+
+COLUMNS: Final = (
+    "net",
+    "accuracy_best_val",
+    "iter_best_val",
+    "accuracy_last_val",
+    "iter_last_val",
+    "accuracy_best_test",
+    "accuracy_last_test",
+    "ix_q_value_update",
+    "epsilon",
+    "time_finished",
+    "machine_run_on",
+)
+UNKNOWN: Final = -1.0
+"""What the authors write where a number was never measured: their test accuracies."""
+
+MAX_FILE_BYTES: Final = 1 << 26  # some 300,000 rows
+_MAX_LINE: Final = 10_000  # characters; a net has at most 4,096
+_NUMBER: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_SHOWN: Final = 5
+
+
+class RowError(ValueError):
+    """Why one row is refused, in one line."""
+
+
+class Row(NamedTuple):
+    """One line of the file, cell by cell."""
+
+    line: int
+    cells: dict[str, str]
+
+    def net(self) -> Net:
+        """
+        Raises:
+            RowError: not the text of a net.
+        """
+        try:
+            return parse_net(self.cells["net"])
+        except NotationError as error:
+            raise RowError(f"the net is not one: {error}") from None
+
+    def number(self, column: str) -> float:
+        """
+        Raises:
+            RowError: not a finite number in decimal notation.
+        """
+        text = self.cells[column].strip(" ")
+        if not _NUMBER.fullmatch(text) or abs(value := float(text)) == float("inf"):
+            raise RowError(f"{column} is {text!r}, which is no number")
+        return value
+
+    def probability(self, column: str) -> float:
+        """
+        Raises:
+            RowError: not a number between 0 and 1.
+        """
+        value = self.number(column)
+        if not 0 <= value <= 1:
+            raise RowError(f"{column} is {value:g}, which is not between 0 and 1")
+        return value
+
+
+class Refusals:
+    """How many rows were refused, and why the first ones were."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.reasons: list[str] = []
+
+    def add(self, line: int, error: RowError) -> None:
+        self.count += 1
+        if len(self.reasons) < _SHOWN:
+            self.reasons.append(one_line(f"line {line}: {error}"))
+
+    def __str__(self) -> str:
+        more = f"\n  ... and {self.count - len(self.reasons)} more" if self.count > len(self.reasons) else ""
+        rows = "1 row was" if self.count == 1 else f"{self.count} rows were"
+        return f"{rows} refused:" + "".join(f"\n  {reason}" for reason in self.reasons) + more
+
+
+def read_file(path: Path) -> bytes:
+    """A CSV file; of one that is too large the beginning, which is too large all the same.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refusals) -> Iterator[Row]:
+    """The rows of a CSV file whose first line names its columns; empty lines are none.
+
+    A row never spans lines, so that an open quotation mark spoils one row and not the rest.
+
+    Raises:
+        BadInput: no such file is this: too large, or a required column is missing.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise BadInput(f"{what} has {len(data)} bytes; such a file has at most {MAX_FILE_BYTES}")
+    # What is not UTF-8 spoils the row only if it stands where it matters.
+    lines = re.split(r"\r\n|\n|\r", data.decode("utf-8-sig", errors="replace"))
+    try:
+        columns = [name.strip() for name in _split(lines[0])]
+    except RowError as error:
+        raise BadInput(f"{what} does not begin with the names of its columns: {error}") from None
+    missing = [column for column in required if columns.count(column) != 1]
+    if missing:
+        found = one_line(", ".join(columns), 100)
+        raise BadInput(f"{what} must name {' and '.join(missing)} once in its first line, which is: {found}")
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        try:
+            cells = _split(line)
+            if len(cells) != len(columns):
+                raise RowError(f"it has {len(cells)} cells where the first line names {len(columns)} columns")
+        except RowError as error:
+            refusals.add(number, error)
+            continue
+        yield Row(number, dict(zip(columns, cells, strict=True)))
+
+
+def _split(line: str) -> list[str]:
+    if len(line) > _MAX_LINE:
+        raise RowError(f"it has {len(line)} characters, more than the {_MAX_LINE} that a row may have")
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error as error:
+        raise RowError(f"it is no CSV: {error}") from None

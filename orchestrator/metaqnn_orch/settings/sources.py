@@ -1,0 +1,180 @@
+"""Where settings come from: flags over METAQNN_* environment over a file over a release over a preset. Each value knows
+its origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
+from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
+
+MAX_FILE_BYTES: Final = 1 << 16  # a file that names every setting has three kilobytes
+OTHER_VARIABLES: Final = frozenset(
+    {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK", "METAQNN_S3_ADDRESSING_STYLE"}
+)  # read elsewhere
+
+_KEY: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
+
+
+class Layer(NamedTuple):
+    """What one source says: dotted keys and their values."""
+
+    source: str
+    values: Mapping[str, Any]
+
+
+class Layered(NamedTuple):
+    """Settings in force, and for each dotted key the source that set it. Keys without one are defaults."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def load_settings(
+    preset_or_file: str,
+    environment: Mapping[str, str],
+    assignments: Sequence[str],
+    flags: Mapping[str, Any],
+    release: Layer | None = None,
+) -> Layered:
+    """All layers, weakest first. `flags` are dotted keys with values, None where the flag was not given.
+
+    Raises:
+        SettingsError: one line with the source and the key.
+    """
+    values, origins = gather(preset_or_file, environment, assignments, flags, release)
+    return Layered(parse_settings(values, {"": preset_or_file, **origins}), origins)
+
+
+def continue_settings(
+    begun: Mapping[str, Any],
+    source: str,
+    environment: Mapping[str, str],
+    assignments: Sequence[str],
+    flags: Mapping[str, Any],
+    release: Layer | None = None,
+) -> Settings:
+    """The same over settings that are there already; `source` says where. Raises as load_settings does."""
+    base = [Layer(source, dict(flatten(begun))), *([release] if release else [])]
+    values, origins = _stack(base, environment, assignments, flags)
+    return parse_settings(values, {"": source, **origins})
+
+
+def gather(
+    preset_or_file: str,
+    environment: Mapping[str, str],
+    assignments: Sequence[str],
+    flags: Mapping[str, Any],
+    release: Layer | None = None,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the layers say, nested and not yet looked at, and the source of each dotted key."""
+    presets, file = _preset_or_file(preset_or_file)
+    return _stack([*presets, *([release] if release else []), *file], environment, assignments, flags)
+
+
+def _stack(
+    base: Sequence[Layer], environment: Mapping[str, str], assignments: Sequence[str], flags: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for source, layer in [
+        *base,
+        *_environment(environment),
+        *map(_assignment, assignments),
+        *(Layer(_flag(key), {key: value}) for key, value in flags.items() if value is not None),
+    ]:
+        for key, value in layer.items():
+            _assign(values, key, value, source)
+            for old in [old for old in origins if old.startswith(key + ".")]:
+                del origins[old]
+            origins[key] = source
+    return values, origins
+
+
+def preset_names() -> list[str]:
+    folder = resources.files("metaqnn_orch.presets")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _preset(name: str) -> Layer:
+    text = resources.files("metaqnn_orch.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return Layer(f"preset {name}", dict(flatten(parse_mapping(text, f"preset {name}"))))
+
+
+def _preset_or_file(name: str) -> tuple[list[Layer], list[Layer]]:
+    """The preset of that name, and no file; or the file of that name, with the preset that it builds on, if it does."""
+    if name in preset_names():
+        return [_preset(name)], []
+    content = parse_mapping(_read(name), name)
+    base = content.pop("preset", None)
+    if base is not None and base not in preset_names():
+        raise SettingsError(f"{name}: there is no preset {base!r}", hint=_presets_hint(str(base)))
+    return [_preset(str(base))] if base is not None else [], [Layer(name, dict(flatten(content)))]
+
+
+def _read(name: str) -> str:
+    try:
+        with Path(name).open("rb") as file:  # perhaps a pipe, whose size nobody knows before its end
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise SettingsError(f"{name} is too long: a settings file has at most {MAX_FILE_BYTES} bytes")
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{name} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    except (OSError, ValueError) as error:
+        cause = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
+        shown = repr(name if len(name) <= 80 else name[:77] + "...")
+        raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", _presets_hint(name)) from None
+
+
+def _presets_hint(name: str) -> str:
+    presets = preset_names()
+    close = get_close_matches(name, presets, n=1)
+    return (f"did you mean {close[0]}? " if close else "") + "presets: " + ", ".join(presets)
+
+
+def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:
+    by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in known_keys()}
+    for variable in sorted(environment):
+        if not variable.startswith("METAQNN_") or variable in OTHER_VARIABLES:
+            continue
+        key = by_variable.get(variable)
+        if key is None:
+            close = get_close_matches(variable, [*by_variable, *OTHER_VARIABLES], n=1)
+            raise SettingsError(
+                f"the environment has {variable}, which is no setting",
+                hint=f"did you mean {close[0]}?" if close else "METAQNN_RECIPE__EPOCHS sets recipe.epochs, and so on",
+            )
+        yield Layer(variable, {key: parse_value(environment[variable], variable)})
+
+
+def _assignment(text: str) -> Layer:
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not _KEY.fullmatch(key):
+        raise SettingsError(f"--set takes KEY=VALUE, found {text[:80]!r}", hint="for example --set recipe.epochs=3")
+    return Layer(f"--set {key}", {key: parse_value(value, f"--set {key}")})
+
+
+def _flag(key: str) -> str:
+    return "--" + key.rpartition(".")[2].replace("_", "-")
+
+
+def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:
+    """Put a value in its place, replacing what a weaker source put there."""
+    *sections, leaf = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"{source}: {section} is a value, it has no {leaf}")
+    if value == {}:
+        values.setdefault(leaf, {})  # an empty section changes nothing
+    else:
+        values[leaf] = value

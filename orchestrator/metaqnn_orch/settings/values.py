@@ -1,0 +1,85 @@
+"""Settings as plain values: from them, with what is wrong by its dotted key, and beside others of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.settings.errors import place_of, sentence
+from metaqnn_orch.settings.model import DatasetSettings, Settings
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+
+
+def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = MappingProxyType({})) -> Settings:
+    """Nested plain values, as read from YAML, to settings. `origins` says where dotted keys came from, and "" the rest.
+
+    Raises:
+        SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
+    """
+    try:
+        return Settings.model_validate_json(json.dumps(values, allow_nan=False))
+    except ValidationError as error:
+        # A rule of ours says more than a type that one branch of a union would have liked better.
+        found = sorted(error.errors(include_url=False, include_context=False), key=lambda e: e["type"] != "value_error")
+        first, places = dict(found[0]), {place_of(dict(other)) for other in found}
+        source = _origin_of_error(place_of(first), origins)
+        raise SettingsError(
+            sentence(first, known_keys())
+            + (f" (from {source})" if source else "")
+            + (f", and {len(places) - 1} more" if len(places) > 1 else ""),
+            hint="metaqnn-orch config show digits lists every setting there is",
+        ) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SettingsError(f"settings hold a value that is neither text, number, list nor mapping: {error}") from None
+
+
+def origin(key: str, origins: Mapping[str, str]) -> str:
+    """Where a setting came from, or the nearest section above it that was set as a whole: the root's is under ""."""
+    while key and key not in origins:
+        key = key.rpartition(".")[0]
+    return origins.get(key, "")
+
+
+def _origin_of_error(place: str, origins: Mapping[str, str]) -> str:
+    """Where to look: where the place itself was set; where everything below it was, if that is one; else the root's,
+    which is that of what is missing. A contradiction between settings comes from nowhere in particular."""
+    below = {source for key, source in origins.items() if key.startswith(f"{place}.")}
+    if place in origins or not below:
+        return origin(place, origins) if place else ""
+    return below.pop() if len(below) == 1 else ""
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings to dotted keys with their values, in order."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """One line for each dotted key whose value differs."""
+    old, new = dict(flatten(before)), dict(flatten(after))
+
+    def shown(values: dict[str, Any], key: str) -> str:
+        return json.dumps(values[key]) if key in values else "(absent)"
+
+    return [
+        f"{key}: {shown(old, key)} -> {shown(new, key)}"
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key, ...) != new.get(key, ...)
+    ]
+
+
+def known_keys() -> list[str]:
+    """Every dotted key that a setting may have, the search's before those of what follows it."""
+    example = Settings(dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2))
+    values = example.model_dump(mode="json")
+    values["space"]["pooling"] = dict.fromkeys(("shapes", "kernels", "strides"))  # of which only some can stand at once
+    return [key for key, _ in flatten(values)]

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from metaqnn_orch.application.signals import STOPS
+from metaqnn_orch.application.stopping import Signals
+from metaqnn_orch.control.surroundings import Stop
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted", "said"),
+    [
+        ([], Stop.NO, []),
+        (["INT"], Stop.DRAIN, ["stopping: waiting for the trials in training; Ctrl-C again leaves at once"]),
+        (["INT", "INT"], Stop.NOW, ["stopping at once"]),
+        (["TERM"], Stop.NOW, ["stopping at once"]),
+        (["INT", "TERM"], Stop.NOW, ["stopping at once"]),
+        (["HUP"], Stop.NOW, ["stopping at once: the terminal is gone"]),
+        (["INT", "HUP"], Stop.NOW, ["stopping at once: the terminal is gone"]),
+    ],
+)
+def test_what_signals_ask_for(sent: list[str], wanted: Stop, said: list[str]) -> None:
+    heard: list[str] = []
+    before = [signal.getsignal(number) for number in STOPS]
+    with Signals(heard.append) as signals:
+        for name in sent:
+            os.kill(os.getpid(), signal.Signals[f"SIG{name}"])
+        assert signals.stop() is wanted
+        assert signals.stop() is wanted
+        assert heard == said, "it is said once"
+        assert signals.first == (signal.Signals[f"SIG{sent[0]}"] if sent else 0)
+        signals.sleep(0.0)
+    assert [signal.getsignal(number) for number in STOPS] == before
+
+
+def test_nobody_waits_for_trials_that_outlive_us() -> None:
+    heard: list[str] = []
+    with Signals(heard.append, trials_outlive_us=True) as signals:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.stop() is Stop.NOW
+    assert heard == ["leaving: the trials in training go on, and their results are found by the same command"]
