@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,10 +39,14 @@ OPTIONS = [
 ]
 
 
-def lacking(kind: type[Layer]) -> list[str]:
+Check = Callable[[type[Layer]], Iterator[str]]
+
+
+def lacking(kind: type[Layer], pages: Path = PAGES) -> list[str]:
     """A line for each thing that the kind does not say, or that is not true of its module; empty where all is well."""
     found: list[str] = []
-    for what, check in CHECKS.items():
+    checks: dict[str, Check] = {**CHECKS, "docs": partial(the_page, pages / "layers.md")}
+    for what, check in checks.items():
         try:
             complaints = list(check(kind))
         except Exception as error:  # whatever a kind does, the other checks go on
@@ -182,15 +188,14 @@ def the_end(kind: type[Layer]) -> Iterator[str]:
             yield f"{layer} for 7 classes has {classes}"
 
 
-def the_page(kind: type[Layer]) -> Iterator[str]:
+def the_page(page: Path, kind: type[Layer]) -> Iterator[str]:
     plugin = registry().sources.get(kind.name)
-    if plugin is not None and not plugin.distribution:
-        page = PAGES / "layers.md"
-        if f"| {layer_row(kind.name)} |" not in page.read_text().splitlines():
-            yield f"its row is missing in docs/{page.name}: make docs"
+    built_in = plugin is not None and not plugin.distribution
+    if built_in and f"| {layer_row(kind.name)} |" not in page.read_text().splitlines():
+        yield f"its row is missing in docs/{page.name}: make docs"
 
 
-CHECKS: dict[str, Callable[[type[Layer]], Iterator[str]]] = {
+CHECKS: dict[str, Check] = {
     "facts": facts,
     "text": the_text,
     "settings": the_settings,
@@ -200,5 +205,4 @@ CHECKS: dict[str, Callable[[type[Layer]], Iterator[str]]] = {
     "export": the_export,
     "reports": the_reports,
     "termination": the_end,
-    "docs": the_page,
 }

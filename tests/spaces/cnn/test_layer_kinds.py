@@ -15,9 +15,10 @@ from torch import nn
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.modules.base import Parts
-from metaqnn_trainer.plugins import Group
+from metaqnn_trainer.plugins import Plugin
 from metaqnn_trainer.spaces.base import Cost
 from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.registry import kinds, read_registry, registry
 from tests.spaces.cnn.kinds import lacking
@@ -108,56 +109,58 @@ def test_what_is_missing_is_named_with_its_kind(kind: type[Layer], complaint: st
     assert any(line.startswith(complaint) for line in lacking(kind)), lacking(kind)
 
 
-def test_a_kind_without_a_row_on_its_page_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_kind_without_a_row_on_its_page_is_named(tmp_path: Path) -> None:
     (tmp_path / "layers.md").write_text("# Layers\n")
-    monkeypatch.setattr("tests.spaces.cnn.kinds.PAGES", tmp_path)
-    assert lacking(kinds()["BN"]) == ["layer kind BN, docs: its row is missing in docs/layers.md: make docs"]
+    missing = ["layer kind BN, docs: its row is missing in docs/layers.md: make docs"]
+    assert lacking(kinds()["BN"], tmp_path) == missing
+
+
+@dataclass(frozen=True)
+class Little(Layer):
+    name = "LITTLE"
+
+
+@dataclass(frozen=True)
+class Other(Conv):
+    """Has the name of another."""
+
+
+@dataclass(frozen=True)
+class Greedy(Conv):
+    """Has a section that is something else."""
+
+    name, section = "GREEDY", "max_layers"
+
+
+@dataclass(frozen=True)
+class Quiet(Conv):
+    """Has a name that no net can be written with."""
+
+    name = "quiet"
 
 
 BROKEN = {
-    "is_none": ("PLUGIN = 3", "a dataclass that is a subclass of Layer is wanted"),
-    "raises": ("raise RuntimeError('no such\\nthing')", "cannot be loaded: RuntimeError: no such"),
-    "says_little": (
-        "from dataclasses import dataclass\n"
-        "from metaqnn_trainer.spaces.cnn.layer import Layer\n"
-        "@dataclass(frozen=True)\n"
-        "class Little(Layer):\n"
-        "    name = 'LITTLE'\n"
-        "PLUGIN = Little",
-        "the layer kind LITTLE does not say: words, colour, builder, choices, cost, kept, label, objection, output",
+    "nowhere:Kind": "cannot be loaded: ModuleNotFoundError: No module named",
+    "test_layer_kinds:Nothing": "cannot be loaded: AttributeError: ",
+    "test_layer_kinds:BROKEN": "a dataclass that is a subclass of Layer is wanted",
+    "test_layer_kinds:Little": (
+        "the layer kind LITTLE does not say: words, colour, builder, choices, cost, kept, label, objection, output"
     ),
-    "takes_a_name": (
-        "from metaqnn_trainer.spaces.cnn.layers.conv import Conv\n"
-        "from dataclasses import dataclass\n"
-        "@dataclass(frozen=True)\n"
-        "class Other(Conv):\n"
-        "    pass\n"
-        "PLUGIN = Other",
-        "C, space.convolution: taken by layers plug-in 'conv'",
-    ),
-    "takes_a_setting": (
-        "from metaqnn_trainer.spaces.cnn.layers.conv import Conv\n"
-        "from dataclasses import dataclass\n"
-        "@dataclass(frozen=True)\n"
-        "class Other(Conv):\n"
-        "    name, section = 'OTHER', 'max_layers'\n"
-        "PLUGIN = Other",
-        "the layer kind OTHER cannot have the section 'max_layers'",
-    ),
+    "test_layer_kinds:Other": "C, space.convolution: taken by layers plug-in 'conv'",
+    "test_layer_kinds:Greedy": "the layer kind GREEDY cannot have the section 'max_layers'",
+    "test_layer_kinds:Quiet": "its name in the text of a net is not made of capital letters, or is D: 'quiet'",
 }
 
 
-def test_kinds_that_cannot_be_used_are_left_out_and_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = tmp_path / "broken_layers"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "conv.py").write_text("from metaqnn_trainer.spaces.cnn.layers.conv import PLUGIN\n")
-    for name, (text, _) in BROKEN.items():
-        (package / f"{name}.py").write_text(text + "\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    found = read_registry(Group("metaqnn.none", "broken_layers"))
+def test_kinds_that_cannot_be_used_are_left_out_and_say_why() -> None:
+    conv = registry().sources["C"]
+    broken = [Plugin("metaqnn.layers", name, f"tests.spaces.cnn.{name}", "odd", "1.0") for name in BROKEN]
+    taken = [conv._replace(distribution="odd", trouble="the name is taken by the built-in one")]
+    found = read_registry([conv, *broken], taken)
     assert list(found.kinds) == ["C"]
-    for (_, reason), failure in zip(BROKEN.values(), found.failures, strict=True):
+    assert found.failures[0] == "layers plug-in 'conv' of odd: the name is taken by the built-in one"
+    for (name, reason), failure in zip(BROKEN.items(), found.failures[1:], strict=True):
+        assert failure.startswith(f"layers plug-in '{name}' of odd 1.0")
         assert reason in failure
         assert failure.isprintable()
 
@@ -216,7 +219,9 @@ def build(layer, shape, options, before):
     return [("far", nn.Conv2d(shape.channels, shape.channels, 3, padding=far, dilation=far))]
 '''
 PROGRAM = """
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
 from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.registry import kinds
 from tests.spaces.cnn.kinds import lacking
