@@ -140,7 +140,9 @@ def test_the_rules_in_words() -> None:
 
 
 def test_all_neighbours_of_a_net() -> None:
-    space = Cnn(replace(TINY, convolution=ConvolutionRules(filters=(4,), kernels=(1,)), max_layers=2))
+    few = ConvolutionRules(filters=(4,), kernels=(1,))
+    pools = PoolingRules(shapes=((3, 2), (2, 2)))
+    space = Cnn(SpaceRules(image_size=9, channels=1, classes=3, max_layers=2, convolution=few, pooling=pools))
     assert list(space.neighbours("[C(4,1,1), SM(3)]")) == [
         "[C(4,1,1), C(4,1,1), SM(3)]",
         "[SM(3)]",
@@ -183,5 +185,5 @@ def test_what_is_measured_before_training() -> None:
 
 
 def test_a_dataset_that_is_another() -> None:
-    info = DatasetInfo.model_construct(channels=1, classes=10)
+    info = DatasetInfo(name="x", channels=1, classes=10, train=1, validation=1, test=0, source="none")
     assert Cnn(SVHN).mismatches(info) == {"space.channels": (3, 1)}
