@@ -8,13 +8,23 @@ from itertools import islice
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metaqnn_trainer.spaces.base import Cost, IllegalDesign, Space
 
 NUMBERS = st.lists(st.integers(0, 10**6), min_size=1, max_size=40)
 LONGEST = 200  # moves; a walk that is longer has no end
+
+
+# A space never changes, so that many examples may share one; and the laws are those of every class that inherits them.
+LAWS = settings(
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.differing_executors,
+        HealthCheck.too_slow,
+    ]
+)
 
 
 def walked(space: Space, numbers: Sequence[int]) -> list[tuple[Any, Any]]:
@@ -38,7 +48,7 @@ class SpaceBehaviour:
     def space(self) -> Space:
         raise NotImplementedError
 
-    @settings(max_examples=30)
+    @settings(LAWS, max_examples=30)
     @given(numbers=NUMBERS)
     def test_moves_are_told_apart_and_none_is_objected_to(self, space: Space, numbers: list[int]) -> None:
         for state, _ in walked(space, numbers):
@@ -48,7 +58,7 @@ class SpaceBehaviour:
             assert [space.objection(state, move) for move in legal] == [None] * len(legal)
             hash(space.key(state))
 
-    @settings(max_examples=30)
+    @settings(LAWS, max_examples=30)
     @given(numbers=NUMBERS)
     def test_a_text_says_all_of_a_design(self, space: Space, numbers: list[int]) -> None:
         decisions = walked(space, numbers)
@@ -61,7 +71,7 @@ class SpaceBehaviour:
         assert space.walk(text) == decisions
         assert space.after(text) is None
 
-    @settings(max_examples=30)
+    @settings(LAWS, max_examples=30)
     @given(numbers=NUMBERS)
     def test_the_beginning_of_a_design_has_a_text_too(self, space: Space, numbers: list[int]) -> None:
         decisions = walked(space, numbers)
@@ -71,7 +81,7 @@ class SpaceBehaviour:
             assert space.walk(beginning) == decisions[:length]
             assert space.following(beginning) == [str(move) for move in space.legal(state)]
 
-    @settings(max_examples=30)
+    @settings(LAWS, max_examples=30)
     @given(numbers=NUMBERS)
     def test_every_legal_design_can_be_described(self, space: Space, numbers: list[int]) -> None:
         text = space.text([move for _, move in walked(space, numbers)])
@@ -83,7 +93,7 @@ class SpaceBehaviour:
         assert {"params", "macs"} <= measures.keys()
         assert all(math.isfinite(value) for value in measures.values())
 
-    @settings(max_examples=15)
+    @settings(LAWS, max_examples=15)
     @given(numbers=NUMBERS)
     def test_neighbours_are_other_legal_designs(self, space: Space, numbers: list[int]) -> None:
         text = space.text([move for _, move in walked(space, numbers)])
@@ -96,7 +106,7 @@ class SpaceBehaviour:
             assert space.after(other) is None
             assert space.canonical(other) == other
 
-    @settings(max_examples=15)
+    @settings(LAWS, max_examples=15)
     @given(numbers=NUMBERS)
     def test_nothing_follows_a_whole_design(self, space: Space, numbers: list[int]) -> None:
         moves = [move for _, move in walked(space, numbers)]

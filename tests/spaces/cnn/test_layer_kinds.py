@@ -219,9 +219,7 @@ def build(layer, shape, options, before):
     return [("far", nn.Conv2d(shape.channels, shape.channels, 3, padding=far, dilation=far))]
 '''
 PROGRAM = """
-from metaqnn_trainer.spaces.cnn.layers.conv import Conv
-from metaqnn_trainer.spaces.cnn.notation import parse_net
-from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_orch.settings.values import known_keys, parse_settings
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.registry import kinds
 from tests.spaces.cnn.kinds import lacking
