@@ -18,7 +18,7 @@ from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST, MAX_SPEED
 from metaqnn_trainer.contract.codec import encode, encode_line, read
-from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.errors import MessageError, PluginError
 from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
@@ -29,6 +29,7 @@ from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
+from metaqnn_trainer.modules.base import builder_of
 from metaqnn_trainer.progress import of_trial, say
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.spaces.base import Cost
@@ -253,9 +254,11 @@ def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
     images = dataset.info.images()
     try:
         cost = spec_cost(spec, images.channels)
-    except MessageError as error:
+        *_, last = net = parse_net(spec.net)
+        for layer in net:
+            builder_of(type(layer))
+    except (MessageError, PluginError) as error:
         raise RequestError(str(error)) from error
-    last = parse_net(spec.net)[-1]
     if last != last.for_classes(images.classes):
         raise RequestError(f"{spec.net} does not end in the {images.classes} classes of {dataset.info.name}")
     if max(cost) > MAX_COST:

@@ -80,6 +80,7 @@ class RunRecord(Message):
             image_size=settings.space.image_size,
             model=settings.model,
             recipe=settings.recipe,
+            plugins=settings.state_space().plugins(net),
             initial=dict(zip(settings.nets, settings.initial, strict=False)).get(net),
         )
 

@@ -7,6 +7,7 @@ much of it, `tracking` where it is shown, `finals` what comes after the search: 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -282,7 +283,7 @@ class Settings(Section):
         return self
 
     def state_space(self) -> Cnn:
-        return Cnn(self.space, self.model)
+        return _space(self.space, self.model)
 
     def phases(self) -> tuple[Phase, ...]:
         """The schedule; of a list of nets one phase, without chance."""
@@ -306,3 +307,9 @@ class Settings(Section):
     def recorded(self) -> dict[str, Any]:
         """What run.json keeps: the identity, and what was said of the finals."""
         return {**self.identity(), "finals": self.finals.model_dump(mode="json", exclude_unset=True)}
+
+
+@lru_cache(maxsize=16)
+def _space(rules: SpaceRules, model: ModelOptions) -> Cnn:
+    """A space never changes, and what it has found out is worth keeping."""
+    return Cnn(rules, model)

@@ -219,6 +219,7 @@ def build(layer, shape, options, before):
     return [("far", nn.Conv2d(shape.channels, shape.channels, 3, padding=far, dilation=far))]
 '''
 PROGRAM = """
+from metaqnn_orch.control.record import RunRecord, stand_in
 from metaqnn_orch.settings.values import known_keys, parse_settings
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.registry import kinds
@@ -234,6 +235,12 @@ assert chosen.identity()["space"]["dilated"] == {"dilations": [2]}
 designs = chosen.state_space()
 assert "DIL(2)" in designs.following("")
 assert designs.plugins("[DIL(2), SM(10)]") == {"metaqnn.layers:dilated": "far-layers 1.0"}
+nothing = stand_in(chosen, "0" * 16, "none")
+settings = chosen.identity()
+facts = {"run": "x", "uid": "u", "version": "0", "settings": settings, "dataset": nothing.dataset, "info": nothing.info}
+record = RunRecord(created_at="2026-01-01T00:00:00Z", **facts)
+assert record.spec(chosen, "[DIL(2), SM(10)]").plugins == {"metaqnn.layers:dilated": "far-layers 1.0"}
+assert record.spec(chosen, "[SM(10)]").plugins == {}
 assert str(designs.key(designs.after("[DIL(2)]"))) == "DIL(1,0,0,0,8,0,0)+dilation=2"
 try:
     parse_net("[X(1), SM(10)]")
