@@ -63,6 +63,21 @@ def test_the_estimate_is_within_a_fifth_of_what_is_allocated(net: str, batch_nor
     assert training_memory(spec, SHAPE, 16).total == pytest.approx(allocated(spec, 16), rel=0.2)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(
+    "net",
+    [
+        "[C(64,3,1), BN(), C(64,3,1), BN(), SM(10)]",
+        "[C(64,3,1), AP(2,2), C(64,3,1), AP(3,2), SM(10)]",
+        "[DSC(64,3,1), DSC(64,3,1), DSC(128,3,2), GAP(10), SM(10)]",
+        "[RES(64,3,1), RES(64,3,1), RES(128,3,2), SM(10)]",
+    ],
+)
+def test_beyond_the_papers_kinds_it_is_within_a_tenth(net: str, batch_norm: bool) -> None:
+    spec = spec_of(net, batch_norm=batch_norm)
+    assert training_memory(spec, SHAPE, 16).total == pytest.approx(allocated(spec, 16), rel=0.1)
+
+
 def test_the_parts() -> None:
     memory = training_memory(spec_of("[FC(64), SM(10)]", Recipe(dropout="none")), Shape(1, 4), 8)
     parameters = 4 * (16 * 64 + 64 + 64 * 10 + 10)

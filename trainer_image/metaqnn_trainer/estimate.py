@@ -77,7 +77,8 @@ def _activations(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) ->
         training = max(training, kept + out.features + max(layer.backward(shape), out.features))
         evaluation = max(evaluation, layer.forward(shape, model))
         if index in dropout:
-            kept += out.features + out.features // _FLOAT  # a byte says whether a number was kept
-            training = max(training, kept + 2 * out.features)
+            # A byte says whether a number was kept. What dropout gives takes the place of what nothing else needs.
+            kept += out.features // _FLOAT + (out.features if layer.activated else 0)
+            training = max(training, kept + out.features)
         shape, before = out, type(layer)
     return _FLOAT * training, _FLOAT * evaluation

@@ -18,7 +18,7 @@ from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST, MAX_SPEED
 from metaqnn_trainer.contract.codec import encode, encode_line, read
-from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.errors import MessageError, PluginError
 from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
@@ -29,9 +29,11 @@ from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
+from metaqnn_trainer.modules.base import builder_of
 from metaqnn_trainer.progress import of_trial, say
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.spaces.base import Cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.store.base import Store, exists
@@ -249,11 +251,17 @@ def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
 
 
 def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
+    images = dataset.info.images()
+    images = dataset.info.images()
     try:
-        images = dataset.info.images()
-        cost = spec_cost(spec, images.channels, images.classes)
-    except MessageError as error:
-        raise RequestError(f"{error}, of {dataset.info.name}") from error
+        cost = spec_cost(spec, images.channels)
+        *_, last = net = parse_net(spec.net)
+        for layer in net:
+            builder_of(type(layer))
+    except (MessageError, PluginError) as error:
+        raise RequestError(str(error)) from error
+    if last != last.for_classes(images.classes):
+        raise RequestError(f"{spec.net} does not end in the {images.classes} classes of {dataset.info.name}")
     if max(cost) > MAX_COST:
         raise RequestError(f"{spec.net} has {cost.params} parameters and {cost.macs} multiply-accumulates: too many")
     return cost

@@ -119,7 +119,8 @@ def _spec(store: Store, run: str, settings: Settings, net: str) -> tuple[TrialSp
         say(f"dataset {name} was not found: the trial's id depends on its digest, and may be another")
         ref = DatasetRef(name=name, digest=digest or "0" * 16)
     size, model, recipe = settings.space.image_size, settings.model, settings.recipe
-    return TrialSpec(net=net, dataset=ref, image_size=size, model=model, recipe=recipe), NO_UID
+    plugins = settings.state_space().plugins(net)
+    return TrialSpec(net=net, dataset=ref, image_size=size, model=model, recipe=recipe, plugins=plugins), NO_UID
 
 
 class _Plain(yaml.SafeDumper):

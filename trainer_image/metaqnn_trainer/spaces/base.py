@@ -39,6 +39,8 @@ class Part(NamedTuple):
     output: str
     """What leaves it, in words: for a layer the shape."""
     cost: Cost
+    shape: tuple[int, ...] = ()
+    """The same as numbers, where it has a shape."""
 
 
 class Space(ABC):

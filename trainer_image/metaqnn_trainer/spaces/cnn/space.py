@@ -101,7 +101,10 @@ class Cnn(Space):
         return super().following(text)
 
     def describe(self, design: str) -> list[Part]:
-        return [Part(str(layer), str(shape), cost) for layer, shape, cost in self.reports(design)]
+        return [
+            Part(str(layer), str(shape), cost, (shape.channels, shape.size, shape.size))
+            for layer, shape, cost in self.reports(design)
+        ]
 
     def reports(self, design: str) -> list[LayerReport]:
         """Each layer of a whole net, with its shape as a shape.

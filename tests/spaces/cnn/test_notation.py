@@ -16,7 +16,7 @@ from metaqnn_trainer.spaces.cnn.layers.gap import GAP
 from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
 from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 from metaqnn_trainer.spaces.cnn.notation import MAX_CHARACTERS, MAX_LAYERS, format_net, parse_net, parse_prefix
-from tests.contract.nets import nets
+from tests.spaces.cnn.nets import nets
 
 BLANKS = st.text(" \t", max_size=3)
 

@@ -38,6 +38,9 @@ def test_every_recorded_net_comes_out_letter_for_letter() -> None:
         "[C(128,1,1), C(256,5,1), D(1,2), P(5,3), SM(10)]",
         "[C(64,3,1), P(2,2), D(1,3), FC(128), D(2,3), SM(10)]",
         "[C(64,3,1), C(64,3,1), D(1,1), P(3,2), GAP(10), SM(10)]",
+        # Batch normalisation does not count, and stands before the dropout of its convolution.
+        "[C(64,3,1), BN(), C(64,3,1), BN(), D(1,1), AP(3,2), GAP(10), SM(10)]",
+        "[RES(64,3,1), DSC(64,3,1), D(1,2), AP(3,2), SM(10)]",
     ],
 )
 def test_the_rule_by_hand(text: str) -> None:
