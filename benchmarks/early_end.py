@@ -135,7 +135,7 @@ def settings(epochs: int, confidence: float = 0.95, examples: int = 60) -> Setti
 
 
 def train_all(count: int, epochs: int, processes: int, say: Any) -> list[Net]:
-    """So many different nets of the random policy, trained side by side, a thread each."""
+    """So many different nets of the random policy, trained in so many processes of one thread each."""
     agent, sampled = RunState(settings(epochs)).agent, dict[str, None]()
     for number in range(100 * count):
         if len(sampled) < count:

@@ -17,7 +17,6 @@ from metaqnn_trainer.device import (
     cpu_quota,
     device_name,
     process_began,
-    release_memory,
 )
 
 
@@ -65,4 +64,3 @@ def test_the_device_has_a_name_and_gives_memory_back() -> None:
     device = choose_device(1)
     assert torch.get_num_threads() == 1
     assert device_name(device)
-    release_memory(device)

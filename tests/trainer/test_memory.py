@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from metaqnn_trainer.memory import PeakMemory, is_out_of_memory, memory_free, memory_size
+from metaqnn_trainer.memory import (
+    DeviceMemory,
+    PeakMemory,
+    is_out_of_memory,
+    memory_for_training,
+    memory_free,
+    memory_size,
+)
 
 CPU = torch.device("cpu")
 
@@ -75,3 +84,20 @@ def test_the_peak_is_seen_after_it_is_gone() -> None:
 def test_beyond_the_bound_allocations_fail() -> None:
     found = subprocess.run([sys.executable, "-c", BOUNDED], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["True"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there do allocations fail")
+def test_the_bound_lasts_as_long_as_training_and_an_error_holds_no_net() -> None:
+    before, alive = resource.getrlimit(resource.RLIMIT_DATA), []
+
+    def train(memory: DeviceMemory) -> None:
+        net = nn.Linear(10, 10)
+        alive.append(weakref.ref(net))
+        assert memory.size > 0
+        assert resource.getrlimit(resource.RLIMIT_DATA) != before
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"), memory_for_training(CPU) as memory:
+        train(memory)
+    assert alive[0]() is None
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before

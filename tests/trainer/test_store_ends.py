@@ -13,7 +13,6 @@ from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.data import DatasetCache
 from metaqnn_trainer.device import choose_device
 from metaqnn_trainer.gpu import Gpus
-from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause, StoreError
@@ -82,9 +81,9 @@ def test_a_store_that_stays_full_or_away_is_waited_for_and_then_ends_it(
     trial = bench.ask()
     store = PatientStore(Unwilling(bench.root), (0.0, 0.0, 0.0))
     device = choose_device(1)
-    order, room = bench.order(trial), Room(device, lambda: False)
+    order = bench.order(trial)
     with pytest.raises(StoreError, match="not now") as caught:
-        run_trial(store, order, DatasetCache(device), device, Gpus(), room, time.monotonic())
+        run_trial(store, order, DatasetCache(device), device, Gpus(), lambda: False, time.monotonic())
     assert Unwilling.writes == 4
     assert errors.exit_code(caught.value) == code
 

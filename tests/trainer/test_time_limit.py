@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count, pairwise, repeat
 from pathlib import Path
@@ -24,9 +21,7 @@ from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import Preempted
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.memory import DeviceMemory
-from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.train import train
 from metaqnn_trainer.trial import result_of
 from tests.trainer.conftest import RUN, Bench, spec_of
@@ -130,38 +125,6 @@ def test_an_answer_comes_before_a_checkpoint(digits: MadeDataset, digits_dataset
     with closing(checkpoints(tmp_path, spec, 3600)) as kept:
         both = train(spec, digits_dataset, lambda record: None, OPTIONS, kept, after(11), elapsed=up_at(12))
     assert (both.status, both.epochs) == ("timed_out", 1)
-
-
-def test_waiting_for_room_takes_no_time() -> None:
-    clock = iter([0.0, 1.0, 50.0, 51.0])
-    watch = Stopwatch(now=lambda: next(clock))
-    with watch.stopped():
-        pass
-    assert watch.seconds() == 2.0
-
-    room = Room(torch.device("cpu"), measure=lambda device: DeviceMemory(2**60, lambda: 2**60))
-    inside, leave = threading.Event(), threading.Event()
-    whole, own = Stopwatch(), Stopwatch()
-
-    def stays(memory: DeviceMemory, stop: Callable[[], bool]) -> Training:
-        inside.set()
-        while not leave.is_set():
-            stop()
-        return Training(0.5, "completed")
-
-    def comes(memory: DeviceMemory, stop: Callable[[], bool]) -> Training:
-        assert not memory.shared()
-        return Training(0.5, "completed")
-
-    with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(room.host, 2**59, stays)
-        assert inside.wait(60)
-        second = threads.submit(room.host, 2**59, comes, own.stopped)
-        time.sleep(0.3)
-        assert not second.done()
-        leave.set()
-        assert first.result(60).status == second.result(60).status == "completed"
-        assert own.seconds() < whole.seconds() - 0.25
 
 
 def test_a_process_begins_with_its_start_and_later_orders_with_themselves(bench: Bench, tmp_path: Path) -> None:

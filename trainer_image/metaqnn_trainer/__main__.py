@@ -44,9 +44,6 @@ def parser() -> argparse.ArgumentParser:
 
     worker = commands.add_parser("worker", help="one JSON order a line on standard input, one report a line back")
     worker.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
-    worker.add_argument(
-        "--side-by-side", type=_positive, default=1, help="nets in training at once, as far as memory goes (default 1)"
-    )
 
     dataset = commands.add_parser("dataset", help="make a dataset object and put it into the store")
     dataset.add_argument("name", help="mnist, fashion-mnist, cifar10, cifar100, svhn, digits, or a name of your own")
@@ -120,7 +117,7 @@ def _order(options: argparse.Namespace, attempt: int = 1) -> WorkOrder:
 def _work(options: argparse.Namespace) -> int:
     from metaqnn_trainer.worker import work
 
-    return work(options.threads, options.side_by_side)
+    return work(options.threads)
 
 
 def _make_dataset(options: argparse.Namespace) -> int:

@@ -6,10 +6,8 @@ import ctypes
 import os
 import platform
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +20,6 @@ from metaqnn_trainer.progress import say
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
 _M_ARENA_MAX: Final = -8
-
-_OF_THREAD: Final = threading.local()
 
 
 def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torch.device:
@@ -60,7 +56,7 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 def dropout_source(device: torch.device) -> torch.Generator:
     """What a net's dropout draws from on `device`. On a GPU each net has one of its own: a recorded step reads the seed
-    when the device comes to it, and another net's may be in a common one by then."""
+    when the device comes to it."""
     return torch.Generator(device) if device.type == "cuda" else torch.default_generator
 
 
@@ -70,39 +66,6 @@ def seed_dropout(source: torch.Generator, seed: int) -> None:
     if source.device.type == "cuda":
         torch.cuda.default_generators[torch.cuda.current_device()].graphsafe_set_state(source)
     source.manual_seed(seed)
-
-
-@contextmanager
-def own_stream(device: torch.device) -> Iterator[None]:
-    """On a GPU, work in a stream that is this thread's alone, and always the same one: what threads put into theirs
-    overlaps there. It follows what the thread has done in its former stream, and is followed by what it does there."""
-    if device.type != "cuda":
-        yield
-        return
-    if not hasattr(_OF_THREAD, "stream"):
-        _OF_THREAD.stream = torch.cuda.Stream(device)
-    before, own = torch.cuda.current_stream(device), _OF_THREAD.stream
-    own.wait_stream(before)
-    with torch.cuda.stream(own):
-        yield
-    before.wait_stream(own)
-
-
-def work_so_far(device: torch.device) -> Callable[[], None]:
-    """What waits until the device has done all that this thread has asked of it by now. A CPU always has."""
-    if device.type != "cuda":
-        return lambda: None
-    event = torch.cuda.Event(blocking=True)
-    event.record()
-    return event.synchronize
-
-
-def release_memory(device: torch.device) -> None:
-    """Give back what the last net held."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def process_began(own: Path = Path("/proc/self/stat")) -> float | None:

@@ -32,16 +32,23 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records on the current GPU, in the thread's own stream (see own_stream): libraries keep memory for each stream,
-    and recordings that overlap must not share it."""
+    """Records on the current GPU, in a stream of its own: the default one cannot be recorded, and what libraries keep
+    for a stream has to be there before."""
+
+    def __init__(self) -> None:
+        self._stream = torch.cuda.Stream()
 
     def warm_up(self, step: Callable[[], None]) -> None:
-        step()
+        usual = torch.cuda.current_stream()
+        self._stream.wait_stream(usual)
+        with torch.cuda.stream(self._stream):
+            step()
+        usual.wait_stream(self._stream)
 
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         # What other threads ask of the device meanwhile is no part of it.
-        with torch.cuda.graph(graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             step()
         return graph.replay
 

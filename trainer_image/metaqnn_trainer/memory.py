@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -41,8 +43,6 @@ class DeviceMemory(NamedTuple):
     """Bytes that this process could have there, if it were alone, beside what it has already."""
     free: Callable[[], int]
     """Bytes that nobody has taken now."""
-    shared: Callable[[], bool] = lambda: False
-    """Whether other nets of this process have had part of it: then running out of it says nothing of this one."""
 
     @classmethod
     def of(cls, device: torch.device) -> DeviceMemory:
@@ -112,6 +112,28 @@ def bounded_memory(device: torch.device, size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what the last net held."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextmanager
+def memory_for_training(device: torch.device) -> Iterator[DeviceMemory]:
+    """The device's memory, bounded while a net is trained in it, and given back afterwards."""
+    memory = DeviceMemory.of(device)
+    try:
+        with bounded_memory(device, memory.size):
+            yield memory
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)  # which hold the net
+        raise
+    finally:
+        release_memory(device)
 
 
 def _field(file: Path, name: str) -> int | None:

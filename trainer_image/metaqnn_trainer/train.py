@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,13 +15,12 @@ from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
-from metaqnn_trainer.device import allow_precision, own_stream, release_memory
+from metaqnn_trainer.device import allow_precision
 from metaqnn_trainer.early_end import foretold_to_fail
 from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, Settled
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
-from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory
-from metaqnn_trainer.stopwatch import Stopwatch
+from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
 
 DEFAULTS: Final = TrainerOptions()
 _RECORDINGS: Final = 4  # of a step must fit the device, for one to be made
@@ -56,19 +56,17 @@ def train(
     Goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of training that was
     never interrupted, bit for bit.
 
-    `stop` is asked before the first step, after every step and after every batch that is evaluated. It may take its
-    time, and train other nets meanwhile.
+    `stop` is asked before the first step, after every step and after every batch that is evaluated.
 
     Raises:
         Preempted: `stop` said so; that step is the last checkpoint's.
         Settled: another attempt has delivered the result.
         StoreError: the store does not tell whether there is a checkpoint.
         HostMemoryError: main memory is large enough for the net, but others have it now.
-        RuntimeError: anything else; that memory ran out, too, where other nets of this process have part of it.
+        RuntimeError: anything else.
     """
     memory = memory or DeviceMemory.of(dataset.mean.device)
-    with own_stream(dataset.mean.device):
-        return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
+    return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
 
 
 class _TimeUp(Exception):
@@ -103,7 +101,8 @@ class _Session:
         self._stop = stop
         self._memory = memory
         self._peak = PeakMemory(dataset.mean.device)
-        self._elapsed = elapsed or Stopwatch().seconds
+        begun = time.monotonic()
+        self._elapsed = elapsed or (lambda: time.monotonic() - begun)
         self._earlier = 0.0  # seconds, of attempts before this one
         self._hooks = Hooks(self._pause, on_epoch, self._at_rest)
         self._course = self._begun()
@@ -149,6 +148,7 @@ class _Session:
         # What others have of a GPU ends in an error, and in nothing worse.
         if need > self._memory.free() and self._dataset.mean.device.type == "cpu":
             raise HostMemoryError(f"training takes {_gib(need)} at least, of memory that others have now")
+        allow_precision(self._spec.recipe.precision)
         try:
             self._course.run()
         except _TimeUp:
@@ -161,7 +161,7 @@ class _Session:
                 self._checkpoints.wait()
             raise
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or self._memory.shared():
+            if not is_out_of_memory(error):
                 raise
             return one_line(str(error), 500)
         return ""
@@ -201,7 +201,6 @@ class _Session:
             raise Preempted(f"stopped at {self._course.position}")
         if self._checkpoints is not None and self._checkpoints.settled:
             raise Settled(f"stopped at {self._course.position}: another attempt has delivered the result")
-        allow_precision(self._spec.recipe.precision)  # anew: another net may have trained meanwhile
         if self._checkpoints is not None and self._checkpoints.overdue:
             self._keep()
 

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import safetensors.torch
@@ -29,12 +29,9 @@ from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
 from metaqnn_trainer.device import choose_device, device_name, process_began
 from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled, exit_code, in_words
-from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
-from metaqnn_trainer.memory import is_out_of_memory
+from metaqnn_trainer.memory import is_out_of_memory, memory_for_training
 from metaqnn_trainer.progress import of_trial, say
-from metaqnn_trainer.side_by_side import Room
-from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 from metaqnn_trainer.store.opening import open_store
@@ -48,8 +45,7 @@ def patient_store(uri: str) -> Store:
 
 
 class Trainer:
-    """What outlives a trial in its process: the device, the dataset used last, the store used last. Several threads may
-    use it at once, each for a trial of its own."""
+    """What outlives a trial in its process: the device, the dataset used last, the store used last."""
 
     def __init__(
         self,
@@ -64,7 +60,7 @@ class Trainer:
         self._gpus = gpus
         self._device = choose_device(threads, gpus)
         self._datasets = DatasetCache(self._device, dataset_cache)
-        self._room = Room(self._device, stop)
+        self._stop = stop
         self._opened = lru_cache(1)(opened)
         began = process_began()
         # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
@@ -79,7 +75,7 @@ class Trainer:
         try:
             begun, self._startup = time.monotonic() - self._startup, 0.0
             store = self._opened(order.store)
-            run_trial(store, order, self._datasets, self._device, self._gpus, self._room, begun)
+            run_trial(store, order, self._datasets, self._device, self._gpus, self._stop, begun)
         except KNOWN as error:
             return _failed(order, exit_code(error), in_words(error))
         except Exception as error:
@@ -102,16 +98,15 @@ def run_trial(
     datasets: DatasetCache,
     device: torch.device,
     gpus: Gpus,
-    room: Room,
+    stop: Callable[[], bool],
     begun: float,
 ) -> None:
-    """Train what the request of `order` asks for, when there is room for it, and leave result.json, last of all and
-    only if none is there.
+    """Train what the request of `order` asks for, and leave result.json, last of all and only if none is there.
 
     An earlier attempt's checkpoint is gone on from, and removed once the result is there.
 
-    `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then, without the wait
-    for room.
+    `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then. `stop` is asked
+    after every step whether to leave the trial, with a checkpoint.
 
     Where a result is there already, before training, in its midst or after it, that stays as it is, and nothing of this
     attempt is left.
@@ -136,15 +131,11 @@ def run_trial(
             gpus.check(options.devices, device)
             dataset = datasets.load(store, spec.dataset, spec.images_of(), spec.recipe.normalisation)
             cost, initial = _cost(spec, dataset), _initial(store, spec)
-            tell, watch = _teller(spec.recipe.epochs), Stopwatch(begun)
+            tell = _teller(spec.recipe.epochs)
+            elapsed = partial(_since, begun)
             try:
-                training = room.host(
-                    training_memory(spec, dataset.shape, spec.recipe.batch_size).total,
-                    lambda memory, stop: train(
-                        spec, dataset, tell, options, checkpoints, stop, memory, initial, watch.seconds
-                    ),
-                    watch.stopped,
-                )
+                with memory_for_training(device) as memory:
+                    training = train(spec, dataset, tell, options, checkpoints, stop, memory, initial, elapsed)
                 _deliver(store, request, attempt, training, cost, device, begun, started)
             except Settled as error:
                 say(str(error))
@@ -277,6 +268,10 @@ def _weights_file(weights: Weights, spec: TrialSpec) -> bytes:
     # One entry of metadata and no more: safetensors writes several in no fixed order.
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
     return safetensors.torch.save(contiguous, metadata={"net": spec.net})
+
+
+def _since(moment: float) -> float:
+    return time.monotonic() - moment
 
 
 def _versions() -> dict[str, str]:
