@@ -16,8 +16,8 @@ from typing import Any
 from metaqnn_orch.control.events import Abandoned, Event, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.replay_import import read_replay
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
+from metaqnn_orch.replay.database import read_replay
 from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, read_rows
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
