@@ -32,10 +32,10 @@ from metaqnn_trainer.contract.layers import describe, total_cost
 from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Prediction
-from metaqnn_trainer.data import parse_dataset
-from metaqnn_trainer.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
-from metaqnn_trainer.train import train
+from metaqnn_trainer.training.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.training.session import train
 
 CONFIDENCES = (0.9, 0.95, 0.99)
 MARKS = (0.5, 0.75, 0.9)  # shares of the nets that stay below: few nets beat the best, too few to catch a rule by

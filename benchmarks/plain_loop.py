@@ -18,7 +18,7 @@ from torchvision.datasets import CIFAR10
 
 from metaqnn_trainer.contract.layers import FC, GAP, Conv, Net, Pool, Shape, output_shape
 from metaqnn_trainer.contract.messages import Recipe
-from metaqnn_trainer.recipe import dropout_probabilities
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
 class MadeCIFAR10(CIFAR10):  # type: ignore[misc]  # torchvision has no types

@@ -23,7 +23,7 @@ from metaqnn_trainer.contract.messages import (
 )
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.data import Dataset, parse_dataset
+from metaqnn_trainer.images.dataset import Dataset, parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
 from metaqnn_trainer.store.directory import DirectoryStore
 

@@ -14,7 +14,7 @@ from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, Recipe, 
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.estimate import evaluation_batch, fitting_batch, training_memory
 from metaqnn_trainer.model import build_model
-from metaqnn_trainer.recipe import dropout_probabilities
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 SHAPE = Shape(3, 32)
 DEEP = "[C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), SM(10)]"

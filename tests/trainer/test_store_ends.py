@@ -10,14 +10,14 @@ from metaqnn_trainer import errors
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.data import DatasetCache
-from metaqnn_trainer.device import choose_device
-from metaqnn_trainer.gpu import Gpus
+from metaqnn_trainer.images.dataset import DatasetCache
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause, StoreError
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PatientStore
+from metaqnn_trainer.training.device import choose_device
+from metaqnn_trainer.training.gpu import Gpus
 from metaqnn_trainer.trial import Trainer, run_trial
 from tests.seaweedfs import S3Server
 from tests.store.faulty_server import Answer, Script, error, faulty_server, page

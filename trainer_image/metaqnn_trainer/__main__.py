@@ -158,10 +158,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from metaqnn_trainer.device import choose_device
     from metaqnn_trainer.judge import judge
     from metaqnn_trainer.store.opening import open_store
     from metaqnn_trainer.store.patient import PATIENCE
+    from metaqnn_trainer.training.device import choose_device
 
     trials = []
     for name in options.trial:

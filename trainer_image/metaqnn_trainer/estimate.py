@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Net, Pool, Shape, describe, output_shape
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.recipe import dropout_probabilities
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 _FLOAT: Final = 4  # bytes
 _SMALLEST_MICRO_BATCH: Final = 8  # smaller ones would train for days

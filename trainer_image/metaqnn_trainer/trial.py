@@ -14,7 +14,6 @@ import safetensors.torch
 import torch
 
 from metaqnn_trainer import __version__, artifacts
-from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST, MAX_SPEED
 from metaqnn_trainer.contract.checks import spec_cost
@@ -25,18 +24,19 @@ from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
-from metaqnn_trainer.course import Training, Weights
-from metaqnn_trainer.data import Dataset, DatasetCache
-from metaqnn_trainer.device import choose_device, device_name, process_began
 from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled, exit_code, in_words
-from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
-from metaqnn_trainer.memory import is_out_of_memory, memory_for_training
+from metaqnn_trainer.images.dataset import Dataset, DatasetCache
 from metaqnn_trainer.progress import of_trial, say
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PATIENCE
-from metaqnn_trainer.train import train
+from metaqnn_trainer.training.checkpoint import Checkpoints
+from metaqnn_trainer.training.course import Training, Weights
+from metaqnn_trainer.training.device import choose_device, device_name, process_began
+from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
+from metaqnn_trainer.training.memory import is_out_of_memory, memory_for_training
+from metaqnn_trainer.training.session import train
 
 
 def patient_store(uri: str) -> Store:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, object_digest, read_info
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.sources.base import Labelled, Source
 from metaqnn_trainer.sources.make import MadeDataset, channel_statistics, encode, make_dataset
 from tests.trainer.sources.idx_files import write_set

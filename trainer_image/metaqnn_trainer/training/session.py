@@ -6,21 +6,21 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.messages import LearningCurve, TrainerOptions, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
-from metaqnn_trainer.course import Course, Hooks, Training, Weights
-from metaqnn_trainer.data import Dataset
-from metaqnn_trainer.device import allow_precision
-from metaqnn_trainer.early_end import foretold_to_fail
 from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, Settled
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
-from metaqnn_trainer.graph import CudaRecorder
-from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
+from metaqnn_trainer.images.dataset import Dataset
+from metaqnn_trainer.training.checkpoint import Checkpoints
+from metaqnn_trainer.training.course import Course, Hooks, Training, Weights
+from metaqnn_trainer.training.device import allow_precision
+from metaqnn_trainer.training.early_end import foretold_to_fail
+from metaqnn_trainer.training.graph import CudaRecorder
+from metaqnn_trainer.training.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
 
 DEFAULTS: Final = TrainerOptions()
 _RECORDINGS: Final = 4  # of a step must fit the device, for one to be made

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor
 
-from metaqnn_trainer.memory import is_out_of_memory
+from metaqnn_trainer.training.memory import is_out_of_memory
 
 _WARM_UP: Final = 3  # steps that run as they are: libraries choose and allocate in them what must not change later
 

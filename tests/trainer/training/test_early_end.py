@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
-from metaqnn_trainer.early_end import RIDGE, forecast, foretold_to_fail
+from metaqnn_trainer.training.early_end import RIDGE, forecast, foretold_to_fail
 
 EPOCHS = 8
 accuracies = st.floats(0, 1)

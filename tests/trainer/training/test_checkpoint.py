@@ -14,7 +14,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_trainer.checkpoint import (
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe
+from metaqnn_trainer.contract.result import EpochRecord, Position
+from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.images.dataset import Dataset
+from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause, StoreError
+from metaqnn_trainer.training.checkpoint import (
     Checkpoint,
     Checkpoints,
     CheckpointState,
@@ -22,17 +32,7 @@ from metaqnn_trainer.checkpoint import (
     encode_checkpoint,
     release,
 )
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe
-from metaqnn_trainer.contract.result import EpochRecord, Position
-from metaqnn_trainer.data import Dataset
-from metaqnn_trainer.errors import CheckpointError
-from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.store.base import exists
-from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.store.errors import Cause, StoreError
-from metaqnn_trainer.train import train
+from metaqnn_trainer.training.session import train
 from tests.trainer.conftest import RUN, spec_of
 
 SPEC = spec_of(DatasetRef(name="digits", digest="0" * 16))

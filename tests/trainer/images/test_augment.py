@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from metaqnn_trainer.augment import augmented
+from metaqnn_trainer.images.augment import augmented
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -11,21 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metaqnn_trainer import recipe as rules
-from metaqnn_trainer.augment import augmented
-from metaqnn_trainer.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import EpochRecord, Position, Prediction, Status
 from metaqnn_trainer.contract.text import one_line
-from metaqnn_trainer.data import Dataset, Labelled, normalised
-from metaqnn_trainer.device import autocast, dropout_source, seed_dropout
 from metaqnn_trainer.errors import CheckpointError
 from metaqnn_trainer.estimate import evaluation_batch
-from metaqnn_trainer.evaluate import EVALUATION_BATCH, evaluate
-from metaqnn_trainer.graph import RecordedStep, Recorder, Step
+from metaqnn_trainer.images.augment import augmented
+from metaqnn_trainer.images.dataset import Dataset, Labelled, normalised
+from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, evaluate
 from metaqnn_trainer.model import build_model
-from metaqnn_trainer.optimizer import Optimizer
+from metaqnn_trainer.training import recipe as rules
+from metaqnn_trainer.training.checkpoint import Checkpoint, CheckpointState, release
+from metaqnn_trainer.training.device import autocast, dropout_source, seed_dropout
+from metaqnn_trainer.training.graph import RecordedStep, Recorder, Step
+from metaqnn_trainer.training.optimizer import Optimizer
 
 Weights = dict[str, Tensor]
 

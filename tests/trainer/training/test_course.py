@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 
-from metaqnn_trainer.checkpoint import Checkpoint, Checkpoints, decode_checkpoint, encode_checkpoint
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import (
     EarlyEnd,
@@ -25,15 +24,16 @@ from metaqnn_trainer.contract.messages import (
     TrialSpec,
 )
 from metaqnn_trainer.contract.result import Position
-from metaqnn_trainer.course import Training
-from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import Preempted
 from metaqnn_trainer.estimate import training_memory
-from metaqnn_trainer.memory import DeviceMemory
+from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.train import DEFAULTS, train
+from metaqnn_trainer.training.checkpoint import Checkpoint, Checkpoints, decode_checkpoint, encode_checkpoint
+from metaqnn_trainer.training.course import Training
+from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.session import DEFAULTS, train
 from tests.trainer.conftest import RUN, spec_of
 
 CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {

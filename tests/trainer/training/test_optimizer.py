@@ -14,7 +14,7 @@ from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.model import build_model
-from metaqnn_trainer.optimizer import Optimizer
+from metaqnn_trainer.training.optimizer import Optimizer
 
 RECIPES = {
     "adam": Recipe(adam_betas=(0.8, 0.99), weight_decay=0.01),
@@ -99,7 +99,7 @@ def test_a_state_of_something_else_is_refused() -> None:
 
 def test_training_imports_no_compiler() -> None:
     program = (
-        "import sys, torch; from torch import nn; from metaqnn_trainer.optimizer import Optimizer;"
+        "import sys, torch; from torch import nn; from metaqnn_trainer.training.optimizer import Optimizer;"
         "from metaqnn_trainer.contract.messages import Recipe; import metaqnn_trainer.trial;"
         "net = nn.Linear(2, 2); optimizer = Optimizer(net, Recipe()); net(torch.ones(1, 2)).sum().backward();"
         "optimizer.step(); print('torch._dynamo' in sys.modules)"

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.course import Training
-from metaqnn_trainer.data import Dataset, prepare
-from metaqnn_trainer.memory import DeviceMemory
+from metaqnn_trainer.images.dataset import Dataset, prepare
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.train import train
+from metaqnn_trainer.training.course import Training
+from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.session import train
 from tests.trainer.conftest import spec_of
 
 RECORDED = json.loads(Path(__file__).with_name("trained-weights.json").read_text())

@@ -13,7 +13,7 @@ import torch
 
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.errors import DeviceError
-from metaqnn_trainer.memory import is_out_of_memory
+from metaqnn_trainer.training.memory import is_out_of_memory
 
 _KERNEL_MODULE: Final = Path("/proc/driver/nvidia/version")
 _VISIBLE: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")

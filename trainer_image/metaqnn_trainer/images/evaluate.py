@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import nn
 
-from metaqnn_trainer.data import Dataset, Labelled, normalised
+from metaqnn_trainer.images.dataset import Dataset, Labelled, normalised
 
 EVALUATION_BATCH: Final = 512
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.messages import DatasetRef
-from metaqnn_trainer.data import (
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.images.dataset import (
     Dataset,
     DatasetCache,
     normalised,
@@ -23,7 +24,6 @@ from metaqnn_trainer.data import (
     read_dataset,
     resized,
 )
-from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.errors import ObjectMissing
 from tests.trainer.conftest import Bench

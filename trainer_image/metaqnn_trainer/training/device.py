@@ -14,8 +14,8 @@ from typing import Final
 import torch
 
 from metaqnn_trainer.contract.messages import Precision
-from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.progress import say
+from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4

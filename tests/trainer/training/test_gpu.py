@@ -14,9 +14,9 @@ import torch
 
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions
 from metaqnn_trainer.contract.result import ExitCode
-from metaqnn_trainer.device import choose_device
 from metaqnn_trainer.errors import DeviceError
-from metaqnn_trainer.gpu import Gpus
+from metaqnn_trainer.training.device import choose_device
+from metaqnn_trainer.training.gpu import Gpus
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import RUN, Bench
 from tests.trainer.test_worker import order, receive, send, worker

@@ -14,13 +14,13 @@ import torch
 
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord
-from metaqnn_trainer.course import Training
-from metaqnn_trainer.data import Dataset, prepare
 from metaqnn_trainer.errors import HostMemoryError
 from metaqnn_trainer.estimate import training_memory
-from metaqnn_trainer.memory import DeviceMemory
+from metaqnn_trainer.images.dataset import Dataset, prepare
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.train import train
+from metaqnn_trainer.training.course import Training
+from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.session import train
 from tests.trainer.conftest import NET, spec_of
 
 
@@ -205,10 +205,10 @@ def test_memory_that_others_have_is_no_fault_of_the_net(digits: MadeDataset, dig
 SMALL_MACHINE = """
 import sys
 from metaqnn_trainer.contract.messages import *
-from metaqnn_trainer.data import parse_dataset, prepare
-from metaqnn_trainer.device import choose_device
-from metaqnn_trainer.memory import DeviceMemory, bounded_memory
-from metaqnn_trainer.train import train
+from metaqnn_trainer.images.dataset import parse_dataset, prepare
+from metaqnn_trainer.training.device import choose_device
+from metaqnn_trainer.training.memory import DeviceMemory, bounded_memory
+from metaqnn_trainer.training.session import train
 
 device = choose_device(1)
 dataset = prepare(parse_dataset(sys.stdin.buffer.read(), "digits"), 32, device)

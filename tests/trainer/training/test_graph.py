@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from metaqnn_trainer.contract.messages import Recipe
-from metaqnn_trainer.course import Course, Hooks, Training
-from metaqnn_trainer.data import Dataset
-from metaqnn_trainer.graph import RecordedStep
+from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.training.course import Course, Hooks, Training
+from metaqnn_trainer.training.graph import RecordedStep
 from tests.trainer.conftest import spec_of
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract.messages import Precision
-from metaqnn_trainer.device import (
+from metaqnn_trainer.training.device import (
     allow_precision,
     autocast,
     choose_device,
@@ -52,7 +52,7 @@ def test_precision_is_a_gpus_matter() -> None:
 def test_when_the_process_began(tmp_path: Path) -> None:
     program = (
         "import time; began = time.monotonic(); time.sleep(0.2);"
-        "from metaqnn_trainer.device import process_began; found = process_began();"
+        "from metaqnn_trainer.training.device import process_began; found = process_began();"
         "print(found is None or began - 30 < found <= began + 0.05)"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

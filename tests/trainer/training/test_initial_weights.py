@@ -7,8 +7,8 @@ import torch
 
 from metaqnn_trainer.contract.messages import Recipe, WeightsRef
 from metaqnn_trainer.contract.result import ExitCode
-from metaqnn_trainer.course import Course, Hooks
-from metaqnn_trainer.data import Dataset
+from metaqnn_trainer.images.dataset import Dataset
+from metaqnn_trainer.training.course import Course, Hooks
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, RUN, Bench, spec_of
 
