@@ -28,13 +28,16 @@ from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
+from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.layers import describe, total_cost
 from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.tasks.base import task_of
 from metaqnn_trainer.training.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
 
 CONFIDENCES = (0.9, 0.95, 0.99)
@@ -154,7 +157,8 @@ def train_one(net: str, epochs: int) -> Net:
     dataset = parse_dataset(made.data, "digits")
     spec = TrialSpec(net=net, dataset=made.ref, image_size=8, recipe=recipe)
     records: list[tuple[int, float, float]] = []
-    training = train(spec, dataset, lambda record: records.append((record.rate, record.reward, record.seconds)))
+    subject = Subject(task_of(spec), dataset, dataset.mean.device, spec_cost(spec, 1))
+    training = train(subject, lambda record: records.append((record.rate, record.reward, record.seconds)))
     whole = training.status == "completed" and training.epochs == epochs
     cost = total_cost(describe(parse_net(net), dataset.shape))
     counted = [record for record in records if record[0] == records[-1][0]] if whole else []

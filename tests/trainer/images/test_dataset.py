@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.dataset import object_digest
-from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.images.dataset import (
     Dataset,
-    DatasetCache,
     normalised,
     parse_dataset,
     pixel_statistics,
     prepare,
-    read_dataset,
     resized,
 )
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.store.errors import ObjectMissing
-from tests.trainer.conftest import Bench
 
 CPU = torch.device("cpu")
 Change = Callable[[dict[str, Tensor]], object]
@@ -74,60 +66,6 @@ def test_bytes_that_are_no_dataset(digits: MadeDataset) -> None:
     for data in (b"", b"\x00" * 100, plain, digits.data[:-1], digits.data[:1000]):
         with pytest.raises(DatasetError, match="datasets/x"):
             parse_dataset(data, "datasets/x")
-
-
-def test_a_missing_or_damaged_object_is_a_dataset_error(bench: Bench, digits: MadeDataset) -> None:
-    with pytest.raises(DatasetError, match="the dataset is missing"):
-        read_dataset(bench.store, DatasetRef(name="digits", digest="0" * 16))
-    key = keys.dataset(digits.ref.name, digits.ref.digest)
-    bench.store.put(key, digits.data[:-1] + b"x")
-    with pytest.raises(DatasetError, match=f"{key} is damaged"):
-        read_dataset(bench.store, digits.ref)
-
-
-def test_another_dataset_under_this_name_is_not_this_dataset(bench: Bench, digits: MadeDataset) -> None:
-    other = altered(digits, lambda t: t["test_images"].zero_())
-    bench.store.put(keys.dataset("digits", digits.ref.digest), other)
-    assert object_digest(other) != digits.ref.digest
-    with pytest.raises(DatasetError, match="damaged"):
-        read_dataset(bench.store, digits.ref)
-
-
-def test_the_last_dataset_is_read_once(bench: Bench, digits: MadeDataset) -> None:
-    cache = DatasetCache(CPU)
-    first = cache.load(bench.store, digits.ref, 8)
-    bench.store.delete(keys.dataset(digits.ref.name, digits.ref.digest))
-    assert cache.load(bench.store, digits.ref, 8) is first
-    with pytest.raises(DatasetError):
-        cache.load(bench.store, digits.ref, 9)
-    with pytest.raises(ObjectMissing):
-        bench.store.get(keys.dataset(digits.ref.name, digits.ref.digest))
-
-
-def test_a_folder_keeps_datasets_for_others(bench: Bench, digits: MadeDataset, tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    key = keys.dataset(digits.ref.name, digits.ref.digest)
-    first = DatasetCache(CPU, folder).load(bench.store, digits.ref, 8)
-    bench.store.delete(key)
-    again = DatasetCache(CPU, folder).load(bench.store, digits.ref, 8)
-    assert torch.equal(first.train.images, again.train.images)
-    (kept,) = folder.iterdir()
-    kept.write_bytes(digits.data[:-1])
-    with pytest.raises(DatasetError, match="missing"):
-        read_dataset(bench.store, digits.ref, folder)
-    bench.store.put(key, digits.data)
-    assert len(read_dataset(bench.store, digits.ref, folder).train) == len(first.train)
-    assert kept.read_bytes() == digits.data, "what is damaged there is replaced"
-
-
-def test_a_folder_that_cannot_be_written_is_only_told(
-    bench: Bench, digits: MadeDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    for folder in (tmp_path / "file", tmp_path / "nowhere"):
-        assert len(read_dataset(bench.store, digits.ref, folder).train) == digits.info.train
-        assert "could not be kept" in capsys.readouterr().err
 
 
 def test_chance_is_the_share_of_the_largest_class(digits_dataset: Dataset) -> None:
@@ -187,11 +125,3 @@ def test_statistics_of_pixels_by_hand() -> None:
     many = torch.full((9000, 1, 2, 2), 251, dtype=torch.uint8)
     mean, std = pixel_statistics(many)
     assert torch.equal(normalised(many[:1], mean, std), torch.zeros(1, 1, 2, 2))
-
-
-def test_the_statistics_are_those_of_the_size_that_is_trained_on(bench: Bench, digits: MadeDataset) -> None:
-    cache = DatasetCache(CPU)
-    first = cache.load(bench.store, digits.ref, 11, "pixel")
-    assert first.mean.shape == (1, 11, 11)
-    assert cache.load(bench.store, digits.ref, 11, "pixel") is first
-    assert cache.load(bench.store, digits.ref, 11, "channel").mean.shape == (1, 1, 1)

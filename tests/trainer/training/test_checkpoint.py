@@ -32,8 +32,7 @@ from metaqnn_trainer.training.checkpoint import (
     encode_checkpoint,
     release,
 )
-from metaqnn_trainer.training.session import train
-from tests.trainer.conftest import RUN, spec_of
+from tests.trainer.conftest import RUN, spec_of, train
 
 SPEC = spec_of(DatasetRef(name="digits", digest="0" * 16))
 OTHER = spec_of(DatasetRef(name="digits", digest="1" * 16))

@@ -31,10 +31,10 @@ from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.training.checkpoint import Checkpoint, Checkpoints, decode_checkpoint, encode_checkpoint
-from metaqnn_trainer.training.course import Training
 from metaqnn_trainer.training.memory import DeviceMemory
-from metaqnn_trainer.training.session import DEFAULTS, train
-from tests.trainer.conftest import RUN, spec_of
+from metaqnn_trainer.training.outcome import Training
+from metaqnn_trainer.training.session import DEFAULTS
+from tests.trainer.conftest import RUN, spec_of, train
 
 CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
     "adam": ("[C(16,3,1), P(2,2), FC(32), SM(10)]", {"mirror": True, "translate": 1}, ModelOptions()),

@@ -12,9 +12,10 @@ from torch import Tensor
 from metaqnn_trainer.contract.messages import Recipe
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.training.course import Course, Hooks, Training
+from metaqnn_trainer.training.course import Course, Hooks
 from metaqnn_trainer.training.graph import RecordedStep
-from tests.trainer.conftest import spec_of
+from metaqnn_trainer.training.outcome import Training
+from tests.trainer.conftest import spec_of, subject_of
 
 
 class Tape:
@@ -58,7 +59,7 @@ def test_warmed_up_recorded_and_repeated_on_the_same_tensors() -> None:
 
 def trained(digits: MadeDataset, dataset: Dataset, tape: Tape | None) -> Training:
     spec = spec_of(digits.ref, recipe=Recipe(epochs=2, batch_size=256, learning_rate=0.01, mirror=True))
-    course = Course(spec, dataset, Hooks(lambda: None, lambda record: None, lambda: None), recorder=tape)
+    course = Course(subject_of(spec, dataset), Hooks(lambda: None, lambda record: None, lambda: None), recorder=tape)
     course.run()
     return course.training
 

@@ -10,7 +10,7 @@ from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.training.course import Course, Hooks
 from metaqnn_trainer.trial import Trainer
-from tests.trainer.conftest import NET, RUN, Bench, spec_of
+from tests.trainer.conftest import NET, RUN, Bench, spec_of, subject_of
 
 ONCE = Recipe(epochs=1, batch_size=64)
 HARDLY = Recipe(epochs=1, batch_size=64, learning_rate=1e-7)
@@ -45,7 +45,7 @@ def test_what_does_not_fit_is_drawn_afresh(bench: Bench, digits_dataset: Dataset
     taken = safetensors.torch.load(bench.store.get(bench.weights_key(ref.trial)))
     spec = spec_of(bench.dataset, NET.replace("FC(32)", "FC(16)"), ONCE)
     hooks = Hooks(lambda: None, lambda record: None, lambda: None)
-    begun, fresh = (Course(spec, digits_dataset, hooks, initial=initial) for initial in (taken, None))
+    begun, fresh = (Course(subject_of(spec, digits_dataset), hooks, initial=initial) for initial in (taken, None))
     for course in (begun, fresh):
         course._begin()
     ours, theirs = begun._net.state_dict(), fresh._net.state_dict()

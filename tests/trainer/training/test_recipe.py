@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from metaqnn_trainer.contract.messages import Phase, Recipe
 from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.training.recipe import derive_seed, dropout_probabilities, learned, learning_rate
+from metaqnn_trainer.training.recipe import derive_seed, dropout_probabilities, learning_rate
 
 NET = parse_net("[C(64,3,1), P(2,2), FC(128), FC(128), SM(10)]")
 
@@ -29,21 +29,6 @@ def test_phases_say_each_epochs_rate() -> None:
     recipe = Recipe(phases=(Phase(epochs=2, learning_rate=0.025), Phase(epochs=3, learning_rate=1e-4)))
     assert [learning_rate(recipe, 1, epoch) for epoch in range(1, 6)] == [0.025] * 2 + [1e-4] * 3
     assert learning_rate(recipe, 2, 3) == pytest.approx(0.4e-4)
-
-
-@pytest.mark.parametrize(
-    ("accuracy", "classes", "most_frequent", "expected"),
-    [
-        (0.15, 10, 0.1, False),  # the authors' bound, which is not enough itself
-        (0.1502, 10, 0.1, True),
-        (0.015, 100, 0.01, False),
-        (0.016, 100, 0.01, True),
-        (0.19, 10, 0.19, False),  # SVHN: one digit in five is a 1
-        (0.1901, 10, 0.19, True),
-    ],
-)
-def test_what_counts_as_learned(accuracy: float, classes: int, most_frequent: float, expected: bool) -> None:
-    assert learned(Recipe(), accuracy, classes, most_frequent) is expected
 
 
 def test_dropout_by_the_paper_by_table_a1_and_not_at_all() -> None:

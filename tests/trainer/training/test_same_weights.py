@@ -16,10 +16,9 @@ import torch
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.images.dataset import Dataset, prepare
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.training.course import Training
 from metaqnn_trainer.training.memory import DeviceMemory
-from metaqnn_trainer.training.session import train
-from tests.trainer.conftest import spec_of
+from metaqnn_trainer.training.outcome import Training
+from tests.trainer.conftest import spec_of, train
 
 RECORDED = json.loads(Path(__file__).with_name("trained-weights.json").read_text())
 DEEP = "[C(16,3,1), P(2,2), C(16,3,1), FC(32), SM(10)]"

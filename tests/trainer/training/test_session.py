@@ -18,10 +18,9 @@ from metaqnn_trainer.errors import HostMemoryError
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset, prepare
 from metaqnn_trainer.sources.make import MadeDataset
-from metaqnn_trainer.training.course import Training
 from metaqnn_trainer.training.memory import DeviceMemory
-from metaqnn_trainer.training.session import train
-from tests.trainer.conftest import NET, spec_of
+from metaqnn_trainer.training.outcome import Training
+from tests.trainer.conftest import NET, spec_of, train
 
 
 def run(
@@ -143,6 +142,7 @@ def test_a_net_beyond_all_memory_is_too_large_before_anything_is_allocated(
     training = run(digits, digits_dataset, "[C(65536,1,1), FC(65536), FC(65536), SM(10)]")
     assert too_large(training)
     assert "GiB of memory at least" in training.reason
+    assert training.estimated_memory is not None
     assert training.estimated_memory > 2**40
     assert training.peak_memory is None or training.peak_memory < 2**26
 
@@ -153,7 +153,9 @@ def test_what_does_not_fit_whole_is_trained_in_parts(digits: MadeDataset, digits
     need = training_memory(spec, digits_dataset.shape, 128).total
     parts = trained(spec, digits_dataset, need - 1)
     assert (whole.micro_batch, parts.micro_batch) == (None, 32)
-    assert parts.estimated_memory < need / 2 < whole.estimated_memory == need
+    assert parts.estimated_memory is not None
+    assert parts.estimated_memory < need / 2
+    assert whole.estimated_memory == need
     assert parts.images == whole.images
     losses = [[record.train_loss for record in training.records] for training in (whole, parts)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
@@ -208,7 +210,9 @@ from metaqnn_trainer.contract.messages import *
 from metaqnn_trainer.images.dataset import parse_dataset, prepare
 from metaqnn_trainer.training.device import choose_device
 from metaqnn_trainer.training.memory import DeviceMemory, bounded_memory
+from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
+from metaqnn_trainer.tasks.base import task_of
 
 device = choose_device(1)
 dataset = prepare(parse_dataset(sys.stdin.buffer.read(), "digits"), 32, device)
@@ -218,7 +222,8 @@ spec = TrialSpec(net=net, dataset=ref, image_size=32, recipe=Recipe(epochs=1, ma
 size = 430 << 20
 with bounded_memory(device, size):
     options = TrainerOptions(time_limit_seconds=0.1)
-    training = train(spec, dataset, print, options, memory=DeviceMemory(size, lambda: 2**40))
+    subject = Subject(task_of(spec), dataset, device, (0, 0))
+    training = train(subject, print, options, memory=DeviceMemory(size, lambda: 2**40))
 print(training.status, training.micro_batch)
 """
 

@@ -15,16 +15,15 @@ from metaqnn_trainer.contract.checks import check_result, spec_cost
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkReport
+from metaqnn_trainer.delivery import result_of
 from metaqnn_trainer.errors import Preempted
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.training.checkpoint import decode_checkpoint
-from metaqnn_trainer.training.course import Training
 from metaqnn_trainer.training.memory import DeviceMemory
-from metaqnn_trainer.training.session import train
-from metaqnn_trainer.trial import result_of
-from tests.trainer.conftest import RUN, Bench, spec_of
+from metaqnn_trainer.training.outcome import Training
+from tests.trainer.conftest import RUN, Bench, spec_of, train
 from tests.trainer.test_worker import ENDLESS, order, receive, send, worker
 from tests.trainer.training.test_course import CASES, after, checkpoints, stopped
 

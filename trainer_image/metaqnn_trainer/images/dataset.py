@@ -1,29 +1,19 @@
-"""Datasets as training sees them: read from the store, checked, resized once, on the device as bytes."""
+"""Images in classes as training sees them: checked, resized once, on the device as bytes."""
 
 from __future__ import annotations
 
-import secrets
-import threading
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from torch import Tensor
 
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest, read_info
+from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import Shape
-from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.progress import say
-from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.errors import ObjectMissing
+from metaqnn_trainer.reading import DatasetObject, parse_object
 
 RESIZE_BATCH = 4096  # images at once
 
@@ -51,6 +41,9 @@ class Dataset:
     mean: Tensor
     std: Tensor
 
+    def part(self, name: Literal["train", "validation", "test"]) -> Labelled:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
     @property
     def shape(self) -> Shape:
         """Of one image, at the size that it has now."""
@@ -62,87 +55,26 @@ class Dataset:
         return counts.max().item() / len(self.validation)
 
 
-class DatasetCache:
-    """The dataset used last, ready on the device: a worker that trains many nets on one set reads it once. Threads may
-    share it."""
-
-    def __init__(self, device: torch.device, folder: Path | None = None) -> None:
-        """`folder` keeps datasets for other trainers, too: a volume that their machines share."""
-        self._device = device
-        self._folder = folder
-        self._loading = threading.Lock()
-        self._last: tuple[tuple[DatasetRef, int, Normalisation], Dataset] | None = None
-
-    def load(self, store: Store, ref: DatasetRef, image_size: int, normalisation: Normalisation = "channel") -> Dataset:
-        """The dataset `ref`, resized to `image_size`.
-
-        Raises:
-            DatasetError: it is missing, or is not what `ref` says.
-            StoreError: the store does not answer.
-        """
-        wanted = (ref, image_size, normalisation)
-        with self._loading:
-            if self._last is None or self._last[0] != wanted:
-                self._last = None  # two large sets may not fit beside each other
-                stored = read_dataset(store, ref, self._folder)
-                self._last = (wanted, prepare(stored, image_size, self._device, normalisation))
-            return self._last[1]
-
-
-def read_dataset(store: Store, ref: DatasetRef, folder: Path | None = None) -> Dataset:
-    """As stored, in main memory; from `folder` where it is there, and left there for others.
-
-    Raises:
-        DatasetError: it is missing, or is not what `ref` says.
-        StoreError: the store does not answer.
-    """
-    key = keys.dataset(ref.name, ref.digest)
-    kept = _kept(folder / Path(key).name, ref.digest) if folder is not None else None
-    if kept is not None:
-        return parse_dataset(kept, key)
-    try:
-        data = store.get(key)
-    except ObjectMissing as error:
-        raise DatasetError(f"the dataset is missing: {error}") from error
-    digest = object_digest(data)
-    if digest != ref.digest:
-        raise DatasetError(f"{key} is damaged: its {len(data)} bytes have the digest {digest}")
-    if folder is not None:
-        _keep(folder / Path(key).name, data)
-    return parse_dataset(data, key)
-
-
-def _kept(file: Path, digest: str) -> bytes | None:
-    try:
-        data = file.read_bytes()
-    except OSError:
-        return None
-    return data if object_digest(data) == digest else None
-
-
-def _keep(file: Path, data: bytes) -> None:
-    """Whole or not at all, however many trainers do so; a folder that cannot be written is no error."""
-    aside = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
-    try:
-        aside.write_bytes(data)
-        aside.replace(file)
-    except OSError as error:
-        say(f"the dataset could not be kept for later trainers: {error}")
-        with suppress(OSError):
-            aside.unlink()
-
-
 def parse_dataset(data: bytes, what: str) -> Dataset:
     """A dataset object's bytes, laid out as contract/dataset.py says; `what` names them in errors.
 
     Raises:
+        DatasetError: as `labelled` says.
+    """
+    return labelled(parse_object(data, what))
+
+
+def labelled(found: DatasetObject) -> Dataset:
+    """The images and their classes that a dataset object holds.
+
+    Raises:
         DatasetError: a tensor is missing, of another type or shape than the header says, or out of range.
     """
+    info, tensors = found
+    what = tensors.what
     try:
-        info = read_info(data[: HEADER_BYTES + 8], what)
         channels, size, classes = info.images()
-        tensors = safetensors.torch.load(data)
-    except (MessageError, SafetensorError) as error:
+    except MessageError as error:
         raise DatasetError(f"{what}: {error}") from error
     total = info.train + info.validation
     image = (channels, size, size)
@@ -157,9 +89,7 @@ def parse_dataset(data: bytes, what: str) -> Dataset:
         "std": (torch.float32, (channels,), None),
     }
     for name, (dtype, shape, end) in expected.items():
-        tensor = tensors.get(name)
-        if tensor is None:
-            raise DatasetError(f"{what} has no tensor {name}")
+        tensor = tensors[name]
         if tensor.dtype != dtype or tuple(tensor.shape) != shape:
             raise DatasetError(
                 f"{what}: {name} is {tensor.dtype} {tuple(tensor.shape)}, but its header says {dtype} {shape}"

@@ -7,8 +7,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.layers import Cost
-from metaqnn_trainer.contract.messages import ModelOptions
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.plugins import Group
 
 SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces")
@@ -158,6 +159,19 @@ class Space(ABC):
             moves.append(self.legal(state)[-1])
             state = self.step(state, moves[-1])
         return self.text(moves)
+
+    def net(self, design: str) -> str:
+        """The net of the cnn family that a design stands for, for tasks that build such nets.
+
+        Raises:
+            NotationError: it stands for none.
+        """
+        raise NotationError("the designs of this family are no nets of the cnn family", 1)
+
+    def recipe(self, design: str, recipe: Recipe) -> Recipe:
+        """How a design is trained, where `recipe` is what the settings say: by default as they say. It becomes a part
+        of the trial."""
+        return recipe
 
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
         """Settings that contradict a dataset, by dotted key: what they say, and what the dataset has."""

@@ -5,83 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metaqnn_trainer.contract.messages import TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.contract.result import EpochRecord, Position, Prediction, Status
+from metaqnn_trainer.artifacts import checked_picture
+from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.errors import CheckpointError
-from metaqnn_trainer.estimate import evaluation_batch
-from metaqnn_trainer.images.augment import augmented
-from metaqnn_trainer.images.dataset import Dataset, Labelled, normalised
-from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, evaluate
-from metaqnn_trainer.model import build_model
+from metaqnn_trainer.progress import say
+from metaqnn_trainer.tasks.base import Part, Task
 from metaqnn_trainer.training import recipe as rules
 from metaqnn_trainer.training.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.training.device import autocast, dropout_source, seed_dropout
 from metaqnn_trainer.training.graph import RecordedStep, Recorder, Step
 from metaqnn_trainer.training.optimizer import Optimizer
-
-Weights = dict[str, Tensor]
-
-
-@dataclass(slots=True)
-class Training:
-    """How training went, filled in as it goes: where memory runs out, it says how far it came."""
-
-    chance: float
-    status: Status = "untrainable"
-    reason: str = ""
-    reward: float = field(init=False)
-    """Of the best epoch; chance where none counts."""
-    last_reward: float = field(init=False)
-    measures: dict[str, float] = field(default_factory=dict)
-    """Of the best epoch."""
-    best_epoch: int = 0
-    epochs: int = 0
-    test_measures: dict[str, float] = field(default_factory=dict)
-    weights: Weights | None = None
-    """Of the best epoch, in main memory."""
-    records: list[EpochRecord] = field(default_factory=list)
-    learning_rates: list[float] = field(default_factory=list)
-    images: int = 0
-    """Seen while training, over all rates."""
-    seconds: float = 0.0
-    """Spent on them; evaluation not counted."""
-    prediction: Prediction | None = None
-    """Why it was stopped early."""
-    resumed_from: Position | None = None
-    micro_batch: int | None = None
-    """Images at once, where a whole batch does not fit the device."""
-    first_step: float | None = None
-    """When it began, by time.monotonic; None where no step was taken."""
-    last_step: float | None = None
-    """When it ended."""
-    estimated_memory: int = 0
-    """Bytes that training takes of the device at least, foreseen."""
-    peak_memory: int | None = None
-    """Bytes that it took, where that can be told."""
-
-    def __post_init__(self) -> None:
-        self.fall_back()
-
-    def fall_back(self) -> None:
-        """No epoch counts."""
-        self.reward = self.last_reward = self.chance
-        self.best_epoch, self.measures, self.weights = 0, {}, None
-
-    def count(self, record: EpochRecord) -> bool:
-        """Take in an epoch that learned; whether it is the best so far."""
-        self.epochs, self.last_reward = record.epoch, record.reward
-        if record.epoch > 1 and record.reward <= self.reward:
-            return False
-        self.reward, self.measures, self.best_epoch = record.reward, record.measures, record.epoch
-        return True
+from metaqnn_trainer.training.outcome import Subject, Training, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +35,32 @@ class Hooks:
 
 
 class Course:
-    """A net in training: a model, its optimiser, and where they stand.
+    """A design in training: a model, its optimiser, and where they stand.
 
-    With a `micro_batch` the recipe's batch goes through the net in parts of so many images, and a step adds up their
-    gradients. Batches, images and the optimiser's steps are those of undivided training. The weights are not, to the
+    With a `micro_batch` the recipe's batch goes through the net in parts of so many examples, and a step adds up their
+    gradients. Batches, examples and the optimiser's steps are those of undivided training. The weights are not, to the
     last bit: sums are rounded in another order, dropout draws other numbers of the same kind, and batch normalisation
     sees the statistics of a part, which are noisier.
     """
 
     def __init__(
         self,
-        spec: TrialSpec,
-        dataset: Dataset,
+        subject: Subject,
         hooks: Hooks,
         micro_batch: int | None = None,
         recorder: Recorder | None = None,
         initial: Weights | None = None,
+        affordable: Callable[[], bool] = lambda: True,
     ) -> None:
-        """With a `recorder` whole batches are stepped by what it records. Each rate begins with the `initial` weights,
-        where they fit."""
-        self._spec = spec
-        self._recipe = spec.recipe
-        self._digest = spec.digest()
-        self._dataset = dataset
+        """With a `recorder` whole batches are stepped by what it records, if that is `affordable` once the first steps
+        are done. Each rate begins with the `initial` weights, where they fit."""
+        self._task, self._data, self._device, _ = subject
+        self._recipe = subject.spec.recipe
+        self._digest = subject.spec.digest()
+        self._examples = self._task.examples(self._data, "train")
         self._hooks = hooks
-        self._device = dataset.mean.device
         self._dropout = dropout_source(self._device)
-        chance = 1 / dataset.info.images().classes
-        self.training = Training(chance, micro_batch=micro_batch)
+        self.training = Training(self._task.chance(self._data), self._task.measure, micro_batch=micro_batch)
         self._rate, self._epoch, self._step = 1, 1, 0
         self._epoch_seconds = 0.0
         # Kept on the device: asking for a number after each step would make a GPU wait.
@@ -131,6 +69,7 @@ class Course:
         self._optimizer: Optimizer | None = None
         self._recorder = recorder
         self._initial = initial or {}
+        self._affordable = affordable
         self._step_on: Step = self._plain_step
 
     @property
@@ -169,10 +108,9 @@ class Course:
         """Fresh weights for the present rate."""
         self.training.learning_rates = [rules.learning_rate(self._recipe, rate, 1) for rate in range(1, self._rate + 1)]
         self.training.epochs = 0
-        net = parse_net(self._spec.net)
         seed = rules.derive_seed(self._recipe, self._digest, self._rate, 0, "weights")
-        dropout = rules.dropout_probabilities(net, self._recipe)
-        model = build_model(net, self._dataset.shape, self._spec.model, dropout, torch.Generator().manual_seed(seed))
+        torch.default_generator.manual_seed(seed)  # which modules draw from that are built as usual
+        model = self._task.build(self._data, torch.Generator().manual_seed(seed))
         fresh = model.state_dict()
         fitting = {
             name: tensor
@@ -183,34 +121,32 @@ class Course:
         self._model = model.to(self._device)
         self._optimizer = Optimizer(self._model, self._recipe)
         if self._recorder is not None:
-            self._step_on = RecordedStep(self._plain_step, self._recipe.batch_size, self._recorder)
+            self._step_on = RecordedStep(self._plain_step, self._recipe.batch_size, self._recorder, self._affordable)
 
     def _learns(self) -> bool:
         """All epochs that are left of the present rate; False if the first of them did not learn."""
-        training, dataset = self.training, self._dataset
+        training = self.training
         while self._epoch <= self._recipe.epochs:
             self._train_epoch()
             started = time.perf_counter()
-            accuracy = self._evaluate(dataset.validation)
-            loss = self._loss.item() / len(dataset.train)
-            finite = math.isfinite(loss)
+            measures, reward = self._evaluate("validation")
+            loss = self._loss.item() / self._examples
+            finite = math.isfinite(loss) and reward is not None
             record = EpochRecord(
                 rate=self._rate,
                 epoch=self._epoch,
                 learning_rate=rules.learning_rate(self._recipe, self._rate, self._epoch),
                 train_loss=loss if finite else None,
-                reward=accuracy,
-                measures={"accuracy": accuracy},
-                val_accuracy=accuracy,
+                reward=training.chance if reward is None else reward,
+                measures=measures,
+                val_accuracy=measures.get("accuracy") if training.measure == "accuracy" else None,
                 seconds=self._epoch_seconds + time.perf_counter() - started,
             )
             training.records.append(record)
             self._hooks.on_epoch(record)
             self._step, self._epoch_seconds = 0, 0.0
             self._loss.zero_()
-            if self._epoch == 1 and not (
-                finite and rules.learned(self._recipe, accuracy, dataset.info.images().classes, dataset.chance())
-            ):
+            if self._epoch == 1 and not (finite and self._task.learned(measures, self._data)):
                 training.epochs = 1
                 return False
             if not finite:
@@ -223,14 +159,14 @@ class Course:
         return True
 
     def _train_epoch(self) -> None:
-        """What is left of one pass over the training images, the last and smaller batch too."""
-        recipe, dataset = self._recipe, self._dataset
+        """What is left of one pass over the training examples, the last and smaller batch too."""
+        recipe = self._recipe
         assert self._optimizer is not None
         self._optimizer.set_rate(rules.learning_rate(recipe, self._rate, self._epoch))
         self._net.train()
         started = time.perf_counter()
         try:
-            shuffled = torch.randperm(len(dataset.train), generator=self._generator("order", 0)).to(self._device)
+            shuffled = torch.randperm(self._examples, generator=self._generator("order", 0)).to(self._device)
             for batch in shuffled.split(recipe.batch_size)[self._step :]:
                 self.training.first_step = self.training.first_step or time.monotonic()
                 self._train_step(batch)
@@ -245,38 +181,56 @@ class Course:
             self.training.seconds += seconds
 
     def _train_step(self, batch: Tensor) -> None:
-        """One batch, given by the indices (n) of its images."""
-        recipe, dataset = self._recipe, self._dataset
+        """One batch, given by the indices (n) of its examples."""
         seed_dropout(self._dropout, self._seed("dropout", self._step))
-        images = normalised(dataset.train.images[batch], dataset.mean, dataset.std)
-        images = augmented(images, recipe.mirror, recipe.translate, self._generator("augmentation", self._step))
-        self._step_on(images, dataset.train.labels[batch])
+        self._step_on(*self._task.batch(self._data, batch, self._generator("augmentation", self._step)))
 
-    def _plain_step(self, images: Tensor, labels: Tensor) -> None:
+    def _plain_step(self, *batch: Tensor) -> None:
         assert self._optimizer is not None
         self._optimizer.forget_gradients()
-        for part, answers in zip(images.split(self._at_once), labels.split(self._at_once), strict=True):
+        for part in zip(*(tensor.split(self._at_once) for tensor in batch), strict=True):
             with autocast(self._device, self._recipe.precision):
-                loss = F.cross_entropy(self._net(part), answers, reduction="sum")
-            (loss / len(images)).backward()
+                loss = self._task.loss(self._net, *part)
+            (loss / len(batch[0])).backward()
             self._loss += loss.detach()
         self._optimizer.step()
 
     def _test(self) -> None:
-        if self._recipe.evaluate_test and len(self._dataset.test):
-            assert self.training.weights is not None
-            self._net.load_state_dict(self.training.weights)
-            self.training.test_measures = {"accuracy": self._evaluate(self._dataset.test)}
+        if self._recipe.evaluate_test and self._task.examples(self._data, "test"):
+            self._load_best()
+            self.training.test_measures, _ = self._evaluate("test")
 
-    def _evaluate(self, part: Labelled) -> float:
-        largest = EVALUATION_BATCH if self._device.type == "cuda" else self._at_once
-        batch = evaluation_batch(self._spec, self._dataset.shape, self._at_once, largest)
-        with autocast(self._device, self._recipe.precision):
-            return evaluate(self._net, part, self._dataset, self._hooks.pause, batch)
+    def draw(self) -> None:
+        """Have the task show what the best epoch's weights do, if it does. An error of that is said, and no more."""
+        if type(self._task).pictures is Task.pictures or not self.training.weights:
+            return
+        try:
+            self._load_best()
+            with torch.inference_mode():
+                found = self._task.pictures(self._net.eval(), self._data)
+            self.training.pictures = {name: checked_picture(name, data) for name, data in found.items()}
+        except Exception as error:
+            say(f"there are no pictures: {type(error).__name__}: {one_line(str(error))}")
+
+    def _load_best(self) -> None:
+        assert self.training.weights is not None
+        self._net.load_state_dict(self.training.weights)
+
+    def _evaluate(self, part: Part) -> tuple[dict[str, float], float | None]:
+        """The measures that are numbers, and the reward if it is one."""
+        batch = self._task.evaluation_batch(self._data, self._at_once, self._device)
+        with torch.inference_mode(), autocast(self._device, self._recipe.precision):
+            found = self._task.evaluate(self._net.eval(), self._data, part, batch, self._hooks.pause)
+        measures = {name: float(value) for name, value in found.items() if math.isfinite(value)}
+        if not all(map(math.isfinite, found.values())):
+            return measures, None
+        reward = self._task.reward(found)
+        low, high = self._task.bounds
+        return measures, min(max(float(reward), low), high) if math.isfinite(reward) else None
 
     @property
     def _at_once(self) -> int:
-        """Images of a batch that go through the net together."""
+        """Examples of a batch that go through the net together."""
         return self.training.micro_batch or self._recipe.batch_size
 
     def _generator(self, purpose: rules.Purpose, step: int) -> torch.Generator:

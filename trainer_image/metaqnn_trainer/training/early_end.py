@@ -63,8 +63,11 @@ def is_asked(done: int, epochs: int) -> bool:
     return max(2, math.ceil(_EARLIEST * epochs)) <= done < epochs
 
 
-def foretold_to_fail(rule: EarlyEnd, begun: LearningCurve, epochs: int) -> Prediction | None:
-    """What the net of `begun` will probably reach in so many `epochs`, if that is a reason to stop it now.
+def foretold_to_fail(
+    rule: EarlyEnd, begun: LearningCurve, epochs: int, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Prediction | None:
+    """What the net of `begun` will probably reach in so many `epochs`, if that is a reason to stop it now; rewards lie
+    within `bounds`.
 
     None where it is not, where it is not asked, and where the rule's examples had another number of epochs.
     """
@@ -75,7 +78,8 @@ def foretold_to_fail(rule: EarlyEnd, begun: LearningCurve, epochs: int) -> Predi
     found = forecast(rule.examples, begun)
     if found.falls_short(rule.best) < rule.confidence:
         return None
-    return Prediction(accuracy=min(max(found.accuracy, 0.0), 1.0), spread=min(found.spread, MAX_SPREAD), best=rule.best)
+    expected = min(max(found.accuracy, bounds[0]), bounds[1])
+    return Prediction(accuracy=expected, spread=min(found.spread, MAX_SPREAD), best=rule.best)
 
 
 def _features(curve: LearningCurve, epochs: int) -> Tensor:

@@ -16,7 +16,8 @@ from metaqnn_trainer.training.memory import is_out_of_memory
 
 _WARM_UP: Final = 3  # steps that run as they are: libraries choose and allocate in them what must not change later
 
-Step = Callable[[Tensor, Tensor], None]
+Step = Callable[..., None]
+"""Called with a batch's tensors."""
 
 
 class Recorder(Protocol):
@@ -59,27 +60,38 @@ class RecordedStep:
     A batch of another size, an epoch's last, runs as it is. So does everything where recording fails.
     """
 
-    def __init__(self, step: Step, size: int, recorder: Recorder) -> None:
+    def __init__(
+        self, step: Step, size: int, recorder: Recorder, affordable: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`affordable` is asked before recording, which takes as much memory as the step again."""
+        self._affordable = affordable
         self._step = step
         self._size = size
         self._recorder = recorder
         self._warm = 0
         self._works = True
-        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._inputs: tuple[Tensor, ...] | None = None
         self._repeat: Callable[[], None] | None = None
 
-    def __call__(self, images: Tensor, labels: Tensor) -> None:
-        if not self._works or len(images) != self._size:
-            self._step(images, labels)
+    def __call__(self, *batch: Tensor) -> None:
+        if not self._works or len(batch[0]) != self._size:
+            self._step(*batch)
             return
         if self._inputs is None:
-            self._inputs = images.clone(memory_format=torch.preserve_format), labels.clone()
-        for kept, new in zip(self._inputs, (images, labels), strict=True):
+            self._inputs = tuple(tensor.clone(memory_format=torch.preserve_format) for tensor in batch)
+        if any(kept.shape != new.shape for kept, new in zip(self._inputs, batch, strict=True)):
+            self._step(*batch)
+            return
+        for kept, new in zip(self._inputs, batch, strict=True):
             kept.copy_(new)
         step = partial(self._step, *self._inputs)
         if self._warm < _WARM_UP:
             self._warm += 1
             self._recorder.warm_up(step)
+            return
+        if self._repeat is None and not self._affordable():
+            self._works = False
+            self._step(*batch)
             return
         try:
             self._repeat = self._repeat or self._recorder.record(step)
@@ -87,6 +99,6 @@ class RecordedStep:
             if is_out_of_memory(error):
                 raise
             self._works = False
-            self._step(images, labels)
+            self._step(*batch)
             return
         self._repeat()

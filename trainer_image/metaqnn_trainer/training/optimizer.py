@@ -17,7 +17,7 @@ class Optimizer:
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._named = dict(model.named_parameters())
+        self._named = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
         self._parameters: list[Tensor] = list(self._named.values())
         device = self._parameters[0].device
         # On a GPU a tensor, so that a recorded step finds the rate of its epoch there.
@@ -39,15 +39,19 @@ class Optimizer:
     @torch.no_grad()
     def step(self) -> None:
         """One step along the gradients that are there."""
-        recipe = self._recipe
-        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        recipe, state, parameters = self._recipe, self._state, self._parameters
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if len(gradients) < len(parameters):  # the others had no part in the loss
+            taken = [place for place, parameter in enumerate(parameters) if parameter.grad is not None]
+            parameters = [parameters[place] for place in taken]
+            state = {slot: [tensors[place] for place in taken] for slot, tensors in state.items()}
         self._steps += 1
         if recipe.optimizer == "adam":
             torch._fused_adam_(
-                self._parameters,
+                parameters,
                 gradients,
-                self._state["exp_avg"],
-                self._state["exp_avg_sq"],
+                state["exp_avg"],
+                state["exp_avg_sq"],
                 [],
                 [self._steps] * len(gradients),
                 lr=self._rate,
@@ -60,9 +64,9 @@ class Optimizer:
             )
         else:
             torch._fused_sgd_(
-                self._parameters,
+                parameters,
                 gradients,
-                self._state.get("momentum_buffer", []),
+                state.get("momentum_buffer", []),
                 weight_decay=recipe.weight_decay,
                 momentum=recipe.momentum,
                 lr=self._rate,

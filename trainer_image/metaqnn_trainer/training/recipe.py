@@ -26,15 +26,6 @@ def _scheduled(recipe: Recipe, epoch: int) -> float:
     return recipe.phases[bisect_left(ends, epoch)].learning_rate
 
 
-def learned(recipe: Recipe, accuracy: float, classes: int, most_frequent: float) -> bool:
-    """Whether a first epoch with this validation accuracy is better than chance.
-
-    Naming always the same class is chance, too: where classes are uneven (SVHN) that is right more often than the
-    recipe's multiple of 1 / classes, and `most_frequent`, the share of the largest class, is what has to be beaten.
-    """
-    return accuracy > max(recipe.chance_factor / classes, most_frequent)
-
-
 def dropout_probabilities(net: Net, recipe: Recipe) -> dict[int, float]:
     """The dropout probability after the layer at each index of `net` that has one."""
     match recipe.dropout:

@@ -1,4 +1,4 @@
-"""Training one net by the recipe (paper, section 5 and appendix A; Recipe says what else)."""
+"""Training one design by the recipe (paper, section 5 and appendix A; Recipe says what else)."""
 
 from __future__ import annotations
 
@@ -7,29 +7,26 @@ from collections.abc import Callable
 from typing import Final
 
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
-from metaqnn_trainer.contract.checks import spec_cost
-from metaqnn_trainer.contract.messages import LearningCurve, TrainerOptions, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.messages import LearningCurve, TrainerOptions
 from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, Settled
-from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
-from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.training.checkpoint import Checkpoints
-from metaqnn_trainer.training.course import Course, Hooks, Training, Weights
+from metaqnn_trainer.training.course import Course, Hooks
 from metaqnn_trainer.training.device import allow_precision
 from metaqnn_trainer.training.early_end import foretold_to_fail
 from metaqnn_trainer.training.graph import CudaRecorder
 from metaqnn_trainer.training.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
+from metaqnn_trainer.training.outcome import Subject, Training, Weights
 
 DEFAULTS: Final = TrainerOptions()
+_SMALLEST_MICRO_BATCH: Final = 8  # smaller ones would train for days
 _RECORDINGS: Final = 4  # of a step must fit the device, for one to be made
 _FILLED: Final = 0.5  # of what is there, by a micro-batch's estimate: libraries take their part, and fragments
 
 
 def train(
-    spec: TrialSpec,
-    dataset: Dataset,
+    subject: Subject,
     on_epoch: Callable[[EpochRecord], None],
     options: TrainerOptions = DEFAULTS,
     checkpoints: Checkpoints | None = None,
@@ -38,18 +35,19 @@ def train(
     initial: Weights | None = None,
     elapsed: Callable[[], float] | None = None,
 ) -> Training:
-    """Train `spec`'s net on `dataset`, where it lies; the net must fit its images and its classes.
+    """Train a design by its recipe, on the device where its data lie.
 
     A first epoch that is no better than chance, or whose loss is not finite, starts training again from fresh weights
     at a lower rate. When all rates fail the net is untrainable; when it does not fit the device it is too large: both
-    count as chance, 1 / classes. A loss that is not finite in a later epoch ends training, and the best epoch before
+    count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before
     it stands. So it does when the time is up: `elapsed` tells the seconds that this attempt has used, by default since
     this call, and those of earlier attempts count, too. With `options.early_end` training ends after the first epoch
     from which the net will probably not beat the best one, and no weights are kept: nobody is to take it for a trained
     net.
 
-    Before anything is allocated, what training takes at least is held against `memory`, by default the device's. What
-    does not fit, then or when memory runs out, is begun anew once with micro-batches (see Course), where those can fit.
+    Before anything is allocated, what training takes at least is held against `memory`, by default the device's, where
+    the task can tell. What does not fit, then or when memory runs out, is begun anew once with micro-batches (see
+    Course), where those can fit. Where nobody can tell, smaller ones are tried as long as memory runs out.
 
     Training begins with the `initial` weights, as far as they fit, and with fresh ones else.
 
@@ -65,8 +63,8 @@ def train(
         HostMemoryError: main memory is large enough for the net, but others have it now.
         RuntimeError: anything else.
     """
-    memory = memory or DeviceMemory.of(dataset.mean.device)
-    return _Session(spec, dataset, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
+    memory = memory or DeviceMemory.of(subject.device)
+    return _Session(subject, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
 
 
 class _TimeUp(Exception):
@@ -82,8 +80,7 @@ class _Session:
 
     def __init__(
         self,
-        spec: TrialSpec,
-        dataset: Dataset,
+        subject: Subject,
         on_epoch: Callable[[EpochRecord], None],
         options: TrainerOptions,
         checkpoints: Checkpoints | None,
@@ -92,15 +89,15 @@ class _Session:
         initial: Weights | None,
         elapsed: Callable[[], float] | None,
     ) -> None:
-        self._spec = spec
+        self._subject = subject
+        self._spec = subject.spec
         self._initial = initial
-        self._dataset = dataset
         self._limit = options.time_limit_seconds
         self._early_end = options.early_end
         self._checkpoints = checkpoints
         self._stop = stop
         self._memory = memory
-        self._peak = PeakMemory(dataset.mean.device)
+        self._peak = PeakMemory(subject.device)
         begun = time.monotonic()
         self._elapsed = elapsed or (lambda: time.monotonic() - begun)
         self._earlier = 0.0  # seconds, of attempts before this one
@@ -122,31 +119,38 @@ class _Session:
             self._course.forget()
 
     def _run(self) -> Training:
-        need, size = self._estimate.total, self._memory.size
-        trouble = f"training takes {_gib(need)} of memory at least, the device has {_gib(size)}" if need > size else ""
+        need, size = self._need(self._batch), self._memory.size
+        trouble = ""
+        if need is not None and need > size:
+            trouble = f"training takes {_gib(need)} of memory at least, the device has {_gib(size)}"
         trouble = trouble or self._attempt()
-        if trouble and self._divide():
+        while trouble and self._divide():
             trouble = self._attempt()
         training = self._course.training
         if trouble:
             training.status, training.reason = "too_large", trouble
             training.fall_back()
-        training.estimated_memory, training.peak_memory = min(self._estimate.total, MAX_MEMORY), self._peak.bytes()
+        need = self._need(self._batch)
+        training.estimated_memory = None if need is None else min(need, MAX_MEMORY)
+        training.peak_memory = self._peak.bytes()
         return training
 
     def _begun(self, micro_batch: int | None = None) -> Course:
         """A course at its beginning. On a GPU steps are recorded where there is memory for it: a recording keeps its
         own, which nothing else can use."""
-        need = training_memory(self._spec, self._dataset.shape, self._spec.recipe.batch_size).total
-        records = self._dataset.mean.is_cuda and micro_batch is None and _RECORDINGS * need < self._memory.size
-        recorder = CudaRecorder() if records else None
-        return Course(self._spec, self._dataset, self._hooks, micro_batch, recorder, self._initial)
+        recorder = CudaRecorder() if self._subject.device.type == "cuda" and micro_batch is None else None
+        return Course(self._subject, self._hooks, micro_batch, recorder, self._initial, self._affordable)
+
+    def _affordable(self) -> bool:
+        """Whether a step may be recorded: by the estimate, or else by what the first steps took."""
+        need = self._need(self._spec.recipe.batch_size)
+        return _RECORDINGS * (need or self._peak.bytes() or 0) < self._memory.size
 
     def _attempt(self) -> str:
         """Train; what was said where memory ran out, or nothing."""
-        training, need = self._course.training, self._estimate.total
+        training, need = self._course.training, self._need(self._batch)
         # What others have of a GPU ends in an error, and in nothing worse.
-        if need > self._memory.free() and self._dataset.mean.device.type == "cpu":
+        if need is not None and need > self._memory.free() and self._subject.device.type == "cpu":
             raise HostMemoryError(f"training takes {_gib(need)} at least, of memory that others have now")
         allow_precision(self._spec.recipe.precision)
         try:
@@ -164,25 +168,38 @@ class _Session:
             if not is_out_of_memory(error):
                 raise
             return one_line(str(error), 500)
+        self._course.draw()
         return ""
 
     def _divide(self) -> bool:
         """Go over to micro-batches, from the beginning; False where that was done before, or is of no use."""
-        if self._course.training.micro_batch is not None:
-            return False
-        budget = int(_FILLED * min(self._memory.size, self._estimate.total))
-        micro_batch = fitting_batch(self._spec, self._dataset.shape, budget)
+        micro_batch = self._smaller()
         if micro_batch is None:
             return False
         self._course.forget()
         self._course = self._begun(micro_batch)
-        release_memory(self._dataset.mean.device)
+        release_memory(self._subject.device)
         return True
 
+    def _smaller(self) -> int | None:
+        """The largest of a half, a quarter, and so on, of the batch that may fit; None if none, or none is left."""
+        batch, need = self._batch, self._need(self._batch)
+        if need is not None and self._course.training.micro_batch is not None:
+            return None
+        while batch > _SMALLEST_MICRO_BATCH:
+            batch = -(-batch // 2)
+            least = self._need(batch)
+            if need is None or least is None or least <= int(_FILLED * min(self._memory.size, need)):
+                return batch
+        return None
+
+    def _need(self, batch: int) -> int | None:
+        """Bytes that training takes at least, with so many examples at once."""
+        return self._subject.task.memory(self._subject.data, batch)
+
     @property
-    def _estimate(self) -> Memory:
-        batch = self._course.training.micro_batch or self._spec.recipe.batch_size
-        return training_memory(self._spec, self._dataset.shape, batch)
+    def _batch(self) -> int:
+        return self._course.training.micro_batch or self._spec.recipe.batch_size
 
     @property
     def _seconds(self) -> float:
@@ -220,15 +237,15 @@ class _Session:
         counted, epochs = self._course.counted, self._spec.recipe.epochs
         if self._early_end is None or not counted:
             return
-        cost = spec_cost(self._spec, self._dataset.info.images().channels)
+        task, (params, macs) = self._subject.task, self._subject.cost
         begun = LearningCurve(
-            params=cost.params,
-            macs=cost.macs,
-            layers=len(parse_net(self._spec.net)),
+            params=params,
+            macs=macs,
+            layers=task.parts(),
             accuracies=tuple(record.reward for record in counted),
         )
         training = self._course.training
-        training.prediction = foretold_to_fail(self._early_end, begun, epochs)
+        training.prediction = foretold_to_fail(self._early_end, begun, epochs, task.bounds)
         if training.prediction is not None:
             reached, best = training.prediction, self._early_end.best
             training.reason = (
