@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any, ClassVar
+
 import pytest
 import torch
 
+from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrialSpec
 from metaqnn_trainer.images.dataset import Dataset, Labelled
+from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.tasks.base import task_of
+from tests.tasks.behaviour import Behaviour
+
+
+class TestBehaviour(Behaviour):
+    classes = 10
+    hopeless: ClassVar[dict[str, Any]] = {"optimizer": "sgd", "learning_rate": 10.0, "restart_factor": 0.9}
+
+    def put_dataset(self, store: DirectoryStore) -> DatasetRef:
+        made = digits()
+        store.put(keys.dataset(made.ref.name, made.ref.digest), made.data)
+        return made.ref
+
+    def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
+        values = Recipe(**({"epochs": 2, "batch_size": 512, "learning_rate": 0.01, "mirror": True} | recipe))
+        return TrialSpec(net="[C(8,3,1), P(2,2), FC(32), SM(10)]", dataset=dataset, image_size=8, recipe=values)
+
+
+@cache
+def digits() -> MadeDataset:
+    return make_dataset("digits")
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,10 @@ from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.images.dataset import Dataset, normalised, resized
 from metaqnn_trainer.images.evaluate import measured
 from metaqnn_trainer.reading import DatasetObject, Reader, parse_object
+from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
-from metaqnn_trainer.tasks.base import task_of
+from metaqnn_trainer.tasks.base import TASKS, Load, task_of
 from metaqnn_trainer.tasks.classification import Classification
 
 
@@ -79,8 +80,10 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
     return _assembled(spec, weights, parse_object(data, str(dataset)))
 
 
-def load_trial(store: Store, run: str, trial: str) -> tuple[Trained, TrainingResult]:
-    """A trial as it lies in the store, and its result.
+def load_trial(
+    store: Store, run: str, trial: str, tasks: Load = TASKS.load, spaces: Load = SPACES.load
+) -> tuple[Trained, TrainingResult]:
+    """A trial as it lies in the store, and its result. `tasks` and `spaces` give plug-ins by their names.
 
     Raises:
         RequestError: the trial has no request, no result or no weights, they do not belong together, or it does not
@@ -94,7 +97,7 @@ def load_trial(store: Store, run: str, trial: str) -> tuple[Trained, TrainingRes
         weights = artifacts.read(store, run, trial, "weights", _kept(result))
     except (ObjectMissing, MessageError) as error:
         raise RequestError(f"trial {trial} of run {run} is not whole: {error}") from error
-    return _assembled(spec, weights, Reader(store).dataset(spec.dataset)), result
+    return _assembled(spec, weights, Reader(store).dataset(spec.dataset), tasks, spaces), result
 
 
 def _trusted(request: bytes, answer: bytes) -> tuple[TrialSpec, TrainingResult]:
@@ -113,10 +116,12 @@ def _kept(result: TrainingResult) -> Artifact:
     return result.weights
 
 
-def _assembled(spec: TrialSpec, weights: bytes, found: DatasetObject) -> Trained:
+def _assembled(
+    spec: TrialSpec, weights: bytes, found: DatasetObject, tasks: Load = TASKS.load, spaces: Load = SPACES.load
+) -> Trained:
     # Without dropout, which rests once training is over.
     plain = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"dropout": "none"})})
-    task = task_of(plain)
+    task = task_of(plain, tasks, spaces)
     if not isinstance(task, Classification):
         raise RequestError(
             f"a net of the task {spec.task.name} is not one that classifies images: there are its weights alone, as "
