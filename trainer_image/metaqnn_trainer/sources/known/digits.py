@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from metaqnn_trainer.sources.base import Labelled, Source
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.sources.base import Labelled, Report, Source
 from metaqnn_trainer.sources.split import stratified
 
 TEST_SHARE = 0.2  # the set comes without a test part
 
 
-def read_digits() -> Source:
+def read(path: Path | None, report: Report) -> Source:
+    """
+    Raises:
+        DatasetError: a path was given, and the set comes with scikit-learn.
+    """
+    if path is not None:
+        raise DatasetError("digits comes with scikit-learn, it takes no source")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -19,3 +28,6 @@ def read_digits() -> Source:
     train, test = stratified(everything.labels, round(TEST_SHARE * len(everything.labels)))
     names = [str(digit) for digit in range(10)]
     return Source(everything.take(train), everything.take(test), names, "scikit-learn's digits")
+
+
+PLUGIN = read
