@@ -30,12 +30,15 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
 from metaqnn_trainer.contract.result import Prediction
-from metaqnn_trainer.data import parse_dataset
-from metaqnn_trainer.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
 from metaqnn_trainer.spaces.cnn.layer import describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net
-from metaqnn_trainer.train import train
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
+from metaqnn_trainer.tasks.base import task_of
+from metaqnn_trainer.training.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.training.outcome import Subject
+from metaqnn_trainer.training.session import train
 
 CONFIDENCES = (0.9, 0.95, 0.99)
 MARKS = (0.5, 0.75, 0.9)  # shares of the nets that stay below: few nets beat the best, too few to catch a rule by
@@ -135,7 +138,7 @@ def settings(epochs: int, confidence: float = 0.95, examples: int = 60) -> Setti
 
 
 def train_all(count: int, epochs: int, processes: int, say: Any) -> list[Net]:
-    """So many different nets of the random policy, trained side by side, a thread each."""
+    """So many different nets of the random policy, trained in so many processes of one thread each."""
     agent, sampled = RunState(settings(epochs)).agent, dict[str, None]()
     for number in range(100 * count):
         if len(sampled) < count:
@@ -154,7 +157,8 @@ def train_one(net: str, epochs: int) -> Net:
     dataset = parse_dataset(made.data, "digits")
     spec = TrialSpec(net=net, dataset=made.ref, image_size=8, recipe=recipe)
     records: list[tuple[int, float, float]] = []
-    training = train(spec, dataset, lambda record: records.append((record.rate, record.reward, record.seconds)))
+    subject = Subject(task_of(spec), dataset, dataset.mean.device, spec_cost(spec, 1))
+    training = train(subject, lambda record: records.append((record.rate, record.reward, record.seconds)))
     whole = training.status == "completed" and training.epochs == epochs
     cost = total_cost(describe(parse_net(net), dataset.shape))
     counted = [record for record in records if record[0] == records[-1][0]] if whole else []

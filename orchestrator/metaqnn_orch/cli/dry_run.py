@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any, Final
 
 from metaqnn_orch.application import datasets
@@ -39,8 +38,7 @@ def dry_run(
     if record is None:
         creates.insert(0, f"run {run} in {store.uri}")
     execution = settings.execution
-    share = min(execution.parallel, execution.side_by_side) if launcher is LauncherName.LOCAL else 1
-    devices = max(1, execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1 / share
+    devices = max(1, execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1
     if trial_seconds is not None:
         basis = Basis(trial_seconds, "--trial-seconds")
     elif rehearsal is not None:
@@ -48,7 +46,7 @@ def dry_run(
     else:
         basis = own_basis(state) or calibration(store, settings, images)
     made = bill(settings, state, basis.seconds, execution.parallel, devices)
-    creates.append(_trials(launcher, made.whole.nets, ceil(execution.parallel / share)))
+    creates.append(_trials(launcher, made.whole.nets, execution.parallel))
     if output is Format.JSON:
         print_json(_as_json(run, made, basis, creates, settings))
     else:

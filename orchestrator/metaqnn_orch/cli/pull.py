@@ -35,8 +35,9 @@ def pull(
     """Copy the best trials out of the store.
 
     Writes leaderboard.csv and, per trial, a folder with request.json, result.json, history.jsonl and
-    weights.safetensors. Weights and history are checked against the digests in result.json. What is missing, or is not
-    what was trained, is named and left out, damaged weights are put aside in the store, and the exit code is 5.
+    weights.safetensors, and pictures where the task makes some. They are checked against the digests in result.json.
+    What is missing, or is not what was trained, is named and left out, damaged weights are put aside in the store, and
+    the exit code is 5.
     """
     opened = open_store(store)
     view = read_run(opened, run)
@@ -91,7 +92,7 @@ def _whole(store: Store, view: RunView, trial: Trial) -> dict[str, bytes]:
     if found.result.val_accuracy != trial.val_accuracy:
         raise MessageError(f"its result.json says {found.result.val_accuracy}, the journal {trial.val_accuracy}")
     siblings = {
-        artifacts.PLAIN_NAMES[kind]: artifacts.read(store, run, name, kind, artifact)
+        artifacts.plain_name(kind): artifacts.read(store, run, name, kind, artifact)
         for kind, artifact in artifacts.named(found.result).items()
     }
     messages = {

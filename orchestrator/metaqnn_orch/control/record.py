@@ -93,7 +93,6 @@ class RunRecord(Message):
             ValueError: the changes make no recipe.
         """
         space = settings.state_space()
-        changes = {**space.recipe(net), **recipe}
         parts = {**space.plugins(net), **{key: name for key, name in self.plugins.items() if not _is_searcher(key)}}
         return TrialSpec(
             space=PluginRef(name=settings.space.family, options=design_options(settings)),
@@ -101,7 +100,7 @@ class RunRecord(Message):
             dataset=self.dataset,
             image_size=getattr(settings.space, "image_size", None),
             model=settings.model,
-            recipe=_changed(settings.recipe, changes) if changes else settings.recipe,
+            recipe=space.recipe(net, _changed(settings.recipe, recipe) if recipe else settings.recipe),
             task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
             plugins=parts,
             initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),

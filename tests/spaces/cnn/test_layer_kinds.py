@@ -221,7 +221,6 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.record import stand_in
 from metaqnn_orch.settings.values import known_keys
 from metaqnn_orch.settings.values import parse_settings
-from tests.spaces.cnn.kinds import lacking
 assert list(kinds())[-2:] == ["DSC", "RES"] and "DIL" in kinds(), list(kinds())
 assert lacking(kinds()["DIL"]) == [], lacking(kinds()["DIL"])
 assert "space.dilated.dilations" in known_keys()
