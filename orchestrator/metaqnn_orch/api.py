@@ -19,17 +19,18 @@ from typing import Any
 
 from metaqnn_orch.application import exports
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
-from metaqnn_orch.application.finals import Verdict, read_verdict
+from metaqnn_orch.application.job_template import read_template
+from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.session import begin, search
 from metaqnn_orch.application.signals import interruptible, surely_closing
-from metaqnn_orch.cli.manifest import read_template
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_row
+from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
@@ -70,6 +71,8 @@ class Search:
         leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run. In a thread nobody
         hears it: a search there ends with the main thread.
 
+        What happens meanwhile is in the log `metaqnn_orch`: logging.basicConfig(level=logging.INFO) shows it.
+
         Raises:
             BadInput: something does not fit; nothing was created.
             RunHeld: another orchestrator works on the run.
@@ -83,12 +86,15 @@ class Search:
         if table is not None and where is not LauncherName.TABLE:
             raise BadInput("a table is the table launcher's", hint="launcher='table'")
         rehearsal = read_rehearsal(Path(table), wanted) if table is not None else None
+        listener = Logged()
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
         with interruptible():
-            record = begin(opened, run, wanted, refuse_unsafe_store, rehearsal and rehearsal.binding(wanted))
+            record = begin(
+                opened, run, wanted, refuse_unsafe_store, listener.say, rehearsal and rehearsal.binding(wanted)
+            )
             with surely_closing(launcher_of(record)) as workers:
-                ended = search(opened, record, record.settings_as_run(wanted), workers)
+                ended = search(opened, record, record.settings_as_run(wanted), workers, listener)
         if ended.outcome is Outcome.INTERRUPTED:
             if ended.signal not in (0, signal.SIGINT):
                 signal.raise_signal(ended.signal)  # it does now what it would have done without us

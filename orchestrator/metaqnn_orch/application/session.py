@@ -12,10 +12,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from metaqnn_orch.application import datasets
+from metaqnn_orch.application.listener import Listener, Say, Tone
 from metaqnn_orch.application.signals import unbroken
 from metaqnn_orch.application.stopping import Signals
-from metaqnn_orch.cli.output import Progress, say
-from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.budget import limit
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
@@ -61,12 +60,18 @@ class Ended(NamedTuple):
     reason: str = ""
     """In words, where a budget or a target ended it."""
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was to be trained was."""
+        return self.outcome in (Outcome.GOAL, Outcome.EXHAUSTED)
+
 
 def begin(
     store: Store,
     run: str,
     settings: Settings,
     check_store: Callable[[Store], None],
+    say: Say,
     answered_by: Binding | None = None,
     make_dataset: Callable[[str], DatasetRef] | None = None,
 ) -> RunRecord:
@@ -91,13 +96,13 @@ def begin(
         record = check(load_record(store, run))
     except NotFound:
         recall(store, run, settings, rehearsal=answered_by is not None)
-        binding = answered_by or _find_dataset(store, settings, make_dataset)
+        binding = answered_by or _find_dataset(store, settings, say, make_dataset)
         check_store(store)
         # Somebody else may have begun the run at the same moment.
         return check(create_record(store, _new_record(run, settings, binding)))
     if record.is_open:
         check_imported(store, record)
-        binding = answered_by or _find_dataset(store, settings, make_dataset)
+        binding = answered_by or _find_dataset(store, settings, say, make_dataset)
         check_store(store)
         return check(bind(store, record, binding))
     check_store(store)
@@ -105,7 +110,12 @@ def begin(
 
 
 def search(
-    store: Store, record: RunRecord, settings: Settings, launcher: Launcher, metrics_port: int | None = None
+    store: Store,
+    record: RunRecord,
+    settings: Settings,
+    launcher: Launcher,
+    listener: Listener,
+    metrics_port: int | None = None,
 ) -> Ended:
     """Go on with a run, from wherever its journal ends, until it is complete or somebody stops it.
 
@@ -119,9 +129,9 @@ def search(
     session = secrets.token_hex(8)
     hold = Hold(store, record.run, this_process(session, now()), time.monotonic)
     try:
-        hold.claim(time.sleep, say)
+        hold.claim(time.sleep, listener.say)
         with hold.kept(now):
-            return _searched(store, record, settings, launcher, session, hold, metrics, metrics_port)
+            return _searched(store, record, settings, launcher, listener, session, hold, metrics, metrics_port)
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
             hold.release()
@@ -132,6 +142,7 @@ def _searched(
     record: RunRecord,
     settings: Settings,
     launcher: Launcher,
+    listener: Listener,
     session: str,
     hold: Hold,
     metrics: Metrics | None,
@@ -143,23 +154,22 @@ def _searched(
         journal.append([event])
         state.apply(event)
         left_out = f", {event.refused} of other spaces left out" if event.refused else ""
-        say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
+        listener.say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
     view = RunView(record, state, journal.position)
     if state.finished is not None and state.unique >= settings.goal:
-        say(f"run {record.run} is complete, nothing is left to do")
+        listener.say(f"run {record.run} is complete, nothing is left to do")
         return Ended(view, Outcome.GOAL, 0)
     reached = limit(state, settings.budget, state.heard) if state.finished is not None else None
     if reached is not None and not nothing_worked(state):
         return Ended(view, Outcome(reached.reason), 0, reached.detail)
-    console = Progress()
-    screen = SearchView(console, record, state, foot="Ctrl-C stops, the same command goes on", now=now)
     if metrics is not None:
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
-    tracking = Tracking(store, view, trackers(settings.tracking), screen.say)
-    with Signals(screen.say, launcher.outlives_us) as signals, served as port, tracking, screen:
+    tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
+    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
+    with Signals(listener.say, launcher.outlives_us) as signals, served as port, tracking, shown as screen:
         if port is not None:
-            screen.say((f"metrics at port {port}, /metrics", "dim"))
+            listener.say(f"metrics at port {port}, /metrics", Tone.ASIDE)
 
         def happened(event: Event) -> None:
             screen.happened(event)
@@ -221,14 +231,14 @@ def _new_record(run: str, settings: Settings, binding: Binding) -> RunRecord:
     )
 
 
-def _find_dataset(store: Store, settings: Settings, make: Callable[[str], DatasetRef] | None) -> Binding:
+def _find_dataset(store: Store, settings: Settings, say: Say, make: Callable[[str], DatasetRef] | None) -> Binding:
     """The dataset that the settings name, in the store; made now, if it is not there yet."""
     name, digest = settings.dataset.name, settings.dataset.digest
     ref = datasets.find(store, name, digest)
     if ref is None and digest is None:
         say(f"dataset {name} is not in {store.uri} yet: making it")
         if make is None:
-            return _make_here(store, settings)
+            return _make_here(store, settings, say)
         ref = make(name)
     if ref is None:
         raise NotFound(
@@ -239,7 +249,7 @@ def _find_dataset(store: Store, settings: Settings, make: Callable[[str], Datase
     return Binding(dataset=ref, info=info)
 
 
-def _make_here(store: Store, settings: Settings) -> Binding:
+def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
     name = settings.dataset.name
     # Made aside: what does not fit leaves nothing behind.
     with tempfile.TemporaryDirectory(prefix="metaqnn-") as directory:
