@@ -9,11 +9,9 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from metaqnn_orch.__main__ import main as begin
 from metaqnn_orch.cli.app import COMMANDS
 from tests.cli.conftest import PROGRAM, Cli, tree
 
@@ -212,12 +210,10 @@ def test_nothing_is_lost_on_a_narrow_terminal(columns: str, term: str) -> None:
         assert word in fields
 
 
-def test_ctrl_c_is_quiet_from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted(ModuleType):
-        def __getattr__(self, name: str) -> object:
-            raise KeyboardInterrupt
-
-    monkeypatch.setitem(sys.modules, "metaqnn_orch.cli.app", Interrupted("metaqnn_orch.cli.app"))
-    with pytest.raises(SystemExit) as left:
-        begin()
-    assert left.value.code == 130
+def test_ctrl_c_is_quiet_from_the_beginning(tmp_path: Path) -> None:
+    """While a library is imported: here one that stands before the real one on the path."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    command = [sys.executable, "-m", "metaqnn_orch", "space", "digits"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

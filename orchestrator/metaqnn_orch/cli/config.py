@@ -6,8 +6,8 @@ import json
 import os
 from typing import Final
 
-from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.listener import Tone
+from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows, tell
 from metaqnn_orch.errors import redacted

@@ -16,7 +16,8 @@ from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
-from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.result import TrainingResult
 
 
 class Answer(NamedTuple):
@@ -149,6 +150,8 @@ class TableLauncher:
             spec_digest=request.spec.digest(),
             attempt=order.attempt,
             status="completed",
+            reward=answer.accuracy,
+            measures={"accuracy": answer.accuracy},
             val_accuracy=answer.accuracy,
             best_epoch=request.spec.recipe.epochs,
             last_val_accuracy=answer.accuracy,

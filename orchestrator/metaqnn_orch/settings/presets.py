@@ -56,7 +56,7 @@ def troubles() -> list[str]:
     return _found()[1]
 
 
-def hint(name: str) -> str:
+def suggestion(name: str) -> str:
     """Which presets there are, for whoever named one that is not."""
     close = get_close_matches(name, presets(), n=1)
     return (f"did you mean {close[0]}? " if close else "") + "presets: " + ", ".join(presets())
@@ -81,7 +81,9 @@ def _found() -> tuple[dict[str, Preset], list[str]]:
 
 def _presets_in(package: str, identity: str = "") -> list[Preset]:
     files = [file for file in resources.files(package).iterdir() if file.name.endswith(".yaml")]
-    return [Preset(file.name.removesuffix(".yaml"), file, identity) for file in sorted(files, key=lambda file: file.name)]
+    return [
+        Preset(file.name.removesuffix(".yaml"), file, identity) for file in sorted(files, key=lambda file: file.name)
+    ]
 
 
 def _package(plugin: Plugin) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.presets import hint, presets
+from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
 
@@ -109,8 +109,8 @@ def _preset_or_file(name: str) -> tuple[list[Layer], list[Layer]]:
         return [_preset(name)], []
     content = parse_mapping(_read(name), name)
     base = content.pop("preset", None)
-    if base is not None and base not in presets():
-        raise SettingsError(f"{name}: there is no preset {base!r}", hint=hint(str(base)))
+    if base is not None and base not in [*presets()]:  # it may be anything
+        raise SettingsError(f"{name}: there is no preset {base!r}", hint=suggestion(str(base)))
     return [_preset(str(base))] if base is not None else [], [Layer(name, dict(flatten(content)))]
 
 
@@ -126,7 +126,7 @@ def _read(name: str) -> str:
     except (OSError, ValueError) as error:
         cause = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
         shown = repr(name if len(name) <= 80 else name[:77] + "...")
-        raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", hint(name)) from None
+        raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", suggestion(name)) from None
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:

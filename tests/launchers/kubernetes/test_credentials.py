@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.errors import ClusterError
+from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from tests.authority import make_authority
@@ -32,9 +33,7 @@ def test_what_takes_us_for_anybody_is_asked_again_with_credentials_read_anew(
     assert session.list(Resource.JOBS).items == []
 
 
-def test_a_search_is_not_sent_elsewhere_in_its_midst(
-    place: Place, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_search_is_not_sent_elsewhere_in_its_midst(place: Place, cluster: FakeCluster) -> None:
     session = Cluster(connect)
     other = {"name": "other", "context": {"cluster": "d", "user": "u"}}
     clusters = [{"name": "c", "cluster": place.cluster}, {"name": "d", "cluster": {"server": "http://127.0.0.1:1"}}]
@@ -71,17 +70,13 @@ def test_inside_a_pod(place: Place, cluster: FakeCluster, tmp_path: Path, monkey
     account = tmp_path / "account"
     account.mkdir()
     place.file.unlink()
-    monkeypatch.setattr("metaqnn_orch.launchers.kubernetes.credentials.SERVICE_ACCOUNT", account)
-    module = "kubernetes.config.incluster_config"
-    monkeypatch.setattr(f"{module}.SERVICE_TOKEN_FILENAME", str(account / "token"))
-    monkeypatch.setattr(f"{module}.SERVICE_CERT_FILENAME", str(account / "ca.crt"))
     (account / "ca.crt").write_bytes(authority.certificate.read_bytes())
     (account / "token").write_text(f"{TOKEN}\n")
     (account / "namespace").write_text(f"{NAMESPACE}\n")
     with cluster.serve_anew(authority.server("127.0.0.1")) as url:
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", url.rpartition(":")[2])
-        session = Cluster(connect)
+        session = Cluster(partial(connect, account=account))
         assert session.namespace == NAMESPACE
         assert session.list(Resource.JOBS).items == []
         cluster.api.token = "of-tomorrow"
@@ -98,4 +93,5 @@ def test_inside_a_pod(place: Place, cluster: FakeCluster, tmp_path: Path, monkey
             session.list(Resource.JOBS)
         assert session.disowned
         (account / "token").unlink()
-        place.refused("there is no kubeconfig, and this is no Pod")
+        with pytest.raises(LauncherError, match="there is no kubeconfig, and this is no Pod"):
+            connect(account=account)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,12 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import urllib3
 import yaml
 
+from metaqnn_orch.errors import LauncherError
+from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.oidc import id_token
 from tests.launchers.kubernetes.conftest import FakeCluster
 from tests.launchers.kubernetes.place import Place
 
@@ -99,15 +104,11 @@ def test_issuers_that_give_no_identity(place: Place, status: int, body: bytes, w
         assert "s3cret" not in str(error)
 
 
-def test_an_issuer_that_says_nothing_is_not_waited_for_long(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
-    import urllib3
-
-    monkeypatch.setattr("metaqnn_orch.launchers.kubernetes.oidc._ONCE", {"timeout": urllib3.Timeout(total=0.5)})
+def test_an_issuer_that_says_nothing_is_not_waited_for_long(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        place.user = oidc(f"http://127.0.0.1:{silent.getsockname()[1]}", jwt(-5))
-        place.write()
+        user = oidc(f"http://127.0.0.1:{silent.getsockname()[1]}", jwt(-5))
+        provider = Entry(place.file, "user u, auth-provider", user["auth-provider"])
         began = time.monotonic()
-        place.refused("Read timed out")
+        with pytest.raises(LauncherError, match="Read timed out"):
+            id_token(provider, urllib3.Timeout(total=0.5))
         assert time.monotonic() - began < 5.0

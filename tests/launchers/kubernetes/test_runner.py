@@ -57,11 +57,8 @@ def test_waiting_goes_on_whatever_is_answered(cluster: FakeCluster, client: Clus
     assert runner.create(client, JOB, lambda seconds: None)
 
 
-def test_what_does_not_go_away_is_waited_for_once(
-    cluster: FakeCluster, client: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_go_away_is_waited_for_once(cluster: FakeCluster, client: Cluster) -> None:
     """As when it is there for who creates, and not for who looks."""
-    monkeypatch.setattr(runner, "GONE_SECONDS", 0.2)
     taken = b'{"kind": "Status", "reason": "AlreadyExists", "message": "jobs make-it already exists"}'
     slept: list[float] = []
 
@@ -70,7 +67,7 @@ def test_what_does_not_go_away_is_waited_for_once(
 
     cluster.api.faults = fault
     with pytest.raises(ClusterError, match="does not go away"):
-        runner.create(client, JOB, slept.append)
+        runner.create(client, JOB, slept.append, patience=0.2)
     assert 1 < len(slept) < 50
 
 

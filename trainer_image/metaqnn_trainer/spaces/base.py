@@ -85,7 +85,7 @@ class Space(ABC):
             ShapeError: the parts do not fit each other.
         """
 
-    def key(self, state: Any) -> Hashable:
+    def key(self, state: Any) -> Any:
         """What a table of values keeps for a state: states with equal keys learn together. By default the state."""
         return state
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from kubernetes import client as api
 from kubernetes import config
+from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.kubeconfig import Context, Entry, files, read_context
@@ -42,15 +43,16 @@ class Connection(NamedTuple):
     """Whose certificates are accepted, in words."""
 
 
-def connect(context: str | None = None) -> Connection:
+def connect(context: str | None = None, account: Path = SERVICE_ACCOUNT) -> Connection:
     """By the kubeconfig and one of its contexts, the current one if none is named, or as the Pod that this runs in.
+    `account` is the folder in which a Pod finds its service account.
 
     Raises:
         LauncherError: neither leads anywhere. One line, with the file and what is wrong there.
     """
     try:
         if context is None and not files():
-            return _inside()
+            return _inside(account)
         return _outside(read_context(context))
     except LauncherError as error:
         raise LauncherError(f"no cluster to talk to: {error}", error.hint) from None
@@ -119,18 +121,19 @@ def server(connection: Connection) -> str:
     return one_line(str(connection.client.configuration.host))
 
 
-def _inside() -> Connection:
+def _inside(folder: Path) -> Connection:
     """By the client's own loader, which knows where a Pod finds things; the token is ours to read again."""
     settings = _settings()
     try:
-        config.load_incluster_config(client_configuration=settings, try_refresh_token=False)
-        namespace = (SERVICE_ACCOUNT / "namespace").read_text().strip()
+        loader = InClusterConfigLoader(str(folder / "token"), str(folder / "ca.crt"), try_refresh_token=False)
+        loader.load_and_set(settings)
+        namespace = (folder / "namespace").read_text().strip()
     except (config.ConfigException, OSError, ValueError):
         raise LauncherError(
             "there is no kubeconfig, and this is no Pod",
             hint="KUBECONFIG or ~/.kube/config names a cluster",
         ) from None
-    account = Entry(SERVICE_ACCOUNT, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
+    account = Entry(folder, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
     token = str(settings.api_key["BearerToken"]).removeprefix("bearer ").strip()
     settings.api_key["BearerToken"] = bearer(account, token)
     client = api.ApiClient(settings)

@@ -39,8 +39,9 @@ class Login(NamedTuple):
     """For which it is good."""
 
 
-def log_in(user: Entry, cluster: Entry) -> Login:
-    """
+def log_in(user: Entry, cluster: Entry, helper_seconds: float = HELPER_SECONDS) -> Login:
+    """A login helper that asks nobody gets `helper_seconds`.
+
     Raises:
         LauncherError: something of it is wrong, or a login helper failed.
     """
@@ -54,7 +55,7 @@ def log_in(user: Entry, cluster: Entry) -> Login:
     if token := user.text("token"):
         return login._replace(authorization=bearer(user, token))
     if (helper := user.inner("exec")) is not None:
-        return _ask(helper, cluster, login)
+        return _ask(helper, cluster, login, helper_seconds)
     if provider is not None:
         if provider.text("name") != "oidc":
             raise user.wrong(f"auth-provider {provider.text('name')} is not spoken here", _PROVIDERS)
@@ -72,7 +73,7 @@ def bearer(user: Entry, token: str) -> str:
     return f"Bearer {token}"
 
 
-def _ask(helper: Entry, cluster: Entry, login: Login) -> Login:
+def _ask(helper: Entry, cluster: Entry, login: Login, seconds_to_answer: float) -> Login:
     """What an exec plugin answers."""
     name, version = helper.text("command"), helper.text("apiVersion")
     if not name:
@@ -87,7 +88,8 @@ def _ask(helper: Entry, cluster: Entry, login: Login) -> Login:
         about["cluster"] = _described(cluster)
     question = {"apiVersion": version, "kind": "ExecCredential", "spec": about}
     environment = {**os.environ, **_variables(helper), "KUBERNETES_EXEC_INFO": json.dumps(question)}
-    code, out, err = _run(helper, [command, *helper.texts("args")], environment, bool(about["interactive"]))
+    limit = None if about["interactive"] else seconds_to_answer
+    code, out, err = _run(helper, [command, *helper.texts("args")], environment, limit)
     if code != 0:
         said = one_line(err) or "it said nothing"
         raise helper.wrong(f"login helper {name} failed with exit code {code}: {said}", f"by hand: {name}")
@@ -110,10 +112,12 @@ def _ask(helper: Entry, cluster: Entry, login: Login) -> Login:
     return login._replace(authorization=bearer(helper, token) if token else "", seconds=seconds)
 
 
-def _run(helper: Entry, command: list[str], environment: Mapping[str, str], asking: bool) -> tuple[int, bytes, str]:
-    """Exit code, standard output and standard error of a login helper. One that asks somebody may take its time, and
-    says what it has to say to the terminal."""
-    name = one_line(command[0], 200)
+def _run(
+    helper: Entry, command: list[str], environment: Mapping[str, str], limit: float | None
+) -> tuple[int, bytes, str]:
+    """Exit code, standard output and standard error of a login helper, which gets `limit` seconds. One without a limit
+    may ask somebody, and says what it has to say to the terminal."""
+    name, asking = one_line(command[0], 200), limit is None
     try:
         process = subprocess.Popen(
             command,
@@ -129,12 +133,12 @@ def _run(helper: Entry, command: list[str], environment: Mapping[str, str], aski
         raise helper.wrong(f"login helper {name} cannot be started: {reason}", hint) from None
     with process:
         try:
-            out, err = process.communicate(timeout=None if asking else HELPER_SECONDS)
+            out, err = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes open
             _, err = process.communicate()
             words = one_line(err.decode(errors="replace")) or "it said nothing"
-            raise helper.wrong(f"login helper {name} did not end within {HELPER_SECONDS:.0f} s: {words}") from None
+            raise helper.wrong(f"login helper {name} did not end within {limit:.0f} s: {words}") from None
     return process.returncode, out, "it said so above" if asking else err.decode(errors="replace")
 
 

@@ -21,12 +21,12 @@ from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
 from metaqnn_orch.launchers.kubernetes.refusals import cause
 from metaqnn_orch.launchers.kubernetes.transport import authority, environment_proxy, pools
 
-TIMEOUT: Final = urllib3.Timeout(connect=5.0, read=10.0)  # seconds
+TIMEOUT: Final = urllib3.Timeout(connect=5.0, read=10.0)  # seconds, for each of the two requests
 EARLY: Final = 10.0  # seconds before its end that a token counts as expired
 MAX_BYTES: Final = 1 << 20  # of an answer
 
 
-def id_token(provider: Entry) -> tuple[str, float]:
+def id_token(provider: Entry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, float]:
     """The token, and the seconds for which it is good.
 
     Raises:
@@ -44,7 +44,7 @@ def id_token(provider: Entry) -> tuple[str, float]:
         raise config.wrong("its id-token has expired, and there is no refresh-token to ask for another with", again)
     where = f"its id-token has expired, and the issuer {one_line(issuer, 100)}"
     try:
-        fresh = _refreshed(config, issuer, refresh)
+        fresh = _refreshed(config, issuer, refresh, timeout)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise config.wrong(f"{where} does not answer: {cause(error)}", again) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -63,10 +63,11 @@ def _seconds_left(token: str) -> float:
         return inf  # the API will say what it thinks of it
 
 
-def _refreshed(config: Entry, issuer: str, refresh: str) -> dict[str, Any]:
+def _refreshed(config: Entry, issuer: str, refresh: str, timeout: urllib3.Timeout) -> dict[str, Any]:
+    once: dict[str, Any] = {"timeout": timeout, "preload_content": False}
     tls = authority(config, "idp-certificate-authority") if issuer.startswith("https") else None
     asked = pools(tls, environment_proxy(issuer))
-    found = _json(asked.request("GET", issuer.rstrip("/") + "/.well-known/openid-configuration", **_ONCE))
+    found = _json(asked.request("GET", issuer.rstrip("/") + "/.well-known/openid-configuration", **once))
     fields = {
         "grant_type": "refresh_token",
         "refresh_token": refresh,
@@ -74,13 +75,10 @@ def _refreshed(config: Entry, issuer: str, refresh: str) -> dict[str, Any]:
         "client_secret": config.text("client-secret"),
     }
     fields = {key: value for key, value in fields.items() if value}
-    answer = _json(asked.request("POST", found["token_endpoint"], fields=fields, encode_multipart=False, **_ONCE))
+    answer = _json(asked.request("POST", found["token_endpoint"], fields=fields, encode_multipart=False, **once))
     if not isinstance(answer.get("id_token"), str):
         raise ValueError("its answer has no id_token")
     return answer
-
-
-_ONCE: Final[Mapping[str, Any]] = {"timeout": TIMEOUT, "preload_content": False}
 
 
 def _json(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:

@@ -46,16 +46,17 @@ def create(
     job: Mapping[str, Any],
     sleep: Callable[[float], None] = time.sleep,
     is_at_work: Callable[[Sequence[Mapping[str, Any]]], bool] = _has_not_ended,
+    patience: float = GONE_SECONDS,
 ) -> bool:
     """False if the Job is there and at work. One of its name that has ended makes way, and one that is about to end is
-    waited for. `is_at_work` is asked about the Pods of one that has not ended.
+    waited for, `patience` seconds at most. `is_at_work` is asked about the Pods of one that has not ended.
 
     Raises:
         BadInput: what is there is of another store.
         ClusterError: the API refuses.
     """
     name = job["metadata"]["name"]
-    deadline = time.monotonic() + GONE_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
             cluster.create_job(job)
