@@ -19,10 +19,11 @@ from typing import Any
 
 from metaqnn_orch.application import exports
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.rehearsal import read_rehearsal
-from metaqnn_orch.application.session import begin, search
+from metaqnn_orch.application.session import search
 from metaqnn_orch.application.signals import interruptible, surely_closing
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState, Trial

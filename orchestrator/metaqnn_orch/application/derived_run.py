@@ -6,10 +6,11 @@ import hashlib
 from typing import Final
 
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.listener import Listener
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.session import Ended, begin, search
+from metaqnn_orch.application.session import Ended, search
 from metaqnn_orch.application.signals import surely_closing
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput

@@ -12,13 +12,14 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import preview
 from metaqnn_orch.application.rehearsal import Rehearsal, read_rehearsal
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.session import begin, search
+from metaqnn_orch.application.session import search
 from metaqnn_orch.application.signals import surely_closing
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.dry_run import print_bill

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.logged import Logged
-from metaqnn_orch.application.session import begin
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict, StoreError
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
