@@ -8,14 +8,20 @@ import tempfile
 from collections.abc import Callable
 
 from metaqnn_orch.application import datasets
+from metaqnn_orch.application.assembly import refuse_unsafe_store
 from metaqnn_orch.application.listener import Say
-from metaqnn_orch.application.session import VERSION, now
+from metaqnn_orch.application.moment import now
+from metaqnn_orch.control.holder import this_process
 from metaqnn_orch.control.record import Binding, RunRecord, bind, check_answers, check_same, create_record, load_record
+from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.resume import check_imported
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import NotFound, SettingsError
+from metaqnn_orch.replay.database import Replay
 from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -71,10 +77,23 @@ def _new_record(run: str, settings: Settings, binding: Binding) -> RunRecord:
         run=run,
         uid=secrets.token_hex(16),
         created_at=now(),
-        version=VERSION,
+        version=__version__,
         settings=settings.on(binding.dataset.digest).recorded(),
         **dict(binding),
     )
+
+
+def begin_imported(store: Store, run: str, settings: Settings, replay: Replay) -> RunState:
+    """A new run that begins with what others have trained; or the same one, if the import was cut short.
+
+    Raises:
+        RunConflict: a run of this name exists.
+        RunHeld: the same import, somewhere else, was faster.
+        StoreError: two writers could destroy a run in this store.
+    """
+    refuse_unsafe_store(store)
+    me = this_process(secrets.token_hex(8), now())
+    return import_run(store, run, settings, replay, me, version=__version__, uid=secrets.token_hex(16))
 
 
 def _find_dataset(store: Store, settings: Settings, say: Say, make: Callable[[str], DatasetRef] | None) -> Binding:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
-from metaqnn_orch.application.beginning import begin
+from metaqnn_orch.application.assembly import LauncherName, make_launcher
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.listener import Listener
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.session import Ended, search
-from metaqnn_orch.application.signals import surely_closing
+from metaqnn_orch.application.session import Ended, run
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
@@ -53,6 +51,4 @@ def train(
     """Train the nets of `settings` as the run of that name, from wherever it is to its end."""
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)
-    record = begin(store, name, settings, refuse_unsafe_store, listener.say)
-    with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers, listener)
+    return run(store, name, settings, launcher_of, listener)

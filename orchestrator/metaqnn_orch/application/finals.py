@@ -15,7 +15,8 @@ from metaqnn_orch.application.derived_run import derived, refuse_open
 from metaqnn_orch.application.finalists import Elsewhere, candidates, final_settings, ranked, weights_of
 from metaqnn_orch.application.judging import judge
 from metaqnn_orch.application.listener import Say
-from metaqnn_orch.application.session import Ended, now
+from metaqnn_orch.application.moment import now
+from metaqnn_orch.application.session import Ended
 from metaqnn_orch.control.record import check_same, load_record
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.listener import Say
-from metaqnn_orch.application.session import VERSION, now
+from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.takeover import take_over
@@ -20,6 +20,7 @@ from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, STORE, TRIAL, RunRe
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings.model import DNS_LABEL, KubernetesSettings
+from metaqnn_trainer import __version__
 from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 1.0  # seconds between two looks at the Jobs
@@ -45,7 +46,7 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
     Raises:
         LauncherError, ClusterError: as delete_until_none_appears says.
     """
-    holder, idle = take_over(store, record, this_process(secrets.token_hex(8), now()), VERSION)
+    holder, idle = take_over(store, record, this_process(secrets.token_hex(8), now()), __version__)
     if holder is not None:
         say(f"run {record.run} was taken from {holder.owner}, which stops at its next step")
     if cluster is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from metaqnn_orch.application.listener import Say, Tone
-from metaqnn_orch.application.session import now
+from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.retention import Removed, Surplus, kept, orphans, remove, surplus
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.contract import keys

@@ -13,12 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.listener import Say, Tone
-from metaqnn_orch.application.session import VERSION
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_orch.settings.sources import Layer, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys
+from metaqnn_trainer import __version__
 
 LABELS: Final = "app.kubernetes.io/name=metaqnn,app.kubernetes.io/component=release"
 TEMPLATE: Final = "job-template.yaml"
@@ -127,9 +127,9 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None,
     if len(chosen) == 1:
         if not name:
             say(chosen[0].in_words())
-        if chosen[0].data.get("version", "") != VERSION:
+        if chosen[0].data.get("version", "") != __version__:
             theirs = chosen[0].data.get("version") or "unknown"
-            say(f"{chosen[0].source} is of version {theirs}, this program of {VERSION}", Tone.CAUTION)
+            say(f"{chosen[0].source} is of version {theirs}, this program of {__version__}", Tone.CAUTION)
         return chosen[0]
     names = ", ".join(sorted(map(str, here or elsewhere)))
     if chosen:

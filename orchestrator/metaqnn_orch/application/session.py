@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from metaqnn_orch.application.assembly import LauncherOfRun, refuse_unsafe_store
+from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.listener import Listener, Tone
-from metaqnn_orch.application.signals import unbroken
+from metaqnn_orch.application.moment import now
+from metaqnn_orch.application.signals import surely_closing, unbroken
 from metaqnn_orch.application.stopping import Signals
 from metaqnn_orch.control.budget import limit
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.loop import Loop
-from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.record import Binding, RunRecord
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Surroundings
@@ -26,12 +29,11 @@ from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
+from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
 
 if TYPE_CHECKING:
     from metaqnn_orch.reporting.metrics import Metrics
-
-VERSION: Final = __version__
 
 
 class Ended(NamedTuple):
@@ -48,6 +50,29 @@ class Ended(NamedTuple):
     def is_complete(self) -> bool:
         """Whether everything that was to be trained was."""
         return self.outcome in (Outcome.GOAL, Outcome.EXHAUSTED)
+
+
+def run(
+    store: Store,
+    name: str,
+    settings: Settings,
+    launcher_of: LauncherOfRun,
+    listener: Listener,
+    *,
+    check_store: Callable[[Store], None] = refuse_unsafe_store,
+    answered_by: Binding | None = None,
+    make_dataset: Callable[[str], DatasetRef] | None = None,
+    metrics_port: int | None = None,
+) -> Ended:
+    """Begin the run of that name, or go on with it, until it is complete or somebody stops it.
+
+    Raises:
+        BadInput, StoreError: as `begin` says; nothing was created.
+        RunHeld, RunFailed, JournalError, LauncherError: as `search` says.
+    """
+    record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
+    with surely_closing(launcher_of(record)) as workers:
+        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port)
 
 
 def search(
@@ -129,7 +154,7 @@ def _searched(
             store=store,
             launcher=launcher,
             hold=hold,
-            version=VERSION,
+            version=__version__,
             goal=settings.goal,
             surroundings=Surroundings(
                 now=now,
@@ -155,7 +180,3 @@ def _metrics(run: str) -> Metrics:
     except ModuleNotFoundError:
         raise BadInput("metrics take prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
     return Metrics(run)
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from metaqnn_orch.application.listener import PACE, Listener, View
-from metaqnn_orch.application.session import now
+from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, decode_entry
 from metaqnn_orch.control.holder import LEASE_SECONDS, Holder, is_dead, read_holder
 from metaqnn_orch.control.record import load_record

@@ -11,21 +11,19 @@ from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application import session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
-from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import preview
 from metaqnn_orch.application.rehearsal import Rehearsal, read_rehearsal
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.session import search
-from metaqnn_orch.application.signals import surely_closing
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.dry_run import print_bill
 from metaqnn_orch.cli.ending import report
 from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, TRACKING, Flags, taking
-from metaqnn_orch.cli.output import Format, say, tell
+from metaqnn_orch.cli.output import Format, tell
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
@@ -109,9 +107,17 @@ def start(
     if launcher is LauncherName.KUBERNETES and find_spec("torch") is None:
         cluster = settings.execution.kubernetes
         make = partial(push_in_cluster, opened, options=[], settings=cluster, template=template, say=terminal.say)
-    record = begin(opened, run, settings, check_store, terminal.say, rehearsal and rehearsal.binding(settings), make)
-    with surely_closing(launcher_of(record)) as workers:
-        ended = search(opened, record, record.settings_as_run(settings), workers, terminal, metrics_port)
+    ended = session.run(
+        opened,
+        run,
+        settings,
+        launcher_of,
+        terminal,
+        check_store=check_store,
+        answered_by=rehearsal and rehearsal.binding(settings),
+        make_dataset=make,
+        metrics_port=metrics_port,
+    )
     raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
 
 
@@ -125,10 +131,4 @@ def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, 
         if table is not None or delay is not None:
             raise BadInput("--table and --table-delay are the table launcher's", hint="add --launcher table")
         return None
-    if table is None:
-        return None
-    rehearsal = read_rehearsal(table, settings, delay or 0.0)
-    say(f"{table}: the accuracies of {len(rehearsal.table)} nets")
-    if rehearsal.table.refusals.count:
-        say(str(rehearsal.table.refusals))
-    return rehearsal
+    return read_rehearsal(table, settings, tell, delay or 0.0) if table is not None else None
