@@ -2,19 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from metaqnn_orch.application.finals import (
-    Elsewhere,
-    Verdict,
-    candidates,
-    final_settings,
-    ranked,
-    read_verdict,
-    scaled,
-    weights_of,
-    write_verdict,
-)
+from metaqnn_orch.application.finalists import Elsewhere, candidates, final_settings, ranked, scaled, weights_of
+from metaqnn_orch.application.finals import write_verdict
 from metaqnn_orch.errors import BadInput, SettingsError
 from metaqnn_orch.reporting.summary import RunView, leaderboard
+from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, Phase, Recipe

@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from rich.console import Console
-
-from metaqnn_orch.application.session import now
-from metaqnn_orch.cli.view import PACE, SearchView
+from metaqnn_orch.application.listener import PACE, Listener, View
+from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, decode_entry
 from metaqnn_orch.control.holder import LEASE_SECONDS, Holder, is_dead, read_holder
 from metaqnn_orch.control.record import load_record
@@ -26,11 +24,11 @@ _BEFORE: Final = 8  # entries of the journal whose events a watcher still sees
 def watch(
     store: Store,
     run: str,
-    console: Console,
+    listener: Listener,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunView:
-    """Show the run on `console` until it has ended; what was shown last is returned. Changes nothing.
+    """Have the run heard of until it has ended; what was heard last is returned. Changes nothing.
 
     A run whose orchestrator is gone is watched on: somebody may start it again. Ctrl-C (KeyboardInterrupt) ends it.
 
@@ -43,18 +41,10 @@ def watch(
     state, journal = resume(store, record, record.settings_as_run())
     pulse = _Pulse(store, run, monotonic)
     works = pulse.beats()
-    view = SearchView(
-        console,
-        record,
-        state,
-        foot="Ctrl-C ends the watching, the run goes on",
-        now=lambda: now() if works else state.heard,
-    )
-    with view:
-        for event in _recent(store, run, journal.position):
-            view.recall(event)
+    foot = "Ctrl-C ends the watching, the run goes on"
+    with listener.follow(record, state, foot=foot, now=lambda: now() if works else state.heard) as view:
         if state.opened is not None:
-            view.introduce()
+            view.recall(_recent(store, run, journal.position))
         while True:
             try:
                 for event in journal.read():
@@ -100,7 +90,7 @@ def _recent(store: Store, run: str, position: int) -> list[Event]:
     return [event for key in entries for event in decode_entry(store.get(key, MAX_ENTRY_BYTES + 1), key)]
 
 
-def _rest(view: SearchView, sleep: Callable[[float], None]) -> None:
+def _rest(view: View, sleep: Callable[[float], None]) -> None:
     for _ in range(round(LOOK / PACE)):
         view.refresh()
         sleep(PACE)
