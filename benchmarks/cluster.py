@@ -201,7 +201,7 @@ class Marker:
                     self._changed.wait(max(0.0, self._due[0][0] - time.monotonic()) if self._due else None)
                 _, name, trial = heapq.heappop(self._due)
             request = decode(TrainingRequest, self._store.get(keys.request(self._run, trial)), trial)
-            deliver(self._store, request, 1, INFO.channels)
+            deliver(self._store, request, 1, INFO.images().channels)
             with self._changed:
                 self.ended.append(time.time())
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -29,8 +29,9 @@ from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.layers import describe, total_cost
-from metaqnn_trainer.contract.messages import LearningCurve, Prediction, TrialSpec
+from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.early_end import Forecast, forecast, foretold_to_fail, is_asked
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
@@ -153,7 +154,7 @@ def train_one(net: str, epochs: int) -> Net:
     dataset = parse_dataset(made.data, "digits")
     spec = TrialSpec(net=net, dataset=made.ref, image_size=8, recipe=recipe)
     records: list[tuple[int, float, float]] = []
-    training = train(spec, dataset, lambda record: records.append((record.rate, record.val_accuracy, record.seconds)))
+    training = train(spec, dataset, lambda record: records.append((record.rate, record.reward, record.seconds)))
     whole = training.status == "completed" and training.epochs == epochs
     cost = total_cost(describe(parse_net(net), dataset.shape))
     counted = [record for record in records if record[0] == records[-1][0]] if whole else []

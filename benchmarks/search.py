@@ -26,7 +26,7 @@ import optuna
 from benchmarks.landscape import SVHN, write_landscape
 from benchmarks.measure import machine, save
 from benchmarks.searchers import SEARCHES
-from metaqnn_orch.launchers.table import read_table
+from metaqnn_orch.replay.table import read_table
 from metaqnn_orch.search import schedule
 from metaqnn_trainer.contract.notation import parse_net
 

@@ -25,8 +25,9 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrainingResult, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.trial import Trainer

@@ -21,7 +21,7 @@ from metaqnn_orch.errors import (
 )
 from metaqnn_trainer import errors as trainer
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.errors import AddressError, Cause
 
 

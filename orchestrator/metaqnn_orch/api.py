@@ -20,10 +20,10 @@ from typing import Any
 from metaqnn_orch.application import exports
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.application.finals import Verdict, read_verdict
+from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.session import begin, search
 from metaqnn_orch.application.signals import interruptible, surely_closing
 from metaqnn_orch.cli.manifest import read_template
-from metaqnn_orch.cli.start import read_rehearsal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome
@@ -80,7 +80,9 @@ class Search:
         where, place = LauncherName(launcher), os.fspath(store)
         wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
         opened = open_store(place)
-        rehearsal = read_rehearsal(where, Path(table) if table is not None else None, None, wanted)
+        if table is not None and where is not LauncherName.TABLE:
+            raise BadInput("a table is the table launcher's", hint="launcher='table'")
+        rehearsal = read_rehearsal(Path(table), wanted) if table is not None else None
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
         with interruptible():

@@ -8,7 +8,7 @@ import pytest
 
 from metaqnn_orch.application.exports import SUFFIXES, Exported, export
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, OrchestratorError, StoreError
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.directory import DirectoryStore
 
 

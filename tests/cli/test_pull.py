@@ -13,7 +13,7 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
-from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer, tree
 from tests.control.world import Session, settings

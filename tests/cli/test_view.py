@@ -9,7 +9,7 @@ from metaqnn_orch.cli.view import PACE, SearchView
 from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
-from metaqnn_trainer.contract.messages import Prediction
+from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 

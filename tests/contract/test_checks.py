@@ -11,16 +11,8 @@ from metaqnn_trainer.contract.checks import check_result, spec_cost
 from metaqnn_trainer.contract.codec import Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import (
-    Artifact,
-    EpochRecord,
-    LearningCurve,
-    Position,
-    Prediction,
-    TrainerOptions,
-    TrainingResult,
-    TrialSpec,
-)
+from metaqnn_trainer.contract.messages import LearningCurve, PluginRef, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.result import Artifact, EpochRecord, Position, Prediction, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from tests.contract.test_messages import RESULT, SPEC, STOPPED
 
@@ -66,7 +58,7 @@ def test_a_number_beyond_anything_real_is_refused(changes: dict[str, Any]) -> No
 
 def test_a_prediction_beyond_anything_real() -> None:
     with pytest.raises(MessageError, match=r"^result is not valid: prediction\.spread"):
-        forged(STOPPED, prediction={"accuracy": 0.9, "spread": 1e7, "best": 0.95})
+        forged(STOPPED, prediction={"accuracy": 0.9, "spread": 1e13, "best": 0.95})
 
 
 @pytest.mark.parametrize(
@@ -114,6 +106,8 @@ TALES: list[tuple[dict[str, Any], str]] = [
     ({"last_val_accuracy": 0.95}, "the last epoch is better than the best"),
     ({"status": "timed_out", "best_epoch": 0, "weights": None}, "no epoch counts, but the accuracies differ"),
     ({"status": "timed_out", "best_epoch": 0, "last_val_accuracy": 0.9}, "no epoch counts, but there are weights"),
+    ({"last_val_accuracy": None}, "of two accuracies one is missing"),
+    ({"status": "timed_out", "test_measures": {"loss": 0.1}}, "test images were seen before"),
     ({"learning_rates": []}, "no learning rate was tried"),
     ({"status": "timed_out", "test_accuracy": 0.9}, "test images were seen before"),
     ({"status": "stopped_early"}, "stopped_early and a prediction come together"),
@@ -130,21 +124,31 @@ def test_what_no_early_end_comes_to() -> None:
     with pytest.raises(MessageError, match="keeps no weights"):
         forged(STOPPED, weights={"size": 1, "sha256": "ab" * 32})
     with pytest.raises(MessageError, match="better than the best"):
-        forged(STOPPED, val_accuracy=0.96)
+        forged(STOPPED, measured=0.96)
+    with pytest.raises(MessageError, match="not what was foretold"):
+        forged(STOPPED, reward=0.93)
+    with pytest.raises(MessageError, match="a measured reward come together"):
+        forged(STOPPED, measured=None)
+    with pytest.raises(MessageError, match="a measured reward come together"):
+        forged(measured=0.9)
+
+
+def accuracy(value: float) -> dict[str, float]:
+    return {"reward": value, "val_accuracy": value, "last_val_accuracy": value}
 
 
 def chance(status: str, **changes: Any) -> TrainingResult:
     """A result in which no epoch counts."""
-    values: dict[str, Any] = {"best_epoch": 0, "val_accuracy": 0.1, "last_val_accuracy": 0.1, "weights": None}
+    values: dict[str, Any] = {"best_epoch": 0, "weights": None, **accuracy(0.1)}
     return forged(**{"status": status, **values, **changes})
 
 
 def test_sound_results() -> None:
-    check_result(SOUND, SPEC, 1, 10)
-    check_result(STOPPED.model_copy(update=COST._asdict()), SPEC, 1, 10)
-    check_result(chance("too_large", learning_rates=[], epochs=0), SPEC, 1, 10)
-    check_result(chance("timed_out", epochs=0), SPEC, 1, 10)
-    check_result(chance("untrainable", epochs=1, learning_rates=_RATES), SPEC, 1, 10)
+    check_result(SOUND, SPEC, COST, 10)
+    check_result(STOPPED.model_copy(update=COST._asdict()), SPEC, COST, 10)
+    check_result(chance("too_large", learning_rates=[], epochs=0), SPEC, COST, 10)
+    check_result(chance("timed_out", epochs=0), SPEC, COST, 10)
+    check_result(chance("untrainable", epochs=1, learning_rates=_RATES), SPEC, COST, 10)
 
 
 _RATES = [0.001, 0.0004, 0.00016, 6.4e-5, 2.56e-5]
@@ -159,12 +163,15 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
     (forged(learning_rates=[0.001, 0.0005]), "learning rates are not the recipe's"),
     (chance("untrainable", epochs=1), "gave up after 1 learning rates and 1 epochs"),
     (chance("untrainable", epochs=2, learning_rates=_RATES), "gave up after 5 learning rates and 2 epochs"),
-    (chance("too_large", val_accuracy=0.9, last_val_accuracy=0.9), "no epoch counts, but its accuracy is 0.9"),
-    (chance("timed_out", val_accuracy=0.9, last_val_accuracy=0.9), "no epoch counts, but its accuracy is 0.9"),
+    (chance("too_large", **accuracy(0.9)), "no epoch counts, but its reward is 0.9"),
+    (chance("timed_out", **accuracy(0.9)), "no epoch counts, but its reward is 0.9"),
+    (forged(val_accuracy=0.89, last_val_accuracy=0.8), "its reward is 0.9, its accuracy 0.89"),
+    (forged(val_accuracy=None, last_val_accuracy=None), "images were classified, but it has no accuracy"),
     (forged(resumed_from={"rate": 6, "epoch": 1, "step": 0}), "went on from rate 6, epoch 1, step 0"),
     (forged(resumed_from={"rate": 1, "epoch": 22, "step": 0}), "went on from rate 1, epoch 22, step 0"),
     (forged(micro_batch=129), "129 images went through the net at once, of a batch of 128"),
     (forged(test_accuracy=0.9), "which nobody asked for"),
+    (forged(test_measures={"accuracy": 0.9}), "which nobody asked for"),
     (forged(weights={"size": 2**30, "sha256": "ab" * 32}), "weights are larger than the net"),
     (forged(history={"size": 2**23, "sha256": "ab" * 32}), "history is longer than its training"),
 ]
@@ -173,7 +180,7 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
 @pytest.mark.parametrize(("result", "complaint"), MISMATCHES, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_cannot_come_of_what_was_asked(result: TrainingResult, complaint: str) -> None:
     with pytest.raises(MessageError, match=complaint) as caught:
-        check_result(result, SPEC, 1, 10)
+        check_result(result, SPEC, COST, 10)
     assert str(caught.value).startswith(f"result.json cannot be of trial {SPEC.trial_id()}: ")
     assert str(caught.value).isprintable()
 
@@ -181,4 +188,32 @@ def test_what_cannot_come_of_what_was_asked(result: TrainingResult, complaint: s
 def test_a_net_that_no_such_images_fit() -> None:
     spec = TrialSpec(net="[P(9,1), SM(10)]", dataset=SPEC.dataset, image_size=8)
     with pytest.raises(MessageError, match="cannot be built for images of 3x8x8"):
-        check_result(SOUND, spec, 3, 10)
+        spec_cost(spec, 3)
+
+
+REGRESSION = TrialSpec(
+    net="two hidden layers",
+    dataset=SPEC.dataset,
+    space=PluginRef(name="tables"),
+    task=PluginRef(name="regression", options={"target": "price"}),
+    plugins={"metaqnn.tasks:regression": "metaqnn-regression 0.1.0"},
+)
+
+
+def of_regression(**changes: Any) -> TrainingResult:
+    own = {"trial": REGRESSION.trial_id(), "spec_digest": REGRESSION.digest(), "chance": -2.0}
+    measured = {"reward": -0.5, "measures": {"mse": 3.5}, "val_accuracy": None, "last_val_accuracy": None}
+    return forged(RESULT, **{**own, **measured, **changes})
+
+
+def test_what_another_task_comes_to_is_held_against_its_own_chance() -> None:
+    cost = (RESULT.params, RESULT.macs)
+    check_result(of_regression(), REGRESSION, cost)
+    nothing: dict[str, Any] = {"status": "timed_out", "best_epoch": 0, "weights": None, "measures": {}}
+    check_result(of_regression(**nothing, reward=-2.0), REGRESSION, cost)
+    with pytest.raises(MessageError, match=r"no epoch counts, but its reward is -0\.5"):
+        check_result(of_regression(**nothing), REGRESSION, cost)
+    with pytest.raises(MessageError, match=r"no epoch counts, but its reward is -0\.5"):
+        check_result(of_regression(**nothing, chance=None), REGRESSION, cost)
+    with pytest.raises(MessageError, match="the net 1 and 2"):
+        check_result(of_regression(), REGRESSION, (1, 2))

@@ -129,3 +129,28 @@ def test_other_keys_name_no_dataset(key: str) -> None:
 
 def test_an_objects_digest_begins_its_sha256() -> None:
     assert object_digest(b"pixels") == hashlib.sha256(b"pixels").hexdigest()[:16]
+
+
+def test_a_table_of_numbers_has_no_images() -> None:
+    table = DatasetInfo(
+        name="t", train=3, validation=1, test=0, source="x", facts={"target": "price", "columns": 7, "mean": 0.5}
+    )
+    assert read_info(headed({"__metadata__": {"info": table.text()}}), "x") == table
+    assert "image" not in table.text()
+    with pytest.raises(MessageError, match="the dataset t is not one of images in classes"):
+        table.images()
+
+
+def test_what_a_header_says_is_what_it_said_before_there_were_other_tasks() -> None:
+    assert INFO.text() == (
+        '{"name":"digits","channels":1,"image_size":8,"classes":2,"class_names":["zero","one"],"train":100,'
+        '"validation":10,"test":0,"source":"by hand"}'
+    )
+
+
+@pytest.mark.parametrize(
+    "facts", [{"x": None}, {"x": [1]}, {"x": 10**400}, {"x": "y" * 1001}, {f"{number}": 1 for number in range(51)}]
+)
+def test_facts_have_bounds(facts: dict[str, Any]) -> None:
+    with pytest.raises(MessageError, match="not valid: facts"):
+        read_info(with_info(facts=facts), "x")

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,25 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from metaqnn_trainer.contract.bounds import MAX_LINE
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, Message, canonical_json, decode, encode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import (
-    Artifact,
     DatasetRef,
     EarlyEnd,
-    EpochRecord,
-    ExitCode,
     LearningCurve,
     ModelOptions,
     Phase,
-    Prediction,
+    PluginRef,
     Recipe,
     TrainerOptions,
     TrainingRequest,
-    TrainingResult,
     TrialSpec,
 )
 from metaqnn_trainer.contract.notation import format_net
+from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, Prediction, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from tests.contract.nets import nets
 
@@ -45,6 +44,9 @@ RESULT = TrainingResult(
     spec_digest=SPEC.digest(),
     attempt=1,
     status="completed",
+    reward=0.9,
+    measures={"accuracy": 0.9, "loss": 0.3},
+    chance=0.1,
     val_accuracy=0.9,
     best_epoch=3,
     last_val_accuracy=0.875,
@@ -67,6 +69,8 @@ EARLY_END = EarlyEnd(
 STOPPED = RESULT.model_copy(
     update={
         "status": "stopped_early",
+        "reward": 0.92,
+        "measured": 0.9,
         "prediction": Prediction(accuracy=0.92, spread=0.01, best=0.95),
         "weights": None,
     }
@@ -122,7 +126,7 @@ def with_accuracy(text: str) -> bytes:
                 **{"val_accuracy": 0.1, "last_val_accuracy": 0.1, "learning_rates": []},
             }
         ),
-        EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, val_accuracy=1.0, seconds=0.5),
+        EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, reward=1.0, val_accuracy=1.0, seconds=0.5),
         WorkOrder(store="s3://b/p", run="r", trial="0" * 12, attempt=2),
         WorkReport(trial="0" * 12, exit_code=ExitCode.STORE.value, reason="gone"),
     ],
@@ -137,7 +141,7 @@ def test_messages_survive_the_wire(message: Message) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["NaN", "Infinity", "-Infinity", "1e999", "-0.1", "1.5", '"0.9"', "true", "null", "[0.9]", "{}", "2"]
+    "text", ["NaN", "Infinity", "-Infinity", "1e999", "-0.1", "1.5", '"0.9"', "true", "[0.9]", "{}", "2"]
 )
 def test_a_poisoned_accuracy(text: str) -> None:
     with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: Input should be"):
@@ -155,13 +159,11 @@ def test_a_net_is_stopped_early_by_a_prediction_and_no_other_has_one(
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_the_reward_of_a_net_that_was_stopped_early(measured: float, predicted: float, best: float) -> None:
-    prediction = Prediction(accuracy=predicted, spread=0.01, best=best)
-    reward = STOPPED.model_copy(update={"val_accuracy": measured, "prediction": prediction}).reward
+    reward = Prediction(accuracy=predicted, spread=0.01, best=best).reward(measured)
     assert reward <= best
     assert reward in (measured, predicted, best)
     if measured <= best:
         assert reward >= measured
-    assert RESULT.reward == RESULT.val_accuracy
 
 
 @pytest.mark.parametrize(("text", "value"), [("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("5e-1", 0.5), ("1e-999", 0.0)])
@@ -205,10 +207,12 @@ def test_a_forged_result(changes: dict[str, Any], place: str) -> None:
         decode(TrainingResult, forged(**changes), "result")
 
 
-@pytest.mark.parametrize("field", ["run", "trial", "spec_digest", "attempt", "status", "val_accuracy", "params"])
+@pytest.mark.parametrize("field", ["run", "trial", "spec_digest", "attempt", "status", "reward", "params"])
 def test_a_missing_field(field: str) -> None:
-    values = json.loads(encode(RESULT))
+    values = json.loads(encode(RESULT.model_copy(update={"val_accuracy": None, "last_val_accuracy": None})))
     del values[field]
+    if field == "reward":  # which results of earlier releases do not have
+        del values["val_accuracy"]
     with pytest.raises(MessageError, match=f"^result is not valid: {field}: Field required"):
         decode(TrainingResult, json.dumps(values), "result")
 
@@ -319,6 +323,95 @@ def test_a_trial_id_never_drifts() -> None:
     assert other.trial_id() == "f80be817c8a3"
 
 
+def test_trials_of_earlier_releases_keep_their_ids() -> None:
+    """Literal requests of release 0.1, each of which lies where its id says."""
+    stored = sorted(Path("tests/fixtures/release-0.1/store/runs").glob("*/trials/*/request.json"))
+    assert len(stored) > 5
+    ids = {path.parent.name: decode(TrainingRequest, path.read_bytes(), path.name).spec.trial_id() for path in stored}
+    assert ids == {name: name for name in ids}
+    assert {"065c9758bc29", "1fc8129b064b", "2122dac15d69", "226dbbdfcf4c"} <= set(ids)
+
+
+def test_results_of_earlier_releases_say_what_they_are_worth() -> None:
+    old: dict[str, Any] = json.loads(encode(RESULT))
+    for name in ("reward", "measured", "measures", "chance", "test_measures", "pictures"):
+        del old[name]
+    found = decode(TrainingResult, json.dumps(old), "x")
+    assert (found.reward, found.measured, found.measures) == (0.9, None, {"accuracy": 0.9})
+    stopped = old | {
+        "status": "stopped_early",
+        "weights": None,
+        "prediction": STOPPED.prediction and STOPPED.prediction.model_dump(),
+    }
+    found = decode(TrainingResult, json.dumps(stopped), "x")
+    assert (found.reward, found.measured, found.best_reward) == (0.92, 0.9, 0.9)
+    for poison in (
+        {"prediction": {"accuracy": "x"}},
+        {"prediction": 7},
+        {"val_accuracy": "0.9"},
+        {"val_accuracy": 1e13},
+    ):
+        with pytest.raises(MessageError, match="x is not valid"):
+            decode(TrainingResult, json.dumps(stopped | poison), "x")
+    line = b'{"rate":1,"epoch":2,"learning_rate":0.001,"train_loss":0.5,"val_accuracy":0.25,"seconds":1.5}'
+    record = decode(EpochRecord, line, "x")
+    assert (record.reward, record.measures, record.val_accuracy) == (0.25, {"accuracy": 0.25}, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"reward": 1e13}, "reward"),
+        ({"measures": {"Accuracy": 0.5}}, "measures"),
+        ({"measures": {"a" * 41: 0.5}}, "measures"),
+        ({"measures": {"loss": float("nan")}}, "measures.loss"),
+        ({"measures": {f"m{number}": 0.0 for number in range(51)}}, "measures"),
+        ({"chance": float("inf")}, "chance"),
+        ({"pictures": {"../x": {"size": 1, "sha256": "ab" * 32}}}, "pictures"),
+        ({"pictures": {f"p{number}": {"size": 1, "sha256": "ab" * 32} for number in range(21)}}, "pictures"),
+    ],
+)
+def test_measures_and_pictures_have_bounds(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(MessageError, match=f"result is not valid: {complaint}"):
+        decode(TrainingResult, forged(**changes), "result")
+
+
+def test_a_line_of_a_history_is_never_longer_than_it_may_be() -> None:
+    number = 1.2345678901234567e-38
+    record = EpochRecord(
+        rate=20,
+        epoch=10_000,
+        learning_rate=number,
+        train_loss=number,
+        reward=-number,
+        measures={f"a_{name:02d}".ljust(40, "b"): -number for name in range(50)},
+        val_accuracy=number,
+        seconds=number,
+    )
+    assert 3000 < len(encode_line(record)) <= MAX_LINE
+
+
+TABLES: dict[str, Any] = {"dataset": SPEC.dataset, "space": PluginRef(name="tables")}
+
+
+def test_designs_of_other_families_are_whatever_they_write() -> None:
+    text = "wide(64) > deep;  ünlike a net"
+    spec = TrialSpec(net=text, **TABLES)
+    assert spec.net == text
+    assert decode(TrialSpec, encode(spec), "x") == spec
+    with pytest.raises(MessageError, match="image_size is missing"):
+        spec.images_of()
+    for bad in ("", "x" * 4097, "line\nbreak", "\x1b[31m"):
+        with pytest.raises(ValidationError, match="1 to 4096 printable characters"):
+            TrialSpec(net=bad, **TABLES)
+
+
+@pytest.mark.parametrize("options", ['{"a": NaN}', '{"a": [1e999]}', '{"a": {"b": -Infinity}}'])
+def test_options_that_have_no_text(options: str) -> None:
+    with pytest.raises(MessageError, match="x is not valid"):
+        decode(PluginRef, f'{{"name": "x", "options": {options}}}', "x")
+
+
 def test_a_trial_id_is_the_same_in_every_process() -> None:
     program = (
         "import sys; from metaqnn_trainer.contract.codec import decode;"
@@ -362,6 +455,11 @@ def test_a_spec_holds_the_canonical_text(net: Any) -> None:
         {"image_size": 9},
         *({"model": change} for change in ({"activation": "elu"}, {"batch_norm": True}, {"gap_head": "code"})),
         *({"recipe": {name: value}} for name, value in RECIPE_CHANGES.items()),
+        {"space": {"name": "tables"}},
+        {"space": {"options": {"depth": 3}}},
+        {"task": {"name": "regression"}},
+        {"task": {"options": {"smoothing": 0.1}}},
+        {"plugins": {"metaqnn.layers:capsule": "capsules 0.1.0"}},
         {"initial": INITIAL},
         {"initial": INITIAL | {"sha256": "cd" * 32}},
     ],

@@ -10,7 +10,8 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json, decode, encode_line
-from metaqnn_trainer.contract.messages import EpochRecord, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.result import EpochRecord
 from metaqnn_trainer.store.base import Store
 from tests.control.world import accuracy_of, settings, values_for
 
@@ -38,7 +39,9 @@ def history(curve: Sequence[float], rate: int = 1) -> bytes:
     failed = [(earlier, 1, 0.1) for earlier in range(1, rate)]
     lines = [*failed, *((rate, epoch, accuracy) for epoch, accuracy in enumerate(curve, 1))]
     return b"".join(
-        encode_line(EpochRecord(rate=r, epoch=e, learning_rate=0.1, train_loss=1.0, val_accuracy=a, seconds=1.0))
+        encode_line(
+            EpochRecord(rate=r, epoch=e, learning_rate=0.1, train_loss=1.0, reward=a, val_accuracy=a, seconds=1.0)
+        )
         for r, e, a in lines
     )
 

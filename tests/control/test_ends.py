@@ -13,7 +13,8 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Observation, Phase
-from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.test_budget import clocked

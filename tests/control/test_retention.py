@@ -14,7 +14,8 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
-from metaqnn_trainer.contract.messages import TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, deliver, settings

@@ -21,7 +21,8 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")
@@ -62,13 +63,13 @@ def accuracy_of(net: str) -> float:
 
 
 def result_for(
-    request: TrainingRequest, attempt: int = 1, channels: int = INFO.channels, **changes: object
+    request: TrainingRequest, attempt: int = 1, channels: int = INFO.images().channels, **changes: object
 ) -> TrainingResult:
     return TrainingResult.model_validate(values_for(request, attempt, channels, **changes))
 
 
 def values_for(
-    request: TrainingRequest, attempt: int = 1, channels: int = INFO.channels, **changes: object
+    request: TrainingRequest, attempt: int = 1, channels: int = INFO.images().channels, **changes: object
 ) -> dict[str, object]:
     """What a result holds, whether or not it can be one, of images of so many channels."""
     cost = spec_cost(request.spec, channels)
@@ -96,7 +97,7 @@ def values_for(
 Behaviour = Callable[[Store, TrainingRequest, int], Phase]
 
 
-def deliver(store: Store, request: TrainingRequest, attempt: int, channels: int = INFO.channels) -> Phase:
+def deliver(store: Store, request: TrainingRequest, attempt: int, channels: int = INFO.images().channels) -> Phase:
     """Every trial ends well at once, with weights."""
     artifact = artifacts.put(store, request.run, request.trial, "weights", f"weights of {request.spec.net}".encode())
     result = result_for(request, attempt, channels, weights=artifact)

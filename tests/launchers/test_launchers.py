@@ -13,9 +13,7 @@ import pytest
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Launcher, Phase
 from metaqnn_orch.launchers.local import LocalLauncher
-from metaqnn_orch.launchers.table import Table, TableLauncher
-from metaqnn_orch.replay.format import Refusals
-from metaqnn_trainer.contract.layers import SM, Shape
+from metaqnn_orch.launchers.table import Answer, NoAnswer, TableLauncher
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.launchers.harness import ENDED, Harness, make_request, until_phase
@@ -43,22 +41,27 @@ class KubernetesHarness:
 
 
 class TableHarness:
-    """A table with one net. What is not to end lasts for a day; what is to crash does not fit the table's images."""
+    """One answer to everything. What is not to end lasts for a day; what is to crash cannot be answered."""
 
     def __init__(self, store: Path) -> None:
         self._long: set[str] = set()
+        self._hopeless: set[str] = set()
         self.launcher: Launcher = TableLauncher(
             DirectoryStore(store).put_if_absent,
-            Table({(SM(10),): 0.5}, Shape(1, 8), "0" * 16, Refusals()),
+            self._answer,
             parallel=2,
             duration=lambda request: 86_400.0 if request.trial in self._long else 0.01,
         )
 
     def request(self, fate: str) -> TrainingRequest:
-        request = make_request("rehearsal", net="[P(64,64), SM(10)]" if fate == "crashes" else "[SM(10)]")
-        if fate == "hangs":
-            self._long.add(request.trial)
+        request = make_request("rehearsal")
+        {"hangs": self._long, "crashes": self._hopeless}.get(fate, set()).add(request.trial)
         return request
+
+    def _answer(self, request: TrainingRequest) -> Answer:
+        if request.trial in self._hopeless:
+            raise NoAnswer("it does not fit")
+        return Answer(accuracy=0.5, params=650, macs=640, source="table")
 
 
 @pytest.fixture(params=["local", "side by side", "table", "kubernetes"])

@@ -15,7 +15,8 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrainingResult, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 from tests.launchers.harness import ENDED, until, until_phase
@@ -44,7 +45,7 @@ def test_trials_on_this_machine(s3_store_uri: str) -> None:
         assert until_phase(launcher, quick, *ENDED).phase is Phase.DELIVERED
         result = decode(TrainingResult, store.get(keys.result("r", quick.trial)), "result.json")
         assert (result.trial, result.attempt, result.status) == (quick.trial, 1, "completed")
-        assert result.val_accuracy > 0.3
+        assert result.reward > 0.3
 
         launcher.launch(lost, 1)
         seen = until_phase(launcher, lost, *ENDED)

@@ -11,10 +11,11 @@ import pytest
 
 from metaqnn_orch.control.holder import this_process
 from metaqnn_orch.control.record import load_record
-from metaqnn_orch.control.replay_import import import_run, read_replay
+from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Phase
+from metaqnn_orch.replay.database import read_replay
 from metaqnn_orch.replay.format import COLUMNS
 from metaqnn_orch.reporting.replay_export import replay_rows
 from metaqnn_trainer.contract import keys

@@ -11,7 +11,7 @@ import torch
 
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result
+from metaqnn_trainer.contract.checks import check_result, spec_cost
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import (
     DatasetRef,
@@ -19,9 +19,9 @@ from metaqnn_trainer.contract.messages import (
     Recipe,
     TrainerOptions,
     TrainingRequest,
-    TrainingResult,
     TrialSpec,
 )
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.data import Dataset, parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
@@ -55,7 +55,7 @@ class Bench:
         """The trial's, which can have come of what was asked."""
         found = decode(TrainingResult, self.store.get(keys.result(RUN, trial)), "result.json")
         spec = decode(TrainingRequest, self.store.get(keys.request(RUN, trial)), "request.json").spec
-        check_result(found, spec, channels=1, classes=10)
+        check_result(found, spec, spec_cost(spec, 1), 10)
         return found
 
     def weights_key(self, trial: str) -> str:

@@ -13,7 +13,8 @@ import pytest
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import Artifact, ExitCode, Recipe, TrainerOptions, WeightsRef
+from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, WeightsRef
+from metaqnn_trainer.contract.result import Artifact, ExitCode
 from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.load import load_trial
 from metaqnn_trainer.store.base import Stat, exists
@@ -129,7 +130,7 @@ def test_results_of_earlier_releases_have_siblings_with_plain_names(bench: Bench
         )
     assert names(bench, trial) == ["history.jsonl", "request.json", "result.json", "weights.safetensors"]
     trained, _ = load_trial(bench.store, RUN, trial)
-    assert trained.accuracy() == result.val_accuracy
+    assert trained.accuracy() == result.reward
     assert result.weights is not None
     ref = WeightsRef(run=RUN, trial=trial, sha256=result.weights.sha256)
     assert carry_out(bench, bench.ask(initial=ref)).exit_code == ExitCode.DELIVERED

@@ -24,7 +24,8 @@ from metaqnn_trainer.checkpoint import (
 )
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
-from metaqnn_trainer.contract.messages import DatasetRef, EpochRecord, Position, Recipe
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe
+from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import CheckpointError
 from metaqnn_trainer.sources.make import MadeDataset
@@ -45,7 +46,7 @@ STATE = CheckpointState(
     epoch_seconds=0.5,
     seconds=2.0,
 )
-RECORD = EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, val_accuracy=0.5, seconds=0.1)
+RECORD = EpochRecord(rate=1, epoch=1, learning_rate=1e-3, train_loss=None, reward=0.5, val_accuracy=0.5, seconds=0.1)
 CHECKPOINT = Checkpoint(STATE, [RECORD, RECORD], {"model/a": torch.rand(2, 3), "best/a": torch.rand(2, 3)})
 DATA = encode_checkpoint(CHECKPOINT)
 

@@ -20,11 +20,11 @@ from metaqnn_trainer.contract.messages import (
     LearningCurve,
     ModelOptions,
     Phase,
-    Position,
     Recipe,
     TrainerOptions,
     TrialSpec,
 )
+from metaqnn_trainer.contract.result import Position
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import Preempted
@@ -64,7 +64,7 @@ def checkpoints(root: Path, spec: TrialSpec, seconds: float = 0, within_epoch: f
 
 def facts(training: Training) -> dict[str, Any]:
     """Everything that must not depend on interruptions."""
-    names = ("status", "reason", "val_accuracy", "last_val_accuracy", "best_epoch", "epochs", "test_accuracy")
+    names = ("status", "reason", "reward", "last_reward", "measures", "best_epoch", "epochs", "test_measures")
     return {name: getattr(training, name) for name in (*names, "learning_rates", "images", "micro_batch")} | {
         "records": [record.model_dump(exclude={"seconds"}) for record in training.records],
         "weights": {name: tensor.numpy().tobytes() for name, tensor in (training.weights or {}).items()},
@@ -197,7 +197,7 @@ def test_stopped_early_and_so_when_it_was_interrupted(
     undisturbed = train(spec, digits_dataset, lambda record: None, options)
     assert (undisturbed.status, undisturbed.epochs) == ("stopped_early", 2)
     counted = undisturbed.records[-2:]
-    assert undisturbed.val_accuracy == max(record.val_accuracy for record in counted) < 1.0
+    assert undisturbed.reward == max(record.reward for record in counted) < 1.0
     assert undisturbed.learning_rates == ([0.05] if case == "sgd" else pytest.approx([10, 0.01]))
     assert undisturbed.weights is None
     prediction = undisturbed.prediction

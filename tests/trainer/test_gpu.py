@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from metaqnn_trainer.contract.messages import ExitCode, Recipe, TrainerOptions
+from metaqnn_trainer.contract.messages import Recipe, TrainerOptions
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.device import choose_device
 from metaqnn_trainer.errors import DeviceError
 from metaqnn_trainer.gpu import Gpus

@@ -16,7 +16,8 @@ import pytest
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
-from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest
+from metaqnn_trainer.contract.result import ExitCode, TrainingResult
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store

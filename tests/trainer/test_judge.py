@@ -9,7 +9,8 @@ import torch
 
 from metaqnn_trainer.__main__ import main
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import ExitCode, Recipe
+from metaqnn_trainer.contract.messages import Recipe
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.judge import Judged, judge
@@ -37,7 +38,7 @@ def test_one_net_is_judged_as_its_training_would_have(bench: Bench, pair: list[t
     assert result.test_accuracy is not None
     found = judge(bench.store, pair[:1], CPU, print)
     dataset = parse_dataset(bench.store.get(keys.dataset(bench.dataset.name, bench.dataset.digest)), "it")
-    assert found == Judged(len(dataset.test), result.test_accuracy, result.test_accuracy, result.val_accuracy)
+    assert found == Judged(len(dataset.test), result.test_accuracy, result.test_accuracy, result.reward)
 
 
 def test_together_they_vote_by_their_mean_probabilities(bench: Bench, pair: list[tuple[str, str]]) -> None:

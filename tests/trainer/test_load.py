@@ -37,12 +37,10 @@ def test_the_same_accuracy_as_while_training(
     directory, dataset = trained(bench, recipe, image_size)
     result = bench.result(directory.name)
     found = load(str(directory), str(dataset))
-    assert found.accuracy() == result.val_accuracy > 0.5
+    assert found.accuracy() == result.reward > 0.5
     assert found.accuracy("test") == result.test_accuracy
     part = found.dataset.validation
-    assert (found.logits(part.images).argmax(1) == part.labels).float().mean().item() == pytest.approx(
-        result.val_accuracy
-    )
+    assert (found.logits(part.images).argmax(1) == part.labels).float().mean().item() == pytest.approx(result.reward)
     assert found.logits(torch.zeros(2, 1, 20, 20, dtype=torch.uint8)).shape == (2, 10)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
-from metaqnn_trainer.contract.messages import ExitCode, Recipe, TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.opening import open_store

@@ -17,7 +17,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.messages import EpochRecord, ExitCode, ModelOptions, Recipe, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.result import EpochRecord, ExitCode
 from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset
@@ -164,7 +165,7 @@ def test_memory_that_runs_out_beside_others_says_nothing_of_a_net(nets: Nets, er
 
 
 def ended(*_: object) -> Training:
-    return Training("completed", "", 0.5, 0.5)
+    return Training(0.5, "completed")
 
 
 def test_what_does_not_fit_beside_the_others_waits_and_nobody_overtakes() -> None:

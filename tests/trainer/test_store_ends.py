@@ -8,7 +8,7 @@ import pytest
 
 from metaqnn_trainer import errors
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.data import DatasetCache
 from metaqnn_trainer.device import choose_device

@@ -16,7 +16,8 @@ import torch
 from metaqnn_trainer.checkpoint import decode_checkpoint
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import check_result, spec_cost
-from metaqnn_trainer.contract.messages import ExitCode, Recipe, TrainerOptions, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset
@@ -50,21 +51,21 @@ def check_timed_out(spec: TrialSpec, training: Training, whole: Training) -> Non
     """It is what `whole` training was at some moment, and its result can be told."""
     request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
     result = result_of(request, 1, training, spec_cost(spec, 1), torch.device("cpu"), 0.0, 0.0, {})
-    check_result(result, spec, channels=1, classes=10)
+    check_result(result, spec, spec_cost(spec, 1), 10)
     assert training.status == result.status == "timed_out"
     assert training.reason.startswith("1000 s were over ")
-    assert training.test_accuracy is None
+    assert training.test_measures.get("accuracy") is None
     assert training.prediction is None
     records = [record.model_dump(exclude={"seconds"}) for record in training.records]
     assert records == [record.model_dump(exclude={"seconds"}) for record in whole.records[: len(records)]]
     rate = len(training.learning_rates)
-    counted = [record.val_accuracy for record in training.records if record.rate == rate]
+    counted = [record.reward for record in training.records if record.rate == rate]
     if rate < len(whole.learning_rates) or not counted:
-        assert (training.val_accuracy, training.last_val_accuracy, training.best_epoch) == (0.1, 0.1, 0)
+        assert (training.reward, training.last_reward, training.best_epoch) == (0.1, 0.1, 0)
         assert training.weights is None
     else:
-        assert training.val_accuracy == max(counted)
-        assert training.last_val_accuracy == counted[-1]
+        assert training.reward == max(counted)
+        assert training.last_reward == counted[-1]
         assert training.best_epoch == counted.index(max(counted)) + 1
         assert training.weights is not None
 
@@ -146,11 +147,11 @@ def test_waiting_for_room_takes_no_time() -> None:
         inside.set()
         while not leave.is_set():
             stop()
-        return Training("completed", "", 0.5, 0.5)
+        return Training(0.5, "completed")
 
     def comes(memory: DeviceMemory, stop: Callable[[], bool]) -> Training:
         assert not memory.shared()
-        return Training("completed", "", 0.5, 0.5)
+        return Training(0.5, "completed")
 
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(room.host, 2**59, stays)

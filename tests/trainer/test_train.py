@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from metaqnn_trainer.contract.messages import EpochRecord, ModelOptions, Recipe, TrialSpec
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrialSpec
+from metaqnn_trainer.contract.result import EpochRecord
 from metaqnn_trainer.course import Training
 from metaqnn_trainer.data import Dataset, prepare
 from metaqnn_trainer.errors import HostMemoryError
@@ -44,15 +45,14 @@ def test_a_small_net_learns_the_digits(digits: MadeDataset, digits_dataset: Data
     )
     training = train(spec, digits_dataset, seen.append)
     assert training.status == "completed"
-    assert training.val_accuracy > 0.9
-    assert training.test_accuracy is not None
-    assert training.test_accuracy > 0.9
+    assert training.reward > 0.9
+    assert training.test_measures["accuracy"] > 0.9
     assert training.epochs == 8
     assert seen == training.records
-    accuracies = [record.val_accuracy for record in seen]
-    assert training.val_accuracy == max(accuracies)
+    accuracies = [record.reward for record in seen]
+    assert training.reward == max(accuracies)
     assert training.best_epoch == accuracies.index(max(accuracies)) + 1
-    assert training.last_val_accuracy == accuracies[-1]
+    assert training.last_reward == accuracies[-1]
     assert [record.epoch for record in seen] == list(range(1, 9))
     assert seen[4].learning_rate == 1e-3
     assert seen[5].learning_rate == pytest.approx(2e-4)
@@ -67,7 +67,7 @@ def test_the_same_request_gives_the_same_weights_bit_for_bit(digits: MadeDataset
     torch.rand(10)
     second = run(digits, digits_dataset, **options)
     assert same(first, second)
-    assert [record.val_accuracy for record in first.records] == [record.val_accuracy for record in second.records]
+    assert [record.reward for record in first.records] == [record.reward for record in second.records]
     assert not same(first, run(digits, digits_dataset, seed=1, **options))
 
 
@@ -83,11 +83,11 @@ def test_the_same_request_gives_the_same_weights_bit_for_bit(digits: MadeDataset
 def test_every_kind_of_net_trains(digits: MadeDataset, digits_dataset: Dataset, net: str, model: ModelOptions) -> None:
     training = run(digits, digits_dataset, net, model, learning_rate=0.01, batch_size=32)
     assert training.status == "completed"
-    assert training.val_accuracy > 0.2  # chance is 0.1
+    assert training.reward > 0.2  # chance is 0.1
 
 
 def test_sgd_trains_too(digits: MadeDataset, digits_dataset: Dataset) -> None:
-    assert run(digits, digits_dataset, optimizer="sgd", learning_rate=0.05).val_accuracy > 0.5
+    assert run(digits, digits_dataset, optimizer="sgd", learning_rate=0.05).reward > 0.5
 
 
 def test_weight_decay_adds_to_the_gradient(digits: MadeDataset, digits_dataset: Dataset) -> None:
@@ -100,14 +100,14 @@ def test_weight_decay_adds_to_the_gradient(digits: MadeDataset, digits_dataset: 
 def test_images_of_another_size(digits: MadeDataset, digits_dataset: Dataset) -> None:
     larger = prepare(digits_dataset, 12, torch.device("cpu"))
     spec = spec_of(digits.ref, NET, Recipe(epochs=2, batch_size=32), image_size=12)
-    assert train(spec, larger, lambda record: None).val_accuracy > 0.5
+    assert train(spec, larger, lambda record: None).reward > 0.5
 
 
 def test_too_high_a_rate_starts_again_and_in_the_end_gives_up(digits: MadeDataset, digits_dataset: Dataset) -> None:
     training = run(digits, digits_dataset, learning_rate=10.0, restart_factor=0.9, optimizer="sgd")
     assert training.status == "untrainable"
     assert "no better than chance" in training.reason
-    assert training.val_accuracy == training.last_val_accuracy == 0.1
+    assert training.reward == training.last_reward == 0.1
     assert training.weights is None
     assert training.best_epoch == 0
     assert training.epochs == 1
@@ -123,7 +123,7 @@ def test_a_lower_rate_may_succeed(digits: MadeDataset, digits_dataset: Dataset) 
     assert training.learning_rates == pytest.approx([10.0, 0.01])
     assert training.epochs == 2
     assert [(record.rate, record.epoch) for record in training.records] == [(1, 1), (2, 1), (2, 2)]
-    assert training.val_accuracy > 0.5
+    assert training.reward > 0.5
 
 
 def trained(spec: TrialSpec, dataset: Dataset, size: int, free: int = 2**60, stop: Any = lambda: False) -> Training:
@@ -131,7 +131,7 @@ def trained(spec: TrialSpec, dataset: Dataset, size: int, free: int = 2**60, sto
 
 
 def too_large(training: Training) -> bool:
-    assert training.val_accuracy == training.last_val_accuracy == 0.1
+    assert training.reward == training.last_reward == 0.1
     assert (training.best_epoch, training.weights) == (0, None)
     assert "\n" not in training.reason
     return training.status == "too_large"
@@ -245,6 +245,6 @@ def test_a_loss_that_leaves_the_numbers_later_ends_training_and_the_best_stands(
     assert training.records[-1].train_loss is None
     assert training.records[-2].train_loss is not None
     assert training.epochs == len(training.records) - 1 < 79
-    assert training.val_accuracy == max(record.val_accuracy for record in training.records[:-1])
+    assert training.reward == max(record.reward for record in training.records[:-1])
     assert training.weights is not None
     assert all(tensor.isfinite().all() for tensor in training.weights.values())

@@ -16,8 +16,9 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import EpochRecord, ExitCode, ModelOptions, Recipe, TrainingRequest
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrainingRequest
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import EpochRecord, ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.estimate import training_memory
@@ -52,7 +53,7 @@ def test_a_result_with_its_siblings(trainer: Trainer, bench: Bench) -> None:
         assert artifact.sha256 == hashlib.sha256(files[name]).hexdigest()
     records = [decode(EpochRecord, line, "line") for line in files["history.jsonl"].splitlines()]
     assert [record.epoch for record in records] == [1, 2, 3]
-    assert max(record.val_accuracy for record in records) == result.val_accuracy > 0.5
+    assert max(record.reward for record in records) == result.reward > 0.5
     cost = total_cost(describe(parse_net(NET), Shape(1, 8)))
     assert (result.params, result.macs) == cost
     assert (
@@ -117,7 +118,7 @@ def test_untrainable_and_too_large_are_results(trainer: Trainer, bench: Bench) -
     assert bench.result(huge).status == "too_large"
     assert set(bench.files(huge)) == {"request.json", "result.json"}
     for trial in (hopeless, huge):
-        assert bench.result(trial).val_accuracy == 0.1
+        assert bench.result(trial).reward == 0.1
         assert bench.result(trial).weights is None
 
 
@@ -127,7 +128,7 @@ def test_a_net_that_is_stopped_early_keeps_no_weights(trainer: Trainer, bench: B
     result = bench.result(trial)
     assert (result.status, result.epochs) == ("stopped_early", 2)
     assert result.prediction is not None
-    assert result.val_accuracy <= result.reward <= result.prediction.best == 1.0
+    assert result.reward <= result.reward <= result.prediction.best == 1.0
     assert set(bench.files(trial)) == {"request.json", "history.jsonl", "result.json"}
     with pytest.raises(RequestError, match="kept no weights: it is stopped_early"):
         load_trial(bench.store, RUN, trial)

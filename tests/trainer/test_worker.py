@@ -13,7 +13,8 @@ from pathlib import Path
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode_line
-from metaqnn_trainer.contract.messages import ExitCode, Recipe
+from metaqnn_trainer.contract.messages import Recipe
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkerReady, WorkReport
 from metaqnn_trainer.store.base import exists
 from tests.launchers.harness import PATIENCE

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.errors import KNOWN, RequestError, exit_code, in_words
 from metaqnn_trainer.progress import say

@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import Artifact, TrainingResult, WeightsRef
+from metaqnn_trainer.contract.messages import WeightsRef
+from metaqnn_trainer.contract.result import Artifact, TrainingResult
 from metaqnn_trainer.store.base import Stat, Store
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 

@@ -25,7 +25,8 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MicroBatch, Seconds, Sha256
 from metaqnn_trainer.contract.codec import Message, decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import EpochRecord, Position, TrialSpec
+from metaqnn_trainer.contract.messages import TrialSpec
+from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.errors import CheckpointError
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import StoreError

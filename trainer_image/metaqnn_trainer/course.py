@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from metaqnn_trainer import recipe as rules
 from metaqnn_trainer.augment import augmented
 from metaqnn_trainer.checkpoint import Checkpoint, CheckpointState, release
-from metaqnn_trainer.contract.messages import EpochRecord, Position, Prediction, Status, TrialSpec
+from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import EpochRecord, Position, Prediction, Status
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.data import Dataset, Labelled, normalised
 from metaqnn_trainer.device import autocast, dropout_source, seed_dropout
@@ -33,13 +34,17 @@ Weights = dict[str, Tensor]
 class Training:
     """How training went, filled in as it goes: where memory runs out, it says how far it came."""
 
-    status: Status
-    reason: str
-    val_accuracy: float
-    last_val_accuracy: float
+    chance: float
+    status: Status = "untrainable"
+    reason: str = ""
+    reward: float = field(init=False)
+    """Of the best epoch; chance where none counts."""
+    last_reward: float = field(init=False)
+    measures: dict[str, float] = field(default_factory=dict)
+    """Of the best epoch."""
     best_epoch: int = 0
     epochs: int = 0
-    test_accuracy: float | None = None
+    test_measures: dict[str, float] = field(default_factory=dict)
     weights: Weights | None = None
     """Of the best epoch, in main memory."""
     records: list[EpochRecord] = field(default_factory=list)
@@ -62,12 +67,20 @@ class Training:
     peak_memory: int | None = None
     """Bytes that it took, where that can be told."""
 
+    def __post_init__(self) -> None:
+        self.fall_back()
+
+    def fall_back(self) -> None:
+        """No epoch counts."""
+        self.reward = self.last_reward = self.chance
+        self.best_epoch, self.measures, self.weights = 0, {}, None
+
     def count(self, record: EpochRecord) -> bool:
         """Take in an epoch that learned; whether it is the best so far."""
-        self.epochs, self.last_val_accuracy = record.epoch, record.val_accuracy
-        if record.epoch > 1 and record.val_accuracy <= self.val_accuracy:
+        self.epochs, self.last_reward = record.epoch, record.reward
+        if record.epoch > 1 and record.reward <= self.reward:
             return False
-        self.val_accuracy, self.best_epoch = record.val_accuracy, record.epoch
+        self.reward, self.measures, self.best_epoch = record.reward, record.measures, record.epoch
         return True
 
 
@@ -108,8 +121,8 @@ class Course:
         self._hooks = hooks
         self._device = dataset.mean.device
         self._dropout = dropout_source(self._device)
-        chance = 1 / dataset.info.classes
-        self.training = Training("untrainable", "", chance, chance, micro_batch=micro_batch)
+        chance = 1 / dataset.info.images().classes
+        self.training = Training(chance, micro_batch=micro_batch)
         self._rate, self._epoch, self._step = 1, 1, 0
         self._epoch_seconds = 0.0
         # Kept on the device: asking for a number after each step would make a GPU wait.
@@ -186,6 +199,8 @@ class Course:
                 epoch=self._epoch,
                 learning_rate=rules.learning_rate(self._recipe, self._rate, self._epoch),
                 train_loss=loss if finite else None,
+                reward=accuracy,
+                measures={"accuracy": accuracy},
                 val_accuracy=accuracy,
                 seconds=self._epoch_seconds + time.perf_counter() - started,
             )
@@ -194,7 +209,7 @@ class Course:
             self._step, self._epoch_seconds = 0, 0.0
             self._loss.zero_()
             if self._epoch == 1 and not (
-                finite and rules.learned(self._recipe, accuracy, dataset.info.classes, dataset.chance())
+                finite and rules.learned(self._recipe, accuracy, dataset.info.images().classes, dataset.chance())
             ):
                 training.epochs = 1
                 return False
@@ -251,7 +266,7 @@ class Course:
         if self._recipe.evaluate_test and len(self._dataset.test):
             assert self.training.weights is not None
             self._net.load_state_dict(self.training.weights)
-            self.training.test_accuracy = self._evaluate(self._dataset.test)
+            self.training.test_measures = {"accuracy": self._evaluate(self._dataset.test)}
 
     def _evaluate(self, part: Labelled) -> float:
         largest = EVALUATION_BATCH if self._device.type == "cuda" else self._at_once

@@ -54,11 +54,11 @@ class Dataset:
     @property
     def shape(self) -> Shape:
         """Of one image, at the size that it has now."""
-        return Shape(self.info.channels, self.train.images.shape[-1])
+        return Shape(self.info.images().channels, self.train.images.shape[-1])
 
     def chance(self) -> float:
         """The validation accuracy of always naming the most frequent class."""
-        counts = torch.bincount(self.validation.labels, minlength=self.info.classes)
+        counts = torch.bincount(self.validation.labels, minlength=self.info.images().classes)
         return counts.max().item() / len(self.validation)
 
 
@@ -140,20 +140,21 @@ def parse_dataset(data: bytes, what: str) -> Dataset:
     """
     try:
         info = read_info(data[: HEADER_BYTES + 8], what)
+        channels, size, classes = info.images()
         tensors = safetensors.torch.load(data)
     except (MessageError, SafetensorError) as error:
         raise DatasetError(f"{what}: {error}") from error
     total = info.train + info.validation
-    image = (info.channels, info.image_size, info.image_size)
+    image = (channels, size, size)
     expected: dict[str, tuple[torch.dtype, tuple[int, ...], int | None]] = {  # type, shape, end of the range
         "train_images": (torch.uint8, (total, *image), None),
-        "train_labels": (torch.int64, (total,), info.classes),
+        "train_labels": (torch.int64, (total,), classes),
         "train_indices": (torch.int64, (info.train,), total),
         "val_indices": (torch.int64, (info.validation,), total),
         "test_images": (torch.uint8, (info.test, *image), None),
-        "test_labels": (torch.int64, (info.test,), info.classes),
-        "mean": (torch.float32, (info.channels,), None),
-        "std": (torch.float32, (info.channels,), None),
+        "test_labels": (torch.int64, (info.test,), classes),
+        "mean": (torch.float32, (channels,), None),
+        "std": (torch.float32, (channels,), None),
     }
     for name, (dtype, shape, end) in expected.items():
         tensor = tensors.get(name)

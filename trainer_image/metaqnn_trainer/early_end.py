@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from metaqnn_trainer.contract.bounds import MAX_SPREAD
-from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, Prediction
+from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
+from metaqnn_trainer.contract.result import Prediction
 
 RIDGE: Final = 1.0  # on standardised features: as much as one example says
 _EARLIEST: Final = 0.25  # of the epochs, before which too little is known

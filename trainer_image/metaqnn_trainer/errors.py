@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from metaqnn_trainer.contract.errors import ContractError
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.store.errors import StoreError
 

@@ -23,8 +23,9 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import Artifact, TrainingRequest, TrainingResult, TrialSpec
+from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import Artifact, TrainingResult
 from metaqnn_trainer.data import Dataset, normalised, parse_dataset, prepare, read_dataset, resized
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.evaluate import evaluate
@@ -51,7 +52,7 @@ class Trained:
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """Logits (n, classes) for images (n, channels, s, s), uint8, of any size."""
-        sized = resized(images, self.spec.image_size)
+        sized = resized(images, self.spec.images_of())
         found: Tensor = self.model(normalised(sized, self.dataset.mean, self.dataset.std))
         return found
 
@@ -111,7 +112,7 @@ def _kept(result: TrainingResult) -> Artifact:
 
 
 def _assembled(spec: TrialSpec, weights: bytes, held: Dataset) -> Trained:
-    prepared = prepare(held, spec.image_size, torch.device("cpu"), spec.recipe.normalisation)
+    prepared = prepare(held, spec.images_of(), torch.device("cpu"), spec.recipe.normalisation)
     model = build_model(parse_net(spec.net), prepared.shape, spec.model, {}, torch.Generator())
     model.load_state_dict(safetensors.torch.load(weights))
     return Trained(spec, model.eval(), prepared)

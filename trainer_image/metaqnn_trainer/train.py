@@ -8,8 +8,9 @@ from typing import Final
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.checks import spec_cost
-from metaqnn_trainer.contract.messages import EpochRecord, LearningCurve, Position, TrainerOptions, TrialSpec
+from metaqnn_trainer.contract.messages import LearningCurve, TrainerOptions, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
 from metaqnn_trainer.data import Dataset
@@ -130,8 +131,7 @@ class _Session:
         training = self._course.training
         if trouble:
             training.status, training.reason = "too_large", trouble
-            training.val_accuracy = training.last_val_accuracy = 1 / self._dataset.info.classes
-            training.best_epoch, training.weights = 0, None
+            training.fall_back()
         training.estimated_memory, training.peak_memory = min(self._estimate.total, MAX_MEMORY), self._peak.bytes()
         return training
 
@@ -221,12 +221,12 @@ class _Session:
         counted, epochs = self._course.counted, self._spec.recipe.epochs
         if self._early_end is None or not counted:
             return
-        cost = spec_cost(self._spec, self._dataset.info.channels)
+        cost = spec_cost(self._spec, self._dataset.info.images().channels)
         begun = LearningCurve(
             params=cost.params,
             macs=cost.macs,
             layers=len(parse_net(self._spec.net)),
-            accuracies=tuple(record.val_accuracy for record in counted),
+            accuracies=tuple(record.reward for record in counted),
         )
         training = self._course.training
         training.prediction = foretold_to_fail(self._early_end, begun, epochs)

@@ -21,15 +21,9 @@ from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode, encode_line, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import SM, Cost
-from metaqnn_trainer.contract.messages import (
-    Artifact,
-    EpochRecord,
-    ExitCode,
-    TrainingRequest,
-    TrainingResult,
-    TrialSpec,
-)
+from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
 from metaqnn_trainer.data import Dataset, DatasetCache
@@ -140,7 +134,7 @@ def run_trial(
             say("a result is there already")
         else:
             gpus.check(options.devices, device)
-            dataset = datasets.load(store, spec.dataset, spec.image_size, spec.recipe.normalisation)
+            dataset = datasets.load(store, spec.dataset, spec.images_of(), spec.recipe.normalisation)
             cost, initial = _cost(spec, dataset), _initial(store, spec)
             tell, watch = _teller(spec.recipe.epochs), Stopwatch(begun)
             try:
@@ -176,7 +170,7 @@ def _deliver(
         siblings["weights"] = artifacts.put(store, run, trial, "weights", _weights_file(training.weights, spec))
     result = result_of(request, attempt, training, cost, device, begun, started, siblings)
     if store.put_if_absent(keys.result(run, trial), encode(result)):
-        say(f"{result.status}, validation accuracy {result.val_accuracy:.4f}, {result.seconds:.1f} s")
+        say(f"{result.status}, validation accuracy {result.reward:.4f}, {result.seconds:.1f} s")
     else:
         _give_way(store, run, trial, siblings)
 
@@ -193,6 +187,7 @@ def result_of(
 ) -> TrainingResult:
     """What there is to say of `training`. `begun` and `started`, by time.monotonic, are when the work for the trial
     began and when its request was read."""
+    foretold = training.prediction
     return TrainingResult(
         run=request.run,
         trial=request.trial,
@@ -200,11 +195,16 @@ def result_of(
         attempt=attempt,
         status=training.status,
         reason=training.reason,
-        val_accuracy=training.val_accuracy,
+        reward=foretold.reward(training.reward) if foretold is not None else training.reward,
+        measured=training.reward if foretold is not None else None,
+        measures=training.measures,
+        chance=training.chance,
+        val_accuracy=training.reward,
         best_epoch=training.best_epoch,
-        last_val_accuracy=training.last_val_accuracy,
-        prediction=training.prediction,
-        test_accuracy=training.test_accuracy,
+        last_val_accuracy=training.last_reward,
+        prediction=foretold,
+        test_measures=training.test_measures,
+        test_accuracy=training.test_measures.get("accuracy"),
         epochs=training.epochs,
         learning_rates=training.learning_rates,
         params=cost.params,
@@ -254,7 +254,7 @@ def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
     if not isinstance(last, SM) or last.classes != dataset.info.classes:
         raise RequestError(f"{spec.net} does not end in the {dataset.info.classes} classes of {dataset.info.name}")
     try:
-        cost = spec_cost(spec, dataset.info.channels)
+        cost = spec_cost(spec, dataset.info.images().channels)
     except MessageError as error:
         raise RequestError(str(error)) from error
     if max(cost) > MAX_COST:
@@ -288,7 +288,7 @@ def _teller(epochs: int) -> Callable[[EpochRecord], None]:
         loss = "not finite" if record.train_loss is None else f"{record.train_loss:.4f}"
         say(
             f"rate {record.learning_rate:.3g}, epoch {record.epoch}/{epochs}: loss {loss}, "
-            f"validation accuracy {record.val_accuracy:.4f}, {record.seconds:.1f} s"
+            f"validation accuracy {record.reward:.4f}, {record.seconds:.1f} s"
         )
 
     return tell

@@ -24,7 +24,7 @@ from typing import BinaryIO, Final, NoReturn
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 
 NO_TRIAL: Final = "0" * 12  # names the trial in a report about a line that does not

@@ -6,18 +6,18 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from metaqnn_orch.control.record import Binding, RunRecord, stand_in
+from metaqnn_orch.application.rehearsal import Rehearsal
+from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.local import LocalLauncher
-from metaqnn_orch.launchers.table import Table, TableLauncher, read_table
+from metaqnn_orch.launchers.table import TableLauncher
 from metaqnn_orch.settings.model import ExecutionSettings, KubernetesSettings, Settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import TrainerOptions
 from metaqnn_trainer.store.base import Store, honours_put_if_absent
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -38,27 +38,6 @@ class LauncherName(StrEnum):
 
 
 LauncherOfRun = Callable[[RunRecord], Launcher]
-
-
-class Rehearsal(NamedTuple):
-    """What the table launcher needs to know."""
-
-    file: str
-    table: Table
-    delay: float
-    """Seconds that a trial seems to run."""
-
-    def binding(self, settings: Settings) -> Binding:
-        return stand_in(settings, self.table.digest, f"none: answered by the table {self.file}", self.file)
-
-
-def rehearse(data: bytes, file: str, settings: Settings, delay: float = 0.0) -> Rehearsal:
-    """
-    Raises:
-        BadInput: the file is no table.
-    """
-    shape = Shape(settings.space.channels, settings.space.image_size)
-    return Rehearsal(file, read_table(data, file, shape), delay)
 
 
 def make_launcher(
@@ -91,10 +70,10 @@ def make_launcher(
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
-            table, delay = rehearsal.table, rehearsal.delay
+            answer, delay = rehearsal.answer, rehearsal.delay
             # What a table answered it answers again: unlike the journal it need not outlive a loss of power.
             answers = DirectoryStore(store.uri, durable=False) if isinstance(store, DirectoryStore) else store
-            return lambda record: TableLauncher(answers.put_if_absent, table, parallel, duration=lambda request: delay)
+            return lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
         case LauncherName.KUBERNETES:
             if side_by_side > 1:
                 raise BadInput(

@@ -10,7 +10,8 @@ from metaqnn_orch.application.trainer_call import TRAINER, Answer, call
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_info, ref_of_key
-from metaqnn_trainer.contract.messages import DatasetRef, ExitCode
+from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.base import Store
 
 

@@ -22,7 +22,8 @@ from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingResult, WeightsRef
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, WeightsRef
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 
 SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # that finals take from settings
@@ -84,10 +85,10 @@ def final_settings(
     values["initial"] = [weights.model_dump(mode="json") for weights in initial]
     values["recipe"] = scaled(present.finals, factor).model_dump(mode="json")
     if elsewhere is not None:
-        info = elsewhere.info
+        images = elsewhere.info.images()
         values["dataset"] = elsewhere.dataset.model_dump(mode="json")
-        values["space"] = {**values["space"], "channels": info.channels, "classes": info.classes}
-        values["nets"] = [reheaded(net, info.classes) for net in nets]
+        values["space"] = {**values["space"], "channels": images.channels, "classes": images.classes}
+        values["nets"] = [reheaded(net, images.classes) for net in nets]
     made = parse_settings(values)
     ours = {name: getattr(present, name) for name in SECTIONS if name != "finals"}
     return made.model_copy(update=ours)

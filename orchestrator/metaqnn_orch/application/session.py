@@ -67,14 +67,14 @@ def begin(
     run: str,
     settings: Settings,
     check_store: Callable[[Store], None],
-    rehearsal: Binding | None = None,
+    answered_by: Binding | None = None,
     make_dataset: Callable[[str], DatasetRef] | None = None,
 ) -> RunRecord:
     """run.json of this run: the one that is there, if it asks for the same, or a new one. Whatever can be wrong is
     found before anything is written; `check_store` is the last to be asked, because it may have to write to learn.
 
-    `rehearsal` stands in for the dataset of a run that a table answers. `make_dataset` makes one that the store has not
-    got yet; by default this machine does.
+    `answered_by` stands in for the dataset where a table answers. `make_dataset` makes one that the store has not got
+    yet; by default this machine does.
 
     Raises:
         BadInput: the run exists with other settings, or its dataset is missing, or does not fit, or a table answers
@@ -83,21 +83,21 @@ def begin(
 
     def check(record: RunRecord) -> RunRecord:
         check_same(record, settings)
-        check_answers(record, rehearsal)
+        check_answers(record, answered_by)
         return record
 
     trackers(settings.tracking)  # what is not installed is said before anything is written
     try:
         record = check(load_record(store, run))
     except NotFound:
-        recall(store, run, settings, rehearsal=rehearsal is not None)
-        binding = rehearsal or _find_dataset(store, settings, make_dataset)
+        recall(store, run, settings, rehearsal=answered_by is not None)
+        binding = answered_by or _find_dataset(store, settings, make_dataset)
         check_store(store)
         # Somebody else may have begun the run at the same moment.
         return check(create_record(store, _new_record(run, settings, binding)))
     if record.is_open:
         check_imported(store, record)
-        binding = rehearsal or _find_dataset(store, settings, make_dataset)
+        binding = answered_by or _find_dataset(store, settings, make_dataset)
         check_store(store)
         return check(bind(store, record, binding))
     check_store(store)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.errors import Cause
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")

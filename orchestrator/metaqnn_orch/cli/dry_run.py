@@ -6,7 +6,8 @@ from math import ceil
 from typing import Any, Final
 
 from metaqnn_orch.application import datasets
-from metaqnn_orch.application.assembly import LauncherName, Rehearsal
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.rehearsal import Rehearsal
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
 from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record
 from metaqnn_orch.control.resume import resume

@@ -16,12 +16,13 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, typeable
 from metaqnn_orch.control.holder import this_process
 from metaqnn_orch.control.record import load_record
-from metaqnn_orch.control.replay_import import import_run, read_replay
+from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.replay.format import COLUMNS
+from metaqnn_orch.replay.database import read_replay
+from metaqnn_orch.replay.format import COLUMNS, read_file
 from metaqnn_orch.reporting.replay_export import replay_rows
-from metaqnn_orch.settings.sources import load_settings, read_table_file
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
@@ -55,7 +56,7 @@ def import_replay(
     """
     check_name("run", run)
     settings = load_settings(space, os.environ, assignments or [], {}).settings
-    replay = read_replay(read_table_file(file), file.name, settings)
+    replay = read_replay(read_file(file), file.name, settings)
     refused = replay.refusals
     if refused.count and strict:
         raise BadInput(f"{file.name}: {refused}", hint="without --strict the other rows are imported")

@@ -11,8 +11,9 @@ from typing import Annotated, Final
 
 import typer
 
-from metaqnn_orch.application.assembly import LauncherName, Rehearsal, make_launcher, refuse_unsafe_store, rehearse
+from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.rehearsal import Rehearsal, read_rehearsal
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.session import Ended, begin, search
 from metaqnn_orch.application.signals import surely_closing
@@ -26,7 +27,7 @@ from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.sources import load_settings, read_table_file
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
@@ -117,7 +118,7 @@ def start(
         "budget.price_per_gpu_hour": price_per_gpu_hour,
     }
     settings = load_settings(preset_or_file, os.environ, assignments or [], flags, release and release.layer()).settings
-    opened, rehearsal = open_store(store), read_rehearsal(launcher, table, table_delay, settings)
+    opened, rehearsal = open_store(store), _rehearsal(launcher, table, table_delay, settings)
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, opened, settings, rehearsal, template)
     if template:
@@ -135,9 +136,7 @@ def start(
     raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
 
 
-def read_rehearsal(
-    launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings
-) -> Rehearsal | None:
+def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings) -> Rehearsal | None:
     """What the table launcher needs to know, where it is that one.
 
     Raises:
@@ -149,7 +148,7 @@ def read_rehearsal(
         return None
     if table is None:
         return None
-    rehearsal = rehearse(read_table_file(table), table.name, settings, delay or 0.0)
+    rehearsal = read_rehearsal(table, settings, delay or 0.0)
     say(f"{table}: the accuracies of {len(rehearsal.table)} nets")
     if rehearsal.table.refusals.count:
         say(str(rehearsal.table.refusals))

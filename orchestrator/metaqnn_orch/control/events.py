@@ -13,7 +13,7 @@ from metaqnn_orch.settings.model import BudgetSettings
 from metaqnn_trainer.contract.bounds import Probability, Sha256
 from metaqnn_trainer.contract.codec import Message, encode_line
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
-from metaqnn_trainer.contract.messages import Prediction, Status
+from metaqnn_trainer.contract.result import Prediction, Status
 
 MAX_ENTRY_BYTES: Final = 1 << 26  # one of ten thousand events has a tenth of that
 

@@ -12,16 +12,17 @@ from metaqnn_orch.control.events import Told
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result
+from metaqnn_trainer.contract.checks import check_result, spec_cost
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import EpochRecord, TrainingRequest, TrainingResult
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
 from metaqnn_trainer.store.base import Store
 
 
 class Trusted(NamedTuple):
-    """A result, and the validation accuracies of the epochs that counted, where its history was kept."""
+    """A result, and the rewards of the epochs that counted, where its history was kept."""
 
     result: TrainingResult
     curve: tuple[float, ...]
@@ -39,7 +40,7 @@ class Trusted(NamedTuple):
             seconds=result.seconds,
             images_per_second=result.images_per_second,
             device=result.device,
-            measured=result.val_accuracy if result.prediction is not None else None,
+            measured=result.measured,
             prediction=result.prediction,
             curve=self.curve if with_curve else (),
         )
@@ -88,7 +89,8 @@ def read_result(
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
-        check_result(result, request.spec, info.channels, info.classes)
+        images = info.images()
+        check_result(result, request.spec, spec_cost(request.spec, images.channels), images.classes)
         if longest is not None and result.seconds > longest:
             raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
         if result.weights is not None:
@@ -124,8 +126,8 @@ def _curve(history: bytes, result: TrainingResult) -> tuple[float, ...]:
     if not records or not result.best_epoch:
         return ()
     counted = [record for record in records if record.rate == records[-1].rate and record.train_loss is not None]
-    curve = tuple(record.val_accuracy for record in counted)
+    curve = tuple(record.reward for record in counted)
     epochs = [record.epoch for record in counted]
-    if epochs != [*range(1, result.epochs + 1)] or max(curve, default=None) != result.val_accuracy:
+    if epochs != [*range(1, result.epochs + 1)] or max(curve, default=None) != result.best_reward:
         raise MessageError("history.jsonl tells of other epochs than result.json")
     return curve

@@ -152,7 +152,7 @@ def check_same(record: RunRecord, settings: Settings) -> None:
         )
 
 
-def check_answers(record: RunRecord, rehearsal: Binding | None) -> None:
+def check_answers(record: RunRecord, answered_by: Binding | None) -> None:
     """That the run goes on as it began: by training, or by this very table.
 
     Raises:
@@ -161,20 +161,20 @@ def check_answers(record: RunRecord, rehearsal: Binding | None) -> None:
     if record.is_open:
         return
     rename = "give the new search another --run name"
-    if rehearsal is None and record.table is not None:
+    if answered_by is None and record.table is not None:
         raise RunConflict(
             f"run {record.run!r} is a rehearsal: a table answers in it, {record.table}, and nothing was trained",
             hint=f"--launcher table --table FILE goes on with it; to train, {rename}",
         )
-    if rehearsal is not None and record.table is None:
+    if answered_by is not None and record.table is None:
         raise RunConflict(
             f"run {record.run!r} trains on {record.dataset.name}-{record.dataset.digest}, no table answers in it",
             hint=f"to rehearse, {rename}",
         )
-    if rehearsal is not None and record.dataset.digest != rehearsal.dataset.digest:
+    if answered_by is not None and record.dataset.digest != answered_by.dataset.digest:
         raise RunConflict(
             f"run {record.run!r} is answered by the table {record.table} of digest {record.dataset.digest}, "
-            f"and {rehearsal.table} has {rehearsal.dataset.digest}",
+            f"and {answered_by.table} has {answered_by.dataset.digest}",
             hint=f"go on with the table that it began with, or {rename}",
         )
 

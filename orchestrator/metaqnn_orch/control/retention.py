@@ -20,7 +20,7 @@ from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Entry, Store
 
 FEW: Final = 10  # trials

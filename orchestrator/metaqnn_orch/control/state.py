@@ -13,7 +13,7 @@ from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.search.schedule import epsilon_at
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.messages import Status
+from metaqnn_trainer.contract.result import Status
 
 MOST_SECONDS: Final = 1e8  # of an attempt: three years
 

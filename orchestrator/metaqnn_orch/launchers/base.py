@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from metaqnn_trainer.contract.messages import ExitCode, TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.result import ExitCode
 
 
 class Phase(StrEnum):

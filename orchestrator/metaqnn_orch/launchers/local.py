@@ -20,7 +20,8 @@ from typing import Final
 from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, NO_OPTIONS, Observation, Phase
 from metaqnn_orch.launchers.worker import End, Worker
-from metaqnn_trainer.contract.messages import ExitCode, TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer", "worker")

@@ -1,4 +1,4 @@
-"""Trials answered by a table: rehearsals, scale tests and benchmarks of the whole loop, without training.
+"""Trials that somebody answers at once: rehearsals, scale tests and benchmarks of the whole loop, without training.
 
 Nothing runs anywhere. What is due is written when somebody looks, as the trainer would write it: result.json, only if
 absent. There are no weights and no history.
@@ -9,83 +9,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from metaqnn_orch.errors import BadInput, LauncherError
+from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
-from metaqnn_orch.replay.estimate import Estimator
-from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
-from metaqnn_trainer.contract.dataset import object_digest
-from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import Net, Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest, TrainingResult
-from metaqnn_trainer.contract.notation import parse_net
-
-LOOKED_UP: Final = "table"
-ESTIMATED: Final = "table (estimated)"  # what result.json calls the device
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.result import TrainingResult
 
 
-class Table:
-    """Accuracies by net for images of one shape, and estimates for the nets that it does not have."""
+class Answer(NamedTuple):
+    """What a trial would have come to."""
 
-    def __init__(self, accuracies: Mapping[Net, float], shape: Shape, digest: str, refusals: Refusals) -> None:
-        self.shape = shape
-        self.digest = digest
-        """Of the file: a trial's id tells which table answered."""
-        self.refusals = refusals
-        self._accuracies = accuracies
-        self._estimator: Estimator | None = None
-
-    def __len__(self) -> int:
-        return len(self._accuracies)
-
-    def answer(self, net: Net) -> tuple[float, str]:
-        """Accuracy, and LOOKED_UP or ESTIMATED.
-
-        Raises:
-            ShapeError: the net does not fit.
-            LauncherError: it would have to be estimated, and SciPy is not installed.
-        """
-        known = self._accuracies.get(net)
-        if known is not None:
-            return known, LOOKED_UP
-        if self._estimator is None:
-            self._estimator = Estimator(self._accuracies, self.shape)
-        return self._estimator(net), ESTIMATED
+    accuracy: float
+    params: int
+    macs: int
+    source: str
+    """What result.json calls the device."""
 
 
-def read_table(data: bytes, what: str, shape: Shape) -> Table:
-    """A CSV file with the columns net and accuracy, or the authors' replay database with net and accuracy_best_val.
-
-    Of several rows of one net the last counts, so that a file can be corrected by appending to it.
-
-    Raises:
-        BadInput: it has neither, or not one row that can be used.
-    """
-    refusals = Refusals()
-    first_line = data[:4096].split(b"\n", 1)[0]
-    column = "accuracy_best_val" if b"accuracy_best_val" in first_line else "accuracy"
-    accuracies: dict[Net, float] = {}
-    for row in read_rows(data, what, ("net", column), refusals):
-        try:
-            accuracies[_fitting(row, shape)] = row.probability(column)
-        except RowError as error:
-            refusals.add(row.line, error)
-    if not accuracies:
-        raise BadInput(f"{what} has no row that can be used", hint=str(refusals) if refusals.count else "")
-    return Table(accuracies, shape, object_digest(data), refusals)
-
-
-def _fitting(row: Row, shape: Shape) -> Net:
-    net = row.net()
-    try:
-        describe(net, shape)
-    except ShapeError as error:
-        raise RowError(str(error)) from None
-    return net
+class NoAnswer(Exception):
+    """What was asked cannot be trained, in one line: the trial ends as one that crashed."""
 
 
 class _Order(NamedTuple):
@@ -110,14 +56,14 @@ class TableLauncher:
     def __init__(
         self,
         put_if_absent: Callable[[str, bytes], bool],
-        table: Table,
+        answer: Callable[[TrainingRequest], Answer],
         parallel: int,
         duration: Callable[[TrainingRequest], float] = at_once,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`put_if_absent` is that of the run's store."""
+        """`put_if_absent` is that of the run's store. `answer` is asked when a trial is due, and may raise NoAnswer."""
         self._put_if_absent = put_if_absent
-        self._table = table
+        self._answer = answer
         self._parallel = parallel
         self._duration = duration
         self._monotonic = monotonic
@@ -194,11 +140,9 @@ class TableLauncher:
 
     def _end(self, order: _Order) -> Observation:
         request = order.request
-        net, model = parse_net(request.spec.net), request.spec.model
         try:
-            costs = total_cost(describe(net, self._table.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
-            accuracy, device = self._table.answer(net)
-        except ShapeError as error:
+            answer = self._answer(request)
+        except NoAnswer as error:
             return Observation(order.attempt, Phase.CRASHED, str(error))
         result = TrainingResult(
             run=request.run,
@@ -206,16 +150,18 @@ class TableLauncher:
             spec_digest=request.spec.digest(),
             attempt=order.attempt,
             status="completed",
-            val_accuracy=accuracy,
+            reward=answer.accuracy,
+            measures={"accuracy": answer.accuracy},
+            val_accuracy=answer.accuracy,
             best_epoch=request.spec.recipe.epochs,
-            last_val_accuracy=accuracy,
+            last_val_accuracy=answer.accuracy,
             epochs=request.spec.recipe.epochs,
             learning_rates=first_rates(request.spec.recipe)[:1],
-            params=costs.params,
-            macs=costs.macs,
+            params=answer.params,
+            macs=answer.macs,
             images_per_second=0.0,
             seconds=self._duration(request),
-            device=device,
+            device=answer.source,
             versions={},
         )
         self._put_if_absent(keys.result(request.run, request.trial), encode(result))

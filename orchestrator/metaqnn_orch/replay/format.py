@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, one_line
@@ -95,6 +96,19 @@ class Refusals:
         more = f"\n  ... and {self.count - len(self.reasons)} more" if self.count > len(self.reasons) else ""
         rows = "1 row was" if self.count == 1 else f"{self.count} rows were"
         return f"{rows} refused:" + "".join(f"\n  {reason}" for reason in self.reasons) + more
+
+
+def read_file(path: Path) -> bytes:
+    """A CSV file; of one that is too large the beginning, which is too large all the same.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refusals) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
 from metaqnn_orch.settings.values import flatten
-from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.contract.result import TrainingResult
 
 _REASONS: Final = 8
 

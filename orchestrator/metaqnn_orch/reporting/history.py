@@ -13,7 +13,7 @@ from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 
 

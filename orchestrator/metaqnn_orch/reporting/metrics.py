@@ -19,7 +19,8 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_orch.reporting.summary import lost_attempts
-from metaqnn_trainer.contract.messages import Status, TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.contract.result import Status
 from metaqnn_trainer.store.base import Entry, Stat, Store
 
 OUTCOMES: Final = (*get_args(Status), "abandoned")

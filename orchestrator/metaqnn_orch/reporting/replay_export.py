@@ -16,15 +16,15 @@ from typing import Any
 from metaqnn_orch.control.events import Abandoned, Event, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.replay_import import read_replay
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
+from metaqnn_orch.replay.database import read_replay
 from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, read_rows
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 
 
@@ -112,7 +112,7 @@ def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, flo
     if result is None or result.history is None:
         return UNKNOWN, UNKNOWN, UNKNOWN
     batches = -(-record.info.train // record.settings["recipe"]["batch_size"])
-    return float(result.best_epoch * batches), float(result.epochs * batches), result.last_val_accuracy
+    return float(result.best_epoch * batches), float(result.epochs * batches), result.last_val_accuracy or 0.0
 
 
 def _seconds(at: str) -> float:

@@ -20,8 +20,8 @@ from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_row
 from metaqnn_orch.reporting.vega import Rows, Spec
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.layers import Shape, describe
-from metaqnn_trainer.contract.messages import TrainingResult
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import TrainingResult
 
 
 class Report(NamedTuple):

@@ -12,7 +12,7 @@ from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.summary import lost_attempts
 from metaqnn_orch.settings.model import BudgetSettings
-from metaqnn_trainer.contract.messages import Status
+from metaqnn_trainer.contract.result import Status
 
 _CURVE: Final = 20  # points at most
 

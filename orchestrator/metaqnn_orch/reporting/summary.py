@@ -12,7 +12,7 @@ from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.launchers.table import ESTIMATED
+from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 

@@ -10,8 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from metaqnn_orch.errors import BadInput, SettingsError
-from metaqnn_orch.replay.format import MAX_FILE_BYTES as MAX_TABLE_BYTES
+from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
@@ -133,19 +132,6 @@ def _read(name: str) -> str:
         cause = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
         shown = repr(name if len(name) <= 80 else name[:77] + "...")
         raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", _presets_hint(name)) from None
-
-
-def read_table_file(path: Path) -> bytes:
-    """A CSV file; of one that is too large the beginning, which is too large all the same.
-
-    Raises:
-        BadInput: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_TABLE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _presets_hint(name: str) -> str:

@@ -13,7 +13,8 @@ import yaml
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.settings.model import KubernetesSettings
-from metaqnn_trainer.contract.messages import DatasetRef, ExitCode, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.result import ExitCode
 
 ROOT = Path(__file__).parents[3]
 SPEC = TrialSpec(net="[C(4,3,1), SM(10)]", dataset=DatasetRef(name="digits", digest="0" * 16), image_size=8)

@@ -12,7 +12,8 @@ import torch
 
 from metaqnn_trainer.__main__ import main
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import ExitCode, ModelOptions, Recipe
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe
+from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.export.formats import FORMATS, Format
@@ -47,7 +48,7 @@ def test_the_recorded_accuracy_comes_out_of_the_file(
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     told, result = json.loads(line), bench.result(trial)
-    assert told["accuracy"] == told["recorded"] == result.val_accuracy > 0.5
+    assert told["accuracy"] == told["recorded"] == result.reward > 0.5
     assert told["difference"] < 1e-4
     assert {Path(file).name for file in told["files"]} == {path.name for path in to.parent.iterdir()}
     with torch.no_grad():
@@ -55,7 +56,7 @@ def test_the_recorded_accuracy_comes_out_of_the_file(
     assert (found == digits_dataset.test.labels).float().mean().item() == pytest.approx(result.test_accuracy)
     card = to.with_suffix(".md").read_text()
     assert f"`{NET}`" in card
-    assert f"**Validation**: {result.val_accuracy:.4f}" in card
+    assert f"**Validation**: {result.reward:.4f}" in card
     assert f"{result.test_accuracy:.4f} of the 359 test images" in card
     assert "scikit-learn's digits" in card
 

@@ -8,28 +8,35 @@ from typing import Final
 from metaqnn_trainer.contract.bounds import MAX_LINE
 from metaqnn_trainer.contract.errors import MessageError, ShapeError
 from metaqnn_trainer.contract.layers import Cost, Shape, describe, total_cost
-from metaqnn_trainer.contract.messages import Recipe, TrainingResult, TrialSpec
+from metaqnn_trainer.contract.messages import CLASSIFICATION, Recipe, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.result import TrainingResult
 
 _WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a file of weights that are no numbers
 
 
-def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes: int) -> None:
-    """Whether training `spec` on images of so many `channels` and `classes` can have come to `result`.
+def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int], classes: int | None = None) -> None:
+    """Whether training `spec` can have come to `result`. `cost` are the design's parameters and multiply-accumulates;
+    `classes` are the dataset's, and what chance is where images are classified. Other tasks say it in their results.
 
     Raises:
         MessageError: it cannot; the text says what is wrong, in one line.
     """
-    recipe, cost = spec.recipe, spec_cost(spec, channels)
+    recipe, (params, macs) = spec.recipe, cost
+    classifies = spec.task.name == CLASSIFICATION.name
+    chance = 1 / classes if classifies and classes else result.chance
     rates, resumed, weights, history = result.learning_rates, result.resumed_from, result.weights, result.history
     own = (result.trial, result.spec_digest) == (spec.trial_id(), spec.digest())
     size = f"{result.params} parameters and {result.macs} multiply-accumulates"
     at_once = result.micro_batch or recipe.batch_size
     rules = {
         "it is of another trial": own,
-        f"it has {size}, the net {cost.params} and {cost.macs}": (result.params, result.macs) == cost,
-        f"no epoch counts, but its accuracy is {result.val_accuracy}": result.best_epoch > 0
-        or math.isclose(result.val_accuracy, 1 / classes),
+        f"it has {size}, the net {params} and {macs}": (result.params, result.macs) == (params, macs),
+        f"no epoch counts, but its reward is {result.reward}": result.best_epoch > 0
+        or (chance is not None and math.isclose(result.reward, chance)),
+        "images were classified, but it has no accuracy": result.val_accuracy is not None or not classifies,
+        f"its reward is {result.reward}, its accuracy {result.val_accuracy}": not classifies
+        or result.val_accuracy == result.best_reward,
         f"it has {result.epochs} epochs of {recipe.epochs}": result.epochs <= recipe.epochs,
         f"it tried {len(rates)} learning rates of {recipe.max_rates}": len(rates) <= recipe.max_rates,
         "its learning rates are not the recipe's": all(map(_close, rates, first_rates(recipe))),
@@ -41,12 +48,15 @@ def check_result(result: TrainingResult, spec: TrialSpec, channels: int, classes
         f"{at_once} images went through the net at once, of a batch of {recipe.batch_size}": (
             at_once <= recipe.batch_size
         ),
-        "test images were seen, which nobody asked for": result.test_accuracy is None or recipe.evaluate_test,
+        "test images were seen, which nobody asked for": recipe.evaluate_test
+        or not (result.test_measures or result.test_accuracy is not None),
         # Many are read at once: none may take more memory than it has lines.
         "its history is longer than its training": history is None
         or history.size <= MAX_LINE * recipe.epochs * recipe.max_rates,
         # Statistics are no more numbers than parameters are.
-        "its weights are larger than the net": weights is None or weights.size <= 8 * cost.params + _WEIGHTS_EXTRA,
+        "its weights are larger than the net": weights is None
+        or not classifies
+        or weights.size <= 8 * params + _WEIGHTS_EXTRA,
     }
     for complaint, holds in rules.items():
         if not holds:
@@ -59,7 +69,7 @@ def spec_cost(spec: TrialSpec, channels: int) -> Cost:
     Raises:
         MessageError: the net cannot be built for such images.
     """
-    shape = Shape(channels, spec.image_size)
+    shape = Shape(channels, spec.images_of())
     try:
         return total_cost(
             describe(parse_net(spec.net), shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metaqnn_trainer.contract.errors import MessageError
 
+SCHEMA: Final = 1  # of requests and results
 MAX_MESSAGE_BYTES: Final = 1 << 20  # a result is about 2 KiB; anything near this is not ours
 ENOUGH_BYTES: Final = MAX_MESSAGE_BYTES + 1  # to read of what should be a message: with one byte too many it is none
 

@@ -1,12 +1,12 @@
 """The dataset object: one immutable safetensors file, described by its own header.
 
-Tensors (all images are square, uint8, NCHW):
+Its tensors, of any names and types, are the task's to read. Those of classified images (square, uint8, NCHW):
     train_images, train_labels (int64)      everything that training and validation draw on
     train_indices, val_indices (int64)      the stratified split of the above
     test_images, test_labels                possibly empty
     mean, std (float32, per channel)        over train_indices, of values in [0, 1]
 
-The header carries `info`, the JSON of DatasetInfo, so that its first kibibytes tell everything but the pixels.
+The header carries `info`, the JSON of DatasetInfo, so that its first kibibytes tell everything but the examples.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
@@ -23,24 +23,56 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN
 from metaqnn_trainer.contract.messages import DatasetRef
 
+_Fact = (
+    Annotated[str, Field(max_length=1000)]
+    | Annotated[int, Field(ge=-(2**63), lt=2**63)]
+    | Annotated[float, Field(ge=-1e300, le=1e300)]
+)
 HEADER_BYTES: Final = 1 << 20  # as much of an object as is read to learn what it is
 _NAME, _DIGEST = NAME_PATTERN.strip("^$"), DIGEST_PATTERN.strip("^$")
 _KEY: Final = re.compile(rf"datasets/(?P<name>{_NAME})-(?P<digest>{_DIGEST})\.safetensors")
 
 
+class Images(NamedTuple):
+    """What classified images are like."""
+
+    channels: int
+    size: int
+    classes: int
+
+
 class DatasetInfo(Message):
-    """What a dataset is, apart from its pixels."""
+    """What a dataset is, apart from its examples."""
 
     name: str = Field(pattern=NAME_PATTERN)
-    channels: int = Field(ge=1, le=64)
-    image_size: int = Field(ge=1, le=4096)
-    classes: int = Field(ge=2, le=65_536)
-    class_names: list[Annotated[str, Field(max_length=HEADER_BYTES)]] = Field(max_length=65_536)
+    channels: int | None = Field(None, ge=1, le=64)
+    """Of images."""
+    image_size: int | None = Field(None, ge=1, le=4096)
+    """Of images."""
+    classes: int | None = Field(None, ge=2, le=65_536)
+    """Where there are any."""
+    class_names: list[Annotated[str, Field(max_length=HEADER_BYTES)]] = Field([], max_length=65_536)
     train: int = Field(ge=1, le=10**9)
     validation: int = Field(ge=1, le=10**9)
     test: int = Field(ge=0, le=10**9)
     source: str = Field(max_length=500)
-    """Where the images came from, in words."""
+    """Where the examples came from, in words."""
+    facts: dict[Annotated[str, Field(max_length=100)], _Fact] = Field({}, max_length=50)
+    """Whatever else a task wants to know before it reads the examples."""
+
+    def images(self) -> Images:
+        """
+        Raises:
+            MessageError: it has no images, or they have no classes.
+        """
+        if self.channels is None or self.image_size is None or self.classes is None:
+            raise MessageError(f"the dataset {self.name} is not one of images in classes")
+        return Images(self.channels, self.image_size, self.classes)
+
+    def text(self) -> str:
+        """What stands in the header. What has its default is left out: an object keeps the digest that it had before
+        there was a field."""
+        return self.model_dump_json(exclude_defaults=True)
 
 
 def object_digest(data: bytes) -> str:

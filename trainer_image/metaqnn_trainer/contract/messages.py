@@ -1,47 +1,20 @@
-"""The messages: what is asked of the trainer, what it answers, and how its process ends."""
+"""What is asked of the trainer. What it answers is in result.py."""
 
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from metaqnn_trainer.contract import bounds
-from metaqnn_trainer.contract.codec import Message, canonical_json
+from metaqnn_trainer.contract.codec import SCHEMA, Message, canonical_json
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN, TRIAL_PATTERN
 from metaqnn_trainer.contract.layers import GapHead
 from metaqnn_trainer.contract.notation import format_net, parse_net
 
-SCHEMA: Final = 1
-
-
-Status = Literal["completed", "untrainable", "too_large", "timed_out", "stopped_early"]
-"""What became of a trial, each of them an answer that the agent learns from.
-
-untrainable: every learning rate stayed at chance; too_large: the device's memory did not suffice. Both count as chance,
-1 / classes. timed_out: the time limit came before the last epoch. The best epoch until then counts, as it would had the
-recipe had no more epochs: what a net reaches in the time that it is given is what is asked. Chance, if none was whole.
-stopped_early: it would probably not have beaten the best net, and what it would have reached was foretold (EarlyEnd).
-"""
-
-
 Precision = Literal["fp32", "tf32", "bf16"]
-
-
-class ExitCode(IntEnum):
-    """How a trainer's process ends. It says only whether an answer was delivered; the answer is result.json."""
-
-    DELIVERED = 0  # result.json is there, whatever it says
-    BAD_REQUEST = 11  # the request cannot be read, or asks for what cannot be built
-    DATASET = 12  # the dataset is missing, or is not the one that was asked for
-    INTERNAL = 13  # an error of ours
-    DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
-    STORE = 15  # the object store did not answer, or not now
-    HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
-    STORE_REFUSED = 17  # the object store refuses for good to write or to read an object, or stays full
-    PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 
 class DatasetRef(Message):
@@ -130,8 +103,21 @@ class Recipe(Message):
         return self
 
 
-# Not in the digest while they have their defaults: a trial keeps the id that it had before there were any.
-_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision")
+class PluginRef(Message):
+    """A plug-in by its name, and what it is told."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    options: dict[Annotated[str, Field(max_length=200)], JsonValue] = Field({}, max_length=1000)
+
+    @field_validator("options")
+    @classmethod
+    def _is_json(cls, options: dict[str, Any]) -> dict[str, Any]:
+        canonical_json(options)  # NaN and infinity have no text
+        return options
+
+
+CNN: Final = PluginRef(name="cnn")
+CLASSIFICATION: Final = PluginRef(name="classification")
 
 
 class WeightsRef(Message):
@@ -142,28 +128,59 @@ class WeightsRef(Message):
     sha256: bounds.Sha256
 
 
-class TrialSpec(Message):
-    """What makes a trial this trial: the net and everything that its accuracy depends on."""
+# Not in the digest while they have their defaults: a trial keeps the id that it had before there were any.
+_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision")
+_LATER_FIELDS: Final = ("initial", "space", "task", "plugins")
 
+
+class TrialSpec(Message):
+    """What makes a trial this trial: the design and everything that its reward depends on."""
+
+    space: PluginRef = CNN
+    """The family of designs that `net` is one of."""
     net: str
+    """The design's text: in the cnn family the net's, in others whatever they write."""
     dataset: DatasetRef
-    image_size: int = Field(ge=1, le=4096)
-    """Images are resized to this once, when it differs from the dataset's."""
+    image_size: int | None = Field(None, ge=1, le=4096)
+    """Images are resized to this once, when it differs from the dataset's. Of datasets of images alone."""
     model: ModelOptions = ModelOptions()
     recipe: Recipe = Recipe()
+    task: PluginRef = CLASSIFICATION
+    """What is learned, and what is measured."""
+    plugins: dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(max_length=200)]] = Field(
+        {}, max_length=100
+    )
+    """Installed plug-ins that decide what is trained, by group, colon and name, with their distributions and versions;
+    what is built in is not among them."""
     initial: WeightsRef | None = None
     """Weights to begin with, those whose places and shapes agree; the others are drawn afresh, as all are without."""
 
     @field_validator("net")
     @classmethod
-    def _canonical(cls, text: str) -> str:
-        return format_net(parse_net(text))
+    def _canonical(cls, text: str, info: ValidationInfo) -> str:
+        space = info.data.get("space")
+        if space is None or space.name == CNN.name:
+            return format_net(parse_net(text))
+        if not 1 <= len(text) <= bounds.MAX_DESIGN or not text.isprintable():
+            raise ValueError(f"a design is 1 to {bounds.MAX_DESIGN} printable characters")
+        return text
+
+    def images_of(self) -> int:
+        """The size of images, of a task that has any.
+
+        Raises:
+            MessageError: nobody said it.
+        """
+        if self.image_size is None:
+            raise MessageError("image_size is missing, and there are images")
+        return self.image_size
 
     def digest(self) -> str:
         """sha256 of the canonical JSON, in hex."""
         content = self.model_dump(mode="json")
-        if self.initial is None:
-            del content["initial"]
+        for name in _LATER_FIELDS:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del content[name]
         for name in _LATER_RECIPE_FIELDS:
             if getattr(self.recipe, name) == Recipe.model_fields[name].default:
                 del content["recipe"][name]
@@ -175,19 +192,20 @@ class TrialSpec(Message):
 
 
 class LearningCurve(Message):
-    """A net and the validation accuracies of its epochs, from the first on, at the learning rate that counted."""
+    """A net and the rewards of its epochs, from the first on, at the learning rate that counted."""
 
     params: int = Field(ge=0, le=10**30)
     macs: int = Field(ge=0, le=10**30)
     layers: int = Field(ge=1, le=1000)
-    accuracies: tuple[bounds.Probability, ...] = Field(min_length=1, max_length=bounds.MAX_EPOCHS)
+    accuracies: tuple[bounds.Reward, ...] = Field(min_length=1, max_length=bounds.MAX_EPOCHS)
+    """Of each epoch the reward, which is the validation accuracy where images are classified."""
 
 
 class EarlyEnd(Message):
     """Stop a net as soon as it will probably not beat the best so far, as nets that were trained to their end say."""
 
-    best: bounds.Probability
-    """Validation accuracy that is to be beaten."""
+    best: bounds.Reward
+    """That is to be beaten."""
     confidence: float = Field(ge=0.5, lt=1)
     """Probability of falling short at which training ends."""
     examples: tuple[LearningCurve, ...] = Field(min_length=2, max_length=1000)
@@ -218,125 +236,3 @@ class TrainingRequest(Message):
     trial: str = Field(pattern=TRIAL_PATTERN)
     spec: TrialSpec
     options: TrainerOptions = TrainerOptions()
-
-
-class Artifact(Message):
-    """A sibling of result.json, so that whoever reads it can tell whether it is whole."""
-
-    size: int = Field(ge=0, le=1 << 40)
-    """Bytes."""
-    sha256: bounds.Sha256
-
-
-class Position(Message):
-    """A moment of training: before this step (from 0) of this epoch (from 1) at this learning rate (from 1)."""
-
-    rate: int = Field(1, ge=1, le=bounds.MAX_RATES)
-    epoch: int = Field(1, ge=1, le=bounds.MAX_EPOCHS + 1)
-    step: int = Field(0, ge=0, le=10**9)
-
-    def __str__(self) -> str:
-        return f"rate {self.rate}, epoch {self.epoch}, step {self.step}"
-
-
-class Prediction(Message):
-    """What a net that was stopped early would probably have reached."""
-
-    accuracy: bounds.Probability
-    """Expected, of the best epoch."""
-    spread: float = Field(ge=0, le=bounds.MAX_SPREAD)
-    """Standard deviation of what it would have been."""
-    best: bounds.Probability
-    """That it would not have beaten."""
-
-
-class TrainingResult(Message):
-    """result.json: written last, only if absent. Its presence means that the trial is done."""
-
-    schema_version: Literal[1] = SCHEMA
-    run: str = Field(pattern=NAME_PATTERN)
-    trial: str = Field(pattern=TRIAL_PATTERN)
-    spec_digest: bounds.Sha256
-    attempt: bounds.Attempt
-    status: Status
-    reason: str = Field("", max_length=500)
-    """In words, for whatever is not completed."""
-    val_accuracy: bounds.Probability
-    """Best over the epochs, measured on the validation split."""
-    best_epoch: int = Field(ge=0, le=bounds.MAX_EPOCHS)
-    """From 1; 0 where no epoch counts."""
-    last_val_accuracy: bounds.Probability
-    prediction: Prediction | None = None
-    """Of a net that was stopped early, and of no other."""
-    test_accuracy: bounds.Probability | None = None
-    epochs: int = Field(ge=0, le=bounds.MAX_EPOCHS)
-    """Finished, at the last learning rate tried."""
-    learning_rates: list[bounds.LearningRate] = Field(max_length=bounds.MAX_RATES)
-    """First rates tried, in order."""
-    params: bounds.Cost
-    macs: bounds.Cost
-    """Multiply-accumulates, one image forward."""
-    images_per_second: float = Field(ge=0, le=bounds.MAX_SPEED)
-    """Training images, over all rates tried; evaluation not counted."""
-    seconds: bounds.Seconds
-    """From the request read to the result about to be written, this attempt alone."""
-    startup_seconds: bounds.Seconds | None = None
-    """To the first step, from the process's start, or from the order where it had trained another net before."""
-    closing_seconds: bounds.Seconds | None = None
-    """From the last step to the result about to be written."""
-    resumed_from: Position | None = None
-    """Where an earlier attempt's checkpoint let this one begin."""
-    estimated_memory: bounds.Memory | None = None
-    """Bytes that training takes of the device's memory at least, foreseen from shapes; the dataset not counted."""
-    peak_memory: bounds.Memory | None = None
-    """Bytes that it took, where the system can tell; on a CPU with all that libraries need."""
-    micro_batch: bounds.MicroBatch | None = None
-    """Images that went through the net at once, where a whole batch did not fit. Steps are those of whole batches."""
-    device: str = Field(max_length=200)
-    versions: dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=200)]] = Field(max_length=20)
-    weights: Artifact | None = None
-    """Of the best epoch; absent where there are none worth keeping."""
-    history: Artifact | None = None
-
-    @property
-    def reward(self) -> float:
-        """What the agent is told: the best epoch, or what was foretold, which is no less and not above the best net."""
-        if self.prediction is None:
-            return self.val_accuracy
-        return min(max(self.val_accuracy, self.prediction.accuracy), self.prediction.best)
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> TrainingResult:
-        """What holds of every result, whatever was asked. checks.py holds a result against its request."""
-        status, counts, foretold = self.status, self.best_epoch > 0, self.prediction
-        rules = {
-            "stopped_early and a prediction come together": (status == "stopped_early") == (foretold is not None),
-            f"{status}, but no epoch counts": counts or status not in ("completed", "stopped_early"),
-            f"{status}, but an epoch counts": not counts or status not in ("untrainable", "too_large"),
-            "the best epoch is not among those that were finished": self.best_epoch <= self.epochs,
-            "the last epoch is better than the best": self.last_val_accuracy <= self.val_accuracy,
-            "no epoch counts, but the accuracies differ": counts or self.last_val_accuracy == self.val_accuracy,
-            "no epoch counts, but there are weights": counts or self.weights is None,
-            "an epoch counts, but no learning rate was tried": not counts or len(self.learning_rates) > 0,
-            "a net that was stopped early keeps no weights": foretold is None or self.weights is None,
-            "stopped_early, but better than the best": foretold is None or self.val_accuracy < foretold.best,
-            "test images were seen before training was over": self.test_accuracy is None or status == "completed",
-            "its history is longer than any can be": self.history is None or self.history.size <= bounds.MAX_HISTORY,
-        }
-        for complaint, holds in rules.items():
-            if not holds:
-                raise ValueError(complaint)
-        return self
-
-
-class EpochRecord(Message):
-    """One line of history.jsonl."""
-
-    rate: int = Field(ge=1, le=bounds.MAX_RATES)
-    """Which of the learning rates tried, from 1."""
-    epoch: int = Field(ge=1, le=bounds.MAX_EPOCHS)
-    learning_rate: bounds.LearningRate
-    train_loss: float | None = Field(ge=0, le=1e39)
-    """Mean over the epoch, of numbers in single precision; null when it was not finite."""
-    val_accuracy: bounds.Probability
-    seconds: bounds.Seconds

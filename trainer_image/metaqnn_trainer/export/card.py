@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from metaqnn_trainer.contract.messages import TrainingResult
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.load import Trained
 
 _USE: Final = {

@@ -74,7 +74,7 @@ def export_trial(
             placed = [file.replace(to.with_name(file.name)) for file in [*files, about]]
     except OSError as error:
         raise RequestError(f"cannot write {to}: {error.strerror or error}") from error
-    return found._replace(files=placed, recorded=result.val_accuracy)
+    return found._replace(files=placed, recorded=result.reward)
 
 
 @torch.inference_mode()

@@ -125,7 +125,7 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
         "mean": mean,
         "std": std,
     }
-    header = info.model_dump_json()
+    header = info.text()
     if len(header) > HEADER_BYTES // 2:
         raise DatasetError(f"the names of {classes} classes are too long")
     data = safetensors.numpy.save(

@@ -56,18 +56,18 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
         yield tried(what, partial(_right, cluster, what, right))
     if form is not None:
         body = manifest(_example(), 1, NO_UID, form)
-        yield from _rehearsed(cluster, body)
+        yield from _dry_run(cluster, body)
         if queue := body["metadata"]["labels"].get("kueue.x-k8s.io/queue-name"):
             what = f"queue {queue}"
             yield _seen(what, lambda: cluster.look_up_queue(queue), lambda found: _queue(what, found))
     yield from _surroundings(cluster, kubernetes)
 
 
-def _rehearsed(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
+def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
     """A Job's Pods are judged only when they are made: by ranges of limits, for one."""
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
-    yield tried("namespace: takes our Jobs", lambda: _judged(cluster.rehearse(Resource.JOBS, job)))
+    yield tried("namespace: takes our Jobs", lambda: _judged(cluster.dry_run(Resource.JOBS, job)))
     what = "namespace: takes their Pods"
     template = job["spec"]["template"]
     metadata = {**template["metadata"], "name": job["metadata"]["name"]}
@@ -76,7 +76,7 @@ def _rehearsed(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
     def judge() -> str | Finding:
         if not cluster.may("create", "pods"):
             return Finding(what, Mark.UNKNOWN, "these credentials may not make any")
-        cluster.rehearse(Resource.PODS, pod)
+        cluster.dry_run(Resource.PODS, pod)
         return ""
 
     yield tried(what, judge)

@@ -141,7 +141,7 @@ class Cluster:
         with self._named(f"create job {body['metadata']['name']}"):
             return thing(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
 
-    def rehearse(self, resource: Resource, body: Object) -> tuple[str, ...]:
+    def dry_run(self, resource: Resource, body: Object) -> tuple[str, ...]:
         """Have the server judge an object without keeping it. Returns its warnings, as those of the Pod security."""
         with self._named(f"judge what would be one of {resource.plural}"):
             group, name = resource.value[1:]

@@ -26,7 +26,8 @@ from metaqnn_orch.launchers.kubernetes.template import (
 )
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.messages import ExitCode, TrainingRequest
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.result import ExitCode
 
 NET: Final = "metaqnn/net"  # annotation, for people
 

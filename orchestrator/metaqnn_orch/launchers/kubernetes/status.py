@@ -16,7 +16,7 @@ from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Phase
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.numbers import seconds_between
-from metaqnn_trainer.contract.messages import ExitCode
+from metaqnn_trainer.contract.result import ExitCode
 
 
 class Stuck(StrEnum):

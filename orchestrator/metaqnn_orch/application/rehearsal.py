@@ -1,0 +1,53 @@
+"""Rehearsals: runs that train nothing, because a table answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from metaqnn_orch.control.record import Binding, stand_in
+from metaqnn_orch.launchers.table import Answer, NoAnswer
+from metaqnn_orch.replay.format import read_file
+from metaqnn_orch.replay.table import Table, read_table
+from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.errors import ShapeError
+from metaqnn_trainer.contract.layers import Shape, describe, total_cost
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.notation import parse_net
+
+
+class Rehearsal(NamedTuple):
+    """What answers, and how long it takes."""
+
+    file: str
+    table: Table
+    delay: float
+    """Seconds that a trial seems to run."""
+
+    def binding(self, settings: Settings) -> Binding:
+        """What stands in the record where the dataset of another run does."""
+        return stand_in(settings, self.table.digest, f"none: answered by the table {self.file}", self.file)
+
+    def answer(self, request: TrainingRequest) -> Answer:
+        """What the table says of the net, and what the net costs.
+
+        Raises:
+            NoAnswer: the net does not fit the images.
+            LauncherError: as Table.answer says.
+        """
+        net, model = parse_net(request.spec.net), request.spec.model
+        try:
+            costs = total_cost(describe(net, self.table.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+            accuracy, source = self.table.answer(net)
+        except ShapeError as error:
+            raise NoAnswer(str(error)) from None
+        return Answer(accuracy, costs.params, costs.macs, source)
+
+
+def read_rehearsal(path: Path, settings: Settings, delay: float = 0.0) -> Rehearsal:
+    """
+    Raises:
+        BadInput: the file cannot be read, or is no table.
+    """
+    shape = Shape(settings.space.channels, settings.space.image_size)
+    return Rehearsal(path.name, read_table(read_file(path), path.name, shape), delay)

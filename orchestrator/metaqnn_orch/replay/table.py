@@ -1,0 +1,76 @@
+"""A table of nets with their accuracies, from which a rehearsal is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.replay.estimate import Estimator
+from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
+from metaqnn_trainer.contract.dataset import object_digest
+from metaqnn_trainer.contract.errors import ShapeError
+from metaqnn_trainer.contract.layers import Net, Shape, describe
+
+LOOKED_UP: Final = "table"
+ESTIMATED: Final = "table (estimated)"  # what result.json calls the device
+
+
+class Table:
+    """Accuracies by net for images of one shape, and estimates for the nets that it does not have."""
+
+    def __init__(self, accuracies: Mapping[Net, float], shape: Shape, digest: str, refusals: Refusals) -> None:
+        self.shape = shape
+        self.digest = digest
+        """Of the file: a trial's id tells which table answered."""
+        self.refusals = refusals
+        self._accuracies = accuracies
+        self._estimator: Estimator | None = None
+
+    def __len__(self) -> int:
+        return len(self._accuracies)
+
+    def answer(self, net: Net) -> tuple[float, str]:
+        """Accuracy, and LOOKED_UP or ESTIMATED.
+
+        Raises:
+            ShapeError: the net does not fit.
+            LauncherError: it would have to be estimated, and SciPy is not installed.
+        """
+        known = self._accuracies.get(net)
+        if known is not None:
+            return known, LOOKED_UP
+        if self._estimator is None:
+            self._estimator = Estimator(self._accuracies, self.shape)
+        return self._estimator(net), ESTIMATED
+
+
+def read_table(data: bytes, what: str, shape: Shape) -> Table:
+    """A CSV file with the columns net and accuracy, or the authors' replay database with net and accuracy_best_val.
+
+    Of several rows of one net the last counts, so that a file can be corrected by appending to it.
+
+    Raises:
+        BadInput: it has neither, or not one row that can be used.
+    """
+    refusals = Refusals()
+    first_line = data[:4096].split(b"\n", 1)[0]
+    column = "accuracy_best_val" if b"accuracy_best_val" in first_line else "accuracy"
+    accuracies: dict[Net, float] = {}
+    for row in read_rows(data, what, ("net", column), refusals):
+        try:
+            accuracies[_fitting(row, shape)] = row.probability(column)
+        except RowError as error:
+            refusals.add(row.line, error)
+    if not accuracies:
+        raise BadInput(f"{what} has no row that can be used", hint=str(refusals) if refusals.count else "")
+    return Table(accuracies, shape, object_digest(data), refusals)
+
+
+def _fitting(row: Row, shape: Shape) -> Net:
+    net = row.net()
+    try:
+        describe(net, shape)
+    except ShapeError as error:
+        raise RowError(str(error)) from None
+    return net
