@@ -139,6 +139,25 @@ class Quiet(Conv):
     name = "quiet"
 
 
+@dataclass(frozen=True)
+class Ruled(Conv):
+    """Has rules that are no rules."""
+
+    name, section, rules = "RULED", "ruled", {"filters": 3}  # type: ignore[assignment]
+
+
+@dataclass
+class Loose:
+    filters: object = None
+
+
+@dataclass(frozen=True)
+class Loosely(Conv):
+    """Has rules that may change."""
+
+    name, section, rules = "LOOSE", "loose", Loose()  # type: ignore[assignment]
+
+
 BROKEN = {
     "nowhere:Kind": "cannot be loaded: ModuleNotFoundError: No module named",
     "test_layer_kinds:Nothing": "cannot be loaded: AttributeError: ",
@@ -148,6 +167,8 @@ BROKEN = {
     ),
     "test_layer_kinds:Other": "C, space.convolution: taken by layers plug-in 'conv'",
     "test_layer_kinds:Greedy": "the layer kind GREEDY cannot have the section 'max_layers'",
+    "test_layer_kinds:Ruled": "the layer kind RULED has no default for space.ruled: a dataclass is wanted",
+    "test_layer_kinds:Loosely": "unhashable type: 'Loose'",
     "test_layer_kinds:Quiet": "its name in the text of a net is not made of capital letters, or is D: 'quiet'",
 }
 
