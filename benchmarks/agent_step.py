@@ -111,7 +111,7 @@ class OurAgent:
 
 def _told(trial: str, net: str) -> Told:
     return Told(
-        at=AT, trial=trial, attempt=1, status="completed", val_accuracy=reward(net), params=1, macs=1, seconds=1.0
+        at=AT, trial=trial, attempt=1, status="completed", reward=reward(net), params=1, macs=1, seconds=1.0
     )
 
 

@@ -79,7 +79,7 @@ def test_every_state_has_its_row(store: DirectoryStore, cli: Cli) -> None:
             return Phase.DELIVERED
         return deliver(store, request, attempt)
 
-    Session(store, settings(execution__max_trials=5)).run_to_end(one_after_the_other, capacity=1)
+    Session(store, settings(execution__max_trials=5)).run_to_end(one_after_the_other, parallel=1)
     rows = cli("trials", "test", "--store", store.uri, "-o", "json").json()
     assert [row["state"] for row in rows] == ["abandoned", "untrainable", "too_large", *["completed"] * 3]
     assert (rows[0]["attempts"], rows[0]["val_accuracy"]) == (3, None)
@@ -149,7 +149,8 @@ def test_words_of_a_worker_stay_words(store: DirectoryStore, cli: Cli) -> None:
                 trial=trial,
                 attempt=2,
                 status="completed",
-                val_accuracy=0.5,
+                reward=0.5,
+                measures={"accuracy": 0.5},
                 params=1,
                 macs=1,
                 seconds=1.0,

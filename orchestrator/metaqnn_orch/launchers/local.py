@@ -69,7 +69,7 @@ class LocalLauncher:
         return "local"
 
     @property
-    def capacity(self) -> int:
+    def parallel(self) -> int:
         return self._parallel
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
-_OWN_KEY: Final = re.compile(r"[a-z_]+")
+_OWN_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's words, of models and dataclasses
 
 

@@ -20,7 +20,10 @@ OTHER_VARIABLES: Final = frozenset(
     {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK", "METAQNN_S3_ADDRESSING_STYLE"}
 )  # read elsewhere
 
-_KEY: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
+RENAMED: Final = {"budget.target_accuracy": "budget.target"}
+"""Older names of settings, which every source may still use."""
+
+_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
 class Layer(NamedTuple):
@@ -90,12 +93,23 @@ def _stack(
         *map(_assignment, assignments),
         *(Layer(_flag(key), {key: value}) for key, value in flags.items() if value is not None),
     ]:
-        for key, value in layer.items():
+        for key, value in _by_present_names(source, layer).items():
             _assign(values, key, value, source)
             for old in [old for old in origins if old.startswith(key + ".")]:
                 del origins[old]
             origins[key] = source
     return values, origins
+
+
+def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Raises:
+        SettingsError: one setting stands there by two names.
+    """
+    for old, new in RENAMED.items():
+        if old in values and new in values:
+            raise SettingsError(f"{source}: {old} is the older name of {new}: say one of them")
+    return {RENAMED.get(key, key): value for key, value in values.items()}
 
 
 def preset_names() -> list[str]:
@@ -141,7 +155,7 @@ def _presets_hint(name: str) -> str:
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:
-    by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in known_keys()}
+    by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in (*known_keys(), *RENAMED)}
     for variable in sorted(environment):
         if not variable.startswith("METAQNN_") or variable in OTHER_VARIABLES:
             continue
