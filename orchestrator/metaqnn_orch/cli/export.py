@@ -95,6 +95,6 @@ def _trial(view: RunView, given: str | None) -> str:
     found = view.state.trials.get(given)
     if found is None:
         raise NotFound(f"run {view.record.run} has no trial {given[:40]!r}", hint="metaqnn-orch trials lists them")
-    if found.val_accuracy is None:
+    if found.reward is None:
         raise BadInput(f"trial {given} has no result: it is {found.state.replace('_', ' ')}")
     return given

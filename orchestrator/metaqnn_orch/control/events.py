@@ -91,7 +91,7 @@ class Told(Message):
     """Of a net that was stopped early: the reward of its best epoch."""
     prediction: Prediction | None = None
     """Of a net that was stopped early: what it would have reached."""
-    curve: tuple[Reward, ...] = ()
+    curve: tuple[Reward, ...] = Field((), strict=False)  # a list, after what comes first
     """Rewards of the epochs that counted, where the early end is enabled."""
 
     @model_validator(mode="before")
