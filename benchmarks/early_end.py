@@ -28,13 +28,13 @@ from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.layers import describe, total_cost
 from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.early_end import Forecast, forecast, foretold_to_fail, is_asked
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.spaces.cnn.layer import describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.train import train
 
 CONFIDENCES = (0.9, 0.95, 0.99)

@@ -13,8 +13,8 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer

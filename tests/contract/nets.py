@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Net, Pool
+from metaqnn_trainer.spaces.cnn.layer import Net
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 
 sizes = st.integers(1, 65_536)
 conv_layers = st.builds(Conv, sizes, sizes, sizes)

@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.dropout import dropout_places, format_with_dropout
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Net, Pool
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.dropout import dropout_places, format_with_dropout
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 REPLAY = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
 

@@ -7,23 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import (
-    FC,
-    GAP,
-    SM,
-    Conv,
-    Cost,
-    GapHead,
-    Layer,
-    Net,
-    Pool,
-    Shape,
-    describe,
-    layer_cost,
-    output_shape,
-    total_cost,
-)
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.messages import GapHead, ModelOptions
+from metaqnn_trainer.spaces.base import Cost
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
 @pytest.mark.parametrize(
@@ -48,12 +40,12 @@ from metaqnn_trainer.contract.notation import parse_net
     ],
 )
 def test_shapes(layer: Layer, before: Shape, after: Shape) -> None:
-    assert output_shape(layer, before) == after
+    assert layer.output(before) == after
 
 
 def test_a_pool_that_does_not_fit_is_named() -> None:
     with pytest.raises(ShapeError, match=r"^P\(3,2\) does not fit a representation of size 2$"):
-        output_shape(Pool(3, 2), Shape(64, 2))
+        Pool(3, 2).output(Shape(64, 2))
     with pytest.raises(ShapeError, match=r"^P\(3,2\) does not fit"):
         describe([Pool(2, 2), Pool(3, 2), SM(10)], Shape(1, 4))
 
@@ -76,20 +68,21 @@ def test_a_pool_that_does_not_fit_is_named() -> None:
 )
 @pytest.mark.parametrize("gap_head", ["paper", "code"])
 def test_costs(layer: Layer, before: Shape, cost: Cost, gap_head: GapHead) -> None:
-    assert layer_cost(layer, before, after_gap=False, gap_head=gap_head, batch_norm=False) == cost
+    assert layer.cost(before, ModelOptions(gap_head=gap_head)) == cost
 
 
 def test_batch_normalisation_scales_and_shifts_every_map_of_a_convolution() -> None:
     plain, normed = (
-        describe([Conv(64, 3), FC(10), GAP(10), SM(10)], Shape(3, 8), batch_norm=normed) for normed in (False, True)
+        describe([Conv(64, 3), FC(10), GAP(10), SM(10)], Shape(3, 8), ModelOptions(batch_norm=normed))
+        for normed in (False, True)
     )
     assert total_cost(normed) == total_cost(plain) + Cost(2 * 64, 0)
 
 
 def test_the_two_heads_of_global_average_pooling() -> None:
     net = (GAP(10), SM(10))
-    paper = describe(net, Shape(64, 4), gap_head="paper")
-    code = describe(net, Shape(64, 4), gap_head="code")
+    paper = describe(net, Shape(64, 4), ModelOptions(gap_head="paper"))
+    code = describe(net, Shape(64, 4), ModelOptions(gap_head="code"))
     assert [report.cost for report in paper] == [Cost(650, 10_240), Cost(0, 0)]
     assert [report.cost for report in code] == [Cost(650, 10_240), Cost(110, 100)]
     assert [report.output for report in paper] == [report.output for report in code] == [Shape(10, 1)] * 2
@@ -111,11 +104,11 @@ def params_as_published(net: Net, shape: Shape) -> int:
     """The parameters of a net where pooling leaves floor((n - f + 1) / l), as the published counts have it."""
     params = 0
     for layer in net:
-        params += layer_cost(layer, shape, after_gap=False, gap_head="paper", batch_norm=False).params
+        params += layer.cost(shape, ModelOptions()).params
         if isinstance(layer, Pool):
             shape = Shape(shape.channels, (shape.size - layer.kernel + 1) // layer.stride)
         else:
-            shape = output_shape(layer, shape)
+            shape = layer.output(shape)
     return params
 
 
@@ -147,15 +140,15 @@ def test_the_search_counts_every_whole_window_of_a_pool() -> None:
 def test_pooling_looks_at_whole_windows_alone(channels: int, size: int, kernel: int, stride: int) -> None:
     if kernel > size:
         with pytest.raises(ShapeError):
-            output_shape(Pool(kernel, stride), Shape(channels, size))
+            Pool(kernel, stride).output(Shape(channels, size))
         return
     starts = [start for start in range(0, size, stride) if start + kernel <= size]
-    assert output_shape(Pool(kernel, stride), Shape(channels, size)) == Shape(channels, len(starts))
+    assert Pool(kernel, stride).output(Shape(channels, size)) == Shape(channels, len(starts))
 
 
 @given(st.integers(1, 64), st.integers(1, 9), st.integers(1, 9))
 def test_padded_convolutions_leave_no_pixel_out(size: int, kernel: int, stride: int) -> None:
-    assert output_shape(Conv(8, kernel, stride), Shape(3, size)) == Shape(8, math.ceil(size / stride))
+    assert Conv(8, kernel, stride).output(Shape(3, size)) == Shape(8, math.ceil(size / stride))
 
 
 def test_layers_are_values_and_write_themselves() -> None:

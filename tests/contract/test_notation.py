@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Net, Pool
-from metaqnn_trainer.contract.notation import MAX_CHARACTERS, MAX_LAYERS, format_net, parse_net, parse_prefix
+from metaqnn_trainer.spaces.cnn.layer import Net
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import MAX_CHARACTERS, MAX_LAYERS, format_net, parse_net, parse_prefix
 from tests.contract.nets import nets
 
 BLANKS = st.text(" \t", max_size=3)
@@ -65,7 +70,7 @@ def test_the_authors_dropout_is_left_out() -> None:
         ("[SM(10)]]", 9, "expected nothing more, found ']'"),
         ("[SM(10)][SM(10)]", 9, "expected nothing more"),
         ("[[SM(10)]]", 2, "expected a layer"),
-        ("[X(1), SM(10)]", 2, "expected a layer: C, P, FC, GAP, SM, D, found 'X(1), SM(10)'"),
+        ("[X(1), SM(10)]", 2, "expected a layer: C, P, FC, GAP, SM, AP, BN, DSC, RES, D, found 'X(1), SM(10)'"),
         ("[c(64,3,1), SM(10)]", 2, "expected a layer"),
         ("[CC(64,3,1), SM(10)]", 2, "expected a layer"),
         ("[C[64,3,1], SM(10)]", 3, "expected '('"),

@@ -19,11 +19,11 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")

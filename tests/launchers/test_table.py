@@ -13,9 +13,10 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.table import TableLauncher
 from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
-from metaqnn_trainer.contract.layers import describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.checks import check_result
+from metaqnn_trainer.spaces.cnn.layer import describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
 from tests.control.world import INFO, OBJECTIVE, Clock

@@ -11,8 +11,8 @@ import pytest
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import explain
-from metaqnn_trainer.contract.layers import GAP
-from metaqnn_trainer.contract.notation import format_net, parse_net, parse_prefix
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net, parse_prefix
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, accuracy_of, settings
 from tests.reporting.runs import write_run_with_stopped_nets

@@ -21,9 +21,9 @@ from metaqnn_orch.reporting.replay_export import replay_rows
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
-from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 from tests.control.stopping import enabled, history, put_result, trained
 from tests.control.test_loop import crash_first

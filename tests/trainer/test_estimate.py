@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, Recipe, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.estimate import evaluation_batch, fitting_batch, training_memory
 from metaqnn_trainer.model import build_model
 from metaqnn_trainer.recipe import dropout_probabilities
+from metaqnn_trainer.spaces.cnn.layer import Shape
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 SHAPE = Shape(3, 32)
 DEEP = "[C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), SM(10)]"

@@ -15,7 +15,7 @@ import torch
 
 from metaqnn_trainer.checkpoint import decode_checkpoint
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkReport
@@ -26,6 +26,7 @@ from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.memory import DeviceMemory
 from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.train import train
 from metaqnn_trainer.trial import result_of

@@ -205,10 +205,9 @@ def test_memory_that_others_have_is_no_fault_of_the_net(digits: MadeDataset, dig
 SMALL_MACHINE = """
 import sys
 from metaqnn_trainer.contract.messages import *
-from metaqnn_trainer.data import parse_dataset, prepare
+from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.device import choose_device
-from metaqnn_trainer.memory import DeviceMemory, bounded_memory
-from metaqnn_trainer.train import train
+from metaqnn_trainer.memory import bounded_memory
 
 device = choose_device(1)
 dataset = prepare(parse_dataset(sys.stdin.buffer.read(), "digits"), 32, device)

@@ -15,7 +15,6 @@ from metaqnn_trainer import recipe as rules
 from metaqnn_trainer.augment import augmented
 from metaqnn_trainer.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.contract.messages import TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import EpochRecord, Position, Prediction, Status
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.data import Dataset, Labelled, normalised
@@ -26,6 +25,7 @@ from metaqnn_trainer.evaluate import EVALUATION_BATCH, evaluate
 from metaqnn_trainer.graph import RecordedStep, Recorder, Step
 from metaqnn_trainer.model import build_model
 from metaqnn_trainer.optimizer import Optimizer
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 Weights = dict[str, Tensor]
 

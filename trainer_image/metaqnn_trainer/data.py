@@ -18,10 +18,10 @@ from torch import Tensor
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest, read_info
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.progress import say
+from metaqnn_trainer.spaces.cnn.layer import Shape
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
 

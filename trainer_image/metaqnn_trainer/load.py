@@ -24,12 +24,12 @@ from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Artifact, TrainingResult
 from metaqnn_trainer.data import Dataset, normalised, parse_dataset, prepare, read_dataset, resized
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.evaluate import evaluate
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
 

@@ -7,9 +7,7 @@ from typing import Final
 
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
-from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.messages import LearningCurve, TrainerOptions, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.course import Course, Hooks, Training, Weights
@@ -20,6 +18,8 @@ from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, 
 from metaqnn_trainer.estimate import Memory, fitting_batch, training_memory
 from metaqnn_trainer.graph import CudaRecorder
 from metaqnn_trainer.memory import DeviceMemory, PeakMemory, is_out_of_memory
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.stopwatch import Stopwatch
 
 DEFAULTS: Final = TrainerOptions()

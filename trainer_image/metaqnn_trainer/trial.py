@@ -17,12 +17,9 @@ from metaqnn_trainer import __version__, artifacts
 from metaqnn_trainer.checkpoint import Checkpoints
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST, MAX_SPEED
-from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode, encode_line, read
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.layers import SM, Cost
 from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.course import Training, Weights
@@ -34,6 +31,8 @@ from metaqnn_trainer.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.memory import is_out_of_memory
 from metaqnn_trainer.progress import of_trial, say
 from metaqnn_trainer.side_by_side import Room
+from metaqnn_trainer.spaces.base import Cost
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.stopwatch import Stopwatch
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
@@ -250,13 +249,11 @@ def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
 
 
 def _cost(spec: TrialSpec, dataset: Dataset) -> Cost:
-    *_, last = parse_net(spec.net)
-    if not isinstance(last, SM) or last.classes != dataset.info.classes:
-        raise RequestError(f"{spec.net} does not end in the {dataset.info.classes} classes of {dataset.info.name}")
     try:
-        cost = spec_cost(spec, dataset.info.images().channels)
+        images = dataset.info.images()
+        cost = spec_cost(spec, images.channels, images.classes)
     except MessageError as error:
-        raise RequestError(str(error)) from error
+        raise RequestError(f"{error}, of {dataset.info.name}") from error
     if max(cost) > MAX_COST:
         raise RequestError(f"{spec.net} has {cost.params} parameters and {cost.macs} multiply-accumulates: too many")
     return cost

@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Final, NamedTuple
 
-from metaqnn_trainer.spaces.cnn.registry import LAYERS
-
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.plugins import TASKS, Plugin
 from metaqnn_trainer.spaces.base import SPACES
+from metaqnn_trainer.spaces.cnn.registry import LAYERS
 
 GROUPS: Final = {"searcher": SEARCHERS, "space": SPACES, "layer": LAYERS, "task": TASKS}
 

@@ -20,15 +20,7 @@ from metaqnn_orch.control.budget import limit
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.loop import Loop
-from metaqnn_orch.control.record import (
-    Binding,
-    RunRecord,
-    bind,
-    check_answers,
-    check_same,
-    create_record,
-    load_record,
-)
+from metaqnn_orch.control.record import Binding, RunRecord, bind, check_answers, check_same, create_record, load_record
 from metaqnn_orch.control.resume import check_imported, resume
 from metaqnn_orch.control.state import nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Surroundings

@@ -13,11 +13,11 @@ from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import LayerReport, Net, Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import format_net, parse_net
 from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
+from metaqnn_trainer.spaces.cnn.layer import LayerReport, Net, Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 
 
 def describe_net(
@@ -90,7 +90,6 @@ def _reports(settings: Settings, layers: Net) -> tuple[list[LayerReport], str]:
         reason = str(error)
     shape = Shape(settings.space.channels, settings.space.image_size)
     try:
-        model = settings.model
-        return describe(layers, shape, gap_head=model.gap_head, batch_norm=model.batch_norm), reason
+        return describe(layers, shape, settings.model), reason
     except ShapeError as error:
         return [], reason or str(error)

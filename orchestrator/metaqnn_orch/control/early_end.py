@@ -9,7 +9,7 @@ from typing import Final
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 MOST: Final = 200  # examples in a request: the latest, which are most like what the agent proposes now
 _EPOCHS: Final = 20_000  # of all examples together, so that a request remains a message

@@ -13,12 +13,13 @@ from metaqnn_orch.control.objective import Objective, measures_of
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.notation import format_net
 from metaqnn_trainer.spaces.base import IllegalDesign, Space
+from metaqnn_trainer.spaces.cnn.notation import format_net
 
 REQUIRED = ("net", "accuracy_best_val", "ix_q_value_update", "epsilon")
 

@@ -24,11 +24,11 @@ from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusal
 from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
-from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
+from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 
 

@@ -22,9 +22,8 @@ from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_table
 from metaqnn_orch.reporting.vega import Figure, Rows, Spec
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.layers import Shape, describe
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 
 class Report(NamedTuple):
@@ -98,7 +97,6 @@ def settings_file(settings: Mapping[str, Any]) -> bytes:
 
 
 def _drawing(settings: Settings, trial: Trial, colours: Palette) -> Spec:
-    image = Shape(settings.space.channels, settings.space.image_size)
-    model = settings.model
-    reports = describe(parse_net(trial.net), image, gap_head=model.gap_head, batch_norm=model.batch_norm)
-    return drawing(reports, image, colours)
+    space = settings.state_space()
+    assert isinstance(space, Cnn)
+    return drawing(space.reports(trial.net), space.image, colours)

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from metaqnn_orch.search.q_table import Entry
-from metaqnn_trainer.contract.layers import Conv, Layer
+from metaqnn_trainer.spaces.cnn.layer import Layer
 
 ROLLING: Final = 100  # nets; the paper's Figure 3
 BINS: Final = 20
@@ -90,13 +90,13 @@ def mean_q(entries: Iterable[Entry], group: Callable[[Layer], str | None]) -> li
 
 
 def layer_type(layer: Layer) -> str:
-    """The notation's name of a layer's kind: C, P, FC, GAP or SM."""
-    return str(layer).partition("(")[0]
+    """The notation's name of a layer's kind: C, P, FC, …"""
+    return layer.name
 
 
 def receptive_field(layer: Layer) -> str | None:
-    """Of a convolution: 3 for 3x3."""
-    return str(layer.kernel) if isinstance(layer, Conv) else None
+    """Of a convolution of any kind: 3 for 3x3."""
+    return str(layer.convolutions[0][1]) if layer.convolves and layer.convolutions else None
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[int]:

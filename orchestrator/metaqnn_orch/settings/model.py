@@ -14,7 +14,6 @@ from typing import Any, Final, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from metaqnn_orch.search import schedule
-from metaqnn_orch.search.rules import SpaceRules
 from metaqnn_orch.search.schedule import Phase
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
@@ -26,6 +25,7 @@ from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
 from metaqnn_trainer.spaces.base import SPACES, Space
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules, recorded
 
 KEEP_WEIGHTS: Final = r"^(all|best [1-9][0-9]{0,5})$"
 DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -306,7 +306,8 @@ class Settings(Section):
 
     def identity(self) -> dict[str, Any]:
         """What may not change when the run goes on, as JSON."""
-        return self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+        values = self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+        return {**values, "space": recorded(values["space"])}
 
     def recorded(self) -> dict[str, Any]:
         """What run.json keeps: the identity, and what was said of the finals."""

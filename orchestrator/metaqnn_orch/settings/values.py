@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.search.rules import SpaceRules
 from metaqnn_orch.settings.errors import place_of, sentence
 from metaqnn_orch.settings.model import DatasetSettings, Settings
 from metaqnn_orch.settings.plugged import shape_of
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 
 def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = MappingProxyType({})) -> Settings:

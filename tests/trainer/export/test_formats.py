@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.data import Dataset, pixel_statistics, prepare
 from metaqnn_trainer.export.formats import FORMATS
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.load import Trained
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from tests.trainer.conftest import spec_of
 
 pytestmark = pytest.mark.filterwarnings("default")  # of torch's exporters

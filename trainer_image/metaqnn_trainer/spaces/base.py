@@ -7,7 +7,6 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.layers import Cost
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.plugins import Group
 
@@ -17,6 +16,16 @@ DEFAULT_FAMILY: Final = "cnn"
 State = Hashable
 Move = Hashable
 """One choice. Its `str()` is how people and reports know it."""
+
+
+class Cost(NamedTuple):
+    """What a design, or a part of one, costs: trainable parameters, and multiply-accumulates for one image forward."""
+
+    params: int
+    macs: int
+
+    def __add__(self, other: Cost) -> Cost:  # type: ignore[override]  # a sum of numbers, not a longer tuple
+        return Cost(self.params + other.params, self.macs + other.macs)
 
 
 class IllegalDesign(ValueError):
@@ -41,6 +50,8 @@ class Space(ABC):
 
     Options: ClassVar[Any]
     """What the settings' section `space` may say of this family, `family` aside: a pydantic model, or a dataclass."""
+    noun: ClassVar[str] = "choice"
+    """What a move is called."""
 
     def __init__(self, options: Any, model: ModelOptions) -> None:
         """`options` are an instance of Options.
@@ -87,7 +98,8 @@ class Space(ABC):
 
     def key(self, state: Any) -> Any:
         """What a table of values keeps for a state: states with equal keys learn together. By default the state."""
-        return state
+        known: Hashable = state
+        return known
 
     def objection(self, state: Any, move: Any) -> str | None:
         """Why a move may not follow a state, in words; None where it may."""
@@ -105,7 +117,7 @@ class Space(ABC):
         for number, move in enumerate(self.parse(text), 1):
             reason = "the design is complete before it" if state is None else self.objection(state, move)
             if reason is not None:
-                raise IllegalDesign(f"choice {number}, {move}: {reason}")
+                raise IllegalDesign(f"{self.noun} {number}, {move}: {reason}")
             decisions.append((state, move))
             state = self.step(state, move)
         return decisions
@@ -118,6 +130,15 @@ class Space(ABC):
         """
         decisions = self.walk(text)
         return self.step(*decisions[-1]) if decisions else self.start
+
+    def following(self, text: str) -> list[str]:
+        """What may follow the beginning of a design, as texts; nothing where the design is whole.
+
+        Raises:
+            NotationError, IllegalDesign: as `walk` says.
+        """
+        state = self.after(text)
+        return [] if state is None else [str(move) for move in self.legal(state)]
 
     def canonical(self, text: str) -> str:
         """

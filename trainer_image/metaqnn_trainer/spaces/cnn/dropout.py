@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from metaqnn_trainer.contract.layers import FC, GAP, Net
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net
 
 
 class Dropout(NamedTuple):
@@ -32,18 +32,30 @@ def dropout_places(net: Net) -> list[Dropout]:
     One follows every second layer, pools counted, and every fully connected layer; none follows global average pooling.
     n = floor((L - gap - fc) / 2) + fc, where L counts all layers, the softmax too, and the softmax counts among the
     `fc` fully connected layers when it follows one, among the `gap` ones when it follows that. So the last of the n
-    is never placed behind a fully connected layer: its turn would be after the softmax.
+    is never placed behind a fully connected layer: its turn would be after the softmax. What belongs to the layer
+    before it, as batch normalisation does, does not count, and stands before the dropout.
     """
-    *hidden, _ = net
-    kinds = [type(layer) for layer in (*hidden, *hidden[-1:])]  # the softmax takes the kind of the layer before it
-    fc, gap = kinds.count(FC), kinds.count(GAP)
-    n = (len(net) - gap - fc) // 2 + fc
+    hidden = _joined(net[:-1])
+    ways = [layer.dropout for _, layer in (*hidden, *hidden[-1:])]  # the softmax takes the way of the layer before it
+    each, none = ways.count("each"), ways.count("none")
+    n = (len(hidden) + 1 - none - each) // 2 + each
     after = [
         index
-        for index, layer in enumerate(hidden)
-        if isinstance(layer, FC) or (index % 2 == 1 and not isinstance(layer, GAP))
+        for place, (index, layer) in enumerate(hidden)
+        if layer.dropout == "each" or (place % 2 == 1 and layer.dropout == "every_second")
     ]
     return [Dropout(index, i, n) for i, index in enumerate(after, start=1)]
+
+
+def _joined(layers: Net) -> list[tuple[int, Layer]]:
+    """The layers that count, each with the index of the last one that belongs to it."""
+    found: list[tuple[int, Layer]] = []
+    for index, layer in enumerate(layers):
+        if layer.joins and found:
+            found[-1] = (index, found[-1][1])
+        else:
+            found.append((index, layer))
+    return found
 
 
 def format_with_dropout(net: Net) -> str:

@@ -4,7 +4,7 @@ The text is a net's identity everywhere: in messages, in the journal, on the com
 below with caps on length and sizes, never evaluated:
 
     net   = "[" layer ("," layer)* "]"
-    layer = NAME "(" INT ("," INT)* ")"          NAME is one of C P FC GAP SM D; blanks may stand anywhere between
+    layer = NAME "(" [INT ("," INT)*] ")"        NAME is a layer kind's, or D; blanks may stand anywhere between
 
 D(i,n), the dropout that the authors write between layers, is accepted and left out.
 """
@@ -12,26 +12,20 @@ D(i,n), the dropout that the authors write between layers, is accepted and left 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Net, Pool
+from metaqnn_trainer.spaces.cnn.choices import MAX_SIZE
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net
+from metaqnn_trainer.spaces.cnn.registry import kinds, registry
 
 MAX_CHARACTERS: Final = 4096  # three times the longest net of 100 layers
 MAX_LAYERS: Final = 128
-MAX_SIZE: Final = 65_536  # of any one number: wider than any layer that fits a device
 
-_KINDS: Final[dict[str, tuple[int, Callable[..., Layer] | None]]] = {
-    "C": (3, Conv),
-    "P": (2, Pool),
-    "FC": (1, FC),
-    "GAP": (1, GAP),
-    "SM": (1, SM),
-    "D": (2, None),
-}
+_DROPOUT: Final = "D"
 # Every text begins with a token: the end is a mark too, the empty one.
 _TOKEN: Final = re.compile(
     r"[ \t]*(?:(?P<name>[A-Za-z]+)|(?P<int>[0-9]+)|(?P<mark>[\[\](),]|\Z)|(?P<other>.))", re.DOTALL
@@ -43,6 +37,10 @@ def format_net(layers: Iterable[Layer]) -> str:
     return "[" + ", ".join(str(layer) for layer in layers) + "]"
 
 
+def _closes(layer: Layer) -> bool:
+    return layer.ends and not layer.tail
+
+
 @lru_cache(maxsize=1024)  # on its way through a trial a net is read half a dozen times
 def parse_net(text: str) -> Net:
     """A whole net: layers in an order that can be built, ending in a softmax.
@@ -52,7 +50,7 @@ def parse_net(text: str) -> Net:
     """
     positions = _canonical_layers(text) or _parse_layers(text)
     _check_order(positions)
-    if not positions or not isinstance(positions[-1][1], SM):
+    if not positions or not _closes(positions[-1][1]):
         raise NotationError("a net ends in a softmax, SM(classes)", len(text.rstrip()) or 1)
     return tuple(layer for _, layer in positions)
 
@@ -63,7 +61,7 @@ def parse_prefix(text: str) -> Net:
     Raises:
         NotationError: names the column and what was expected there.
     """
-    positions = _parse_layers(text, bare=not text.lstrip().startswith("["))
+    positions = _canonical_layers(text) or _parse_layers(text, bare=not text.lstrip().startswith("["))
     _check_order(positions)
     return tuple(layer for _, layer in positions)
 
@@ -137,12 +135,14 @@ def _parse_layers(text: str, *, bare: bool = False) -> list[tuple[int, Layer]]:
 
 
 def _parse_layer(reader: _Reader) -> tuple[int, Layer | None]:
-    expected = "a layer: " + ", ".join(_KINDS)
-    name, column = reader.take(expected, *_KINDS, group="name")
-    count, build = _KINDS[name]
+    known = kinds()
+    name, column = _take_name(reader, [*known, _DROPOUT])
+    count = len(known[name].__match_args__) if name in known else 2
     numbers: list[int] = []
     reader.take("'('", "(")
-    while True:
+    if not count:
+        reader.take("')'", ")")
+    while count:
         digits, at = reader.take("a positive whole number", group="int")
         if len(digits) > 6 or not 1 <= int(digits) <= MAX_SIZE:
             raise NotationError(f"numbers lie between 1 and {MAX_SIZE}", at)
@@ -151,17 +151,21 @@ def _parse_layer(reader: _Reader) -> tuple[int, Layer | None]:
             break
     if len(numbers) != count:
         raise NotationError(f"{name} takes {count} number{'s' if count > 1 else ''}, found {len(numbers)}", column)
-    return column, build(*numbers) if build else None
+    return column, known[name](*numbers) if name in known else None
+
+
+def _take_name(reader: _Reader, names: list[str]) -> tuple[str, int]:
+    try:
+        return reader.take("a layer: " + ", ".join(names), *names, group="name")
+    except NotationError as error:
+        if not (failures := registry().failures):
+            raise
+        words = str(error).partition(": ")[2]
+        raise NotationError(f"{words}. Not among them: {'; '.join(failures)}", error.column) from None
 
 
 def _check_order(positions: list[tuple[int, Layer]]) -> None:
     """Refuse what no network can be, in any space. What a given space allows is the search's matter."""
     for (_, before), (column, layer) in pairwise(positions):
-        if isinstance(before, SM):
-            raise NotationError("nothing may follow the softmax", column)
-        if isinstance(before, GAP) and not isinstance(layer, SM):
-            raise NotationError("only a softmax may follow GAP", column)
-        if isinstance(before, GAP) and isinstance(layer, SM) and before.classes != layer.classes:
-            raise NotationError(f"{before} and {layer} disagree about the number of classes", column)
-        if isinstance(before, FC) and isinstance(layer, Conv | Pool):
-            raise NotationError(f"{layer} cannot follow a fully connected layer", column)
+        if reason := before.refuses(layer):
+            raise NotationError(reason, column)
