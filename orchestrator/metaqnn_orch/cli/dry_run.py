@@ -9,11 +9,13 @@ from metaqnn_orch.application import datasets
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.rehearsal import Rehearsal
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
+from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.bill import Basis, Bill, bill, calibration, own_basis
+from metaqnn_orch.reporting.summary import reward_name
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.store.base import Store
 
@@ -81,14 +83,14 @@ def _dataset(
     return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
 
 
-def _trials(launcher: LauncherName, nets: int, places: int) -> str:
+def _trials(launcher: LauncherName, nets: int, parallel: int) -> str:
     match launcher:
         case LauncherName.TABLE:
             return f"{nets:,} answers of the table"
         case LauncherName.KUBERNETES:
-            return f"{nets:,} Jobs, {places:,} at a time, and their results"
+            return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
         case LauncherName.LOCAL:
-            return f"{nets:,} trials in {places:,} worker processes here, and their results"
+            return f"{nets:,} trials in {parallel:,} worker processes here, and their results"
 
 
 def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: Settings) -> dict[str, Any]:
@@ -102,6 +104,7 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
         "basis": basis.words,
         "nets_within": made.limits,
         "creates": creates,
+        **({"objective": in_words(settings.objective)} if settings.objective.changes_reward else {}),
     }
 
 
@@ -118,6 +121,9 @@ def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> 
     for name, nets in made.limits.items():
         enough = "all of them" if nets >= made.whole.nets else f"about {nets:,} of {made.whole.nets:,} nets"
         fields.append((f"within budget.{name}", enough))
-    if settings.budget.target_accuracy is not None:
-        fields.append(("ends earlier at", f"{settings.budget.target_accuracy:g} validation accuracy"))
+    if settings.budget.target is not None:
+        name = reward_name(settings).replace("val ", "validation ")
+        fields.append(("ends earlier at", f"{settings.budget.target:g} {name}"))
+    if settings.objective.changes_reward:
+        fields.append(("objective", in_words(settings.objective)))
     print_fields([*fields, *(("creates", line) for line in creates)])

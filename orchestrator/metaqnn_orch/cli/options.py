@@ -67,9 +67,10 @@ Money = Annotated[float | None, typer.Option(metavar="M", help="Budget: at --pri
 WallClockHours = Annotated[
     float | None, typer.Option(metavar="H", help="Budget: hours of searching, over all sessions of the run.")
 ]
-TargetAccuracy = Annotated[
-    float | None, typer.Option(metavar="A", help="Stop when a net has this validation accuracy.")
+Target = Annotated[
+    float | None, typer.Option(metavar="R", help="Stop when a net has this reward: this validation accuracy, mostly.")
 ]
+TargetAccuracy = Annotated[float | None, typer.Option(metavar="A", help="Older name of --target.")]
 PricePerGpuHour = Annotated[
     float | None, typer.Option(metavar="P", help="What an hour of a GPU costs, in any currency.")
 ]

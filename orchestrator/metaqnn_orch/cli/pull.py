@@ -16,15 +16,13 @@ from metaqnn_orch.control.requests import request_of
 from metaqnn_orch.control.retention import read_removed
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, StoreError
-from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_row
+from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, trial_table
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
-
-FIELDS = ("rank", "trial", "net", "val_accuracy", "params", "seconds", "epsilon", "state", "attempts", "estimated")
 
 
 def pull(
@@ -46,10 +44,11 @@ def pull(
         raise BadInput(
             f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
         )
+    columns, table = trial_table(view.state, best)
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     try:
-        for rank, trial in enumerate(best, 1):
+        for rank, (trial, row) in enumerate(zip(best, table, strict=True), 1):
             if not trial.attempt:
                 damaged.append(f"trial {trial.trial} was imported: what was trained is where it came from")
                 continue
@@ -61,14 +60,14 @@ def pull(
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():
                 (to / trial.trial / name).write_bytes(data)
-            rows.append({"rank": rank, **trial_row(trial)})
+            rows.append({"rank": rank, **row})
         if rows:
-            (to / "leaderboard.csv").write_text(csv_text(FIELDS, rows), encoding="utf-8")
+            (to / "leaderboard.csv").write_text(csv_text(["rank", *columns], rows), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write to {to}: {error.strerror}") from None
     if rows:
         say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
-        say(f"the best, {rows[0]['val_accuracy']:.4f}: {to / rows[0]['trial']}, {rows[0]['net']}")
+        say(f"the best, {rows[0]['reward']:.4f}: {to / rows[0]['trial']}, {rows[0]['net']}")
     if damaged:
         raise StoreError(
             damaged[0] + (f"; and {len(damaged) - 1} more" if len(damaged) > 1 else ""),

@@ -25,13 +25,13 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
+from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, stopped_early, summary
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
-_LEADERS: Final = {"rank": "d", "val accuracy": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
+_LEADERS: Final = {"rank": "d", "reward": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
 
 
 def start(
@@ -46,6 +46,7 @@ def start(
     gpu_hours: options.GpuHours = None,
     money: options.Money = None,
     wall_clock_hours: options.WallClockHours = None,
+    target: options.Target = None,
     target_accuracy: options.TargetAccuracy = None,
     price_per_gpu_hour: options.PricePerGpuHour = None,
     mlflow: options.Mlflow = None,
@@ -72,7 +73,8 @@ def start(
 ) -> None:
     """Search, or go on with a search.
 
-    Samples architectures, has them trained, and learns from their validation accuracy.
+    Samples architectures, has them trained, and learns from their rewards: their validation accuracies,
+    unless task or objective say otherwise.
 
     A run that exists goes on from its journal, whatever ended it. Its settings may not change, but --parallel,
     --max-trials, the budget and everything under execution may. Ctrl-C once waits for the trials in training, twice
@@ -114,6 +116,7 @@ def start(
         "budget.gpu_hours": gpu_hours,
         "budget.money": money,
         "budget.wall_clock_hours": wall_clock_hours,
+        "budget.target": target,
         "budget.target_accuracy": target_accuracy,
         "budget.price_per_gpu_hour": price_per_gpu_hour,
     }
@@ -184,15 +187,16 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     best = leaderboard(state, 5)
     if not best:
         return
-    rows = [(rank, t.val_accuracy, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
-    print_rows(_LEADERS, rows)
+    rows = [(rank, t.reward, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
+    name = reward_name(state.settings)
+    print_rows({name if column == "reward" else column: form for column, form in _LEADERS.items()}, rows)
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
     done += f", {stopped} of them not to the end" if (stopped := stopped_early(state)) else ""
     say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
-    say("validation accuracy: ", (f"{best[0].val_accuracy:.4f}", "bold"))
+    say(f"{name.replace('val ', 'validation ')}: ", (f"{best[0].worth:.4f}", "bold"))
     if rehearsed:
         say(f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} answers are estimates")
     say("next:")

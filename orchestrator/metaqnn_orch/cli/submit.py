@@ -43,6 +43,7 @@ def submit(
     gpu_hours: options.GpuHours = None,
     money: options.Money = None,
     wall_clock_hours: options.WallClockHours = None,
+    target: options.Target = None,
     target_accuracy: options.TargetAccuracy = None,
     price_per_gpu_hour: options.PricePerGpuHour = None,
     assignments: options.Set = None,
@@ -67,6 +68,7 @@ def submit(
         "budget.gpu_hours": gpu_hours,
         "budget.money": money,
         "budget.wall_clock_hours": wall_clock_hours,
+        "budget.target": target,
         "budget.target_accuracy": target_accuracy,
         "budget.price_per_gpu_hour": price_per_gpu_hour,
     }

@@ -87,11 +87,13 @@ def _stack(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    given = {key: value for key, value in flags.items() if value is not None}
+    _by_present_names("the command line", given)
     for source, layer in [
         *base,
         *_environment(environment),
         *map(_assignment, assignments),
-        *(Layer(_flag(key), {key: value}) for key, value in flags.items() if value is not None),
+        *(Layer(_flag(key), {key: value}) for key, value in given.items()),
     ]:
         for key, value in _by_present_names(source, layer).items():
             _assign(values, key, value, source)
