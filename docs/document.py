@@ -92,6 +92,20 @@ def layers() -> str:
         "group `metaqnn.layers`. This page is written by `make docs`.",
         "| in a net | is | what it does | section of `space` | offered by default |\n|---|---|---|---|---|\n"
         + "\n".join(rows),
+        "## Another kind",
+        "A kind is two modules. The first one, without torch, has the class: a frozen dataclass derived from "
+        "`metaqnn_trainer.spaces.cnn.layer.Layer`, whose fields are the numbers of its text. It says its name and "
+        "words, output shape, cost, what a space may choose (a dataclass of rules, whose default offers nothing), "
+        "where it may not stand, the memory that it keeps, and how it is drawn. The second one has its builder: a "
+        "function of "
+        "the layer, the shape in front of it, the model's options and the kind before it, to named torch modules (see "
+        "`metaqnn_trainer.modules.base`). A module that is not torch's own says in a method `written` how an exported "
+        "file writes it. `metaqnn_trainer.spaces.cnn.layers.average_pool` and `metaqnn_trainer.modules.average_pool` "
+        "are a short example.",
+        "An installed kind is found by its entry point, and enters the ids of the trials that have it with its "
+        "distribution's name and version; in a cluster it is installed in the image of the trainer and, where one "
+        "searches there, in that of the orchestrator:",
+        '```toml\n[project.entry-points."metaqnn.layers"]\ndilated = "far_layers:Dilated"\n```',
     ]
     return "\n\n".join(parts) + "\n"
 

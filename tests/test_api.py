@@ -88,7 +88,9 @@ def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 INTERRUPTED = """
 import asyncio, os, sys, threading, time
+import asyncio, logging, os, sys, threading, time
 
+logging.basicConfig(level=logging.INFO)
 settings = {"space.max_layers": 2, "space.max_macs": 200_000, "recipe.epochs": 2, "recipe.max_rates": 1}
 settings |= {"execution.parallel": 1, "execution.max_trials": int(sys.argv[3])}
 

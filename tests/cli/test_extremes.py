@@ -118,7 +118,7 @@ def test_the_screen(now: str, extreme: DirectoryStore) -> None:
     console = Console(force_terminal=True, force_interactive=True, width=100, height=40)
     with SearchView(console, view.record, view.state, foot="", now=lambda: now) as shown, console.capture() as captured:
         for event in Journal(extreme, "test").read():
-            shown.happened(event) if not isinstance(event, Told) else shown.recall(event)
+            shown.happened(event) if not isinstance(event, Told) else shown.recall([event])
         shown.refresh()
     assert "nan" not in captured.get()
     numbers = standing(view.state, now)

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from metaqnn_orch.cli.view import PACE, SearchView
+from metaqnn_orch.application.listener import PACE
+from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState

@@ -31,7 +31,7 @@ from metaqnn_trainer.contract.messages import (
 from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, Prediction, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.spaces.cnn.notation import format_net
-from tests.contract.nets import nets
+from tests.spaces.cnn.nets import nets
 
 SPEC = TrialSpec(
     net="[C(64,3,1), P(2,2), SM(10)]", dataset=DatasetRef(name="digits", digest="0123456789abcdef"), image_size=8

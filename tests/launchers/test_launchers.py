@@ -23,9 +23,9 @@ FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 
 class LocalHarness:
-    def __init__(self, notes: Path, side_by_side: int) -> None:
+    def __init__(self, notes: Path) -> None:
         command = (sys.executable, "-SE", str(FAKE_WORKER), str(notes))
-        self.launcher: Launcher = LocalLauncher("/no/store", 2, side_by_side, command)
+        self.launcher: Launcher = LocalLauncher("/no/store", 2, command)
 
     def request(self, fate: str) -> TrainingRequest:
         return make_request({"delivers": "delivers", "hangs": "hangs", "crashes": "fails-13"}[fate])
@@ -64,14 +64,13 @@ class TableHarness:
         return Answer(accuracy=0.5, params=650, macs=640, source="table")
 
 
-@pytest.fixture(params=["local", "side by side", "table", "kubernetes"])
+@pytest.fixture(params=["local", "table", "kubernetes"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     if request.param == "kubernetes":
         for cluster in fake_cluster(tmp_path, monkeypatch):
             yield KubernetesHarness(cluster)
         return
-    local = {"local": 1, "side by side": 2}.get(request.param)
-    harness: Harness = LocalHarness(tmp_path, local) if local else TableHarness(tmp_path)
+    harness: Harness = LocalHarness(tmp_path) if request.param == "local" else TableHarness(tmp_path)
     yield harness
     harness.launcher.close()
 

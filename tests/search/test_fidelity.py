@@ -2,7 +2,7 @@
 
 Baker, Gupta, Naik, Raskar: Designing Neural Network Architectures using Reinforcement Learning (ICLR 2017), and 300
 rows of the replay memory that the authors published (SVHN). Neighbouring tests go through each rule case by case;
-Table A2's parameter counts stand in tests/contract/test_layers.py, the recipe in tests/trainer.
+Table A2's parameter counts stand in tests/spaces/cnn/test_layers.py, the recipe in tests/trainer.
 """
 
 from __future__ import annotations

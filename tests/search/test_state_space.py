@@ -18,8 +18,8 @@ from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 from metaqnn_trainer.spaces.cnn.space import Cnn
-from tests.contract.nets import nets
 from tests.search.spaces import CIFAR, SVHN, TABLE_A1, TINY, after, at, moves, sample
+from tests.spaces.cnn.nets import nets
 
 SPACE = Cnn(SVHN)
 PAPER_REPLAY = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"

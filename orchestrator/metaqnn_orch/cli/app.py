@@ -99,7 +99,8 @@ def build_app() -> typer.Typer:
     groups = {"dataset": typer.Typer(help=dataset.HELP, **plain), "config": typer.Typer(help=config.HELP, **plain)}
     for name, (function, example) in COMMANDS.items():
         group, _, leaf = name.rpartition(" ")
-        groups.get(group, app).command(leaf, epilog=_example(example))(placed(function))
+        kind = dataset.PushCommand if name == "dataset push" else None
+        groups.get(group, app).command(leaf, cls=kind, epilog=_example(example))(placed(function))
     for name, group_app in groups.items():
         app.add_typer(group_app, name=name)
     return app

@@ -7,11 +7,13 @@ import os
 from typing import Final
 
 from metaqnn_orch.application.installed import list_plugins
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
+from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows, tell
 from metaqnn_orch.errors import redacted
-from metaqnn_orch.settings.sources import load_settings, preset_names
+from metaqnn_orch.settings import presets as named
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_orch.settings.values import flatten, origin
 
 HELP: Final = "Show settings, and where each comes from."
@@ -44,7 +46,9 @@ def show(
 
 def presets() -> None:
     """List the presets."""
-    print_lines(preset_names())
+    print_lines(named.presets())
+    for line in named.troubles():
+        tell(line, Tone.CAUTION)
 
 
 def plugins(output: options.Output = Format.TABLE) -> None:

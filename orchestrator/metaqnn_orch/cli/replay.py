@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metaqnn_orch.application.assembly import refuse_unsafe_store
-from metaqnn_orch.application.session import VERSION, now
+from metaqnn_orch.application.beginning import begin_imported
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, typeable
-from metaqnn_orch.control.holder import this_process
 from metaqnn_orch.control.record import load_record
-from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.replay.database import read_replay
@@ -61,9 +57,7 @@ def import_replay(
     if refused.count and strict:
         raise BadInput(f"{file.name}: {refused}", hint="without --strict the other rows are imported")
     opened = open_store(store)
-    refuse_unsafe_store(opened)
-    me = this_process(secrets.token_hex(8), now())
-    state = import_run(opened, run, settings, replay, me, version=VERSION, uid=secrets.token_hex(16))
+    state = begin_imported(opened, run, settings, replay)
     if refused.count:
         say(str(refused))
     found = {

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application.watching import watch as follow
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, Progress, print_fields, print_json
-from metaqnn_orch.cli.watch import watch as follow
+from metaqnn_orch.cli.output import Format, print_fields, print_json
+from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, summary
 from metaqnn_trainer.store.opening import open_store
@@ -45,7 +46,7 @@ def status(
     opened = open_store(store)
     if watch:
         try:
-            follow(opened, run, Progress())
+            follow(opened, run, Terminal())
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
     view = read_run(opened, run)

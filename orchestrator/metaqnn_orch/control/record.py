@@ -92,20 +92,7 @@ class RunRecord(Message):
         Raises:
             ValueError: the changes make no recipe.
         """
-        space = settings.state_space()
-        changes = {**space.recipe(net), **recipe}
-        parts = {**space.plugins(net), **{key: name for key, name in self.plugins.items() if not _is_searcher(key)}}
-        return TrialSpec(
-            space=PluginRef(name=settings.space.family, options=design_options(settings)),
-            net=net,
-            dataset=self.dataset,
-            image_size=getattr(settings.space, "image_size", None),
-            model=settings.model,
-            recipe=_changed(settings.recipe, changes) if changes else settings.recipe,
-            task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
-            plugins=parts,
-            initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
-        )
+        return trial_spec(settings, self.dataset, self.plugins, net, recipe, initial)
 
     def settings_as_run(self, present: Settings | None = None) -> Settings:
         """The settings that the run began with; how the work is done, and how much of it, as `present` says."""
@@ -114,6 +101,32 @@ class RunRecord(Message):
             return begun
         ours = {name: getattr(present, name) for name in ("execution", "budget", "tracking")}
         return begun.model_copy(update=ours)
+
+
+def trial_spec(
+    settings: Settings,
+    dataset: DatasetRef,
+    plugins: Mapping[str, str],
+    net: str,
+    recipe: Mapping[str, Any] = MappingProxyType({}),
+    initial: WeightsRef | None = None,
+) -> TrialSpec:
+    """As RunRecord.spec, of a run that need not be there; `plugins` are those that its record has."""
+    space = settings.state_space()
+    return TrialSpec(
+        space=PluginRef(name=settings.space.family, options=design_options(settings)),
+        net=net,
+        dataset=dataset,
+        image_size=getattr(settings.space, "image_size", None),
+        model=settings.model,
+        recipe=space.recipe(net, _changed(settings.recipe, recipe) if recipe else settings.recipe),
+        task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
+        plugins={
+            **space.plugins(net),
+            **{plugin: identity for plugin, identity in plugins.items() if not _is_searcher(plugin)},
+        },
+        initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
+    )
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

@@ -27,7 +27,9 @@ FEW: Final = 10  # trials
 AT_ONCE: Final = 32  # objects that a search removes before it looks at its trials again
 
 _OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
-_SIBLING: Final = re.compile(r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl)")
+_SIBLING: Final = re.compile(
+    r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl|picture-[a-z0-9-]+-[0-9a-f]{16}\.png)"
+)
 
 
 class Why(StrEnum):

@@ -182,11 +182,6 @@ class ExecutionSettings(Section):
     """Trials in flight at most."""
     max_trials: int | None = Field(None, ge=1, le=1_000_000)
     """Unique trained nets after which the run is complete; by default the schedule's total."""
-    side_by_side: int = Field(1, ge=1, le=64)
-    """Trials in one process on this machine, as far as its device's memory goes: for small nets on one GPU, whose steps
-    overlap there. Each takes longer than alone, by the clock: `budget` counts its share. Not of
-    Kubernetes Jobs, which train one net each: how they share a GPU is the cluster's matter (time slices, MPS, MIG), and
-    `kubernetes.gpu_resource` names a share."""
     retries: int = Field(2, ge=0, le=100)
     """Further attempts of a trial that crashed."""
     free_attempts: int = Field(50, ge=0, le=10_000)

@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
 
@@ -114,24 +114,19 @@ def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {RENAMED.get(key, key): value for key, value in values.items()}
 
 
-def preset_names() -> list[str]:
-    folder = resources.files("metaqnn_orch.presets")
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
 def _preset(name: str) -> Layer:
-    text = resources.files("metaqnn_orch.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return Layer(f"preset {name}", dict(flatten(parse_mapping(text, f"preset {name}"))))
+    preset = presets()[name]
+    return Layer(str(preset), dict(flatten(parse_mapping(preset.read(), str(preset)))))
 
 
 def _preset_or_file(name: str) -> tuple[list[Layer], list[Layer]]:
     """The preset of that name, and no file; or the file of that name, with the preset that it builds on, if it does."""
-    if name in preset_names():
+    if name in presets():
         return [_preset(name)], []
     content = parse_mapping(_read(name), name)
     base = content.pop("preset", None)
-    if base is not None and base not in preset_names():
-        raise SettingsError(f"{name}: there is no preset {base!r}", hint=_presets_hint(str(base)))
+    if base is not None and base not in [*presets()]:  # it may be anything
+        raise SettingsError(f"{name}: there is no preset {base!r}", hint=suggestion(str(base)))
     return [_preset(str(base))] if base is not None else [], [Layer(name, dict(flatten(content)))]
 
 
@@ -147,13 +142,7 @@ def _read(name: str) -> str:
     except (OSError, ValueError) as error:
         cause = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
         shown = repr(name if len(name) <= 80 else name[:77] + "...")
-        raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", _presets_hint(name)) from None
-
-
-def _presets_hint(name: str) -> str:
-    presets = preset_names()
-    close = get_close_matches(name, presets, n=1)
-    return (f"did you mean {close[0]}? " if close else "") + "presets: " + ", ".join(presets)
+        raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", suggestion(name)) from None
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:

@@ -137,7 +137,7 @@ class TrialSpec(Message):
 
     space: PluginRef = CNN
     """The family of designs that `net` is one of."""
-    net: str = Field(min_length=1, max_length=bounds.MAX_DESIGN)
+    net: str
     """The design's canonical text: whoever asks has written it so, for another text is another trial."""
     dataset: DatasetRef
     image_size: int | None = Field(None, ge=1, le=4096)
@@ -156,9 +156,9 @@ class TrialSpec(Message):
 
     @field_validator("net")
     @classmethod
-    def _is_one_line(cls, text: str) -> str:
-        if not text.isprintable():
-            raise ValueError("the text of a design is one line")
+    def _is_printable(cls, text: str) -> str:
+        if not 1 <= len(text) <= bounds.MAX_DESIGN or not text.isprintable():
+            raise ValueError(f"a design is 1 to {bounds.MAX_DESIGN} printable characters")
         return text
 
     def images_of(self) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.messages import ModelOptions
+from metaqnn_trainer.contract.errors import NotationError
+from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.plugins import Group
 
 SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces")
@@ -39,6 +40,8 @@ class Part(NamedTuple):
     output: str
     """What leaves it, in words: for a layer the shape."""
     cost: Cost
+    shape: tuple[int, ...] = ()
+    """The same as numbers, where it has a shape."""
 
 
 class Space(ABC):
@@ -161,10 +164,6 @@ class Space(ABC):
         the design as it is."""
         return self.canonical(design)
 
-    def recipe(self, design: str) -> Mapping[str, Any]:
-        """Settings of the recipe that the design itself decides. By default there are none."""
-        return {}
-
     def cost(self, design: str) -> Cost:
         """Of the whole design. Raises as `describe` does."""
         return sum((part.cost for part in self.describe(design)), Cost(0, 0))
@@ -197,6 +196,19 @@ class Space(ABC):
             moves.append(self.legal(state)[-1])
             state = self.step(state, moves[-1])
         return self.text(moves)
+
+    def net(self, design: str) -> str:
+        """The net of the cnn family that a design stands for, for tasks that build such nets.
+
+        Raises:
+            NotationError: it stands for none.
+        """
+        raise NotationError("the designs of this family are no nets of the cnn family", 1)
+
+    def recipe(self, design: str, recipe: Recipe) -> Recipe:
+        """How a design is trained, where `recipe` is what the settings say: by default as they say. It becomes a part
+        of the trial."""
+        return recipe
 
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
         """Settings that contradict a dataset, by dotted key: what they say, and what the dataset has."""

@@ -114,6 +114,8 @@ class Layer(ABC):
     """What leaves it already is one number for each class."""
     pixels: ClassVar[bool] = True
     """It works on pixels, so that it cannot follow a layer that has none."""
+    activated: ClassVar[bool] = False
+    """It ends in an activation function, whose backward pass needs what it gives."""
     convolves: ClassVar[bool] = False
     pools: ClassVar[bool] = False
     dropout: ClassVar[Literal["every_second", "each", "none"]] = "every_second"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
@@ -29,12 +29,12 @@ class Registry(NamedTuple):
     """Why kinds that are installed are not among them, a line each. Nothing else suffers from it."""
 
 
-def read_registry(group: Group) -> Registry:
-    """All kinds of a group that can be used; of two that share a name or a section the first counts."""
+def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> Registry:
+    """All kinds that can be used; of two that share a name or a section the first counts."""
     found: dict[str, type[Layer]] = {}
     sources: dict[str, Plugin] = {}
-    failures = [f"{plugin}: {plugin.trouble}" for plugin in group.refused()]
-    for plugin in group.members().values():
+    failures = [f"{plugin}: {plugin.trouble}" for plugin in refused]
+    for plugin in plugins:
         try:
             kind: type[Layer] = plugin.load()
             check_kind(kind)
@@ -58,7 +58,7 @@ def read_registry(group: Group) -> Registry:
 @cache
 def registry() -> Registry:
     """The one that everything uses, read when it is first asked for."""
-    return read_registry(LAYERS)
+    return read_registry(LAYERS.members().values(), LAYERS.refused())
 
 
 def kinds() -> Mapping[str, type[Layer]]:

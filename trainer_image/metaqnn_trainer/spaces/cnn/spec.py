@@ -9,9 +9,8 @@ from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
-def spec_cost(spec: TrialSpec, channels: int, classes: int | None = None) -> Cost:
-    """Parameters and multiply-accumulates of the net, for images of so many `channels` and, where they are given, of so
-    many `classes`.
+def spec_cost(spec: TrialSpec, channels: int) -> Cost:
+    """Parameters and multiply-accumulates of the net, for images of so many `channels`.
 
     Raises:
         MessageError: the net is none, or cannot be built for such images.
@@ -23,6 +22,4 @@ def spec_cost(spec: TrialSpec, channels: int, classes: int | None = None) -> Cos
         raise MessageError(f"the net cannot be read: {error}") from error
     except ShapeError as error:
         raise MessageError(f"{spec.net} cannot be built for images of {shape}: {error}") from error
-    if classes not in (None, reports[-1].output.channels):
-        raise MessageError(f"{spec.net} does not end in the {classes} classes")
     return total_cost(reports)

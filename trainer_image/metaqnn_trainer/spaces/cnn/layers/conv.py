@@ -44,6 +44,7 @@ class Conv(Layer):
     order = 1
     section = "convolution"
     rules = ConvolutionRules()
+    activated = True
     convolves = True
     colour = "conv"
     paper = True

@@ -41,6 +41,7 @@ class DepthwiseSeparable(Layer):
     words = "depthwise-separable convolution"
     section = "depthwise_separable"
     rules = DepthwiseSeparableRules()
+    activated = True
     convolves = True
     colour = "conv"
     builder = "metaqnn_trainer.modules.depthwise_separable:build"

@@ -44,6 +44,7 @@ class FC(Layer):
     section = "fully_connected"
     rules = FullyConnectedRules()
     pixels = False
+    activated = True
     dropout = "each"
     colour = "dense"
     paper = True

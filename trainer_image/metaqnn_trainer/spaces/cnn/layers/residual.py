@@ -42,6 +42,7 @@ class Residual(Layer):
     words = "residual block"
     section = "residual"
     rules = ResidualRules()
+    activated = True
     convolves = True
     colour = "conv"
     builder = "metaqnn_trainer.modules.residual:build"
