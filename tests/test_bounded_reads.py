@@ -24,7 +24,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Entry
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.control.world import Session, settings
+from tests.control.world import OBJECTIVE, Session, settings
 
 ROOT: Final = Path(__file__).parents[1]
 LARGE_BY_RIGHT: Final = {
@@ -70,7 +70,7 @@ def test_messages_that_are_too_long_are_none(store: DirectoryStore) -> None:
     assert read_holder(store, "test") is None
     store.put(keys.result("test", trial), HUGE)
     request = TrainingRequest(run="test", trial=trial, spec=record.spec(settings(), "[SM(10)]"))
-    refused = read_result(store, record.info, request)
+    refused = read_result(store, record.info, request, OBJECTIVE)
     assert isinstance(refused, Refused)
     assert "more than the 1048576 bytes" in refused.reason
     assert len(refused.data) == ENOUGH_BYTES, "and no more is kept for people"

@@ -62,7 +62,7 @@ def test_its_first_choices_are_no_longer_ties(store: DirectoryStore) -> None:
 
 def test_it_folds_and_resumes_like_every_run(store: DirectoryStore) -> None:
     twin = begun(store, warm())
-    twin.search(ScriptedLauncher(store, capacity=1))
+    twin.search(ScriptedLauncher(store, parallel=1))
     folded = RunState(warm())
     for event in Journal(store, "new").read():
         folded.apply(event)

@@ -181,7 +181,7 @@ def test_a_hundred_draws_follow_each_presentation_and_a_resampled_net_weighs_mor
     state.apply(Proposed(step=1, epsilon=1.0, net=net, trial="0" * 12))
     assert (state.told, len(state.agent.replay)) == (0, 0), "in flight: the visit is remembered"
     told = Told(
-        at="", trial="0" * 12, attempt=1, status="completed", val_accuracy=0.9, params=0, macs=0, seconds=0.0, device=""
+        at="", trial="0" * 12, attempt=1, status="completed", reward=0.9, params=0, macs=0, seconds=0.0, device=""
     )
     state.apply(told)
     assert (state.told, state.unique) == (2, 1), "and told when it ends"

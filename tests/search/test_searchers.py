@@ -139,15 +139,15 @@ def test_it_explains_each_legal_move_and_changes_nothing_by_it(method: str, begi
 def test_a_run_with_it_resumes_as_if_nobody_had_stopped_it(method: str, tmp_path: Path) -> None:
     wanted = searched_by(method)
     twin = Session(DirectoryStore(tmp_path / "twin"), wanted)
-    assert twin.run_to_end(capacity=1) is Outcome.GOAL
+    assert twin.run_to_end(parallel=1) is Outcome.GOAL
     store = DirectoryStore(tmp_path / "store")
     for moment in (3, 8, 20):
         session = Session(store, wanted)
         looks = iter([Stop.NO] * moment + [Stop.NOW] * 1000)
         session.stop = lambda looks=looks: next(looks)  # type: ignore[misc]
-        session.run_to_end(capacity=1)
+        session.run_to_end(parallel=1)
     session = Session(store, wanted)
-    session.run_to_end(capacity=1)
+    session.run_to_end(parallel=1)
     assert [trial.net for trial in session.state.presented] == [trial.net for trial in twin.state.presented]
     assert session.state.beliefs() == twin.state.beliefs()
     folded = RunState(wanted)

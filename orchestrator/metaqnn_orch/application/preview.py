@@ -102,11 +102,11 @@ def _dataset(
     return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
 
 
-def _trials(launcher: LauncherName, nets: int, places: int) -> str:
+def _trials(launcher: LauncherName, nets: int, parallel: int) -> str:
     match launcher:
         case LauncherName.TABLE:
             return f"{nets:,} answers of the table"
         case LauncherName.KUBERNETES:
-            return f"{nets:,} Jobs, {places:,} at a time, and their results"
+            return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
         case LauncherName.LOCAL:
-            return f"{nets:,} trials in {places:,} worker processes here, and their results"
+            return f"{nets:,} trials in {parallel:,} worker processes here, and their results"

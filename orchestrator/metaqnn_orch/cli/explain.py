@@ -19,7 +19,7 @@ _COLUMNS: Final = {
     "updates": ",d",
     "probability": ".4f",
     "trained": ",d",
-    "best_accuracy": ".4f",
+    "best_reward": ".4f",
     "completion": "",
 }
 
@@ -34,7 +34,7 @@ def explain_run(
 
     The layers that may follow, the most valued first. For each: its Q-value, and how often that was updated (where
     never, it is the one that all begin with); the probability that the agent chooses it at the current epsilon; how
-    many trained nets begin so, and the best accuracy of those; and the net that the layer leads to where the best is
+    many trained nets begin so, and the best reward of those; and the net that the layer leads to where the best is
     chosen from there on. Without --after it is the first layer that is explained.
     """
     explanation = explain(read_run(open_store(store), run).state, after)
@@ -52,6 +52,6 @@ def explain_run(
             ("the searcher", explanation.choice),
             ("nets trained that begin so", explanation.trained),
             ("the best of them", explanation.best_trained),
-            ("its accuracy", explanation.best_accuracy),
+            ("its reward", explanation.best_reward),
         ]
     )

@@ -18,6 +18,7 @@ from metaqnn_orch.control.giving_up import Abandonments
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.objective import Objective
 from metaqnn_orch.control.proposals import as_event
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.requests import request_of, write_requests
@@ -71,7 +72,8 @@ class Loop:
         self._refused: list[tuple[TrainingRequest, int, Refused]] = []
         self._exhausted = False
         self._trouble = ""
-        self._abandonments = Abandonments(state, launcher.capacity)
+        self._abandonments = Abandonments(state, launcher.parallel)
+        self._objective = Objective(state.settings)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
         self._untidy = False  # the store still holds what nobody needs
         self._snapshots = Snapshots(store, record.run, state)
@@ -93,7 +95,7 @@ class Loop:
                 version=self._version,
                 goal=self._goal,
                 launcher=self._launcher.name,
-                places=self._launcher.capacity,
+                places=self._launcher.parallel,
                 devices=self._launcher.devices,
                 budget=self._budget,
             )
@@ -183,7 +185,7 @@ class Loop:
             (request_of(self._record, self._state.settings, trial), self._attempts.longest(trial.trial))
             for trial in ended
         ]
-        results = read_results(self._store, self._record.info, asked)
+        results = read_results(self._store, self._record.info, asked, self._objective)
         for trial, (request, _), found in zip(ended, asked, results, strict=True):
             if isinstance(found, Refused):
                 left_behind = found.digest == trial.refused  # it was charged, and then somebody was killed
@@ -209,7 +211,7 @@ class Loop:
             trial.charged,
             free_attempts=self._settings.free_attempts,
             retries=self._settings.retries,
-            store_reached=any(one.attempt > 0 and one.val_accuracy is not None for one in self._state.trials.values()),
+            store_reached=any(one.attempt > 0 and one.reward is not None for one in self._state.trials.values()),
         )
         self._emit(
             Failed(
@@ -234,10 +236,10 @@ class Loop:
         """Fill the free places with new nets, which are returned; nets sampled again on the way are noted."""
         state = self._state
         step, fruitless, repeats = state.step, 0, 0
-        patience = max(REPEATS_IN_FLIGHT, self._launcher.capacity - len(state.in_flight))
+        patience = max(REPEATS_IN_FLIGHT, self._launcher.parallel - len(state.in_flight))
         self._limit = None
         proposed: list[Trial] = []
-        while len(state.in_flight) < self._launcher.capacity and state.unique + len(state.in_flight) < self._goal:
+        while len(state.in_flight) < self._launcher.parallel and state.unique + len(state.in_flight) < self._goal:
             self._limit = limit(state, self._budget, self._world.now())
             if self._limit is not None:
                 break

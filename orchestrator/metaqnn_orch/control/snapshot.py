@@ -33,7 +33,7 @@ EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
 MAX_BYTES: Final = 1 << 26  # of the object
 MAX_TEXT: Final = 1 << 28  # unpacked: about a million nets; it also is what a few kilobytes of zeros could become
-_FORM: Final = "3"  # of what is written, within a release
+_FORM: Final = "4"  # of what is written, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),

@@ -5,9 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Proposed, Recalled, Told
+from metaqnn_orch.control.events import (
+    Abandoned,
+    Event,
+    Failed,
+    Finished,
+    Left,
+    Opened,
+    Proposed,
+    Recalled,
+    Told,
+    shown_accuracy,
+)
 from metaqnn_orch.errors import BadInput, JournalError
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
@@ -32,7 +45,10 @@ class Trial:
     """The design."""
     epsilon: float | None
     state: TrialState = "in_flight"
-    val_accuracy: float | None = None
+    reward: float | None = None
+    """That the searcher was told."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """Of its result; of a net that was stopped early those of its best epoch."""
     params: int | None = None
     macs: int | None = None
     seconds: float | None = None
@@ -48,12 +64,12 @@ class Trial:
     trouble: str = ""
     """What ended the last attempt that did not deliver."""
     measured: float | None = None
-    """Of a net that was stopped early, whose `val_accuracy` is foretold: the best of its epochs."""
+    """Of a net that was stopped early, whose reward is foretold: that of its best epoch."""
     predicted: float | None = None
     spread: float | None = None
     """Standard deviation of what was predicted."""
     curve: list[float] = field(default_factory=list)
-    """Validation accuracies of its epochs, where the early end is enabled."""
+    """Rewards of its epochs, where the early end is enabled."""
     free: dict[str, int] = field(default_factory=dict)
     """Lost attempts that cost nothing, by how they ended."""
     refused: str = ""
@@ -70,8 +86,18 @@ class Trial:
 
     @property
     def was_trained(self) -> bool:
-        """Whether its accuracy is what the net has: not while nothing is known, nor where it was stopped early."""
-        return self.val_accuracy is not None and self.state != "stopped_early"
+        """Whether its reward is what the net earned: not while nothing is known, nor where it was stopped early."""
+        return self.reward is not None and self.state != "stopped_early"
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Validation accuracy, where `accuracy` is a measure; of a net that was stopped early the foretold one."""
+        return shown_accuracy(self.state, self.reward, self.measures)
+
+    @property
+    def worth(self) -> float:
+        """The reward; of a trial without one less than any."""
+        return -inf if self.reward is None else self.reward
 
 
 def nothing_worked(state: RunState) -> bool:
@@ -115,7 +141,7 @@ class RunState:
         self.heard = ""
         """When the last event was written that says so."""
         self.best: Trial | None = None
-        """Highest validation accuracy that was measured; of equals the first told."""
+        """That of the highest reward that was measured; of equals the first told."""
         self.opened: Opened | None = None
         self.recalled: Recalled | None = None
         self.finished: Finished | None = None
@@ -153,7 +179,7 @@ class RunState:
         """sha256, in hex, of what the searcher's beliefs follow from; of the paper's agent, of its Q-table."""
         if isinstance(self.searcher, QLearning):
             return self.searcher.agent.q_table.digest()
-        rows = [[trial.net, (trial.val_accuracy or 0.0).hex()] for trial in self.presented]
+        rows = [[trial.net, (trial.reward or 0.0).hex()] for trial in self.presented]
         return hashlib.sha256(canonical_json(rows)).hexdigest()
 
     def apply(self, event: Event) -> None:
@@ -180,17 +206,16 @@ class RunState:
                 self._proposed(event)
             case Told():
                 trial = self._close(event.trial, event.status)
-                trial.val_accuracy, trial.seconds = event.val_accuracy, min(event.seconds, MOST_SECONDS)
+                trial.reward, trial.seconds = event.reward, min(event.seconds, MOST_SECONDS)
                 trial.params, trial.macs = event.params, event.macs
                 trial.attempt, trial.device = event.attempt, event.device
                 trial.images_per_second = event.images_per_second
-                trial.measured, trial.curve = event.measured, [*event.curve]
+                trial.measured, trial.curve, trial.measures = event.measured, [*event.curve], dict(event.measures)
                 if event.prediction is not None:
                     trial.predicted, trial.spread = event.prediction.accuracy, event.prediction.spread
                 self._used(event.seconds)
                 self.unique += 1
-                better = self.best is None or event.val_accuracy > (self.best.val_accuracy or 0.0)
-                if better and trial.was_trained:
+                if trial.was_trained and (self.best is None or trial.worth > self.best.worth):
                     self.best = trial
                 for _ in range(trial.samplings):
                     self._learn(trial)
@@ -214,9 +239,9 @@ class RunState:
                 self.abandoned += 1
 
     def ranking(self) -> list[Trial]:
-        """Trained nets by validation accuracy, smaller ones first among equals; none that was stopped early."""
+        """Trained nets by reward, smaller ones first among equals; none that was stopped early."""
         trained = [trial for trial in self.trials.values() if trial.was_trained]
-        return sorted(trained, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))
+        return sorted(trained, key=lambda trial: (-trial.worth, trial.params or 0))
 
     def restore(self, presented: Sequence[Trial], snapshot: Any) -> None:
         """Make the searcher what it was when it had been told of these trials, and gave that snapshot.
@@ -249,7 +274,7 @@ class RunState:
             self._fly(trial)
             return
         trial.samplings += 1
-        if trial.val_accuracy is not None:
+        if trial.reward is not None:
             self._learn(trial)
 
     def _learn(self, trial: Trial) -> None:
@@ -284,5 +309,5 @@ class RunState:
 
 
 def _experience(trial: Trial) -> Experience:
-    assert trial.val_accuracy is not None
-    return Experience(trial.net, trial.val_accuracy, trained=trial.was_trained)
+    assert trial.reward is not None
+    return Experience(trial.net, trial.reward, MappingProxyType(trial.measures), trained=trial.was_trained)

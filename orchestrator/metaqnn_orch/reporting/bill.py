@@ -47,8 +47,8 @@ class Bill(NamedTuple):
     limits: dict[str, int]
 
 
-def bill(settings: Settings, state: RunState, seconds: float | None, places: int, devices: float) -> Bill:
-    """`state` is that of the run, or an empty one; `places` trials run at a time on `devices` each."""
+def bill(settings: Settings, state: RunState, seconds: float | None, parallel: int, devices: float) -> Bill:
+    """`state` is that of the run, or an empty one; `parallel` trials run at a time on `devices` each."""
     budget = settings.budget
 
     def cost(nets: int) -> Cost:
@@ -56,7 +56,7 @@ def bill(settings: Settings, state: RunState, seconds: float | None, places: int
             return Cost(nets, None, None, None)
         hours = finite(nets * (seconds / 3600))
         price, gpu_hours = budget.price_per_gpu_hour, finite(hours * devices)
-        return Cost(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / places)
+        return Cost(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / parallel)
 
     left = [(phase.epsilon, cost(phase.unique)) for phase in remaining(settings, state)]
     whole = cost(sum(phase.nets for _, phase in left))

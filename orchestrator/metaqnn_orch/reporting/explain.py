@@ -27,7 +27,9 @@ class Move(NamedTuple):
     trained: int
     """Designs that begin so."""
     best_trained: str | None
+    best_reward: float | None
     best_accuracy: float | None
+    """Of that one, where `accuracy` is a measure."""
 
 
 class Explanation(NamedTuple):
@@ -41,6 +43,7 @@ class Explanation(NamedTuple):
     """What the searcher would do, in words."""
     trained: int
     best_trained: str | None
+    best_reward: float | None
     best_accuracy: float | None
 
 
@@ -65,12 +68,12 @@ def explain(state: RunState, beginning: str) -> Explanation:
         here = space.after(after)
     except IllegalDesign as error:
         raise BadInput(f"{after} is not in the space of the run: {error}") from None
-    told = [_Told(space.parse(trial.net), trial) for trial in state.trials.values() if trial.val_accuracy is not None]
+    told = [_Told(space.parse(trial.net), trial) for trial in state.trials.values() if trial.reward is not None]
     told = [one for one in told if one.moves[: len(prefix)] == prefix]
     legal = {str(move): move for move in space.legal(here)} if here is not None else {}
     moves = [_move(belief, [one for one in told if one.moves[len(prefix)] == legal[belief.move]]) for belief in beliefs]
     best = _best(told)
-    return Explanation(after, state.epsilon, moves, choice, len(told), *_net_and_accuracy(best))
+    return Explanation(after, state.epsilon, moves, choice, len(told), *_net_and_worth(best))
 
 
 def _move(belief: Belief, told: Sequence[_Told]) -> Move:
@@ -82,15 +85,15 @@ def _move(belief: Belief, told: Sequence[_Told]) -> Move:
         belief.is_best,
         belief.completion,
         len(told),
-        *_net_and_accuracy(_best(told)),
+        *_net_and_worth(_best(told)),
     )
 
 
 def _best(told: Iterable[_Told]) -> Trial | None:
     """The best that was trained, the first told among equals."""
     trained = (trial for _, trial in told if trial.was_trained)
-    return max(trained, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+    return max(trained, key=lambda trial: trial.worth, default=None)
 
 
-def _net_and_accuracy(trial: Trial | None) -> tuple[str | None, float | None]:
-    return (trial.net, trial.val_accuracy) if trial else (None, None)
+def _net_and_worth(trial: Trial | None) -> tuple[str | None, float | None, float | None]:
+    return (trial.net, trial.reward, trial.val_accuracy) if trial else (None, None, None)

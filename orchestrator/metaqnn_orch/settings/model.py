@@ -11,12 +11,15 @@ from functools import lru_cache
 from random import Random
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.schedule import Phase
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
+from metaqnn_orch.settings.budget import BudgetSettings
+from metaqnn_orch.settings.objective import ObjectiveSettings
+from metaqnn_orch.settings.section import Section
 from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
@@ -30,10 +33,6 @@ DNS_NAME: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 RESOURCE_NAME: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 BYTES: Final = r"^[0-9]{1,9}(M|G|T|Mi|Gi|Ti)$"
 SECRET_KEY: Final = r"^[-._A-Za-z0-9]{1,253}$"
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DatasetSettings(Section):
@@ -180,7 +179,7 @@ class ExecutionSettings(Section):
     """How the work is done. May change whenever the run goes on."""
 
     parallel: int = Field(2, ge=1, le=10_000)
-    """Trials in flight."""
+    """Trials in flight at most."""
     max_trials: int | None = Field(None, ge=1, le=1_000_000)
     """Unique trained nets after which the run is complete; by default the schedule's total."""
     retries: int = Field(2, ge=0, le=100)
@@ -204,33 +203,6 @@ class ExecutionSettings(Section):
     """Used by `--launcher kubernetes` alone."""
 
 
-class BudgetSettings(Section):
-    """What a run may use, over all its sessions; whichever comes first ends it. May change whenever the run goes on.
-
-    No trial begins that would probably end beyond a limit, taking the mean of the last hundred for it and for those in
-    training. None is cut: the last ones may go beyond by as much as they are longer than that mean.
-    """
-
-    gpu_hours: float | None = Field(None, gt=0, le=1e9)
-    """Hours of training times the GPUs of a trial, or its share of one, lost attempts too. Without a GPU, hours of a
-    worker."""
-    money: float | None = Field(None, gt=0, le=1e12)
-    """At `price_per_gpu_hour`."""
-    wall_clock_hours: float | None = Field(None, gt=0, le=1e6)
-    """In which an orchestrator worked on the run: pauses between sessions do not count."""
-    target_accuracy: Probability | None = None
-    """Validation accuracy that is good enough."""
-    price_per_gpu_hour: float | None = Field(None, ge=0, le=1e6)
-    currency: str | None = Field(None, max_length=12, pattern=r"^\S+$")
-    """What money is called wherever it is shown."""
-
-    @model_validator(mode="after")
-    def _money_has_a_price(self) -> BudgetSettings:
-        if self.money is not None and not self.price_per_gpu_hour:
-            raise ValueError("budget.money says nothing without budget.price_per_gpu_hour")
-        return self
-
-
 class TrackingSettings(Section):
     """Where else a run is shown. May change whenever the run goes on."""
 
@@ -249,6 +221,7 @@ class Settings(Section):
     model: ModelOptions = ModelOptions()
     recipe: Recipe = Recipe()
     task: TaskSettings = TaskSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
     search: SearchSettings = SearchSettings()
     agent: QLearningOptions = QLearningOptions()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -285,6 +258,15 @@ class Settings(Section):
             except ShapeError as error:
                 raise ValueError(f"nets: {net} {error}") from None
         object.__setattr__(self, "nets", nets)  # as a frozen dataclass does while it is made
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_foretold_is_told(self) -> Settings:
+        if self.execution.early_end.enabled and self.objective.changes_reward:
+            raise ValueError(
+                "execution.early_end foretells the task's own reward, and objective tells the searcher another: "
+                "use one of the two"
+            )
         return self
 
     def state_space(self) -> Space:
