@@ -17,12 +17,12 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
 from metaqnn_trainer.contract.messages import Recipe
-from metaqnn_trainer.recipe import dropout_probabilities
 from metaqnn_trainer.spaces.cnn.layer import Net, Shape
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv
 from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
 from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
 from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
 class MadeCIFAR10(CIFAR10):  # type: ignore[misc]  # torchvision has no types

@@ -12,7 +12,7 @@ from random import Random
 import optuna
 from optuna.samplers import TPESampler
 
-from benchmarks.agent_step import paper_settings
+from benchmarks.agent_step import paper_space
 from benchmarks.optuna_peer import suggest_net
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.agent import Agent
@@ -38,7 +38,7 @@ POPULATION, TOURNAMENT = 100, 25  # Real et al. 2019, section 4
 def metaqnn(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """The agent with the paper's schedule, shrunk or stretched to the budget."""
     phases, known = schedule.scaled(schedule.PAPER, budget), dict[str, float]()
-    agent, rng, idle = Agent(paper_settings().state_space(), QTable()), Random(seed), 0
+    agent, rng, idle = Agent(paper_space(), QTable()), Random(seed), 0
     while len(known) < budget and idle < PATIENCE:
         net = agent.propose(schedule.epsilon_at(phases, len(known)), rng)
         idle += 1
@@ -50,7 +50,7 @@ def metaqnn(objective: Objective, budget: int, seed: int) -> Iterator[float]:
 
 def at_random(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """Epsilon 1: each legal layer as likely as the others."""
-    known, agent, rng = set[str](), Agent(paper_settings().state_space(), QTable()), Random(seed)
+    known, agent, rng = set[str](), Agent(paper_space(), QTable()), Random(seed)
     while len(known) < budget:
         net = agent.propose(1.0, rng)
         if net not in known:
@@ -60,7 +60,7 @@ def at_random(objective: Objective, budget: int, seed: int) -> Iterator[float]:
 
 def tpe(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """Optuna's tree-structured Parzen estimator as it comes."""
-    space, known, idle = paper_settings().state_space(), dict[str, float](), 0
+    space, known, idle = paper_space(), dict[str, float](), 0
     study = optuna.create_study(sampler=TPESampler(seed=seed), direction="maximize")
     while len(known) < budget and idle < PATIENCE:
         trial = study.ask()
@@ -74,7 +74,7 @@ def tpe(objective: Objective, budget: int, seed: int) -> Iterator[float]:
 
 def evolution(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """Regularised evolution (Real et al. 2019): the best of a tournament is mutated, the oldest dies."""
-    space, rng = paper_settings().state_space(), Random(seed)
+    space, rng = paper_space(), Random(seed)
     agent, known, population, idle = Agent(space, QTable()), dict[str, float](), list[str](), 0
     while len(known) < budget and idle < PATIENCE:
         if len(population) < POPULATION:

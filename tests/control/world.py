@@ -10,6 +10,7 @@ from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.loop import Loop
+from metaqnn_orch.control.objective import Objective
 from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
@@ -55,6 +56,10 @@ def settings(**overrides: object) -> Settings:
         else:
             values[section] = value  # type: ignore[assignment]
     return parse_settings(values)
+
+
+OBJECTIVE = Objective(settings())
+"""The task's own reward."""
 
 
 def accuracy_of(net: str) -> float:
@@ -111,8 +116,8 @@ class ScriptedLauncher:
     name = "scripted"
     devices = 1
 
-    def __init__(self, store: Store, behaviour: Behaviour = deliver, capacity: int = 2) -> None:
-        self.capacity = capacity
+    def __init__(self, store: Store, behaviour: Behaviour = deliver, parallel: int = 2) -> None:
+        self.parallel = parallel
         self.outlives_us = False
         self.trouble = ""
         self.options = NO_OPTIONS
@@ -206,9 +211,9 @@ class Session:
         )
         return loop.run()
 
-    def run_to_end(self, behaviour: Behaviour = deliver, capacity: int = 2) -> Outcome:
+    def run_to_end(self, behaviour: Behaviour = deliver, parallel: int = 2) -> Outcome:
         self.open()
-        return self.search(ScriptedLauncher(self.store, behaviour, capacity))
+        return self.search(ScriptedLauncher(self.store, behaviour, parallel))
 
 
 def told_order(store: Store, run: str = "test") -> list[str]:

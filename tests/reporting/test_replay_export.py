@@ -74,7 +74,7 @@ def test_a_search_comes_back_with_the_same_q_table(store: Store) -> None:
     """With crashes, repeated samplings, and nets sampled again while they train."""
     chosen = settings(space__max_layers=1, schedule__phases=[{"epsilon": 0.2, "unique": 10}])
     session = Session(store, chosen)
-    session.run_to_end(crash_first(1), capacity=3)
+    session.run_to_end(crash_first(1), parallel=3)
     exported = export(store)
     assert len(rows(exported)) == session.state.told > session.state.unique
     assert [float(row["ix_q_value_update"]) for row in rows(exported)] == [*range(1, session.state.told + 1)]

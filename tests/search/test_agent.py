@@ -16,7 +16,7 @@ from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 from metaqnn_trainer.spaces.cnn.space import Cnn
-from tests.search.spaces import SVHN, TINY, at
+from tests.search.spaces import SVHN, TINY
 
 # Seven moves at the start, then the end.
 FLAT = SpaceRules(
@@ -136,7 +136,7 @@ def test_one_draw_of_one_row_by_hand() -> None:
     """0.99*0.5 + 0.01*1 = 0.505 for the last move, then 0.99*0.5 + 0.01*0.505 = 0.50005 for the first."""
     agent = agent_of(SVHN, replay_draws=1)
     agent.learn("[C(64,3,1), SM(10)]", 1.0, Random(0))
-    values = {(row.state.kind, str(row.layer)): row.value for row in agent.q_table}
+    values = {(row.state.kind, str(row.move)): row.value for row in agent.q_table}
     assert values == {("start", "C(64,3,1)"): pytest.approx(0.50005), ("C", "SM(10)"): pytest.approx(0.505)}
 
 
@@ -158,7 +158,8 @@ def test_a_gap_net_learns_where_it_is_read() -> None:
     transitions = agent.transitions("[C(64,3,1), GAP(10), SM(10)]")
     assert len(transitions) == 2
     assert transitions[-1].next_values is None
-    state = at(agent.space, "[C(64,3,1)]")
+    state = agent.space.after("[C(64,3,1)]")
+    assert state is not None
     moves = agent.space.legal(state)
     values = dict(zip(map(str, moves), agent.q_table.values(state.key, moves), strict=True))
     assert values["GAP(10)"] > 0.5
@@ -174,10 +175,10 @@ def test_every_updated_value_is_one_that_sampling_reads() -> None:
         agent.learn(net, rng.random(), rng)
         for state, _ in agent.space.walk(net):
             read |= {(state.key, layer) for layer in agent.space.legal(state)}
-    rows = {(row.state, row.layer) for row in agent.q_table}
+    rows = {(row.state, row.move) for row in agent.q_table}
     assert rows <= read
     assert {"start", "C", "P", "FC"} <= {row.state.kind for row in agent.q_table}
-    assert any(row.state.kind == "FC" and isinstance(row.layer, SM) for row in agent.q_table)
+    assert any(row.state.kind == "FC" and isinstance(row.move, SM) for row in agent.q_table)
 
 
 def test_a_net_of_another_space_is_refused_and_nothing_learned() -> None:

@@ -46,7 +46,8 @@ def preset(name: str) -> Settings:
 
 @pytest.fixture(scope="module")
 def svhn() -> Cnn:
-    return preset("svhn").state_space()
+    settings = preset("svhn")
+    return Cnn(settings.space, settings.model)
 
 
 def recorded() -> list[dict[str, str]]:
@@ -165,7 +166,7 @@ def test_the_key_of_a_pool_carries_the_size_before_it(svhn: Cnn) -> None:
 
 def test_the_schedule_of_table_2() -> None:
     state = RunState(preset("svhn"))
-    trained = Counter[float]()
+    trained = Counter[float | None]()
     for _ in range(2700):
         trained[state.epsilon] += 1
         state.unique += 1
@@ -180,7 +181,7 @@ def test_a_hundred_draws_follow_each_presentation_and_a_resampled_net_weighs_mor
     state.apply(Proposed(step=1, epsilon=1.0, net=net, trial="0" * 12))
     assert (state.told, len(state.agent.replay)) == (0, 0), "in flight: the visit is remembered"
     told = Told(
-        at="", trial="0" * 12, attempt=1, status="completed", val_accuracy=0.9, params=0, macs=0, seconds=0.0, device=""
+        at="", trial="0" * 12, attempt=1, status="completed", reward=0.9, params=0, macs=0, seconds=0.0, device=""
     )
     state.apply(told)
     assert (state.told, state.unique) == (2, 1), "and told when it ends"

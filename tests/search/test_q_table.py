@@ -114,7 +114,7 @@ def test_rows_for_people_hold_what_was_updated() -> None:
     table.values(START, MOVES)
     table.update(trajectory(table, (AFTER_A, END)), 1.0)
     (row,) = table
-    assert (row.state, row.layer, row.updates) == (AFTER_A, END, 1)
+    assert (row.state, row.move, row.updates) == (AFTER_A, END, 1)
     assert row.value == pytest.approx(0.55)
 
 
@@ -135,7 +135,7 @@ def test_equal_digests_mean_equal_values(one: list[float], other: list[float]) -
         for reward in told:
             table.update(trajectory(table, (START, A), (AFTER_A, END)), reward)
         tables.append(table)
-    values = [{(row.state, row.layer): row.value for row in table} for table in tables]
+    values = [{(row.state, row.move): row.value for row in table} for table in tables]
     assert (tables[0].digest() == tables[1].digest()) == (values[0] == values[1])
 
 

@@ -8,14 +8,15 @@ from itertools import pairwise
 
 import pytest
 
-from metaqnn_orch.settings.sources import load_settings, preset_names
+from metaqnn_orch.settings.presets import presets
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.spaces.base import Cost, Part, Space
 from tests.spaces.behaviour import SpaceBehaviour
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", sorted(presets()))
 class TestCnn(SpaceBehaviour):
     @pytest.fixture
     def space(self, preset: str) -> Space:

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, Recipe, TrialSpec
-from metaqnn_trainer.estimate import evaluation_batch, fitting_batch, training_memory
+from metaqnn_trainer.estimate import evaluation_batch, training_memory
 from metaqnn_trainer.model import build_model
-from metaqnn_trainer.recipe import dropout_probabilities
 from metaqnn_trainer.spaces.cnn.layer import Shape
 from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 SHAPE = Shape(3, 32)
 DEEP = "[C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), C(64,1,1), SM(10)]"
@@ -99,12 +99,3 @@ def test_evaluation_takes_no_more_than_training() -> None:
     assert 128 < batch < 1000
     assert evaluation_batch(spec, SHAPE, 128, 200) == 200
     assert evaluation_batch(spec_of("[SM(10)]"), SHAPE, 1, 1) == 1
-
-
-def test_the_largest_part_of_a_batch_that_fits() -> None:
-    spec = spec_of(DEEP)
-    for batch in (64, 32, 16, 8):
-        need = training_memory(spec, SHAPE, batch).total
-        assert fitting_batch(spec, SHAPE, need) == batch
-        assert fitting_batch(spec, SHAPE, need - 1) == (batch // 2 if batch > 8 else None)
-    assert fitting_batch(spec_of(DEEP, Recipe(batch_size=8)), SHAPE, 2**60) is None

@@ -26,7 +26,7 @@ from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
-from tests.trainer.test_course import early_end
+from tests.trainer.training.test_course import early_end
 
 
 @pytest.fixture(scope="module")

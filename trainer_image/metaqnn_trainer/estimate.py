@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrialSpec
-from metaqnn_trainer.recipe import dropout_probabilities
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 _FLOAT: Final = 4  # bytes
-_SMALLEST_MICRO_BATCH: Final = 8  # smaller ones would train for days
 
 
 class Memory(NamedTuple):
@@ -52,16 +51,6 @@ def evaluation_batch(spec: TrialSpec, shape: Shape, batch: int, largest: int) ->
     """
     training, evaluation = _activations(parse_net(spec.net), shape, spec.model, spec.recipe)
     return max(1, min(largest, batch * training // evaluation))
-
-
-def fitting_batch(spec: TrialSpec, shape: Shape, available: int) -> int | None:
-    """The largest of a half, a quarter, and so on, of the recipe's batch that fits `available` bytes, None if none."""
-    batch = spec.recipe.batch_size
-    while batch > _SMALLEST_MICRO_BATCH:
-        batch = -(-batch // 2)
-        if training_memory(spec, shape, batch).total <= available:
-            return batch
-    return None
 
 
 def _activations(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from metaqnn_orch.application.listener import Say
 from metaqnn_orch.control.record import Binding, stand_in
 from metaqnn_orch.launchers.table import Answer, NoAnswer
 from metaqnn_orch.replay.format import read_file
@@ -44,10 +45,15 @@ class Rehearsal(NamedTuple):
         return Answer(accuracy, costs.params, costs.macs, source)
 
 
-def read_rehearsal(path: Path, settings: Settings, delay: float = 0.0) -> Rehearsal:
-    """
+def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0) -> Rehearsal:
+    """A rehearsal with the table of a file; it is said how much of that can be used.
+
     Raises:
         BadInput: the file cannot be read, or is no table.
     """
     shape = Shape(settings.space.channels, settings.space.image_size)
-    return Rehearsal(path.name, read_table(read_file(path), path.name, shape), delay)
+    table = read_table(read_file(path), path.name, shape)
+    say(f"{path}: the accuracies of {len(table)} nets")
+    if table.refusals.count:
+        say(str(table.refusals))
+    return Rehearsal(path.name, table, delay)

@@ -70,6 +70,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "dataset list": (dataset.list_datasets, "dataset list --store ./runs"),
     "config show": (config.show, "config show digits --set recipe.epochs=3"),
     "config presets": (config.presets, "config presets"),
+    "config plugins": (config.plugins, "config plugins"),
 }
 
 # The library's words for wrong arguments, and ours.
@@ -98,7 +99,8 @@ def build_app() -> typer.Typer:
     groups = {"dataset": typer.Typer(help=dataset.HELP, **plain), "config": typer.Typer(help=config.HELP, **plain)}
     for name, (function, example) in COMMANDS.items():
         group, _, leaf = name.rpartition(" ")
-        groups.get(group, app).command(leaf, epilog=_example(example))(placed(function))
+        kind = dataset.PushCommand if name == "dataset push" else None
+        groups.get(group, app).command(leaf, cls=kind, epilog=_example(example))(placed(function))
     for name, group_app in groups.items():
         app.add_typer(group_app, name=name)
     return app

@@ -9,6 +9,7 @@ import typer
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
+from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.errors import ShapeError
@@ -32,7 +33,8 @@ def describe_net(
 ) -> None:
     """Show a net layer by layer.
 
-    Output shapes, trainable parameters, multiply-accumulates for one image, and whether the space holds the net.
+    Output shapes, trainable parameters, multiply-accumulates for one image, whether the space holds the net, and what
+    the searcher would be told of it where an objective is set.
     """
     settings = load_settings(space, os.environ, assignments or [], {}).settings
     designs = settings.state_space()
@@ -45,6 +47,7 @@ def describe_net(
             hint="leave out --dropout, or say --set recipe.dropout=every_second",
         )
     total = sum((part.cost for part in parts), Cost(0, 0))
+    objective = settings.objective if settings.objective.changes_reward else None
     written = format_with_dropout(parse_net(design)) if dropout else None
     if output is Format.JSON:
         print_json(
@@ -64,6 +67,7 @@ def describe_net(
                 "params": total.params,
                 "macs": total.macs,
                 **({"dropout": written} if written is not None else {}),
+                **({"objective": in_words(objective)} if objective is not None else {}),
             }
         )
         return
@@ -72,6 +76,8 @@ def describe_net(
     if rows:
         print_rows({"layer": "", "output": "", "params": ",d", "MACs": ",d"}, [*rows, ("total", "", *total)])
     print_lines([f"not in the space {space}: {reason}" if reason else f"legal in the space {space}"])
+    if objective is not None:
+        print_lines([f"objective: {in_words(objective)}"])
 
 
 def _parts(designs: Space, design: str) -> tuple[list[Part], str]:

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions
-from metaqnn_trainer.data import Dataset, pixel_statistics, prepare
 from metaqnn_trainer.export.formats import FORMATS
 from metaqnn_trainer.export.network import Network
+from metaqnn_trainer.images.dataset import Dataset, pixel_statistics, prepare
 from metaqnn_trainer.load import Trained
 from metaqnn_trainer.model import build_model
 from metaqnn_trainer.spaces.cnn.notation import parse_net

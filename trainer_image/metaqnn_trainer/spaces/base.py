@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.messages import ModelOptions
+from metaqnn_trainer.contract.errors import ContractError, MessageError, NotationError
+from metaqnn_trainer.contract.messages import CNN, ModelOptions, Recipe, TrialSpec
+from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.plugins import Group
 
 SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces")
@@ -149,6 +151,20 @@ class Space(ABC):
         """
         return self.text(self.parse(text))
 
+    def check(self, design: str) -> None:
+        """That a design, legal or not, can be trained on what this space is for.
+
+        Raises:
+            NotationError: the text breaks the grammar.
+            ShapeError: it cannot; the text goes on after the design's name, as "does not fit images of 3x32x32".
+        """
+        self.describe(design)
+
+    def adapted(self, design: str) -> str:
+        """A design of another run, as this space would write it: for its number of classes, for example. By default
+        the design as it is."""
+        return self.canonical(design)
+
     def cost(self, design: str) -> Cost:
         """Of the whole design. Raises as `describe` does."""
         return sum((part.cost for part in self.describe(design)), Cost(0, 0))
@@ -182,6 +198,19 @@ class Space(ABC):
             state = self.step(state, moves[-1])
         return self.text(moves)
 
+    def net(self, design: str) -> str:
+        """The net of the cnn family that a design stands for, for tasks that build such nets.
+
+        Raises:
+            NotationError: it stands for none.
+        """
+        raise NotationError("the designs of this family are no nets of the cnn family", 1)
+
+    def recipe(self, design: str, recipe: Recipe) -> Recipe:
+        """How a design is trained, where `recipe` is what the settings say: by default as they say. It becomes a part
+        of the trial."""
+        return recipe
+
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
         """Settings that contradict a dataset, by dotted key: what they say, and what the dataset has."""
         return {}
@@ -194,3 +223,23 @@ class Space(ABC):
     def words(self) -> list[tuple[str, str]]:
         """The rules of the space for people: a name and a sentence each."""
         return [("rules", str(self.options))]
+
+
+def space_of(spec: TrialSpec, load: Callable[[str], Any] = SPACES.load) -> Space | None:
+    """The family of a trial's design; None where that is the cnn family, whose rules are no part of a trial. `load`
+    gives a plug-in by its name.
+
+    Raises:
+        PluginError: there is no such family, or it cannot be loaded.
+        MessageError: its options are wrong; the text names the key.
+    """
+    if spec.space == CNN:
+        return None
+    family = load(spec.space.name)
+    try:
+        found: Space = family(parse_options(family.Options, spec.space, "space"), spec.model)
+    except ContractError:
+        raise
+    except ValueError as error:
+        raise MessageError(f"space.options: {error}") from error
+    return found

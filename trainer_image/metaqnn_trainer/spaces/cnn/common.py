@@ -32,6 +32,8 @@ class CommonRules:
     """Trainable parameters of a net. Moves from which no net within the limit can be completed are no moves."""
     max_macs: int | None = None
     """Multiply-accumulates of a net for one image forward; masks moves as max_params does."""
+    family: Literal["cnn"] = "cnn"
+    """Which family of designs is searched: cnn, or that of an installed plug-in."""
 
     def __post_init__(self) -> None:
         require(1 <= self.image_size <= 4096, "image_size lies between 1 and 4096")

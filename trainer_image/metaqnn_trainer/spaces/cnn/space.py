@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.spaces.base import Cost, Part, Space
 from metaqnn_trainer.spaces.cnn.layer import Layer, LayerReport, Place, Shape, StateKey, describe, total_cost
@@ -112,6 +113,20 @@ class Cnn(Space):
             NotationError, ShapeError: as `describe` does.
         """
         return describe(parse_net(design), self.image, self.model)
+
+    def check(self, design: str) -> None:
+        try:
+            ends_in = self.reports(design)[-1].output.channels
+        except ShapeError as error:
+            raise ShapeError(f"does not fit images of {self.image}: {error}") from None
+        if ends_in != self.rules.classes:
+            raise ShapeError(f"does not end in the {self.rules.classes} classes")
+
+    def canonical(self, text: str) -> str:
+        return format_net(parse_net(text))
+
+    def adapted(self, design: str) -> str:
+        return format_net(layer.for_classes(self.rules.classes) for layer in parse_net(design))
 
     def measures(self, design: str) -> dict[str, float]:
         """`bytes` are those that one image moves: what goes into each layer and comes out, and weights, in single

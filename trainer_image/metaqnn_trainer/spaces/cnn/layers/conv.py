@@ -9,14 +9,7 @@ from typing import Any, ClassVar
 
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.spaces.base import Cost
-from metaqnn_trainer.spaces.cnn.choices import (
-    STRICT,
-    Choices,
-    check_choices,
-    fields_and_strides,
-    in_words,
-    values,
-)
+from metaqnn_trainer.spaces.cnn.choices import STRICT, Choices, check_choices, fields_and_strides, in_words, values
 from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape, field_label
 
 
