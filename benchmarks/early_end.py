@@ -28,13 +28,13 @@ from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.checks import spec_cost
-from metaqnn_trainer.contract.layers import describe, total_cost
 from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.spaces.cnn.layer import describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.tasks.base import task_of
 from metaqnn_trainer.training.early_end import Forecast, forecast, foretold_to_fail, is_asked
 from metaqnn_trainer.training.outcome import Subject
@@ -60,7 +60,7 @@ class Net(NamedTuple):
         return LearningCurve(params=self.params, macs=self.macs, layers=len(parse_net(self.net)), accuracies=accuracies)
 
     def trial(self, number: int) -> Trial:
-        trial = Trial(f"{number:012x}", self.net, 1.0, "completed", max(self.curve), self.params, self.macs)
+        trial = Trial(f"{number:012x}", self.net, 1.0, "completed", max(self.curve), params=self.params, macs=self.macs)
         trial.curve = self.curve
         return trial
 
@@ -179,9 +179,9 @@ def replay(nets: Sequence[Net], chosen: Settings, seed: int, mark: float | None 
     found = Replay([], [], [], [], 0.0)
     trained: list[Trial] = []
     for number, net in enumerate(order):
-        best = max(trained, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+        best = max(trained, key=lambda trial: trial.worth, default=None)
         if best is not None and mark is not None:
-            best = replace(best, val_accuracy=mark)
+            best = replace(best, reward=mark)
         rule = early_end(chosen, reversed(trained), best)
         stop = None
         if rule is not None:

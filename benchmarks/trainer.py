@@ -24,11 +24,11 @@ from benchmarks.plain_loop import train_plainly, write_files
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.trial import Trainer
 

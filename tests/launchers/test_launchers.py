@@ -80,9 +80,9 @@ def launcher(harness: Harness) -> Launcher:
     return harness.launcher
 
 
-def test_it_has_a_name_and_a_capacity(launcher: Launcher) -> None:
+def test_it_has_a_name_and_runs_at_least_one_trial(launcher: Launcher) -> None:
     assert launcher.name
-    assert launcher.capacity >= 1
+    assert launcher.parallel >= 1
 
 
 def test_it_knows_nothing_in_the_beginning(launcher: Launcher) -> None:
@@ -145,7 +145,7 @@ def test_an_attempt_may_begin_anywhere(harness: Harness, launcher: Launcher) -> 
 
 
 def test_a_cancelled_trial_is_forgotten_and_its_place_is_free(harness: Harness, launcher: Launcher) -> None:
-    hanging = [harness.request("hangs") for _ in range(launcher.capacity)]
+    hanging = [harness.request("hangs") for _ in range(launcher.parallel)]
     for request in hanging:
         launcher.launch(request, 1)
     for request in hanging:
@@ -171,18 +171,18 @@ def test_an_ended_trial_is_forgotten_when_cancelled(harness: Harness, launcher: 
 
 
 def test_more_than_fit_are_all_done_in_the_end(harness: Harness, launcher: Launcher) -> None:
-    requests = [harness.request(fate) for _ in range(3 * launcher.capacity) for fate in ("delivers", "crashes")]
+    requests = [harness.request(fate) for _ in range(3 * launcher.parallel) for fate in ("delivers", "crashes")]
     for request in requests:
         launcher.launch(request, 1)
         seen = launcher.observe()
-        assert sum(observation.phase is Phase.RUNNING for observation in seen.values()) <= launcher.capacity
+        assert sum(observation.phase is Phase.RUNNING for observation in seen.values()) <= launcher.parallel
         assert all(seen[trial].detail for trial in seen if seen[trial].phase is Phase.PENDING), "it says what it is for"
     for index, request in enumerate(requests):
         assert until_phase(launcher, request, *ENDED).phase is (Phase.CRASHED if index % 2 else Phase.DELIVERED)
 
 
 def test_looking_never_waits(harness: Harness, launcher: Launcher) -> None:
-    for _ in range(2 * launcher.capacity):
+    for _ in range(2 * launcher.parallel):
         launcher.launch(harness.request("hangs"), 1)
     started = time.monotonic()
     for _ in range(200):

@@ -9,8 +9,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.contract.layers import Cost
-from metaqnn_trainer.spaces.base import Part, Space
+from metaqnn_trainer.spaces.base import Cost, Part, Space
 
 
 class WidthOptions(BaseModel):

@@ -11,7 +11,7 @@ import torch
 
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import (
     DatasetRef,
@@ -25,6 +25,7 @@ from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.images.dataset import Dataset, parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.tasks.base import task_of
 from metaqnn_trainer.training import session

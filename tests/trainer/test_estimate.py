@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, Recipe, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.estimate import evaluation_batch, training_memory
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.spaces.cnn.layer import Shape
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
 SHAPE = Shape(3, 32)
@@ -61,6 +61,21 @@ def allocated(spec: TrialSpec, batch: int) -> int:
 def test_the_estimate_is_within_a_fifth_of_what_is_allocated(net: str, batch_norm: bool) -> None:
     spec = spec_of(net, batch_norm=batch_norm)
     assert training_memory(spec, SHAPE, 16).total == pytest.approx(allocated(spec, 16), rel=0.2)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(
+    "net",
+    [
+        "[C(64,3,1), BN(), C(64,3,1), BN(), SM(10)]",
+        "[C(64,3,1), AP(2,2), C(64,3,1), AP(3,2), SM(10)]",
+        "[DSC(64,3,1), DSC(64,3,1), DSC(128,3,2), GAP(10), SM(10)]",
+        "[RES(64,3,1), RES(64,3,1), RES(128,3,2), SM(10)]",
+    ],
+)
+def test_beyond_the_papers_kinds_it_is_within_a_tenth(net: str, batch_norm: bool) -> None:
+    spec = spec_of(net, batch_norm=batch_norm)
+    assert training_memory(spec, SHAPE, 16).total == pytest.approx(allocated(spec, 16), rel=0.1)
 
 
 def test_the_parts() -> None:

@@ -70,6 +70,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "dataset list": (dataset.list_datasets, "dataset list --store ./runs"),
     "config show": (config.show, "config show digits --set recipe.epochs=3"),
     "config presets": (config.presets, "config presets"),
+    "config plugins": (config.plugins, "config plugins"),
 }
 
 # The library's words for wrong arguments, and ours.

@@ -15,7 +15,7 @@ from metaqnn_orch.application import datasets
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
 from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
+from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell, typeable
 from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -85,7 +85,7 @@ def push(
     if in_cluster:
         made = _in_cluster(opened, name, source, given, release)
     else:
-        made = datasets.push(opened, name, given, report=say)
+        made = datasets.push(opened, name, given, report=tell)
     rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
     if output is Format.JSON:
         print_json(rows[0])
@@ -105,7 +105,7 @@ def _in_cluster(
             f"--in-cluster cannot see {str(source)!r}, which is a folder of this machine",
             hint="without --in-cluster this machine makes the dataset: pip install 'metaqnn-orch[train]'",
         )
-    return push_in_cluster(store, name, given, release.kubernetes(), release.document(TEMPLATE))
+    return push_in_cluster(store, name, given, release.kubernetes(), release.document(TEMPLATE), tell)
 
 
 def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:

@@ -9,24 +9,27 @@ from typing import NamedTuple
 
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.events import Told
+from metaqnn_orch.control.objective import Objective, measures_of
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError, NotationError, ShapeError
-from metaqnn_trainer.contract.layers import Cost
 from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
-from metaqnn_trainer.spaces.base import space_of
+from metaqnn_trainer.spaces.base import Cost, space_of
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
 
 class Trusted(NamedTuple):
-    """A result, and the rewards of the epochs that counted, where its history was kept."""
+    """A result, what the searcher is told of it, and the rewards of the epochs that counted, where its history was
+    kept."""
 
     result: TrainingResult
+    reward: float
     curve: tuple[float, ...]
 
     def told(self, at: str, attempt: int, *, with_curve: bool) -> Told:
@@ -36,7 +39,8 @@ class Trusted(NamedTuple):
             trial=result.trial,
             attempt=attempt,
             status=result.status,
-            val_accuracy=result.reward,
+            reward=self.reward,
+            measures=measures_of(result),
             params=result.params,
             macs=result.macs,
             seconds=result.seconds,
@@ -63,22 +67,29 @@ Asked = tuple[TrainingRequest, float | None]
 """Whose result is looked for, and how many seconds it can have taken, where that is known."""
 
 
-def read_results(store: Store, info: DatasetInfo, asked: Sequence[Asked]) -> list[Trusted | Refused | None]:
+def read_results(
+    store: Store, info: DatasetInfo, asked: Sequence[Asked], objective: Objective
+) -> list[Trusted | Refused | None]:
     """As read_result, of several trials at once.
 
     Raises:
         StoreError: the store did not answer.
     """
-    return each(lambda one: read_result(store, info, *one), asked)
+    return each(lambda one: read_result(store, info, one[0], objective, longest=one[1]), asked)
 
 
 def read_result(
-    store: Store, info: DatasetInfo, request: TrainingRequest, longest: float | None = None
+    store: Store,
+    info: DatasetInfo,
+    request: TrainingRequest,
+    objective: Objective,
+    *,
+    longest: float | None = None,
 ) -> Trusted | Refused | None:
     """The trial's result, if there is one that can be trusted: schema, identity, numbers, and siblings of one tale.
 
-    Weights are there, and of the right size; their bytes are checked when somebody uses them. `longest`: seconds that
-    the trial can have taken.
+    Weights and pictures are there, and of the right size; their bytes are checked when somebody uses them. `longest`:
+    seconds that the trial can have taken.
 
     Raises:
         StoreError: the store did not answer.
@@ -99,7 +110,7 @@ def read_result(
         history = b""
         if result.history is not None:
             history = artifacts.read(store, request.run, request.trial, "history", result.history)
-        return Trusted(result, _curve(history, result))
+        return Trusted(result, objective.reward(request.spec.net, result), _curve(history, result))
     except MessageError as error:
         return Refused(str(error), data)
 

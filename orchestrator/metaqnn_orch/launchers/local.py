@@ -63,7 +63,7 @@ class LocalLauncher:
         return "local"
 
     @property
-    def capacity(self) -> int:
+    def parallel(self) -> int:
         return self._parallel
 
     @property

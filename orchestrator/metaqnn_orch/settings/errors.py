@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
-_OWN_KEY: Final = re.compile(r"[a-z_]+")
+_OWN_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _GONE: Final = {
     "execution.side_by_side": "a worker trains one net at a time: several in one process were slower, on GPUs too",
 }

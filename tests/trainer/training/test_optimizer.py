@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.spaces.cnn.layer import Shape
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.optimizer import Optimizer
 
 RECIPES = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_trainer.contract.messages import Phase, Recipe
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.recipe import derive_seed, dropout_probabilities, learning_rate
 
 NET = parse_net("[C(64,3,1), P(2,2), FC(128), FC(128), SM(10)]")

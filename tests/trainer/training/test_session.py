@@ -77,6 +77,9 @@ def test_the_same_request_gives_the_same_weights_bit_for_bit(digits: MadeDataset
         ("[C(16,2,2), C(16,3,1), GAP(10), SM(10)]", ModelOptions(batch_norm=True)),
         ("[SM(10)]", ModelOptions()),
         ("[FC(32), FC(16), SM(10)]", ModelOptions(activation="elu")),
+        ("[C(16,3,1), BN(), AP(2,2), SM(10)]", ModelOptions()),
+        ("[DSC(32,3,1), P(2,2), DSC(32,3,1), SM(10)]", ModelOptions(batch_norm=True)),
+        ("[RES(16,3,1), RES(16,3,2), GAP(10), SM(10)]", ModelOptions()),
     ],
 )
 def test_every_kind_of_net_trains(digits: MadeDataset, digits_dataset: Dataset, net: str, model: ModelOptions) -> None:
@@ -207,9 +210,9 @@ def test_memory_that_others_have_is_no_fault_of_the_net(digits: MadeDataset, dig
 SMALL_MACHINE = """
 import sys
 from metaqnn_trainer.contract.messages import *
-from metaqnn_trainer.images.dataset import parse_dataset, prepare
+from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.training.device import choose_device
-from metaqnn_trainer.training.memory import DeviceMemory, bounded_memory
+from metaqnn_trainer.training.memory import bounded_memory
 from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
 from metaqnn_trainer.tasks.base import task_of

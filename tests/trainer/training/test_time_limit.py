@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkReport
@@ -20,6 +20,7 @@ from metaqnn_trainer.errors import Preempted
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.training.checkpoint import decode_checkpoint
 from metaqnn_trainer.training.memory import DeviceMemory
 from metaqnn_trainer.training.outcome import Training

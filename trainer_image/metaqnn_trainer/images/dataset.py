@@ -11,9 +11,9 @@ from torch import Tensor
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.reading import DatasetObject, parse_object
+from metaqnn_trainer.spaces.cnn.layer import Shape
 
 RESIZE_BATCH = 4096  # images at once
 

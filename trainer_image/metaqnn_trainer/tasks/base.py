@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.layers import Cost
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.reading import Reader
-from metaqnn_trainer.spaces.base import SPACES, Space, space_of
+from metaqnn_trainer.spaces.base import SPACES, Cost, Space, space_of
 
 TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
 

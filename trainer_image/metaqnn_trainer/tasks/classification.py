@@ -8,17 +8,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metaqnn_trainer.contract.checks import spec_cost
-from metaqnn_trainer.contract.layers import SM, Cost, Net
 from metaqnn_trainer.contract.messages import TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.estimate import evaluation_batch, training_memory
 from metaqnn_trainer.images.augment import augmented
 from metaqnn_trainer.images.dataset import Dataset, labelled, normalised, prepare
 from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, measured
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.modules.base import builder_of
 from metaqnn_trainer.reading import DatasetObject, Reader
+from metaqnn_trainer.spaces.base import Cost
+from metaqnn_trainer.spaces.cnn.layer import Net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.tasks.base import Part, Pause, Task
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
@@ -70,7 +72,9 @@ class Classification(Task):
 
     def cost(self, data: Dataset) -> Cost:
         net, images = self._net, data.info.images()
-        if not isinstance(net[-1], SM) or net[-1].classes != images.classes:
+        for layer in net:
+            builder_of(type(layer))  # what cannot be built is said before anything is trained
+        if net[-1] != net[-1].for_classes(images.classes):
             raise RequestError(f"{self.spec.net} does not end in the {images.classes} classes of {data.info.name}")
         return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
 

@@ -7,9 +7,9 @@ from bisect import bisect_left
 from itertools import accumulate
 from typing import Literal
 
-from metaqnn_trainer.contract.dropout import dropout_places
-from metaqnn_trainer.contract.layers import FC, Net
 from metaqnn_trainer.contract.messages import Recipe
+from metaqnn_trainer.spaces.cnn.dropout import dropout_places
+from metaqnn_trainer.spaces.cnn.layer import Net
 
 Purpose = Literal["weights", "order", "augmentation", "dropout"]
 
@@ -32,7 +32,7 @@ def dropout_probabilities(net: Net, recipe: Recipe) -> dict[int, float]:
         case "every_second":
             return {place.after: place.probability for place in dropout_places(net)}
         case "after_fc":
-            return {index: recipe.fc_dropout for index, layer in enumerate(net) if isinstance(layer, FC)}
+            return {index: recipe.fc_dropout for index, layer in enumerate(net) if layer.dropout == "each"}
         case "none":
             return {}
 
