@@ -21,7 +21,7 @@ from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode, encode_line, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.layers import SM, Cost
-from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.messages import CLASSIFICATION, CNN, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Artifact, EpochRecord, ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
@@ -246,6 +246,9 @@ def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
         raise RequestError(f"{key} is the request of trial {request.trial} in run {request.run}")
     if request.spec.trial_id() != trial:
         raise RequestError(f"{key}: what it asks for is not trial {trial} but {request.spec.trial_id()}")
+    for what, asked, known in (("task", request.spec.task, CLASSIFICATION), ("space", request.spec.space, CNN)):
+        if asked.name != known.name:
+            raise RequestError(f"{key} asks for the {what} {asked.name}, which this trainer does not know")
     return request
 
 
