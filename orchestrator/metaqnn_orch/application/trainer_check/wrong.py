@@ -56,7 +56,7 @@ def damaged_request(bench: Bench) -> str:
 def unknown_space(bench: Bench) -> str:
     """The design is of a family that no trainer knows."""
     place = bench.place()
-    request = place.ask(space=PluginRef(name="no-such-space"), net="((o))")
+    request = place.ask(space=PluginRef(name="no-such-space"))
     return _refused(bench, place, request, ExitCode.BAD_REQUEST)
 
 
