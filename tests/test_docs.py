@@ -29,7 +29,7 @@ def test_every_setting_is_on_its_page() -> None:
 def test_every_field_of_the_contract_is_on_its_page() -> None:
     page = (PAGES / "trainer.md").read_text()
     assert page == trainer(), "make docs"
-    assert "| `spec_digest` | text," in page
+    assert "| `spec_digest` | 64 hexadecimal digits |" in page
     assert "any JSON" not in re.sub(r"names to any JSON, at most 1,000", "", page), "a field whose kind has no words"
 
 
