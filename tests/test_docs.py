@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from docs.document import PAGES, settings
+from docs.document import PAGES, settings, trainer
 
 from metaqnn_orch.cli.app import COMMANDS, build_app
 
@@ -24,6 +24,13 @@ def words(text: str) -> str:
 
 def test_every_setting_is_on_its_page() -> None:
     assert (PAGES / "settings.md").read_text() == settings(), "make docs"
+
+
+def test_every_field_of_the_contract_is_on_its_page() -> None:
+    page = (PAGES / "trainer.md").read_text()
+    assert page == trainer(), "make docs"
+    assert "| `spec_digest` | 64 hexadecimal digits |" in page
+    assert "any JSON" not in re.sub(r"names to any JSON, at most 1,000", "", page), "a field whose kind has no words"
 
 
 def test_every_command_is_on_its_page_with_all_that_it_says() -> None:
