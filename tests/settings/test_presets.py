@@ -14,6 +14,7 @@ PROGRAM = """
 import json, sys
 sys.path[:0] = sys.argv[1:]
 from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.settings.presets import presets, troubles
 from metaqnn_orch.settings.sources import load_settings
 
 def seed(name):

@@ -16,9 +16,10 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.errors import MessageError, NotationError, ShapeError
+from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
+from metaqnn_trainer.spaces.base import Cost, space_of
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
@@ -101,8 +102,7 @@ def read_result(
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
-        images = info.images()
-        check_result(result, request.spec, spec_cost(request.spec, images.channels), images.classes)
+        check_result(result, request.spec, _cost(request.spec, info), info.classes)
         if longest is not None and result.seconds > longest:
             raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
         if result.weights is not None:
@@ -119,6 +119,19 @@ def quarantine(store: Store, request: TrainingRequest, attempt: int, refused: Re
     """Keep the refused bytes for people, and clear the way for another attempt."""
     store.put(keys.quarantine(request.run, request.trial, attempt), refused.data)
     store.delete(keys.result(request.run, request.trial))
+
+
+def _cost(spec: TrialSpec, info: DatasetInfo) -> Cost:
+    """What the design costs, as its family says.
+
+    Raises:
+        MessageError: it cannot be built for this dataset.
+    """
+    try:
+        space = space_of(spec)
+        return spec_cost(spec, info.images().channels) if space is None else space.cost(spec.net)
+    except (NotationError, ShapeError) as error:
+        raise MessageError(f"{spec.net} cannot be built: {error}") from error
 
 
 def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:

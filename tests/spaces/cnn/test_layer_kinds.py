@@ -139,6 +139,25 @@ class Quiet(Conv):
     name = "quiet"
 
 
+@dataclass(frozen=True)
+class Ruled(Conv):
+    """Has rules that are no rules."""
+
+    name, section, rules = "RULED", "ruled", {"filters": 3}  # type: ignore[assignment]
+
+
+@dataclass
+class Loose:
+    filters: object = None
+
+
+@dataclass(frozen=True)
+class Loosely(Conv):
+    """Has rules that may change."""
+
+    name, section, rules = "LOOSE", "loose", Loose()  # type: ignore[assignment]
+
+
 BROKEN = {
     "nowhere:Kind": "cannot be loaded: ModuleNotFoundError: No module named",
     "test_layer_kinds:Nothing": "cannot be loaded: AttributeError: ",
@@ -148,6 +167,8 @@ BROKEN = {
     ),
     "test_layer_kinds:Other": "C, space.convolution: taken by layers plug-in 'conv'",
     "test_layer_kinds:Greedy": "the layer kind GREEDY cannot have the section 'max_layers'",
+    "test_layer_kinds:Ruled": "the layer kind RULED has no default for space.ruled: a dataclass is wanted",
+    "test_layer_kinds:Loosely": "unhashable type: 'Loose'",
     "test_layer_kinds:Quiet": "its name in the text of a net is not made of capital letters, or is D: 'quiet'",
 }
 
@@ -169,6 +190,8 @@ INSTALLED = '''
 from dataclasses import dataclass
 from torch import nn
 from typing import Any, ClassVar
+from metaqnn_trainer.spaces.base import Cost
+from metaqnn_trainer.spaces.cnn.layer import Layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,10 +240,11 @@ def build(layer, shape, options, before):
     return [("far", nn.Conv2d(shape.channels, shape.channels, 3, padding=far, dilation=far))]
 '''
 PROGRAM = """
-from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.record import stand_in
-from metaqnn_orch.settings.values import known_keys
-from metaqnn_orch.settings.values import parse_settings
+from metaqnn_orch.control.record import RunRecord, stand_in
+from metaqnn_orch.settings.values import known_keys, parse_settings
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.registry import kinds
+from tests.spaces.cnn.kinds import lacking
 assert list(kinds())[-2:] == ["DSC", "RES"] and "DIL" in kinds(), list(kinds())
 assert lacking(kinds()["DIL"]) == [], lacking(kinds()["DIL"])
 assert "space.dilated.dilations" in known_keys()

@@ -57,15 +57,15 @@ def written(name: str, module: nn.Module) -> Written:
     Raises:
         TypeError: it is none of torch's own, and does not say.
     """
-    return module.written(name) if isinstance(module, Writable) else Written([(name, words_of(module))])
+    if isinstance(module, Writable):
+        return module.written(name)
+    if not type(module).__module__.startswith("torch.nn.") or next(module.children(), None) is not None:
+        raise TypeError(f"{type(module).__name__} cannot be written out: it has no method `written`")
+    return Written([(name, words_of(module))])
 
 
 def words_of(module: nn.Module) -> str:
-    """The expression that makes a module of torch's own.
-
-    Raises:
-        TypeError: it is none, or consists of others.
-    """
+    """The expression that makes a module of torch's own, or what one of ours is but for what it adds."""
     match module:
         case nn.Conv2d():
             return _convolution(module)
@@ -77,8 +77,6 @@ def words_of(module: nn.Module) -> str:
             return f"nn.Linear({module.in_features}, {module.out_features})"
         case nn.ReLU() | nn.ELU() | nn.Flatten():
             return f"nn.{type(module).__name__}()"
-    if not type(module).__module__.startswith("torch.nn.") or next(module.children(), None) is not None:
-        raise TypeError(f"{type(module).__name__} cannot be written out: it has no method `written`")
     return f"nn.{module!r}"  # which is how torch makes its own
 
 

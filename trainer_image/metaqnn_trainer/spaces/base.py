@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.contract.messages import ModelOptions, Recipe
+from metaqnn_trainer.contract.errors import ContractError, MessageError, NotationError
+from metaqnn_trainer.contract.messages import CNN, ModelOptions, Recipe, TrialSpec
+from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.plugins import Group
 
 SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces")
@@ -222,3 +223,23 @@ class Space(ABC):
     def words(self) -> list[tuple[str, str]]:
         """The rules of the space for people: a name and a sentence each."""
         return [("rules", str(self.options))]
+
+
+def space_of(spec: TrialSpec, load: Callable[[str], Any] = SPACES.load) -> Space | None:
+    """The family of a trial's design; None where that is the cnn family, whose rules are no part of a trial. `load`
+    gives a plug-in by its name.
+
+    Raises:
+        PluginError: there is no such family, or it cannot be loaded.
+        MessageError: its options are wrong; the text names the key.
+    """
+    if spec.space == CNN:
+        return None
+    family = load(spec.space.name)
+    try:
+        found: Space = family(parse_options(family.Options, spec.space, "space"), spec.model)
+    except ContractError:
+        raise
+    except ValueError as error:
+        raise MessageError(f"space.options: {error}") from error
+    return found

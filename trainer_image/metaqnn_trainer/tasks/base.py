@@ -7,15 +7,16 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.messages import CNN, PluginRef, TrialSpec
+from metaqnn_trainer.contract.messages import TrialSpec
+from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.reading import Reader
-from metaqnn_trainer.spaces.base import SPACES, Cost, Space
+from metaqnn_trainer.spaces.base import SPACES, Cost, Space, space_of
 
 TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
 
@@ -139,18 +140,10 @@ def task_of(spec: TrialSpec, tasks: Load = TASKS.load, spaces: Load = SPACES.loa
 
     Raises:
         PluginError: there is no such task, or no such space, or it cannot be loaded.
-        RequestError: an option is wrong, and named.
+        MessageError: an option is wrong, and named.
     """
     kind = tasks(spec.task.name)
-    options = _options(kind.Options, spec.task, "task")
-    space = None
-    if spec.space != CNN:
-        family = spaces(spec.space.name)
-        try:
-            space = family(_options(family.Options, spec.space, "space"), spec.model)
-        except ValueError as error:
-            raise RequestError(f"space: {error}") from error
-    task: Task = kind(spec, options, space)
+    task: Task = kind(spec, parse_options(kind.Options, spec.task, "task"), space_of(spec, spaces))
     return task
 
 
@@ -158,12 +151,3 @@ def data_key(spec: TrialSpec) -> str:
     """What the data of a task depends on: trials with equal keys may share it."""
     content = spec.model_dump(mode="json", exclude={"net", "model", "recipe", "initial"})
     return canonical_json([content, spec.recipe.normalisation]).decode()
-
-
-def _options(kind: Any, ref: PluginRef, section: str) -> Any:
-    try:
-        return TypeAdapter(kind).validate_json(canonical_json(ref.options))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join([section, "options", *(str(part) for part in first["loc"])])
-        raise RequestError(f"{place}: {first['msg']}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -43,7 +43,7 @@ def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> 
                     raise ValueError(f"{kind.name}, space.{kind.section}: taken by {sources[other.name]}")
         except PluginError as error:
             failures.append(str(error))
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # a foreign class may raise anything
             failures.append(f"{plugin}: {one_line(str(error))}")
         else:
             found[kind.name], sources[kind.name] = kind, plugin
@@ -62,9 +62,7 @@ def registry() -> Registry:
 
 
 def kinds() -> Mapping[str, type[Layer]]:
-    """
-    Returns: the kinds by their names in the text, in the order in which moves are offered.
-    """
+    """All kinds by their names in the text, in the order in which moves are offered."""
     return registry().kinds
 
 
@@ -86,4 +84,7 @@ def check_kind(kind: Any) -> None:
     if kind.section:
         if any(field.name == kind.section for field in fields(CommonRules)) or not kind.section.isidentifier():
             raise ValueError(f"the layer kind {name} cannot have the section {kind.section!r}")
+        if not is_dataclass(kind.rules) or isinstance(kind.rules, type):
+            raise TypeError(f"the layer kind {name} has no default for space.{kind.section}: a dataclass is wanted")
+        hash(kind.rules)
         TypeAdapter(type(kind.rules)).dump_json(kind.rules)  # as the settings will
