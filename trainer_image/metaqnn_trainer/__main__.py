@@ -91,11 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     order = _order(options, options.attempt)
-    from metaqnn_trainer.trial import Trainer
-
     stop = threading.Event()
+    # Before torch is imported, which takes seconds: a container's first process does not die of a SIGTERM that comes
+    # before there is a handler. It only never hears of it.
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
+        from metaqnn_trainer.trial import Trainer
+
         report = Trainer(options.threads, stop.is_set, options.dataset_cache).carry_out(order)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -10,7 +10,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import CLASSIFICATION, Recipe, TrialSpec
 from metaqnn_trainer.contract.result import TrainingResult
 
-_WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a file of weights that are no numbers
+WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a file of weights that are no numbers
 
 
 def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int], classes: int | None = None) -> None:
@@ -54,7 +54,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         # Statistics are no more numbers than parameters are.
         "its weights are larger than the net": weights is None
         or not classifies
-        or weights.size <= 8 * params + _WEIGHTS_EXTRA,
+        or weights.size <= 8 * params + WEIGHTS_EXTRA,
     }
     for complaint, holds in rules.items():
         if not holds:

@@ -231,4 +231,14 @@ class TrainingRequest(Message):
     run: str = Field(pattern=NAME_PATTERN)
     trial: str = Field(pattern=TRIAL_PATTERN)
     spec: TrialSpec
+    spec_digest: bounds.Sha256 = Field("")
+    """sha256 of the spec's canonical JSON, for the result to say again. Requests of earlier releases leave it out."""
     options: TrainerOptions = TrainerOptions()
+
+    @model_validator(mode="after")
+    def _names_its_spec(self) -> TrainingRequest:
+        found = self.spec.digest()
+        if self.spec_digest not in ("", found):
+            raise ValueError(f"spec_digest is {self.spec_digest}, its spec's is {found}")
+        object.__setattr__(self, "spec_digest", found)  # as a frozen dataclass does while it is made
+        return self
