@@ -40,6 +40,11 @@ def contract() -> list[str]:
     return [name for name in modules(trainer) if name.startswith("metaqnn_trainer.contract")]
 
 
+def spaces() -> list[str]:
+    trainer = ROOT / "trainer_image" / "metaqnn_trainer"
+    return [name for name in modules(trainer) if name.startswith("metaqnn_trainer.spaces")]
+
+
 def orchestrator() -> list[str]:
     return [name for name in modules(ROOT / "orchestrator" / "metaqnn_orch") if not name.startswith(EDGES)]
 
@@ -81,6 +86,12 @@ def test_the_contract_costs_pydantic_and_nothing_else(tmp_path: Path) -> None:
     taken = packages_taken(names, tmp_path)
     assert "pydantic" in taken
     assert taken & (HEAVY | {"numpy", "yaml", "typer", "rich", "PIL", "metaqnn_orch"}) == set()
+
+
+def test_the_spaces_cost_what_the_contract_does(tmp_path: Path) -> None:
+    names = spaces()
+    assert "metaqnn_trainer.spaces.cnn.layers.conv" in names
+    assert packages_taken(names, tmp_path) <= packages_taken(contract(), tmp_path) | set(sys.stdlib_module_names)
 
 
 def test_a_store_in_a_directory_costs_the_contracts_errors_and_nothing_else(tmp_path: Path) -> None:

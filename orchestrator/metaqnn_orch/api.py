@@ -28,13 +28,12 @@ from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_row
+from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_table
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.contract.notation import parse_prefix
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -111,7 +110,7 @@ class Search:
 
     @property
     def state(self) -> RunState:
-        """Agent, trials and counters: the fold of the journal."""
+        """Searcher, trials and counters: the fold of the journal."""
         return self._view.state
 
     @property
@@ -126,7 +125,7 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The trial of the highest validation accuracy."""
+        """The trial of the highest reward."""
         return self.state.best
 
     def leaderboard(self, top: int = 10) -> list[Trial]:
@@ -143,16 +142,21 @@ class Search:
             import pandas
         except ModuleNotFoundError:
             raise BadInput("a frame takes pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
-        return pandas.DataFrame([trial_row(trial) for trial in self.trials]).set_index("trial")
+        columns, rows = trial_table(self.state)
+        return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property
     def q_table(self) -> list[Entry]:
-        """Every value that was ever updated: state, layer, value, number of updates."""
+        """Every value that was ever updated: state, move, value, number of updates.
+
+        Raises:
+            BadInput: the searcher keeps no Q-values.
+        """
         return [*self.state.agent.q_table]
 
     def explain(self, after: str = "[]") -> Explanation:
-        """What the agent believes after the first layers of a net, and what it would do there."""
-        return explain(self.state, parse_prefix(after))
+        """What the searcher believes after the beginning of a design, and what it would do there."""
+        return explain(self.state, after)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -173,5 +177,5 @@ class Search:
         return exports.export(self._store, self.run, chosen, form, path, report=Logged().say)
 
     def __repr__(self) -> str:
-        best = f", best {self.best.val_accuracy:.4f}" if self.best is not None else ""
+        best = f", best {self.best.worth:.4f}" if self.best is not None else ""
         return f"<Search {self.run}: {self.state.unique} nets{best}>"

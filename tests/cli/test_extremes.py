@@ -19,7 +19,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.reporting.metrics import Metrics
 from metaqnn_orch.reporting.standing import standing
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, settings_file
 from tests.control.world import Session, settings

@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 from metaqnn_orch.application.derived_run import derived
 from metaqnn_orch.application.finals import name_of
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
-from metaqnn_orch.launchers.kubernetes.names import (
-    MAX_ATTEMPT,
-    Identity,
-    RunRef,
-    dataset_labels,
-    job_name,
-    labels,
-)
+from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT, Identity, RunRef, dataset_labels, job_name, labels
 from metaqnn_trainer.contract.keys import NAME_PATTERN, check_name
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, needs_trainer, settings_file, tree

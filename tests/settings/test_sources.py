@@ -138,6 +138,11 @@ def test_every_setting_has_a_variable() -> None:
         (b"preset: digits\n" + b"#" * MAX_FILE_BYTES, "is too long: a settings file has at most 65536 bytes"),
         (b"preset: digits\nrecipe: 3", "recipe must be an object, got 3"),
         (b"preset: digits\nrecipe: null", "recipe must be an object, got null"),
+        (
+            b"preset: digits\nexecution: {side_by_side: 1}",
+            "execution.side_by_side is gone: a worker trains one net at a time: several in one process were slower, "
+            "on GPUs too; leave it out",
+        ),
         (b"preset: digits\n\xc3\xa9: 1", "unknown setting \u00e9"),
         (b"preset: digits\nexecution.parallel: 1\nexecution.parallel.x: 1", "parallel is a value, it has no x"),
     ],

@@ -21,6 +21,7 @@ from metaqnn_orch.errors import NotFound, SettingsError
 from metaqnn_orch.replay.database import Replay
 from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo
@@ -79,6 +80,7 @@ def _new_record(run: str, settings: Settings, binding: Binding) -> RunRecord:
         created_at=now(),
         version=__version__,
         settings=settings.on(binding.dataset.digest).recorded(),
+        plugins=plugins_of(settings),
         **dict(binding),
     )
 
@@ -133,9 +135,5 @@ def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
 
 
 def _check_fit(settings: Settings, info: DatasetInfo) -> None:
-    for key, wanted, found in (
-        ("space.channels", settings.space.channels, info.channels),
-        ("space.classes", settings.space.classes, info.classes),
-    ):
-        if wanted != found:
-            raise SettingsError(f"{key} is {wanted}, but dataset {info.name} has {found}", hint=f"--set {key}={found}")
+    for key, (wanted, found) in settings.state_space().mismatches(info).items():
+        raise SettingsError(f"{key} is {wanted}, but dataset {info.name} has {found}", hint=f"--set {key}={found}")

@@ -42,7 +42,7 @@ def choose(store: Store, view: RunView, trial: str | None) -> str:
     found = view.state.trials.get(trial)
     if found is None:
         raise NotFound(f"run {run} has no trial {trial[:40]!r}", hint="metaqnn-orch trials lists them")
-    if found.val_accuracy is None:
+    if found.reward is None:
         raise BadInput(f"trial {trial} has no result: it is {found.state.replace('_', ' ')}")
     removed = read_removed(store, run, trial)
     if removed is not None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import read_removed
-from metaqnn_orch.control.warm_start import reheaded
+from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.reporting.verdict import Finalist
@@ -53,7 +53,8 @@ def final_settings(
         images = elsewhere.info.images()
         values["dataset"] = elsewhere.dataset.model_dump(mode="json")
         values["space"] = {**values["space"], "channels": images.channels, "classes": images.classes}
-        values["nets"] = [reheaded(net, images.classes) for net in nets]
+        there = parse_settings({**values, "nets": [], "initial": []}).state_space()
+        values["nets"] = [there.adapted(net) for net in nets]
     made = parse_settings(values)
     ours = {name: getattr(present, name) for name in SECTIONS if name != "finals"}
     return made.model_copy(update=ours)
@@ -106,22 +107,25 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
     return found
 
 
-def ranked(runs: Mapping[float, RunView], searched: Mapping[str, float]) -> list[Finalist]:
-    """Of every net the best of its trainings, by validation accuracy; `runs` by their rate factors."""
+def ranked(runs: Mapping[float, RunView], searched: Mapping[str, Trial]) -> list[Finalist]:
+    """Of every net the best of its trainings, by reward; `runs` by their rate factors, `searched` by their nets."""
     best: dict[str, Finalist] = {}
     for factor, view in runs.items():
         for trial in view.state.trials.values():
-            if trial.state != "completed" or trial.val_accuracy is None:
+            if trial.state != "completed" or trial.reward is None:
                 continue
-            known = best.get(trial.net)
-            if known is None or trial.val_accuracy > known.val_accuracy:
+            known, before = best.get(trial.net), searched.get(trial.net)
+            if known is None or trial.reward > known.reward:
                 best[trial.net] = Finalist(
                     net=trial.net,
                     run=view.record.run,
                     trial=trial.trial,
                     params=trial.params or 0,
                     rate_factor=factor,
+                    reward=trial.reward,
+                    measures=trial.measures,
                     val_accuracy=trial.val_accuracy,
-                    searched_val_accuracy=searched.get(trial.net),
+                    searched_reward=before.reward if before else None,
+                    searched_val_accuracy=before.val_accuracy if before else None,
                 )
-    return sorted(best.values(), key=lambda final: (-final.val_accuracy, final.params))
+    return sorted(best.values(), key=lambda final: (-final.reward, final.params))

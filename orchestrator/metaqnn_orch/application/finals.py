@@ -18,12 +18,14 @@ from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.session import Ended
 from metaqnn_orch.control.record import check_same, load_record
+from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.store.base import Store
 
 
@@ -62,7 +64,9 @@ def hold(
         BadInput: what is asked for is not what was begun, or judged; or nothing learned anything.
         NotFound: the store has no such dataset.
     """
-    record = source.record
+    record, task = source.record, source.state.settings.task.name
+    if task != CLASSIFICATION.name:
+        raise BadInput(f"finals measure accuracies on test images, and the task of run {record.run} is {task}")
     if asked.dataset is None:
         refuse_open(record)
     elsewhere = _elsewhere(store, asked.dataset) if asked.dataset is not None else None
@@ -88,7 +92,7 @@ def hold(
         if not ended.is_complete:
             return Unfinished(names[factor], ended)
         views[factor] = ended.view
-    searched = {trial.net: trial.val_accuracy or 0.0 for trial in source.state.trials.values()} if not elsewhere else {}
+    searched = source.state.by_net if not elsewhere else {}
     return write_verdict(store, asked.name, _judge(store, views, searched, asked.ensemble, say))
 
 
@@ -139,7 +143,7 @@ def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
 
 
 def _judge(
-    store: Store, views: Mapping[float, RunView], searched: Mapping[str, float], ensemble: int, say: Say
+    store: Store, views: Mapping[float, RunView], searched: Mapping[str, Trial], ensemble: int, say: Say
 ) -> Verdict:
     finalists = ranked(views, searched)
     if not finalists:

@@ -40,8 +40,8 @@ class _LoggedRun:
         match event:
             case Opened():
                 self.recall([])
-            case Told(trial=trial, status=status, val_accuracy=accuracy):
-                LOG.info("trial %s: %s, %.4f, %s", trial, status, accuracy, self._state.trials[trial].net)
+            case Told(trial=trial, status=status, reward=reward):
+                LOG.info("trial %s: %s, %.4f, %s", trial, status, reward, self._state.trials[trial].net)
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
                 LOG.info("trial %s, attempt %d, %s: %s", trial, attempt, kind, detail)
             case Abandoned(trial=trial):

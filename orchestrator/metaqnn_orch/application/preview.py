@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Final, NamedTuple
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.rehearsal import Rehearsal
-from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record
+from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record, trial_spec
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_orch.reporting.bill import Basis, Bill, bill, calibration, own_basis
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
 from metaqnn_trainer.store.base import Store
 
@@ -48,8 +48,7 @@ def preview(
     if record is None:
         creates.insert(0, f"run {run} in {store.uri}")
     execution = settings.execution
-    share = min(execution.parallel, execution.side_by_side) if launcher is LauncherName.LOCAL else 1
-    devices = max(1, execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1 / share
+    devices = max(1, execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1
     if trial_seconds is not None:
         basis = Basis(trial_seconds, "--trial-seconds")
     elif rehearsal is not None:
@@ -57,7 +56,7 @@ def preview(
     else:
         basis = own_basis(state) or calibration(store, settings, images)
     made = bill(settings, state, basis.seconds, execution.parallel, devices)
-    return Preview(made, basis, [*creates, _trials(launcher, made.whole.nets, ceil(execution.parallel / share))])
+    return Preview(made, basis, [*creates, _trials(launcher, made.whole.nets, execution.parallel)])
 
 
 def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> tuple[TrialSpec, str]:
@@ -75,8 +74,7 @@ def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> 
     if ref is None:
         say(f"dataset {name} was not found: the trial's id depends on its digest, and may be another")
         ref = DatasetRef(name=name, digest=digest or "0" * 16)
-    size, model, recipe = settings.space.image_size, settings.model, settings.recipe
-    return TrialSpec(net=net, dataset=ref, image_size=size, model=model, recipe=recipe), NO_UID
+    return trial_spec(settings, ref, plugins_of(settings), net), NO_UID
 
 
 def _run(store: Store, run: str, settings: Settings, rehearsal: Rehearsal | None) -> tuple[RunRecord | None, RunState]:
@@ -104,11 +102,11 @@ def _dataset(
     return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
 
 
-def _trials(launcher: LauncherName, nets: int, places: int) -> str:
+def _trials(launcher: LauncherName, nets: int, parallel: int) -> str:
     match launcher:
         case LauncherName.TABLE:
             return f"{nets:,} answers of the table"
         case LauncherName.KUBERNETES:
-            return f"{nets:,} Jobs, {places:,} at a time, and their results"
+            return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
         case LauncherName.LOCAL:
-            return f"{nets:,} trials in {places:,} worker processes here, and their results"
+            return f"{nets:,} trials in {parallel:,} worker processes here, and their results"

@@ -12,9 +12,9 @@ from metaqnn_orch.replay.format import read_file
 from metaqnn_orch.replay.table import Table, read_table
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
 class Rehearsal(NamedTuple):
@@ -38,7 +38,7 @@ class Rehearsal(NamedTuple):
         """
         net, model = parse_net(request.spec.net), request.spec.model
         try:
-            costs = total_cost(describe(net, self.table.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+            costs = total_cost(describe(net, self.table.shape, model))
             accuracy, source = self.table.answer(net)
         except ShapeError as error:
             raise NoAnswer(str(error)) from None

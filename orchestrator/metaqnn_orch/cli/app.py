@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from metaqnn_orch.application.signals import Stopped
-from metaqnn_orch.cli import config, dataset
+from metaqnn_orch.cli import config, dataset, trainer
 from metaqnn_orch.cli.attach import attach
 from metaqnn_orch.cli.describe import describe_net
 from metaqnn_orch.cli.doctor import doctor
@@ -70,7 +70,11 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "dataset list": (dataset.list_datasets, "dataset list --store ./runs"),
     "config show": (config.show, "config show digits --set recipe.epochs=3"),
     "config presets": (config.presets, "config presets"),
+    "config plugins": (config.plugins, "config plugins"),
+    "trainer check": (trainer.check, "trainer check python -m metaqnn_trainer"),
 }
+
+_GROUPS: Final = (dataset, config, trainer)
 
 # The library's words for wrong arguments, and ours.
 _SHORTER: Final = {
@@ -95,10 +99,13 @@ def build_app() -> typer.Typer:
         **plain,
     )
     app.callback()(_global_options)
-    groups = {"dataset": typer.Typer(help=dataset.HELP, **plain), "config": typer.Typer(help=config.HELP, **plain)}
+    groups = {module.__name__.rpartition(".")[2]: typer.Typer(help=module.HELP, **plain) for module in _GROUPS}
     for name, (function, example) in COMMANDS.items():
         group, _, leaf = name.rpartition(" ")
-        groups.get(group, app).command(leaf, epilog=_example(example))(placed(function))
+        kind = dataset.PushCommand if name == "dataset push" else None
+        own = trainer.COMMAND_LINE if function is trainer.check else None
+        command = groups.get(group, app).command(leaf, cls=kind, epilog=_example(example), context_settings=own)
+        command(placed(function))
     for name, group_app in groups.items():
         app.add_typer(group_app, name=name)
     return app

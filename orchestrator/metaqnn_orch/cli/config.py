@@ -1,4 +1,4 @@
-"""metaqnn-orch config show | presets"""
+"""metaqnn-orch config show | presets | plugins"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from typing import Final
 
+from metaqnn_orch.application.installed import list_plugins
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
@@ -48,3 +49,20 @@ def presets() -> None:
     print_lines(named.presets())
     for line in named.troubles():
         tell(line, Tone.CAUTION)
+
+
+def plugins(output: options.Output = Format.TABLE) -> None:
+    """List the plug-ins: built in, installed, and what failed to load.
+
+    Searchers decide what is trained next (search.method), spaces say which designs there are (space.family), tasks
+    train them (task.name), layers extend the cnn space. An installed distribution adds to them by entry points.
+    A plug-in that cannot be loaded is shown with its error, and disturbs nothing else.
+    """
+    found = list_plugins()
+    if output is Format.JSON:
+        print_json([plugin._asdict() for plugin in found])
+    else:
+        rows = [
+            (plugin.kind, plugin.name, plugin.distribution or "built in", plugin.trouble or "ok") for plugin in found
+        ]
+        print_rows(dict.fromkeys(("kind", "name", "distribution", "state"), ""), rows)

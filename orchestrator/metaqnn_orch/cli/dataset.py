@@ -6,9 +6,10 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
@@ -16,6 +17,7 @@ from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell, typeable
 from metaqnn_orch.errors import BadInput
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
@@ -30,10 +32,20 @@ _COLUMNS: Final = {
 }
 
 
+class PushCommand(TyperCommand):
+    """Its help also names the sources that installed distributions add; they are looked for when it is asked for."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        super().format_help_text(ctx, formatter)
+        added = [plugin for plugin in SOURCES.members().values() if plugin.distribution]
+        for plugin in added:
+            formatter.write_text(f"\n  Installed: {plugin.name}, of {plugin.identity}")
+
+
 def push(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Which dataset: see above.", show_default=False)],
     store: options.Store,
-    source: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with the files.")] = None,
+    source: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder or file with the data.")] = None,
     image_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=4096, help="Your own images are resized to this square.")
     ] = None,
@@ -52,7 +64,8 @@ def push(
     A dataset is one immutable object, named by its digest. It is made on this machine, by the trainer: pip install
     'metaqnn-orch[train]'; or by the cluster with --in-cluster, which has no files of yours.
 
-    NAME is digits, mnist, fashion-mnist, cifar10, cifar100 or svhn, or any other name for images of your own.
+    NAME is digits, mnist, fashion-mnist, cifar10, cifar100 or svhn, a source that an installed distribution adds, or
+    any other name for images of your own.
 
     \b
     --source holds

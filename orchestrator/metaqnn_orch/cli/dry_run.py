@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from metaqnn_orch.application.preview import Preview
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
+from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.reporting.bill import Basis, Bill
+from metaqnn_orch.reporting.summary import reward_name
 from metaqnn_orch.settings.model import Settings
 
 _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money": ",.2f", "hours": ",.2f"}
@@ -32,6 +34,7 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
         "basis": basis.words,
         "nets_within": made.limits,
         "creates": creates,
+        **({"objective": in_words(settings.objective)} if settings.objective.changes_reward else {}),
     }
 
 
@@ -48,6 +51,9 @@ def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> 
     for name, nets in made.limits.items():
         enough = "all of them" if nets >= made.whole.nets else f"about {nets:,} of {made.whole.nets:,} nets"
         fields.append((f"within budget.{name}", enough))
-    if settings.budget.target_accuracy is not None:
-        fields.append(("ends earlier at", f"{settings.budget.target_accuracy:g} validation accuracy"))
+    if settings.budget.target is not None:
+        name = reward_name(settings).replace("val ", "validation ")
+        fields.append(("ends earlier at", f"{settings.budget.target:g} {name}"))
+    if settings.objective.changes_reward:
+        fields.append(("objective", in_words(settings.objective)))
     print_fields([*fields, *(("creates", line) for line in creates)])

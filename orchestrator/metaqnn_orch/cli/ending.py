@@ -11,9 +11,9 @@ from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeabl
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
-from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
+from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, stopped_early, summary
 
-_LEADERS: Final = {"rank": "d", "val accuracy": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
+_LEADERS: Final = {"rank": "d", "reward": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
 
 
 def report(ended: Ended, where: str, output: Format) -> int:
@@ -45,15 +45,16 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     best = leaderboard(state, 5)
     if not best:
         return
-    rows = [(rank, t.val_accuracy, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
-    print_rows(_LEADERS, rows)
+    rows = [(rank, t.reward, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
+    name = reward_name(state.settings)
+    print_rows({name if column == "reward" else column: form for column, form in _LEADERS.items()}, rows)
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
     done += f", {stopped} of them not to the end" if (stopped := stopped_early(state)) else ""
     say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
-    say("validation accuracy: ", (f"{best[0].val_accuracy:.4f}", "bold"))
+    say(f"{name.replace('val ', 'validation ')}: ", (f"{best[0].worth:.4f}", "bold"))
     if rehearsed:
         say(f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} answers are estimates")
     say("next:")

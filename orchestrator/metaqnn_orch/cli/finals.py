@@ -27,7 +27,7 @@ from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
 _FINALISTS: Final = {
-    **{"rank": "d", "val accuracy": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}
+    **{"rank": "d", "reward": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}
 }
 _VERDICT: Final = {"": "", "val accuracy": ".4f", "test accuracy": ".4f", "test error %": ".2f"}
 
@@ -78,9 +78,9 @@ def finals(
     journal, gone on with by the same command, whatever ended it. `status`, `trials`, `pull`, `report` and `export` take
     these runs as any other. A name that would be too long ends in a digest.
 
-    Nets are ranked by validation accuracy. Then, and only then, the best and the ensemble (the mean of the best nets'
-    probabilities) are judged on the test images, by the trainer on this machine. That is done once: finals.json in the
-    store keeps what was found, and the same command shows it again.
+    Nets are ranked by reward, the validation accuracy unless an objective is set. Then, and only then, the best and the
+    ensemble (the mean of the best nets' probabilities) are judged on the test images, by the trainer on this machine.
+    That is done once: finals.json in the store keeps what was found, and the same command shows it again.
 
     --dataset NAME trains the same architectures on another dataset, with its number of classes (the paper's Table 5);
     with --from-weights they begin with the weights that they have, all but those whose shapes differ there.
@@ -130,12 +130,13 @@ def _present(
 def _print(verdict: Verdict) -> None:
     rows = [
         (
-            *(rank, final.val_accuracy, final.searched_val_accuracy, final.params),
+            *(rank, final.reward, final.searched_reward, final.params),
             *(shortest(final.rate_factor), final.trial, final.net),
         )
         for rank, final in enumerate(verdict.finalists, 1)
     ]
-    print_rows(_FINALISTS, rows)
+    name = "val accuracy" if all(final.reward == final.val_accuracy for final in verdict.finalists) else "reward"
+    print_rows({name if column == "reward" else column: form for column, form in _FINALISTS.items()}, rows)
     say()
     print_rows(
         _VERDICT,

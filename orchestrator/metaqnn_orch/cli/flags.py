@@ -67,9 +67,17 @@ SEARCH: Final[Mapping[str, Flag]] = {
             float | None, typer.Option(metavar="H", help="Budget: hours of searching, over all sessions of the run.")
         ],
     ),
+    "target": Flag(
+        "budget.target",
+        Annotated[
+            float | None,
+            typer.Option(
+                metavar="R", help="Stop when a net has this reward: its validation accuracy, unless settings differ."
+            ),
+        ],
+    ),
     "target_accuracy": Flag(
-        "budget.target_accuracy",
-        Annotated[float | None, typer.Option(metavar="A", help="Stop when a net has this validation accuracy.")],
+        "budget.target_accuracy", Annotated[float | None, typer.Option(metavar="A", help="Older name of --target.")]
     ),
     "price_per_gpu_hour": Flag(
         "budget.price_per_gpu_hour",

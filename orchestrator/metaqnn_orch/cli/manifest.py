@@ -21,7 +21,7 @@ from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -51,7 +51,7 @@ def manifest(
     As start --launcher kubernetes would create it. Launches nothing. To have a cluster judge it:
     ... | kubectl create --dry-run=server -f -
     """
-    parse_net(net)
+    net = format_net(parse_net(net))
     check_name("run", run)
     settings = load_settings(space, os.environ, assignments or [], {}, release and release.layer()).settings
     opened = open_store(store)

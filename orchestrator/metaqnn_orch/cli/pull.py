@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -12,11 +13,12 @@ from metaqnn_orch.application.parts import whole
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
 from metaqnn_orch.errors import BadInput, StoreError
-from metaqnn_orch.reporting.summary import leaderboard, read_run, trial_row
+from metaqnn_orch.reporting.summary import leaderboard, read_run, trial_table
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.opening import open_store
 
-FIELDS = ("rank", "trial", "net", "val_accuracy", "params", "seconds", "epsilon", "state", "attempts", "estimated")
+_FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
+_OF_STOPPED: Final = ("measured", "predicted", "spread")  # none of them is here
 
 
 def pull(
@@ -28,8 +30,9 @@ def pull(
     """Copy the best trials out of the store.
 
     Writes leaderboard.csv and, per trial, a folder with request.json, result.json, history.jsonl and
-    weights.safetensors. Weights and history are checked against the digests in result.json. What is missing, or is not
-    what was trained, is named and left out, damaged weights are put aside in the store, and the exit code is 5.
+    weights.safetensors, and pictures where the task makes some. They are checked against the digests in result.json.
+    What is missing, or is not what was trained, is named and left out, damaged weights are put aside in the store, and
+    the exit code is 5.
     """
     opened = open_store(store)
     view = read_run(opened, run)
@@ -38,10 +41,11 @@ def pull(
         raise BadInput(
             f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
         )
+    columns, table = trial_table(view.state, best)
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
     try:
-        for rank, trial in enumerate(best, 1):
+        for rank, (trial, row) in enumerate(zip(best, table, strict=True), 1):
             if not trial.attempt:
                 damaged.append(f"trial {trial.trial} was imported: what was trained is where it came from")
                 continue
@@ -53,16 +57,22 @@ def pull(
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():
                 (to / trial.trial / name).write_bytes(data)
-            rows.append({"rank": rank, **trial_row(trial)})
+            rows.append({"rank": rank, **row})
         if rows:
-            (to / "leaderboard.csv").write_text(csv_text(FIELDS, rows), encoding="utf-8")
+            (to / "leaderboard.csv").write_text(csv_text(_columns(columns), rows), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write to {to}: {error.strerror}") from None
     if rows:
         say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
-        say(f"the best, {rows[0]['val_accuracy']:.4f}: {to / rows[0]['trial']}, {rows[0]['net']}")
+        say(f"the best, {rows[0]['reward']:.4f}: {to / rows[0]['trial']}, {rows[0]['net']}")
     if damaged:
         raise StoreError(
             damaged[0] + (f"; and {len(damaged) - 1} more" if len(damaged) > 1 else ""),
             hint=f"metaqnn-orch retrain {run} {damaged[0].split()[1]} trains it again",
         )
+
+
+def _columns(columns: Sequence[str]) -> list[str]:
+    there = ["rank", *columns]
+    rest = [name for name in there if name not in _FIRST and name not in _OF_STOPPED]
+    return [name for name in _FIRST if name in there] + rest

@@ -16,8 +16,8 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.replay.database import read_replay
-from metaqnn_orch.replay.format import COLUMNS, read_file
-from metaqnn_orch.reporting.replay_export import replay_rows
+from metaqnn_orch.replay.format import read_file
+from metaqnn_orch.reporting.replay_export import replay_columns, replay_rows
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
@@ -67,7 +67,7 @@ def import_replay(
         "reasons": refused.reasons,
         "unique": state.unique,
         "epsilon": state.epsilon,
-        "q_digest": state.agent.q_table.digest(),
+        "q_digest": state.beliefs(),
     }
     if output is Format.JSON:
         print_json(found)
@@ -87,12 +87,14 @@ def export_replay(
     """Write a run as a replay database in the authors' format.
 
     A row for each time that the agent was told of a net, in that order; what is not known is -1. Importing it again
-    with the settings of the run gives the same Q-table.
+    with the settings of the run gives the same Q-table. A run whose reward is not the validation accuracy has more
+    columns: `reward`, and `measure.NAME` for each measure.
     """
     opened = open_store(store)
     record = load_record(opened, run)
     check_imported(opened, record)
-    text = csv_text(COLUMNS, replay_rows(opened, record))
+    rows = [*replay_rows(opened, record)]
+    text = csv_text(replay_columns(rows), rows)
     if to is None:
         emit(text)
         return

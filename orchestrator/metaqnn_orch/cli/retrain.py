@@ -16,12 +16,12 @@ from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
-_COLUMNS: Final = {"trial": "", "state": "", "val accuracy": ".4f", "was": ".4f", "net": ""}
+_COLUMNS: Final = {"trial": "", "state": "", "reward": ".4f", "was": ".4f", "net": ""}
 
 
 def retrain(
@@ -59,15 +59,22 @@ def retrain(
     ended = train(opened, base, settings, launcher, release, Terminal())
     # By their nets: an imported trial has another id than one of the same net that was trained here.
     rows = [
-        (trial.trial, trial.state, trial.val_accuracy, source.state.by_net[trial.net].val_accuracy, trial.net)
+        (trial.trial, trial.state, trial.reward, source.state.by_net[trial.net].reward, trial.net)
         for trial in ended.view.state.trials.values()
         if trial.net in source.state.by_net
     ]
     if output is Format.JSON:
-        print_json({"run": base, "trials": [dict(zip(_COLUMNS, row, strict=True)) for row in rows]})
+        print_json({"run": base, "trials": [_as_json(ended.view, row) for row in rows]})
     else:
-        print_rows(_COLUMNS, rows)
+        name = reward_name(settings)
+        print_rows({name if column == "reward" else column: form for column, form in _COLUMNS.items()}, rows)
     if not ended.is_complete:
         leave(base, ended)
     where = release.words if release else f"--store {store}"
     say(typeable(f"next: metaqnn-orch pull {base} {where} --to ./again"))
+
+
+def _as_json(view: RunView, row: tuple[object, ...]) -> dict[str, object]:
+    named = dict(zip(_COLUMNS, row, strict=True))
+    accuracy = {"val accuracy": view.state.trials[str(named["trial"])].val_accuracy} if has_accuracy(view.state) else {}
+    return named | accuracy

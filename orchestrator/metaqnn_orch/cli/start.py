@@ -61,7 +61,8 @@ def start(
 ) -> None:
     """Search, or go on with a search.
 
-    Samples architectures, has them trained, and learns from their validation accuracy.
+    Samples architectures, has them trained, and learns from their rewards: their validation accuracies,
+    unless task or objective say otherwise.
 
     A run that exists goes on from its journal, whatever ended it. Its settings may not change, but --parallel,
     --max-trials, the budget and everything under execution may. Ctrl-C once waits for the trials in training, twice

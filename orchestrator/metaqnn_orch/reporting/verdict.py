@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
 
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.bounds import Probability
+from metaqnn_trainer.contract.bounds import Measures, Probability, Reward
 from metaqnn_trainer.contract.codec import Message, read
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
@@ -21,9 +23,21 @@ class Finalist(Message):
     params: int
     rate_factor: float
     """On the recipe's learning rates: the best of those that were tried."""
-    val_accuracy: Probability
-    searched_val_accuracy: Probability | None
+    reward: Reward
+    """By the objective of the search, where it has one."""
+    measures: Measures = Field({})
+    val_accuracy: Probability | None = None
+    searched_reward: Reward | None = None
     """While searching; None on another dataset."""
+    searched_val_accuracy: Probability | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_release(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "reward" in values or "val_accuracy" not in values:
+            return values
+        accuracy, searched = values["val_accuracy"], values.get("searched_val_accuracy")
+        return {**values, "reward": accuracy, "measures": {"accuracy": accuracy}, "searched_reward": searched}
 
 
 class Verdict(Message):
@@ -33,7 +47,7 @@ class Verdict(Message):
     at: str
     dataset: DatasetRef
     finalists: list[Finalist]
-    """By validation accuracy, the best first."""
+    """By reward, the best first."""
     ensemble: int
     """So many of them, the best, were judged together."""
     test_images: int

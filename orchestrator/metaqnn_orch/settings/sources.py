@@ -20,7 +20,10 @@ OTHER_VARIABLES: Final = frozenset(
     {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK", "METAQNN_S3_ADDRESSING_STYLE"}
 )  # read elsewhere
 
-_KEY: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
+RENAMED: Final = {"budget.target_accuracy": "budget.target"}
+"""Older names of settings, which every source may still use."""
+
+_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
 class Layer(NamedTuple):
@@ -84,18 +87,31 @@ def _stack(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    given = {key: value for key, value in flags.items() if value is not None}
+    _by_present_names("the command line", given)
     for source, layer in [
         *base,
         *_environment(environment),
         *map(_assignment, assignments),
-        *(Layer(_flag(key), {key: value}) for key, value in flags.items() if value is not None),
+        *(Layer(_flag(key), {key: value}) for key, value in given.items()),
     ]:
-        for key, value in layer.items():
+        for key, value in _by_present_names(source, layer).items():
             _assign(values, key, value, source)
             for old in [old for old in origins if old.startswith(key + ".")]:
                 del origins[old]
             origins[key] = source
     return values, origins
+
+
+def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Raises:
+        SettingsError: one setting stands there by two names.
+    """
+    for old, new in RENAMED.items():
+        if old in values and new in values:
+            raise SettingsError(f"{source}: {old} is the older name of {new}: say one of them")
+    return {RENAMED.get(key, key): value for key, value in values.items()}
 
 
 def _preset(name: str) -> Layer:
@@ -130,7 +146,7 @@ def _read(name: str) -> str:
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:
-    by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in known_keys()}
+    by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in (*known_keys(), *RENAMED)}
     for variable in sorted(environment):
         if not variable.startswith("METAQNN_") or variable in OTHER_VARIABLES:
             continue
