@@ -286,3 +286,47 @@ def test_any_assignment_is_taken_or_refused(text: str) -> None:
     else:
         return
     assert "\n" not in refused
+
+
+def test_the_target_is_understood_by_both_its_names_from_every_source(tmp_path: Path) -> None:
+    own = write(tmp_path, "preset: digits\nbudget: {target_accuracy: 0.25}\n")
+    for name, sources, where in (
+        (own, {}, own),
+        (own, {"environment": {"METAQNN_BUDGET__TARGET_ACCURACY": "0.25"}}, "METAQNN_BUDGET__TARGET_ACCURACY"),
+        (own, {"environment": {"METAQNN_BUDGET__TARGET": "0.25"}}, "METAQNN_BUDGET__TARGET"),
+        (own, {"assignments": ["budget.target_accuracy=0.25"]}, "--set budget.target_accuracy"),
+        ("digits", {"assignments": ["budget={target_accuracy: 0.25}"]}, "--set budget"),
+        (own, {"flags": {"budget.target_accuracy": 0.25}}, "--target-accuracy"),
+        (own, {"flags": {"budget.target": 0.25, "budget.target_accuracy": None}}, "--target"),
+    ):
+        layered = load(name, **sources)
+        assert value_and_origin(layered, "budget.target") == (0.25, where)
+        assert layered.settings.budget.target == 0.25
+    stronger = load(own, environment={"METAQNN_BUDGET__TARGET": "-3"}, flags={"budget.target_accuracy": 0.5})
+    assert value_and_origin(stronger, "budget.target") == (0.5, "--target-accuracy"), "one setting by two names"
+    assert load(own, assignments=["budget.target=-3.5"]).settings.budget.target == -3.5, "of any reward"
+
+
+def test_the_target_by_both_names_at_once_is_a_contradiction(tmp_path: Path) -> None:
+    own = write(tmp_path, "preset: digits\nbudget: {target_accuracy: 0.25, target: 0.5}\n")
+    says = "budget.target_accuracy is the older name of budget.target: say one of them"
+    assert str(refusal(own)) == f"{own}: {says}"
+    both = {"budget.target": 0.5, "budget.target_accuracy": 0.5}
+    assert str(refusal("digits", flags=both)) == f"the command line: {says}"
+    assert "differ" in str(refusal("digits", assignments=["budget={target: 1, target_accuracy: 0.5}"]))
+
+
+def test_a_soft_limit_has_a_name_of_its_own() -> None:
+    assignments = ["objective.soft_limits.top5_error.reference=1e-1", "objective.soft_limits.top5_error.weight=0.5"]
+    layered = load("digits", assignments=assignments)
+    key = "objective.soft_limits.top5_error.reference"
+    assert value_and_origin(layered, key) == (0.1, f"--set {key}")
+    environment = {"METAQNN_OBJECTIVE__SOFT_LIMITS": "{params: {reference: 1e6, weight: 0.07}}"}
+    assert load("digits", environment=environment).settings.objective.soft_limits["params"].reference == 1e6
+    assert "objective.soft_limits.top5_error.weight must be given" in str(
+        refusal("digits", assignments=assignments[:1])
+    )
+    for wrong in ("reference: 0, weight: 1", "reference: 1, weight: 0", "reference: 1, weight: 1, power: 2"):
+        assert "objective.soft_limits.params" in str(
+            refusal("digits", assignments=[f"objective.soft_limits.params={{{wrong}}}"])
+        )

@@ -12,9 +12,9 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.front import parse_axes
-from metaqnn_orch.reporting.history import read_best, read_history
+from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.report import compose
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import leaderboard, read_run
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -55,7 +55,10 @@ def report(
         )
     if price is None and view.state.opened is not None:
         price = view.state.opened.budget.price_per_gpu_hour
-    made = compose(view, read_history(opened, view), read_best(opened, view), top=top, price=price, axes=axes)
+    shown = read_pictures(opened, view, leaderboard(view.state, top))
+    made = compose(
+        view, read_history(opened, view), read_best(opened, view), top=top, price=price, axes=axes, shown=shown
+    )
     tables = {name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}
     try:
         to.mkdir(parents=True, exist_ok=True)

@@ -105,8 +105,9 @@ def read_result(
         check_result(result, request.spec, _cost(request.spec, info), info.classes)
         if longest is not None and result.seconds > longest:
             raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
-        if result.weights is not None:
-            artifacts.locate(store, request.run, request.trial, "weights", result.weights)
+        for kind, artifact in artifacts.named(result).items():
+            if kind != "history":
+                artifacts.locate(store, request.run, request.trial, kind, artifact)
         history = b""
         if result.history is not None:
             history = artifacts.read(store, request.run, request.trial, "history", result.history)
