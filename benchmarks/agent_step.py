@@ -19,6 +19,7 @@ from metaqnn_orch.control.record import RunRecord, stand_in
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from metaqnn_trainer.store.directory import DirectoryStore
 
 Step = Callable[[], None]
@@ -37,6 +38,12 @@ AT = "2026-01-01T00:00:00+00:00"
 def paper_settings() -> Settings:
     """The paper's search on SVHN, with everything as it comes."""
     return load_settings("svhn", {}, [], {}).settings
+
+
+def paper_space() -> Cnn:
+    """Its space."""
+    settings = paper_settings()
+    return Cnn(settings.space, settings.model)
 
 
 def reward(net: str) -> float:
@@ -69,7 +76,9 @@ class OurAgent:
     def sample(self) -> Proposed:
         """A net, looked up among the known ones."""
         state = self.state
-        net = state.agent.propose(state.epsilon, state.randomness("propose", state.step))
+        proposal = state.propose(state.step)
+        assert proposal is not None
+        net = proposal.design
         known = state.by_net.get(net)
         trial = known.trial if known is not None else self.record.spec(self.settings, net).trial_id()
         return Proposed(step=state.step, epsilon=state.epsilon, net=net, trial=trial)
@@ -108,14 +117,12 @@ class OurAgent:
 
 
 def _told(trial: str, net: str) -> Told:
-    return Told(
-        at=AT, trial=trial, attempt=1, status="completed", val_accuracy=reward(net), params=1, macs=1, seconds=1.0
-    )
+    return Told(at=AT, trial=trial, attempt=1, status="completed", reward=reward(net), params=1, macs=1, seconds=1.0)
 
 
 def optuna_step(storage: BaseStorage, sampler: BaseSampler, unique: int) -> Step:
     """One trial of a study that holds `unique` finished ones: ask, suggest a net, tell."""
-    space = paper_settings().state_space()
+    space = paper_space()
     source = optuna.create_study(storage=InMemoryStorage(), sampler=RandomSampler(seed=0), direction="maximize")
     for _ in range(unique):
         trial = source.ask()

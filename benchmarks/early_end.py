@@ -28,14 +28,17 @@ from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.layers import describe, total_cost
 from metaqnn_trainer.contract.messages import LearningCurve, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Prediction
-from metaqnn_trainer.data import parse_dataset
-from metaqnn_trainer.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
-from metaqnn_trainer.train import train
+from metaqnn_trainer.spaces.cnn.layer import describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
+from metaqnn_trainer.tasks.base import task_of
+from metaqnn_trainer.training.early_end import Forecast, forecast, foretold_to_fail, is_asked
+from metaqnn_trainer.training.outcome import Subject
+from metaqnn_trainer.training.session import train
 
 CONFIDENCES = (0.9, 0.95, 0.99)
 MARKS = (0.5, 0.75, 0.9)  # shares of the nets that stay below: few nets beat the best, too few to catch a rule by
@@ -57,7 +60,7 @@ class Net(NamedTuple):
         return LearningCurve(params=self.params, macs=self.macs, layers=len(parse_net(self.net)), accuracies=accuracies)
 
     def trial(self, number: int) -> Trial:
-        trial = Trial(f"{number:012x}", self.net, 1.0, "completed", max(self.curve), self.params, self.macs)
+        trial = Trial(f"{number:012x}", self.net, 1.0, "completed", max(self.curve), params=self.params, macs=self.macs)
         trial.curve = self.curve
         return trial
 
@@ -135,7 +138,7 @@ def settings(epochs: int, confidence: float = 0.95, examples: int = 60) -> Setti
 
 
 def train_all(count: int, epochs: int, processes: int, say: Any) -> list[Net]:
-    """So many different nets of the random policy, trained side by side, a thread each."""
+    """So many different nets of the random policy, trained in so many processes of one thread each."""
     agent, sampled = RunState(settings(epochs)).agent, dict[str, None]()
     for number in range(100 * count):
         if len(sampled) < count:
@@ -154,7 +157,8 @@ def train_one(net: str, epochs: int) -> Net:
     dataset = parse_dataset(made.data, "digits")
     spec = TrialSpec(net=net, dataset=made.ref, image_size=8, recipe=recipe)
     records: list[tuple[int, float, float]] = []
-    training = train(spec, dataset, lambda record: records.append((record.rate, record.reward, record.seconds)))
+    subject = Subject(task_of(spec), dataset, dataset.mean.device, spec_cost(spec, 1))
+    training = train(subject, lambda record: records.append((record.rate, record.reward, record.seconds)))
     whole = training.status == "completed" and training.epochs == epochs
     cost = total_cost(describe(parse_net(net), dataset.shape))
     counted = [record for record in records if record[0] == records[-1][0]] if whole else []
@@ -175,9 +179,9 @@ def replay(nets: Sequence[Net], chosen: Settings, seed: int, mark: float | None 
     found = Replay([], [], [], [], 0.0)
     trained: list[Trial] = []
     for number, net in enumerate(order):
-        best = max(trained, key=lambda trial: trial.val_accuracy or 0.0, default=None)
+        best = max(trained, key=lambda trial: trial.worth, default=None)
         if best is not None and mark is not None:
-            best = replace(best, val_accuracy=mark)
+            best = replace(best, reward=mark)
         rule = early_end(chosen, reversed(trained), best)
         stop = None
         if rule is not None:

@@ -16,8 +16,11 @@ from random import Random
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.layers import GAP, Conv, Pool, Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 SVHN = Shape(3, 32)
 

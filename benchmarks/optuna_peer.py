@@ -12,22 +12,24 @@ from typing import TypeVar
 
 from optuna.trial import Trial
 
-from metaqnn_orch.search.state_space import StateSpace, net_text
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Pool
+from metaqnn_trainer.spaces.cnn.layer import Layer
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.space import Cnn, State
 
 T = TypeVar("T", str, int)
 
 
-def suggest_net(trial: Trial, space: StateSpace) -> str:
+def suggest_net(trial: Trial, space: Cnn) -> str:
     """A net of the space, layer by layer."""
     decisions: list[Layer] = []
-    state = space.start
-    while not decisions or not isinstance(decisions[-1], GAP | SM):
+    state: State | None = space.start
+    while state is not None:
         layer = _suggest_layer(trial, len(decisions), space.legal(state))
         decisions.append(layer)
-        if not isinstance(layer, GAP | SM):
-            state = space.step(state, layer)
-    return net_text(decisions, space)
+        state = space.step(state, layer)
+    return space.text(decisions)
 
 
 def _suggest_layer(trial: Trial, depth: int, legal: Sequence[Layer]) -> Layer:

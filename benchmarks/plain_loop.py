@@ -16,9 +16,13 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
-from metaqnn_trainer.contract.layers import FC, GAP, Conv, Net, Pool, Shape, output_shape
 from metaqnn_trainer.contract.messages import Recipe
-from metaqnn_trainer.recipe import dropout_probabilities
+from metaqnn_trainer.spaces.cnn.layer import Net, Shape
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
 class MadeCIFAR10(CIFAR10):  # type: ignore[misc]  # torchvision has no types
@@ -56,13 +60,13 @@ def plain_model(net: Net, recipe: Recipe) -> nn.Module:
             case FC(units):
                 layers += [*([] if flat else [nn.Flatten()]), nn.Linear(shape.features, units), nn.ReLU()]
                 flat = True
-            case GAP() | Conv():
-                raise ValueError(f"{layer} is not compared")
+            case SM(classes):
+                layers += [*([] if flat else [nn.Flatten()]), nn.Linear(shape.features, classes)]
             case _:
-                layers += [*([] if flat else [nn.Flatten()]), nn.Linear(shape.features, layer.classes)]
+                raise ValueError(f"{layer} is not compared")
         if index in dropout:
             layers.append(nn.Dropout(dropout[index]))
-        shape = output_shape(layer, shape)
+        shape = layer.output(shape)
     return nn.Sequential(*layers)
 
 

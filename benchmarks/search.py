@@ -28,7 +28,7 @@ from benchmarks.measure import machine, save
 from benchmarks.searchers import SEARCHES
 from metaqnn_orch.replay.table import read_table
 from metaqnn_orch.search import schedule
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 WINDOW: Final = 100  # nets: what "the last nets" of a search are, and what its curve averages over
 POINTS: Final = 60  # of a curve

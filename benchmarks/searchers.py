@@ -12,15 +12,21 @@ from random import Random
 import optuna
 from optuna.samplers import TPESampler
 
-from benchmarks.agent_step import paper_settings
+from benchmarks.agent_step import paper_space
 from benchmarks.optuna_peer import suggest_net
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.search.state_space import IllegalNet, StateSpace
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Pool
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.layer import Layer
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 Objective = Callable[[str], float]
 Search = Callable[[Objective, int, int], Iterator[float]]
@@ -32,7 +38,7 @@ POPULATION, TOURNAMENT = 100, 25  # Real et al. 2019, section 4
 def metaqnn(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """The agent with the paper's schedule, shrunk or stretched to the budget."""
     phases, known = schedule.scaled(schedule.PAPER, budget), dict[str, float]()
-    agent, rng, idle = Agent(paper_settings().state_space(), QTable()), Random(seed), 0
+    agent, rng, idle = Agent(paper_space(), QTable()), Random(seed), 0
     while len(known) < budget and idle < PATIENCE:
         net = agent.propose(schedule.epsilon_at(phases, len(known)), rng)
         idle += 1
@@ -44,7 +50,7 @@ def metaqnn(objective: Objective, budget: int, seed: int) -> Iterator[float]:
 
 def at_random(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """Epsilon 1: each legal layer as likely as the others."""
-    known, agent, rng = set[str](), Agent(paper_settings().state_space(), QTable()), Random(seed)
+    known, agent, rng = set[str](), Agent(paper_space(), QTable()), Random(seed)
     while len(known) < budget:
         net = agent.propose(1.0, rng)
         if net not in known:
@@ -54,7 +60,7 @@ def at_random(objective: Objective, budget: int, seed: int) -> Iterator[float]:
 
 def tpe(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """Optuna's tree-structured Parzen estimator as it comes."""
-    space, known, idle = paper_settings().state_space(), dict[str, float](), 0
+    space, known, idle = paper_space(), dict[str, float](), 0
     study = optuna.create_study(sampler=TPESampler(seed=seed), direction="maximize")
     while len(known) < budget and idle < PATIENCE:
         trial = study.ask()
@@ -68,7 +74,7 @@ def tpe(objective: Objective, budget: int, seed: int) -> Iterator[float]:
 
 def evolution(objective: Objective, budget: int, seed: int) -> Iterator[float]:
     """Regularised evolution (Real et al. 2019): the best of a tournament is mutated, the oldest dies."""
-    space, rng = paper_settings().state_space(), Random(seed)
+    space, rng = paper_space(), Random(seed)
     agent, known, population, idle = Agent(space, QTable()), dict[str, float](), list[str](), 0
     while len(known) < budget and idle < PATIENCE:
         if len(population) < POPULATION:
@@ -83,7 +89,7 @@ def evolution(objective: Objective, budget: int, seed: int) -> Iterator[float]:
         population = [*population, net][-POPULATION:]
 
 
-def mutated(text: str, space: StateSpace, rng: Random) -> str:
+def mutated(text: str, space: Cnn, rng: Random) -> str:
     """One layer more, one less, or another one, anywhere; tried until the net is legal."""
     net = parse_net(text)
     layers: list[Layer] = [*all_layers(space)]
@@ -100,14 +106,14 @@ def mutated(text: str, space: StateSpace, rng: Random) -> str:
             changed.append(SM(10))
         try:
             candidate = format_net(changed)
-            space.walk(parse_net(candidate))
-        except (IllegalNet, NotationError):
+            space.walk(candidate)
+        except (IllegalDesign, NotationError):
             continue
         if candidate != text:
             return candidate
 
 
-def all_layers(space: StateSpace) -> list[Layer]:
+def all_layers(space: Cnn) -> list[Layer]:
     """Every layer of Table 1 but the terminations."""
     rules = space.rules
     convolutions = [Conv(d, f) for d in rules.convolution.filters for f in (1, 3, 5)]

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,11 +24,11 @@ from benchmarks.plain_loop import train_plainly, write_files
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.trial import Trainer
 
@@ -50,7 +50,6 @@ CASES: Final = {
         "[C(128,1,1), C(512,3,1), C(64,1,1), C(128,3,1), P(2,2), C(256,3,1), P(2,2), C(512,3,1), P(3,2), SM(10)]", 256
     ),
 }
-AT_ONCE: Final = (1, 4)  # nets side by side in one process, small ones
 RECIPE: Final = Recipe(epochs=1, max_rates=1, mirror=True)  # one epoch, whatever it learns
 
 
@@ -75,16 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     here = Path(tempfile.mkdtemp(prefix=".bench-", dir="."))
     try:
         found = {name: _compare(here / name, CASES[name], options, say) for name in options.cases}
-        beside = _side_by_side(here / "beside", CASES["small"], options, say)
     finally:
         shutil.rmtree(here)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
-    content = {"machine": {**machine("torch", "torchvision"), "device": device}, "cases": found, "side_by_side": beside}
-    rows = [[name, Spread(**of["speed"]).text(), Spread(**of["ratio"]).text(".2f")] for name, of in beside.items()]
-    table = markdown(
-        ["small nets side by side in one process", "training images a second, all together", "ratio"], rows
-    )
-    save(options.to, "trainer", "What training a net takes", f"{tables(found, options.repeats)}\n{table}", content)
+    content = {"machine": {**machine("torch", "torchvision"), "device": device}, "cases": found}
+    save(options.to, "trainer", "What training a net takes", tables(found, options.repeats), content)
 
 
 def _compare(here: Path, case: Case, options: argparse.Namespace, say: Any) -> dict[str, Any]:
@@ -115,47 +109,6 @@ def _compare(here: Path, case: Case, options: argparse.Namespace, say: Any) -> d
         "images": count,
         "contenders": {name: summary(values, taken[OURS]) for name, values in taken.items()},
     }
-
-
-def _side_by_side(here: Path, case: Case, options: argparse.Namespace, say: Any) -> dict[str, Any]:
-    """As many trials as there are at most at once, by one trainer: one after the other, and side by side."""
-    images, labels = made(max(8, int(case.images * options.share)))
-    spec = ask(here, case, images, labels)
-    specs = [
-        spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"seed": seed})})
-        for seed in range(max(AT_ONCE))
-    ]
-    taken: dict[int, list[float]] = {count: [] for count in AT_ONCE}
-    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
-        for repeat in range(options.repeats + 1):
-            for count in AT_ONCE:
-                say(f"{len(specs)} small nets, {count} at once, repeat {repeat} of {options.repeats}")
-                seconds = apart.submit(together, here, specs, count, options.threads, repeat).result()
-                if repeat:
-                    taken[count].append(len(specs) * len(images) * 4 / 5 / seconds)
-    return {
-        str(count): {
-            "speed": Spread.of(speeds)._asdict(),
-            "ratio": Spread.of([own / alone for own, alone in zip(speeds, taken[1], strict=True)])._asdict(),
-        }
-        for count, speeds in taken.items()
-    }
-
-
-def together(root: Path, specs: Sequence[TrialSpec], at_once: int, threads: int | None, repeat: int) -> float:
-    """Seconds for all of the trials, by one trainer."""
-    store, run = DirectoryStore(root), f"repeat-{repeat}-{at_once}"
-    for spec in specs:
-        request = TrainingRequest(run=run, trial=spec.trial_id(), spec=spec)
-        store.put(keys.request(run, request.trial), encode(request))
-    orders = [WorkOrder(store=str(root), run=run, trial=spec.trial_id(), attempt=1) for spec in specs]
-    trainer = Trainer(threads)
-    begun = time.perf_counter()
-    with ThreadPoolExecutor(at_once) as pool:
-        reports = list(pool.map(trainer.carry_out, orders))
-    if any(report.exit_code for report in reports):
-        raise RuntimeError(str(reports))
-    return time.perf_counter() - begun
 
 
 def measured(contender: Callable[[int], float], repeat: int) -> Measured:
@@ -209,7 +162,7 @@ def ask(root: Path, case: Case, images: np.ndarray, labels: np.ndarray) -> Trial
         test=0,
         source="noise",
     )
-    data = safetensors.torch.save(tensors, metadata={"info": info.model_dump_json()})
+    data = safetensors.torch.save(tensors, metadata={"info": info.text()})
     ref = DatasetRef(name="made", digest=object_digest(data))
     DirectoryStore(root).put(keys.dataset(ref.name, ref.digest), data)
     return TrialSpec(net=case.net, dataset=ref, image_size=32, recipe=RECIPE)

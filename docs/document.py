@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +18,14 @@ from docs.contract import filled
 from docs.docstrings import docstrings
 from metaqnn_orch.cli.app import COMMANDS, build_app
 from metaqnn_orch.cli.output import PROGRAM
-from metaqnn_orch.search import rules
+from metaqnn_orch.search.searchers import q_learning
 from metaqnn_orch.settings import model as settings_module
 from metaqnn_orch.settings.model import DatasetSettings, Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract import messages
+from metaqnn_trainer.spaces.cnn import common
+from metaqnn_trainer.spaces.cnn.registry import kinds, registry
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 PAGES: Final = Path(__file__).parent
 WIDTH: Final = 100  # columns of a help text
@@ -56,9 +60,11 @@ def settings() -> str:
         "`make docs`.",
     ]
     schema = Settings.model_json_schema()
-    known = docstrings(settings_module, rules, messages)
+    sections = (import_module(type(kind.rules).__module__) for kind in kinds().values() if kind.section)
+    known = docstrings(settings_module, q_learning, common, messages, *sections)
+    known["SpaceRules"] = known["CommonRules"]
     example = Settings(
-        dataset=DatasetSettings(name="x"), space=rules.SpaceRules(image_size=8, channels=1, classes=2)
+        dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2)
     ).model_dump(mode="json")
     defaults = {key: json.dumps(value) for key, value in flatten(example)}
     for key in ("dataset.name", "space.image_size", "space.channels", "space.classes"):
@@ -73,6 +79,44 @@ def settings() -> str:
         parts.append(f"| `{key}` | {kind} | {_code(defaults.get(key, ''))} | {meaning} |")
     text = "\n".join(parts[2:])
     return f"{parts[0]}\n\n{parts[1]}\n{text}\n"
+
+
+def layers() -> str:
+    """Every layer kind that is built in."""
+    rows = [f"| {layer_row(name)} |" for name in kinds() if not registry().sources[name].distribution]
+    parts = [
+        "# Layers",
+        "The kinds of layers that a net of the family `cnn` is made of, as its text writes them. A kind that is not "
+        "offered by default is no part of the paper's space: its section of `space` turns it on, and "
+        "[Settings](settings.md) has what the section may say. An installed distribution adds kinds by the entry-point "
+        "group `metaqnn.layers`. This page is written by `make docs`.",
+        "| in a net | is | what it does | section of `space` | offered by default |\n|---|---|---|---|---|\n"
+        + "\n".join(rows),
+        "## Another kind",
+        "A kind is two modules. The first one, without torch, has the class: a frozen dataclass derived from "
+        "`metaqnn_trainer.spaces.cnn.layer.Layer`, whose fields are the numbers of its text. It says its name and "
+        "words, output shape, cost, what a space may choose (a dataclass of rules, whose default offers nothing), "
+        "where it may not stand, the memory that it keeps, and how it is drawn. The second one has its builder: a "
+        "function of "
+        "the layer, the shape in front of it, the model's options and the kind before it, to named torch modules (see "
+        "`metaqnn_trainer.modules.base`). A module that is not torch's own says in a method `written` how an exported "
+        "file writes it. `metaqnn_trainer.spaces.cnn.layers.average_pool` and `metaqnn_trainer.modules.average_pool` "
+        "are a short example.",
+        "An installed kind is found by its entry point, and enters the ids of the trials that have it with its "
+        "distribution's name and version; in a cluster it is installed in the image of the trainer and, where one "
+        "searches there, in that of the orchestrator:",
+        '```toml\n[project.entry-points."metaqnn.layers"]\ndilated = "far_layers:Dilated"\n```',
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def layer_row(name: str) -> str:
+    """What the page says of one kind."""
+    kind = kinds()[name]
+    text = f"`{name}({','.join(kind.__match_args__)})`"
+    said = " ".join((kind.__doc__ or "").split())
+    section = f"`{kind.section}`" if kind.section else "`terminations`"
+    return " | ".join([text, kind.words, said, section, "yes" if kind.paper else "no"])
 
 
 def _rows(
@@ -124,7 +168,7 @@ def trainer() -> str:
     return filled((PAGES / "trainer.md").read_text(encoding="utf-8"))
 
 
-PAGE: Final = {"commands.md": commands, "settings.md": settings, "trainer.md": trainer}
+PAGE: Final = {"commands.md": commands, "layers.md": layers, "settings.md": settings, "trainer.md": trainer}
 
 if __name__ == "__main__":
     for name, written in PAGE.items():

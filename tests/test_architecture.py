@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,10 @@ KUBERNETES = "metaqnn_orch.launchers.kubernetes."
 EDGES = (  # imported when they are needed
     "metaqnn_orch.reporting.mlflow_tracker",
     "metaqnn_orch.reporting.tensorboard_tracker",
-    *(KUBERNETES + name for name in ("answers", "cluster", "credentials", "launcher", "orders", "reflector", "runner")),
+    *(
+        KUBERNETES + name
+        for name in ("answers", "calls", "cluster", "credentials", "launcher", "orders", "reflector", "runner")
+    ),
 )
 HEAVY = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "boto3", "botocore", "kubernetes"}
 
@@ -32,6 +38,11 @@ def modules(package: Path) -> list[str]:
 def contract() -> list[str]:
     trainer = ROOT / "trainer_image" / "metaqnn_trainer"
     return [name for name in modules(trainer) if name.startswith("metaqnn_trainer.contract")]
+
+
+def spaces() -> list[str]:
+    trainer = ROOT / "trainer_image" / "metaqnn_trainer"
+    return [name for name in modules(trainer) if name.startswith("metaqnn_trainer.spaces")]
 
 
 def orchestrator() -> list[str]:
@@ -77,6 +88,12 @@ def test_the_contract_costs_pydantic_and_nothing_else(tmp_path: Path) -> None:
     assert taken & (HEAVY | {"numpy", "yaml", "typer", "rich", "PIL", "metaqnn_orch"}) == set()
 
 
+def test_the_spaces_cost_what_the_contract_does(tmp_path: Path) -> None:
+    names = spaces()
+    assert "metaqnn_trainer.spaces.cnn.layers.conv" in names
+    assert packages_taken(names, tmp_path) <= packages_taken(contract(), tmp_path) | set(sys.stdlib_module_names)
+
+
 def test_a_store_in_a_directory_costs_the_contracts_errors_and_nothing_else(tmp_path: Path) -> None:
     taken = packages_taken(["metaqnn_trainer.store.opening"], tmp_path)
     assert "metaqnn_trainer" in taken
@@ -87,6 +104,26 @@ def test_the_search_needs_the_standard_library_and_the_contract_alone(tmp_path: 
     names = [name for name in orchestrator() if name.startswith("metaqnn_orch.search")]
     taken = packages_taken(names, tmp_path) - packages_taken(contract(), tmp_path)
     assert taken - set(sys.stdlib_module_names) == {"metaqnn_orch"}
+
+
+def calls(room: str) -> Iterator[tuple[str, str]]:
+    """Every call in a room: in which file, and of what."""
+    for path in sorted((ROOT / "orchestrator" / "metaqnn_orch" / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                yield path.name, ast.unparse(node.func)
+
+
+def test_what_is_read_of_a_run_changes_nothing_in_its_store() -> None:
+    writing = re.compile(r".*(store|opened)\.(put|put_if_absent|delete)")
+    assert [call for call in calls("reporting") if writing.fullmatch(call[1])] == []
+    assert any(writing.fullmatch(called) for _, called in calls("application")), "where it is the task, it is found"
+
+
+@pytest.mark.parametrize("room", ["application", "control", "launchers", "replay", "reporting", "search", "settings"])
+def test_the_command_line_alone_prints(room: str) -> None:
+    printing = re.compile(r"print|sys\.(stdout|stderr)\.(write|flush)")
+    assert [call for call in calls(room) if printing.fullmatch(call[1])] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=str)

@@ -24,13 +24,13 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Entry
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.control.world import Session, settings
+from tests.control.world import OBJECTIVE, Session, settings
 
 ROOT: Final = Path(__file__).parents[1]
 LARGE_BY_RIGHT: Final = {
-    "orchestrator/metaqnn_orch/application/session.py: aside.get(key)": "a dataset that was made a moment ago",
-    "trainer_image/metaqnn_trainer/checkpoint.py: self._store.get(self._key)": "a checkpoint",
-    "trainer_image/metaqnn_trainer/data.py: store.get(key)": "a dataset",
+    "orchestrator/metaqnn_orch/application/beginning.py: aside.get(key)": "a dataset that was made a moment ago",
+    "trainer_image/metaqnn_trainer/reading.py: self._store.get(key)": "a dataset, or what else a task asks for",
+    "trainer_image/metaqnn_trainer/training/checkpoint.py: self._store.get(self._key)": "a checkpoint",
 }
 RECEIVERS: Final = ("store", "aside", "opened", "inner")
 
@@ -70,7 +70,7 @@ def test_messages_that_are_too_long_are_none(store: DirectoryStore) -> None:
     assert read_holder(store, "test") is None
     store.put(keys.result("test", trial), HUGE)
     request = TrainingRequest(run="test", trial=trial, spec=record.spec(settings(), "[SM(10)]"))
-    refused = read_result(store, record.info, request)
+    refused = read_result(store, record.info, request, OBJECTIVE)
     assert isinstance(refused, Refused)
     assert "more than the 1048576 bytes" in refused.reason
     assert len(refused.data) == ENOUGH_BYTES, "and no more is kept for people"

@@ -31,9 +31,12 @@ def test_the_orchestrators_requirements() -> None:
 EVERY_MODULE = """
 import importlib, pkgutil, metaqnn_orch, metaqnn_trainer
 assert all(package.__file__.startswith(%r) for package in (metaqnn_orch, metaqnn_trainer))
-for module in pkgutil.walk_packages(metaqnn_orch.__path__, "metaqnn_orch."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
+for package in (metaqnn_orch, metaqnn_trainer):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+from metaqnn_trainer.spaces.cnn.registry import registry
+assert registry().kinds and not registry().failures, registry().failures
 """
 
 

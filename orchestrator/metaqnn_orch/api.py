@@ -17,24 +17,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from metaqnn_orch.application import exports
-from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
-from metaqnn_orch.application.finals import Verdict, read_verdict
+from metaqnn_orch.application import exports, session
+from metaqnn_orch.application.assembly import LauncherName, make_launcher
+from metaqnn_orch.application.job_template import read_template
+from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.rehearsal import read_rehearsal
-from metaqnn_orch.application.session import begin, search
-from metaqnn_orch.application.signals import interruptible, surely_closing
-from metaqnn_orch.cli.manifest import read_template
+from metaqnn_orch.application.signals import interruptible
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_row
+from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_table
+from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import Entry
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.contract.notation import parse_prefix
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -70,6 +69,8 @@ class Search:
         leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run. In a thread nobody
         hears it: a search there ends with the main thread.
 
+        What happens meanwhile is in the log `metaqnn_orch`: logging.basicConfig(level=logging.INFO) shows it.
+
         Raises:
             BadInput: something does not fit; nothing was created.
             RunHeld: another orchestrator works on the run.
@@ -82,13 +83,12 @@ class Search:
         opened = open_store(place)
         if table is not None and where is not LauncherName.TABLE:
             raise BadInput("a table is the table launcher's", hint="launcher='table'")
-        rehearsal = read_rehearsal(Path(table), wanted) if table is not None else None
+        rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
         with interruptible():
-            record = begin(opened, run, wanted, refuse_unsafe_store, rehearsal and rehearsal.binding(wanted))
-            with surely_closing(launcher_of(record)) as workers:
-                ended = search(opened, record, record.settings_as_run(wanted), workers)
+            answered_by = rehearsal and rehearsal.binding(wanted)
+            ended = session.run(opened, run, wanted, launcher_of, Logged(), answered_by=answered_by)
         if ended.outcome is Outcome.INTERRUPTED:
             if ended.signal not in (0, signal.SIGINT):
                 signal.raise_signal(ended.signal)  # it does now what it would have done without us
@@ -110,7 +110,7 @@ class Search:
 
     @property
     def state(self) -> RunState:
-        """Agent, trials and counters: the fold of the journal."""
+        """Searcher, trials and counters: the fold of the journal."""
         return self._view.state
 
     @property
@@ -125,7 +125,7 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The trial of the highest validation accuracy."""
+        """The trial of the highest reward."""
         return self.state.best
 
     def leaderboard(self, top: int = 10) -> list[Trial]:
@@ -142,16 +142,21 @@ class Search:
             import pandas
         except ModuleNotFoundError:
             raise BadInput("a frame takes pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
-        return pandas.DataFrame([trial_row(trial) for trial in self.trials]).set_index("trial")
+        columns, rows = trial_table(self.state)
+        return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property
     def q_table(self) -> list[Entry]:
-        """Every value that was ever updated: state, layer, value, number of updates."""
+        """Every value that was ever updated: state, move, value, number of updates.
+
+        Raises:
+            BadInput: the searcher keeps no Q-values.
+        """
         return [*self.state.agent.q_table]
 
     def explain(self, after: str = "[]") -> Explanation:
-        """What the agent believes after the first layers of a net, and what it would do there."""
-        return explain(self.state, parse_prefix(after))
+        """What the searcher believes after the beginning of a design, and what it would do there."""
+        return explain(self.state, after)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -164,14 +169,13 @@ class Search:
         Raises:
             BadInput: there is none, or it cannot be written so.
         """
-        chosen, path = trial or self.best, Path(to).absolute()
+        path = Path(to).absolute()
         form = next((form for form, suffix in exports.SUFFIXES.items() if path.suffix == suffix), None)
-        if chosen is None:
-            raise BadInput(f"run {self.run} has no trained net yet")
+        chosen = exports.choose(self._store, self._view, trial.trial if trial is not None else None)
         if form is None:
             raise BadInput(f"{path.name} ends in none of {', '.join(exports.SUFFIXES.values())}")
-        return exports.export(self._store, self.run, chosen.trial, form, path, report=lambda line: None)
+        return exports.export(self._store, self.run, chosen, form, path, report=Logged().say)
 
     def __repr__(self) -> str:
-        best = f", best {self.best.val_accuracy:.4f}" if self.best is not None else ""
+        best = f", best {self.best.worth:.4f}" if self.best is not None else ""
         return f"<Search {self.run}: {self.state.unique} nets{best}>"

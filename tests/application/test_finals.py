@@ -2,19 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from metaqnn_orch.application.finals import (
-    Elsewhere,
-    Verdict,
-    candidates,
-    final_settings,
-    ranked,
-    read_verdict,
-    scaled,
-    weights_of,
-    write_verdict,
-)
+from metaqnn_orch.application.finalists import Elsewhere, candidates, final_settings, ranked, scaled, weights_of
+from metaqnn_orch.application.finals import write_verdict
+from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, SettingsError
 from metaqnn_orch.reporting.summary import RunView, leaderboard
+from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, Phase, Recipe
@@ -102,12 +95,13 @@ def test_each_net_stands_with_its_best_training(store: DirectoryStore) -> None:
     assert view.state.best is not None
     better = view.state.best
     twin = next(trial for trial in other.state.trials.values() if trial.net not in view.state.by_net)
-    found = ranked({1.0: view, 0.5: other}, {better.net: 0.125})
-    assert [final.val_accuracy for final in found] == sorted((final.val_accuracy for final in found), reverse=True)
+    before = Trial("0" * 12, better.net, 1.0, "completed", 0.125, {"accuracy": 0.125})
+    found = ranked({1.0: view, 0.5: other}, {better.net: before})
+    assert [final.reward for final in found] == sorted((final.reward for final in found), reverse=True)
     assert len(found) == len({trial.net for seen in (view, other) for trial in seen.state.trials.values()})
     by_net = {final.net: final for final in found}
     assert (by_net[twin.net].run, by_net[twin.net].rate_factor) == ("other", 0.5)
-    assert by_net[better.net].searched_val_accuracy == 0.125
+    assert (by_net[better.net].searched_reward, by_net[better.net].searched_val_accuracy) == (0.125, 0.125)
     assert by_net[better.net].val_accuracy == accuracy_of(better.net)
 
 

@@ -5,9 +5,18 @@ import signal
 
 import pytest
 
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.signals import STOPS
 from metaqnn_orch.application.stopping import Signals
 from metaqnn_orch.control.surroundings import Stop
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str, tone: Tone = Tone.PLAIN) -> None:
+        self.lines.append(line)
 
 
 @pytest.mark.parametrize(
@@ -23,22 +32,22 @@ from metaqnn_orch.control.surroundings import Stop
     ],
 )
 def test_what_signals_ask_for(sent: list[str], wanted: Stop, said: list[str]) -> None:
-    heard: list[str] = []
+    heard = Heard()
     before = [signal.getsignal(number) for number in STOPS]
-    with Signals(heard.append) as signals:
+    with Signals(heard.say) as signals:
         for name in sent:
             os.kill(os.getpid(), signal.Signals[f"SIG{name}"])
         assert signals.stop() is wanted
         assert signals.stop() is wanted
-        assert heard == said, "it is said once"
+        assert heard.lines == said, "it is said once"
         assert signals.first == (signal.Signals[f"SIG{sent[0]}"] if sent else 0)
         signals.sleep(0.0)
     assert [signal.getsignal(number) for number in STOPS] == before
 
 
 def test_nobody_waits_for_trials_that_outlive_us() -> None:
-    heard: list[str] = []
-    with Signals(heard.append, trials_outlive_us=True) as signals:
+    heard = Heard()
+    with Signals(heard.say, trials_outlive_us=True) as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.stop() is Stop.NOW
-    assert heard == ["leaving: the trials in training go on, and their results are found by the same command"]
+    assert heard.lines == ["leaving: the trials in training go on, and their results are found by the same command"]

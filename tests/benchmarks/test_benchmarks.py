@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 import torch
-from benchmarks.agent_step import paper_settings
+from benchmarks.agent_step import paper_space
 from benchmarks.landscape import made_accuracy
 from benchmarks.plain_loop import plain_model, write_files
 from benchmarks.searchers import SEARCHES, mutated
@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from benchmarks import cluster, early_end, search, speed, trainer
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_trainer.contract.layers import Shape
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.model import build_model
-from metaqnn_trainer.recipe import dropout_probabilities
+from metaqnn_trainer.spaces.cnn.layer import Shape
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
 def test_what_a_search_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +132,8 @@ def test_a_search_with_a_seed_can_be_repeated(name: str) -> None:
 @given(st.integers(0, 10_000))
 def test_mutation_stays_in_the_space(seed: int) -> None:
     rng = Random(seed)
-    space = paper_settings().state_space()
+    space = paper_space()
     net = Agent(space, QTable()).propose(1.0, rng)
     child = mutated(net, space, rng)
-    space.walk(parse_net(child))
+    space.walk(child)
     assert child != net

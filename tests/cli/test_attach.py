@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from metaqnn_orch.cli.attach import VIGIL, Vigil, wait_for_start
+from metaqnn_orch.application.vigil import VIGIL, Vigil, wait_for_start
+from metaqnn_orch.cli.output import tell
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 from metaqnn_orch.launchers.kubernetes.credentials import connect
@@ -59,7 +60,7 @@ def test_a_run_that_has_ended_and_one_that_is_about_to_go_on(
     assert cli("submit", "digits", "--run=test").code == 0
     asked = iter([True, True, False])
     waited: list[float] = []
-    wait_for_start(lambda: next(asked), Cluster(connect), "test", waited.append)
+    wait_for_start(lambda: next(asked), Cluster(connect), "test", waited.append, tell)
     assert len(waited) == 2, "until what was submitted has begun"
 
 
@@ -73,7 +74,7 @@ def test_a_watch_ends_when_nothing_is_left_to_wait_for(
     install_with_store(cluster, s3_server, s3_store_uri)
     assert cli("submit", "digits", "--run=test").code == 0
     clock, idle = count(0.0, VIGIL + 1), [False]
-    vigil = Vigil(lambda: idle[0], Cluster(connect), "test", lambda seconds: None, lambda: next(clock))
+    vigil = Vigil(lambda: idle[0], Cluster(connect), "test", tell, lambda seconds: None, lambda: next(clock))
     for _ in range(3):
         vigil.sleep(1)
 
@@ -106,8 +107,8 @@ def test_an_outage_while_it_is_waited_for(
     def sleep(seconds: float) -> None:
         cluster.api.faults = (lambda ask: Fault(status=503)) if next(rounds) < 4 else no_fault
 
-    wait_for_start(iter([True, True, True, True, False]).__next__, client, "test", sleep)
+    wait_for_start(iter([True, True, True, True, False]).__next__, client, "test", sleep, tell)
     assert capsys.readouterr().err.count("would not get job test-orchestrator: 503") == 3
     cluster.api.faults = lambda ask: Fault(status=503)
     with pytest.raises(ClusterError, match="503"):
-        wait_for_start(lambda: True, client, "test", sleep)
+        wait_for_start(lambda: True, client, "test", sleep, tell)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.settings.sources import preset_names
+from metaqnn_orch.settings.presets import presets
 from tests.cli.conftest import Cli, tree
 
 
@@ -36,7 +36,7 @@ def test_no_secret_of_the_environment_is_shown(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_the_presets(cli: Cli) -> None:
-    assert cli("config", "presets").out.splitlines() == preset_names()
+    assert cli("config", "presets").out.splitlines() == [*presets()]
 
 
 @pytest.mark.parametrize("command", ["config show", "space", "start"])

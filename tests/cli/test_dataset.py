@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +137,22 @@ def test_a_store_that_does_not_answer_is_told_of_before_anything_is_made(
     answer = cli("dataset", "push", "digits", "--store", "s3://bucket/runs")
     assert "Could not connect to the endpoint" in answer.refused(5)
     assert "hint: does a server answer there?" in answer.err
+
+
+def test_the_help_names_sources_that_are_installed_and_takes_no_torch(tmp_path: Path) -> None:
+    metadata = tmp_path / "prices-0.1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: prices\nVersion: 0.1\n")
+    (metadata / "entry_points.txt").write_text("[metaqnn.datasets]\nprices = prices:PLUGIN\n")
+    program = (
+        "import sys; from metaqnn_orch.cli.app import build_app; "
+        "build_app()(['dataset', 'push', '--help'], standalone_mode=False); assert 'torch' not in sys.modules"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert "Installed: prices, of prices 0.1" in found.stdout

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from tests.cli.conftest import Cli
 
 

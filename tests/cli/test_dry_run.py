@@ -58,13 +58,6 @@ def test_a_bill_for_people(rehearsal: list[object], cli: Cli) -> None:
         assert part in answer.out
 
 
-def test_those_that_share_a_worker_cost_a_share_of_it(tmp_path: Path, cli: Cli) -> None:
-    start = ("start", "digits", "--run", "one", "--store", tmp_path / "store", "--dry-run", "--trial-seconds", "3600")
-    answer = cli(*start, "--max-trials", "8", "--parallel", "4", "--set", "execution.side_by_side=4")
-    assert "8 trials in 1 worker processes here" in answer.out
-    assert ["all", "8", "2.00", "-", "2.00"] in [line.split() for line in answer.out.splitlines()]
-
-
 def test_where_nothing_was_trained_nobody_knows(tmp_path: Path, cli: Cli) -> None:
     answer = cli("start", "digits", "--run", "one", "--store", tmp_path / "store", "--dry-run")
     assert answer.code == 0

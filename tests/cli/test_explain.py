@@ -11,7 +11,16 @@ from tests.control.world import Session, settings
 
 def test_the_two_forms_say_the_same(finished: DirectoryStore, cli: Cli) -> None:
     found = cli("explain", "test", "--store", finished.uri, "-o", "json").json()
-    assert list(found) == ["after", "epsilon", "moves", "choice", "trained", "best_trained", "best_accuracy"]
+    assert list(found) == [
+        "after",
+        "epsilon",
+        "moves",
+        "choice",
+        "trained",
+        "best_trained",
+        "best_reward",
+        "best_accuracy",
+    ]
     assert (found["after"], found["epsilon"], found["trained"]) == ("[]", 0.3, 12)
     assert sum(move["probability"] for move in found["moves"]) == pytest.approx(1)
     heading, *lines = cli("explain", "test", "--store", finished.uri).out.splitlines()

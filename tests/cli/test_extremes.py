@@ -19,7 +19,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.reporting.metrics import Metrics
 from metaqnn_orch.reporting.standing import standing
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, settings_file
 from tests.control.world import Session, settings
@@ -118,7 +118,7 @@ def test_the_screen(now: str, extreme: DirectoryStore) -> None:
     console = Console(force_terminal=True, force_interactive=True, width=100, height=40)
     with SearchView(console, view.record, view.state, foot="", now=lambda: now) as shown, console.capture() as captured:
         for event in Journal(extreme, "test").read():
-            shown.happened(event) if not isinstance(event, Told) else shown.recall(event)
+            shown.happened(event) if not isinstance(event, Told) else shown.recall([event])
         shown.refresh()
     assert "nan" not in captured.get()
     numbers = standing(view.state, now)

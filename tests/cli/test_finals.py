@@ -11,16 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.application.derived_run import derived
-from metaqnn_orch.cli.finals import _named
+from metaqnn_orch.application.finals import name_of
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
-from metaqnn_orch.launchers.kubernetes.names import (
-    MAX_ATTEMPT,
-    Identity,
-    RunRef,
-    dataset_labels,
-    job_name,
-    labels,
-)
+from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT, Identity, RunRef, dataset_labels, job_name, labels
 from metaqnn_trainer.contract.keys import NAME_PATTERN, check_name
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, needs_trainer, settings_file, tree
@@ -114,10 +107,10 @@ def test_rates_that_print_alike_are_two_runs(mine: Path, cli: Cli) -> None:
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=2, unique=True))
 def test_different_rates_have_different_names(factors: list[float]) -> None:
-    names = [_named("first-finals", factor) for factor in factors]
+    names = [name_of("first-finals", factor) for factor in factors]
     assert len(set(names)) == len(names)
     assert all(check_name("run", name) for name in names)
-    assert (_named("first-finals", 0.1), _named("a", 1e-06), _named("a", 1e6)) == (
+    assert (name_of("first-finals", 0.1), name_of("a", 1e-06), name_of("a", 1e6)) == (
         *("first-finals-x0-1", "a-x1e-06", "a-x1e06"),
     )
 

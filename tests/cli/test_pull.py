@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.cli.pull import FIELDS
 from metaqnn_orch.control.events import Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_trainer import artifacts
@@ -98,7 +97,7 @@ def weights_key(store: DirectoryStore, trial: str) -> str:
 
 def best_trial(store: DirectoryStore) -> str:
     told = [event for event in Journal(store, "test").read() if isinstance(event, Told)]
-    return max(told, key=lambda event: event.val_accuracy).trial
+    return max(told, key=lambda event: event.reward).trial
 
 
 @pytest.mark.parametrize(
@@ -201,6 +200,8 @@ def test_the_leaderboard_reads_like_the_trials(finished: DirectoryStore, tmp_pat
     cli("pull", "test", "--store", finished.uri, "--top", 1, "--to", tmp_path)
     (row,) = leaders(tmp_path)
     rows = {trial["trial"]: trial for trial in cli("trials", "test", "--store", finished.uri, "-o", "json").json()}
-    said = {name: value for name, value in rows[row["trial"]].items() if name in FIELDS}
-    assert row == {"rank": "1", **{name: str(value) for name, value in said.items()}}
+    said = {name: value for name, value in rows[row["trial"]].items() if name in row}
+    accuracy = str(said["val_accuracy"])
+    assert row == {"rank": "1", "measure.accuracy": accuracy, **{name: str(value) for name, value in said.items()}}
+    assert [*row][:5] == ["rank", "trial", "net", "reward", "val_accuracy"]
     assert json.loads((tmp_path / row["trial"] / "result.json").read_text())["trial"] == row["trial"]

@@ -13,7 +13,7 @@ from rich.console import Console
 from metaqnn_orch.cli.screen import Line, Screen, event_line, span, sparkline
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.reporting.standing import standing
-from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.reporting.runs import at, write_run
 

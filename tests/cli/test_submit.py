@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from metaqnn_orch.cli.submit import searches
+from metaqnn_orch.application.submission import searches
 from metaqnn_orch.control.holder import this_process
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode

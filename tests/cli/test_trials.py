@@ -13,8 +13,8 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer
@@ -22,7 +22,7 @@ from tests.control.world import Session, deliver, result_for, settings, told_ord
 
 OF_STOPPED = ["measured", "predicted", "spread"]
 PROMISED = [
-    *("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated"),
+    *("trial", "net", "epsilon", "state", "reward", "val_accuracy", "params", "seconds", "attempts", "estimated"),
     *OF_STOPPED,
 ]
 
@@ -34,7 +34,7 @@ def test_what_was_trained_is_what_the_results_say(trained: Trained, cli: Cli) ->
     assert [row["trial"] for row in rows] == told_order(store, "first")
     for row in rows:
         result = decode(TrainingResult, store.get(keys.result("first", row["trial"])), "result.json")
-        assert list(row) == PROMISED
+        assert list(row) == [*PROMISED, "measures"]
         assert (row["state"], row["val_accuracy"], row["params"]) == (result.status, result.val_accuracy, result.params)
         assert parse_net(row["net"])
         assert row["attempts"] == 1
@@ -45,10 +45,11 @@ def test_the_three_forms_say_the_same(finished: DirectoryStore, cli: Cli) -> Non
     assert len(rows) == 12
     comma_separated = cli("trials", "test", "--store", finished.uri, "-o", "csv").out
     assert [
-        {**row, **{name: float(row[name]) for name in ("epsilon", "val_accuracy", "seconds")}}
+        {**row, **{name: float(row[name]) for name in ("epsilon", "reward", "val_accuracy", "seconds")}}
         | {name: int(row[name]) for name in ("params", "attempts")}
         | {"estimated": row["estimated"] == "True"}
         | {name: None for name in OF_STOPPED if not row[name]}
+        | {"measures": {"accuracy": float(row.pop("measure.accuracy"))}}
         for row in csv.DictReader(io.StringIO(comma_separated))
     ] == rows
     heading, *lines = cli("trials", "test", "--store", finished.uri).out.splitlines()
@@ -79,7 +80,7 @@ def test_every_state_has_its_row(store: DirectoryStore, cli: Cli) -> None:
             return Phase.DELIVERED
         return deliver(store, request, attempt)
 
-    Session(store, settings(execution__max_trials=5)).run_to_end(one_after_the_other, capacity=1)
+    Session(store, settings(execution__max_trials=5)).run_to_end(one_after_the_other, parallel=1)
     rows = cli("trials", "test", "--store", store.uri, "-o", "json").json()
     assert [row["state"] for row in rows] == ["abandoned", "untrainable", "too_large", *["completed"] * 3]
     assert (rows[0]["attempts"], rows[0]["val_accuracy"]) == (3, None)
@@ -114,15 +115,17 @@ def test_a_trial_in_flight_has_no_accuracy_yet(store: DirectoryStore, cli: Cli) 
         "net": "[SM(10)]",
         "epsilon": 1.0,
         "state": "in_flight",
+        "reward": None,
         "val_accuracy": None,
         "params": None,
         "seconds": None,
         "attempts": 1,
         "estimated": False,
         **dict.fromkeys(OF_STOPPED),
+        "measures": {},
     }
     assert cli("trials", "test", "--store", store.uri, "-o", "csv").out.splitlines()[1] == (
-        "0123456789ab,[SM(10)],1.0,in_flight,,,,1,False,,,"
+        "0123456789ab,[SM(10)],1.0,in_flight,,,,,1,False,,,"
     )
 
 
@@ -149,7 +152,8 @@ def test_words_of_a_worker_stay_words(store: DirectoryStore, cli: Cli) -> None:
                 trial=trial,
                 attempt=2,
                 status="completed",
-                val_accuracy=0.5,
+                reward=0.5,
+                measures={"accuracy": 0.5},
                 params=1,
                 macs=1,
                 seconds=1.0,

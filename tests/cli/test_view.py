@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from metaqnn_orch.cli.view import PACE, SearchView
+from metaqnn_orch.application.listener import PACE
+from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
@@ -16,7 +17,7 @@ from tests.control.world import Session, settings
 TRIAL = "0123456789ab"
 OPENED = Opened(at="now", session="one", owner="me", version="0", goal=12, launcher="scripted", places=2)
 PROPOSED = Proposed(step=0, epsilon=1.0, net="[SM(10)]", trial=TRIAL)
-TOLD = Told(at="now", trial=TRIAL, attempt=1, status="completed", val_accuracy=0.5, params=650, macs=640, seconds=1.25)
+TOLD = Told(at="now", trial=TRIAL, attempt=1, status="completed", reward=0.5, params=650, macs=640, seconds=1.25)
 
 
 class Watched:

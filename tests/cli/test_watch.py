@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from metaqnn_orch.cli.view import PACE
-from metaqnn_orch.cli.watch import LOOK, watch
+from metaqnn_orch.application.listener import PACE
+from metaqnn_orch.application.watching import LOOK, watch
+from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import LEASE_SECONDS, Hold, this_process
 from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_trainer.contract.codec import encode
@@ -44,7 +45,7 @@ def test_a_run_is_followed_to_its_end(finished: DirectoryStore, tmp_path: Path) 
             store.put(key, finished.get(key))
 
     written = io.StringIO()
-    seen = watch(store, "test", Console(file=written, width=200, soft_wrap=True), sleep)
+    seen = watch(store, "test", Terminal(Console(file=written, width=200, soft_wrap=True)), sleep)
     assert seen.state.finished is not None
     assert (seen.state.unique, seen.position) == (12, len(journal))
     lines = written.getvalue().splitlines()
@@ -75,7 +76,7 @@ def test_a_store_out_of_reach_is_waited_for(finished: DirectoryStore) -> None:
         store.armed = True
         store.put(last, kept)
 
-    watch(store, "test", Console(file=written, width=200), sleep)
+    watch(store, "test", Terminal(Console(file=written, width=200)), sleep)
     assert "waiting: it is away" in written.getvalue()
     assert "going on" in written.getvalue()
     assert store.failures == 0
@@ -93,7 +94,7 @@ def test_a_run_that_nobody_works_on_says_so(store: DirectoryStore) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        watch(store, "test", Console(file=written, width=200), stop)
+        watch(store, "test", Terminal(Console(file=written, width=200)), stop)
     assert "waiting: no orchestrator works on the run" in written.getvalue()
 
 
@@ -108,7 +109,7 @@ def test_what_the_orchestrator_waits_for_is_shown(store: DirectoryStore) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        watch(store, "test", Console(file=written, width=200), stop)
+        watch(store, "test", Terminal(Console(file=written, width=200)), stop)
     assert "waiting: exceeded quota: none" in written.getvalue()
 
 
@@ -130,10 +131,10 @@ def test_one_elsewhere_that_does_not_stir_any_more_is_gone(store: DirectoryStore
 
     store.put("runs/test/holder.json", encode(elsewhere))
     with pytest.raises(KeyboardInterrupt):
-        watch(store, "test", Console(file=written, width=200), sleep, lambda: seconds)
+        watch(store, "test", Terminal(Console(file=written, width=200)), sleep, lambda: seconds)
     assert "waiting: no orchestrator works on the run" in written.getvalue()
 
 
 def test_there_is_nothing_to_watch(store: DirectoryStore) -> None:
     with pytest.raises(NotFound, match="no run 'test'"):
-        watch(store, "test", Console(file=io.StringIO()))
+        watch(store, "test", Terminal(Console(file=io.StringIO())))

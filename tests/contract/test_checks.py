@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import Message, decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import LearningCurve, PluginRef, TrainerOptions, TrialSpec
 from metaqnn_trainer.contract.result import Artifact, EpochRecord, Position, Prediction, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from tests.contract.test_messages import RESULT, SPEC, STOPPED
 
 COST = spec_cost(SPEC, 1)
@@ -185,10 +186,16 @@ def test_what_cannot_come_of_what_was_asked(result: TrainingResult, complaint: s
     assert str(caught.value).isprintable()
 
 
-def test_a_net_that_no_such_images_fit() -> None:
-    spec = TrialSpec(net="[P(9,1), SM(10)]", dataset=SPEC.dataset, image_size=8)
-    with pytest.raises(MessageError, match="cannot be built for images of 3x8x8"):
-        spec_cost(spec, 3)
+@pytest.mark.parametrize(
+    ("net", "says"),
+    [
+        ("[P(9,1), SM(10)]", r"\[P\(9,1\), SM\(10\)\] cannot be built for images of 3x8x8: P\(9,1\) does not fit"),
+        ("[C(64,3), SM(10)]", "the net cannot be read: column 2: C takes 3 numbers, found 2"),
+    ],
+)
+def test_a_net_that_is_none_has_no_cost(net: str, says: str) -> None:
+    with pytest.raises(MessageError, match=says):
+        spec_cost(TrialSpec(net=net, dataset=SPEC.dataset, image_size=8), 3)
 
 
 REGRESSION = TrialSpec(

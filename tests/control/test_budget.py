@@ -12,7 +12,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import seconds_between
-from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
@@ -70,10 +70,10 @@ def test_no_trial_begins_that_would_go_beyond(store: Store, budget: dict[str, ob
 def test_a_larger_budget_goes_on_and_ends_like_an_undisturbed_run(store: Store) -> None:
     chosen = {"execution__parallel": 1}
     twin = Session(store, settings(**chosen), run="twin")
-    assert twin.run_to_end(takes(60.0), capacity=1) is Outcome.GOAL
+    assert twin.run_to_end(takes(60.0), parallel=1) is Outcome.GOAL
     for number, hours in enumerate((3 * MINUTES, 7 * MINUTES, 100 * MINUTES)):
         session = Session(store, settings(budget={"gpu_hours": hours}, **chosen), f"session-{number}")
-        outcome = session.run_to_end(takes(60.0), capacity=1)
+        outcome = session.run_to_end(takes(60.0), parallel=1)
         assert outcome is (Outcome.GOAL if number == 2 else Outcome.BUDGET)
         assert session.state.unique == (3, 7, 12)[number]
     assert session.state.agent.q_table.digest() == twin.state.agent.q_table.digest()
@@ -92,12 +92,12 @@ def test_good_enough_is_good_enough(store: Store) -> None:
 def test_time_at_work_counts_and_pauses_do_not(store: Store) -> None:
     budget = {"wall_clock_hours": 4.5 * MINUTES}
     session = clocked(store, budget=budget)
-    assert session.run_to_end(passes(session, 30.0), capacity=1) is Outcome.BUDGET
+    assert session.run_to_end(passes(session, 30.0), parallel=1) is Outcome.BUDGET
     first = session.state.unique
     assert first == 9
     later = clocked(store, "two", budget={"wall_clock_hours": 5.75 * MINUTES})
     later.clock.seconds = 1e6
-    assert later.run_to_end(passes(later, 30.0), capacity=1) is Outcome.BUDGET
+    assert later.run_to_end(passes(later, 30.0), parallel=1) is Outcome.BUDGET
     assert later.state.unique == 11
     hours = used(later.state, BudgetSettings(), later.state.heard).wall_clock_hours
     assert hours == pytest.approx(5.5 * MINUTES)
@@ -122,7 +122,7 @@ def test_lost_attempts_cost_too(store: Store) -> None:
 
     session = clocked(store, execution__max_trials=1)
     session.open()
-    assert session.search(Slow(store, crash_once, capacity=1)) is Outcome.GOAL
+    assert session.search(Slow(store, crash_once, parallel=1)) is Outcome.GOAL
     assert session.state.device_seconds == 61.0
     failed = [event for event in session.events if event.type == "failed"]
     assert [event.seconds for event in failed] == [60.0]
@@ -131,7 +131,7 @@ def test_lost_attempts_cost_too(store: Store) -> None:
 def test_devices_multiply(store: Store) -> None:
     session = Session(store, settings(budget={"gpu_hours": 10.5 * MINUTES}))
     session.open()
-    launcher = ScriptedLauncher(store, takes(60.0), capacity=1)
+    launcher = ScriptedLauncher(store, takes(60.0), parallel=1)
     launcher.devices = 4
     assert session.search(launcher) is Outcome.BUDGET
     assert (session.state.unique, session.state.device_seconds) == (2, 480.0)
@@ -142,7 +142,7 @@ def test_an_empty_run_has_used_nothing_and_may_begin() -> None:
     assert used(state, BudgetSettings(price_per_gpu_hour=2.0), "") == (0.0, 0.0, 0.0)
     assert used(state, BudgetSettings(), "").money is None
     assert recent_seconds(state) == 0.0
-    assert limit(state, BudgetSettings(gpu_hours=1e-9, target_accuracy=0.0), "") is None
+    assert limit(state, BudgetSettings(gpu_hours=1e-9, target=0.0), "") is None
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.stopping import EPOCHS, EXAMPLES, NETS, asked, curve_of, enabled, history, put_result, trained
 from tests.control.test_snapshot import assert_same
-from tests.control.world import DATASET, INFO, ScriptedLauncher, Session, told_order
+from tests.control.world import DATASET, INFO, OBJECTIVE, ScriptedLauncher, Session, told_order
 
 SPEC = TrialSpec(net="[SM(10)]", dataset=DATASET, image_size=8)
 REQUEST = TrainingRequest(run="test", trial=SPEC.trial_id(), spec=SPEC)
@@ -49,7 +49,7 @@ def fold(store: Store, chosen: Settings) -> RunState:
 
 def test_nets_are_stopped_once_there_are_examples_enough(store: Store) -> None:
     session = Session(store, enabled())
-    assert session.run_to_end(trained, capacity=1) is Outcome.GOAL
+    assert session.run_to_end(trained, parallel=1) is Outcome.GOAL
     best = 0.0
     for number, trial in enumerate(session.state.trials.values()):
         rule = asked(store, trial.trial).options.early_end
@@ -110,24 +110,24 @@ def test_each_attempt_is_asked_the_same(store: Store) -> None:
         return Phase.CRASHED if attempt == 1 else trained(store, request, attempt)
 
     session = Session(store, enabled())
-    assert session.run_to_end(crash_first, capacity=3) is Outcome.GOAL
+    assert session.run_to_end(crash_first, parallel=3) is Outcome.GOAL
     assert any(trial.state == "stopped_early" for trial in session.state.trials.values())
     assert {trial.attempt for trial in session.state.trials.values()} == {2}
 
 
 def test_killed_while_nets_are_stopped_the_run_ends_like_its_undisturbed_twin(tmp_path: Path) -> None:
     twin = Session(DirectoryStore(tmp_path / "twin"), enabled())
-    twin.run_to_end(trained, capacity=1)
+    twin.run_to_end(trained, parallel=1)
     for call in count(85, 3):  # before that there are too few examples
         store = DirectoryStore(tmp_path / f"{call}", durable=False)
         session = Session(FatalStore(store, call, call % 2 == 0), enabled())
         try:
             session.open()
-            session.search(ScriptedLauncher(store, trained, capacity=1))
+            session.search(ScriptedLauncher(store, trained, parallel=1))
             break
         except SimulatedKill:
             session = Session(store, enabled(), "two")
-            assert session.run_to_end(trained, capacity=1) is Outcome.GOAL
+            assert session.run_to_end(trained, parallel=1) is Outcome.GOAL
         assert told_order(store) == told_order(twin.store)
         assert session.state.agent.q_table.digest() == twin.state.agent.q_table.digest()
     assert call > 120
@@ -199,7 +199,7 @@ def test_a_history_that_is_none_is_poison(poison: bytes, store: Store) -> None:
         return put_result(store, request, attempt, written, val_accuracy=0.5, epochs=2)
 
     session = Session(store, enabled(execution__max_trials=1))
-    assert session.run_to_end(behaviour, capacity=1) is Outcome.GOAL
+    assert session.run_to_end(behaviour, parallel=1) is Outcome.GOAL
     (trial,) = session.state.trials.values()
     assert (trial.attempt, trial.curve) == (2, [*CURVE])
     assert "its result was refused" in trial.trouble
@@ -221,7 +221,7 @@ def test_whatever_the_history_says_it_is_read_or_refused(
     with TemporaryDirectory() as folder:
         store = DirectoryStore(folder, durable=False)
         put_result(store, REQUEST, 1, b"\n".join(lines), **changes)
-        found = read_result(store, INFO, REQUEST)
+        found = read_result(store, INFO, REQUEST, OBJECTIVE)
     assert isinstance(found, Trusted | Refused)
     if isinstance(found, Trusted) and found.curve:
         assert len(found.curve) == epochs

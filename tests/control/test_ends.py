@@ -110,13 +110,13 @@ def test_what_ran_while_nobody_looked_on_counts(store: Store) -> None:
 
     session = clocked(store, execution__max_trials=1)
     session.open()
-    assert session.search(Told(store, crash_first(2, Phase.DISRUPTED), capacity=1)) is Outcome.GOAL
+    assert session.search(Told(store, crash_first(2, Phase.DISRUPTED), parallel=1)) is Outcome.GOAL
     assert session.state.device_seconds == pytest.approx(3600.0, abs=1)
 
 
 def test_where_free_attempts_are_used_up_the_run_says_so(store: Store) -> None:
     session = Session(store, settings(execution__free_attempts=3, execution__max_trials=1))
-    assert session.run_to_end(crash_first(5, Phase.DISRUPTED), capacity=1) is Outcome.GOAL
+    assert session.run_to_end(crash_first(5, Phase.DISRUPTED), parallel=1) is Outcome.GOAL
     details = [event.detail for event in session.events if event.type == "failed"]
     assert details == ["disrupted as told"] * 3 + ["disrupted as told; charged after 3 free ones"] * 2
 
@@ -133,7 +133,7 @@ class Slow(ScriptedLauncher):
     """Every attempt runs for an hour."""
 
     def __init__(self, session: Session, behaviour: Behaviour) -> None:
-        super().__init__(session.store, behaviour, capacity=1)
+        super().__init__(session.store, behaviour, parallel=1)
         self._clock = session.clock
         self._began: dict[tuple[str, int], float] = {}
 

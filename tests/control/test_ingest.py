@@ -39,10 +39,10 @@ def test_a_refused_result_is_charged_once_however_often_it_is_found_again(store:
         session = Session(FatalQuarantine(store.uri, durable=False), chosen, f"killed {number}")
         session.open()
         with pytest.raises(SimulatedKill):
-            session.search(ScriptedLauncher(store, poison_first, capacity=1))
+            session.search(ScriptedLauncher(store, poison_first, parallel=1))
         assert session.state.attempts_lost == 1
     last = Session(store, chosen, "last")
-    assert last.run_to_end(poison_first, capacity=1) is Outcome.GOAL
+    assert last.run_to_end(poison_first, parallel=1) is Outcome.GOAL
     assert last.state.attempts_lost == 1
     assert store.get(keys.quarantine("test", next(iter(last.state.trials)), 1)) == b"poison"
 
@@ -50,15 +50,15 @@ def test_a_refused_result_is_charged_once_however_often_it_is_found_again(store:
 def test_no_attempt_took_longer_than_it_was_there(store: Store) -> None:
     session = clocked(store, execution__max_trials=1, execution__retries=0)
     with pytest.raises(RunFailed, match=r"says 7200 s, and its trial began \d+ s ago at most"):
-        session.run_to_end(takes(7200.0), capacity=1)
+        session.run_to_end(takes(7200.0), parallel=1)
     honest = clocked(store, "two", execution__max_trials=1)
-    assert honest.run_to_end(passes(honest, 7200.0), capacity=1) is Outcome.GOAL
+    assert honest.run_to_end(passes(honest, 7200.0), parallel=1) is Outcome.GOAL
 
 
 def test_a_wall_clock_that_is_set_back_accuses_nobody(store: Store) -> None:
     session = clocked(store, execution__max_trials=1)
     session.now = lambda: "2026-01-01T00:00:00+00:00"
-    assert session.run_to_end(passes(session, 7200.0), capacity=1) is Outcome.GOAL
+    assert session.run_to_end(passes(session, 7200.0), parallel=1) is Outcome.GOAL
 
 
 def test_a_request_says_what_the_present_attempt_needs(store: Store) -> None:
@@ -75,7 +75,7 @@ def test_a_request_says_what_the_present_attempt_needs(store: Store) -> None:
     for name, devices in (("laptop", 0), ("cluster", 2)):
         session = Session(store, one, name, stop=lambda: Stop.NOW if asked else Stop.NO)
         session.open()
-        launcher = Told(store, lambda store, request, attempt: Phase.RUNNING, capacity=1)
+        launcher = Told(store, lambda store, request, attempt: Phase.RUNNING, parallel=1)
         launcher.options = NO_OPTIONS.model_copy(update={"devices": devices})
         asked.clear()
         assert session.search(launcher) is Outcome.INTERRUPTED

@@ -107,6 +107,6 @@ def test_results_that_are_read_slowly_cost_nobody_the_run(store: Store) -> None:
     session.hold.claim(time.sleep, lambda text: None)
     began = time.monotonic()
     with session.hold.kept(lambda: "later"):
-        assert session.search(ScriptedLauncher(slow, capacity=120)) is Outcome.GOAL
+        assert session.search(ScriptedLauncher(slow, parallel=120)) is Outcome.GOAL
     assert time.monotonic() - began < 120 * 0.05, "several are read at a time"
     assert shown > 3, "and the hold is shown all the while"

@@ -68,7 +68,7 @@ def test_many_free_places_are_filled_at_once_and_their_requests_written_before_a
 
     session = Session(store, settings(schedule__phases=[{"epsilon": 1.0, "unique": 200}]))
     session.open()
-    assert session.search(Watching(store, capacity=200)) is Outcome.GOAL
+    assert session.search(Watching(store, parallel=200)) is Outcome.GOAL
     assert requests_at_launch == {200}
 
 
@@ -87,11 +87,11 @@ def test_nobody_who_wants_to_leave_waits_for_hundreds_of_results(store: Store, b
     session = Session(Counting(store.uri), wanted)
     session.open()
     session.stop = lambda: Stop.NOW if asked > AT_ONCE else Stop.NO
-    assert session.search(ScriptedLauncher(session.store, capacity=200)) is Outcome.INTERRUPTED
+    assert session.search(ScriptedLauncher(session.store, parallel=200)) is Outcome.INTERRUPTED
     assert AT_ONCE < asked <= 2 * AT_ONCE
     assert session.state.told >= asked
     rest = Session(store, wanted, "two")
-    assert rest.run_to_end(capacity=200) is Outcome.GOAL
+    assert rest.run_to_end(parallel=200) is Outcome.GOAL
     assert rest.state.unique == 200
 
 
@@ -146,9 +146,9 @@ def crash_first(times: int, phase: Phase = Phase.CRASHED) -> Behaviour:
 
 def test_crashes_within_the_budget_cost_attempts_and_nothing_else(store: Store) -> None:
     undisturbed = Session(store, settings(execution__parallel=1), run="undisturbed")
-    undisturbed.run_to_end(capacity=1)
+    undisturbed.run_to_end(parallel=1)
     session = Session(store, settings(execution__parallel=1))
-    assert session.run_to_end(crash_first(2), capacity=1) is Outcome.GOAL
+    assert session.run_to_end(crash_first(2), parallel=1) is Outcome.GOAL
     assert session.state.attempts_lost == 24
     assert {trial.attempt for trial in session.state.trials.values()} == {3}
     assert session.state.agent.q_table.digest() == undisturbed.state.agent.q_table.digest()
@@ -217,7 +217,7 @@ def test_hopeless_trials_in_a_row_stop_a_run_that_has_learned(store: Store) -> N
 
     number = count().__next__
     with pytest.raises(RunFailed, match="3 trials were abandoned, none was trained between them; the last one: hope"):
-        Session(store, settings()).run_to_end(behaviour, capacity=1)
+        Session(store, settings()).run_to_end(behaviour, parallel=1)
     state = fold(store)
     assert (state.told, state.abandoned) == (5, 3)
     assert Session(store, settings(), "two").run_to_end() is Outcome.GOAL
@@ -304,7 +304,7 @@ def test_poison_is_put_aside_also_where_the_run_fails(store: Store) -> None:
 def test_killed_at_every_single_call_the_run_ends_like_its_undisturbed_twin(tmp_path: Path, after: bool) -> None:
     chosen = settings(execution__parallel=1, execution__max_trials=4)
     twin = Session(DirectoryStore(tmp_path / "twin"), chosen)
-    twin.run_to_end(crash_first(1), capacity=1)
+    twin.run_to_end(crash_first(1), parallel=1)
     call, finished = 0, False
     while not finished:
         call += 1
@@ -314,11 +314,11 @@ def test_killed_at_every_single_call_the_run_ends_like_its_undisturbed_twin(tmp_
             session = Session(fatal, chosen)
             session.open()
             # The trainers are other processes: they write to the store whether their orchestrator lives or not.
-            session.search(ScriptedLauncher(store, crash_first(1), capacity=1))
+            session.search(ScriptedLauncher(store, crash_first(1), parallel=1))
             finished = True
         except SimulatedKill:
             session = Session(store, chosen, "two")
-            assert session.run_to_end(crash_first(1), capacity=1) is Outcome.GOAL
+            assert session.run_to_end(crash_first(1), parallel=1) is Outcome.GOAL
         assert told_order(store) == told_order(twin.store)
         assert session.state.agent.q_table.digest() == twin.state.agent.q_table.digest()
     assert call > 30
@@ -414,7 +414,7 @@ class TroubledLauncher(ScriptedLauncher):
     """In trouble from the third look to the tenth."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store, capacity=1)
+        super().__init__(store, parallel=1)
         self.launched_in_trouble = 0
         self._looks = 0
 
@@ -458,7 +458,7 @@ class NewsyLauncher(ScriptedLauncher):
     """Trials end a second after they were launched, which is news."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        super().__init__(store, capacity=1)
+        super().__init__(store, parallel=1)
         self._clock = clock
         self._launched_at = 0.0
 

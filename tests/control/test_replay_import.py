@@ -24,8 +24,8 @@ from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.layers import describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore, SimulatedKill

@@ -64,7 +64,7 @@ def test_all_is_the_default_and_may_change_when_the_run_goes_on(store: Store) ->
 def test_of_thousands_a_search_removes_a_few_at_a_time_and_all_in_the_end(store: Store) -> None:
     """And looks at its trials between them."""
     wanted: dict[str, object] = {"schedule__phases": [{"epsilon": 1.0, "unique": 120}]}
-    Session(store, settings(**wanted, execution__max_trials=110)).run_to_end(capacity=110)
+    Session(store, settings(**wanted, execution__max_trials=110)).run_to_end(parallel=110)
     order: list[str] = []
 
     class Watched(DirectoryStore):
@@ -83,7 +83,7 @@ def test_of_thousands_a_search_removes_a_few_at_a_time_and_all_in_the_end(store:
 
 def test_whoever_wants_to_leave_does_not_wait_until_all_is_tidy(store: Store) -> None:
     wanted: dict[str, object] = {"schedule__phases": [{"epsilon": 1.0, "unique": 120}]}
-    Session(store, settings(**wanted, execution__max_trials=119)).run_to_end(capacity=119)
+    Session(store, settings(**wanted, execution__max_trials=119)).run_to_end(parallel=119)
     session = Session(store, settings(**wanted, execution__keep_weights="best 1"), "two")
     session.stop = lambda: Stop.NOW if len(with_weights(store)) < 100 else Stop.NO
     session.run_to_end()

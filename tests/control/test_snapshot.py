@@ -135,8 +135,8 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "a counter is missing": altered(lambda content: content.pop("told")),
     "a trial is empty": altered(lambda content: content["trials"][0].clear()),
     "a trial that is none": altered(lambda content: content["in_flight"].append("0" * 12)),
-    "a layer that is none": altered(lambda content: content["q"][0].__setitem__(8, "X(1)")),
-    "a replay of nothing": altered(lambda content: content["replay"].append(10_000)),
+    "a layer that is none": altered(lambda content: content["searcher"][0].__setitem__(1, "X(1)")),
+    "a replay of nothing": altered(lambda content: content["presented"].append(10_000)),
 }
 
 

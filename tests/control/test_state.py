@@ -24,9 +24,9 @@ def test_a_list_is_trained_in_its_order_and_nothing_else(store: Store) -> None:
 
 
 def test_a_list_goes_on_where_it_was(store: Store) -> None:
-    Session(store, settings(nets=NETS, execution__max_trials=1)).run_to_end(capacity=1)
+    Session(store, settings(nets=NETS, execution__max_trials=1)).run_to_end(parallel=1)
     session = Session(store, settings(nets=NETS), "two")
-    assert session.run_to_end(capacity=1) is Outcome.GOAL
+    assert session.run_to_end(parallel=1) is Outcome.GOAL
     assert [trial.net for trial in session.state.trials.values()] == NETS
 
 

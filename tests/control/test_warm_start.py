@@ -11,7 +11,7 @@ import pytest
 from metaqnn_orch.control import snapshot
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.control.warm_start import recall, reheaded
+from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict
 from metaqnn_orch.search.replay import ReplayMemory
 from metaqnn_orch.settings.model import Settings
@@ -62,7 +62,7 @@ def test_its_first_choices_are_no_longer_ties(store: DirectoryStore) -> None:
 
 def test_it_folds_and_resumes_like_every_run(store: DirectoryStore) -> None:
     twin = begun(store, warm())
-    twin.search(ScriptedLauncher(store, capacity=1))
+    twin.search(ScriptedLauncher(store, parallel=1))
     folded = RunState(warm())
     for event in Journal(store, "new").read():
         folded.apply(event)
@@ -73,7 +73,7 @@ def test_it_folds_and_resumes_like_every_run(store: DirectoryStore) -> None:
     assert again.recalled == twin.state.recalled
     assert again.agent.q_table.digest() == twin.state.agent.q_table.digest()
     for state in (again, twin.state):
-        state.agent.rehearse(Random(1))
+        state.agent.replay_once(Random(1))
     assert again.agent.q_table.digest() == twin.state.agent.q_table.digest(), "the memory came back too"
 
 
@@ -104,7 +104,9 @@ def test_nets_of_another_space_are_left_out_and_classes_replaced(store: Director
     assert event is not None
     assert event.refused > 0
     assert all(net.endswith("SM(3)]") for net, _ in event.rows)
-    assert reheaded("[FC(32), GAP(10), SM(10)]", 100) == "[FC(32), GAP(100), SM(100)]"
+    assert (
+        settings(space__classes=100).state_space().adapted("[FC(32), GAP(10), SM(10)]") == "[FC(32), GAP(100), SM(100)]"
+    )
 
 
 def test_what_cannot_be_begun_with(store: DirectoryStore) -> None:

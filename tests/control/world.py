@@ -10,6 +10,7 @@ from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.loop import Loop
+from metaqnn_orch.control.objective import Objective
 from metaqnn_orch.control.record import RunRecord, create_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
@@ -18,11 +19,11 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
 DATASET = DatasetRef(name="digits", digest="0123456789abcdef")
@@ -55,6 +56,10 @@ def settings(**overrides: object) -> Settings:
         else:
             values[section] = value  # type: ignore[assignment]
     return parse_settings(values)
+
+
+OBJECTIVE = Objective(settings())
+"""The task's own reward."""
 
 
 def accuracy_of(net: str) -> float:
@@ -111,8 +116,8 @@ class ScriptedLauncher:
     name = "scripted"
     devices = 1
 
-    def __init__(self, store: Store, behaviour: Behaviour = deliver, capacity: int = 2) -> None:
-        self.capacity = capacity
+    def __init__(self, store: Store, behaviour: Behaviour = deliver, parallel: int = 2) -> None:
+        self.parallel = parallel
         self.outlives_us = False
         self.trouble = ""
         self.options = NO_OPTIONS
@@ -206,9 +211,9 @@ class Session:
         )
         return loop.run()
 
-    def run_to_end(self, behaviour: Behaviour = deliver, capacity: int = 2) -> Outcome:
+    def run_to_end(self, behaviour: Behaviour = deliver, parallel: int = 2) -> Outcome:
         self.open()
-        return self.search(ScriptedLauncher(self.store, behaviour, capacity))
+        return self.search(ScriptedLauncher(self.store, behaviour, parallel))
 
 
 def told_order(store: Store, run: str = "test") -> list[str]:

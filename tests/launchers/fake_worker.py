@@ -32,7 +32,6 @@ def main() -> None:
         order = orders.get()
         with (notes / "orders").open("a") as file:
             file.write(json.dumps({**order, "pid": os.getpid()}) + "\n")
-        # Side by side, should there be several.
         threading.Thread(target=work, args=(order["run"], order["trial"]), daemon=True).start()
 
 

@@ -23,9 +23,9 @@ FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 
 class LocalHarness:
-    def __init__(self, notes: Path, side_by_side: int) -> None:
+    def __init__(self, notes: Path) -> None:
         command = (sys.executable, "-SE", str(FAKE_WORKER), str(notes))
-        self.launcher: Launcher = LocalLauncher("/no/store", 2, side_by_side, command)
+        self.launcher: Launcher = LocalLauncher("/no/store", 2, command)
 
     def request(self, fate: str) -> TrainingRequest:
         return make_request({"delivers": "delivers", "hangs": "hangs", "crashes": "fails-13"}[fate])
@@ -64,14 +64,13 @@ class TableHarness:
         return Answer(accuracy=0.5, params=650, macs=640, source="table")
 
 
-@pytest.fixture(params=["local", "side by side", "table", "kubernetes"])
+@pytest.fixture(params=["local", "table", "kubernetes"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     if request.param == "kubernetes":
         for cluster in fake_cluster(tmp_path, monkeypatch):
             yield KubernetesHarness(cluster)
         return
-    local = {"local": 1, "side by side": 2}.get(request.param)
-    harness: Harness = LocalHarness(tmp_path, local) if local else TableHarness(tmp_path)
+    harness: Harness = LocalHarness(tmp_path) if request.param == "local" else TableHarness(tmp_path)
     yield harness
     harness.launcher.close()
 
@@ -81,9 +80,9 @@ def launcher(harness: Harness) -> Launcher:
     return harness.launcher
 
 
-def test_it_has_a_name_and_a_capacity(launcher: Launcher) -> None:
+def test_it_has_a_name_and_runs_at_least_one_trial(launcher: Launcher) -> None:
     assert launcher.name
-    assert launcher.capacity >= 1
+    assert launcher.parallel >= 1
 
 
 def test_it_knows_nothing_in_the_beginning(launcher: Launcher) -> None:
@@ -146,7 +145,7 @@ def test_an_attempt_may_begin_anywhere(harness: Harness, launcher: Launcher) -> 
 
 
 def test_a_cancelled_trial_is_forgotten_and_its_place_is_free(harness: Harness, launcher: Launcher) -> None:
-    hanging = [harness.request("hangs") for _ in range(launcher.capacity)]
+    hanging = [harness.request("hangs") for _ in range(launcher.parallel)]
     for request in hanging:
         launcher.launch(request, 1)
     for request in hanging:
@@ -172,18 +171,18 @@ def test_an_ended_trial_is_forgotten_when_cancelled(harness: Harness, launcher: 
 
 
 def test_more_than_fit_are_all_done_in_the_end(harness: Harness, launcher: Launcher) -> None:
-    requests = [harness.request(fate) for _ in range(3 * launcher.capacity) for fate in ("delivers", "crashes")]
+    requests = [harness.request(fate) for _ in range(3 * launcher.parallel) for fate in ("delivers", "crashes")]
     for request in requests:
         launcher.launch(request, 1)
         seen = launcher.observe()
-        assert sum(observation.phase is Phase.RUNNING for observation in seen.values()) <= launcher.capacity
+        assert sum(observation.phase is Phase.RUNNING for observation in seen.values()) <= launcher.parallel
         assert all(seen[trial].detail for trial in seen if seen[trial].phase is Phase.PENDING), "it says what it is for"
     for index, request in enumerate(requests):
         assert until_phase(launcher, request, *ENDED).phase is (Phase.CRASHED if index % 2 else Phase.DELIVERED)
 
 
 def test_looking_never_waits(harness: Harness, launcher: Launcher) -> None:
-    for _ in range(2 * launcher.capacity):
+    for _ in range(2 * launcher.parallel):
         launcher.launch(harness.request("hangs"), 1)
     started = time.monotonic()
     for _ in range(200):

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,9 +25,9 @@ from tests.launchers.harness import ENDED, make_request, until, until_phase
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 
-def launcher_of(notes: Path, parallel: int, side_by_side: int = 1) -> LocalLauncher:
+def launcher_of(notes: Path, parallel: int) -> LocalLauncher:
     command = (sys.executable, "-SE", str(FAKE_WORKER), str(notes))
-    return LocalLauncher("/no/store", parallel, side_by_side, command)
+    return LocalLauncher("/no/store", parallel, command)
 
 
 @pytest.fixture
@@ -104,59 +103,7 @@ def test_workers_share_the_cores(tmp_path: Path, parallel: int, threads: str) ->
     launcher.close()
     [start] = tmp_path.glob("start-*")
     waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
-    assert json.loads(start.read_text()) == [["--threads", expected, "--side-by-side", "1"], expected, waiting]
-
-
-def test_side_by_side_a_worker_has_its_share(tmp_path: Path) -> None:
-    launcher = launcher_of(tmp_path, 5, side_by_side=2)
-    requests = [make_request("hangs") for _ in range(5)]
-    for request in requests:
-        launcher.launch(request, 1)
-    until(lambda: len(orders(tmp_path)) == 5)
-    launcher.close()
-    shares = Counter(order["pid"] for order in orders(tmp_path)).values()
-    assert sorted(shares) == [1, 2, 2]
-
-
-def test_side_by_side_all_crash_with_their_worker(tmp_path: Path) -> None:
-    launcher = launcher_of(tmp_path, 3, side_by_side=3)
-    others = [make_request("hangs") for _ in range(2)]
-    for request in others:
-        launcher.launch(request, 1)
-    until(lambda: len(orders(tmp_path)) == 2)
-    assert "SIGKILL" in end_of(launcher, "signals-9")[1]
-    for request in others:
-        assert until_phase(launcher, request, *ENDED).phase is Phase.CRASHED
-    assert end_of(launcher, "delivers")[0] is Phase.DELIVERED
-    launcher.close()
-
-
-def test_side_by_side_a_cancel_costs_the_others_nothing(tmp_path: Path) -> None:
-    launcher = launcher_of(tmp_path, 2, side_by_side=2)
-    cancelled, other = make_request("hangs"), make_request("hangs")
-    for request in (cancelled, other):
-        launcher.launch(request, 1)
-    until(lambda: len(orders(tmp_path)) == 2)
-    launcher.cancel(cancelled.trial)
-    assert launcher.observe()[other.trial].phase is Phase.PENDING
-    until(lambda: len(orders(tmp_path)) == 3)
-    assert [order["trial"] for order in orders(tmp_path)][2:] == [other.trial]
-    assert cancelled.trial not in launcher.observe()
-    launcher.close()
-
-
-@pytest.mark.parametrize(("code", "phase"), [(143, Phase.DISRUPTED), (14, Phase.NO_DEVICE)])
-def test_side_by_side_a_worker_that_will_do_no_more_lets_all_of_them_report(
-    tmp_path: Path, code: int, phase: Phase
-) -> None:
-    launcher = launcher_of(tmp_path, 2, side_by_side=2)
-    slow = make_request("works-300")
-    launcher.launch(slow, 1)
-    assert end_of(launcher, f"fails-{code}")[0] is phase
-    assert until_phase(launcher, slow, *ENDED).phase is Phase.DELIVERED
-    assert end_of(launcher, "delivers")[0] is Phase.DELIVERED
-    assert len(started(tmp_path)) == 2, "it is given nothing more"
-    launcher.close()
+    assert json.loads(start.read_text()) == [["--threads", expected], expected, waiting]
 
 
 def test_a_device_that_failed_is_looked_for_by_another_process(one: LocalLauncher, tmp_path: Path) -> None:
@@ -173,12 +120,9 @@ def test_a_device_that_failed_is_looked_for_by_another_process(one: LocalLaunche
 
 
 def test_what_a_worker_asked_to_stop_had_not_begun_is_free(tmp_path: Path) -> None:
-    launcher = launcher_of(tmp_path, 2, side_by_side=2)
-    silent = make_request("hangs")
-    launcher.launch(silent, 1)
-    until(lambda: len(orders(tmp_path)) == 1)
+    launcher = launcher_of(tmp_path, 1)
     assert end_of(launcher, "exits-143")[0] is Phase.DISRUPTED
-    assert until_phase(launcher, silent, *ENDED).phase is Phase.DISRUPTED
+    assert end_of(launcher, "delivers")[0] is Phase.DELIVERED
     launcher.close()
 
 
@@ -222,18 +166,6 @@ def test_a_crash_is_told_in_its_own_trials_last_words(one: LocalLauncher) -> Non
     assert "it failed" in end_of(one, "traces-13")[1]
     words = "the worker was killed by SIGABRT: epoch 3 | terminate called | what(): bad"
     assert end_of(one, "aborts") == (Phase.CRASHED, words)
-
-
-def test_side_by_side_each_crash_is_told_in_its_own_words(tmp_path: Path) -> None:
-    launcher = launcher_of(tmp_path, 3, side_by_side=3)
-    speaks, silent = make_request("speaks"), make_request("hangs")
-    for request in (speaks, silent):
-        launcher.launch(request, 1)
-    until(lambda: len(orders(tmp_path)) == 2)
-    assert end_of(launcher, "signals-11")[1] == "the worker was killed by SIGSEGV"
-    assert until_phase(launcher, speaks, *ENDED).detail == "the worker was killed by SIGSEGV: epoch 1 | epoch 2"
-    assert until_phase(launcher, silent, *ENDED).detail == "the worker was killed by SIGSEGV"
-    launcher.close()
 
 
 def test_lines_of_standard_error_are_sorted_by_their_trials() -> None:
@@ -410,8 +342,6 @@ def test_descriptors_are_given_back(one: LocalLauncher, tmp_path: Path) -> None:
 ORPHANS = """
 import sys, time
 from pathlib import Path
-from metaqnn_orch.launchers.local import LocalLauncher
-from tests.launchers.harness import make_request
 from tests.launchers.test_local import launcher_of
 launcher = launcher_of(Path(sys.argv[1]), 3)
 for run in ("hangs", "hangs", "delivers"):

@@ -13,12 +13,13 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.table import TableLauncher
 from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
-from metaqnn_trainer.contract.layers import describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.contract.checks import check_result
+from metaqnn_trainer.spaces.cnn.layer import describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
-from tests.control.world import INFO, Clock
+from tests.control.world import INFO, OBJECTIVE, Clock
 from tests.launchers.harness import make_request
 from tests.replay.test_table import KNOWN, SHAPE, UNKNOWN, small
 
@@ -32,7 +33,7 @@ def test_the_result_is_one_that_the_loop_trusts(tmp_path: Path) -> None:
         request = make_request("rehearsal", net)
         launcher.launch(request, 3)
         assert launcher.observe()[request.trial].phase is Phase.DELIVERED
-        found = read_result(store, INFO, request)
+        found = read_result(store, INFO, request, OBJECTIVE)
         assert isinstance(found, Trusted)
         result = found.result
         assert accuracy in (None, result.reward)

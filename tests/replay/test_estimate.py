@@ -10,10 +10,10 @@ from statistics import fmean
 import pytest
 
 from metaqnn_orch.replay.estimate import Estimator, features
-from metaqnn_orch.search.state_space import StateSpace
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import Net, Shape
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Net, Shape
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from tests.search.spaces import SVHN, sample
 
 RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
@@ -21,7 +21,7 @@ SHAPE = Shape(3, 32)
 
 
 def nets(count: int) -> list[Net]:
-    return sample(StateSpace(SVHN), count)
+    return sample(Cnn(SVHN), count)
 
 
 def test_an_estimate_lies_within_what_is_known() -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, Refusals, Row, RowError, read_rows
-from metaqnn_trainer.contract.notation import format_net
+from metaqnn_trainer.spaces.cnn.notation import format_net
 
-RECORDED = Path(__file__).parents[2] / "shared" / "paper" / "replay_sample.csv"
+RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
 HEAD = b"net,accuracy\n"
 
 

@@ -12,8 +12,8 @@ import pytest
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.replay.table import ESTIMATED, LOOKED_UP, Table, read_table
 from metaqnn_trainer.contract.dataset import object_digest
-from metaqnn_trainer.contract.layers import Shape
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Shape
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
 SHAPE = Shape(1, 8)

@@ -11,7 +11,7 @@ import pytest
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.state import TrialState
 from metaqnn_orch.reporting.content import LOST_MEANINGS, MEANINGS, Content, content
-from metaqnn_orch.reporting.figures import size
+from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, front
 from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.reporting.timeline import timeline
@@ -66,8 +66,8 @@ def test_what_was_foretold_is_said_to_be_and_is_no_point_on_the_front(tmp_path: 
     stopped = {trial.trial for trial in view.state.trials.values() if trial.state == "stopped_early"}
     found = content(view, history, None, None)
     assert {outcome.name: outcome.number for outcome in found.outcomes}["stopped early"] == len(stopped) > 5
-    assert f"{len(stopped)} of the accuracies are foretold" in found.notes[0]
-    shown = {row["trial"] for row in size(history.ended, LIGHT).rows}
+    assert f"{len(stopped)} of the rewards are foretold" in found.notes[0]
+    shown = {row["trial"] for row in front(history.ended, ACCURACY_AND_SIZE, view.state.space, LIGHT).rows}
     assert shown == {trial for trial in view.state.trials if trial not in stopped}
 
 

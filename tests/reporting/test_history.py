@@ -18,7 +18,7 @@ def test_endings_and_troubles_in_the_order_of_the_journal(store: Store) -> None:
     view = write_run(store, 6)
     history = read_history(store, view)
     assert [item.trial.state for item in history.ended] == ["too_large", "untrainable", *["completed"] * 4]
-    assert [item.accuracy for item in history.ended] == [item.trial.val_accuracy for item in history.ended]
+    assert [item.reward for item in history.ended] == [item.trial.val_accuracy for item in history.ended]
     assert (history.ended[0].at, history.ended[0].seconds) != (START, 0.0)
     assert [(trouble.attempt, trouble.kind) for trouble in history.troubles] == [
         (1, "disrupted"),

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 from typing import get_args
 
 import pytest
@@ -35,7 +36,7 @@ class Clock:
 class Seen:
     """A launcher that shows what it is told to."""
 
-    name, capacity, outlives_us, devices, options, trouble = "seen", 2, True, 1, NO_OPTIONS, ""
+    name, parallel, outlives_us, devices, options, trouble = "seen", 2, True, 1, NO_OPTIONS, ""
 
     def __init__(self) -> None:
         self.shown: Mapping[str, Observation] = {}
@@ -60,7 +61,7 @@ class Seen:
 def state() -> RunState:
     state = RunState(settings())
     for step, trial in enumerate((A, B, C)):
-        net = state.agent.propose(1.0, state.randomness("propose", step))
+        net = state.agent.propose(1.0, Random(step))
         state.apply(Proposed(step=step, epsilon=1.0, net=net, trial=trial))
     return state
 
@@ -72,7 +73,17 @@ def begun(state: RunState, clock: Callable[[], float] = time.time) -> Metrics:
 
 
 def told(trial: str, accuracy: float) -> Told:
-    return Told(at="", trial=trial, attempt=1, status="completed", val_accuracy=accuracy, params=1, macs=1, seconds=90)
+    return Told(
+        at="",
+        trial=trial,
+        attempt=1,
+        status="completed",
+        reward=accuracy,
+        measures={"accuracy": accuracy},
+        params=1,
+        macs=1,
+        seconds=90,
+    )
 
 
 def read(metrics: Metrics) -> dict[str, float]:

@@ -21,9 +21,9 @@ from metaqnn_orch.reporting.replay_export import replay_rows
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
-from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 from tests.control.stopping import enabled, history, put_result, trained
 from tests.control.test_loop import crash_first
@@ -74,7 +74,7 @@ def test_a_search_comes_back_with_the_same_q_table(store: Store) -> None:
     """With crashes, repeated samplings, and nets sampled again while they train."""
     chosen = settings(space__max_layers=1, schedule__phases=[{"epsilon": 0.2, "unique": 10}])
     session = Session(store, chosen)
-    session.run_to_end(crash_first(1), capacity=3)
+    session.run_to_end(crash_first(1), parallel=3)
     exported = export(store)
     assert len(rows(exported)) == session.state.told > session.state.unique
     assert [float(row["ix_q_value_update"]) for row in rows(exported)] == [*range(1, session.state.told + 1)]

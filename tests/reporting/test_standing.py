@@ -11,7 +11,7 @@ from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.standing import Part, standing
-from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest

@@ -21,8 +21,12 @@ from metaqnn_orch.reporting.statistics import (
     rolling_means,
 )
 from metaqnn_orch.search.q_table import Entry
-from metaqnn_orch.search.state_space import StateKey
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Pool
+from metaqnn_trainer.spaces.cnn.layer import Layer, StateKey
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 
 accuracies = st.floats(0, 1)
 told = st.lists(st.tuples(st.sampled_from([1.0, 0.5, 0.1]), accuracies))

@@ -76,7 +76,7 @@ def test_a_session_shows_what_was_before_and_what_happens(tmp_path: Path) -> Non
     assert (first.ends, second.ends, said) == ([True], [True], [])
     best = [point.best for point in second.points]
     assert best == sorted(best)
-    assert second.points[-1].mean == pytest.approx(sum(point.accuracy for point in second.points) / 12)
+    assert second.points[-1].mean == pytest.approx(sum(point.reward for point in second.points) / 12)
     assert second.points[-1].hours == pytest.approx(12 * 0.5 / 3600)
 
 

@@ -6,10 +6,14 @@ from random import Random
 
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.search.rules import ConvolutionRules, FullyConnectedRules, LogSpaced, PoolingRules, SpaceRules
-from metaqnn_orch.search.state_space import State, StateSpace
-from metaqnn_trainer.contract.layers import Net
-from metaqnn_trainer.contract.notation import parse_net, parse_prefix
+from metaqnn_trainer.spaces.cnn.choices import LogSpaced
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net
+from metaqnn_trainer.spaces.cnn.layers.conv import ConvolutionRules
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FullyConnectedRules
+from metaqnn_trainer.spaces.cnn.layers.max_pool import PoolingRules
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net, parse_prefix
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+from metaqnn_trainer.spaces.cnn.space import Cnn, State
 
 SVHN = SpaceRules(image_size=32, channels=3, classes=10, max_layers=12)
 CIFAR = SpaceRules(image_size=32, channels=3, classes=10, max_layers=18)
@@ -42,22 +46,29 @@ TINY = SpaceRules(
 )
 
 
-def at(space: StateSpace, prefix: str) -> State:
+def at(space: Cnn, prefix: str) -> State:
     """The state after the first layers of a net."""
-    state = space.start
+    state: State | None = space.start
     for layer in parse_prefix(prefix):
+        assert state is not None
         state = space.step(state, layer)
+    assert state is not None
     return state
 
 
-def moves(space: StateSpace, prefix: str) -> set[str]:
+def moves(space: Cnn, prefix: str) -> set[str]:
     """What may follow the first layers of a net, as text."""
-    layers = [str(layer) for layer in space.after(parse_prefix(prefix))]
+    layers = space.following(prefix)
     assert len(set(layers)) == len(layers)
     return set(layers)
 
 
-def sample(space: StateSpace, count: int, seed: int = 0) -> list[Net]:
+def after(space: Cnn, prefix: Net) -> list[Layer]:
+    """What may follow the first layers of a net, as layers."""
+    return [layer for text in space.following(format_net(prefix)) for layer in parse_prefix(text)]
+
+
+def sample(space: Cnn, count: int, seed: int = 0) -> list[Net]:
     """Random nets of the space."""
     agent, rng = Agent(space, QTable()), Random(seed)
     return [parse_net(agent.propose(1.0, rng)) for _ in range(count)]

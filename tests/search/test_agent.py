@@ -8,10 +8,14 @@ import pytest
 
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.search.rules import ConvolutionRules, PoolingRules, SpaceRules
-from metaqnn_orch.search.state_space import IllegalNet, StateSpace
-from metaqnn_trainer.contract.layers import SM, Layer
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.layer import Layer
+from metaqnn_trainer.spaces.cnn.layers.conv import ConvolutionRules
+from metaqnn_trainer.spaces.cnn.layers.max_pool import PoolingRules
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from tests.search.spaces import SVHN, TINY
 
 # Seven moves at the start, then the end.
@@ -27,7 +31,7 @@ FLAT = SpaceRules(
 
 
 def agent_of(rules: SpaceRules, **options: int) -> Agent:
-    return Agent(StateSpace(rules), QTable(), **options)
+    return Agent(Cnn(rules), QTable(), **options)
 
 
 def updates(agent: Agent) -> int:
@@ -113,7 +117,7 @@ def test_proposals_are_canonical_and_walk_through_the_space() -> None:
     for _ in range(200):
         net = agent.propose(0.9, rng)
         assert format_net(parse_net(net)) == net
-        agent.space.walk(parse_net(net))
+        agent.space.walk(net)
 
 
 @pytest.mark.parametrize("draws", [1, 100, 128])
@@ -132,7 +136,7 @@ def test_one_draw_of_one_row_by_hand() -> None:
     """0.99*0.5 + 0.01*1 = 0.505 for the last move, then 0.99*0.5 + 0.01*0.505 = 0.50005 for the first."""
     agent = agent_of(SVHN, replay_draws=1)
     agent.learn("[C(64,3,1), SM(10)]", 1.0, Random(0))
-    values = {(row.state.kind, str(row.layer)): row.value for row in agent.q_table}
+    values = {(row.state.kind, str(row.move)): row.value for row in agent.q_table}
     assert values == {("start", "C(64,3,1)"): pytest.approx(0.50005), ("C", "SM(10)"): pytest.approx(0.505)}
 
 
@@ -154,7 +158,8 @@ def test_a_gap_net_learns_where_it_is_read() -> None:
     transitions = agent.transitions("[C(64,3,1), GAP(10), SM(10)]")
     assert len(transitions) == 2
     assert transitions[-1].next_values is None
-    state = agent.space.step(agent.space.start, parse_net("[C(64,3,1), SM(10)]")[0])
+    state = agent.space.after("[C(64,3,1)]")
+    assert state is not None
     moves = agent.space.legal(state)
     values = dict(zip(map(str, moves), agent.q_table.values(state.key, moves), strict=True))
     assert values["GAP(10)"] > 0.5
@@ -168,17 +173,17 @@ def test_every_updated_value_is_one_that_sampling_reads() -> None:
     for _ in range(300):
         net = agent.propose(1.0, rng)
         agent.learn(net, rng.random(), rng)
-        for state, _ in agent.space.walk(parse_net(net)):
+        for state, _ in agent.space.walk(net):
             read |= {(state.key, layer) for layer in agent.space.legal(state)}
-    rows = {(row.state, row.layer) for row in agent.q_table}
+    rows = {(row.state, row.move) for row in agent.q_table}
     assert rows <= read
     assert {"start", "C", "P", "FC"} <= {row.state.kind for row in agent.q_table}
-    assert any(row.state.kind == "FC" and isinstance(row.layer, SM) for row in agent.q_table)
+    assert any(row.state.kind == "FC" and isinstance(row.move, SM) for row in agent.q_table)
 
 
 def test_a_net_of_another_space_is_refused_and_nothing_learned() -> None:
     agent = agent_of(SVHN)
-    with pytest.raises(IllegalNet):
+    with pytest.raises(IllegalDesign):
         agent.learn("[SM(100)]", 0.5, Random(0))
     assert len(agent.replay) == 0
     assert list(agent.q_table) == []
@@ -187,7 +192,7 @@ def test_a_net_of_another_space_is_refused_and_nothing_learned() -> None:
 def test_the_agent_finds_what_pays() -> None:
     """A whole search in small: reward by depth. The greedy net at the end is as deep as the space allows."""
     rules = replace(TINY, max_layers=3)
-    agent, rng = Agent(StateSpace(rules), QTable(learning_rate=0.1)), Random(4)
+    agent, rng = Agent(Cnn(rules), QTable(learning_rate=0.1)), Random(4)
     for number in range(400):
         net = agent.propose(max(0.1, 1 - number / 300), rng)
         agent.learn(net, sum(not str(layer).startswith(("SM", "GAP")) for layer in parse_net(net)) / 3, rng)

@@ -2,7 +2,7 @@
 
 Baker, Gupta, Naik, Raskar: Designing Neural Network Architectures using Reinforcement Learning (ICLR 2017), and 300
 rows of the replay memory that the authors published (SVHN). Neighbouring tests go through each rule case by case;
-Table A2's parameter counts stand in tests/contract/test_layers.py, the recipe in tests/trainer.
+Table A2's parameter counts stand in tests/spaces/cnn/test_layers.py, the recipe in tests/trainer.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from metaqnn_orch.control.events import Proposed, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.search.state_space import StateSpace
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.dropout import format_with_dropout
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Pool
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
+from metaqnn_trainer.spaces.cnn.layer import Layer
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from tests.search.spaces import at, moves
 
 RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
@@ -40,8 +45,9 @@ def preset(name: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def svhn() -> StateSpace:
-    return preset("svhn").state_space()
+def svhn() -> Cnn:
+    settings = preset("svhn")
+    return Cnn(settings.space, settings.model)
 
 
 def recorded() -> list[dict[str, str]]:
@@ -71,7 +77,7 @@ FC_ALL, FC_256 = {"FC(512)", "FC(256)", "FC(128)"}, {"FC(256)", "FC(128)"}
         ("SM(10)", set()),
     ],
 )
-def test_legal_moves_of_every_kind_of_state(svhn: StateSpace, prefix: str, following: set[str]) -> None:
+def test_legal_moves_of_every_kind_of_state(svhn: Cnn, prefix: str, following: set[str]) -> None:
     assert moves(svhn, prefix) == following
 
 
@@ -98,13 +104,13 @@ def test_table_a1_is_a_space_of_its_own() -> None:
 
 
 @needs_the_record
-def test_every_recorded_path_is_legal_and_every_string_is_reproduced_from_the_bare_net(svhn: StateSpace) -> None:
+def test_every_recorded_path_is_legal_and_every_string_is_reproduced_from_the_bare_net(svhn: Cnn) -> None:
     rows = recorded()
     assert len(rows) == 300
     for row in rows:
         net = parse_net(row["net"])
-        chosen = [layer for _, layer in svhn.walk(net)]
-        assert (*chosen[:-1], *svhn.complete(chosen[-1])) == net
+        chosen = [layer for _, layer in svhn.walk(row["net"])]
+        assert svhn.text(chosen) == format_net(net)
         assert format_with_dropout(net) == row["net"]
 
 
@@ -129,12 +135,12 @@ def test_what_the_record_says_of_its_rules() -> None:
 # Learning: equation 3, section 4.2, with the paper's numbers.
 
 
-def test_the_update_equation_against_a_trace_by_hand(svhn: StateSpace) -> None:
+def test_the_update_equation_against_a_trace_by_hand(svhn: Cnn) -> None:
     """alpha 0.01, gamma 1, Q 0.5: [C(64,3,1), P(2,2), SM(10)] at 0.9, twice, and then one that shares its beginning."""
     agent = Agent(svhn, QTable(), replay_draws=0)
 
     def values(net: str) -> list[float]:
-        walked = agent.space.walk(parse_net(net))
+        walked = agent.space.walk(net)
         return [agent.q_table.values(state.key, (layer,))[0] for state, layer in walked]
 
     def update(net: str, reward: float) -> None:
@@ -152,22 +158,22 @@ def test_the_update_equation_against_a_trace_by_hand(svhn: StateSpace) -> None:
     assert values(second) == pytest.approx([0.99 * 0.500001588 + 0.01 * 0.5001192, 0.496], abs=1e-12)
 
 
-def test_the_key_of_a_pool_carries_the_size_before_it(svhn: StateSpace) -> None:
-    walked = svhn.walk(parse_net("[C(64,3,1), P(5,3), C(64,1,1), P(2,2), SM(10)]"))
+def test_the_key_of_a_pool_carries_the_size_before_it(svhn: Cnn) -> None:
+    walked = svhn.walk("[C(64,3,1), P(5,3), C(64,1,1), P(2,2), SM(10)]")
     assert [state.key.size for state, layer in walked if isinstance(layer, Pool)] == [8, 8]
     assert at(svhn, "C(64,3,1), P(5,3), C(64,1,1), P(2,2)").key.size == 4
 
 
 def test_the_schedule_of_table_2() -> None:
     state = RunState(preset("svhn"))
-    trained = Counter[float]()
+    trained = Counter[float | None]()
     for _ in range(2700):
         trained[state.epsilon] += 1
         state.unique += 1
     assert trained == {1.0: 1500, 0.9: 100, 0.8: 100, 0.7: 100, **dict.fromkeys((0.6, 0.5, 0.4, 0.3, 0.2, 0.1), 150)}
 
 
-def test_a_hundred_draws_follow_each_presentation_and_a_resampled_net_weighs_more(svhn: StateSpace) -> None:
+def test_a_hundred_draws_follow_each_presentation_and_a_resampled_net_weighs_more(svhn: Cnn) -> None:
     state = RunState(preset("svhn"))
     net = "[C(64,3,1), SM(10)]"
     state.apply(Proposed(step=0, epsilon=1.0, net=net, trial="0" * 12))
@@ -175,7 +181,7 @@ def test_a_hundred_draws_follow_each_presentation_and_a_resampled_net_weighs_mor
     state.apply(Proposed(step=1, epsilon=1.0, net=net, trial="0" * 12))
     assert (state.told, len(state.agent.replay)) == (0, 0), "in flight: the visit is remembered"
     told = Told(
-        at="", trial="0" * 12, attempt=1, status="completed", val_accuracy=0.9, params=0, macs=0, seconds=0.0, device=""
+        at="", trial="0" * 12, attempt=1, status="completed", reward=0.9, params=0, macs=0, seconds=0.0, device=""
     )
     state.apply(told)
     assert (state.told, state.unique) == (2, 1), "and told when it ends"
@@ -185,7 +191,7 @@ def test_a_hundred_draws_follow_each_presentation_and_a_resampled_net_weighs_mor
     assert list(state.agent.replay) == [(net, 0.9)] * 3
 
 
-def test_epsilon_greedy_explores_over_all_moves_and_breaks_ties_uniformly(svhn: StateSpace) -> None:
+def test_epsilon_greedy_explores_over_all_moves_and_breaks_ties_uniformly(svhn: Cnn) -> None:
     """Chi-square over the fourteen first moves, all at 0.5, at both ends of the schedule; 0.1 % of honest agents."""
     for epsilon in (1.0, 0.1):
         agent, rng = Agent(svhn, QTable()), Random(8)

@@ -8,15 +8,19 @@ from random import Random
 
 import pytest
 
-from metaqnn_orch.search.rules import SpaceRules
-from metaqnn_orch.search.state_space import IllegalNet, StateSpace
-from metaqnn_trainer.contract.layers import SM, Conv, Cost, GapHead, Layer, Net, describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
-from tests.search.spaces import SVHN, TINY, moves, sample
+from metaqnn_trainer.contract.messages import GapHead, ModelOptions
+from metaqnn_trainer.spaces.base import Cost, IllegalDesign
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net, describe, total_cost
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+from metaqnn_trainer.spaces.cnn.space import Cnn
+from tests.search.spaces import SVHN, TINY, after, moves, sample
 
 
-def every_net(space: StateSpace, prefix: Net = ()) -> Iterator[Net]:
-    for layer in space.after(prefix):
+def every_net(space: Cnn, prefix: Net = ()) -> Iterator[Net]:
+    for layer in after(space, prefix):
         if isinstance(layer, SM):
             yield (*prefix, layer)
         else:
@@ -35,11 +39,9 @@ def continuations(nets: list[Net]) -> dict[Net, set[Layer]]:
 @pytest.mark.parametrize(("gap_head", "batch_norm"), [("paper", False), ("code", True)])
 @pytest.mark.parametrize("rules", [TINY, replace(TINY, terminations=("GAP",))], ids=["both ends", "GAP"])
 def test_the_mask_is_exact(gap_head: GapHead, batch_norm: bool, rules: SpaceRules) -> None:
-    free = StateSpace(rules)
+    free, model = Cnn(rules), ModelOptions(gap_head=gap_head, batch_norm=batch_norm)
     everything = list(every_net(free))
-    costs = {
-        net: total_cost(describe(net, free.start.shape, gap_head=gap_head, batch_norm=batch_norm)) for net in everything
-    }
+    costs = {net: total_cost(describe(net, free.image, model)) for net in everything}
     assert len(everything) > 500
     rng = Random(0)
     for _ in range(30):
@@ -54,30 +56,30 @@ def test_the_mask_is_exact(gap_head: GapHead, batch_norm: bool, rules: SpaceRule
         limited = replace(rules, max_params=max_params, max_macs=max_macs)
         if not within:
             with pytest.raises(ValueError, match="no net stays within"):
-                StateSpace(limited, gap_head=gap_head, batch_norm=batch_norm)
+                Cnn(limited, model)
             continue
-        space = StateSpace(limited, gap_head=gap_head, batch_norm=batch_norm)
+        space = Cnn(limited, model)
         for prefix, layers in continuations(within).items():
-            assert set(space.after(prefix)) == layers, prefix
+            assert set(after(space, prefix)) == layers, prefix
 
 
 def test_a_detour_through_pooling_may_be_the_only_way_to_end() -> None:
     """Ending at once is too dear after this convolution, ending after a pool is not."""
     rules = replace(TINY, terminations=("SM",))
     net = parse_net("[C(16,1,1), P(3,2), SM(3)]")
-    params, _ = total_cost(describe(net, StateSpace(rules).start.shape))
-    space = StateSpace(replace(rules, max_params=params))
-    assert space.walk(net)
+    params, _ = total_cost(describe(net, Cnn(rules).start.shape))
+    space = Cnn(replace(rules, max_params=params))
+    assert space.walk(format_net(net))
     assert "SM(3)" not in moves(space, "C(16,1,1)")
     assert "P(3,2)" in moves(space, "C(16,1,1)")
-    with pytest.raises(IllegalNet, match=rf"^layer 2, SM\(3\): no net from here stays within max_params={params}$"):
-        space.walk(parse_net("[C(16,1,1), SM(3)]"))
+    with pytest.raises(IllegalDesign, match=rf"^layer 2, SM\(3\): no net from here stays within max_params={params}$"):
+        space.walk("[C(16,1,1), SM(3)]")
 
 
 @pytest.mark.parametrize(("max_params", "max_macs"), [(500_000, None), (None, 20_000_000), (200_000, 50_000_000)])
 def test_sampled_nets_stay_within(max_params: int | None, max_macs: int | None) -> None:
     rules = replace(SVHN, max_params=max_params, max_macs=max_macs)
-    space = StateSpace(rules)
+    space = Cnn(rules)
     sampled = sample(space, 300)
     for net in sampled:
         params, macs = total_cost(describe(net, space.start.shape))
@@ -98,15 +100,15 @@ def test_impossible_limits_name_the_cheapest_net(max_params: int | None, max_mac
     # GAP alone: (3 channels + 1) * 10 parameters and 3 * 10 * 4 * 4 multiply-accumulates; pools are out of reach.
     rules = SpaceRules(image_size=4, channels=3, classes=10, max_layers=1, terminations=("GAP",))
     with pytest.raises(ValueError, match="no net stays") as caught:
-        StateSpace(replace(rules, max_params=max_params, max_macs=max_macs))
+        Cnn(replace(rules, max_params=max_params, max_macs=max_macs))
     assert str(caught.value) == f"no net stays within {words}"
 
 
 def test_limits_that_no_net_keeps_at_once_name_every_cheapest_net() -> None:
-    shape = StateSpace(TINY).start.shape
+    shape = Cnn(TINY).start.shape
     rules = replace(TINY, terminations=("SM",))
-    everything = [total_cost(describe(net, shape)) for net in every_net(StateSpace(rules))]
+    everything = [total_cost(describe(net, shape)) for net in every_net(Cnn(rules))]
     fewest_params, fewest_macs = min(cost.params for cost in everything), min(cost.macs for cost in everything)
     assert Cost(fewest_params, fewest_macs) not in everything
     with pytest.raises(ValueError, match=r"the cheapest has \d+ parameters and \d+ multiply-accumulates or \d+ param"):
-        StateSpace(replace(rules, max_params=fewest_params, max_macs=fewest_macs))
+        Cnn(replace(rules, max_params=fewest_params, max_macs=fewest_macs))

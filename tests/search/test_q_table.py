@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable, Transition
-from metaqnn_orch.search.state_space import StateKey, StateSpace
-from metaqnn_trainer.contract.layers import SM, Conv, Layer
+from metaqnn_trainer.spaces.cnn.layer import Layer, StateKey
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from tests.search.spaces import TINY
 
 START = StateKey("start", 0, 0, 0, 0, 8, 0, 0)
@@ -112,7 +114,7 @@ def test_rows_for_people_hold_what_was_updated() -> None:
     table.values(START, MOVES)
     table.update(trajectory(table, (AFTER_A, END)), 1.0)
     (row,) = table
-    assert (row.state, row.layer, row.updates) == (AFTER_A, END, 1)
+    assert (row.state, row.move, row.updates) == (AFTER_A, END, 1)
     assert row.value == pytest.approx(0.55)
 
 
@@ -133,7 +135,7 @@ def test_equal_digests_mean_equal_values(one: list[float], other: list[float]) -
         for reward in told:
             table.update(trajectory(table, (START, A), (AFTER_A, END)), reward)
         tables.append(table)
-    values = [{(row.state, row.layer): row.value for row in table} for table in tables]
+    values = [{(row.state, row.move): row.value for row in table} for table in tables]
     assert (tables[0].digest() == tables[1].digest()) == (values[0] == values[1])
 
 
@@ -174,7 +176,7 @@ def test_what_a_search_learns_never_drifts() -> None:
 
 
 def searched() -> Agent:
-    agent, rng = Agent(StateSpace(TINY), QTable()), Random(5)
+    agent, rng = Agent(Cnn(TINY), QTable()), Random(5)
     for number in range(60):
         net = agent.propose(1 - number / 60, rng)
         agent.learn(net, len(net) / 10, rng)

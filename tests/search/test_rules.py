@@ -6,12 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_orch.search.rules import ConvolutionRules, FullyConnectedRules, LogSpaced, PoolingRules, SpaceRules
+from metaqnn_trainer.spaces.cnn.choices import LogSpaced
+from metaqnn_trainer.spaces.cnn.layers.conv import ConvolutionRules
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FullyConnectedRules
+from metaqnn_trainer.spaces.cnn.layers.max_pool import PoolingRules
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 
 def space(**changes: object) -> Callable[[], SpaceRules]:
     values = {"image_size": 32, "channels": 3, "classes": 10} | changes
-    return lambda: SpaceRules(**values)  # type: ignore[arg-type]
+    return lambda: SpaceRules(**values)
 
 
 @pytest.mark.parametrize(

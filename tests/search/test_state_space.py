@@ -8,14 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaqnn_orch.search.rules import ConvolutionRules, FullyConnectedRules, PoolingRules, SpaceRules
-from metaqnn_orch.search.state_space import IllegalNet, StateKey, StateSpace, net_text
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Net, Pool, Shape, describe
-from metaqnn_trainer.contract.notation import format_net, parse_net, parse_prefix
-from tests.contract.nets import nets
-from tests.search.spaces import CIFAR, SVHN, TABLE_A1, TINY, at, moves, sample
+from metaqnn_trainer.spaces.base import IllegalDesign
+from metaqnn_trainer.spaces.cnn.layer import Net, Shape, StateKey, describe
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv, ConvolutionRules
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC, FullyConnectedRules
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool, PoolingRules
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+from metaqnn_trainer.spaces.cnn.space import Cnn
+from tests.search.spaces import CIFAR, SVHN, TABLE_A1, TINY, after, at, moves, sample
+from tests.spaces.cnn.nets import nets
 
-SPACE = StateSpace(SVHN)
+SPACE = Cnn(SVHN)
 PAPER_REPLAY = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
 
 ENDS = {"GAP(10)", "SM(10)"}
@@ -83,9 +89,8 @@ def test_buckets(size: int, bucket: int) -> None:
 
 
 def test_transitions_follow_the_true_size_and_keys_carry_the_bucket() -> None:
-    states = [SPACE.start]
-    for layer in parse_prefix("C(64,5,1), P(3,2), C(128,3,1), P(3,2), FC(256), FC(128)"):
-        states.append(SPACE.step(states[-1], layer))
+    layers = ["C(64,5,1)", "P(3,2)", "C(128,3,1)", "P(3,2)", "FC(256)", "FC(128)"]
+    states = [at(SPACE, ", ".join(layers[:depth])) for depth in range(len(layers) + 1)]
     assert [state.shape for state in states] == [
         Shape(3, 32),
         Shape(64, 32),
@@ -116,10 +121,9 @@ def test_states_that_look_alike_share_a_key() -> None:
     assert moves(SPACE, "C(64,5,1), P(5,3), C(64,3,1), P(5,3)") != moves(SPACE, "C(64,5,1), P(3,2), C(64,3,1), P(5,3)")
 
 
-def test_a_termination_is_not_stepped() -> None:
+def test_a_termination_leads_nowhere() -> None:
     for layer in (GAP(10), SM(10)):
-        with pytest.raises(ValueError, match="ends the walk"):
-            SPACE.step(SPACE.start, layer)
+        assert SPACE.step(SPACE.start, layer) is None
 
 
 @pytest.mark.parametrize(
@@ -165,16 +169,16 @@ def test_a_termination_is_not_stepped() -> None:
     ],
 )
 def test_objections_name_the_layer_and_the_rule(net: str, reason: str) -> None:
-    with pytest.raises(IllegalNet) as caught:
-        SPACE.walk(parse_net(net))
+    with pytest.raises(IllegalDesign) as caught:
+        SPACE.walk(net)
     assert str(caught.value) == reason
 
 
 def test_objections_of_other_spaces() -> None:
-    with pytest.raises(IllegalNet, match=r"^layer 1, GAP\(10\): the space does not end in GAP$"):
-        StateSpace(TABLE_A1).walk(parse_net("[GAP(10), SM(10)]"))
-    with pytest.raises(IllegalNet, match="must not be larger than the representation, 28"):
-        StateSpace(TABLE_A1).walk(parse_net("[C(60,29,1), SM(10)]"))
+    with pytest.raises(IllegalDesign, match=r"^layer 1, GAP\(10\): the space does not end in GAP$"):
+        Cnn(TABLE_A1).walk("[GAP(10), SM(10)]")
+    with pytest.raises(IllegalDesign, match="must not be larger than the representation, 28"):
+        Cnn(TABLE_A1).walk("[C(60,29,1), SM(10)]")
     state = at(SPACE, "C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(128)")
     assert SPACE.objection(state, Conv(64, 3)) == (
         "only fully connected layers and terminations may follow a fully connected layer"
@@ -187,18 +191,19 @@ def test_a_walk_agrees_with_the_legal_moves(net: Net) -> None:
     state = SPACE.start
     for number, layer in enumerate(net, 1):
         if layer not in SPACE.legal(state):
-            with pytest.raises(IllegalNet, match=f"^layer {number}, "):
-                SPACE.walk(net)
+            with pytest.raises(IllegalDesign, match=f"^layer {number}, "):
+                SPACE.walk(format_net(net))
             return
-        if isinstance(layer, GAP | SM):
+        following = SPACE.step(state, layer)
+        if following is None:
             break
-        state = SPACE.step(state, layer)
-    assert SPACE.walk(net)
+        state = following
+    assert SPACE.walk(format_net(net))
 
 
 @pytest.mark.parametrize("rules", [SVHN, CIFAR], ids=["svhn", "cifar"])
 def test_sampled_nets_obey_the_paper(rules: SpaceRules) -> None:
-    space = StateSpace(rules)
+    space = Cnn(rules)
     sampled = sample(space, 1000)
     for net in sampled:
         layers = [report.layer for report in describe(net, space.start.shape)]
@@ -216,8 +221,8 @@ def test_sampled_nets_obey_the_paper(rules: SpaceRules) -> None:
                 assert layer.kernel < rules.bucket(size)
             if isinstance(layer, FC):
                 assert size <= 7
-        decisions = space.walk(net)
-        assert net_text([layer for _, layer in decisions], space) == format_net(net)
+        decisions = space.walk(format_net(net))
+        assert space.text([layer for _, layer in decisions]) == format_net(net)
         assert parse_net(format_net(net)) == net
     depths = {sum(not isinstance(layer, GAP | SM) for layer in net) for net in sampled}
     assert 0 in depths
@@ -226,8 +231,8 @@ def test_sampled_nets_obey_the_paper(rules: SpaceRules) -> None:
 
 
 def test_the_deepest_nets() -> None:
-    assert SPACE.walk(parse_net(f"[{'C(64,3,1), ' * 12}GAP(10), SM(10)]"))
-    deep = StateSpace(
+    assert SPACE.walk(f"[{'C(64,3,1), ' * 12}GAP(10), SM(10)]")
+    deep = Cnn(
         SpaceRules(
             image_size=32,
             channels=3,
@@ -237,7 +242,7 @@ def test_the_deepest_nets() -> None:
             max_params=10**9,
         )
     )
-    assert len(deep.walk(parse_net(f"[{'C(64,1,1), ' * 100}GAP(10), SM(10)]"))) == 101
+    assert len(deep.walk(f"[{'C(64,1,1), ' * 100}GAP(10), SM(10)]")) == 101
 
 
 @pytest.mark.skipif(not PAPER_REPLAY.exists(), reason="the authors' recorded nets are not here")
@@ -246,12 +251,11 @@ def test_the_authors_recorded_nets_are_legal() -> None:
         recorded = [row["net"] for row in csv.DictReader(file)]
     assert len(recorded) == 300
     for text in recorded:
-        net = parse_net(text)
-        assert net_text([layer for _, layer in SPACE.walk(net)], SPACE) == format_net(net)
+        assert SPACE.text([layer for _, layer in SPACE.walk(text)]) == format_net(parse_net(text))
 
 
 def test_table_a1s_log_spaced_moves() -> None:
-    space = StateSpace(TABLE_A1)
+    space = Cnn(TABLE_A1)
     # Fields 2, sqrt(2*28) = 7.5 and 28; strides 1, sqrt(f) and f.
     fields = {"2,1", "2,2", "7,1", "7,3", "7,7", "28,1", "28,5", "28,28"}
     convs = {f"C({d},{rest})" for d in (60, 120, 240) for rest in fields}
@@ -266,9 +270,9 @@ def test_table_a1s_log_spaced_moves() -> None:
 
 
 def test_table_a1_can_be_sampled() -> None:
-    space = StateSpace(TABLE_A1)
+    space = Cnn(TABLE_A1)
     sampled = sample(space, 500)
-    assert all(space.walk(net) and not any(isinstance(layer, GAP) for layer in net) for net in sampled)
+    assert all(space.walk(format_net(net)) and not any(isinstance(layer, GAP) for layer in net) for net in sampled)
     assert any(isinstance(layer, Conv) and layer.stride > 1 for net in sampled for layer in net)
     assert max(sum(isinstance(layer, FC) for layer in net) for net in sampled) > 2
     assert all(describe(net, space.start.shape)[-1].output == Shape(10, 1) for net in sampled)
@@ -283,7 +287,7 @@ def test_spaces_without_pooling_or_fully_connected_layers() -> None:
         fully_connected=FullyConnectedRules(units=()),
         terminations=("SM",),
     )
-    assert moves(StateSpace(rules), "C(64,3,1)") == CONVS_1 | CONVS_3 | CONVS_5 | {"SM(10)"}
+    assert moves(Cnn(rules), "C(64,3,1)") == CONVS_1 | CONVS_3 | CONVS_5 | {"SM(10)"}
 
 
 def test_a_wider_layer_where_the_rules_allow_it() -> None:
@@ -294,7 +298,7 @@ def test_a_wider_layer_where_the_rules_allow_it() -> None:
         kernel_limit="up_to_size",
         fully_connected=FullyConnectedRules(never_wider=False, max_layers=3),
     )
-    space = StateSpace(rules)
+    space = Cnn(rules)
     assert moves(space, "C(64,3,1), FC(128), FC(512)") == FCS | ENDS
     assert moves(space, "C(64,3,1), FC(128), FC(512), FC(128)") == ENDS
     # Fields up to the size itself.
@@ -305,8 +309,8 @@ def test_a_wider_layer_where_the_rules_allow_it() -> None:
 @given(st.integers(0, 2**32))
 def test_what_may_follow_leads_on(seed: int) -> None:
     """From the first layers of any net, each layer that may follow makes the first layers of another."""
-    space = StateSpace(TINY)
+    space = Cnn(TINY)
     (net,) = sample(space, 1, seed)
     for length in range(len(net) + 1):
-        for layer in space.after(net[:length]):
-            space.after((*net[:length], layer))
+        for layer in after(space, net[:length]):
+            space.following(format_net((*net[:length], layer)))

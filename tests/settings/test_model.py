@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ def test_the_defaults_are_the_papers() -> None:
     settings = small()
     assert settings.goal == 2700
     assert [phase.epsilon for phase in settings.schedule.phases] == [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
-    assert settings.agent.model_dump() == {"q_initial": 0.5, "learning_rate": 0.01, "discount": 1, "replay_draws": 100}
+    assert asdict(settings.agent) == {"q_initial": 0.5, "learning_rate": 0.01, "discount": 1, "replay_draws": 100}
     assert settings.recipe.epochs == 20
     assert settings.space.convolution.filters == (64, 128, 256, 512)
 

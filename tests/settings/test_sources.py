@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.settings.sources import MAX_FILE_BYTES, Layered, load_settings, preset_names
+from metaqnn_orch.settings.presets import presets
+from metaqnn_orch.settings.sources import MAX_FILE_BYTES, Layered, load_settings
 from metaqnn_orch.settings.values import flatten, known_keys, origin
 
 
@@ -96,7 +97,7 @@ def test_a_file_may_come_through_a_pipe() -> None:
     os.close(reader)
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", presets())
 def test_every_preset_is_whole(name: str) -> None:
     layered = load(name)
     assert layered.settings.dataset.name in name
@@ -104,7 +105,7 @@ def test_every_preset_is_whole(name: str) -> None:
 
 
 def test_the_presets_are_those_that_the_documentation_names() -> None:
-    assert preset_names() == ["cifar10", "cifar100", "digits", "fashion-mnist", "mnist", "mnist-table-a1", "svhn"]
+    assert [*presets()] == ["cifar10", "cifar100", "digits", "fashion-mnist", "mnist", "mnist-table-a1", "svhn"]
 
 
 def test_every_setting_has_a_variable() -> None:
@@ -137,6 +138,11 @@ def test_every_setting_has_a_variable() -> None:
         (b"preset: digits\n" + b"#" * MAX_FILE_BYTES, "is too long: a settings file has at most 65536 bytes"),
         (b"preset: digits\nrecipe: 3", "recipe must be an object, got 3"),
         (b"preset: digits\nrecipe: null", "recipe must be an object, got null"),
+        (
+            b"preset: digits\nexecution: {side_by_side: 1}",
+            "execution.side_by_side is gone: a worker trains one net at a time: several in one process were slower, "
+            "on GPUs too; leave it out",
+        ),
         (b"preset: digits\n\xc3\xa9: 1", "unknown setting \u00e9"),
         (b"preset: digits\nexecution.parallel: 1\nexecution.parallel.x: 1", "parallel is a value, it has no x"),
     ],

@@ -11,7 +11,7 @@ import torch
 
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import (
     DatasetRef,
@@ -23,9 +23,13 @@ from metaqnn_trainer.contract.messages import (
 )
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.data import Dataset, parse_dataset
+from metaqnn_trainer.images.dataset import Dataset, parse_dataset
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.tasks.base import task_of
+from metaqnn_trainer.training import session
+from metaqnn_trainer.training.outcome import Subject, Training
 
 RUN = "a-run"
 NET = "[C(16,3,1), P(2,2), FC(32), SM(10)]"
@@ -66,6 +70,15 @@ class Bench:
         """Everything that lies in the trial's directory, by name, without the digests that are in some."""
         places = (self.root / keys.trial(RUN, trial)).iterdir()
         return {re.sub(r"-[0-9a-f]{16}\.", ".", place.name): place.read_bytes() for place in places}
+
+
+def subject_of(spec: TrialSpec, dataset: Dataset) -> Subject:
+    """What is trained, where the digits are classified."""
+    return Subject(task_of(spec), dataset, dataset.mean.device, spec_cost(spec, 1))
+
+
+def train(spec: TrialSpec, dataset: Dataset, *arguments: Any, **options: Any) -> Training:
+    return session.train(subject_of(spec, dataset), *arguments, **options)
 
 
 def spec_of(dataset: DatasetRef, net: str = NET, recipe: Recipe = QUICK, **spec: Any) -> TrialSpec:

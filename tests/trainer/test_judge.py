@@ -11,8 +11,8 @@ from metaqnn_trainer.__main__ import main
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import Recipe
 from metaqnn_trainer.contract.result import ExitCode
-from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.judge import Judged, judge
 from metaqnn_trainer.load import load_trial
 from metaqnn_trainer.trial import Trainer

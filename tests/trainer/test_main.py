@@ -18,7 +18,7 @@ from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions
 from metaqnn_trainer.contract.result import EpochRecord, ExitCode
-from metaqnn_trainer.data import parse_dataset
+from metaqnn_trainer.images.dataset import parse_dataset
 from tests.trainer.conftest import RUN, Bench
 from tests.trainer.sources.idx_files import write_set
 

@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Net, Pool, Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import ModelOptions
-from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.model import Dropout, SameConv2d, build_model
+from metaqnn_trainer.model import Dropout, build_model
+from metaqnn_trainer.modules.conv import SameConv2d
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.layers.conv import Conv
+from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
+from metaqnn_trainer.spaces.cnn.layers.gap import GAP
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
+from metaqnn_trainer.spaces.cnn.layers.softmax import SM
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 GREY8 = Shape(1, 8)
 
@@ -47,7 +53,7 @@ def test_every_net_has_the_shapes_and_parameters_that_the_contract_describes(
     connected, gap = ending
     net: Net = (*body, *connected, *([GAP(4)] if gap else []), SM(4))
     try:
-        reports = describe(net, shape, gap_head=options.gap_head, batch_norm=options.batch_norm)
+        reports = describe(net, shape, options)
     except ShapeError:
         with pytest.raises(ShapeError):
             build(net, shape, options)

@@ -10,16 +10,12 @@ from metaqnn_trainer import errors
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.data import DatasetCache
-from metaqnn_trainer.device import choose_device
-from metaqnn_trainer.gpu import Gpus
-from metaqnn_trainer.side_by_side import Room
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause, StoreError
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PatientStore
-from metaqnn_trainer.trial import Trainer, run_trial
+from metaqnn_trainer.trial import Trainer
 from tests.seaweedfs import S3Server
 from tests.store.faulty_server import Answer, Script, error, faulty_server, page
 from tests.trainer.conftest import RUN, Bench
@@ -81,12 +77,10 @@ def test_a_store_that_stays_full_or_away_is_waited_for_and_then_ends_it(
 
     trial = bench.ask()
     store = PatientStore(Unwilling(bench.root), (0.0, 0.0, 0.0))
-    device = choose_device(1)
-    order, room = bench.order(trial), Room(device, lambda: False)
-    with pytest.raises(StoreError, match="not now") as caught:
-        run_trial(store, order, DatasetCache(device), device, Gpus(), room, time.monotonic())
+    report = Trainer(1, opened=lambda uri: store).carry_out(bench.order(trial))
+    assert "not now" in report.reason
     assert Unwilling.writes == 4
-    assert errors.exit_code(caught.value) == code
+    assert report.exit_code == code
 
 
 def test_what_to_do_is_said_with_what_happened() -> None:

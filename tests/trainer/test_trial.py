@@ -15,18 +15,18 @@ import torch
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.codec import decode, encode
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import EpochRecord, ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.load import load_trial
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
-from tests.trainer.test_course import early_end
+from tests.trainer.training.test_course import early_end
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +247,6 @@ def test_options_of_the_model_reach_the_weights(trainer: Trainer, bench: Bench) 
     trial = bench.ask(net, QUICK.model_copy(update={"chance_factor": 1.0}), model=ModelOptions(batch_norm=True))
     carry_out(trainer, bench, trial)
     result = bench.result(trial)
-    assert result.params == total_cost(describe(parse_net(net), Shape(1, 8), batch_norm=True)).params
+    assert result.params == total_cost(describe(parse_net(net), Shape(1, 8), ModelOptions(batch_norm=True))).params
     if result.status == "completed":
         assert "0_norm.running_mean" in safetensors.torch.load(bench.files(trial)["weights.safetensors"])

@@ -132,39 +132,6 @@ def test_asked_to_end_while_training_it_leaves_a_checkpoint_and_says_so(bench: B
     assert set(bench.files(trial)) == {"request.json", "checkpoint"}
 
 
-def test_side_by_side_orders_are_reported_on_as_they_end(bench: Bench, tmp_path: Path) -> None:
-    endless, good, gone = bench.ask(recipe=ENDLESS), bench.ask(), "f" * 12
-    with worker(tmp_path / "log", "--side-by-side", "2") as process:
-        send(process, order(bench, endless))
-        wait_for(tmp_path / "log", "epoch 1/")
-        send(process, order(bench, good) + order(bench, gone) + b"not JSON\n")
-        assert receive(process) == WorkReport(trial=good, exit_code=ExitCode.DELIVERED)
-        assert receive(process).trial == gone
-        assert receive(process).exit_code == ExitCode.BAD_REQUEST
-        assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(10) == 0
-    assert bench.result(good).status == "completed"
-    assert set(bench.files(endless)) == {"request.json"}
-
-
-def test_side_by_side_all_of_them_leave_a_checkpoint_when_asked_to_end(bench: Bench, tmp_path: Path) -> None:
-    trials = [bench.ask(recipe=ENDLESS.model_copy(update={"seed": seed})) for seed in range(3)]
-    with worker(tmp_path / "log", "--side-by-side", "3") as process:
-        send(process, b"".join(order(bench, trial) for trial in trials) + order(bench, "f" * 12))
-        for trial in trials:
-            wait_for(tmp_path / "log", f"trial {trial}: rate 0.001, epoch 1/")
-        process.terminate()
-        reports = [receive(process) for _ in trials]
-        assert {(report.trial, report.exit_code) for report in reports} == {
-            (trial, ExitCode.PREEMPTED) for trial in trials
-        }
-        assert process.wait(10) == ExitCode.PREEMPTED
-        assert process.stdout is not None
-        assert process.stdout.read() == b""  # the fourth order is not begun
-    assert all(set(bench.files(trial)) == {"request.json", "checkpoint"} for trial in trials)
-
-
 def test_asked_to_end_while_it_waits(bench: Bench, tmp_path: Path) -> None:
     with worker(tmp_path / "log") as process:
         send(process, order(bench, "f" * 12))

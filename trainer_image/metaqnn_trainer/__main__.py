@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.result import ExitCode
@@ -44,14 +45,11 @@ def parser() -> argparse.ArgumentParser:
 
     worker = commands.add_parser("worker", help="one JSON order a line on standard input, one report a line back")
     worker.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
-    worker.add_argument(
-        "--side-by-side", type=_positive, default=1, help="nets in training at once, as far as memory goes (default 1)"
-    )
 
     dataset = commands.add_parser("dataset", help="make a dataset object and put it into the store")
-    dataset.add_argument("name", help="mnist, fashion-mnist, cifar10, cifar100, svhn, digits, or a name of your own")
+    dataset.add_argument("name", help=f"{', '.join(SOURCES.members())}, or a name of your own")
     dataset.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
-    dataset.add_argument("--source", type=Path, help="folder with the set's files, or with one folder for each class")
+    dataset.add_argument("--source", type=Path, help="the set's files, or a folder with one folder for each class")
     dataset.add_argument("--image-size", type=_positive, help="images of a folder are resized to this (default 32)")
     dataset.add_argument("--validation", type=_positive, help="images held back (default 5,000, at most a fifth)")
     dataset.add_argument("--grayscale", action="store_true", help="images of a folder get one channel")
@@ -122,7 +120,7 @@ def _order(options: argparse.Namespace, attempt: int = 1) -> WorkOrder:
 def _work(options: argparse.Namespace) -> int:
     from metaqnn_trainer.worker import work
 
-    return work(options.threads, options.side_by_side)
+    return work(options.threads)
 
 
 def _make_dataset(options: argparse.Namespace) -> int:
@@ -163,10 +161,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _judge(options: argparse.Namespace) -> int:
-    from metaqnn_trainer.device import choose_device
     from metaqnn_trainer.judge import judge
     from metaqnn_trainer.store.opening import open_store
     from metaqnn_trainer.store.patient import PATIENCE
+    from metaqnn_trainer.training.device import choose_device
 
     trials = []
     for name in options.trial:

@@ -7,20 +7,41 @@ what a result names stays what it names. Results of earlier releases have siblin
 from __future__ import annotations
 
 import hashlib
-from typing import Final, Literal
+from typing import Final
 
-from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract import bounds, keys
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Artifact, TrainingResult
 from metaqnn_trainer.store.base import Stat, Store
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 
-Kind = Literal["weights", "history"]
+Kind = str
+"""`weights`, `history`, or `picture-` and the picture's name."""
 
-PLAIN_NAMES: Final[dict[Kind, str]] = {"weights": "weights.safetensors", "history": "history.jsonl"}
+PICTURE: Final = "picture-"
+_PLAIN_NAMES: Final[dict[Kind, str]] = {"weights": "weights.safetensors", "history": "history.jsonl"}
 _READINGS: Final = 2  # before an object is called damaged: what came on the way may have been
-_KEYS: Final = {"weights": keys.weights, "history": keys.history}
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+
+
+def plain_name(kind: Kind) -> str:
+    """Of the file that a sibling is outside of the store."""
+    return _PLAIN_NAMES.get(kind, f"{kind}.png")
+
+
+def checked_picture(name: str, data: bytes) -> bytes:
+    """`data`, if they can be a picture beside a result.
+
+    Raises:
+        MessageError: they cannot.
+    """
+    keys.check_name("picture", name)
+    if not data.startswith(_PNG):
+        raise MessageError(f"picture {name} is no PNG file")
+    if len(data) > bounds.MAX_PICTURE:
+        raise MessageError(f"picture {name} has {len(data)} bytes, more than {bounds.MAX_PICTURE}")
+    return data
 
 
 def put(store: Store, run: str, trial: str, kind: Kind, data: bytes) -> Artifact:
@@ -36,13 +57,16 @@ def put(store: Store, run: str, trial: str, kind: Kind, data: bytes) -> Artifact
 
 def key_of(run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> str:
     """Where `put` writes it."""
-    return _KEYS[kind](run, trial, artifact.sha256)
+    if kind.startswith(PICTURE):
+        return keys.picture(run, trial, kind.removeprefix(PICTURE), artifact.sha256)
+    return (keys.weights if kind == "weights" else keys.history)(run, trial, artifact.sha256)
 
 
 def named(result: TrainingResult) -> dict[Kind, Artifact]:
     """The siblings that a result has."""
     found: dict[Kind, Artifact | None] = {"weights": result.weights, "history": result.history}
-    return {kind: artifact for kind, artifact in found.items() if artifact is not None}
+    own = {kind: artifact for kind, artifact in found.items() if artifact is not None}
+    return own | {PICTURE + name: artifact for name, artifact in result.pictures.items()}
 
 
 def locate(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> str:
@@ -102,7 +126,7 @@ def remove(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact) -
 def _found(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> tuple[str, Stat]:
     own = key_of(run, trial, kind, artifact)
     denied: StoreError | None = None
-    for key in (own, keys.trial(run, trial) + PLAIN_NAMES[kind]):
+    for key in (own, keys.trial(run, trial) + plain_name(kind)):
         try:
             return key, store.stat(key)
         except ObjectMissing:

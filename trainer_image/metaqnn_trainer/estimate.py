@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Net, Pool, Shape, describe, output_shape
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.recipe import dropout_probabilities
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.training.recipe import dropout_probabilities
 
 _FLOAT: Final = 4  # bytes
-_SMALLEST_MICRO_BATCH: Final = 8  # smaller ones would train for days
 
 
 class Memory(NamedTuple):
@@ -37,8 +36,7 @@ def training_memory(spec: TrialSpec, shape: Shape, batch: int) -> Memory:
         ShapeError: a layer does not fit.
     """
     net, model, recipe = parse_net(spec.net), spec.model, spec.recipe
-    reports = describe(net, shape, gap_head=model.gap_head, batch_norm=model.batch_norm)
-    parameters = _FLOAT * sum(report.cost.params for report in reports)
+    parameters = _FLOAT * total_cost(describe(net, shape, model)).params
     slots = 2 if recipe.optimizer == "adam" else 1 if recipe.momentum else 0
     training, _ = _activations(net, shape, model, recipe)
     return Memory(parameters, parameters, slots * parameters, training * batch)
@@ -55,50 +53,21 @@ def evaluation_batch(spec: TrialSpec, shape: Shape, batch: int, largest: int) ->
     return max(1, min(largest, batch * training // evaluation))
 
 
-def fitting_batch(spec: TrialSpec, shape: Shape, available: int) -> int | None:
-    """The largest of a half, a quarter, and so on, of the recipe's batch that fits `available` bytes, None if none."""
-    batch = spec.recipe.batch_size
-    while batch > _SMALLEST_MICRO_BATCH:
-        batch = -(-batch // 2)
-        if training_memory(spec, shape, batch).total <= available:
-            return batch
-    return None
-
-
 def _activations(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) -> tuple[int, int]:
     """Bytes an image while training, and while evaluating."""
     dropout = dropout_probabilities(net, recipe)
     kept = shape.features  # the normalised image
     training = evaluation = 0
-    after_gap = False
+    before: type[Layer] | None = None
     for index, layer in enumerate(net):
-        out = output_shape(layer, shape)
-        kept += _kept(layer, shape, out, model, after_gap=after_gap)
-        # Gradients are never in place: an activation function's are of one size, and pooling gathers its own twice.
-        widest = max(shape.features * (2 if isinstance(layer, Pool) else 1), out.features)
-        training = max(training, kept + out.features + widest)
-        evaluation = max(evaluation, out.features + max(shape.features, out.features if model.batch_norm else 0))
+        out = layer.output(shape)
+        kept += layer.kept(shape, model, before)
+        # Gradients are never in place: an activation function's are of one size.
+        training = max(training, kept + out.features + max(layer.backward(shape), out.features))
+        evaluation = max(evaluation, layer.forward(shape, model))
         if index in dropout:
-            kept += out.features + out.features // _FLOAT  # a byte says whether a number was kept
-            training = max(training, kept + 2 * out.features)
-        after_gap = isinstance(layer, GAP)
-        shape = out
+            # A byte says whether a number was kept. What dropout gives takes the place of what nothing else needs.
+            kept += out.features // _FLOAT + (out.features if layer.activated else 0)
+            training = max(training, kept + out.features)
+        shape, before = out, type(layer)
     return _FLOAT * training, _FLOAT * evaluation
-
-
-def _kept(layer: Layer, before: Shape, after: Shape, model: ModelOptions, *, after_gap: bool) -> int:
-    """Numbers that a layer keeps of an image until its backward pass. Activation functions work in place."""
-    flattened = before.features if before.size > 1 else 0  # a copy, the channels being last in memory
-    match layer:
-        case Conv():
-            return after.features * (2 if model.batch_norm else 1)
-        case Pool():
-            return 3 * after.features  # an index has 64 bits
-        case FC():
-            return flattened + after.features
-        case GAP(classes):
-            return classes * before.size**2 + classes
-        case SM(classes):
-            if after_gap and model.gap_head == "paper":
-                return classes
-            return flattened + 2 * classes  # logits and their softmax

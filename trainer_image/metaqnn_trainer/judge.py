@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from metaqnn_trainer.data import normalised
 from metaqnn_trainer.errors import RequestError
-from metaqnn_trainer.evaluate import EVALUATION_BATCH
+from metaqnn_trainer.images.dataset import normalised
+from metaqnn_trainer.images.evaluate import EVALUATION_BATCH
 from metaqnn_trainer.load import Trained, load_trial
 from metaqnn_trainer.store.base import Store
 

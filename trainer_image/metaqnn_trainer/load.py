@@ -24,14 +24,16 @@ from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import Artifact, TrainingResult
-from metaqnn_trainer.data import Dataset, normalised, parse_dataset, prepare, read_dataset, resized
 from metaqnn_trainer.errors import DatasetError, RequestError
-from metaqnn_trainer.evaluate import evaluate
-from metaqnn_trainer.model import build_model
+from metaqnn_trainer.images.dataset import Dataset, normalised, resized
+from metaqnn_trainer.images.evaluate import measured
+from metaqnn_trainer.reading import DatasetObject, Reader, parse_object
+from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
+from metaqnn_trainer.tasks.base import TASKS, Load, task_of
+from metaqnn_trainer.tasks.classification import Classification
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Trained:
 
     def accuracy(self, part: Literal["train", "validation", "test"] = "validation") -> float:
         """The share of one part of the dataset that the network classifies rightly."""
-        return evaluate(self.model, getattr(self.dataset, part), self.dataset)
+        return measured(self.model, self.dataset.part(part), self.dataset).accuracy
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
@@ -61,7 +63,7 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
     """The trial in `directory` (request.json, result.json, weights.safetensors) with the file of its dataset object.
 
     Raises:
-        RequestError: the trial kept no weights, or they are not the result's.
+        RequestError: the trial kept no weights, or they are not the result's, or it classifies no images.
         DatasetError: the file is another dataset, or none.
         MessageError: request.json or result.json is not one.
         OSError: a file is not there.
@@ -69,20 +71,23 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
     directory = Path(directory)
     spec, result = _trusted((directory / "request.json").read_bytes(), (directory / "result.json").read_bytes())
     kept = _kept(result)
-    weights = (directory / artifacts.PLAIN_NAMES["weights"]).read_bytes()
+    weights = (directory / artifacts.plain_name("weights")).read_bytes()
     if hashlib.sha256(weights).hexdigest() != kept.sha256:
         raise RequestError(f"result.json and weights.safetensors in {directory} do not belong together")
     data = Path(dataset).read_bytes()
     if object_digest(data) != spec.dataset.digest:
         raise DatasetError(f"{dataset} is not {spec.dataset.name}-{spec.dataset.digest}, on which it was trained")
-    return _assembled(spec, weights, parse_dataset(data, str(dataset)))
+    return _assembled(spec, weights, parse_object(data, str(dataset)))
 
 
-def load_trial(store: Store, run: str, trial: str) -> tuple[Trained, TrainingResult]:
-    """A trial as it lies in the store, and its result.
+def load_trial(
+    store: Store, run: str, trial: str, tasks: Load = TASKS.load, spaces: Load = SPACES.load
+) -> tuple[Trained, TrainingResult]:
+    """A trial as it lies in the store, and its result. `tasks` and `spaces` give plug-ins by their names.
 
     Raises:
-        RequestError: the trial has no request, no result or no weights, or they do not belong together.
+        RequestError: the trial has no request, no result or no weights, they do not belong together, or it does not
+            classify images.
         DatasetError: its dataset is missing, or is not what it should be.
         StoreError: the store does not answer.
     """
@@ -92,7 +97,7 @@ def load_trial(store: Store, run: str, trial: str) -> tuple[Trained, TrainingRes
         weights = artifacts.read(store, run, trial, "weights", _kept(result))
     except (ObjectMissing, MessageError) as error:
         raise RequestError(f"trial {trial} of run {run} is not whole: {error}") from error
-    return _assembled(spec, weights, read_dataset(store, spec.dataset)), result
+    return _assembled(spec, weights, Reader(store).dataset(spec.dataset), tasks, spaces), result
 
 
 def _trusted(request: bytes, answer: bytes) -> tuple[TrialSpec, TrainingResult]:
@@ -111,8 +116,18 @@ def _kept(result: TrainingResult) -> Artifact:
     return result.weights
 
 
-def _assembled(spec: TrialSpec, weights: bytes, held: Dataset) -> Trained:
-    prepared = prepare(held, spec.images_of(), torch.device("cpu"), spec.recipe.normalisation)
-    model = build_model(parse_net(spec.net), prepared.shape, spec.model, {}, torch.Generator())
+def _assembled(
+    spec: TrialSpec, weights: bytes, found: DatasetObject, tasks: Load = TASKS.load, spaces: Load = SPACES.load
+) -> Trained:
+    # Without dropout, which rests once training is over.
+    plain = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"dropout": "none"})})
+    task = task_of(plain, tasks, spaces)
+    if not isinstance(task, Classification):
+        raise RequestError(
+            f"a net of the task {spec.task.name} is not one that classifies images: there are its weights alone, as "
+            "`metaqnn-orch pull` copies them"
+        )
+    data = task.prepared(found, torch.device("cpu"))
+    model = task.build(data, torch.Generator())
     model.load_state_dict(safetensors.torch.load(weights))
-    return Trained(spec, model.eval(), prepared)
+    return Trained(spec, model.eval(), data)

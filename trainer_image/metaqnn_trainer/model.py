@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, Net, Pool, Shape, output_shape
 from metaqnn_trainer.contract.messages import ModelOptions
+from metaqnn_trainer.modules.base import Written, builder_of
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape
 
 
 def build_model(
@@ -20,88 +21,39 @@ def build_model(
 
     The softmax is the loss's. `dropout` gives the probability after the layer at an index of the net. Weights are
     Xavier uniform (Glorot and Bengio 2010) from `generator`, which must be the CPU's; biases are zero. A module is
-    named after its layer's index and kind, so that weights tell where they belong.
+    named after its layer's index and its part in it, so that weights tell where they belong.
 
     Raises:
         ShapeError: a layer does not fit.
+        PluginError: the builder of a layer kind cannot be loaded.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict()
-    after_gap = False
+    before: type[Layer] | None = None
     for index, layer in enumerate(net):
-        for kind, module in _modules(layer, shape, options, after_gap=after_gap):
-            modules[f"{index}_{kind}"] = module
+        after = layer.output(shape)
+        for part, module in builder_of(type(layer))(layer, shape, options, before):
+            modules[f"{index}_{part}"] = module
         if index in dropout:
             modules[f"{index}_dropout"] = Dropout(dropout[index])
-        shape = output_shape(layer, shape)
-        after_gap = isinstance(layer, GAP)
+        shape, before = after, type(layer)
     model = nn.Sequential(modules)
-    for module in model:
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.xavier_uniform_(module.weight, generator=generator)
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
+    for module in model.modules():
+        _initialise(module, generator)
     return model.to(memory_format=torch.channels_last)
 
 
-def _modules(layer: Layer, shape: Shape, options: ModelOptions, *, after_gap: bool) -> list[tuple[str, nn.Module]]:
-    match layer:
-        case Conv(filters, kernel, stride):
-            return [
-                ("conv", SameConv2d(shape.channels, filters, kernel, stride, shape.size)),
-                *([("norm", nn.BatchNorm2d(filters))] if options.batch_norm else []),
-                ("activation", _activation(options)),
-            ]
-        case Pool(kernel, stride):
-            return [("pool", nn.MaxPool2d(kernel, stride))]
-        case FC(units):
-            return [
-                ("flatten", nn.Flatten()),
-                ("fc", nn.Linear(shape.features, units)),
-                ("activation", _activation(options)),
-            ]
-        case GAP(classes):
-            return [
-                ("maps", ClassMaps(shape.channels, classes, 1)),
-                *([("activation", nn.ReLU(inplace=True))] if options.gap_head == "code" else []),
-                ("mean", SpatialMean()),
-            ]
-        case SM(classes):
-            if after_gap and options.gap_head == "paper":
-                return []
-            return [("flatten", nn.Flatten()), ("logits", nn.Linear(shape.features, classes))]
-
-
-def _activation(options: ModelOptions) -> nn.Module:
-    return nn.ReLU(inplace=True) if options.activation == "relu" else nn.ELU(inplace=True)
-
-
-class SameConv2d(nn.Conv2d):
-    """A convolution from size n to ceil(n / stride). Where the padding cannot be even, right and bottom get more."""
-
-    def __init__(self, channels: int, filters: int, kernel: int, stride: int, size: int) -> None:
-        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        before, after = total // 2, total - total // 2
-        super().__init__(channels, filters, kernel, stride, padding=before)
-        self.uneven = (before, after, before, after) if before != after else None
-        if self.uneven:
-            self.padding = (0, 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(F.pad(x, self.uneven) if self.uneven else x)
-
-
-class ClassMaps(nn.Conv2d):
-    """The convolution in front of global average pooling. After a fully connected layer it finds one flat pixel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if x.dim() == 4 else x[:, :, None, None])
-
-
-class SpatialMean(nn.Module):
-    """Global average pooling: (n, channels, h, w) to (n, channels)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean(dim=(2, 3))
+def _initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Xavier uniform, by the numbers that reach one output and that one input reaches."""
+    if isinstance(module, nn.Conv2d) and module.groups > 1:
+        fan_in, reached = module.weight[0].numel(), module.weight[:, 0].numel() // module.groups
+        bound = (6 / (fan_in + reached)) ** 0.5
+        nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+    elif isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight, generator=generator)
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 
 class Dropout(nn.Module):
@@ -126,3 +78,6 @@ class Dropout(nn.Module):
         draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         kept = draws[: x.numel()].as_strided(x.shape, x.stride()) >= round(self.p * 2**16) - 2**15
         return x * kept * (1 / (1 - self.p)) if self.p < 1 else x * 0
+
+    def written(self, name: str) -> Written:
+        return Written([])  # it rests once training is over

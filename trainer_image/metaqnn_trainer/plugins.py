@@ -60,7 +60,8 @@ class Plugin(NamedTuple):
 
 
 class Group(NamedTuple):
-    """One kind of plug-in."""
+    """One kind of plug-in. Whatever is part of a kind says its Group; only that of tasks stands here, because the
+    orchestrator has to know of them, too, and never loads one."""
 
     entry_points: str
     """The group's name in a distribution's metadata, as `metaqnn.searchers`."""
@@ -93,6 +94,9 @@ class Group(NamedTuple):
             PluginError: there is none of this name, or it cannot be loaded.
         """
         return self.find(name).load()
+
+
+TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
 
 
 @cache

@@ -1,5 +1,5 @@
 """A long-lived trainer: one WorkOrder a line on standard input; on standard output one WorkerReady, and then one
-WorkReport a line. With several threads orders are worked on side by side, and reported on in the order of their ends.
+WorkReport a line.
 
 Importing torch is paid once, and begins before the first order comes. An error in one order is a report, never the
 worker's end. The end of standard input is: then the parent is gone, and the process leaves at once, even while
@@ -30,9 +30,8 @@ from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 NO_TRIAL: Final = "0" * 12  # names the trial in a report about a line that does not
 
 
-def work(threads: int | None = None, side_by_side: int = 1) -> NoReturn:
-    """Serve until SIGTERM, or until standard input ends; the process ends with it. Up to `side_by_side` orders are in
-    work at once."""
+def work(threads: int | None = None) -> NoReturn:
+    """Serve until SIGTERM, or until standard input ends; the process ends with it."""
     # The terminal sends Ctrl-C to the whole group; it is for the parent, which decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reports = _claim_stdout()
@@ -51,29 +50,15 @@ def work(threads: int | None = None, side_by_side: int = 1) -> NoReturn:
     trainer = Trainer(threads, stop.is_set)
     _say(reports, WorkerReady(ready=True))
 
-    def serve() -> None:
+    try:
         while (line := lines.get()) is not None and not stop.is_set():
             _say(reports, _answer(trainer.carry_out, line))
-        lines.put(None)  # the next one, too
-
-    others = [threading.Thread(target=_or_end, args=(serve,)) for _ in range(side_by_side - 1)]
-    for other in others:
-        other.start()
-    _or_end(serve)
-    for other in others:
-        other.join()
+    except BaseException:  # the order would wait for a report for ever
+        traceback.print_exc()
+        os._exit(ExitCode.INTERNAL)
     # Leaving as usual would abort: Python wants to close standard input, and the reader waits in it.
     sys.stderr.flush()
     os._exit(ExitCode.PREEMPTED)
-
-
-def _or_end(serve: Callable[[], None]) -> None:
-    """The end of one thread is that of the process: its order would wait for a report for ever."""
-    try:
-        serve()
-    except BaseException:
-        traceback.print_exc()
-        os._exit(ExitCode.INTERNAL)
 
 
 def _answer(carry_out: Callable[[WorkOrder], WorkReport], line: bytes) -> WorkReport:

@@ -55,17 +55,17 @@ def make_launcher(
             make no Job.
         LauncherError: there is no cluster, or it does not let us in.
     """
-    parallel, side_by_side = settings.execution.parallel, settings.execution.side_by_side
+    parallel = settings.execution.parallel
     match name:
         case LauncherName.LOCAL:
-            if parallel > MAX_WORKERS * side_by_side:
+            if parallel > MAX_WORKERS:
                 raise BadInput(
                     f"execution.parallel is {parallel}, but one machine runs at most {MAX_WORKERS} workers: each is a "
                     "process with torch in it",
                     hint="about as many as the machine has processors or GPUs: --parallel 2",
                 )
             return lambda record: LocalLauncher(
-                store.uri, parallel, side_by_side, options=options_on_this_machine(settings.execution)
+                store.uri, parallel, options=options_on_this_machine(settings.execution)
             )
         case LauncherName.TABLE:
             if rehearsal is None:
@@ -75,11 +75,6 @@ def make_launcher(
             answers = DirectoryStore(store.uri, durable=False) if isinstance(store, DirectoryStore) else store
             return lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
         case LauncherName.KUBERNETES:
-            if side_by_side > 1:
-                raise BadInput(
-                    f"execution.side_by_side is {side_by_side}, but a Job trains one net",
-                    hint="how GPUs are shared is the cluster's matter: execution.kubernetes.gpu_resource names a share",
-                )
             form = job_form(store, settings.execution.kubernetes, template)
             # The client takes half a second to import: who trains elsewhere does not wait for it.
             from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable

@@ -7,8 +7,8 @@ from typing import Any
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.application.assembly import job_form, open_cluster
+from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.trainer_call import Answer
-from metaqnn_orch.cli.output import say
 from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import dataset_manifest
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
@@ -19,7 +19,12 @@ from metaqnn_trainer.store.base import Store
 
 
 def push_in_cluster(
-    store: Store, name: str, options: Sequence[str], settings: KubernetesSettings, template: Mapping[str, Any]
+    store: Store,
+    name: str,
+    options: Sequence[str],
+    settings: KubernetesSettings,
+    template: Mapping[str, Any],
+    say: Say,
 ) -> DatasetRef:
     """Have the cluster make the dataset object, and wait for it. Asking again while it is made waits for the same Job.
 

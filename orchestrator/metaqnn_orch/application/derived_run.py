@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Final
 
-import typer
-
-from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
+from metaqnn_orch.application.assembly import LauncherName, make_launcher
+from metaqnn_orch.application.job_template import read_template
+from metaqnn_orch.application.listener import Listener
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.session import Ended, begin, search
-from metaqnn_orch.application.signals import surely_closing
-from metaqnn_orch.cli.manifest import read_template
-from metaqnn_orch.cli.output import say
+from metaqnn_orch.application.session import Ended, run
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.keys import MAX_NAME
@@ -45,32 +40,15 @@ def refuse_open(record: RunRecord) -> None:
         )
 
 
-def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], hint: str = "") -> None:
-    """
-    Raises:
-        BadInput: one of these --set is of another section of the settings.
-    """
-    for text in assignments:
-        if text.partition("=")[0].partition(".")[0].strip() not in sections:
-            *first, last = sections
-            allowed = f"{', '.join(first)} and {last}"
-            raise BadInput(f"--set {text[:80]}: only {allowed} may be set, the rest is the run's", hint)
-
-
-def train(store: Store, name: str, settings: Settings, launcher: LauncherName, release: Release | None) -> Ended:
+def train(
+    store: Store,
+    name: str,
+    settings: Settings,
+    launcher: LauncherName,
+    release: Release | None,
+    listener: Listener,
+) -> Ended:
     """Train the nets of `settings` as the run of that name, from wherever it is to its end."""
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)
-    record = begin(store, name, settings, refuse_unsafe_store)
-    with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers)
-
-
-def leave_unless_complete(name: str, ended: Ended) -> None:
-    """
-    Raises:
-        typer.Exit: a signal or the budget ended the run before all its nets were trained.
-    """
-    if ended.outcome not in (Outcome.GOAL, Outcome.EXHAUSTED):
-        say(f"run {name} {f'stopped: {ended.reason}' if ended.reason else 'was stopped'}; the same command goes on")
-        raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)
+    return run(store, name, settings, launcher_of, listener)

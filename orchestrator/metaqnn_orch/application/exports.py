@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from metaqnn_orch.application.trainer_call import TRAINER, call
+from metaqnn_orch.control.retention import read_removed
+from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.store.base import Store
 
 SUFFIXES: Final = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
@@ -22,6 +25,29 @@ class Exported(NamedTuple):
     """The validation accuracy of the trial's result."""
     difference: float
     """Largest between two logits, the file's and the trainer's."""
+
+
+def choose(store: Store, view: RunView, trial: str | None) -> str:
+    """The trial whose net is written: the one that is named, or the best.
+
+    Raises:
+        NotFound: the run has no such trial.
+        BadInput: it has no weights.
+    """
+    run = view.record.run
+    if trial is None:
+        if view.state.best is None:
+            raise BadInput(f"run {run} has no trained net yet")
+        trial = view.state.best.trial
+    found = view.state.trials.get(trial)
+    if found is None:
+        raise NotFound(f"run {run} has no trial {trial[:40]!r}", hint="metaqnn-orch trials lists them")
+    if found.reward is None:
+        raise BadInput(f"trial {trial} has no result: it is {found.state.replace('_', ' ')}")
+    removed = read_removed(store, run, trial)
+    if removed is not None:
+        raise BadInput(f"trial {trial}: {removed}", hint=f"metaqnn-orch retrain {run} {trial} trains it again")
+    return trial
 
 
 def export(

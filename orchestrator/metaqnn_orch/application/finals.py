@@ -6,169 +6,161 @@ Each recipe is a run of its own: a list of nets in place of a search, and everyt
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
-from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.retention import read_removed
-from metaqnn_orch.control.warm_start import reheaded
-from metaqnn_orch.errors import BadInput, ObjectMissing
-from metaqnn_orch.reporting.summary import RunView, leaderboard
+from metaqnn_orch.application import datasets
+from metaqnn_orch.application.derived_run import derived, refuse_open
+from metaqnn_orch.application.finalists import Elsewhere, candidates, final_settings, ranked, weights_of
+from metaqnn_orch.application.judging import judge
+from metaqnn_orch.application.listener import Say
+from metaqnn_orch.application.moment import now
+from metaqnn_orch.application.session import Ended
+from metaqnn_orch.control.record import check_same, load_record
+from metaqnn_orch.control.state import Trial
+from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.values import parse_settings
-from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.bounds import Probability
-from metaqnn_trainer.contract.codec import Message, encode, read
-from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe, WeightsRef
-from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.store.base import Store
 
-SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # that finals take from settings
 
+class Asked(NamedTuple):
+    """How a search's best nets are to be trained again."""
 
-class Finalist(Message):
-    """A net that was trained again."""
-
-    net: str
-    run: str
-    trial: str
-    params: int
-    rate_factor: float
-    """On the recipe's learning rates: the best of those that were tried."""
-    val_accuracy: Probability
-    searched_val_accuracy: Probability | None
-    """While searching; None on another dataset."""
-
-
-class Verdict(Message):
-    """finals.json: written once, because the test images are looked at once."""
-
-    schema_version: Literal[1] = 1
-    at: str
-    dataset: DatasetRef
-    finalists: list[Finalist]
-    """By validation accuracy, the best first."""
+    name: str
+    """Of the run that trains them with the recipe's own learning rates; the others' names follow from it."""
+    present: Settings
+    """Of which finalists.SECTIONS count."""
+    factors: Sequence[float]
+    """On the learning rates: a run for each."""
+    top: int | None
+    """How many nets; None for ten, or as many as an earlier call began with."""
     ensemble: int
-    """So many of them, the best, were judged together."""
-    test_images: int
-    test_accuracy: Probability
-    """Of the best."""
-    ensemble_val_accuracy: Probability
-    ensemble_test_accuracy: Probability
+    dataset: str | None
+    """Another one than the search's."""
+    from_weights: bool
+    """Begin with the weights that they have."""
 
 
-class Elsewhere(Message):
-    """Another dataset than the search's."""
+class Unfinished(NamedTuple):
+    """A run that a signal or the budget ended before all its nets were trained."""
 
-    dataset: DatasetRef
-    info: DatasetInfo
+    run: str
+    ended: Ended
 
 
-def final_settings(
-    record: RunRecord,
-    nets: Sequence[str],
-    present: Settings,
-    factor: float = 1.0,
-    elsewhere: Elsewhere | None = None,
-    initial: Sequence[WeightsRef] = (),
-) -> Settings:
-    """The settings of the run that trains `nets` again; its recipe, and how the work is done, are `present`'s. With
-    `initial` weights, one for each net, they do not begin from scratch.
+def hold(
+    store: Store, source: RunView, asked: Asked, train: Callable[[str, Settings], Ended], say: Say
+) -> Verdict | Unfinished:
+    """Train the best nets of a search again, from wherever that is, and judge them once. `train` trains the nets of
+    settings as the run of a name.
 
     Raises:
-        SettingsError: a net does not fit the other dataset.
+        BadInput: what is asked for is not what was begun, or judged; or nothing learned anything.
+        NotFound: the store has no such dataset.
     """
-    values: dict[str, Any] = {**record.settings, "finals": {}, "nets": [*nets]}
-    values["initial"] = [weights.model_dump(mode="json") for weights in initial]
-    values["recipe"] = scaled(present.finals, factor).model_dump(mode="json")
-    if elsewhere is not None:
-        images = elsewhere.info.images()
-        values["dataset"] = elsewhere.dataset.model_dump(mode="json")
-        values["space"] = {**values["space"], "channels": images.channels, "classes": images.classes}
-        values["nets"] = [reheaded(net, images.classes) for net in nets]
-    made = parse_settings(values)
-    ours = {name: getattr(present, name) for name in SECTIONS if name != "finals"}
-    return made.model_copy(update=ours)
-
-
-def scaled(recipe: Recipe, factor: float) -> Recipe:
-    """All learning rates times `factor`. The test images stay out of it, whatever the recipe says."""
-    values = recipe.model_dump(mode="json")
-    values["evaluate_test"] = False
-    for phase in values["phases"] or [values]:
-        phase["learning_rate"] *= factor
-    return Recipe.model_validate_json(Recipe.model_construct(**values).model_dump_json(warnings=False))
-
-
-def candidates(view: RunView, top: int) -> list[str]:
-    """The best nets of a search.
-
-    Raises:
-        BadInput: it has none.
-    """
-    nets = [trial.net for trial in leaderboard(view.state, top) if trial.state in ("completed", "timed_out")]
-    if not nets:
-        raise BadInput(f"run {view.record.run} has no trained net yet")
-    return nets
-
-
-def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[WeightsRef]:
-    """Where the weights of these trained nets are.
-
-    Raises:
-        BadInput: a trial has none, or they are gone.
-    """
-    found = []
-    for net in nets:
-        trial, run = view.state.by_net[net].trial, view.record.run
-        key = keys.result(run, trial)
-        try:
-            weights = read(TrainingResult, store.get, key).weights
-            if weights is not None:
-                artifacts.locate(store, run, trial, "weights", weights)
-        except (ObjectMissing, MessageError) as error:
-            reason = read_removed(store, run, trial) or error
+    record, task = source.record, source.state.settings.task.name
+    if task != CLASSIFICATION.name:
+        raise BadInput(f"finals measure accuracies on test images, and the task of run {record.run} is {task}")
+    if asked.dataset is None:
+        refuse_open(record)
+    elsewhere = _elsewhere(store, asked.dataset) if asked.dataset is not None else None
+    names = {factor: asked.name if factor == 1 else name_of(asked.name, factor) for factor in asked.factors}
+    begun = _begun(store, [*names.values()], asked.top)
+    nets = [*begun.nets] if begun else candidates(source, asked.top or 10)
+    verdict = read_verdict(store, asked.name)
+    if verdict is not None:
+        if verdict.ensemble != min(asked.ensemble, len(verdict.finalists)):
             raise BadInput(
-                f"trial {trial} of run {run} has no weights to begin with: {reason}",
-                hint=f"without --from-weights, or metaqnn-orch retrain {run} {trial} trains it again",
-            ) from None
-        if weights is None:
-            raise BadInput(f"trial {trial} of run {run} has no weights to begin with", hint="without --from-weights")
-        found.append(WeightsRef(run=run, trial=trial, sha256=weights.sha256))
-    return found
+                f"the test images were looked at for an ensemble of {verdict.ensemble}, at {verdict.at}; that is done "
+                "once",
+                hint=f"--ensemble {verdict.ensemble} shows what was found",
+            )
+        return verdict
+    initial = [*begun.initial] if begun else weights_of(store, source, nets) if asked.from_weights else []
+    plans = {factor: final_settings(record, nets, asked.present, factor, elsewhere, initial) for factor in names}
+    for factor, settings in plans.items():  # all of them before the first is begun
+        _check(store, names[factor], settings)
+    views = {}
+    for factor, settings in plans.items():
+        ended = train(names[factor], settings)
+        if not ended.is_complete:
+            return Unfinished(names[factor], ended)
+        views[factor] = ended.view
+    searched = source.state.by_net if not elsewhere else {}
+    return write_verdict(store, asked.name, _judge(store, views, searched, asked.ensemble, say))
 
 
-def ranked(runs: Mapping[float, RunView], searched: Mapping[str, float]) -> list[Finalist]:
-    """Of every net the best of its trainings, by validation accuracy; `runs` by their rate factors."""
-    best: dict[str, Finalist] = {}
-    for factor, view in runs.items():
-        for trial in view.state.trials.values():
-            if trial.state != "completed" or trial.val_accuracy is None:
-                continue
-            known = best.get(trial.net)
-            if known is None or trial.val_accuracy > known.val_accuracy:
-                best[trial.net] = Finalist(
-                    net=trial.net,
-                    run=view.record.run,
-                    trial=trial.trial,
-                    params=trial.params or 0,
-                    rate_factor=factor,
-                    val_accuracy=trial.val_accuracy,
-                    searched_val_accuracy=searched.get(trial.net),
-                )
-    return sorted(best.values(), key=lambda final: (-final.val_accuracy, final.params))
+def default_name(run: str, dataset: str | None, from_weights: bool) -> str:
+    return derived("-".join([run, "finals", *([dataset] if dataset else []), *(["tuned"] if from_weights else [])]))
 
 
-def read_verdict(store: Store, run: str) -> Verdict | None:
-    """None where the test images have not been looked at."""
-    key = keys.finals(run)
-    try:
-        return read(Verdict, store.get, key, f"{store.uri}: {key}")
-    except ObjectMissing:
-        return None
+def name_of(base: str, factor: float) -> str:
+    """The run's that trains with the learning rates times `factor`."""
+    return derived(f"{base}-x{shortest(factor)}".replace(".", "-").replace("+", ""))
+
+
+def shortest(factor: float) -> str:
+    """Six digits, and more only where another factor has the same six."""
+    return short if float(short := f"{factor:g}") == factor else repr(factor)
+
+
+def _elsewhere(store: Store, name: str) -> Elsewhere:
+    ref = datasets.find(store, name)
+    if ref is None:
+        raise NotFound(f"{store.uri} has no dataset {name}", hint=f"metaqnn-orch dataset push {name} makes it")
+    return Elsewhere(dataset=ref, info=datasets.info(store, ref))
+
+
+def _check(store: Store, name: str, settings: Settings) -> None:
+    """
+    Raises:
+        RunConflict: there is a run of this name that does not ask for the same.
+    """
+    with suppress(NotFound):
+        check_same(load_record(store, name), settings)
+
+
+def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
+    """The settings of finals that exist: the search may have found better nets since."""
+    for name in names:
+        try:
+            settings = load_record(store, name).settings_as_run()
+        except NotFound:
+            continue
+        nets = settings.nets
+        if not nets:
+            raise BadInput(f"run {name} is a search", hint="give the finals another --name")
+        if top is not None and top != len(nets):
+            raise BadInput(f"run {name} began with {len(nets)} nets, not {top}", hint="give the finals another --name")
+        return settings
+    return None
+
+
+def _judge(
+    store: Store, views: Mapping[float, RunView], searched: Mapping[str, Trial], ensemble: int, say: Say
+) -> Verdict:
+    finalists = ranked(views, searched)
+    if not finalists:
+        raise BadInput("none of the nets learned anything with this recipe", hint="--rate-factor 0.1 --name NAME")
+    chosen = finalists[:ensemble]
+    say(f"judging the best of {len(finalists)} nets and an ensemble of {len(chosen)} on the test images, once")
+    found = judge(store, [(final.run, final.trial) for final in chosen], report=say)
+    return Verdict(
+        at=now(),
+        dataset=next(iter(views.values())).record.dataset,
+        finalists=finalists,
+        ensemble=len(chosen),
+        test_images=found.images,
+        test_accuracy=found.first,
+        ensemble_val_accuracy=found.validation_together,
+        ensemble_test_accuracy=found.together,
+    )
 
 
 def write_verdict(store: Store, run: str, verdict: Verdict) -> Verdict:

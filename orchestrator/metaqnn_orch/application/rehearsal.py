@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from metaqnn_orch.application.listener import Say
 from metaqnn_orch.control.record import Binding, stand_in
 from metaqnn_orch.launchers.table import Answer, NoAnswer
 from metaqnn_orch.replay.format import read_file
 from metaqnn_orch.replay.table import Table, read_table
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
 class Rehearsal(NamedTuple):
@@ -37,17 +38,22 @@ class Rehearsal(NamedTuple):
         """
         net, model = parse_net(request.spec.net), request.spec.model
         try:
-            costs = total_cost(describe(net, self.table.shape, gap_head=model.gap_head, batch_norm=model.batch_norm))
+            costs = total_cost(describe(net, self.table.shape, model))
             accuracy, source = self.table.answer(net)
         except ShapeError as error:
             raise NoAnswer(str(error)) from None
         return Answer(accuracy, costs.params, costs.macs, source)
 
 
-def read_rehearsal(path: Path, settings: Settings, delay: float = 0.0) -> Rehearsal:
-    """
+def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0) -> Rehearsal:
+    """A rehearsal with the table of a file; it is said how much of that can be used.
+
     Raises:
         BadInput: the file cannot be read, or is no table.
     """
     shape = Shape(settings.space.channels, settings.space.image_size)
-    return Rehearsal(path.name, read_table(read_file(path), path.name, shape), delay)
+    table = read_table(read_file(path), path.name, shape)
+    say(f"{path}: the accuracies of {len(table)} nets")
+    if table.refusals.count:
+        say(str(table.refusals))
+    return Rehearsal(path.name, table, delay)

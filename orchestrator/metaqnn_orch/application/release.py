@@ -12,13 +12,13 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application.assembly import open_cluster
-from metaqnn_orch.application.session import VERSION
-from metaqnn_orch.cli.output import say
+from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_orch.settings.sources import Layer, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys
+from metaqnn_trainer import __version__
 
 LABELS: Final = "app.kubernetes.io/name=metaqnn,app.kubernetes.io/component=release"
 TEMPLATE: Final = "job-template.yaml"
@@ -105,7 +105,7 @@ class Release(NamedTuple):
                 environment[names[0]] = value
 
 
-def find_release(wanted: str | None, namespace: str | None, context: str | None) -> Release:
+def find_release(wanted: str | None, namespace: str | None, context: str | None, say: Say) -> Release:
     """The release of that name (NAME or NAMESPACE/NAME), wherever these credentials may look; or, where none is named,
     the only one in the namespace that is given, or the kubeconfig's own. What nobody named is said before it is used.
 
@@ -127,7 +127,9 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None)
     if len(chosen) == 1:
         if not name:
             say(chosen[0].in_words())
-        _say_version(chosen[0])
+        if chosen[0].data.get("version", "") != __version__:
+            theirs = chosen[0].data.get("version") or "unknown"
+            say(f"{chosen[0].source} is of version {theirs}, this program of {__version__}", Tone.CAUTION)
         return chosen[0]
     names = ", ".join(sorted(map(str, here or elsewhere)))
     if chosen:
@@ -181,12 +183,6 @@ def _read(config_map: Mapping[str, Any], context: str | None) -> Release:
     name = (metadata.get("labels") or {}).get(_NAME) or metadata["name"]
     where, text = f"{metadata['namespace']}/{name}", {str(key): str(value) for key, value in data.items()}
     return Release(str(metadata["namespace"]), str(name), context, text, f"--release {where}")
-
-
-def _say_version(release: Release) -> None:
-    theirs = release.data.get("version", "")
-    if theirs != VERSION:
-        say((f"{release.source} is of version {theirs or 'unknown'}, this program of {VERSION}", "yellow"))
 
 
 def borrow_keys(release: Release, environment: MutableMapping[str, str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from threading import main_thread
 from types import FrameType
 from typing import Any
 
+from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.application.signals import STOPS, can_be_heard
 from metaqnn_orch.control.surroundings import Stop
 
@@ -20,7 +20,7 @@ class Signals:
     A search in another thread than the main one hears no signal, which Python gives to that one; it leaves when the
     main thread has ended, because the process could not end before."""
 
-    def __init__(self, say: Callable[[str], None], trials_outlive_us: bool = False) -> None:
+    def __init__(self, say: Say, trials_outlive_us: bool = False) -> None:
         self._say = say
         self._outlived = trials_outlive_us
         self._received: list[int] = []
@@ -52,7 +52,8 @@ class Signals:
                 if wanted is Stop.DRAIN
                 else "leaving: the trials in training go on, and their results are found by the same command"
                 if self._outlived
-                else "stopping at once" + (": the terminal is gone" if signal.SIGHUP in self._received else "")
+                else "stopping at once" + (": the terminal is gone" if signal.SIGHUP in self._received else ""),
+                Tone.CAUTION,
             )
             self._announced = wanted
         return wanted

@@ -70,6 +70,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "dataset list": (dataset.list_datasets, "dataset list --store ./runs"),
     "config show": (config.show, "config show digits --set recipe.epochs=3"),
     "config presets": (config.presets, "config presets"),
+    "config plugins": (config.plugins, "config plugins"),
     "trainer check": (trainer.check, "trainer check python -m metaqnn_trainer"),
 }
 
@@ -101,8 +102,10 @@ def build_app() -> typer.Typer:
     groups = {module.__name__.rpartition(".")[2]: typer.Typer(help=module.HELP, **plain) for module in _GROUPS}
     for name, (function, example) in COMMANDS.items():
         group, _, leaf = name.rpartition(" ")
-        own = trainer.COMMAND_LINE if function is trainer.check else None
-        groups.get(group, app).command(leaf, epilog=_example(example), context_settings=own)(placed(function))
+        kind = dataset.PushCommand if name == "dataset push" else None
+        own = trainer.COMMAND_LINE if name == "trainer check" else None
+        command = groups.get(group, app).command(leaf, cls=kind, epilog=_example(example), context_settings=own)
+        command(placed(function))
     for name, group_app in groups.items():
         app.add_typer(group_app, name=name)
     return app

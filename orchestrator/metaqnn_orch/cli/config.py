@@ -1,4 +1,4 @@
-"""metaqnn-orch config show | presets"""
+"""metaqnn-orch config show | presets | plugins"""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import os
 from typing import Final
 
+from metaqnn_orch.application.installed import list_plugins
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
+from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows, tell
 from metaqnn_orch.errors import redacted
-from metaqnn_orch.settings.sources import load_settings, preset_names
+from metaqnn_orch.settings import presets as named
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_orch.settings.values import flatten, origin
 
 HELP: Final = "Show settings, and where each comes from."
@@ -43,4 +46,23 @@ def show(
 
 def presets() -> None:
     """List the presets."""
-    print_lines(preset_names())
+    print_lines(named.presets())
+    for line in named.troubles():
+        tell(line, Tone.CAUTION)
+
+
+def plugins(output: options.Output = Format.TABLE) -> None:
+    """List the plug-ins: built in, installed, and what failed to load.
+
+    Searchers decide what is trained next (search.method), spaces say which designs there are (space.family), tasks
+    train them (task.name), layers extend the cnn space. An installed distribution adds to them by entry points.
+    A plug-in that cannot be loaded is shown with its error, and disturbs nothing else.
+    """
+    found = list_plugins()
+    if output is Format.JSON:
+        print_json([plugin._asdict() for plugin in found])
+    else:
+        rows = [
+            (plugin.kind, plugin.name, plugin.distribution or "built in", plugin.trouble or "ok") for plugin in found
+        ]
+        print_rows(dict.fromkeys(("kind", "name", "distribution", "state"), ""), rows)

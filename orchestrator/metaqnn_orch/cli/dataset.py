@@ -6,16 +6,18 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
 from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
+from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell, typeable
 from metaqnn_orch.errors import BadInput
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
@@ -30,10 +32,20 @@ _COLUMNS: Final = {
 }
 
 
+class PushCommand(TyperCommand):
+    """Its help also names the sources that installed distributions add; they are looked for when it is asked for."""
+
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:
+        super().format_help_text(ctx, formatter)
+        added = [plugin for plugin in SOURCES.members().values() if plugin.distribution]
+        for plugin in added:
+            formatter.write_text(f"\n  Installed: {plugin.name}, of {plugin.identity}")
+
+
 def push(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Which dataset: see above.", show_default=False)],
     store: options.Store,
-    source: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with the files.")] = None,
+    source: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder or file with the data.")] = None,
     image_size: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=4096, help="Your own images are resized to this square.")
     ] = None,
@@ -52,7 +64,8 @@ def push(
     A dataset is one immutable object, named by its digest. It is made on this machine, by the trainer: pip install
     'metaqnn-orch[train]'; or by the cluster with --in-cluster, which has no files of yours.
 
-    NAME is digits, mnist, fashion-mnist, cifar10, cifar100 or svhn, or any other name for images of your own.
+    NAME is digits, mnist, fashion-mnist, cifar10, cifar100 or svhn, a source that an installed distribution adds, or
+    any other name for images of your own.
 
     \b
     --source holds
@@ -72,7 +85,7 @@ def push(
     if in_cluster:
         made = _in_cluster(opened, name, source, given, release)
     else:
-        made = datasets.push(opened, name, given, report=say)
+        made = datasets.push(opened, name, given, report=tell)
     rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
     if output is Format.JSON:
         print_json(rows[0])
@@ -92,7 +105,7 @@ def _in_cluster(
             f"--in-cluster cannot see {str(source)!r}, which is a folder of this machine",
             hint="without --in-cluster this machine makes the dataset: pip install 'metaqnn-orch[train]'",
         )
-    return push_in_cluster(store, name, given, release.kubernetes(), release.document(TEMPLATE))
+    return push_in_cluster(store, name, given, release.kubernetes(), release.document(TEMPLATE), tell)
 
 
 def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:

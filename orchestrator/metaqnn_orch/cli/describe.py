@@ -9,14 +9,13 @@ import typer
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
+from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.search.state_space import IllegalNet
-from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import LayerReport, Net, Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.spaces.base import Cost, IllegalDesign, Part, Space
+from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
 def describe_net(
@@ -34,57 +33,61 @@ def describe_net(
 ) -> None:
     """Show a net layer by layer.
 
-    Output shapes, trainable parameters, multiply-accumulates for one image, and whether the space holds the net.
+    Output shapes, trainable parameters, multiply-accumulates for one image, whether the space holds the net, and what
+    the searcher would be told of it where an objective is set.
     """
-    layers = parse_net(net)
     settings = load_settings(space, os.environ, assignments or [], {}).settings
+    designs = settings.state_space()
+    parts, reason = _parts(designs, net)
+    design = designs.canonical(net)
     if dropout and settings.recipe.dropout != "every_second":
         raise BadInput(
             f"D(i,n) writes down the dropout of every second layer, but the recipe of {space} says "
             f"recipe.dropout={settings.recipe.dropout}",
             hint="leave out --dropout, or say --set recipe.dropout=every_second",
         )
-    reports, reason = _reports(settings, layers)
-    total = total_cost(reports)
-    written = format_with_dropout(layers) if dropout else None
+    total = sum((part.cost for part in parts), Cost(0, 0))
+    objective = settings.objective if settings.objective.changes_reward else None
+    written = format_with_dropout(parse_net(design)) if dropout else None
     if output is Format.JSON:
         print_json(
             {
-                "net": format_net(layers),
+                "net": design,
                 "legal": not reason,
                 "reason": reason or None,
                 "layers": [
                     {
-                        "layer": str(layer),
-                        "output_shape": [shape.channels, shape.size, shape.size],
-                        "params": cost.params,
-                        "macs": cost.macs,
+                        "layer": part.name,
+                        "output_shape": list(part.shape),
+                        "params": part.cost.params,
+                        "macs": part.cost.macs,
                     }
-                    for layer, shape, cost in reports
+                    for part in parts
                 ],
                 "params": total.params,
                 "macs": total.macs,
                 **({"dropout": written} if written is not None else {}),
+                **({"objective": in_words(objective)} if objective is not None else {}),
             }
         )
         return
-    rows = [(str(layer), str(shape), cost.params, cost.macs) for layer, shape, cost in reports]
-    print_lines([written or format_net(layers)])
-    if reports:
+    rows = [(part.name, part.output, *part.cost) for part in parts]
+    print_lines([written or design])
+    if rows:
         print_rows({"layer": "", "output": "", "params": ",d", "MACs": ",d"}, [*rows, ("total", "", *total)])
     print_lines([f"not in the space {space}: {reason}" if reason else f"legal in the space {space}"])
+    if objective is not None:
+        print_lines([f"objective: {in_words(objective)}"])
 
 
-def _reports(settings: Settings, layers: Net) -> tuple[list[LayerReport], str]:
-    """Each layer, none if they cannot be built at this image size; and why the space does not hold the net."""
+def _parts(designs: Space, design: str) -> tuple[list[Part], str]:
+    """Each part, none if they do not fit each other; and why the space does not hold the design."""
     reason = ""
     try:
-        settings.state_space().walk(layers)
-    except IllegalNet as error:
+        designs.walk(design)
+    except IllegalDesign as error:
         reason = str(error)
-    shape = Shape(settings.space.channels, settings.space.image_size)
     try:
-        model = settings.model
-        return describe(layers, shape, gap_head=model.gap_head, batch_norm=model.batch_norm), reason
+        return designs.describe(design), reason
     except ShapeError as error:
         return [], reason or str(error)

@@ -10,7 +10,6 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows
 from metaqnn_orch.reporting.explain import explain
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_trainer.contract.notation import parse_prefix
 from metaqnn_trainer.store.opening import open_store
 
 # The net comes last: it alone may be longer than a line.
@@ -20,7 +19,7 @@ _COLUMNS: Final = {
     "updates": ",d",
     "probability": ".4f",
     "trained": ",d",
-    "best_accuracy": ".4f",
+    "best_reward": ".4f",
     "completion": "",
 }
 
@@ -35,10 +34,10 @@ def explain_run(
 
     The layers that may follow, the most valued first. For each: its Q-value, and how often that was updated (where
     never, it is the one that all begin with); the probability that the agent chooses it at the current epsilon; how
-    many trained nets begin so, and the best accuracy of those; and the net that the layer leads to where the best is
+    many trained nets begin so, and the best reward of those; and the net that the layer leads to where the best is
     chosen from there on. Without --after it is the first layer that is explained.
     """
-    explanation = explain(read_run(open_store(store), run).state, parse_prefix(after))
+    explanation = explain(read_run(open_store(store), run).state, after)
     if output is Format.JSON:
         print_json({**explanation._asdict(), "moves": [move._asdict() for move in explanation.moves]})
         return
@@ -50,9 +49,9 @@ def explain_run(
         [
             ("after", explanation.after),
             ("epsilon", explanation.epsilon),
-            ("the agent", explanation.choice),
+            ("the searcher", explanation.choice),
             ("nets trained that begin so", explanation.trained),
             ("the best of them", explanation.best_trained),
-            ("its accuracy", explanation.best_accuracy),
+            ("its reward", explanation.best_reward),
         ]
     )

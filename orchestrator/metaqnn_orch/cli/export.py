@@ -10,10 +10,9 @@ import typer
 
 from metaqnn_orch.application import exports
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, say
-from metaqnn_orch.control.retention import read_removed
-from metaqnn_orch.errors import BadInput, NotFound
-from metaqnn_orch.reporting.summary import RunView, read_run
+from metaqnn_orch.cli.output import Format, print_json, say, tell
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -57,11 +56,8 @@ def export(
     """
     form = _format(to, net_format)
     opened = open_store(store)
-    chosen = _trial(read_run(opened, run), trial)
-    removed = read_removed(opened, run, chosen)
-    if removed is not None:
-        raise BadInput(f"trial {chosen}: {removed}", hint=f"metaqnn-orch retrain {run} {chosen} trains it again")
-    made = exports.export(opened, run, chosen, form, to.absolute(), report=say)
+    chosen = exports.choose(opened, read_run(opened, run), trial)
+    made = exports.export(opened, run, chosen, form, to.absolute(), report=tell)
     if output is Format.JSON:
         print_json({"trial": chosen, "format": form, **made._asdict()})
         return
@@ -85,16 +81,3 @@ def _format(to: Path, given: NetFormat | None) -> str:
             hint=f"a file of this format ends in {exports.SUFFIXES[given.value]}",
         )
     return ending
-
-
-def _trial(view: RunView, given: str | None) -> str:
-    if given is None:
-        if view.state.best is None:
-            raise BadInput(f"run {view.record.run} has no trained net yet")
-        return view.state.best.trial
-    found = view.state.trials.get(given)
-    if found is None:
-        raise NotFound(f"run {view.record.run} has no trial {given[:40]!r}", hint="metaqnn-orch trials lists them")
-    if found.val_accuracy is None:
-        raise BadInput(f"trial {given} has no result: it is {found.state.replace('_', ' ')}")
-    return given

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
-from metaqnn_orch.application.session import now
+from metaqnn_orch.application.jobs import cluster_of, ended
+from metaqnn_orch.application.leftovers import delete as delete_objects
+from metaqnn_orch.application.leftovers import left_behind
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.jobs import cluster_of, selector_of
-from metaqnn_orch.cli.output import Format, print_json, print_rows, say
-from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.retention import Removed, Surplus, kept, orphans, remove, surplus
+from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell
+from metaqnn_orch.control.retention import Surplus
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.launchers.kubernetes.errand import search_job_name
-from metaqnn_orch.launchers.kubernetes.names import STORE, annotation
-from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.settings.model import KEEP_WEIGHTS
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
 _COLUMNS: Final = {"what": "", "how many": ",d", "bytes": ",d"}
@@ -61,39 +56,17 @@ def gc(
         raise BadInput(f"--keep-weights {keep_weights[:40]!r} is neither all nor like 'best 10'")
     opened = open_store(store)
     view = read_run(opened, run)
-    entries = list(opened.list(keys.trials(run)))
-    doomed = surplus(view.state, entries, run, kept(keep_weights))
-    already = {thing.key for thing in doomed}
-    doomed += [thing for thing in orphans(opened, view.state, entries, run) if thing.key not in already]
+    doomed = left_behind(opened, view, keep_weights)
     in_cluster = launcher is LauncherName.KUBERNETES or namespace is not None or context is not None
     jobs: list[Any] = []
     if in_cluster:
         cluster = cluster_of(namespace, context)
-        jobs += _ended(cluster, view.record, opened.uri)
+        jobs += ended(cluster, view.record, opened.uri)
         for job in jobs if delete else ():
             cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
     if delete:
-        _delete(opened, run, doomed, keep_weights)
+        delete_objects(opened, run, doomed, f"metaqnn-orch gc --keep-weights '{keep_weights}'", tell)
     _report(doomed, jobs, output, delete=delete, in_cluster=in_cluster)
-
-
-def _ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
-    """Jobs of trials, and that of a search which was submitted for this store."""
-    from metaqnn_orch.launchers.kubernetes.cluster import Resource
-    from metaqnn_orch.launchers.kubernetes.runner import find
-
-    yield from (job for job in cluster.list(Resource.JOBS, selector_of(record)).items if not live(job))
-    search = find(cluster, search_job_name(record.run))
-    if search is not None and not live(search) and annotation(search, STORE).rstrip("/") == store:
-        yield search
-
-
-def _delete(store: Store, run: str, doomed: Sequence[Surplus], keep_weights: str) -> None:
-    note = Removed(at=now(), by=f"metaqnn-orch gc --keep-weights '{keep_weights}'")
-    for number, thing in enumerate(doomed, 1):
-        remove(store, run, thing, note)
-        if number % 100 == 0:
-            say((f"{number:,} of {len(doomed):,} objects deleted", "dim"))
 
 
 def _report(doomed: Sequence[Surplus], jobs: Sequence[Any], output: Format, *, delete: bool, in_cluster: bool) -> None:

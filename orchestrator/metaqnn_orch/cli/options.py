@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.cli.output import Format, RowFormat
+from metaqnn_orch.errors import BadInput
+
+
+def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], hint: str = "") -> None:
+    """
+    Raises:
+        BadInput: one of these --set is of another section of the settings.
+    """
+    for text in assignments:
+        if text.partition("=")[0].partition(".")[0].strip() not in sections:
+            *first, last = sections
+            allowed = f"{', '.join(first)} and {last}"
+            raise BadInput(f"--set {text[:80]}: only {allowed} may be set, the rest is the run's", hint)
+
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)]
 Store = Annotated[
@@ -45,33 +60,12 @@ RunName = Annotated[
 Parallel = Annotated[
     int | None, typer.Option(metavar="N", help="Trials in training at the same time: 2 unless the settings differ.")
 ]
-MaxTrials = Annotated[
-    int | None, typer.Option(metavar="N", help="Stop after so many unique trained nets, before the schedule ends.")
-]
-Seed = Annotated[int | None, typer.Option(metavar="S", help="Of the agent: 0 unless the settings differ.")]
 Mlflow = Annotated[
     str | None, typer.Option(metavar="URI", help="Show trials in MLflow, too: pip install 'metaqnn-orch[mlflow]'.")
 ]
 Tensorboard = Annotated[
     str | None,
     typer.Option(metavar="DIR", help="Show trials in TensorBoard, too: pip install 'metaqnn-orch[tensorboard]'."),
-]
-WarmStartFrom = Annotated[
-    str | None,
-    typer.Option(metavar="RUN", help="Begin with what the agent of another run was told (warm_start.weight)."),
-]
-GpuHours = Annotated[
-    float | None, typer.Option(metavar="H", help="Budget: hours of training, times the GPUs of a trial.")
-]
-Money = Annotated[float | None, typer.Option(metavar="M", help="Budget: at --price-per-gpu-hour.")]
-WallClockHours = Annotated[
-    float | None, typer.Option(metavar="H", help="Budget: hours of searching, over all sessions of the run.")
-]
-TargetAccuracy = Annotated[
-    float | None, typer.Option(metavar="A", help="Stop when a net has this validation accuracy.")
-]
-PricePerGpuHour = Annotated[
-    float | None, typer.Option(metavar="P", help="What an hour of a GPU costs, in any currency.")
 ]
 MetricsPort = Annotated[
     int | None,

@@ -24,11 +24,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.errors import redacted
 
 PROGRAM: Final = "metaqnn-orch"
 
 _UNBROKEN: Final = 10_000  # columns: a row of data is one line, which can be copied, whatever the terminal's width
+
+_STYLES: Final = {Tone.PLAIN: "", Tone.ASIDE: "dim", Tone.CAUTION: "yellow"}
 
 _UNREADABLE: Final = 1e15  # from here on a number is shown by its exponent
 
@@ -69,6 +72,11 @@ def say(*parts: str | tuple[str, str], to: Console | None = None) -> None:
     styled = [(visible(part), "") if isinstance(part, str) else (visible(part[0]), part[1]) for part in parts]
     with suppress(OSError):  # whoever listens or not, the work goes on
         (to or Progress()).print(Text.assemble(*styled))
+
+
+def tell(line: str, tone: Tone = Tone.PLAIN, *, to: Console | None = None) -> None:
+    """The same, of one part, for whoever knows of no styles."""
+    say((line, _STYLES[tone]), to=to)
 
 
 def complain(message: str, hint: str = "") -> None:

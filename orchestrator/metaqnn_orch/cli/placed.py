@@ -18,6 +18,7 @@ import typer
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.release import Release, borrow_keys, find_release
 from metaqnn_orch.cli import options
+from metaqnn_orch.cli.output import tell
 from metaqnn_orch.errors import BadInput
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -124,4 +125,4 @@ def _find(given: dict[str, Any], arguments: dict[str, Any], *, needs_store: bool
         return None
     if wanted is None and (store or not needs_store):
         return None
-    return find_release(wanted, given["namespace"], given["context"])
+    return find_release(wanted, given["namespace"], given["context"], tell)

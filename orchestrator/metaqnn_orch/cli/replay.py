@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metaqnn_orch.application.assembly import refuse_unsafe_store
-from metaqnn_orch.application.session import VERSION, now
+from metaqnn_orch.application.beginning import begin_imported
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, typeable
-from metaqnn_orch.control.holder import this_process
 from metaqnn_orch.control.record import load_record
-from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.replay.database import read_replay
-from metaqnn_orch.replay.format import COLUMNS, read_file
-from metaqnn_orch.reporting.replay_export import replay_rows
+from metaqnn_orch.replay.format import read_file
+from metaqnn_orch.reporting.replay_export import replay_columns, replay_rows
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
@@ -61,9 +57,7 @@ def import_replay(
     if refused.count and strict:
         raise BadInput(f"{file.name}: {refused}", hint="without --strict the other rows are imported")
     opened = open_store(store)
-    refuse_unsafe_store(opened)
-    me = this_process(secrets.token_hex(8), now())
-    state = import_run(opened, run, settings, replay, me, version=VERSION, uid=secrets.token_hex(16))
+    state = begin_imported(opened, run, settings, replay)
     if refused.count:
         say(str(refused))
     found = {
@@ -73,7 +67,7 @@ def import_replay(
         "reasons": refused.reasons,
         "unique": state.unique,
         "epsilon": state.epsilon,
-        "q_digest": state.agent.q_table.digest(),
+        "q_digest": state.beliefs(),
     }
     if output is Format.JSON:
         print_json(found)
@@ -93,12 +87,14 @@ def export_replay(
     """Write a run as a replay database in the authors' format.
 
     A row for each time that the agent was told of a net, in that order; what is not known is -1. Importing it again
-    with the settings of the run gives the same Q-table.
+    with the settings of the run gives the same Q-table. A run whose reward is not the validation accuracy has more
+    columns: `reward`, and `measure.NAME` for each measure.
     """
     opened = open_store(store)
     record = load_record(opened, run)
     check_imported(opened, record)
-    text = csv_text(COLUMNS, replay_rows(opened, record))
+    rows = [*replay_rows(opened, record)]
+    text = csv_text(replay_columns(rows), rows)
     if to is None:
         emit(text)
         return

@@ -11,6 +11,7 @@ import typer
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history
 from metaqnn_orch.reporting.report import compose
 from metaqnn_orch.reporting.summary import read_run
@@ -28,6 +29,13 @@ def report(
             metavar="P", min=0, max=1e6, help="Of an hour of training on one device; by default the budget's."
         ),
     ] = None,
+    front: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y",
+            help="Two measures for the Pareto front, less X and more Y being better; params and the reward by default.",
+        ),
+    ] = None,
 ) -> None:
     """Write a run as a page to read.
 
@@ -37,6 +45,7 @@ def report(
 
     Needs pip install 'metaqnn-orch[report]'.
     """
+    axes = parse_axes(front) if front is not None else None
     opened = open_store(store)
     view = read_run(opened, run)
     if view.state.best is None:
@@ -46,7 +55,7 @@ def report(
         )
     if price is None and view.state.opened is not None:
         price = view.state.opened.budget.price_per_gpu_hour
-    made = compose(view, read_history(opened, view), read_best(opened, view), top=top, price=price)
+    made = compose(view, read_history(opened, view), read_best(opened, view), top=top, price=price, axes=axes)
     tables = {name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}
     try:
         to.mkdir(parents=True, exist_ok=True)

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
-from metaqnn_orch.application.derived_run import (
-    derived,
-    leave_unless_complete,
-    refuse_open,
-    refuse_other_sections,
-    train,
-)
+from metaqnn_orch.application.derived_run import derived, refuse_open, train
 from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.retraining import SECTIONS, again
 from metaqnn_orch.cli import options
+from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
-from metaqnn_orch.errors import BadInput, NotFound
-from metaqnn_orch.reporting.summary import RunView, read_run
-from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.cli.view import Terminal
+from metaqnn_orch.errors import BadInput
+from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name
 from metaqnn_orch.settings.sources import continue_settings
-from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
-_SECTIONS: Final = ("execution", "budget", "tracking")  # that may differ from the run's
-_COLUMNS: Final = {"trial": "", "state": "", "val accuracy": ".4f", "was": ".4f", "net": ""}
+_COLUMNS: Final = {"trial": "", "state": "", "reward": ".4f", "was": ".4f", "net": ""}
 
 
 def retrain(
@@ -57,42 +51,30 @@ def retrain(
         raise BadInput(f"run {run} is a rehearsal: a table answered, and nothing was trained")
     refuse_open(source.record)
     base = check_name("run", name or derived(f"{run}-again"))
-    settings = _settings(source, trials, parallel, assignments or [], release)
-    ended = train(opened, base, settings, launcher, release)
+    options.refuse_other_sections(assignments or [], SECTIONS)
+    made = again(source, trials)
+    above = os.environ, assignments or [], {"execution.parallel": parallel}, release and release.layer()
+    present = continue_settings(source.record.settings, f"run {run}", *above)
+    settings = made.model_copy(update={key: getattr(present, key) for key in SECTIONS})
+    ended = train(opened, base, settings, launcher, release, Terminal())
     # By their nets: an imported trial has another id than one of the same net that was trained here.
     rows = [
-        (trial.trial, trial.state, trial.val_accuracy, source.state.by_net[trial.net].val_accuracy, trial.net)
+        (trial.trial, trial.state, trial.reward, source.state.by_net[trial.net].reward, trial.net)
         for trial in ended.view.state.trials.values()
         if trial.net in source.state.by_net
     ]
     if output is Format.JSON:
-        print_json({"run": base, "trials": [dict(zip(_COLUMNS, row, strict=True)) for row in rows]})
+        print_json({"run": base, "trials": [_as_json(ended.view, row) for row in rows]})
     else:
-        print_rows(_COLUMNS, rows)
-    leave_unless_complete(base, ended)
+        name = reward_name(settings)
+        print_rows({name if column == "reward" else column: form for column, form in _COLUMNS.items()}, rows)
+    if not ended.is_complete:
+        leave(base, ended)
     where = release.words if release else f"--store {store}"
     say(typeable(f"next: metaqnn-orch pull {base} {where} --to ./again"))
 
 
-def _settings(
-    source: RunView, trials: list[str], parallel: int | None, assignments: list[str], release: Release | None
-) -> Settings:
-    """The run's own, for these of its nets.
-
-    Raises:
-        NotFound: it has no such trial.
-        BadInput: a setting that is the run's.
-    """
-    record = source.record
-    refuse_other_sections(assignments, _SECTIONS)
-    missing = [trial for trial in trials if trial not in source.state.trials]
-    if missing:
-        raise NotFound(f"run {record.run} has no trial {missing[0][:40]!r}", hint="metaqnn-orch trials lists them")
-    chosen = [source.state.trials[trial] for trial in dict.fromkeys(trials)]
-    above = os.environ, assignments, {"execution.parallel": parallel}, release and release.layer()
-    present = continue_settings(record.settings, f"run {record.run}", *above)
-    begun = dict(zip(source.state.settings.nets, source.state.settings.initial, strict=False))
-    initial = [begun[trial.net].model_dump(mode="json") for trial in chosen if trial.net in begun]
-    values: dict[str, Any] = {**record.settings, "warm_start": {}, "finals": {}, "initial": initial}
-    made = parse_settings({**values, "nets": [trial.net for trial in chosen]})
-    return made.model_copy(update={key: getattr(present, key) for key in _SECTIONS})
+def _as_json(view: RunView, row: tuple[object, ...]) -> dict[str, object]:
+    named = dict(zip(_COLUMNS, row, strict=True))
+    accuracy = {"val accuracy": view.state.trials[str(named["trial"])].val_accuracy} if has_accuracy(view.state) else {}
+    return named | accuracy

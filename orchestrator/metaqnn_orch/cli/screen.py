@@ -54,12 +54,12 @@ def event_line(event: Event, state: RunState) -> Line | None:
 
 
 def outcome(event: Told) -> str:
-    """The accuracy, after ~ where it was foretold; where it is not the net's own, what became of the trial."""
+    """The reward, after ~ where it was foretold; where it is not the net's own, what became of the trial."""
     match event.status:
         case "completed":
-            return f"{event.val_accuracy:.4f}"
+            return f"{event.reward:.4f}"
         case "stopped_early":
-            return f"~{event.val_accuracy:.4f}"
+            return f"~{event.reward:.4f}"
         case status:
             return status.replace("_", " ")
 
@@ -102,7 +102,8 @@ class Screen:
         table.add_column(ratio=1)
         table.add_column(justify="right", no_wrap=True)
         table.add_column(no_wrap=True)
-        for name, part in (("all", now.whole), (f"epsilon {now.epsilon:.2f}", now.phase)):
+        phase = [] if now.epsilon is None else [(f"epsilon {now.epsilon:.2f}", now.phase)]
+        for name, part in (("all", now.whole), *phase):
             table.add_row(Text(name, style="dim"), _bar(part), f"{part.done:,} of {part.nets:,}", _left(part))
         return table
 
@@ -117,7 +118,7 @@ class Screen:
     def _rows(self, *, fancy: bool) -> Iterator[tuple[str, Text]]:
         now = self._standing
         if now.best is not None:
-            yield "best", Text.assemble((f"{now.best.val_accuracy:.4f}", "bold"), "  ", (visible(now.best.net), ""))
+            yield "best", Text.assemble((f"{now.best.worth:.4f}", "bold"), "  ", (visible(now.best.net), ""))
         if now.recent_mean is not None:
             curve = f"  {sparkline(now.curve)}" if fancy and len(now.curve) > 1 else ""
             yield (

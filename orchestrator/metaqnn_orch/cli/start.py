@@ -7,49 +7,38 @@ import shlex
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application import session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.job_template import overruled, read_template
+from metaqnn_orch.application.listener import Tone
+from metaqnn_orch.application.preview import preview
 from metaqnn_orch.application.rehearsal import Rehearsal, read_rehearsal
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.session import Ended, begin, search
-from metaqnn_orch.application.signals import surely_closing
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.dry_run import dry_run as print_bill
-from metaqnn_orch.cli.manifest import read_template, say_overridden
-from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
-from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.state import RunState
-from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.cli.dry_run import print_bill
+from metaqnn_orch.cli.ending import report
+from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, TRACKING, Flags, taking
+from metaqnn_orch.cli.output import Format, tell
+from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import estimated, leaderboard, stopped_early, summary
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.opening import open_store
 
-_LEADERS: Final = {"rank": "d", "val accuracy": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
 
-
+@taking({**SEARCH, **TRACKING})
 def start(
     preset_or_file: options.PresetOrFile,
     run: options.RunName,
     store: options.Store,
     launcher: options.Launcher = LauncherName.LOCAL,
-    parallel: options.Parallel = None,
-    max_trials: options.MaxTrials = None,
-    seed: options.Seed = None,
-    warm_start_from: options.WarmStartFrom = None,
-    gpu_hours: options.GpuHours = None,
-    money: options.Money = None,
-    wall_clock_hours: options.WallClockHours = None,
-    target_accuracy: options.TargetAccuracy = None,
-    price_per_gpu_hour: options.PricePerGpuHour = None,
-    mlflow: options.Mlflow = None,
-    tensorboard: options.Tensorboard = None,
+    flags: Flags = NO_FLAGS,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Of --launcher table: accuracies by net, as CSV.")
     ] = None,
@@ -72,7 +61,8 @@ def start(
 ) -> None:
     """Search, or go on with a search.
 
-    Samples architectures, has them trained, and learns from their validation accuracy.
+    Samples architectures, has them trained, and learns from their rewards: their validation accuracies,
+    unless task or objective say otherwise.
 
     A run that exists goes on from its journal, whatever ended it. Its settings may not change, but --parallel,
     --max-trials, the budget and everything under execution may. Ctrl-C once waits for the trials in training, twice
@@ -104,35 +94,31 @@ def start(
       129        the same by SIGHUP: the terminal is gone, and nobody said nohup
     """
     check_name("run", run)
-    flags = {
-        "execution.parallel": parallel,
-        "execution.max_trials": max_trials,
-        "seed": seed,
-        "warm_start.run": warm_start_from,
-        "tracking.mlflow": mlflow,
-        "tracking.tensorboard": tensorboard,
-        "budget.gpu_hours": gpu_hours,
-        "budget.money": money,
-        "budget.wall_clock_hours": wall_clock_hours,
-        "budget.target_accuracy": target_accuracy,
-        "budget.price_per_gpu_hour": price_per_gpu_hour,
-    }
     settings = load_settings(preset_or_file, os.environ, assignments or [], flags, release and release.layer()).settings
     opened, rehearsal = open_store(store), _rehearsal(launcher, table, table_delay, settings)
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, opened, settings, rehearsal, template)
-    if template:
-        say_overridden(settings, opened.uri, template)
+    for line in overruled(settings, opened.uri, template) if template else ():
+        tell(line, Tone.CAUTION)
     if dry_run:
-        return print_bill(opened, run, settings, launcher, rehearsal, trial_seconds, output)
+        return print_bill(run, preview(opened, run, settings, launcher, rehearsal, trial_seconds), settings, output)
+    terminal = Terminal()
     check_store = (lambda store: None) if unsafe_single_writer else refuse_unsafe_store
     make = None
     if launcher is LauncherName.KUBERNETES and find_spec("torch") is None:
         cluster = settings.execution.kubernetes
-        make = partial(push_in_cluster, opened, options=[], settings=cluster, template=template)
-    record = begin(opened, run, settings, check_store, rehearsal and rehearsal.binding(settings), make)
-    with surely_closing(launcher_of(record)) as workers:
-        ended = search(opened, record, record.settings_as_run(settings), workers, metrics_port)
+        make = partial(push_in_cluster, opened, options=[], settings=cluster, template=template, say=terminal.say)
+    ended = session.run(
+        opened,
+        run,
+        settings,
+        launcher_of,
+        terminal,
+        check_store=check_store,
+        answered_by=rehearsal and rehearsal.binding(settings),
+        make_dataset=make,
+        metrics_port=metrics_port,
+    )
     raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
 
 
@@ -146,60 +132,4 @@ def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, 
         if table is not None or delay is not None:
             raise BadInput("--table and --table-delay are the table launcher's", hint="add --launcher table")
         return None
-    if table is None:
-        return None
-    rehearsal = read_rehearsal(table, settings, delay or 0.0)
-    say(f"{table}: the accuracies of {len(rehearsal.table)} nets")
-    if rehearsal.table.refusals.count:
-        say(str(rehearsal.table.refusals))
-    return rehearsal
-
-
-def report(ended: Ended, where: str, output: Format) -> int:
-    """Say how a session ended, and what can be done next. Returns the exit code."""
-    run, state = ended.view.record.run, ended.view.state
-    if output is Format.JSON:
-        print_json(summary(ended.view, None))
-    else:
-        _epilogue(ended.view.record, where, state)
-    match ended.outcome:
-        case Outcome.GOAL:
-            return 0
-        case Outcome.EXHAUSTED:
-            say("no new net was found in a long row of proposals: at this epsilon the space holds no more")
-            return 0
-        case Outcome.TARGET:
-            say(f"stopped: {ended.reason}")
-            return 0
-        case Outcome.BUDGET:
-            say(f"stopped: {ended.reason}; the same command with a larger budget goes on")
-            return 0
-        case Outcome.INTERRUPTED:
-            say(f"run {run} was stopped; the same command goes on with it")
-            return 128 + ended.signal
-
-
-def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
-    run, rehearsed = record.run, record.table is not None
-    best = leaderboard(state, 5)
-    if not best:
-        return
-    rows = [(rank, t.val_accuracy, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
-    print_rows(_LEADERS, rows)
-    lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
-    abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
-    done = "answered" if rehearsed else "trained"
-    done += f", {stopped} of them not to the end" if (stopped := stopped_early(state)) else ""
-    say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
-    say("best architecture: ", (best[0].net, "bold"))
-    say("validation accuracy: ", (f"{best[0].val_accuracy:.4f}", "bold"))
-    if rehearsed:
-        say(f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} answers are estimates")
-    say("next:")
-    for command, purpose in (
-        (f"explain {run} {where}", "what the agent believes")
-        if rehearsed
-        else (f"pull {run} {where} --top 3 --to ./best", "weights of the best three"),
-        (f"trials {run} {where}", "every trial"),
-    ):
-        say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
+    return read_rehearsal(table, settings, tell, delay or 0.0) if table is not None else None

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application.watching import watch as follow
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, Progress, print_fields, print_json
-from metaqnn_orch.cli.watch import watch as follow
+from metaqnn_orch.cli.output import Format, print_fields, print_json
+from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.reporting.summary import late_results, read_run, summary
+from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, summary
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -34,8 +35,8 @@ def status(
       disruptions    attempts that were lost free of charge
       lost           both by how they ended
       last_lost      why the last one was lost
-      estimated      accuracies that a table made up
-      stopped_early  accuracies that were foretold
+      estimated      rewards that a table made up
+      stopped_early  rewards that were foretold
       late_results   results of trials given up before
       trouble        what the search waits for
 
@@ -45,7 +46,7 @@ def status(
     opened = open_store(store)
     if watch:
         try:
-            follow(opened, run, Progress())
+            follow(opened, run, Terminal())
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
     view = read_run(opened, run)
@@ -60,6 +61,6 @@ def status(
         rows += [
             ("best net", best["net"]),
             ("best trial", best["trial"]),
-            ("val accuracy", f"{best['val_accuracy']:.4f}"),
+            (reward_name(view.state.settings), f"{best['reward']:.4f}"),
         ]
     print_fields(rows)

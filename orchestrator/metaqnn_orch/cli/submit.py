@@ -1,50 +1,25 @@
-"""metaqnn-orch submit PRESET_OR_FILE: the search itself runs in the cluster, and this machine may sleep."""
+"""metaqnn-orch submit PRESET_OR_FILE"""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
 
-import yaml
-
-from metaqnn_orch.application.assembly import job_form, open_cluster
-from metaqnn_orch.application.release import ORCHESTRATOR, Release
+from metaqnn_orch.application import submission
+from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.manifest import read_template, say_overridden
-from metaqnn_orch.cli.output import say, typeable
-from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.errors import BadInput, StoreError, redacted
-from metaqnn_orch.launchers.kubernetes import errand
-from metaqnn_orch.launchers.kubernetes.manifest import JobForm
-from metaqnn_orch.launchers.kubernetes.restricted import each_container
-from metaqnn_orch.launchers.kubernetes.template import pod_of
+from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, Flags, taking
+from metaqnn_orch.cli.output import say, tell, typeable
+from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.sources import gather, load_settings
-from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.opening import open_store
-
-_OF_A_SECRET: Final = re.compile(
-    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY)$", re.IGNORECASE
-)
-"""A variable's name."""
 
 
+@taking(SEARCH)
 def submit(
     preset_or_file: options.PresetOrFile,
     run: options.RunName,
     store: options.Store,
-    parallel: options.Parallel = None,
-    max_trials: options.MaxTrials = None,
-    seed: options.Seed = None,
-    warm_start_from: options.WarmStartFrom = None,
-    gpu_hours: options.GpuHours = None,
-    money: options.Money = None,
-    wall_clock_hours: options.WallClockHours = None,
-    target_accuracy: options.TargetAccuracy = None,
-    price_per_gpu_hour: options.PricePerGpuHour = None,
+    flags: Flags = NO_FLAGS,
     assignments: options.Set = None,
     unsafe_single_writer: options.UnsafeSingleWriter = False,
     release: Release | None = None,
@@ -59,102 +34,12 @@ def submit(
     check_name("run", run)
     if release is None:
         raise BadInput("submit needs a release of the chart", hint="name it: --release NAMESPACE/NAME")
-    flags = {
-        "execution.parallel": parallel,
-        "execution.max_trials": max_trials,
-        "seed": seed,
-        "warm_start.run": warm_start_from,
-        "budget.gpu_hours": gpu_hours,
-        "budget.money": money,
-        "budget.wall_clock_hours": wall_clock_hours,
-        "budget.target_accuracy": target_accuracy,
-        "budget.price_per_gpu_hour": price_per_gpu_hour,
-    }
     given = (preset_or_file, os.environ, assignments or [], flags)
     settings = load_settings(*given, release.layer()).settings
-    template = read_template(settings, release)
-    opened = open_store(store)
-    form = job_form(opened, settings.execution.kubernetes, template)  # what is wrong is found here
-    if template:
-        say_overridden(settings, store, template)
     values, _ = gather(*given)
-    _refuse_secrets(values)
-    if settings.execution.kubernetes.template:
-        _refuse_secrets_of(form)
-    files = _files(values, form.layer)
-    arguments = ["start", f"{errand.FILES}/{errand.SETTINGS}", "--run", run]
-    arguments += ["--store", store] if store != release.data.get("store") else []
-    arguments += ["--unsafe-single-writer"] if unsafe_single_writer else []
-    job = errand.search_job(release.document(ORCHESTRATOR), run, store, arguments, files)
-    cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
-    from metaqnn_orch.launchers.kubernetes.runner import create
-
-    if create(cluster, job, is_at_work=lambda pods: searches(opened, run, pods)):
-        say(f"run {run} is searched for in namespace {cluster.namespace}, by job {job['metadata']['name']}")
+    made = submission.submit(run, store, settings, values, release, tell, unsafe_single_writer=unsafe_single_writer)
+    if made.is_new:
+        say(f"run {run} is searched for in namespace {made.namespace}, by job {made.job}")
     else:
-        say(f"run {run} is being searched for already, by job {job['metadata']['name']}: nothing was changed")
+        say(f"run {run} is being searched for already, by job {made.job}: nothing was changed")
     say(typeable(f"next: metaqnn-orch attach {run} {release.words}"))
-
-
-def _refuse_secrets(values: Mapping[str, Any]) -> None:
-    """
-    Raises:
-        BadInput: one of the settings holds a secret, which whoever may look at Pods would see.
-    """
-    for key, value in flatten(values):
-        if isinstance(value, str) and redacted(value) != value:
-            by_name = "a URL without user and password, and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-            known = by_name if key == "tracking.mlflow" else "what it holds as a variable of a Secret"
-            raise BadInput(
-                f"{key} is {redacted(value)}: its secret would stand in the Pod's annotations",
-                hint=f"give it {known} in orchestrator.env of the release",
-            )
-
-
-def _refuse_secrets_of(form: JobForm) -> None:
-    """
-    Raises:
-        BadInput: the Job template, which becomes an annotation here, holds a secret.
-    """
-    for place, container in each_container(pod_of(form.layer)):
-        named = [(entry["name"], entry.get("value", "")) for entry in container.get("env", ())]
-        texts = [(key, text) for key in ("command", "args") for text in container.get(key, ())]
-        for name, text in [*named, *texts]:
-            # A variable may also say in which file the secret is, which is none.
-            if redacted(text) != text or (text and _OF_A_SECRET.search(name) and not text.startswith("/")):
-                raise BadInput(
-                    f"{form.template_name}: {place}: {name}: its secret would stand in the Pod's annotations",
-                    hint="take it from a Secret of the cluster: valueFrom: {secretKeyRef: {name: NAME, key: KEY}}",
-                )
-
-
-def searches(store: Store, run: str, pods: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the latest of these Pods works on the run, or is about to. One that has ended does not, nor one that lost
-    the run and will end in a moment: the cluster then says whether there will be another."""
-    if not pods or errand.exit_code(pods) is not None:
-        return not pods
-    pod = errand.latest(pods)
-    if (pod.get("status") or {}).get("phase") != "Running":
-        return True
-    try:
-        holder = read_holder(store, run)
-    except StoreError:  # this machine need not have the store's keys
-        return True
-    return holder is None or (holder.host == pod["metadata"]["name"] and not holder.released)
-
-
-def _home(release: Release) -> dict[str, str | None]:
-    return {"namespace": release.namespace, "context": release.context}
-
-
-def _files(values: dict[str, Any], template: Mapping[str, Any]) -> dict[str, str]:
-    """What the Pod needs of this machine: settings, without where this machine finds the cluster; and what is obeyed
-    of a Job template that is a file here. The release's own it finds itself."""
-    kubernetes = values.get("execution", {}).get("kubernetes", {})
-    for key in ("context", "namespace"):
-        kubernetes.pop(key, None)
-    files = {}
-    if kubernetes.get("template"):
-        files[errand.JOB_TEMPLATE] = yaml.safe_dump(dict(template), sort_keys=False)
-        kubernetes["template"] = f"{errand.FILES}/{errand.JOB_TEMPLATE}"
-    return {errand.SETTINGS: yaml.safe_dump(values, sort_keys=False), **files}

@@ -6,7 +6,7 @@ from typing import Final
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import RowFormat, print_csv, print_json, print_rows
-from metaqnn_orch.reporting.summary import TRIAL_FIELDS, read_run, trial_row
+from metaqnn_orch.reporting.summary import read_run, reward_name, trial_rows, trial_table
 from metaqnn_trainer.store.opening import open_store
 
 # The net comes last: it alone may be longer than a line.
@@ -14,7 +14,7 @@ _COLUMNS: Final = {
     "trial": "",
     "state": "",
     "epsilon": ".2f",
-    "val_accuracy": ".4f",
+    "reward": ".4f",
     "params": ",d",
     "seconds": ".1f",
     "attempts": "d",
@@ -26,17 +26,21 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     """List the trials of a run.
 
     In the order of their proposal. `state` is in_flight, completed, untrainable, too_large, timed_out, stopped_early or
-    abandoned. `estimated` says that a table did not have the net, and made up its accuracy from those most like it.
-    The accuracy of a net that was stopped early is foretold: `measured` is what it had, `predicted` what was expected
-    of it, with a standard deviation of `spread`.
+    abandoned. `estimated` says that a table did not have the net, and made up its reward from those most like it.
+    The reward of a net that was stopped early is foretold: `measured` is what it had, `predicted` what was expected
+    of it, with a standard deviation of `spread`. The reward is called val accuracy where it is that.
+
+    In JSON `measures` holds all that was measured; in CSV each measure has a column of its own, `measure.NAME`.
     """
-    rows = [trial_row(trial) for trial in read_run(open_store(store), run).state.trials.values()]
+    state = read_run(open_store(store), run).state
     if output is RowFormat.JSON:
-        print_json(rows)
+        print_json(trial_rows(state))
     elif output is RowFormat.CSV:
-        print_csv(TRIAL_FIELDS, rows)
+        print_csv(*trial_table(state))
     else:
         columns = {name.replace("_", " "): form for name, form in _COLUMNS.items()}
+        columns = {reward_name(state.settings) if name == "reward" else name: form for name, form in columns.items()}
+        rows = trial_rows(state)
         for row in rows:
             row["state"] += ", estimated" if row["estimated"] else ""
             row["state"] += f" at {row['measured']:.4f}" if row["measured"] is not None else ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 
-from metaqnn_orch.cli.output import cell, say
+from metaqnn_orch.application.listener import PACE, Tone, introduction, where
+from metaqnn_orch.cli.output import Progress, cell, say, tell
 from metaqnn_orch.cli.screen import Line, Screen, event_line, outcome
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
 from metaqnn_orch.control.record import RunRecord
@@ -19,11 +20,24 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
 
 EVENTS: Final = 8  # on the screen
-PACE: Final = 1.0  # seconds between two looks of the screen
+
+
+class Terminal:
+    """Whoever reads standard error."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Progress()
+
+    def say(self, line: str, tone: Tone = Tone.PLAIN) -> None:
+        # By the console that the screen is on, so that a line stands above it.
+        tell(line, tone, to=self._console)
+
+    def follow(self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str]) -> SearchView:
+        return SearchView(self._console, record, state, foot=foot, now=now)
 
 
 class SearchView:
-    """Context manager around whatever follows a run; `happened` and `trouble` are what the loop calls."""
+    """Context manager around whatever follows a run."""
 
     def __init__(
         self,
@@ -61,33 +75,26 @@ class SearchView:
 
     def happened(self, event: Event) -> None:
         """Show what the state has taken in already."""
-        self.recall(event)
+        self._remember(event)
         if self._live is None:
             self._tell(event)
         self.refresh()
 
-    def introduce(self) -> None:
-        """Say what run it is: the screen says so all the time."""
-        if self._live is None:
-            begun = f"run {self._record.run} on {self._record.dataset.name}: {self._shown} of {self._goal} nets trained"
-            self.say(", ".join([begun, *self._where()]))
-            self.say((self._foot, "dim"))
-
-    def recall(self, event: Event) -> None:
-        """Show what happened before: the screen alone has room for it."""
-        line = event_line(event, self._state)
-        if line is not None:
-            self._events.append(line)
+    def recall(self, events: Iterable[Event]) -> None:
+        """Say what run it is, and show what happened before: the screen alone has room for it."""
+        for event in events:
+            self._remember(event)
+        self._introduce()
 
     def trouble(self, text: str) -> None:
         """What is being waited for; empty when it is over."""
         if text and not self._trouble:
-            self.say((f"waiting: {text}", "yellow"))
+            self._say((f"waiting: {text}", "yellow"))
         elif not text and self._trouble:
-            self.say(("going on", "green"))
+            self._say(("going on", "green"))
         self._trouble = text
 
-    def say(self, *parts: str | tuple[str, str]) -> None:
+    def _say(self, *parts: str | tuple[str, str]) -> None:
         say(*parts, to=self._console)
 
     def refresh(self) -> None:
@@ -96,7 +103,7 @@ class SearchView:
             return
         self._drawn_at = self._monotonic()
         numbers = standing(self._state, self._now())
-        head = " · ".join([self._record.run, self._record.dataset.name, *self._where()])
+        head = " · ".join([self._record.run, self._record.dataset.name, *where(self._state)])
         foot = f"waiting: {self._trouble}" if self._trouble else self._foot
         self._live.update(Screen(head, numbers, numbers.used.wall_clock_hours, [*self._events], foot), refresh=True)
 
@@ -104,20 +111,27 @@ class SearchView:
     def _goal(self) -> int:
         return self._state.opened.goal if self._state.opened is not None else self._state.settings.goal
 
-    def _where(self) -> list[str]:
-        opened = self._state.opened
-        return [f"{opened.places:,} at a time ({opened.launcher})"] if opened is not None and opened.places else []
+    def _remember(self, event: Event) -> None:
+        line = event_line(event, self._state)
+        if line is not None:
+            self._events.append(line)
+
+    def _introduce(self) -> None:
+        """The screen says it all the time."""
+        if self._live is None:
+            self._say(introduction(self._record, self._state))
+            self._say((self._foot, "dim"))
 
     def _tell(self, event: Event) -> None:
         match event:
             case Opened():
-                self.introduce()
+                self._introduce()
             case Told():
                 self._told(event)
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
-                self.say((f"trial {trial}, attempt {attempt}, {kind}: {detail}", "yellow"))
+                self._say((f"trial {trial}, attempt {attempt}, {kind}: {detail}", "yellow"))
             case Abandoned(trial=trial):
-                self.say((f"trial {trial} is abandoned: {self._state.trials[trial].net}", "red"))
+                self._say((f"trial {trial} is abandoned: {self._state.trials[trial].net}", "red"))
 
     def _told(self, event: Told) -> None:
         trial, completed = self._state.trials[event.trial], event.status == "completed"
@@ -125,8 +139,9 @@ class SearchView:
         if event.measured is not None:
             remark = (f"  stopped early at {event.measured:.4f}", "dim")
         self._shown += 1
-        self.say(
-            f"{self._shown:>{len(str(self._goal))}}/{self._goal}  epsilon {trial.epsilon:.2f}  ",
+        epsilon = "" if trial.epsilon is None else f"epsilon {trial.epsilon:.2f}  "
+        self._say(
+            f"{self._shown:>{len(str(self._goal))}}/{self._goal}  {epsilon}",
             (f"{outcome(event):<11}", "bold" if completed else "dim"),
             f"  {event.params:>9,} params  {cell(event.seconds, '.1f'):>6} s  {trial.net}",
             remark,

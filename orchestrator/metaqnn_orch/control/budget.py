@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.numbers import finite, mean
-from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_orch.settings.budget import BudgetSettings
 
 RECENT: Final = 100  # trials that say what the next one will be like
 
@@ -39,9 +39,9 @@ def used(state: RunState, budget: BudgetSettings, now: str) -> Used:
 def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -> Limit | None:
     """What keeps so many further trials from beginning, if anything does; of none, a further attempt of those that are
     in flight."""
-    best, target = state.best, budget.target_accuracy
-    if target is not None and best is not None and (best.val_accuracy or 0.0) >= target:
-        return Limit("target", f"budget.target_accuracy is {target:g}, and {best.val_accuracy:.4f} is reached")
+    best, target = state.best, budget.target
+    if target is not None and best is not None and best.worth >= target:
+        return Limit("target", f"budget.target is {target:g}, and {best.worth:.4f} is reached")
     if budget.gpu_hours is None and budget.money is None and budget.wall_clock_hours is None:
         return None  # asked for every proposal: the mean below is for those who have a limit
     so_far, hours = used(state, budget, now), recent_seconds(state) / 3600

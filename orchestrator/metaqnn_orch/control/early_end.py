@@ -9,7 +9,7 @@ from typing import Final
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 MOST: Final = 200  # examples in a request: the latest, which are most like what the agent proposes now
 _EPOCHS: Final = 20_000  # of all examples together, so that a request remains a message
@@ -19,16 +19,16 @@ def early_end(settings: Settings, newest_first: Iterable[Trial], best: Trial | N
     """The rule for a trial that begins now, where the settings ask for one and there are examples enough.
 
     Examples are nets that were trained to their end while the settings asked for a rule. A list of nets, as finals are,
-    is trained to its end: it is their accuracies that are asked for.
+    is trained to its end: it is their rewards that are asked for.
     """
     rule, epochs = settings.execution.early_end, settings.recipe.epochs
-    if not rule.enabled or settings.nets or best is None or best.val_accuracy is None:
+    if not rule.enabled or settings.nets or best is None or best.reward is None:
         return None
     whole = (trial for trial in newest_first if trial.state == "completed" and len(trial.curve) == epochs)
     examples = tuple(map(_curve, islice(whole, min(MOST, _EPOCHS // epochs))))
     if len(examples) < rule.examples:
         return None
-    return EarlyEnd(best=best.val_accuracy, confidence=rule.confidence, examples=examples)
+    return EarlyEnd(best=best.reward, confidence=rule.confidence, examples=examples)
 
 
 def _curve(trial: Trial) -> LearningCurve:

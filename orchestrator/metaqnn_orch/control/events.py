@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_validator
 
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.errors import JournalError
-from metaqnn_orch.settings.model import BudgetSettings
-from metaqnn_trainer.contract.bounds import Probability, Sha256
+from metaqnn_orch.settings.budget import BudgetSettings
+from metaqnn_trainer.contract.bounds import Measures, Probability, Reward, Sha256
 from metaqnn_trainer.contract.codec import Message, encode_line
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
+from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Prediction, Status
 
 MAX_ENTRY_BYTES: Final = 1 << 26  # one of ten thousand events has a tenth of that
@@ -30,36 +31,43 @@ class Opened(Message):
     """Unique trained nets after which this session calls the run complete."""
     launcher: str = ""
     places: int = 0
-    """Trials in flight at most; 0 where nobody said so."""
+    """Trials in flight at most, what everything else calls `parallel`: journals have had this name from the beginning.
+    0 where nobody said so."""
     devices: float = 1.0
     """That a trial of this session holds while it runs; a part of one where several share it."""
     budget: BudgetSettings = BudgetSettings()
 
 
 class Recalled(Message):
-    """The agent was told what another run's agent had been told, before any net of its own."""
+    """The searcher was told what another run's searcher had been told, before any design of its own."""
 
     type: Literal["recalled"] = "recalled"
     run: str
-    rows: tuple[tuple[str, Probability], ...]
-    """Nets with their accuracies there, once for each time that they were presented, in that order."""
+    rows: tuple[tuple[str, Reward], ...]
+    """Designs with their rewards there, once for each time that they were presented, in that order."""
     refused: int = 0
-    """Presentations that were left out: their nets are not of this space."""
+    """Presentations that were left out: their designs are not of this space."""
 
 
 class Proposed(Message):
-    """The agent sampled a net. A known one is learned from again; one in flight is counted, and told when it ends."""
+    """The searcher proposed a design. Of a known one it is told again; of one in flight when that ends."""
 
     type: Literal["proposed"] = "proposed"
     step: int
-    """Of the agent, from 0: together with the run's seed it is the randomness of this proposal."""
-    epsilon: Probability
+    """Of the searcher, from 0: together with the run's seed it is the randomness of this proposal."""
+    epsilon: Probability | None
+    """Of a searcher that has none: null."""
     net: str
+    """The design."""
     trial: str = Field(pattern=TRIAL_PATTERN)
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    """Settings of the recipe that differ for this trial."""
+    initial: WeightsRef | None = None
+    """Weights that this trial begins with, where the searcher wants it."""
 
 
 class Told(Message):
-    """A result was accepted. The agent learns from it once for each time that the net was sampled."""
+    """A result was accepted. The searcher is told of it once for each time that it proposed the design."""
 
     type: Literal["told"] = "told"
     at: str
@@ -67,8 +75,11 @@ class Told(Message):
     attempt: int
     """That delivered, from 1; 0 where the result was imported."""
     status: Status
-    val_accuracy: Probability
-    """That the agent is told: measured, but of a net that was stopped early foretold."""
+    reward: Reward
+    """That the searcher is told: the task's, or what the objective made of it; of a net that was stopped early what was
+    foretold."""
+    measures: Measures = Field({})
+    """Of the result. Where images are classified `accuracy` is among them, whatever became of the trial."""
     params: int
     macs: int
     seconds: float
@@ -76,12 +87,32 @@ class Told(Message):
     """While training; 0 where nobody measured it."""
     device: str = ""
     """What answered: where it was trained, or the table that knew."""
-    measured: Probability | None = None
-    """Of a net that was stopped early: the best of its epochs."""
+    measured: Reward | None = None
+    """Of a net that was stopped early: the reward of its best epoch."""
     prediction: Prediction | None = None
     """Of a net that was stopped early: what it would have reached."""
-    curve: tuple[Probability, ...] = ()
-    """Validation accuracies of the epochs that counted, where the early end is enabled."""
+    curve: tuple[Reward, ...] = Field((), strict=False)  # a list, after what comes first
+    """Rewards of the epochs that counted, where the early end is enabled."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_release(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "val_accuracy" not in values:
+            return values
+        rest = {name: value for name, value in values.items() if name != "val_accuracy"}
+        reward, measured = values["val_accuracy"], values.get("measured")
+        return {"reward": reward, "measures": {"accuracy": reward if measured is None else measured}, **rest}
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Validation accuracy, where `accuracy` is a measure; of a net that was stopped early the foretold one."""
+        return shown_accuracy(self.status, self.reward, self.measures)
+
+
+def shown_accuracy(state: str, reward: float | None, measures: Mapping[str, float]) -> float | None:
+    """What is called the validation accuracy of a trial in this state."""
+    accuracy = measures.get("accuracy")
+    return reward if accuracy is not None and state == "stopped_early" else accuracy
 
 
 class Failed(Message):
@@ -117,7 +148,7 @@ Reason = Literal["goal", "exhausted", "target", "budget"]
 
 
 class Finished(Message):
-    """The session came to its end: its goal, its target accuracy, its budget, or nothing new to try."""
+    """The session came to its end: its goal, its target, its budget, or nothing new to try."""
 
     type: Literal["finished"] = "finished"
     at: str

@@ -9,15 +9,15 @@ from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import Phase
 
 HOPELESS_TRIALS: Final = 3  # abandoned before any was told, or in a row where others would end so, too
-ABANDONED_TRIALS: Final = 10  # in a row, or as many as there are places, for whatever reason
+ABANDONED_TRIALS: Final = 10  # in a row, or as many as there are trials in flight at most, for whatever reason
 
 
 class Abandonments:
     """The trials that a session abandoned since one was told."""
 
-    def __init__(self, state: RunState, places: int) -> None:
+    def __init__(self, state: RunState, parallel: int) -> None:
         self._state = state
-        self._most = max(ABANDONED_TRIALS, places)
+        self._most = max(ABANDONED_TRIALS, parallel)
         self._before = state.abandoned
         self._hopeless = self._in_a_row = 0
 

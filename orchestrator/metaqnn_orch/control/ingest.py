@@ -9,22 +9,27 @@ from typing import NamedTuple
 
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.events import Told
+from metaqnn_orch.control.objective import Objective, measures_of
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.checks import check_result, spec_cost
+from metaqnn_trainer.contract.checks import check_result
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.errors import MessageError, NotationError, ShapeError
+from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
+from metaqnn_trainer.spaces.base import Cost, space_of
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
 
 class Trusted(NamedTuple):
-    """A result, and the rewards of the epochs that counted, where its history was kept."""
+    """A result, what the searcher is told of it, and the rewards of the epochs that counted, where its history was
+    kept."""
 
     result: TrainingResult
+    reward: float
     curve: tuple[float, ...]
 
     def told(self, at: str, attempt: int, *, with_curve: bool) -> Told:
@@ -34,7 +39,8 @@ class Trusted(NamedTuple):
             trial=result.trial,
             attempt=attempt,
             status=result.status,
-            val_accuracy=result.reward,
+            reward=self.reward,
+            measures=measures_of(result),
             params=result.params,
             macs=result.macs,
             seconds=result.seconds,
@@ -61,22 +67,29 @@ Asked = tuple[TrainingRequest, float | None]
 """Whose result is looked for, and how many seconds it can have taken, where that is known."""
 
 
-def read_results(store: Store, info: DatasetInfo, asked: Sequence[Asked]) -> list[Trusted | Refused | None]:
+def read_results(
+    store: Store, info: DatasetInfo, asked: Sequence[Asked], objective: Objective
+) -> list[Trusted | Refused | None]:
     """As read_result, of several trials at once.
 
     Raises:
         StoreError: the store did not answer.
     """
-    return each(lambda one: read_result(store, info, *one), asked)
+    return each(lambda one: read_result(store, info, one[0], objective, longest=one[1]), asked)
 
 
 def read_result(
-    store: Store, info: DatasetInfo, request: TrainingRequest, longest: float | None = None
+    store: Store,
+    info: DatasetInfo,
+    request: TrainingRequest,
+    objective: Objective,
+    *,
+    longest: float | None = None,
 ) -> Trusted | Refused | None:
     """The trial's result, if there is one that can be trusted: schema, identity, numbers, and siblings of one tale.
 
-    Weights are there, and of the right size; their bytes are checked when somebody uses them. `longest`: seconds that
-    the trial can have taken.
+    Weights and pictures are there, and of the right size; their bytes are checked when somebody uses them. `longest`:
+    seconds that the trial can have taken.
 
     Raises:
         StoreError: the store did not answer.
@@ -89,8 +102,7 @@ def read_result(
     try:
         result = decode(TrainingResult, data, key)
         _check_identity(result, request)
-        images = info.images()
-        check_result(result, request.spec, spec_cost(request.spec, images.channels), images.classes)
+        check_result(result, request.spec, _cost(request.spec, info), info.classes)
         if longest is not None and result.seconds > longest:
             raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
         if result.weights is not None:
@@ -98,7 +110,7 @@ def read_result(
         history = b""
         if result.history is not None:
             history = artifacts.read(store, request.run, request.trial, "history", result.history)
-        return Trusted(result, _curve(history, result))
+        return Trusted(result, objective.reward(request.spec.net, result), _curve(history, result))
     except MessageError as error:
         return Refused(str(error), data)
 
@@ -107,6 +119,19 @@ def quarantine(store: Store, request: TrainingRequest, attempt: int, refused: Re
     """Keep the refused bytes for people, and clear the way for another attempt."""
     store.put(keys.quarantine(request.run, request.trial, attempt), refused.data)
     store.delete(keys.result(request.run, request.trial))
+
+
+def _cost(spec: TrialSpec, info: DatasetInfo) -> Cost:
+    """What the design costs, as its family says.
+
+    Raises:
+        MessageError: it cannot be built for this dataset.
+    """
+    try:
+        space = space_of(spec)
+        return spec_cost(spec, info.images().channels) if space is None else space.cost(spec.net)
+    except (NotationError, ShapeError) as error:
+        raise MessageError(f"{spec.net} cannot be built: {error}") from error
 
 
 def _check_identity(result: TrainingResult, request: TrainingRequest) -> None:

@@ -13,11 +13,13 @@ from metaqnn_orch.control.attempts import Attempts, pausing, running_of, waiting
 from metaqnn_orch.control.budget import Limit, limit
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.ends import Lost, cost
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Proposed, Reason
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Reason
 from metaqnn_orch.control.giving_up import Abandonments
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.objective import Objective
+from metaqnn_orch.control.proposals import as_event
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.requests import request_of, write_requests
 from metaqnn_orch.control.retention import Retention
@@ -70,7 +72,8 @@ class Loop:
         self._refused: list[tuple[TrainingRequest, int, Refused]] = []
         self._exhausted = False
         self._trouble = ""
-        self._abandonments = Abandonments(state, launcher.capacity)
+        self._abandonments = Abandonments(state, launcher.parallel)
+        self._objective = Objective(state.settings)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
         self._untidy = False  # the store still holds what nobody needs
         self._snapshots = Snapshots(store, record.run, state)
@@ -92,7 +95,7 @@ class Loop:
                 version=self._version,
                 goal=self._goal,
                 launcher=self._launcher.name,
-                places=self._launcher.capacity,
+                places=self._launcher.parallel,
                 devices=self._launcher.devices,
                 budget=self._budget,
             )
@@ -182,7 +185,7 @@ class Loop:
             (request_of(self._record, self._state.settings, trial), self._attempts.longest(trial.trial))
             for trial in ended
         ]
-        results = read_results(self._store, self._record.info, asked)
+        results = read_results(self._store, self._record.info, asked, self._objective)
         for trial, (request, _), found in zip(ended, asked, results, strict=True):
             if isinstance(found, Refused):
                 left_behind = found.digest == trial.refused  # it was charged, and then somebody was killed
@@ -208,7 +211,7 @@ class Loop:
             trial.charged,
             free_attempts=self._settings.free_attempts,
             retries=self._settings.retries,
-            store_reached=any(one.attempt > 0 and one.val_accuracy is not None for one in self._state.trials.values()),
+            store_reached=any(one.attempt > 0 and one.reward is not None for one in self._state.trials.values()),
         )
         self._emit(
             Failed(
@@ -233,24 +236,24 @@ class Loop:
         """Fill the free places with new nets, which are returned; nets sampled again on the way are noted."""
         state = self._state
         step, fruitless, repeats = state.step, 0, 0
-        patience = max(REPEATS_IN_FLIGHT, self._launcher.capacity - len(state.in_flight))
+        patience = max(REPEATS_IN_FLIGHT, self._launcher.parallel - len(state.in_flight))
         self._limit = None
         proposed: list[Trial] = []
-        while len(state.in_flight) < self._launcher.capacity and state.unique + len(state.in_flight) < self._goal:
+        while len(state.in_flight) < self._launcher.parallel and state.unique + len(state.in_flight) < self._goal:
             self._limit = limit(state, self._budget, self._world.now())
             if self._limit is not None:
                 break
             epsilon = state.epsilon
-            net = state.propose(step)
-            if net is None:
+            proposal = state.propose(step)
+            if proposal is None:
                 self._exhausted = True
                 break
-            known = state.by_net.get(net)
-            trial = known.trial if known is not None else self._record.spec(state.settings, net).trial_id()
+            event = as_event(self._store, self._record, state, step, epsilon, proposal)
+            known = state.trials.get(event.trial)
             if known is None or known.state != "abandoned":
-                self._emit(Proposed(step=step, epsilon=epsilon, net=net, trial=trial))
+                self._emit(event)
             if known is None:
-                proposed.append(state.in_flight[trial])
+                proposed.append(state.in_flight[event.trial])
             step += 1
             fruitless = 0 if known is None else fruitless + 1
             repeats += known is not None and known.state == "in_flight"

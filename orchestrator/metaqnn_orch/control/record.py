@@ -12,12 +12,17 @@ trials do; within the run a net is known by its text, whatever its trial is call
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
 
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, one_line
+from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import design_options, plugins_of
 from metaqnn_orch.settings.values import differences, parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import Sha256
@@ -25,7 +30,7 @@ from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
-from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
+from metaqnn_trainer.contract.messages import DatasetRef, PluginRef, Recipe, TrialSpec, WeightsRef
 from metaqnn_trainer.store.base import Store
 
 
@@ -61,6 +66,8 @@ class RunRecord(Message):
     info: DatasetInfo
     table: str | None = Field(None, max_length=500)
     imported: Imported | None = None
+    plugins: dict[str, str] = Field(default_factory=dict)
+    """The installed plug-ins that the run began with, by group and name, with distribution and version."""
 
     @property
     def is_open(self) -> bool:
@@ -72,16 +79,20 @@ class RunRecord(Message):
         settings = {**self.settings, "dataset": {**self.settings["dataset"], "digest": binding.dataset.digest}}
         return self.model_copy(update={**dict(binding), "settings": settings})
 
-    def spec(self, settings: Settings, net: str) -> TrialSpec:
-        """What a trial of this run asks for."""
-        return TrialSpec(
-            net=net,
-            dataset=self.dataset,
-            image_size=settings.space.image_size,
-            model=settings.model,
-            recipe=settings.recipe,
-            initial=dict(zip(settings.nets, settings.initial, strict=False)).get(net),
-        )
+    def spec(
+        self,
+        settings: Settings,
+        net: str,
+        recipe: Mapping[str, Any] = MappingProxyType({}),
+        initial: WeightsRef | None = None,
+    ) -> TrialSpec:
+        """What a trial of this run asks for: a design, and where the searcher wants, changes to the recipe and weights
+        to begin with.
+
+        Raises:
+            ValueError: the changes make no recipe.
+        """
+        return trial_spec(settings, self.dataset, self.plugins, net, recipe, initial)
 
     def settings_as_run(self, present: Settings | None = None) -> Settings:
         """The settings that the run began with; how the work is done, and how much of it, as `present` says."""
@@ -90,6 +101,37 @@ class RunRecord(Message):
             return begun
         ours = {name: getattr(present, name) for name in ("execution", "budget", "tracking")}
         return begun.model_copy(update=ours)
+
+
+def trial_spec(
+    settings: Settings,
+    dataset: DatasetRef,
+    plugins: Mapping[str, str],
+    net: str,
+    recipe: Mapping[str, Any] = MappingProxyType({}),
+    initial: WeightsRef | None = None,
+) -> TrialSpec:
+    """As RunRecord.spec, of a run that need not be there; `plugins` are those that its record has."""
+    space = settings.state_space()
+    return TrialSpec(
+        space=PluginRef(name=settings.space.family, options=design_options(settings)),
+        net=net,
+        dataset=dataset,
+        image_size=getattr(settings.space, "image_size", None),
+        model=settings.model,
+        recipe=space.recipe(net, _changed(settings.recipe, recipe) if recipe else settings.recipe),
+        task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
+        plugins={
+            **space.plugins(net),
+            **{plugin: identity for plugin, identity in plugins.items() if not _is_searcher(plugin)},
+        },
+        initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
+    )
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    return Recipe.model_validate_json(json.dumps({**values, **changes}))
 
 
 def stand_in(settings: Settings, digest: str, source: str, table: str | None = None) -> Binding:
@@ -145,11 +187,27 @@ def check_same(record: RunRecord, settings: Settings) -> None:
         wanted["dataset"]["digest"] = record.dataset.digest
     # What the release that began the run did not know yet has its default.
     lines = differences(record.settings_as_run().identity(), wanted)
+    lines += _other_plugins(record.plugins, plugins_of(settings))
     if lines:
         raise RunConflict(
             f"run {record.run!r} exists with other settings:\n  " + "\n  ".join(lines),
             hint="start again with the settings of the run, or give the new search another --run name",
         )
+
+
+def _other_plugins(begun: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    """A line for each plug-in of which another version is installed now, and which decides what is trained. A searcher
+    decides only what is asked next: the journal says what it asked for."""
+    return [
+        f"{key} {name}: {begun.get(plugin, 'built in')} -> {present.get(plugin, 'built in')}"
+        for plugin in dict.fromkeys([*begun, *present])
+        for key, _, name in [plugin.partition(":")]
+        if not _is_searcher(plugin) and begun.get(plugin) != present.get(plugin)
+    ]
+
+
+def _is_searcher(plugin: str) -> bool:
+    return plugin.startswith(SEARCHERS.entry_points + ":")
 
 
 def check_answers(record: RunRecord, answered_by: Binding | None) -> None:

@@ -15,15 +15,15 @@ from collections.abc import Iterable, Iterator
 from metaqnn_orch.control.events import Event, Opened, Proposed, Told
 from metaqnn_orch.control.holder import Holder
 from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.objective import Outcome, told
 from metaqnn_orch.control.record import Imported, RunRecord, check_same, create_record, stand_in
 from metaqnn_orch.control.snapshot import save
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import RunConflict, one_line
 from metaqnn_orch.replay.database import Presentation, Replay
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.store.base import Store
 
 
@@ -35,6 +35,7 @@ def import_run(
     Raises:
         RunConflict: a run of this name exists.
         RunHeld: the same import, somewhere else, was faster.
+        MessageError: the objective needs a measure that the file does not hold.
     """
     sha256 = replay.sha256
     nothing = stand_in(settings, sha256[:16], f"none: imported from {replay.file}")
@@ -47,6 +48,7 @@ def import_run(
         settings=settings.identity(),
         dataset=nothing.dataset,
         info=nothing.info,
+        plugins=plugins_of(settings),
         imported=Imported(
             file=one_line(replay.file),
             sha256=sha256,
@@ -54,6 +56,7 @@ def import_run(
             refused=replay.refusals.count,
         ),
     )
+    told_ones = [*_events(record, settings, replay.presentations)]  # what is wrong with them is found here
     journal = Journal(store, run, me.session)
     found = create_record(store, record)
     if found.imported is None or found.imported.sha256 != sha256 or any(True for _ in journal.read()):
@@ -62,7 +65,7 @@ def import_run(
     store.put(keys.run_imported(run), replay.data)
     state = RunState(settings)
     opened = Opened(at=me.at, session=me.session, owner=me.owner, version=version, goal=settings.goal)
-    events = [opened, *_events(record, settings, replay.presentations)]
+    events: list[Event] = [opened, *told_ones]
     for event in events:
         state.apply(event)
     journal.append(events)
@@ -71,7 +74,7 @@ def import_run(
 
 
 def _events(record: RunRecord, settings: Settings, presentations: Iterable[Presentation]) -> Iterator[Event]:
-    shape = Shape(settings.space.channels, settings.space.image_size)
+    space = settings.state_space()
     trials: dict[str, str] = {}
     for step, shown in enumerate(presentations):
         known = trials.get(shown.net)
@@ -80,16 +83,17 @@ def _events(record: RunRecord, settings: Settings, presentations: Iterable[Prese
         if known is not None:
             continue
         trials[shown.net] = trial
-        model = settings.model
-        costs = describe(parse_net(shown.net), shape, gap_head=model.gap_head, batch_norm=model.batch_norm)
+        cost, measures = space.cost(shown.net), {"accuracy": shown.accuracy}
+        outcome = Outcome(shown.accuracy, measures, space.measures(shown.net), shown.learned)
         yield Told(
             at=shown.finished.isoformat(),
             trial=trial,
             attempt=0,
             status="completed" if shown.learned else "untrainable",
-            val_accuracy=shown.accuracy,
-            params=total_cost(costs).params,
-            macs=total_cost(costs).macs,
+            reward=told(settings.objective, outcome),
+            measures=measures,
+            params=cost.params,
+            macs=cost.macs,
             seconds=0.0,
             device=shown.machine,
         )

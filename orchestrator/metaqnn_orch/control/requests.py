@@ -9,6 +9,7 @@ from functools import partial
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import Trial
+from metaqnn_orch.errors import RunConflict
 from metaqnn_orch.launchers.base import NO_OPTIONS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
@@ -21,7 +22,16 @@ from metaqnn_trainer.store.base import Store
 def request_of(
     record: RunRecord, settings: Settings, trial: Trial, options: TrainerOptions = NO_OPTIONS
 ) -> TrainingRequest:
-    spec = record.spec(settings, trial.net)
+    """
+    Raises:
+        RunConflict: what would be asked for now is another trial, because other plug-ins are installed.
+    """
+    spec = record.spec(settings, trial.net, trial.recipe, trial.initial)
+    if spec.trial_id() != trial.trial:
+        raise RunConflict(
+            f"trial {trial.trial} was proposed with other plug-ins than are installed now: {spec.plugins or 'none'}",
+            hint="install the versions that the run began with: metaqnn-orch config plugins lists what there is now",
+        )
     return TrainingRequest(run=record.run, trial=trial.trial, spec=spec, options=options)
 
 

@@ -27,7 +27,9 @@ FEW: Final = 10  # trials
 AT_ONCE: Final = 32  # objects that a search removes before it looks at its trials again
 
 _OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
-_SIBLING: Final = re.compile(r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl)")
+_SIBLING: Final = re.compile(
+    r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl|picture-[a-z0-9-]+-[0-9a-f]{16}\.png)"
+)
 
 
 class Why(StrEnum):
@@ -66,8 +68,10 @@ def kept(setting: str) -> int | None:
 
 
 def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | None) -> list[Surplus]:
-    """Those of a run's objects that nobody needs, if the best `keep` nets keep their weights."""
+    """Those of a run's objects that nobody needs, if the best `keep` nets keep their weights, and those with which
+    a trial in flight begins."""
     best = {trial.trial for trial in state.ranking()[:keep]}
+    best |= {trial.initial.trial for trial in state.in_flight.values() if trial.initial and trial.initial.run == run}
     found = []
     for key, size in entries:
         match = _OBJECT.fullmatch(key.removeprefix(keys.trials(run)))

@@ -15,7 +15,6 @@ import re
 import zlib
 from contextlib import suppress
 from dataclasses import fields
-from functools import lru_cache
 from io import BytesIO
 from operator import attrgetter
 from typing import Any, Final
@@ -23,20 +22,18 @@ from typing import Any, Final
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
-from metaqnn_orch.search.q_table import Entry
-from metaqnn_orch.search.state_space import StateKey
+from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.layers import Layer
-from metaqnn_trainer.contract.notation import parse_prefix
+from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.store.base import Store
 
 EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
 MAX_BYTES: Final = 1 << 26  # of the object
 MAX_TEXT: Final = 1 << 28  # unpacked: about a million nets; it also is what a few kilobytes of zeros could become
-_FORM: Final = "2"  # of what is written, within a release
+_FORM: Final = "4"  # of what is written, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
@@ -92,18 +89,18 @@ def _positions(store: Store, run: str) -> list[int]:
 
 def encode(state: RunState, entry: bytes) -> bytes:
     """`state` after the journal's entry that consists of these bytes."""
-    numbers = {net: number for number, net in enumerate(trial.net for trial in state.trials.values())}
+    numbers = {name: number for number, name in enumerate(state.trials)}
     content = {
-        **_origin(entry),
+        **_origin(entry, state.settings),
         **{name: getattr(state, name) for name in _COUNTERS},
         "opened": state.opened and state.opened.model_dump(),
         "recalled": state.recalled and state.recalled.model_dump(),
         "finished": state.finished and state.finished.model_dump(),
-        "trials": [_TRIAL(trial) for trial in state.trials.values()],
+        "trials": [_plain(trial) for trial in state.trials.values()],
         "in_flight": list(state.in_flight),
         "best": state.best and state.best.trial,
-        "replay": [numbers[net] for net, _ in state.agent.replay],
-        "q": [(*key, str(layer), value, updates) for key, layer, value, updates in state.agent.q_table],
+        "presented": [numbers[trial.trial] for trial in state.presented],
+        "searcher": state.searcher.snapshot(),
     }
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return gzip.compress(text.encode(), compresslevel=1, mtime=0)
@@ -117,16 +114,18 @@ def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
         if max(len(data) / MAX_BYTES, len(text) / MAX_TEXT) > 1:
             return None
         content = json.loads(text)
-        if any(content[name] != value for name, value in _origin(entry).items()):
+        if any(content[name] != value for name, value in _origin(entry, settings).items()):
             return None
         return _restored(content, settings)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError):
         return None
 
 
-def _origin(entry: bytes) -> dict[str, str]:
-    """What a snapshot is only good for: this release's fold, and the journal with this entry."""
-    return {"release": f"{__version__}/{_FORM}", "entry": hashlib.sha256(entry).hexdigest()}
+def _origin(entry: bytes, settings: Settings) -> dict[str, str]:
+    """What a snapshot is only good for: this release's fold, this searcher, and the journal with this entry."""
+    searcher = SEARCHERS.find(settings.search.method)
+    release = f"{__version__}/{_FORM}/{searcher.name} {searcher.identity}"
+    return {"release": release, "entry": hashlib.sha256(entry).hexdigest()}
 
 
 def _restored(content: dict[str, Any], settings: Settings) -> RunState:
@@ -134,22 +133,24 @@ def _restored(content: dict[str, Any], settings: Settings) -> RunState:
     for name in _COUNTERS:
         setattr(state, name, content[name])
     state.opened = content["opened"] and Opened.model_validate(content["opened"])
-    if content["recalled"]:
-        state.recall(Recalled.model_validate_json(json.dumps(content["recalled"])))
+    state.recalled = content["recalled"] and Recalled.model_validate_json(json.dumps(content["recalled"]))
     state.finished = content["finished"] and Finished.model_validate(content["finished"])
-    trials = [Trial(*fields) for fields in content["trials"]]
+    trials = [_trial(fields) for fields in content["trials"]]
     state.trials = {trial.trial: trial for trial in trials}
-    state.by_net = {trial.net: trial for trial in trials}
+    for trial in trials:
+        state.index(trial)
     state.in_flight = {name: state.trials[name] for name in content["in_flight"]}
     state.best = state.trials[content["best"]] if content["best"] else None
-    state.agent.q_table.restore(
-        Entry(StateKey(*key), _layer(layer), value, updates) for *key, layer, value, updates in content["q"]
-    )
-    for number in content["replay"]:
-        state.agent.replay.remember(trials[number].net, trials[number].val_accuracy)
+    state.restore([trials[number] for number in content["presented"]], content["searcher"])
     return state
 
 
-@lru_cache(maxsize=1024)
-def _layer(text: str) -> Layer:
-    return parse_prefix(text)[0]
+def _plain(trial: Trial) -> tuple[Any, ...]:
+    *values, initial = _TRIAL(trial)
+    return (*values, initial and initial.model_dump())
+
+
+def _trial(values: list[Any]) -> Trial:
+    trial = Trial(*values)
+    trial.initial = trial.initial and WeightsRef.model_validate(trial.initial)
+    return trial

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from random import Random
-from typing import Final, Literal
+from math import inf
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Proposed, Recalled, Told
-from metaqnn_orch.errors import JournalError
+from metaqnn_orch.control.events import (
+    Abandoned,
+    Event,
+    Failed,
+    Finished,
+    Left,
+    Opened,
+    Proposed,
+    Recalled,
+    Told,
+    shown_accuracy,
+)
+from metaqnn_orch.errors import BadInput, JournalError
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
-from metaqnn_orch.search.q_table import QTable
-from metaqnn_orch.search.schedule import epsilon_at
+from metaqnn_orch.search.searcher import Experience, Known, Proposal
+from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.codec import canonical_json
+from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Status
 
 MOST_SECONDS: Final = 1e8  # of an attempt: three years
@@ -26,9 +42,13 @@ class Trial:
 
     trial: str
     net: str
-    epsilon: float
+    """The design."""
+    epsilon: float | None
     state: TrialState = "in_flight"
-    val_accuracy: float | None = None
+    reward: float | None = None
+    """That the searcher was told."""
+    measures: dict[str, float] = field(default_factory=dict)
+    """Of its result; of a net that was stopped early those of its best epoch."""
     params: int | None = None
     macs: int | None = None
     seconds: float | None = None
@@ -38,27 +58,46 @@ class Trial:
     charged: int = 0
     """Lost attempts that were charged."""
     samplings: int = 1
-    """How often the agent drew this net."""
+    """How often the searcher proposed it."""
     device: str = ""
     """What answered: where it was trained, or the table that knew."""
     trouble: str = ""
     """What ended the last attempt that did not deliver."""
     measured: float | None = None
-    """Of a net that was stopped early, whose `val_accuracy` is foretold: the best of its epochs."""
+    """Of a net that was stopped early, whose reward is foretold: that of its best epoch."""
     predicted: float | None = None
     spread: float | None = None
     """Standard deviation of what was predicted."""
     curve: list[float] = field(default_factory=list)
-    """Validation accuracies of its epochs, where the early end is enabled."""
+    """Rewards of its epochs, where the early end is enabled."""
     free: dict[str, int] = field(default_factory=dict)
     """Lost attempts that cost nothing, by how they ended."""
     refused: str = ""
     """sha256 of the last result that could not be trusted."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """Settings of the recipe that differ for this trial."""
+    initial: WeightsRef | None = None
+    """Weights that it begins with."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is its design trained by the run's recipe, from fresh weights."""
+        return not self.recipe and self.initial is None
 
     @property
     def was_trained(self) -> bool:
-        """Whether its accuracy is what the net has: not while nothing is known, nor where it was stopped early."""
-        return self.val_accuracy is not None and self.state != "stopped_early"
+        """Whether its reward is what the net earned: not while nothing is known, nor where it was stopped early."""
+        return self.reward is not None and self.state != "stopped_early"
+
+    @property
+    def val_accuracy(self) -> float | None:
+        """Validation accuracy, where `accuracy` is a measure; of a net that was stopped early the foretold one."""
+        return shown_accuracy(self.state, self.reward, self.measures)
+
+    @property
+    def worth(self) -> float:
+        """The reward; of a trial without one less than any."""
+        return -inf if self.reward is None else self.reward
 
 
 def nothing_worked(state: RunState) -> bool:
@@ -67,25 +106,23 @@ def nothing_worked(state: RunState) -> bool:
 
 
 class RunState:
-    """Agent, trials and counters of one run. `apply` is the only way to change them."""
+    """Searcher, trials and counters of one run. `apply` is the only way to change them."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        q = settings.agent
-        self.agent = Agent(
-            settings.state_space(),
-            QTable(initial=q.q_initial, learning_rate=q.learning_rate, discount=q.discount),
-            replay_draws=q.replay_draws,
-        )
+        self.searcher = settings.searcher()
+        self.space = self.searcher.space
         self.trials: dict[str, Trial] = {}
         self.in_flight: dict[str, Trial] = {}
         """In the order of their proposal."""
         self.by_net: dict[str, Trial] = {}
-        """The same trials by their nets' canonical texts."""
+        """The first trial of each design, by its canonical text; a plain one where there is one."""
+        self.presented: list[Trial] = []
+        """What the searcher was told, in that order, repeated ones included."""
         self.step = 0
-        """Of the agent: the next proposal's."""
+        """Of the searcher: the next proposal's."""
         self.told = 0
-        """Presentations to the agent, repeated ones included."""
+        """Presentations of results, repeated ones included."""
         self.unique = 0
         """Nets told at least once."""
         self.abandoned = 0
@@ -104,27 +141,46 @@ class RunState:
         self.heard = ""
         """When the last event was written that says so."""
         self.best: Trial | None = None
-        """Highest validation accuracy that was measured; of equals the first told."""
+        """That of the highest reward that was measured; of equals the first told."""
         self.opened: Opened | None = None
         self.recalled: Recalled | None = None
         self.finished: Finished | None = None
-        self._phases = settings.phases()
+        self._flying: dict[str, int] = {}  # designs in flight, in the order of their proposal, and how many trials each
 
     @property
-    def epsilon(self) -> float:
-        """For the next net: counts unique nets told and in flight, so that each phase trains as many as it says."""
-        return epsilon_at(self._phases, self.unique + len(self.in_flight))
+    def agent(self) -> Agent:
+        """The paper's agent.
 
-    def randomness(self, purpose: str, count: int) -> Random:
-        """Depends on seed, purpose and counter alone: a resumed run draws what an undisturbed one draws."""
-        return Random(f"{self.settings.seed}/{purpose}/{count}")
+        Raises:
+            BadInput: another searcher is at work.
+        """
+        if isinstance(self.searcher, QLearning):
+            return self.searcher.agent
+        raise BadInput(f"the searcher is {self.settings.search.method}: it has no Q-table")
 
-    def propose(self, step: int) -> str | None:
-        """The net of a step: the agent's, or the one of the settings' list; None after the end of that."""
+    @property
+    def known(self) -> Known:
+        """What the searcher may know of the run besides what it was told."""
+        return Known(self.unique, self._flying.keys(), self.by_net.keys())
+
+    @property
+    def epsilon(self) -> float | None:
+        """For the next design; None of a searcher that has none."""
+        return 0.0 if self.settings.nets else self.searcher.epsilon(self.known)
+
+    def propose(self, step: int) -> Proposal | None:
+        """What to train next: the searcher's proposal, or the step's net of the settings' list; None after the end."""
         nets = self.settings.nets
         if nets:
-            return nets[step] if step < len(nets) else None
-        return self.agent.propose(self.epsilon, self.randomness("propose", step))
+            return Proposal(nets[step]) if step < len(nets) else None
+        return self.searcher.propose(step, self.known)
+
+    def beliefs(self) -> str:
+        """sha256, in hex, of what the searcher's beliefs follow from; of the paper's agent, of its Q-table."""
+        if isinstance(self.searcher, QLearning):
+            return self.searcher.agent.q_table.digest()
+        rows = [[trial.net, (trial.reward or 0.0).hex()] for trial in self.presented]
+        return hashlib.sha256(canonical_json(rows)).hexdigest()
 
     def apply(self, event: Event) -> None:
         """
@@ -144,24 +200,22 @@ class RunState:
             case Finished():
                 self.finished = event
             case Recalled():
-                self.recall(event)
-                for count in range(len(event.rows)):
-                    self.agent.rehearse(self.randomness("recall", count))
+                self.recalled = event
+                self.searcher.recall(event.rows, self.settings.warm_start.weight)
             case Proposed():
                 self._proposed(event)
             case Told():
                 trial = self._close(event.trial, event.status)
-                trial.val_accuracy, trial.seconds = event.val_accuracy, min(event.seconds, MOST_SECONDS)
+                trial.reward, trial.seconds = event.reward, min(event.seconds, MOST_SECONDS)
                 trial.params, trial.macs = event.params, event.macs
                 trial.attempt, trial.device = event.attempt, event.device
                 trial.images_per_second = event.images_per_second
-                trial.measured, trial.curve = event.measured, [*event.curve]
+                trial.measured, trial.curve, trial.measures = event.measured, [*event.curve], dict(event.measures)
                 if event.prediction is not None:
                     trial.predicted, trial.spread = event.prediction.accuracy, event.prediction.spread
                 self._used(event.seconds)
                 self.unique += 1
-                better = self.best is None or event.val_accuracy > (self.best.val_accuracy or 0.0)
-                if better and trial.was_trained:
+                if trial.was_trained and (self.best is None or trial.worth > self.best.worth):
                     self.best = trial
                 for _ in range(trial.samplings):
                     self._learn(trial)
@@ -185,14 +239,22 @@ class RunState:
                 self.abandoned += 1
 
     def ranking(self) -> list[Trial]:
-        """Trained nets by validation accuracy, smaller ones first among equals; none that was stopped early."""
+        """Trained nets by reward, smaller ones first among equals; none that was stopped early."""
         trained = [trial for trial in self.trials.values() if trial.was_trained]
-        return sorted(trained, key=lambda trial: (-(trial.val_accuracy or 0.0), trial.params or 0))
+        return sorted(trained, key=lambda trial: (-trial.worth, trial.params or 0))
 
-    def recall(self, event: Recalled) -> None:
-        """Put another run's experience into the replay memory, where nothing is learned from it yet."""
-        self.recalled = event
-        self.agent.replay.recall(event.rows, self.settings.warm_start.weight)
+    def restore(self, presented: Sequence[Trial], snapshot: Any) -> None:
+        """Make the searcher what it was when it had been told of these trials, and gave that snapshot.
+
+        Raises:
+            ValueError, TypeError, LookupError: the snapshot is none of this searcher.
+        """
+        self.presented = [*presented]
+        for trial in self.in_flight.values():
+            self._fly(trial)
+        rows = self.recalled.rows if self.recalled is not None else ()
+        told = [] if self.settings.nets else map(_experience, presented)
+        self.searcher.restore(snapshot, rows, self.settings.warm_start.weight, told)
 
     def session_seconds(self, now: str) -> float:
         """Of the present session, or the last one, at that moment; 0 where its times are no times."""
@@ -206,23 +268,37 @@ class RunState:
         self.step = event.step + 1
         trial = self.trials.get(event.trial)
         if trial is None:
-            trial = Trial(event.trial, event.net, event.epsilon)
-            self.trials[event.trial] = self.in_flight[event.trial] = self.by_net[event.net] = trial
+            trial = Trial(event.trial, event.net, event.epsilon, recipe=event.recipe, initial=event.initial)
+            self.trials[event.trial] = self.in_flight[event.trial] = trial
+            self.index(trial)
+            self._fly(trial)
             return
         trial.samplings += 1
-        if trial.val_accuracy is not None:
+        if trial.reward is not None:
             self._learn(trial)
 
     def _learn(self, trial: Trial) -> None:
-        assert trial.val_accuracy is not None
+        self.presented.append(trial)
         if not self.settings.nets:
-            self.agent.learn(trial.net, trial.val_accuracy, self.randomness("replay", self.told))
+            self.searcher.tell(_experience(trial))
         self.told += 1
+
+    def index(self, trial: Trial) -> None:
+        """Have the trial found by its design."""
+        known = self.by_net.get(trial.net)
+        if known is None or (trial.is_plain and not known.is_plain):
+            self.by_net[trial.net] = trial
+
+    def _fly(self, trial: Trial) -> None:
+        self._flying[trial.net] = self._flying.get(trial.net, 0) + 1
 
     def _close(self, trial_id: str, state: TrialState) -> Trial:
         trial = self._get(trial_id)
         trial.state = state
         del self.in_flight[trial_id]
+        self._flying[trial.net] -= 1
+        if not self._flying[trial.net]:
+            del self._flying[trial.net]
         return trial
 
     def _get(self, trial_id: str) -> Trial:
@@ -230,3 +306,8 @@ class RunState:
         if trial is None:
             raise JournalError(f"the journal tells of trial {trial_id}, which is not in flight")
         return trial
+
+
+def _experience(trial: Trial) -> Experience:
+    assert trial.reward is not None
+    return Experience(trial.net, trial.reward, MappingProxyType(trial.measures), trained=trial.was_trained)

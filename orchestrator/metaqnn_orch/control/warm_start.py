@@ -7,13 +7,13 @@ is, a fold of the journal.
 from __future__ import annotations
 
 from metaqnn_orch.control.events import Recalled
+from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, RunConflict
-from metaqnn_orch.search.state_space import IllegalNet
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.layers import GAP, SM, Layer
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.contract.errors import ContractError
+from metaqnn_trainer.spaces.base import IllegalDesign
 from metaqnn_trainer.store.base import Store
 
 
@@ -24,7 +24,7 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
     Raises:
         NotFound: there is no such run.
         BadInput: it has told its agent of no net that can be used, or it is this run.
-        RunConflict: a table answered there, and here nets are trained.
+        RunConflict: a table answered there, and here nets are trained; or rewards mean another thing there.
     """
     other = settings.warm_start.run
     if other is None:
@@ -34,17 +34,24 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
     record = load_record(store, other)
     if record.table is not None and not rehearsal:
         raise RunConflict(f"run {other!r} is a rehearsal: what a table answered is no experience to begin with")
-    state, _ = resume(store, record, record.settings_as_run())
+    theirs = record.settings_as_run()
+    if (theirs.task.name, theirs.objective) != (settings.task.name, settings.objective):
+        raise RunConflict(
+            f"run {other!r} was told rewards of another kind: {theirs.task.name}, {in_words(theirs.objective)}; "
+            f"this one has {settings.task.name}, {in_words(settings.objective)}"
+        )
+    state, _ = resume(store, record, theirs)
     space = settings.state_space()
     rows, refused = [], 0
-    for net, reward in state.agent.replay:
-        adapted = reheaded(net, settings.space.classes)
+    for trial in state.presented:
+        assert trial.reward is not None
+        adapted = space.adapted(trial.net)
         try:
-            space.walk(parse_net(adapted))
-        except IllegalNet:
+            space.walk(adapted)
+        except (IllegalDesign, ContractError):
             refused += 1
         else:
-            rows.append((adapted, reward))
+            rows.append((adapted, trial.reward))
     if not rows:
         raise BadInput(
             f"run {other} has nothing to begin with: {refused} of its nets are not of this space"
@@ -52,12 +59,3 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
             else f"run {other} has not trained any net yet"
         )
     return Recalled(run=other, rows=tuple(rows), refused=refused)
-
-
-def reheaded(net: str, classes: int) -> str:
-    """The same net for another number of classes."""
-
-    def ended(layer: Layer) -> Layer:
-        return type(layer)(classes) if isinstance(layer, GAP | SM) else layer
-
-    return format_net(tuple(ended(layer) for layer in parse_net(net)))

@@ -1,5 +1,5 @@
 """Where training runs.
 
 Belongs here: a protocol of three verbs and one file per place where a trial can run.
-Forbidden here: deciding what runs next, and reading results: a launcher starts, watches and stops.
+Forbidden here: deciding what runs next, knowing what a net is, and reading results: a launcher starts, watches, stops.
 """

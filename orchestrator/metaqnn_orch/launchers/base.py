@@ -57,8 +57,8 @@ class Launcher(Protocol):
     def name(self) -> str: ...
 
     @property
-    def capacity(self) -> int:
-        """How many trials may be in flight."""
+    def parallel(self) -> int:
+        """Trials in flight at most."""
         ...
 
     @property

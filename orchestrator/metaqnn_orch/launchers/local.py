@@ -1,8 +1,7 @@
-"""Trials on this machine: a pool of long-lived workers, each the trainer's own process taking one order after another,
-or several side by side.
+"""Trials on this machine: a pool of long-lived workers, each the trainer's own process taking one order after another.
 
 Importing torch takes seconds and training a small net less, so a worker stays for many trials. It is replaced when it
-dies, and the trials it was working on have then crashed.
+dies, and the trial it was working on has then crashed.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ import shlex
 import signal
 import sys
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
-from math import ceil
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Final
 
@@ -38,19 +36,16 @@ class LocalLauncher:
         self,
         store: str,
         parallel: int,
-        side_by_side: int = 1,
         command: Sequence[str] = TRAINER,
         options: TrainerOptions = NO_OPTIONS,
     ) -> None:
-        """`store` is the URI that workers open. Each of them has up to `side_by_side` trials. `command` starts one,
-        which is told its `--threads` and its share. `options` are told to every trial."""
+        """`store` is the URI that workers open. `command` starts one, which is told its `--threads`. `options` are told
+        to every trial."""
         self._store = store
         self._options = options
         self._parallel = parallel
-        self._share = min(parallel, side_by_side)
-        self._workers = ceil(parallel / self._share)
-        threads = max(1, _cores() // self._workers)
-        self._command = [*command, "--threads", str(threads), "--side-by-side", str(self._share)]
+        threads = max(1, _cores() // parallel)
+        self._command = [*command, "--threads", str(threads)]
         # The libraries below torch read it when they are loaded, which is before --threads can be obeyed.
         # A thread that waits sleeps, unless told otherwise: turning in circles instead takes four times the processor
         # seconds on small nets, and four times as long where other programs want the processors, too.
@@ -58,8 +53,7 @@ class LocalLauncher:
         self._lock = Lock()  # guards everything below
         self._seen: dict[str, Observation] = {}
         self._queue: deque[WorkOrder] = deque()
-        self._orders: dict[Worker, dict[str, WorkOrder]] = {}  # that each has, by trial
-        self._leaving: set[Worker] = set()  # they are about to end, for whatever reason: they get nothing more
+        self._orders: dict[Worker, WorkOrder | None] = {}  # that each has, if it has one
         self._dying: set[Worker] = set()  # killed, not yet gone: their places are not free
         self._false_starts = 0  # workers that ended before they were ready, in a row
         self._broken: tuple[str, str] | None = None  # message and hint of the error that every further call raises
@@ -69,7 +63,7 @@ class LocalLauncher:
         return "local"
 
     @property
-    def capacity(self) -> int:
+    def parallel(self) -> int:
         return self._parallel
 
     @property
@@ -77,8 +71,8 @@ class LocalLauncher:
         return False
 
     @property
-    def devices(self) -> float:
-        return 1 / self._share
+    def devices(self) -> int:
+        return 1
 
     @property
     def options(self) -> TrainerOptions:
@@ -111,10 +105,8 @@ class LocalLauncher:
         with self._lock:
             self._seen.pop(trial, None)
             self._queue = deque(order for order in self._queue if order.trial != trial)
-            for worker in [worker for worker, orders in self._orders.items() if trial in orders]:
-                del self._orders[worker][trial]
+            for worker in [worker for worker, order in self._orders.items() if order and order.trial == trial]:
                 self._dismiss(worker)
-            self._assign()
 
     def close(self) -> None:
         """Kill the workers and forget everything: what was running has to be launched again."""
@@ -123,7 +115,6 @@ class LocalLauncher:
             self._queue.clear()
             self._seen.clear()
             for worker in [*self._orders]:
-                self._orders[worker].clear()
                 self._dismiss(worker)
             dying = list(self._dying)
         for worker in dying:
@@ -135,14 +126,15 @@ class LocalLauncher:
 
     def _on_report(self, worker: Worker, report: WorkReport) -> None:
         with self._lock:
-            order = self._orders.get(worker, {}).pop(report.trial, None)
-            if order is None:
-                self._leaving.add(worker)
+            order = self._orders.get(worker)
+            if order is None or order.trial != report.trial:
+                if worker in self._orders and order is None:  # it is free, and gets nothing more
+                    del self._orders[worker]
+                    self._dying.add(worker)
                 worker.kill(f"the worker reported on {report.trial}, which it was not asked about")
                 return
+            self._orders[worker] = None
             if report.exit_code in (ExitCode.PREEMPTED, ExitCode.DEVICE):  # what failed may not come back in it
-                self._leaving.add(worker)
-            if worker in self._leaving and not self._orders[worker]:
                 self._dismiss(worker)
             phase = BY_EXIT_CODE.get(report.exit_code, Phase.CRASHED)
             detail = "" if phase is Phase.DELIVERED else _reason(report)
@@ -152,53 +144,44 @@ class LocalLauncher:
     def _on_end(self, worker: Worker, end: End) -> None:
         with self._lock:
             self._dying.discard(worker)
-            self._leaving.discard(worker)
-            orders = self._orders.pop(worker, {}).values()
-            if orders and not worker.is_ready:
-                self._false_start(orders, end)
-            # Asked to stop, it may leave without a word about an order that it had not begun.
-            phase = Phase.DISRUPTED if end.code == ExitCode.PREEMPTED else Phase.CRASHED
-            for order in orders if worker.is_ready else ():
+            order = self._orders.pop(worker, None)
+            if order and not worker.is_ready:
+                self._false_start(order, end)
+            elif order:
+                # Asked to stop, it may leave without a word about an order that it had not begun.
+                phase = Phase.DISRUPTED if end.code == ExitCode.PREEMPTED else Phase.CRASHED
                 self._seen[order.trial] = Observation(order.attempt, phase, end.cause_for(order.trial))
             self._assign()
 
     # Everything below is called with the lock held.
 
     def _assign(self) -> None:
-        """Give waiting orders to workers with places, and start workers while there may be more of them."""
-        while self._queue and not self._broken and sum(map(len, self._orders.values())) < self._parallel:
-            with_places = [
-                worker
-                for worker, orders in self._orders.items()
-                if len(orders) < self._share and worker not in self._leaving
-            ]
-            if with_places:
-                worker = min(with_places, key=lambda worker: len(self._orders[worker]))
-            elif len(self._orders) + len(self._dying) < self._workers:
+        """Give waiting orders to free workers, and start workers while there may be more of them."""
+        while self._queue and not self._broken:
+            free = next((worker for worker, order in self._orders.items() if order is None), None)
+            if free is not None:
+                worker = free
+            elif len(self._orders) + len(self._dying) < self._parallel:
                 try:
                     worker = Worker(self._command, self._environment, self._on_ready, self._on_report, self._on_end)
                 except OSError as error:
                     self._broken = (f"no worker can be started: {self._command[0]}: {error.strerror or error}", "")
                     return
-                self._orders[worker] = {}
+                self._orders[worker] = None
             else:
                 return
             order = self._queue.popleft()
             if worker.give(order) or not worker.is_ready:
-                self._orders[worker][order.trial] = order
+                self._orders[worker] = order
                 self._seen[order.trial] = Observation(order.attempt, Phase.RUNNING, f"process {worker.pid}")
-            elif self._orders[worker]:  # it is dead, and its end is about to be told: the others have crashed with it
-                self._queue.appendleft(order)
-                self._leaving.add(worker)
             else:  # it died while it was free, which is not this trial's fault
                 self._queue.appendleft(order)
                 self._dismiss(worker)
 
-    def _false_start(self, orders: Collection[WorkOrder], end: End) -> None:
-        """A worker ended before it was ready, which is not the trials' fault: they wait for another."""
-        cause = end.cause_for(next(iter(orders)).trial)
-        for order in reversed([*orders]):
-            self._enqueue(order, f"waits for a worker that starts; {cause}", front=True)
+    def _false_start(self, order: WorkOrder, end: End) -> None:
+        """A worker ended before it was ready, which is not the trial's fault: it waits for another."""
+        cause = end.cause_for(order.trial)
+        self._enqueue(order, f"waits for a worker that starts; {cause}", front=True)
         self._false_starts += 1
         if self._false_starts >= (FALSE_STARTS if end.code >= 0 else KILLED_STARTS):
             message = f"{self._false_starts} workers in a row ended before they did anything; {cause}"
@@ -212,10 +195,8 @@ class LocalLauncher:
         return f"try it by hand: {shlex.join(self._command)}"
 
     def _dismiss(self, worker: Worker) -> None:
-        """Kill it. What else it had waits for another worker, and goes on from its checkpoints there."""
-        for order in reversed([*self._orders.pop(worker).values()]):
-            self._enqueue(order, "waits for a worker; its own had to be ended", front=True)
-        self._leaving.discard(worker)
+        """Kill it, and forget what it had."""
+        del self._orders[worker]
         self._dying.add(worker)
         worker.kill()
 

@@ -1,6 +1,6 @@
 """What a worker writes to standard error, so that the end of a trial is told in that trial's own last words.
 
-A worker has many trials, one after another and perhaps side by side. The trainer begins its lines with `trial ID:`;
+A worker has many trials, one after another. The trainer begins its lines with `trial ID:`;
 what the libraries below it write has no such beginning.
 """
 

@@ -77,7 +77,7 @@ class TableLauncher:
         return "table"
 
     @property
-    def capacity(self) -> int:
+    def parallel(self) -> int:
         return self._parallel
 
     @property

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
-from metaqnn_orch.search.state_space import IllegalNet, StateSpace
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.notation import format_net
+from metaqnn_trainer.spaces.base import IllegalDesign, Space
+from metaqnn_trainer.spaces.cnn.notation import format_net
 
 REQUIRED = ("net", "accuracy_best_val", "ix_q_value_update", "epsilon")
 
@@ -72,17 +72,17 @@ def read_replay(data: bytes, file: str, settings: Settings) -> Replay:
     return Replay(file, data, told, refusals)
 
 
-def _presentation(row: Row, space: StateSpace) -> Presentation:
-    net = row.net()
+def _presentation(row: Row, space: Space) -> Presentation:
+    net = format_net(row.net())
     try:
         space.walk(net)
-    except IllegalNet as error:
+    except IllegalDesign as error:
         raise RowError(f"the space does not hold the net: {error}") from None
     accuracy = row.probability("accuracy_best_val")
-    at_chance = accuracy == 1 / space.rules.classes
+    at_chance = accuracy == 1 / space.options.classes
     return Presentation(
         line=row.line,
-        net=format_net(net),
+        net=net,
         accuracy=accuracy,
         epsilon=row.probability("epsilon"),
         update=row.number("ix_q_value_update"),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import log
 from statistics import pstdev
 from typing import TYPE_CHECKING, Final
 
 from metaqnn_orch.errors import LauncherError
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Net, Pool, Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.layer import Net, Shape, describe, total_cost
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
@@ -29,8 +29,9 @@ class Estimator:
         Raises:
             LauncherError: SciPy is not installed.
         """
-        rows = [features(net, shape) for net in known]
         self._shape = shape
+        self._further = sorted({layer.name for net in known for layer in net if not layer.paper})
+        rows = [features(net, shape, self._further) for net in known]
         self._accuracies: list[float] = list(known.values())
         # Each feature in units of its own deviation; one that never differs says nothing, in whatever unit.
         self._scales = [pstdev(column) or 1.0 for column in zip(*rows, strict=True)]
@@ -42,7 +43,7 @@ class Estimator:
         Raises:
             ShapeError: the net does not fit.
         """
-        place = self._scaled(features(net, self._shape))
+        place = self._scaled(features(net, self._shape, self._further))
         distances, numbers = self._tree.query(place, self._nearest)
         weights = [1.0 / max(float(distance), 1e-9) for distance in distances]
         total: float = sum(weight * self._accuracies[number] for weight, number in zip(weights, numbers, strict=True))
@@ -52,30 +53,31 @@ class Estimator:
         return [value / scale for value, scale in zip(row, self._scales, strict=True)]
 
 
-def features(net: Net, shape: Shape) -> list[float]:
-    """What a net is like, in a dozen numbers.
+def features(net: Net, shape: Shape, further: Sequence[str] = ()) -> list[float]:
+    """What a net is like, in a dozen numbers, and how many layers it has of each of the `further` kinds.
 
     Raises:
         ShapeError: the net does not fit images of `shape`.
     """
     reports = describe(net, shape)
     total = total_cost(reports)
-    convolutions = [layer for layer in net if isinstance(layer, Conv)]
-    before_the_end = [report.output.size for report in reports if not isinstance(report.layer, FC | GAP | SM)]
-    filters = [log(layer.filters) for layer in convolutions]
+    convolutions = [convolution for layer in net for convolution in layer.convolutions]
+    before_the_end = [report.output.size for report in reports if report.layer.pixels]
+    logs = [log(filters) for filters, _ in convolutions]
     return [
         len(net),
         len(convolutions),
-        sum(isinstance(layer, Pool) for layer in net),
-        sum(isinstance(layer, FC) for layer in net),
-        any(isinstance(layer, GAP) for layer in net),
+        sum(layer.pools for layer in net),
+        sum(not layer.pixels and not layer.ends for layer in net),
+        any(layer.scores for layer in net),
         log(1 + total.params),
         log(1 + total.macs),
         log(before_the_end[-1] if before_the_end else shape.size),
-        sum(layer.kernel - 1 for layer in convolutions),
-        max((layer.kernel for layer in convolutions), default=0),
-        sum(filters) / max(1, len(filters)),
-        filters[0] if filters else 0.0,
+        sum(kernel - 1 for _, kernel in convolutions),
+        max((kernel for _, kernel in convolutions), default=0),
+        sum(logs) / max(1, len(logs)),
+        logs[0] if logs else 0.0,
+        *(sum(layer.name == kind for layer in net) for kind in further),
     ]
 
 

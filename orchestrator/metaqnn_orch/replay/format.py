@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.contract.layers import Net
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.cnn.layer import Net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 COLUMNS: Final = (
     "net",

@@ -10,7 +10,7 @@ from metaqnn_orch.replay.estimate import Estimator
 from metaqnn_orch.replay.format import Refusals, Row, RowError, read_rows
 from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.contract.layers import Net, Shape, describe
+from metaqnn_trainer.spaces.cnn.layer import Net, Shape, describe
 
 LOOKED_UP: Final = "table"
 ESTIMATED: Final = "table (estimated)"  # what result.json calls the device

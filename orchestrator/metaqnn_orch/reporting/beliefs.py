@@ -8,14 +8,15 @@ from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Spec, axis, legend, said, spec
 from metaqnn_orch.search.q_table import QTable
+from metaqnn_trainer.spaces.cnn.registry import kinds
 
 
 def q_by_layer(q_table: QTable, colours: Palette) -> Figure:
     """The paper's Figure A3."""
-    names = {"C": "convolution", "P": "pooling", "FC": "fully connected", "GAP": "average pooling", "SM": "softmax"}
-    scale = [colours.conv, colours.pool, colours.dense, colours.average, colours.softmax]
     found = statistics.mean_q(q_table, statistics.layer_type)
-    used = [kind for kind in names if any(item.group == kind for item in found)]
+    groups = {item.group for item in found}
+    used = [kind for name, kind in kinds().items() if name in groups]
+    names = {kind.name: kind.words for kind in used}
     return Figure(
         "figure-a3-q-by-layer-type",
         "Layer types",
@@ -24,8 +25,8 @@ def q_by_layer(q_table: QTable, colours: Palette) -> Figure:
         [item._asdict() for item in found],
         _q_lines(
             [item._replace(group=names[item.group]) for item in found],
-            [names[kind] for kind in used],
-            [colour for kind, colour in zip(names, scale, strict=True) if kind in used],
+            list(names.values()),
+            [getattr(colours, kind.colour) for kind in used],
             colours,
         ),
     )

@@ -14,10 +14,9 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import KNOWN
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.search.sampling import random_design
 from metaqnn_orch.search.schedule import Phase
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.layers import Shape, describe, total_cost
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.store.base import Store
 
 _SAMPLE: Final = 200  # random nets that stand for the space
@@ -40,15 +39,16 @@ class Cost(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """What is still to come, by epsilon; `limits` are the budget's, with the nets that each leaves room for."""
+    """What is still to come, by epsilon where the searcher has one. `limits` are the budget's, with the nets that each
+    leaves room for."""
 
     phases: list[tuple[float, Cost]]
     whole: Cost
     limits: dict[str, int]
 
 
-def bill(settings: Settings, state: RunState, seconds: float | None, places: int, devices: float) -> Bill:
-    """`state` is that of the run, or an empty one; `places` trials run at a time on `devices` each."""
+def bill(settings: Settings, state: RunState, seconds: float | None, parallel: int, devices: float) -> Bill:
+    """`state` is that of the run, or an empty one; `parallel` trials run at a time on `devices` each."""
     budget = settings.budget
 
     def cost(nets: int) -> Cost:
@@ -56,10 +56,11 @@ def bill(settings: Settings, state: RunState, seconds: float | None, places: int
             return Cost(nets, None, None, None)
         hours = finite(nets * (seconds / 3600))
         price, gpu_hours = budget.price_per_gpu_hour, finite(hours * devices)
-        return Cost(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / places)
+        return Cost(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / parallel)
 
     left = [(phase.epsilon, cost(phase.unique)) for phase in remaining(settings, state)]
     whole = cost(sum(phase.nets for _, phase in left))
+    left = left if state.epsilon is not None else []
     so_far = used(state, budget, state.heard)
     limits = {
         name: max(0, floor(finite((most - (have or 0.0)) / (all_of_it / whole.nets))))
@@ -132,10 +133,5 @@ def _from_run(record: RunRecord, state: RunState, settings: Settings, images: in
 
 def _mean_macs(settings: Settings) -> float:
     """Of random nets of the space."""
-    space, agent = settings.space, RunState(settings).agent
-    shape, model = Shape(space.channels, space.image_size), settings.model
-    nets = (agent.propose(1.0, Random(number)) for number in range(_SAMPLE))
-    return fmean(
-        total_cost(describe(parse_net(net), shape, gap_head=model.gap_head, batch_norm=model.batch_norm)).macs
-        for net in nets
-    )
+    space = settings.state_space()
+    return fmean(space.cost(random_design(space, Random(number))).macs for number in range(_SAMPLE))

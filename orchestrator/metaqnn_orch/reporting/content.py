@@ -8,24 +8,26 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.ends import Lost
+from metaqnn_orch.control.objective import in_words, tells_accuracy
 from metaqnn_orch.control.state import RunState, Trial, TrialState
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
+from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.result import TrainingResult
 
 _REASONS: Final = 8
 
 MEANINGS: Final[dict[TrialState, str]] = {
-    "completed": "trained; the reward is the best validation accuracy",
-    "untrainable": "at chance at every learning rate: the reward is 1 / classes",
-    "too_large": "did not fit the device: the reward is 1 / classes",
+    "completed": "trained; the reward is that of the best epoch",
+    "untrainable": "at chance at every learning rate: the reward is chance",
+    "too_large": "did not fit the device: the reward is chance",
     "timed_out": "ran out of time: the best epoch until then counts",
     "stopped_early": "would probably not have beaten the best: the reward is what was foretold",
-    "abandoned": "lost one attempt more than it may: never told to the agent",
+    "abandoned": "lost one attempt more than it may: never told to the searcher",
     "in_flight": "not ended yet",
 }
 
@@ -69,29 +71,34 @@ class Content(NamedTuple):
     start: str
     """The command that does it again."""
     trials: list[Trial]
-    """All that have an accuracy, in the order of their telling."""
+    """All that have a reward, in the order of their telling."""
+    reward: str
+    """What the reward is called: accuracy, where it is one."""
 
 
 def content(view: RunView, history: History, best: TrainingResult | None, price: float | None) -> Content:
     """`best` is the best trial's result; `price` that of an hour of training."""
     state, record = view.state, view.record
-    accuracies = [item.accuracy for item in history.ended]
+    rewards = [item.reward for item in history.ended]
+    accuracy = tells_accuracy(state.settings.task.name, state.settings.objective)
+    name = "accuracy" if accuracy else "reward"
     assert state.best is not None
-    top = f"{state.best.val_accuracy:.4f}"
+    top = f"{state.best.worth:.4f}"
+    words = f"validation accuracy of {state.best.worth:.2%}" if accuracy else f"reward of {top}"
     hours = finite(sum(item.seconds for item in history.ended)) / 3600
+    method = "Q-learning" if state.settings.search.method == DEFAULT_METHOD else state.settings.search.method
     numbers = [
         ("nets trained", f"{state.unique:,}"),
-        ("best accuracy", top),
-        (f"mean of the last {min(ROLLING, len(accuracies))}", f"{fmean(accuracies[-ROLLING:]):.4f}"),
-        ("epsilon now", f"{state.epsilon:.2f}"),
+        (f"best {name}", top),
+        (f"mean of the last {min(ROLLING, len(rewards))}", f"{fmean(rewards[-ROLLING:]):.4f}"),
+        *([] if state.epsilon is None else [("epsilon now", f"{state.epsilon:.2f}")]),
         ("training", _duration(finite(hours * 3600))),
     ]
     if price is not None:
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{state.unique:,} networks for {record.dataset.name}, found by Q-learning. "
-        f"The best has a validation accuracy of {state.best.val_accuracy:.2%}.",
+        lead=f"{state.unique:,} networks for {record.dataset.name}, found by {method}. The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
         outcomes=_outcomes(state, history),
@@ -102,18 +109,22 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         start=f"metaqnn-orch start settings.yaml --run {record.run} --store ./runs"
         + (" --launcher table --table FILE" if record.table else ""),
         trials=[item.trial for item in history.ended],
+        reward=name,
     )
 
 
 def _notes(view: RunView) -> list[str]:
     record, guesses = view.record, estimated(view.state)
     notes = []
+    objective = view.state.settings.objective
+    if objective.changes_reward:
+        notes.append(f"The searcher was told {in_words(objective)}.")
     if record.table:
         notes.append(f"This was a rehearsal: nothing was trained, the table {record.table} answered.")
     if guesses:
-        notes.append(f"{guesses:,} of the accuracies are estimates from similar nets; nobody measured them.")
+        notes.append(f"{guesses:,} of the rewards are estimates from similar nets; nobody measured them.")
     if stopped := stopped_early(view.state):
-        notes.append(f"{stopped:,} of the accuracies are foretold: the nets were stopped early, and are not ranked.")
+        notes.append(f"{stopped:,} of the rewards are foretold: the nets were stopped early, and are not ranked.")
     if record.imported:
         notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")
     if view.state.finished is None:
@@ -173,7 +184,7 @@ def _versions(view: RunView, history: History, best: TrainingResult | None) -> F
         ),
         ("devices", ", ".join(f"{one_line(name, 80)} ({count:,} nets)" for name, count in devices.most_common(5))),
         ("journal", f"{view.position:,} entries"),
-        ("Q-table, sha256", state.agent.q_table.digest()),
+        ("Q-table, sha256", state.beliefs()),
     ]
     trained = best.versions if best is not None else {}
     return facts + [(f"{name}, of the best net's trainer", version) for name, version in sorted(trained.items())]

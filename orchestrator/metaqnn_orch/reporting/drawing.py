@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import SCHEMA, Spec
-from metaqnn_trainer.contract.layers import FC, GAP, SM, Conv, Layer, LayerReport, Pool, Shape
+from metaqnn_trainer.spaces.cnn.layer import LayerReport, Shape
+from metaqnn_trainer.spaces.cnn.registry import kinds
 
 _TALLEST: Final = 74  # pixels, of the image
 _STEP: Final = 54  # from one block to the next
-_KINDS: Final = ("image", "C", "P", "FC", "GAP", "SM")
 
 
 def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
@@ -20,9 +20,8 @@ def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
     for number, report in enumerate(reports, 1):
         layer, shape, cost = report
         told = f"{layer}: {shape}, {cost.params:,} parameters, {cost.macs:,} multiply-accumulates"
-        kind = str(layer).partition("(")[0]
-        blocks.append(_block(number, kind, *_labels(layer), shape, image, told))
-    fills = [colours.soft, colours.conv, colours.pool, colours.dense, colours.average, colours.softmax]
+        blocks.append(_block(number, layer.name, *layer.label, shape, image, told))
+    fills = {"image": colours.soft, **{kind.name: getattr(colours, kind.colour) for kind in kinds().values()}}
     x = {
         "field": "x",
         "type": "quantitative",
@@ -48,7 +47,7 @@ def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
                     "color": {
                         "field": "kind",
                         "type": "nominal",
-                        "scale": {"domain": list(_KINDS), "range": fills},
+                        "scale": {"domain": list(fills), "range": list(fills.values())},
                         "legend": None,
                     },
                     "description": {"field": "told", "type": "nominal"},
@@ -89,17 +88,3 @@ def _block(number: int, kind: str, name: str, detail: str, shape: Shape, image: 
         "y": 28.0,
         "y2": 28.0 + height,
     }
-
-
-def _labels(layer: Layer) -> tuple[str, str]:
-    match layer:
-        case Conv(_, kernel, stride) | Pool(kernel, stride):
-            name = "conv" if isinstance(layer, Conv) else "pool"
-            stepped = f" /{stride}" if stride > 1 else ""
-            return name, f"{kernel}×{kernel}{stepped}"
-        case FC(units):
-            return "dense", f"{units}"
-        case GAP(classes):
-            return "average", f"{classes}"
-        case SM(classes):
-            return "softmax", f"{classes}"

@@ -1,115 +1,99 @@
-"""What the agent believes after the first layers of a net, and what it would do there."""
+"""What the searcher believes after the beginning of a design, what it would do there, and what was trained there."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.search.agent import Agent
-from metaqnn_orch.search.state_space import IllegalNet, State, net_text
-from metaqnn_trainer.contract.layers import GAP, SM, Layer, Net
-from metaqnn_trainer.contract.notation import format_net
+from metaqnn_orch.search.searcher import Belief
+from metaqnn_trainer.spaces.base import IllegalDesign
 
 
 class Move(NamedTuple):
-    """One legal layer."""
+    """One legal move."""
 
     layer: str
-    q_value: float
-    updates: int
-    probability: float
-    """That the agent chooses it at the current epsilon."""
+    """The move: of the cnn space a layer."""
+    q_value: float | None
+    """None where the searcher keeps no values."""
+    updates: int | None
+    probability: float | None
+    """That the searcher chooses it next, where it can tell."""
     is_best: bool
-    completion: str
-    """The net that choosing the best from there on leads to, of tied layers the first."""
+    completion: str | None
+    """The design that choosing the best from there on leads to, of tied moves the first."""
     trained: int
-    """Nets that begin so."""
+    """Designs that begin so."""
     best_trained: str | None
+    best_reward: float | None
     best_accuracy: float | None
+    """Of that one, where `accuracy` is a measure."""
 
 
 class Explanation(NamedTuple):
     """Of one state."""
 
     after: str
-    epsilon: float
+    epsilon: float | None
     moves: list[Move]
-    """The best first, in the order of the space among equals. None where the net is whole."""
+    """The best first, in the order of the space among equals. None where the design is whole."""
     choice: str
-    """What the agent would do, in words."""
+    """What the searcher would do, in words."""
     trained: int
     best_trained: str | None
+    best_reward: float | None
     best_accuracy: float | None
 
 
-def explain(state: RunState, prefix: Net) -> Explanation:
+class _Told(NamedTuple):
+    """A design that the searcher was told of, by its moves."""
+
+    moves: Sequence[Any]
+    trial: Trial
+
+
+def explain(state: RunState, beginning: str) -> Explanation:
     """
     Raises:
-        BadInput: the space of the run does not hold the prefix.
+        BadInput: the space of the run does not hold the beginning.
+        NotationError: it is none.
     """
-    agent, epsilon = state.agent, state.epsilon
+    space = state.space
+    prefix = space.parse(beginning)
+    after = space.text(prefix)
     try:
-        decisions = agent.space.walk(prefix)
-    except IllegalNet as error:
-        raise BadInput(f"{format_net(prefix)} is not in the space of the run: {error}") from None
-    trained, best = _trained(state, prefix)
-    here = agent.space.start
-    for before, layer in decisions:
-        if isinstance(layer, GAP | SM):
-            choice = "nothing is left to choose: the net is whole"
-            return Explanation(format_net(prefix), epsilon, [], choice, trained, *_net_and_accuracy(best))
-        here = agent.space.step(before, layer)
-    moves = [_move(state, prefix, here, layer) for layer in agent.space.legal(here)]
-    moves.sort(key=lambda move: -move.q_value)
-    return Explanation(format_net(prefix), epsilon, moves, _choice(moves, epsilon), trained, *_net_and_accuracy(best))
+        beliefs, choice = state.searcher.explain(after, state.known)
+        here = space.after(after)
+    except IllegalDesign as error:
+        raise BadInput(f"{after} is not in the space of the run: {error}") from None
+    told = [_Told(space.parse(trial.net), trial) for trial in state.trials.values() if trial.reward is not None]
+    told = [one for one in told if one.moves[: len(prefix)] == prefix]
+    legal = {str(move): move for move in space.legal(here)} if here is not None else {}
+    moves = [_move(belief, [one for one in told if one.moves[len(prefix)] == legal[belief.move]]) for belief in beliefs]
+    best = _best(told)
+    return Explanation(after, state.epsilon, moves, choice, len(told), *_net_and_worth(best))
 
 
-def _move(state: RunState, prefix: Net, here: State, layer: Layer) -> Move:
-    agent, epsilon = state.agent, state.epsilon
-    legal, best = agent.space.legal(here), agent.best(here)
-    (value,) = agent.q_table.values(here.key, (layer,))[:1]
-    trained, best_trial = _trained(state, (*prefix, layer))
+def _move(belief: Belief, told: Sequence[_Told]) -> Move:
     return Move(
-        layer=str(layer),
-        q_value=value,
-        updates=agent.q_table.updates(here.key, layer),
-        probability=epsilon / len(legal) + (1 - epsilon) * (layer in best) / len(best),
-        is_best=layer in best,
-        completion=_completion(agent, prefix, here, layer),
-        trained=trained,
-        best_trained=best_trial.net if best_trial else None,
-        best_accuracy=best_trial.val_accuracy if best_trial else None,
+        belief.move,
+        belief.value,
+        belief.updates,
+        belief.probability,
+        belief.is_best,
+        belief.completion,
+        len(told),
+        *_net_and_worth(_best(told)),
     )
 
 
-def _completion(agent: Agent, prefix: Net, here: State, layer: Layer) -> str:
-    decisions = [*prefix, layer]
-    while not isinstance(layer, GAP | SM):
-        here = agent.space.step(here, layer)
-        layer = agent.best(here)[0]
-        decisions.append(layer)
-    return net_text(decisions, agent.space)
+def _best(told: Iterable[_Told]) -> Trial | None:
+    """The best that was trained, the first told among equals."""
+    trained = (trial for _, trial in told if trial.was_trained)
+    return max(trained, key=lambda trial: trial.worth, default=None)
 
 
-def _trained(state: RunState, prefix: Net) -> tuple[int, Trial | None]:
-    """How many nets that the agent was told of begin so, and the best that was trained, the first told among equals."""
-    beginning = format_net(prefix).removesuffix("]")
-    beginnings = (beginning + ",", beginning + "]") if prefix else ("[",)
-    told = [
-        trial for trial in state.trials.values() if trial.val_accuracy is not None and trial.net.startswith(beginnings)
-    ]
-    trained = (trial for trial in told if trial.was_trained)
-    return len(told), max(trained, key=lambda trial: trial.val_accuracy or 0.0, default=None)
-
-
-def _net_and_accuracy(trial: Trial | None) -> tuple[str | None, float | None]:
-    return (trial.net, trial.val_accuracy) if trial else (None, None)
-
-
-def _choice(moves: list[Move], epsilon: float) -> str:
-    best = [move.layer for move in moves if move.is_best]
-    explore = f"with probability {epsilon:.2f} it explores: any of the {len(moves)} layers, each as likely"
-    tied = f"one of the {len(best)} layers that are tied at" if len(best) > 1 else f"{best[0]}, the best at"
-    exploit = f"with probability {1 - epsilon:.2f} it takes {tied} Q = {moves[0].q_value:.4f}"
-    return f"{explore}; {exploit}"
+def _net_and_worth(trial: Trial | None) -> tuple[str | None, float | None, float | None]:
+    return (trial.net, trial.reward, trial.val_accuracy) if trial else (None, None, None)

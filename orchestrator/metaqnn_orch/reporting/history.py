@@ -18,10 +18,10 @@ from metaqnn_trainer.store.base import Store
 
 
 class Ended(NamedTuple):
-    """A trial that has an accuracy, and when it was told."""
+    """A trial that has a reward, and when it was told."""
 
     trial: Trial
-    accuracy: float
+    reward: float
     at: datetime | None
     """None where the journal's text is no time."""
 
@@ -65,7 +65,7 @@ def read_history(store: Store, view: RunView) -> History:
             break
         match event:
             case Told():
-                ended.append(Ended(view.state.trials[event.trial], event.val_accuracy, when(event.at)))
+                ended.append(Ended(view.state.trials[event.trial], event.reward, when(event.at)))
             case Failed():
                 troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
             case Opened():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import nan
 from typing import Final, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -18,7 +19,7 @@ from metaqnn_orch.control.events import Abandoned, Event, Failed, Told
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
-from metaqnn_orch.reporting.summary import lost_attempts
+from metaqnn_orch.reporting.summary import has_accuracy, lost_attempts
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.contract.result import Status
 from metaqnn_trainer.store.base import Entry, Stat, Store
@@ -59,7 +60,11 @@ class Metrics:
         self._shown: dict[str, int] = {}  # of them, by kind
         self._in_flight = gauge("trials_in_flight", "Trials proposed and not ended.")
         self._epsilon = gauge("epsilon", "Of the next proposal.")
-        self._best = gauge("best_accuracy", "Highest validation accuracy so far.")
+        self._best = gauge("best_reward", "Highest reward so far.")
+        self._accuracy: Gauge | None = None  # where accuracy is a measure
+        self._measures = Gauge(
+            "metaqnn_best_measure", "Of the net of the highest reward.", ["run", "measure"], registry=self.registry
+        )
         self._goal = gauge("goal_trials", "Unique trained nets at which the run is complete.")
         self._queue = histogram(
             "queue_seconds", "From launch to the first sign of training, in this session.", _MINUTES
@@ -74,6 +79,10 @@ class Metrics:
     def begin(self, state: RunState, goal: int) -> None:
         """Where the run stands: what earlier sessions counted."""
         self._state = state
+        if has_accuracy(state):
+            text = "Validation accuracy of the net of the highest reward."
+            accuracy = Gauge("metaqnn_best_accuracy", text, ["run"], registry=self.registry)
+            self._accuracy = accuracy.labels(self._name)
         for trial in state.trials.values():
             if trial.state in self._trials:
                 self._trials[trial.state].inc()
@@ -101,12 +110,17 @@ class Metrics:
         state = self._state
         assert state is not None, "begin comes first"
         self._in_flight.set(len(state.in_flight))
-        self._epsilon.set(state.epsilon)
+        self._epsilon.set(nan if state.epsilon is None else state.epsilon)
         for kind, count in lost_attempts(state).items():
             self._lost.labels(self._name, kind).inc(count - self._shown.get(kind, 0))
             self._shown[kind] = count
-        if state.best is not None and state.best.val_accuracy is not None:
-            self._best.set(state.best.val_accuracy)
+        if state.best is None:
+            return
+        self._best.set(state.best.worth)
+        for name, value in state.best.measures.items():
+            self._measures.labels(self._name, name).set(value)
+        if self._accuracy is not None and state.best.val_accuracy is not None:
+            self._accuracy.set(state.best.val_accuracy)
 
     def launched(self, trial: str) -> None:
         self._times[trial] = _Times(self._clock())
@@ -166,8 +180,8 @@ class _WatchedLauncher:
         return self._inner.name
 
     @property
-    def capacity(self) -> int:
-        return self._inner.capacity
+    def parallel(self) -> int:
+        return self._inner.parallel
 
     @property
     def devices(self) -> float:

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.numbers import finite
+from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_orch.reporting.tracking import Point
 from metaqnn_orch.settings.values import flatten
 
@@ -66,7 +67,8 @@ class MlflowTracker:
         tags |= {"metaqnn.state": trial.state, "metaqnn.device": trial.device}
         child = self._client.create_run(self._place, start_time=begun, tags=tags).info.run_id
         numbers = {
-            "val_accuracy": point.accuracy,
+            "reward": point.reward,
+            "val_accuracy": trial.val_accuracy,
             "params": trial.params,
             "macs": trial.macs,
             "seconds": trial.seconds,
@@ -75,11 +77,12 @@ class MlflowTracker:
             "measured": trial.measured,
             "predicted": trial.predicted,
             "spread": trial.spread,
+            **{MEASURE + name: value for name, value in trial.measures.items()},
         }
         said = {"net": trial.net, "epsilon": trial.epsilon, "attempts": trial.attempt}
         self._client.log_batch(child, metrics=_metrics(numbers, moment, 0), params=_params(said))
-        course = {"val_accuracy": point.accuracy, "best": point.best, "mean_of_last_100": point.mean}
-        course |= {"epsilon": trial.epsilon, "hours": point.hours}
+        course = {"reward": point.reward, "val_accuracy": trial.val_accuracy, "best": point.best}
+        course |= {"mean_of_last_100": point.mean, "epsilon": trial.epsilon, "hours": point.hours}
         self._client.log_batch(self._parent, metrics=_metrics(course, moment, point.number))
         self._client.set_terminated(child, end_time=moment)
 

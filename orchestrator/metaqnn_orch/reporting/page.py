@@ -22,8 +22,9 @@ class Drawn(NamedTuple):
     svg: str
 
 
-def page(content: Content, figures: list[Drawn], leaders: list[tuple[Trial, str]]) -> str:
-    """The HTML. `leaders` are the best trials with their drawings, the best first."""
+def page(content: Content, front: str, figures: list[Drawn], leaders: list[tuple[Trial, str]]) -> str:
+    """The HTML. `front` is the name of the figure beside the best nets; `leaders` are the best trials with their
+    drawings, the best first."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -37,6 +38,7 @@ def page(content: Content, figures: list[Drawn], leaders: list[tuple[Trial, str]
     style = environment.get_template("report.css").render(light=LIGHT._asdict(), dark=DARK._asdict())
     return environment.get_template("report.html").render(
         content=content,
+        front=front,
         figures={figure.name: figure for figure in figures},
         leaders=leaders,
         script=script,

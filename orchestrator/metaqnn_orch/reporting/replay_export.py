@@ -3,57 +3,78 @@
 What was imported comes out as it went in. Of the rest, nets are written with the authors' dropout, and updates counted
 from 1, or from the last imported one. Iterations are read from the trials' results, as epochs times batches; those that
 a table answered have none, nor a last accuracy, and -1 stands there as in the authors' test columns, which are always
--1: a search does not look at test accuracy.
+-1: a search does not look at test accuracy. Where the searcher was told anything else than the validation accuracy, a
+column `reward` and one for each measure follow those of the authors.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from metaqnn_orch.control.events import Abandoned, Event, Proposed, Told
 from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
 from metaqnn_orch.replay.database import read_replay
 from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, read_rows
+from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
-from metaqnn_trainer.contract.dropout import format_with_dropout
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
+from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import Store
 
 
 def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
-    """One row for each presentation, by the columns of `replay_format.COLUMNS`.
+    """One row for each presentation, by the columns of `replay/format.py`, and perhaps further ones.
 
     Raises:
         JournalError: the journal is damaged.
         StoreError: the file that the run began with is gone, or another.
     """
-    imported = _imported_rows(store, record)
+    imported, settings = _imported_rows(store, record), record.settings_as_run()
+    further = not tells_accuracy(settings.task.name, settings.objective)
+    written = _authors_net if settings.space.family == DEFAULT_FAMILY else str
     rows: dict[str, dict[str, Any]] = {}
     update = 0.0
     for number, (net, told, epsilon) in enumerate(_presentations(Journal(store, record.run).read())):
+        more = _further(told) if further else {}
         if number < len(imported):
-            rows.setdefault(told.trial, imported[number])
+            rows.setdefault(told.trial, imported[number] | more)
             update = max(update, float(imported[number]["ix_q_value_update"]))
-            yield imported[number]
+            yield imported[number] | more
             continue
         if told.trial not in rows:
-            rows[told.trial] = _row(store, record, net, told)
+            rows[told.trial] = _row(store, record, written(net), told) | more
         update += 1
-        yield {**rows[told.trial], "ix_q_value_update": update, "epsilon": epsilon}
+        yield {**rows[told.trial], "ix_q_value_update": update, "epsilon": -1.0 if epsilon is None else epsilon}
 
 
-def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float]]:
+def replay_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The authors' columns, and those that some of these rows have beside them."""
+    further = {name for row in rows for name in row}.difference(COLUMNS)
+    return [*COLUMNS, *sorted(further, key=lambda name: (name != "reward", name))]
+
+
+def _authors_net(net: str) -> str:
+    return format_with_dropout(parse_net(net))
+
+
+def _further(told: Told) -> dict[str, Any]:
+    return {"reward": told.reward, **{MEASURE + name: value for name, value in told.measures.items()}}
+
+
+def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float | None]]:
     """Each time that the agent was told of a net: the net, what it was told, and the epsilon of its sampling."""
     nets: dict[str, str] = {}
-    waiting: dict[str, list[float]] = {}  # the epsilons at which a net in training was sampled
+    waiting: dict[str, list[float | None]] = {}  # the epsilons at which a net in training was sampled
     known: dict[str, Told] = {}
     for event in events:
         match event:
@@ -88,8 +109,8 @@ def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
 def _row(store: Store, record: RunRecord, net: str, told: Told) -> dict[str, Any]:
     best, last, last_accuracy = _iterations(store, record, told)
     return {
-        "net": format_with_dropout(parse_net(net)),
-        "accuracy_best_val": told.val_accuracy,
+        "net": net,
+        "accuracy_best_val": UNKNOWN if told.val_accuracy is None else told.val_accuracy,
         "iter_best_val": best,
         "accuracy_last_val": last_accuracy,
         "iter_last_val": last,
@@ -103,7 +124,7 @@ def _row(store: Store, record: RunRecord, net: str, told: Told) -> dict[str, Any
 def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, float, float]:
     """Of the best and of the last epoch, and the accuracy after the last."""
     if told.status in ("untrainable", "too_large"):
-        return 0.0, 0.0, told.val_accuracy
+        return 0.0, 0.0, UNKNOWN if told.val_accuracy is None else told.val_accuracy
     key = keys.result(record.run, told.trial)
     try:
         result = read(TrainingResult, store.get, key) if told.attempt else None
@@ -112,7 +133,11 @@ def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, flo
     if result is None or result.history is None:
         return UNKNOWN, UNKNOWN, UNKNOWN
     batches = -(-record.info.train // record.settings["recipe"]["batch_size"])
-    return float(result.best_epoch * batches), float(result.epochs * batches), result.last_val_accuracy or 0.0
+    return (
+        float(result.best_epoch * batches),
+        float(result.epochs * batches),
+        UNKNOWN if result.last_val_accuracy is None else result.last_val_accuracy,
+    )
 
 
 def _seconds(at: str) -> float:

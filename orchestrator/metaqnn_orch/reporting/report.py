@@ -7,21 +7,23 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.drawing import drawing
-from metaqnn_orch.reporting.figures import figures
+from metaqnn_orch.reporting.figures import ACCURACIES, figures, scale_of
+from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, Axes, front
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.page import Drawn, page
 from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE, Palette
 from metaqnn_orch.reporting.render import png, svg
-from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_row
-from metaqnn_orch.reporting.vega import Rows, Spec
+from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_table
+from metaqnn_orch.reporting.vega import Figure, Rows, Spec
+from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.layers import Shape, describe
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 
 class Report(NamedTuple):
@@ -33,39 +35,57 @@ class Report(NamedTuple):
 
 
 def compose(
-    view: RunView, history: History, best: TrainingResult | None, *, top: int = 10, price: float | None = None
+    view: RunView,
+    history: History,
+    best: TrainingResult | None,
+    *,
+    top: int = 10,
+    price: float | None = None,
+    axes: Axes | None = None,
 ) -> Report:
-    """The report of a run that has at least one accuracy.
+    """The report of a run that has at least one reward.
 
     `best` is the best trial's result, for the versions that it was trained with; `price` that of an hour of training.
+    `axes` are those of the front: by default the reward against parameters.
 
     Raises:
-        BadInput: the libraries of the extra `report` are not installed.
+        BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
     """
     try:
-        return _compose(view, history, best, top, price)
+        return _compose(view, history, best, top, price, axes)
     except ModuleNotFoundError as error:
         raise BadInput(f"a report cannot be drawn here: {error}", hint="pip install 'metaqnn-orch[report]'") from None
 
 
-def _compose(view: RunView, history: History, best: TrainingResult | None, top: int, price: float | None) -> Report:
-    settings, q_table = view.record.settings_as_run(), view.state.agent.q_table
+def _compose(
+    view: RunView, history: History, best: TrainingResult | None, top: int, price: float | None, axes: Axes | None
+) -> Report:
+    settings, searcher = view.record.settings_as_run(), view.state.searcher
+    q_table = searcher.agent.q_table if isinstance(searcher, QLearning) else None
     leaders = leaderboard(view.state, top)
-    drawn = figures(history, q_table, ON_PAGE)
+    accuracies = tells_accuracy(settings.task.name, settings.objective)
+    scale = ACCURACIES if accuracies else scale_of(history.ended)
+    axes = axes or (ACCURACY_AND_SIZE if accuracies else Axes("params", "reward"))
+
+    def made(colours: Palette) -> list[Figure]:
+        return figures(history, scale, front(history.ended, axes, view.state.space, colours), q_table, colours)
+
+    drawn = made(ON_PAGE)
     words = content(view, history, best, price)
     text = page(
         words,
+        axes.name,
         [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in drawn],
         [(trial, svg(_drawing(settings, trial, ON_PAGE))) for trial in leaders],
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
-    pictures = {figure.name: figure.spec for figure in figures(history, q_table, LIGHT)}
+    pictures = {figure.name: figure.spec for figure in made(LIGHT)}
     pictures |= {f"net-{rank:02d}": _drawing(settings, trial, LIGHT) for rank, trial in enumerate(leaders, 1)}
     for name, spec in pictures.items():
         spec["background"] = LIGHT.page
         files |= {f"{name}.svg": svg(spec).encode(), f"{name}.png": png(spec)}
     tables = {f"{figure.name}.csv": figure.rows for figure in drawn}
-    tables["trials.csv"] = [trial_row(trial) for trial in view.state.trials.values()]
+    _, tables["trials.csv"] = trial_table(view.state)
     tables["outcomes.csv"] = [outcome._asdict() for outcome in words.outcomes]
     return Report(files, tables)
 
@@ -77,7 +97,6 @@ def settings_file(settings: Mapping[str, Any]) -> bytes:
 
 
 def _drawing(settings: Settings, trial: Trial, colours: Palette) -> Spec:
-    image = Shape(settings.space.channels, settings.space.image_size)
-    model = settings.model
-    reports = describe(parse_net(trial.net), image, gap_head=model.gap_head, batch_norm=model.batch_norm)
-    return drawing(reports, image, colours)
+    space = settings.state_space()
+    assert isinstance(space, Cnn)
+    return drawing(space.reports(trial.net), space.image, colours)

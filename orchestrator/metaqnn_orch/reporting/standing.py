@@ -11,7 +11,7 @@ from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, use
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.summary import lost_attempts
-from metaqnn_orch.settings.model import BudgetSettings
+from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.contract.result import Status
 
 _CURVE: Final = 20  # points at most
@@ -32,14 +32,14 @@ class Standing(NamedTuple):
     """A run at one moment."""
 
     whole: Part
-    epsilon: float
+    epsilon: float | None
     phase: Part
     best: Trial | None
     recent_mean: float | None
-    """Accuracy of the last nets, at most a hundred."""
+    """Of the rewards of the last nets, at most a hundred."""
     recent: int
     curve: list[float]
-    """Mean accuracies from the first net to the last, in equal parts of at most twenty."""
+    """Mean rewards from the first net to the last, in equal parts of at most twenty."""
     endings: dict[str, int]
     """Trials by what became of them, those that occur."""
     in_flight: int
@@ -60,20 +60,20 @@ def standing(state: RunState, now: str) -> Standing:
     """`now` is the present moment, or that of the last event where no session is going on."""
     opened = state.opened
     budget = opened.budget if opened is not None else state.settings.budget
-    goal, places, devices = (
+    goal, parallel, devices = (
         (opened.goal, opened.places, opened.devices) if opened is not None else (state.settings.goal, 0, 1)
     )
     seconds = recent_seconds(state)
     so_far = used(state, budget, now)
 
     def part(done: int, nets: int) -> Part:
-        return Part(done, nets, finite((nets - done) * (seconds / places)) if seconds and places else None)
+        return Part(done, nets, finite((nets - done) * (seconds / parallel)) if seconds and parallel else None)
 
     whole = part(min(state.unique, goal), goal)
     reached = limit(state, budget, now)
-    told = [trial for trial in state.trials.values() if trial.val_accuracy is not None]
-    accuracies = [trial.val_accuracy or 0.0 for trial in told]
-    last = accuracies[-RECENT:]
+    told = [trial for trial in state.trials.values() if trial.reward is not None]
+    rewards = [trial.worth for trial in told]
+    last = rewards[-RECENT:]
     speeds = list(islice((trial.images_per_second for trial in reversed(told) if trial.images_per_second), RECENT))
     counted = Counter(trial.state for trial in told)
     return Standing(
@@ -83,12 +83,12 @@ def standing(state: RunState, now: str) -> Standing:
         best=state.best,
         recent_mean=mean(last) if last else None,
         recent=len(last),
-        curve=_curve(accuracies),
+        curve=_curve(rewards),
         endings={name: counted[name] for name in _ENDINGS if counted[name]},
         in_flight=len(state.in_flight),
         lost=lost_attempts(state),
         abandoned=state.abandoned,
-        images_per_second=finite(mean(speeds) * min(len(state.in_flight), places)) if speeds else 0.0,
+        images_per_second=finite(mean(speeds) * min(len(state.in_flight), parallel)) if speeds else 0.0,
         budget=budget,
         used=so_far,
         forecast=_forecast(so_far, budget, whole, (goal - whole.done) * seconds * devices / 3600) if seconds else None,

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from metaqnn_orch.search.q_table import Entry
-from metaqnn_trainer.contract.layers import Conv, Layer
+from metaqnn_trainer.spaces.cnn.layer import Layer
 
 ROLLING: Final = 100  # nets; the paper's Figure 3
 BINS: Final = 20
@@ -18,7 +18,8 @@ BINS: Final = 20
 class Phase(NamedTuple):
     """The nets that were sampled at one epsilon: a bar of Figure 3."""
 
-    epsilon: float
+    epsilon: float | None
+    """None where the searcher has none."""
     nets: int
     mean: float
     best: float
@@ -27,9 +28,9 @@ class Phase(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """One bar of a histogram (Figure A2): accuracies from `low` up to `high`, the last bar's 1 included."""
+    """One bar of a histogram (Figure A2): rewards from `low` up to `high`, which the last bar includes."""
 
-    epsilon: float
+    epsilon: float | None
     low: float
     high: float
     nets: int
@@ -54,23 +55,27 @@ def rolling_means(values: Sequence[float], window: int = ROLLING) -> list[float]
     return [(sums[n] - sums[max(0, n - window)]) / min(n, window) for n in range(1, len(sums))]
 
 
-def phases(accuracies: Iterable[tuple[float, float]]) -> list[Phase]:
-    """Accuracies with their epsilons, by epsilon: the highest first, as the schedule has them."""
+def phases(rewards: Iterable[tuple[float | None, float]]) -> list[Phase]:
+    """Rewards with their epsilons, by epsilon: the highest first, as the schedule has them."""
     found: list[Phase] = []
-    for epsilon, values in sorted(_grouped(accuracies).items(), reverse=True):
+    for epsilon, values in _grouped(rewards):
         first = found[-1].first + found[-1].nets if found else 0
         found.append(Phase(epsilon, len(values), fmean(values), max(values), first))
     return found
 
 
-def histograms(accuracies: Iterable[tuple[float, float]], bins: int = BINS) -> list[Bin]:
-    """Accuracies with their epsilons, counted in bars of one width; empty bars too. The highest epsilon first."""
+def histograms(
+    rewards: Iterable[tuple[float | None, float]], bins: int = BINS, low: float = 0.0, high: float = 1.0
+) -> list[Bin]:
+    """Rewards from `low` to `high` with their epsilons, counted in bars of one width; empty bars too. The highest
+    epsilon first."""
+    edges = [low + (high - low) * n / bins for n in range(bins + 1)]
     found: list[Bin] = []
-    for epsilon, values in sorted(_grouped(accuracies).items(), reverse=True):
+    for epsilon, values in _grouped(rewards):
         counts = [0] * bins
         for value in values:
-            counts[min(int(value * bins), bins - 1)] += 1
-        found += [Bin(epsilon, n / bins, (n + 1) / bins, count, count / len(values)) for n, count in enumerate(counts)]
+            counts[min(max(0, int((value - low) / (high - low) * bins)), bins - 1)] += 1
+        found += [Bin(epsilon, edges[n], edges[n + 1], count, count / len(values)) for n, count in enumerate(counts)]
     return found
 
 
@@ -85,25 +90,25 @@ def mean_q(entries: Iterable[Entry], group: Callable[[Layer], str | None]) -> li
 
 
 def layer_type(layer: Layer) -> str:
-    """The notation's name of a layer's kind: C, P, FC, GAP or SM."""
-    return str(layer).partition("(")[0]
+    """The notation's name of a layer's kind: C, P, FC, …"""
+    return layer.name
 
 
 def receptive_field(layer: Layer) -> str | None:
-    """Of a convolution: 3 for 3x3."""
-    return str(layer.kernel) if isinstance(layer, Conv) else None
+    """Of a convolution of any kind: 3 for 3x3."""
+    return str(layer.convolutions[0][1]) if layer.convolves and layer.convolutions else None
 
 
-def pareto_front(points: Iterable[tuple[int, float]]) -> list[int]:
-    """Which of some (cost, accuracy) no other beats in both, by their numbers in the order given: the cheapest first.
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[int]:
+    """Which of some (cost, value) no other beats in both, by their numbers in the order given: the cheapest first.
     Of equal ones the first."""
     ordered = sorted(enumerate(points), key=lambda item: (item[1][0], -item[1][1], item[0]))
     front: list[int] = []
     best = float("-inf")
-    for number, (_, accuracy) in ordered:
-        if accuracy > best:
+    for number, (_, value) in ordered:
+        if value > best:
             front.append(number)
-            best = accuracy
+            best = value
     return front
 
 
@@ -119,8 +124,9 @@ def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
     return chosen
 
 
-def _grouped(accuracies: Iterable[tuple[float, float]]) -> dict[float, list[float]]:
-    groups: defaultdict[float, list[float]] = defaultdict(list)
-    for epsilon, accuracy in accuracies:
-        groups[epsilon].append(accuracy)
-    return groups
+def _grouped(rewards: Iterable[tuple[float | None, float]]) -> list[tuple[float | None, list[float]]]:
+    """By epsilon, the highest first."""
+    groups: defaultdict[float | None, list[float]] = defaultdict(list)
+    for epsilon, reward in rewards:
+        groups[epsilon].append(reward)
+    return sorted(groups.items(), key=lambda group: -1.0 if group[0] is None else group[0], reverse=True)

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import used
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.holder import Holder, is_dead
+from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.replay.table import ESTIMATED
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.store.base import Store
 
-TRIAL_FIELDS = (
-    *("trial", "net", "epsilon", "state", "val_accuracy", "params", "seconds", "attempts", "estimated"),
+Rows = list[dict[str, Any]]
+
+ACCURACY: Final = "val_accuracy"  # of runs in which `accuracy` is a measure
+MEASURE: Final = "measure."  # before the name of one, where each has a column of its own
+_FIELDS: Final = (
+    *("trial", "net", "epsilon", "state", "reward", ACCURACY, "params", "seconds", "attempts", "estimated"),
     *("measured", "predicted", "spread"),
 )
 
@@ -63,7 +71,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "last_lost": state.last_lost,
         "estimated": estimated(state),
         "stopped_early": stopped_early(state),
-        "best": None if best is None else {"net": best.net, "trial": best.trial, "val_accuracy": best.val_accuracy},
+        "best": None if best is None else {**_worth(state, best), "net": best.net, "trial": best.trial},
         "goal": state.opened.goal if state.opened else state.settings.goal,
         "dataset": f"{view.record.dataset.name}-{view.record.dataset.digest}",
         "warm_start": state.recalled.run if state.recalled else None,
@@ -74,7 +82,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "ended_because": state.finished.detail if state.finished else "",
         "holder": alive.owner if alive is not None else None,
         "trouble": alive.trouble if alive is not None else "",
-        "q_digest": state.agent.q_table.digest(),
+        "q_digest": state.beliefs(),
         "journal_position": view.position,
     }
 
@@ -105,29 +113,58 @@ def run_state(state: RunState, alive: Holder | None) -> str:
     return "running" if alive is not None else "interrupted"
 
 
-def trial_row(trial: Trial) -> dict[str, Any]:
-    """The fields of `metaqnn-orch trials -o json`."""
-    row = {name: getattr(trial, name, None) for name in TRIAL_FIELDS}
-    row["attempts"] = trial.attempt
-    row["estimated"] = is_estimated(trial)
-    return row
+def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
+    """The fields of `metaqnn-orch trials -o json`; by default of all trials."""
+    names = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
+    return [
+        {name: getattr(trial, name, None) for name in names}
+        | {"attempts": trial.attempt, "estimated": is_estimated(trial), "measures": trial.measures}
+        for trial in (state.trials.values() if trials is None else trials)
+    ]
+
+
+def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple[list[str], Rows]:
+    """The columns and rows of `metaqnn-orch trials -o csv`: the same, with a column `measure.NAME` for each measure."""
+    measures = sorted({name for trial in state.trials.values() for name in trial.measures})
+    columns = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
+    rows = trial_rows(state, trials)
+    for row in rows:
+        found = row.pop("measures")
+        row.update({MEASURE + name: found.get(name) for name in measures})
+    return [*columns, *(MEASURE + name for name in measures)], rows
+
+
+def has_accuracy(state: RunState) -> bool:
+    """Whether `accuracy` is a measure of the run."""
+    classifies = state.settings.task.name == CLASSIFICATION.name
+    return classifies or any("accuracy" in trial.measures for trial in state.trials.values())
+
+
+def reward_name(settings: Settings) -> str:
+    """What people are told that the reward is."""
+    return "val accuracy" if tells_accuracy(settings.task.name, settings.objective) else "reward"
+
+
+def _worth(state: RunState, trial: Trial) -> dict[str, Any]:
+    accuracy = {ACCURACY: trial.val_accuracy} if has_accuracy(state) else {}
+    return {"reward": trial.reward, **accuracy, "measures": trial.measures}
 
 
 def is_estimated(trial: Trial) -> bool:
-    """Whether its accuracy is what a table made of its neighbours, and nobody measured it."""
+    """Whether its reward is what a table made of its neighbours, and nobody measured it."""
     return trial.device == ESTIMATED
 
 
 def estimated(state: RunState) -> int:
-    """How many of the accuracies told are estimates."""
+    """How many of the rewards told are estimates."""
     return sum(map(is_estimated, state.trials.values()))
 
 
 def stopped_early(state: RunState) -> int:
-    """How many of the accuracies told are foretold."""
+    """How many of the rewards told are foretold."""
     return sum(trial.state == "stopped_early" for trial in state.trials.values())
 
 
 def leaderboard(state: RunState, top: int) -> list[Trial]:
-    """The best trials by validation accuracy, smaller nets first among equals; none that was stopped early."""
+    """The best trials by reward, smaller nets first among equals; none that was stopped early."""
     return state.ranking()[:top]

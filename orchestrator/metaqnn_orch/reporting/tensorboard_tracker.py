@@ -9,6 +9,7 @@ from typing import Final
 
 from tensorboardX import SummaryWriter
 
+from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.reporting.tracking import Point
 
@@ -27,6 +28,8 @@ class TensorboardTracker:
         return f"TensorBoard in {self._folder}"
 
     def begin(self, record: RunRecord) -> None:
+        settings = record.settings_as_run()
+        self._tells_accuracy = tells_accuracy(settings.task.name, settings.objective)
         place = self._folder / record.run
         for old in place.glob(f"events.out.tfevents.*{SUFFIX}"):
             old.unlink()
@@ -36,10 +39,11 @@ class TensorboardTracker:
     def show(self, points: Sequence[Point]) -> None:
         for point in points:
             trial = point.trial
+            course = [("trial", point.reward), ("best", point.best), ("mean of the last 100", point.mean)]
             for name, value in (
-                ("accuracy/trial", point.accuracy),
-                ("accuracy/best", point.best),
-                ("accuracy/mean of the last 100", point.mean),
+                *((f"reward/{name}", value) for name, value in course),
+                *((f"accuracy/{name}", value) for name, value in course if self._tells_accuracy),
+                *((f"measure/{name}", value) for name, value in trial.measures.items()),
                 ("search/epsilon", trial.epsilon),
                 ("trial/parameters", trial.params),
                 ("trial/multiply-accumulates", trial.macs),
@@ -47,7 +51,7 @@ class TensorboardTracker:
                 ("search/hours of training", point.hours),
             ):
                 if value is not None:
-                    shown = min(float(value), _LARGEST)
+                    shown = max(-_LARGEST, min(float(value), _LARGEST))
                     self._writer.add_scalar(name, shown, point.number, walltime=point.at.timestamp())
         self._writer.flush()
 

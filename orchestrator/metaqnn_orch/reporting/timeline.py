@@ -83,7 +83,7 @@ def _rows(history: History) -> Rows:
             "lane": lane + 1,
             "begin": begin,
             "end": end,
-            "text": f"{item.trial.trial}: {item.accuracy:.4f} after {item.seconds:,.1f} s",
+            "text": f"{item.trial.trial}: {item.reward:.4f} after {item.seconds:,.1f} s",
         }
         for lane, (begin, end), (_, _, item) in zip(lanes, hours, spans, strict=True)
     ]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from math import inf
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final, NamedTuple, Protocol
@@ -36,11 +37,12 @@ class Point(NamedTuple):
     number: int
     """From 1, in the order of telling."""
     trial: Trial
-    accuracy: float
+    reward: float
     at: datetime
     best: float
+    """The highest reward."""
     mean: float
-    """Of the last hundred accuracies."""
+    """Of the last hundred rewards."""
     hours: float
     """Of training, of all trials until then."""
 
@@ -50,19 +52,19 @@ class Points:
 
     def __init__(self) -> None:
         self._number = 0
-        self._best = 0.0
+        self._best = -inf
         self._hours = 0.0
         self._last: deque[float] = deque(maxlen=ROLLING)
 
-    def add(self, trial: Trial, accuracy: float, at: datetime | None) -> Point:
+    def add(self, trial: Trial, reward: float, at: datetime | None) -> Point:
         self._number += 1
-        self._best = max(self._best, accuracy)
+        self._best = max(self._best, reward)
         self._hours = finite(self._hours + (trial.seconds or 0.0) / 3600)
-        self._last.append(accuracy)
+        self._last.append(reward)
         mean = sum(self._last) / len(self._last)
         # A copy: the state goes on with its own.
         moment = at or datetime.fromtimestamp(0, UTC)
-        return Point(self._number, replace(trial), accuracy, moment, self._best, mean, self._hours)
+        return Point(self._number, replace(trial), reward, moment, self._best, mean, self._hours)
 
 
 class Tracker(Protocol):
@@ -119,7 +121,7 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
 
 def history_points(store: Store, view: RunView, points: Points) -> list[Point]:
     """Of all trials told until now."""
-    return [points.add(item.trial, item.accuracy, item.at) for item in read_history(store, view).ended]
+    return [points.add(item.trial, item.reward, item.at) for item in read_history(store, view).ended]
 
 
 def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun]) -> int:
@@ -169,7 +171,7 @@ class Tracking:
     def happened(self, event: Event) -> None:
         if self._feeds and isinstance(event, Told):
             trial = self._view.state.trials[event.trial]
-            point = self._points.add(trial, event.val_accuracy, when(event.at))
+            point = self._points.add(trial, event.reward, when(event.at))
             for feed in self._feeds:
                 feed.queue.put(point)
 

@@ -1,20 +1,20 @@
-"""The agent: proposes a net, learns from its reward (paper, section 4 and Algorithm 1)."""
+"""The paper's agent: proposes a design move by move, learns from its reward (section 4 and Algorithm 1)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from metaqnn_orch.search.q_table import QTable, Transition
 from metaqnn_orch.search.replay import ReplayMemory
-from metaqnn_orch.search.state_space import State, StateSpace, net_text
-from metaqnn_trainer.contract.layers import GAP, SM, Layer
-from metaqnn_trainer.contract.notation import parse_net
+from metaqnn_trainer.spaces.base import Space
 
 
 class Agent:
-    """Ask it for a net, tell it the reward. It holds no randomness: each call brings its own generator."""
+    """Ask it for a design, tell it the reward. It holds no randomness: each call brings its own generator."""
 
-    def __init__(self, space: StateSpace, q_table: QTable, *, replay_draws: int = 100) -> None:
+    def __init__(self, space: Space, q_table: QTable, *, replay_draws: int = 100) -> None:
         self.space = space
         self.q_table = q_table
         self.replay = ReplayMemory()
@@ -22,50 +22,49 @@ class Agent:
         self._transitions: dict[str, tuple[Transition, ...]] = {}
 
     def propose(self, epsilon: float, rng: Random) -> str:
-        """A net, layer by layer: with probability `epsilon` any legal layer, else one of the best, ties uniform."""
-        decisions: list[Layer] = []
-        state = self.space.start
-        while True:
-            layers = self.space.legal(state)
-            choices = layers if rng.random() < epsilon else self.best(state)
+        """A design: with probability `epsilon` any legal move comes next, else one of the best, ties uniform."""
+        moves: list[Any] = []
+        state: Any | None = self.space.start
+        while state is not None:
+            choices = self.space.legal(state) if rng.random() < epsilon else self.best(state)
             # rng.random() alone: Python keeps its sequence from version to version, not that of choice().
-            layer = choices[int(rng.random() * len(choices))]
-            decisions.append(layer)
-            if isinstance(layer, GAP | SM):
-                return net_text(decisions, self.space)
-            state = self.space.step(state, layer)
+            move = choices[int(rng.random() * len(choices))]
+            moves.append(move)
+            state = self.space.step(state, move)
+        return self.space.text(moves)
 
-    def best(self, state: State) -> tuple[Layer, ...]:
-        """The legal layers of the highest value: one, or several that are tied."""
-        layers = self.space.legal(state)
-        values = self.q_table.values(state.key, layers)
+    def best(self, state: Any) -> Sequence[Any]:
+        """The legal moves of the highest value: one, or several that are tied."""
+        moves = self.space.legal(state)
+        values = self.q_table.values(self.space.key(state), moves)
         highest = max(values)
-        return tuple(layer for layer, value in zip(layers, values, strict=False) if value == highest)
+        return tuple(move for move, value in zip(moves, values, strict=False) if value == highest)
 
-    def learn(self, net: str, reward: float, rng: Random) -> None:
-        """Remember one presentation of a net, then update from draws of the replay memory.
+    def learn(self, design: str, reward: float, rng: Random) -> None:
+        """Remember one presentation of a design, then update from draws of the replay memory.
 
         Raises:
-            IllegalNet: the net is not of this space.
+            IllegalDesign: the design is not of this space.
         """
-        self.transitions(net)
-        self.replay.remember(net, reward)
-        self.rehearse(rng)
+        self.transitions(design)
+        self.replay.remember(design, reward)
+        self.replay_once(rng)
 
-    def rehearse(self, rng: Random) -> None:
+    def replay_once(self, rng: Random) -> None:
         """Update from draws of the replay memory."""
         for drawn, drawn_reward in self.replay.draw(self._replay_draws, rng):
             self.q_table.update(self.transitions(drawn), drawn_reward)
 
-    def transitions(self, net: str) -> tuple[Transition, ...]:
-        """The decisions that lead to a net, resolved to places in the Q-table."""
-        known = self._transitions.get(net)
+    def transitions(self, design: str) -> tuple[Transition, ...]:
+        """The decisions that lead to a design, resolved to places in the Q-table."""
+        known = self._transitions.get(design)
         if known is None:
-            decisions = self.space.walk(parse_net(net))
-            select = [self.q_table.select(state.key, self.space.legal(state)) for state, _ in decisions]
+            space, table = self.space, self.q_table
+            decisions = [(space.key(state), space.legal(state), move) for state, move in space.walk(design)]
+            select = [table.select(key, legal) for key, legal, _ in decisions]
             known = tuple(
-                Transition(self.q_table.place(state.key, layer), following)
-                for (state, layer), following in zip(decisions, [*select[1:], None], strict=True)
+                Transition(table.place(key, move), following)
+                for (key, _, move), following in zip(decisions, [*select[1:], None], strict=True)
             )
-            self._transitions[net] = known
+            self._transitions[design] = known
         return known

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
 
-_OWN_KEY: Final = re.compile(r"[a-z_]+")
+_OWN_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*")
+_GONE: Final = {
+    "execution.side_by_side": "a worker trains one net at a time: several in one process were slower, on GPUs too",
+}
 _UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's words, of models and dataclasses
 
 
@@ -26,6 +29,8 @@ def sentence(error: Mapping[str, Any], known: Sequence[str]) -> str:
     """What is wrong, in words; `known` are the keys that there are."""
     place = place_of(error)
     if error["type"] in _UNKNOWN:
+        if place in _GONE:
+            return f"{place} is gone: {_GONE[place]}; leave it out"
         close = _similar(place, known)
         return f"unknown setting {place[:80]}" + (f"; did you mean {close}?" if close else "")
     if error["type"] == "missing":

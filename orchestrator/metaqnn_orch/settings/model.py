@@ -7,20 +7,25 @@ much of it, `tracking` where it is shown, `finals` what comes after the search: 
 
 from __future__ import annotations
 
+from functools import lru_cache
+from random import Random
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from metaqnn_orch.search import schedule
-from metaqnn_orch.search.rules import SpaceRules
 from metaqnn_orch.search.schedule import Phase
-from metaqnn_orch.search.state_space import StateSpace
+from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS, Searcher, Setup
+from metaqnn_orch.search.searchers.q_learning import QLearningOptions
+from metaqnn_orch.settings.budget import BudgetSettings
+from metaqnn_orch.settings.objective import ObjectiveSettings
+from metaqnn_orch.settings.section import Section
 from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
-from metaqnn_trainer.contract.layers import Shape, describe
-from metaqnn_trainer.contract.messages import ModelOptions, Recipe, WeightsRef
-from metaqnn_trainer.contract.notation import format_net, parse_net
+from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
+from metaqnn_trainer.spaces.base import SPACES, Space
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules, recorded
 
 KEEP_WEIGHTS: Final = r"^(all|best [1-9][0-9]{0,5})$"
 DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -28,10 +33,6 @@ DNS_NAME: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 RESOURCE_NAME: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
 BYTES: Final = r"^[0-9]{1,9}(M|G|T|Mi|Gi|Ti)$"
 SECRET_KEY: Final = r"^[-._A-Za-z0-9]{1,253}$"
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DatasetSettings(Section):
@@ -55,7 +56,7 @@ class PhaseSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """The epsilon schedule (paper, Table 2)."""
+    """How many designs a search trains. For q-learning also with which epsilon (paper, Table 2)."""
 
     phases: tuple[PhaseSettings, ...] = Field(
         tuple(PhaseSettings(epsilon=epsilon, unique=unique) for epsilon, unique in schedule.PAPER), min_length=1
@@ -68,14 +69,27 @@ class ScheduleSettings(Section):
         return schedule.scaled(phases, self.total) if self.total is not None else phases
 
 
-class AgentSettings(Section):
-    """Q-learning (paper, section 4)."""
+class SearchSettings(Section):
+    """Which searcher decides what is trained next. Its options stand beside `method`; those of q-learning are `agent`
+    and `schedule`."""
 
-    q_initial: float = Field(0.5, ge=-1e6, le=1e6)
-    learning_rate: float = Field(0.01, gt=0, le=1)
-    discount: Probability = 1.0
-    replay_draws: int = Field(100, ge=1, le=100_000)
-    """Draws from the replay memory after each presentation of a net. 100 in the paper, 128 in the authors' code."""
+    method: str = Field(DEFAULT_METHOD, min_length=1, max_length=100)
+    """q-learning (the paper's), random, or that of an installed plug-in: `metaqnn-orch config plugins` lists them."""
+
+
+class TaskSettings(Section):
+    """What is trained, on what, and how well: the task. The options of a plug-in stand beside `name`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+    name: str = Field(CLASSIFICATION.name, min_length=1, max_length=100)
+    """classification, or that of an installed plug-in: `metaqnn-orch config plugins` lists them."""
+
+    @model_validator(mode="after")
+    def _options_are_a_plug_ins(self) -> TaskSettings:
+        if self.name == CLASSIFICATION.name and self.model_extra:
+            raise ValueError(f"classification has no option {next(iter(self.model_extra))}; see model and recipe")
+        return self
 
 
 class SecretKeys(Section):
@@ -165,14 +179,9 @@ class ExecutionSettings(Section):
     """How the work is done. May change whenever the run goes on."""
 
     parallel: int = Field(2, ge=1, le=10_000)
-    """Trials in flight."""
+    """Trials in flight at most."""
     max_trials: int | None = Field(None, ge=1, le=1_000_000)
     """Unique trained nets after which the run is complete; by default the schedule's total."""
-    side_by_side: int = Field(1, ge=1, le=64)
-    """Trials in one process on this machine, as far as its device's memory goes: for small nets on one GPU, whose steps
-    overlap there. Each takes longer than alone, by the clock: `budget` counts its share. Not of
-    Kubernetes Jobs, which train one net each: how they share a GPU is the cluster's matter (time slices, MPS, MIG), and
-    `kubernetes.gpu_resource` names a share."""
     retries: int = Field(2, ge=0, le=100)
     """Further attempts of a trial that crashed."""
     free_attempts: int = Field(50, ge=0, le=10_000)
@@ -194,33 +203,6 @@ class ExecutionSettings(Section):
     """Used by `--launcher kubernetes` alone."""
 
 
-class BudgetSettings(Section):
-    """What a run may use, over all its sessions; whichever comes first ends it. May change whenever the run goes on.
-
-    No trial begins that would probably end beyond a limit, taking the mean of the last hundred for it and for those in
-    training. None is cut: the last ones may go beyond by as much as they are longer than that mean.
-    """
-
-    gpu_hours: float | None = Field(None, gt=0, le=1e9)
-    """Hours of training times the GPUs of a trial, or its share of one, lost attempts too. Without a GPU, hours of a
-    worker."""
-    money: float | None = Field(None, gt=0, le=1e12)
-    """At `price_per_gpu_hour`."""
-    wall_clock_hours: float | None = Field(None, gt=0, le=1e6)
-    """In which an orchestrator worked on the run: pauses between sessions do not count."""
-    target_accuracy: Probability | None = None
-    """Validation accuracy that is good enough."""
-    price_per_gpu_hour: float | None = Field(None, ge=0, le=1e6)
-    currency: str | None = Field(None, max_length=12, pattern=r"^\S+$")
-    """What money is called wherever it is shown."""
-
-    @model_validator(mode="after")
-    def _money_has_a_price(self) -> BudgetSettings:
-        if self.money is not None and not self.price_per_gpu_hour:
-            raise ValueError("budget.money says nothing without budget.price_per_gpu_hour")
-        return self
-
-
 class TrackingSettings(Section):
     """Where else a run is shown. May change whenever the run goes on."""
 
@@ -238,7 +220,10 @@ class Settings(Section):
     space: SpaceRules
     model: ModelOptions = ModelOptions()
     recipe: Recipe = Recipe()
-    agent: AgentSettings = AgentSettings()
+    task: TaskSettings = TaskSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    search: SearchSettings = SearchSettings()
+    agent: QLearningOptions = QLearningOptions()
     schedule: ScheduleSettings = ScheduleSettings()
     warm_start: WarmStartSettings = WarmStartSettings()
     nets: tuple[str, ...] = Field((), max_length=10_000)
@@ -246,7 +231,7 @@ class Settings(Section):
     initial: tuple[WeightsRef, ...] = Field((), max_length=10_000)
     """Weights that the `nets` begin with, one for each, or none at all."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """Of the agent. Together with the order in which trials ended it determines every proposal."""
+    """Seed of the search. Together with the order in which trials ended it determines every proposal."""
     finals: Recipe = Recipe()
     """With which the best nets are trained again after the search (paper, section 5). Says everything itself: nothing
     is taken over from `recipe`."""
@@ -259,30 +244,46 @@ class Settings(Section):
         self.state_space()
         return self
 
-    @field_validator("nets")
-    @classmethod
-    def _canonical(cls, nets: tuple[str, ...]) -> tuple[str, ...]:
-        written = tuple(format_net(parse_net(net)) for net in nets)
-        if len(set(written)) < len(written):
-            raise ValueError("nets: one of them stands twice")
-        return written
-
     @model_validator(mode="after")
     def _nets_fit(self) -> Settings:
-        if self.initial and len(self.initial) != len(self.nets):
-            raise ValueError(f"initial has {len(self.initial)} weights for {len(self.nets)} nets")
-        shape = Shape(self.space.channels, self.space.image_size)
-        for net in self.nets:
+        space = self.state_space()
+        nets = tuple(map(space.canonical, self.nets))
+        if len(set(nets)) < len(nets):
+            raise ValueError("nets: one of them stands twice")
+        if self.initial and len(self.initial) != len(nets):
+            raise ValueError(f"initial has {len(self.initial)} weights for {len(nets)} nets")
+        for net in nets:
             try:
-                layers = describe(parse_net(net), shape, gap_head=self.model.gap_head, batch_norm=self.model.batch_norm)
+                space.check(net)
             except ShapeError as error:
-                raise ValueError(f"nets: {net} does not fit images of {shape}: {error}") from None
-            if layers[-1].output.channels != self.space.classes:
-                raise ValueError(f"nets: {net} does not end in the {self.space.classes} classes")
+                raise ValueError(f"nets: {net} {error}") from None
+        object.__setattr__(self, "nets", nets)  # as a frozen dataclass does while it is made
         return self
 
-    def state_space(self) -> StateSpace:
-        return StateSpace(self.space, gap_head=self.model.gap_head, batch_norm=self.model.batch_norm)
+    @model_validator(mode="after")
+    def _what_is_foretold_is_told(self) -> Settings:
+        if self.execution.early_end.enabled and self.objective.changes_reward:
+            raise ValueError(
+                "execution.early_end foretells the task's own reward, and objective tells the searcher another: "
+                "use one of the two"
+            )
+        return self
+
+    def state_space(self) -> Space:
+        """The designs that there are. It never changes, and is shared."""
+        return _made(self.space.family, self.space, self.model)
+
+    def searcher(self) -> Searcher:
+        """A searcher that has been told nothing yet."""
+        kind = SEARCHERS.load(self.search.method)
+        searcher: Searcher = kind(
+            Setup(self.state_space(), getattr(self, kind.section), self.randomness, self.phases())
+        )
+        return searcher
+
+    def randomness(self, purpose: str, count: int) -> Random:
+        """Depends on seed, purpose and counter alone: a resumed run draws what an undisturbed one draws."""
+        return Random(f"{self.seed}/{purpose}/{count}")
 
     def phases(self) -> tuple[Phase, ...]:
         """The schedule; of a list of nets one phase, without chance."""
@@ -300,8 +301,15 @@ class Settings(Section):
 
     def identity(self) -> dict[str, Any]:
         """What may not change when the run goes on, as JSON."""
-        return self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+        values = self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+        return {**values, "space": recorded(values["space"])}
 
     def recorded(self) -> dict[str, Any]:
         """What run.json keeps: the identity, and what was said of the finals."""
         return {**self.identity(), "finals": self.finals.model_dump(mode="json", exclude_unset=True)}
+
+
+@lru_cache(maxsize=8)
+def _made(family: str, options: Any, model: ModelOptions) -> Space:
+    space: Space = SPACES.load(family)(options, model)
+    return space

@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
 
@@ -20,7 +20,10 @@ OTHER_VARIABLES: Final = frozenset(
     {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK", "METAQNN_S3_ADDRESSING_STYLE"}
 )  # read elsewhere
 
-_KEY: Final = re.compile(r"[a-z_]+(\.[a-z_]+)*")
+RENAMED: Final = {"budget.target_accuracy": "budget.target"}
+"""Older names of settings, which every source may still use."""
+
+_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
 class Layer(NamedTuple):
@@ -84,13 +87,15 @@ def _stack(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    given = {key: value for key, value in flags.items() if value is not None}
+    _by_present_names("the command line", given)
     for source, layer in [
         *base,
         *_environment(environment),
         *map(_assignment, assignments),
-        *(Layer(_flag(key), {key: value}) for key, value in flags.items() if value is not None),
+        *(Layer(_flag(key), {key: value}) for key, value in given.items()),
     ]:
-        for key, value in layer.items():
+        for key, value in _by_present_names(source, layer).items():
             _assign(values, key, value, source)
             for old in [old for old in origins if old.startswith(key + ".")]:
                 del origins[old]
@@ -98,24 +103,30 @@ def _stack(
     return values, origins
 
 
-def preset_names() -> list[str]:
-    folder = resources.files("metaqnn_orch.presets")
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Raises:
+        SettingsError: one setting stands there by two names.
+    """
+    for old, new in RENAMED.items():
+        if old in values and new in values:
+            raise SettingsError(f"{source}: {old} is the older name of {new}: say one of them")
+    return {RENAMED.get(key, key): value for key, value in values.items()}
 
 
 def _preset(name: str) -> Layer:
-    text = resources.files("metaqnn_orch.presets").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    return Layer(f"preset {name}", dict(flatten(parse_mapping(text, f"preset {name}"))))
+    preset = presets()[name]
+    return Layer(str(preset), dict(flatten(parse_mapping(preset.read(), str(preset)))))
 
 
 def _preset_or_file(name: str) -> tuple[list[Layer], list[Layer]]:
     """The preset of that name, and no file; or the file of that name, with the preset that it builds on, if it does."""
-    if name in preset_names():
+    if name in presets():
         return [_preset(name)], []
     content = parse_mapping(_read(name), name)
     base = content.pop("preset", None)
-    if base is not None and base not in preset_names():
-        raise SettingsError(f"{name}: there is no preset {base!r}", hint=_presets_hint(str(base)))
+    if base is not None and base not in [*presets()]:  # it may be anything
+        raise SettingsError(f"{name}: there is no preset {base!r}", hint=suggestion(str(base)))
     return [_preset(str(base))] if base is not None else [], [Layer(name, dict(flatten(content)))]
 
 
@@ -131,17 +142,11 @@ def _read(name: str) -> str:
     except (OSError, ValueError) as error:
         cause = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
         shown = repr(name if len(name) <= 80 else name[:77] + "...")
-        raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", _presets_hint(name)) from None
-
-
-def _presets_hint(name: str) -> str:
-    presets = preset_names()
-    close = get_close_matches(name, presets, n=1)
-    return (f"did you mean {close[0]}? " if close else "") + "presets: " + ", ".join(presets)
+        raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", suggestion(name)) from None
 
 
 def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:
-    by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in known_keys()}
+    by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in (*known_keys(), *RENAMED)}
     for variable in sorted(environment):
         if not variable.startswith("METAQNN_") or variable in OTHER_VARIABLES:
             continue

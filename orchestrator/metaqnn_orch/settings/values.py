@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.search.rules import SpaceRules
 from metaqnn_orch.settings.errors import place_of, sentence
 from metaqnn_orch.settings.model import DatasetSettings, Settings
+from metaqnn_orch.settings.plugged import shape_of
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 
 def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = MappingProxyType({})) -> Settings:
@@ -22,7 +23,7 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
         SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
     """
     try:
-        return Settings.model_validate_json(json.dumps(values, allow_nan=False))
+        return shape_of(values).model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
         # A rule of ours says more than a type that one branch of a union would have liked better.
         found = sorted(error.errors(include_url=False, include_context=False), key=lambda e: e["type"] != "value_error")

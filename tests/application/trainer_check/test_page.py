@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.checks import spec_cost
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, TrialSpec
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from tests.application.trainer_check.example import blocks
 
 KINDS = ("C(8,3,1)", "C(16,5,2)", "C(4,1,3)", "P(2,2)", "P(3,2)", "P(5,3)")

@@ -18,7 +18,7 @@ def test_its_header_tells_what_it_is() -> None:
 
 def test_the_trainer_reads_it() -> None:
     pytest.importorskip("torch")
-    from metaqnn_trainer.data import parse_dataset
+    from metaqnn_trainer.images.dataset import parse_dataset
 
     dataset = parse_dataset(sample().data, "it")
     assert dataset.train.images.shape == (TRAIN, 1, SIZE, SIZE)

@@ -78,7 +78,7 @@ class Trial:
         self._cluster = cluster
         self._directory = directory
         self._twin = Session(DirectoryStore(directory / "twin"), CHOSEN)
-        self._twin.run_to_end(capacity=1)
+        self._twin.run_to_end(parallel=1)
         (cluster.notes / "answers").symlink_to(directory / "twin" / "runs" / "test" / "trials")
 
     def survived(self, number: int, fatal_call: int, after: bool, on_start: Callable[[BaseProcess], None]) -> bool:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from metaqnn_orch.application.assembly import open_cluster
-from metaqnn_orch.cli.jobs import delete_until_none_appears
+from metaqnn_orch.application.jobs import delete_until_none_appears
 from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import LauncherError

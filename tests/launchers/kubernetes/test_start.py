@@ -49,8 +49,6 @@ def test_what_pods_cannot_reach_is_refused_before_anything_is_created(
     assert "image must be given" in cli(*start, "--store", s3_store_uri).refused()
     assert "which no Pod sees" in cli(*start, "--store", tmp_path / "runs", image).refused()
     assert "store_endpoint must say" in cli(*start, "--store", s3_store_uri, image).refused()
-    several = cli(*start, "--store", s3_store_uri, image, "--set=execution.side_by_side=2").refused()
-    assert "a Job trains one net" in several
     cluster.api.denied = {("create", "jobs")}
     endpoint = "--set=execution.kubernetes.store_endpoint=http://store:1"
     assert "may not create Jobs" in cli(*start, "--store", s3_store_uri, image, endpoint).refused(6)

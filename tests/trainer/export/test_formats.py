@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions
-from metaqnn_trainer.contract.notation import parse_net
-from metaqnn_trainer.data import Dataset, pixel_statistics, prepare
 from metaqnn_trainer.export.formats import FORMATS
 from metaqnn_trainer.export.network import Network
+from metaqnn_trainer.images.dataset import Dataset, pixel_statistics, prepare
 from metaqnn_trainer.load import Trained
 from metaqnn_trainer.model import build_model
+from metaqnn_trainer.spaces.cnn.notation import parse_net
 from tests.trainer.conftest import spec_of
 
 pytestmark = pytest.mark.filterwarnings("default")  # of torch's exporters
@@ -30,9 +30,14 @@ NETS = {
     "the code's head": (EVERYTHING, ModelOptions(gap_head="code")),
     "maps of one pixel": ("[C(8,3,1), FC(16), GAP(10), SM(10)]", ModelOptions()),
     "no hidden layer": ("[SM(10)]", ModelOptions()),
+    "beyond the paper": ("[RES(8,3,2), BN(), DSC(6,2,1), AP(2,1), RES(6,3,1), FC(9), SM(10)]", ModelOptions()),
+    "blocks with everything": (
+        "[RES(8,2,3), DSC(6,3,2), RES(6,1,1), GAP(10), SM(10)]",
+        ModelOptions(batch_norm=True, activation="elu"),
+    ),
 }
-# Writing ONNX takes seconds, so two nets hold all that it has to know. The Python file is our own work: all of them.
-CASES = [(form, name) for form in ("torch", "onnx") for name in ("plain", "everything")]
+# Writing ONNX takes seconds, so three nets hold all that it has to know. The Python file is our own work: all of them.
+CASES = [(form, name) for form in ("torch", "onnx") for name in ("plain", "everything", "beyond the paper")]
 CASES += [("safetensors", name) for name in NETS]
 
 

@@ -14,10 +14,10 @@ from metaqnn_trainer.__main__ import main
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.contract.result import ExitCode
-from metaqnn_trainer.data import Dataset
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.export.formats import FORMATS, Format
 from metaqnn_trainer.export.trial import export_trial
+from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import RUN, Bench
 

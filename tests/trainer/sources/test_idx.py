@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Source
-from metaqnn_trainer.sources.idx import IDX_SETS, IMAGES_MAGIC, read_idx, read_idx_set
+from metaqnn_trainer.sources.idx import IMAGES_MAGIC, read_idx, read_idx_set
+from metaqnn_trainer.sources.known import fashion_mnist
 from tests.trainer.sources.idx_files import TRAIN_IMAGES, TRAIN_LABELS, idx, write_set
 
-FASHION = IDX_SETS["fashion-mnist"]
+FASHION = fashion_mnist.SET
 
 
 def check(source: Source) -> None:

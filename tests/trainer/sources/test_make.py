@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +16,11 @@ from PIL import Image
 
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, object_digest, read_info
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.data import parse_dataset
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Source
-from metaqnn_trainer.sources.make import MadeDataset, channel_statistics, encode, make_dataset
+from metaqnn_trainer.images.dataset import parse_dataset
+from metaqnn_trainer.reading import parse_object
+from metaqnn_trainer.sources.base import Examples, Labelled, Source
+from metaqnn_trainer.sources.make import MadeDataset, channel_statistics, encode, encode_examples, make_dataset
 from tests.trainer.sources.idx_files import write_set
 
 
@@ -108,7 +114,7 @@ def test_what_a_known_set_does_not_take(tmp_path: Path) -> None:
 
 
 def test_other_names_need_a_folder_and_must_be_names() -> None:
-    with pytest.raises(DatasetError, match=r"pets is none of mnist.*--source DIR"):
+    with pytest.raises(DatasetError, match=r"pets is none of cifar10, cifar100, digits.*--source DIR"):
         make_dataset("pets")
     with pytest.raises(MessageError, match="is not a name"):
         make_dataset("../pets")
@@ -134,3 +140,50 @@ def test_nothing_but_the_contracts_tensors_is_stored(digits: MadeDataset) -> Non
         "mean",
         "std",
     }
+
+
+def test_anything_else_is_stored_as_it_is() -> None:
+    tensors: dict[str, Any] = {"train_x": np.zeros((3, 2), np.float32), "validation_x": np.ones((1, 2), np.float64)}
+    info = {"train": 3, "validation": 1, "test": 0, "source": "made up", "facts": {"columns": 2}}
+    made = encode_examples("table", Examples(tensors, info))
+    found = parse_object(made.data, "table")
+    assert found.info == made.info
+    assert found.info.facts == {"columns": 2}
+    assert found.tensors["validation_x"].tolist() == [[1.0, 1.0]]
+    assert object_digest(made.data) == made.ref.digest
+    with pytest.raises(DatasetError, match="says what cannot be"):
+        encode_examples("table", Examples(tensors, {**info, "train": 0}))
+    with pytest.raises(DatasetError, match="says what cannot be"):
+        encode_examples("table", Examples(tensors, {**info, "name": "another"}))
+
+
+INSTALLED = "[metaqnn.datasets]\nprices = prices:PLUGIN\n"
+PRICES = """
+import numpy as np
+
+def PLUGIN(path, report):
+    report(f"from {path}")
+    tensors = {"train_x": np.zeros(2), "validation_x": np.zeros(1)}
+    return Examples(tensors, {"train": 2, "validation": 1, "test": 0, "source": "prices"})
+"""
+
+
+def test_an_installed_source_is_known_by_its_name(tmp_path: Path) -> None:
+    metadata = tmp_path / "installed" / "prices-0.1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: prices\nVersion: 0.1\n")
+    (metadata / "entry_points.txt").write_text(INSTALLED)
+    (tmp_path / "installed" / "prices.py").write_text(PRICES)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    command = [sys.executable, "-m", "metaqnn_trainer", "dataset"]
+    made = subprocess.run(
+        [*command, "prices", "--store", str(tmp_path / "store"), "--source", "/some/file"],
+        env=environment,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert "from /some/file" in made.stderr
+    assert json.loads(made.stdout)["info"]["train"] == 2
+    helped = subprocess.run([*command, "--help"], env=environment, capture_output=True, check=True, text=True)
+    assert "digits, fashion-mnist, mnist, svhn, prices" in " ".join(helped.stdout.split())

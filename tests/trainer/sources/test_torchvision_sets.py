@@ -13,8 +13,9 @@ import pytest
 import scipy.io
 from torchvision.datasets import CIFAR10, SVHN
 
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.torchvision_sets import SETS, read_parts, read_torchvision_set
+from metaqnn_trainer.sources.torchvision_sets import read_parts
 from tests.trainer.sources.idx_files import write_set
 
 
@@ -49,7 +50,7 @@ def small_cifar(tmp_path: Path) -> tuple[Path, Any]:
 @pytest.mark.parametrize("inside", [False, True])
 def test_cifar_from_its_root_or_from_the_folder_in_it(small_cifar: tuple[Path, Any], inside: bool) -> None:
     root, small = small_cifar
-    source = read_parts(SETS["cifar10"], small, root / small.base_folder if inside else root)
+    source = read_parts(SOURCES.load("cifar10"), small, root / small.base_folder if inside else root)
     assert source.train.images.shape == (10, 3, 32, 32)
     assert source.train.images[:, 0].min() == 255
     assert not source.train.images[:, 1:].any()
@@ -62,7 +63,7 @@ def test_a_file_with_another_checksum_is_never_unpickled(small_cifar: tuple[Path
     root, small = small_cifar
     (root / small.base_folder / "data_batch_1").write_bytes(pickle.dumps({"data": [], "labels": []}))
     with pytest.raises(DatasetError, match=r"does not hold CIFAR-10 \(Dataset not found or corrupted\)"):
-        read_parts(SETS["cifar10"], small, root)
+        read_parts(SOURCES.load("cifar10"), small, root)
 
 
 def test_svhn_from_its_mat_files(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_svhn_from_its_mat_files(tmp_path: Path) -> None:
             split: ["", f"{split}_32x32.mat", md5(tmp_path / f"{split}_32x32.mat")] for split in ("train", "test")
         }
 
-    source = read_parts(SETS["svhn"], SmallSvhn, tmp_path)
+    source = read_parts(SOURCES.load("svhn"), SmallSvhn, tmp_path)
     assert source.train.images.shape == (10, 3, 32, 32)
     assert source.train.images[:, 2].min() == 9
     assert source.train.labels.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
@@ -87,27 +88,27 @@ def test_svhn_from_its_mat_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_the_mnists_are_read_from_their_idx_files(tmp_path: Path, name: str) -> None:
     write_set(tmp_path)
-    source = read_torchvision_set(name, tmp_path, quiet)
+    source = SOURCES.load(name)(tmp_path, quiet)
     assert len(source.train.labels) == 100
-    assert source.text.startswith(SETS[name].title)
+    assert source.text.startswith(SOURCES.load(name).title)
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
 def test_what_the_folder_must_hold_is_said(tmp_path: Path, name: str) -> None:
     for directory in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(DatasetError, match="must hold") as raised:
-            read_torchvision_set(name, directory, quiet)
-        assert SETS[name].needs in str(raised.value)
+            SOURCES.load(name)(directory, quiet)
+        assert SOURCES.load(name).needs in str(raised.value)
         assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", list(SETS))
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100", "svhn"])
 def test_without_a_network_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # where nobody listens
     before = socket.getdefaulttimeout()
     with pytest.raises(DatasetError, match=r"could not be downloaded .*; hand in --source DIR") as raised:
-        read_torchvision_set(name, None, quiet)
-    assert SETS[name].needs in str(raised.value)
+        SOURCES.load(name)(None, quiet)
+    assert SOURCES.load(name).needs in str(raised.value)
     assert "\n" not in str(raised.value)
     assert socket.getdefaulttimeout() == before

@@ -14,6 +14,7 @@ MAX_LINE: Final = 4000  # bytes: of a history, which has one for each epoch, wit
 MAX_MEASURES: Final = 50  # of one epoch
 MAX_DESIGN: Final = 4096  # characters of a design's text; of the cnn family the notation says what is too much
 MAX_PICTURES: Final = 20  # beside one result
+MAX_PICTURE: Final = 1 << 24  # bytes
 MAX_HISTORY: Final = 1 << 24  # bytes, whatever the recipe
 MAX_SPREAD: Final = 1e12
 MAX_SPEED: Final = 1e9  # images per second

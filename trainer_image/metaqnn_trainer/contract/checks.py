@@ -6,10 +6,8 @@ import math
 from typing import Final
 
 from metaqnn_trainer.contract.bounds import MAX_LINE
-from metaqnn_trainer.contract.errors import MessageError, ShapeError
-from metaqnn_trainer.contract.layers import Cost, Shape, describe, total_cost
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import CLASSIFICATION, Recipe, TrialSpec
-from metaqnn_trainer.contract.notation import parse_net
 from metaqnn_trainer.contract.result import TrainingResult
 
 WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a file of weights that are no numbers
@@ -61,21 +59,6 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
     for complaint, holds in rules.items():
         if not holds:
             raise MessageError(f"result.json cannot be of trial {spec.trial_id()}: {complaint}")
-
-
-def spec_cost(spec: TrialSpec, channels: int) -> Cost:
-    """Parameters and multiply-accumulates of the net, for images of so many `channels`.
-
-    Raises:
-        MessageError: the net cannot be built for such images.
-    """
-    shape = Shape(channels, spec.images_of())
-    try:
-        return total_cost(
-            describe(parse_net(spec.net), shape, gap_head=spec.model.gap_head, batch_norm=spec.model.batch_norm)
-        )
-    except ShapeError as error:
-        raise MessageError(f"{spec.net} cannot be built for images of {shape}: {error}") from error
 
 
 def first_rates(recipe: Recipe) -> list[float]:

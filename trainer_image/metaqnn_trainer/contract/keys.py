@@ -9,6 +9,7 @@ runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
 runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
+runs/<run>/trials/<trial>/picture-<name>-<digest>.png
 runs/<run>/trials/<trial>/removed.json   where the weights were removed on purpose
 runs/<run>/quarantine/<trial>-{<attempt>.json,weights-<digest>.safetensors,history-<digest>.jsonl}
 """
@@ -132,6 +133,10 @@ def history(run_name: str, trial_id: str, sha256: str) -> str:
 
 def weights(run_name: str, trial_id: str, sha256: str) -> str:
     return trial(run_name, trial_id) + f"weights-{sha256[:16]}.safetensors"
+
+
+def picture(run_name: str, trial_id: str, name: str, sha256: str) -> str:
+    return trial(run_name, trial_id) + f"picture-{name}-{sha256[:16]}.png"
 
 
 def checkpoint(run_name: str, trial_id: str) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from metaqnn_trainer.contract import bounds
 from metaqnn_trainer.contract.codec import SCHEMA, Message, canonical_json
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, NAME_PATTERN, TRIAL_PATTERN
-from metaqnn_trainer.contract.layers import GapHead
-from metaqnn_trainer.contract.notation import format_net, parse_net
 
+GapHead = Literal["paper", "code"]
 Precision = Literal["fp32", "tf32", "bf16"]
 
 
@@ -139,7 +138,7 @@ class TrialSpec(Message):
     space: PluginRef = CNN
     """The family of designs that `net` is one of."""
     net: str
-    """The design's text: in the cnn family the net's, in others whatever they write."""
+    """The design's canonical text: whoever asks has written it so, for another text is another trial."""
     dataset: DatasetRef
     image_size: int | None = Field(None, ge=1, le=4096)
     """Images are resized to this once, when it differs from the dataset's. Of datasets of images alone."""
@@ -157,10 +156,7 @@ class TrialSpec(Message):
 
     @field_validator("net")
     @classmethod
-    def _canonical(cls, text: str, info: ValidationInfo) -> str:
-        space = info.data.get("space")
-        if space is None or space.name == CNN.name:
-            return format_net(parse_net(text))
+    def _is_printable(cls, text: str) -> str:
         if not 1 <= len(text) <= bounds.MAX_DESIGN or not text.isprintable():
             raise ValueError(f"a design is 1 to {bounds.MAX_DESIGN} printable characters")
         return text

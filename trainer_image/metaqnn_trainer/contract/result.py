@@ -79,8 +79,8 @@ class EpochRecord(Message):
     """Which of the learning rates tried, from 1."""
     epoch: int = Field(ge=1, le=bounds.MAX_EPOCHS)
     learning_rate: bounds.LearningRate
-    train_loss: float | None = Field(ge=0, le=1e39)
-    """Mean over the epoch, of numbers in single precision; null when it was not finite."""
+    train_loss: float | None = Field(ge=-1e39, le=1e39)
+    """Mean over the epoch's examples, of numbers in single precision; null when it was not finite."""
     reward: bounds.Reward
     """On the validation split."""
     measures: bounds.Measures = Field({})
@@ -180,6 +180,7 @@ class TrainingResult(Message):
         """What holds of every result, whatever was asked. checks.py holds a result against its request."""
         status, counts, foretold = self.status, self.best_epoch > 0, self.prediction
         best, last = self.val_accuracy, self.last_val_accuracy
+        sizes = [picture.size for picture in self.pictures.values()]
         rules = {
             "stopped_early and a prediction come together": (status == "stopped_early") == (foretold is not None),
             f"{status}, but no epoch counts": counts or status not in ("completed", "stopped_early"),
@@ -196,6 +197,7 @@ class TrainingResult(Message):
             "its reward is not what was foretold": foretold is None
             or self.reward == foretold.reward(self.measured or 0.0),
             "no epoch counts, but there are pictures": counts or not self.pictures,
+            "a picture is larger than any can be": max(sizes, default=0) <= bounds.MAX_PICTURE,
             "test images were seen before training was over": status == "completed"
             or not (self.test_measures or self.test_accuracy is not None),
             "its history is longer than any can be": self.history is None or self.history.size <= bounds.MAX_HISTORY,

@@ -7,10 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from torch import nn
-
 from metaqnn_trainer.export.network import Network
-from metaqnn_trainer.model import ClassMaps, Dropout, SameConv2d, SpatialMean
+from metaqnn_trainer.modules.base import written
 
 _FILE: Final = '''\
 """{net}
@@ -24,7 +22,7 @@ Found by MetaQNN; written by `metaqnn-orch export`. It needs torch and the file 
 """
 
 import json
-from pathlib import Path
+{imports}from pathlib import Path
 
 import torch
 from torch import nn
@@ -34,7 +32,7 @@ CLASSES = {classes}
 _TYPES = {{"F32": torch.float32, "I64": torch.int64}}
 
 
-class Network(nn.Module):
+{definitions}class Network(nn.Module):
     """Images (n, {channels}, {size}, {size}) uint8 to logits (n, {count})."""
 
     def __init__(self):
@@ -67,11 +65,10 @@ def load(file=Path(__file__).with_name({weights!r})):
 def source(network: Network, image: tuple[int, ...], weights: str, facts: Mapping[str, str]) -> str:
     """The file's text. `image` is (channels, size, size); `weights` the name of the file with the weights."""
     classes = json.loads(facts["classes"])
-    layers: list[str] = []
-    flat = False
-    for name, module in network.layers.named_children():
-        layers += _lines(name, module, flat)
-        flat = flat or isinstance(module, nn.Flatten)
+    parts = [written(name, module) for name, module in network.layers.named_children()]
+    layers = [f'add_module("{name}", {text})' for part in parts for name, text in part.lines]
+    definitions = dict.fromkeys(part.definition for part in parts if part.definition)
+    imports = ["from collections import OrderedDict"] if any("OrderedDict" in line for line in layers) else []
     return _FILE.format(
         net=facts["net"],
         weights=weights,
@@ -80,6 +77,8 @@ def source(network: Network, image: tuple[int, ...], weights: str, facts: Mappin
         size=image[1],
         classes=ascii(classes),
         count=len(classes),
+        imports="".join(f"{line}\n" for line in imports),
+        definitions="".join(f"{definition.strip()}\n\n\n" for definition in definitions),
         normalised=", ".join(map(str, network.offset.shape)),
         layers="\n".join(f"        self.layers.{line}" for line in layers),
     )
@@ -89,31 +88,3 @@ def module_name(stem: str) -> str:
     """`stem`, if need be changed to what Python can import."""
     name = re.sub(r"\W", "_", stem, flags=re.ASCII)
     return f"net_{name}" if name[:1].isdigit() else name
-
-
-def _lines(name: str, module: nn.Module, flat: bool) -> list[str]:
-    """How to add a module under its name, in torch's own words; `flat` says that what it gets has no pixels."""
-    written: list[tuple[str, str]] = []
-    match module:
-        case SameConv2d() | ClassMaps():
-            if isinstance(module, ClassMaps) and flat:
-                written.append((f"{name}_pixel", f"nn.Unflatten(1, ({module.in_channels}, 1, 1))"))
-            if isinstance(module, SameConv2d) and module.uneven:
-                written.append((f"{name}_padding", f"nn.ZeroPad2d({module.uneven})"))
-            numbers = f"{module.in_channels}, {module.out_channels}, {module.kernel_size[0]}"
-            written.append((name, f"nn.Conv2d({numbers}, stride={module.stride[0]}, padding={module.padding[0]})"))
-        case nn.BatchNorm2d():
-            written.append((name, f"nn.BatchNorm2d({module.num_features})"))
-        case nn.MaxPool2d():
-            written.append((name, f"nn.MaxPool2d({module.kernel_size}, {module.stride})"))
-        case nn.Linear():
-            written.append((name, f"nn.Linear({module.in_features}, {module.out_features})"))
-        case SpatialMean():
-            written += [(name, "nn.AdaptiveAvgPool2d(1)"), (f"{name}_flat", "nn.Flatten()")]
-        case nn.ReLU() | nn.ELU() | nn.Flatten():
-            written.append((name, f"nn.{type(module).__name__}()"))
-        case Dropout():
-            pass
-        case _:
-            raise TypeError(f"{type(module).__name__} cannot be written out")
-    return [f'add_module("{key}", {text})' for key, text in written]

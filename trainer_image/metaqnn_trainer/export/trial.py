@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from metaqnn_trainer.errors import RequestError
-from metaqnn_trainer.evaluate import EVALUATION_BATCH
 from metaqnn_trainer.export.card import card
 from metaqnn_trainer.export.formats import FORMATS, Format, Run
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.export.standalone import module_name
+from metaqnn_trainer.images.evaluate import EVALUATION_BATCH
 from metaqnn_trainer.load import Trained, load_trial
 from metaqnn_trainer.store.base import Store
 

@@ -1,9 +1,10 @@
-"""What every source gives: labelled images, and the names of their classes."""
+"""What a source gives: labelled images and the names of their classes, or any other tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,3 +30,15 @@ class Source(NamedTuple):
     test: Labelled
     class_names: list[str]
     text: str
+
+
+class Examples(NamedTuple):
+    """A set of anything but images in classes, split already; what its tensors are called is for its task to say."""
+
+    tensors: Mapping[str, NDArray[Any]]
+    info: Mapping[str, Any]
+    """Fields of DatasetInfo: `train`, `validation`, `test` and `source`, and what else there is to say."""
+
+
+Read = Callable[[Path | None, Report], Source | Examples]
+"""What a source is: from a path, or from wherever it is known to be."""

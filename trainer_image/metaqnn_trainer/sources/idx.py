@@ -28,14 +28,6 @@ class IdxSet(NamedTuple):
     class_names: list[str]
 
 
-IDX_SETS: Final = {
-    "mnist": IdxSet("MNIST", "MNIST", [str(digit) for digit in range(10)]),
-    "fashion-mnist": IdxSet(
-        "Fashion-MNIST",
-        "FashionMNIST",
-        ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"],
-    ),
-}
 FILES: Final = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte"
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Report, Source
+from metaqnn_trainer.sources.base import Examples, Read, Report, Source
 from metaqnn_trainer.sources.split import stratified
 
-KNOWN: Final = ("mnist", "fashion-mnist", "cifar10", "cifar100", "svhn", "digits")
 FOLDER_IMAGE_SIZE: Final = 32
 PAPERS_VALIDATION: Final = 5_000
 MAX_VALIDATION_SHARE: Final = 0.2  # so that small sets keep something to learn from
@@ -39,43 +42,57 @@ def make_dataset(
     grayscale: bool = False,
     report: Report = lambda line: None,
 ) -> MadeDataset:
-    """The dataset object called `name`: one of KNOWN, or any other name for a folder of images.
+    """The dataset object called `name`: one of SOURCES, or any other name for a folder of images.
 
     `image_size` and `grayscale` are for a folder of images. `validation` is the number of images held back from
-    training; by default the paper's 5,000, but at most a fifth.
+    training, where they are in classes; by default the paper's 5,000, but at most a fifth.
 
     Raises:
         DatasetError: names the cause, and the file where there is one.
+        PluginError: the source is installed, but cannot be loaded.
         MessageError: `name` cannot name a dataset.
     """
     check_name("dataset", name)
     source = _read(name, directory, image_size, grayscale, report)
-    return encode(name, source, validation)
+    if isinstance(source, Source):
+        return encode(name, source, validation)
+    if validation is not None:
+        raise DatasetError(f"{name} is split already: how many are for validation is not yours to say")
+    return encode_examples(name, source)
 
 
-def _read(name: str, directory: Path | None, image_size: int | None, grayscale: bool, report: Report) -> Source:
-    if name in KNOWN:
+def _read(
+    name: str, directory: Path | None, image_size: int | None, grayscale: bool, report: Report
+) -> Source | Examples:
+    if name in SOURCES.members():
         if image_size is not None or grayscale:
             raise DatasetError(
                 f"{name} keeps the size and the colours that it has; an image size and grayscale are for a folder of "
                 "images. A trial resizes by its own image_size"
             )
-        if name == "digits":
-            if directory is not None:
-                raise DatasetError("digits comes with scikit-learn, it takes no source")
-            from metaqnn_trainer.sources.digits import read_digits
-
-            return read_digits()
-        from metaqnn_trainer.sources.torchvision_sets import read_torchvision_set
-
-        return read_torchvision_set(name, directory, report)
+        read: Read = SOURCES.load(name)
+        return read(directory, report)
     if directory is None:
         raise DatasetError(
-            f"{name} is none of {', '.join(KNOWN)}; hand in --source DIR, with one folder of images for each class"
+            f"{name} is none of {', '.join(SOURCES.members())}; hand in --source DIR, with one folder of images for "
+            "each class"
         )
     from metaqnn_trainer.sources.folder import read_folder
 
     return read_folder(directory, image_size or FOLDER_IMAGE_SIZE, grayscale, report)
+
+
+def encode_examples(name: str, examples: Examples) -> MadeDataset:
+    """The tensors as they are, under the names that they have.
+
+    Raises:
+        DatasetError: what the source says of them is no DatasetInfo, or too long.
+    """
+    try:
+        info = DatasetInfo(name=name, **examples.info)
+    except (ValidationError, TypeError) as error:
+        raise DatasetError(f"the source of {name} says what cannot be: {one_line(str(error))}") from error
+    return _object(info, examples.tensors)
 
 
 def encode(name: str, source: Source, validation: int | None = None) -> MadeDataset:
@@ -115,7 +132,7 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
         source=source.text,
     )
     mean, std = channel_statistics(train.images[train_indices])
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "train_images": train.images,
         "train_labels": train.labels,
         "train_indices": train_indices,
@@ -125,13 +142,17 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
         "mean": mean,
         "std": std,
     }
+    return _object(info, tensors)
+
+
+def _object(info: DatasetInfo, tensors: Mapping[str, NDArray[Any]]) -> MadeDataset:
     header = info.text()
     if len(header) > HEADER_BYTES // 2:
-        raise DatasetError(f"the names of {classes} classes are too long")
+        raise DatasetError(f"what is to be said of {info.name}, as the names of its classes, is too long")
     data = safetensors.numpy.save(
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata={"info": header}
     )
-    return MadeDataset(DatasetRef(name=name, digest=object_digest(data)), info, data)
+    return MadeDataset(DatasetRef(name=info.name, digest=object_digest(data)), info, data)
 
 
 def _class_counts(labels: NDArray[np.int64], source: Source) -> NDArray[np.int64]:

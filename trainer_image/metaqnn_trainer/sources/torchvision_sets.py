@@ -1,4 +1,4 @@
-"""CIFAR-10, CIFAR-100 and SVHN from torchvision's files, and the download of these and of the MNISTs."""
+"""Sets from torchvision's files, and their download."""
 
 from __future__ import annotations
 
@@ -13,52 +13,39 @@ import numpy as np
 
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Labelled, Report, Source
-from metaqnn_trainer.sources.idx import FILES, IDX_SETS, read_idx_set
 
 DOWNLOAD_SECONDS: Final = 30.0  # without a byte
 
 
+_TRAIN_FLAG: Final[tuple[dict[str, Any], dict[str, Any]]] = ({"train": True}, {"train": False})
+
+
 class TorchvisionSet(NamedTuple):
-    """How torchvision's class of one set is called, and what its folder holds."""
+    """How torchvision's class of one set is called, and what its folder holds. It is a source."""
 
     title: str
     class_name: str
     needs: str
-    parts: tuple[dict[str, Any], dict[str, Any]]
+    parts: tuple[dict[str, Any], dict[str, Any]] = _TRAIN_FLAG
     """Arguments for the training and the test part."""
+    from_files: Callable[[Path], Source] | None = None
+    """Reads a folder without torchvision."""
 
+    def __call__(self, path: Path | None, report: Report) -> Source:
+        """The set from the folder `path`, or downloaded and not kept.
 
-_TRAIN_FLAG: Final[tuple[dict[str, Any], dict[str, Any]]] = ({"train": True}, {"train": False})
-SETS: Final = {
-    "mnist": TorchvisionSet("MNIST", "MNIST", FILES, _TRAIN_FLAG),
-    "fashion-mnist": TorchvisionSet("Fashion-MNIST", "FashionMNIST", FILES, _TRAIN_FLAG),
-    "cifar10": TorchvisionSet("CIFAR-10", "CIFAR10", "cifar-10-batches-py/, from cifar-10-python.tar.gz", _TRAIN_FLAG),
-    "cifar100": TorchvisionSet("CIFAR-100", "CIFAR100", "cifar-100-python/, from cifar-100-python.tar.gz", _TRAIN_FLAG),
-    "svhn": TorchvisionSet(
-        "SVHN", "SVHN", "train_32x32.mat and test_32x32.mat", ({"split": "train"}, {"split": "test"})
-    ),
-}
+        Raises:
+            DatasetError: it could not be downloaded, or the folder does not hold it; the text says what it must hold.
+        """
+        if path is None:
+            with _downloaded(self, report) as root:
+                return self._read(root)
+        if not path.is_dir():
+            raise DatasetError(f"{path} is not a directory; for {self.title} it must hold {self.needs}")
+        return self._read(path)
 
-
-def read_torchvision_set(name: str, directory: Path | None, report: Report) -> Source:
-    """The set called `name` from `directory`, or downloaded and not kept.
-
-    Raises:
-        DatasetError: it could not be downloaded, or `directory` does not hold it; the text says what it must hold.
-    """
-    kind = SETS[name]
-    if directory is None:
-        with _downloaded(kind, report) as root:
-            return _read(name, kind, root)
-    if not directory.is_dir():
-        raise DatasetError(f"{directory} is not a directory; for {kind.title} it must hold {kind.needs}")
-    return _read(name, kind, directory)
-
-
-def _read(name: str, kind: TorchvisionSet, directory: Path) -> Source:
-    if name in IDX_SETS:
-        return read_idx_set(IDX_SETS[name], directory)
-    return read_parts(kind, _class_of(kind), directory)
+    def _read(self, directory: Path) -> Source:
+        return self.from_files(directory) if self.from_files else read_parts(self, _class_of(self), directory)
 
 
 def read_parts(kind: TorchvisionSet, open_part: Callable[..., Any], directory: Path) -> Source:

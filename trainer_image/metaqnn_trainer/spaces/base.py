@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
-from metaqnn_trainer.contract.layers import Cost
-from metaqnn_trainer.contract.messages import ModelOptions
+from metaqnn_trainer.contract.errors import ContractError, MessageError, NotationError
+from metaqnn_trainer.contract.messages import CNN, ModelOptions, Recipe, TrialSpec
+from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.plugins import Group
 
 SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces")
@@ -17,6 +18,16 @@ DEFAULT_FAMILY: Final = "cnn"
 State = Hashable
 Move = Hashable
 """One choice. Its `str()` is how people and reports know it."""
+
+
+class Cost(NamedTuple):
+    """What a design, or a part of one, costs: trainable parameters, and multiply-accumulates for one image forward."""
+
+    params: int
+    macs: int
+
+    def __add__(self, other: Cost) -> Cost:  # type: ignore[override]  # a sum of numbers, not a longer tuple
+        return Cost(self.params + other.params, self.macs + other.macs)
 
 
 class IllegalDesign(ValueError):
@@ -30,6 +41,8 @@ class Part(NamedTuple):
     output: str
     """What leaves it, in words: for a layer the shape."""
     cost: Cost
+    shape: tuple[int, ...] = ()
+    """The same as numbers, where it has a shape."""
 
 
 class Space(ABC):
@@ -41,6 +54,8 @@ class Space(ABC):
 
     Options: ClassVar[Any]
     """What the settings' section `space` may say of this family, `family` aside: a pydantic model, or a dataclass."""
+    noun: ClassVar[str] = "choice"
+    """What a move is called."""
 
     def __init__(self, options: Any, model: ModelOptions) -> None:
         """`options` are an instance of Options.
@@ -87,7 +102,8 @@ class Space(ABC):
 
     def key(self, state: Any) -> Any:
         """What a table of values keeps for a state: states with equal keys learn together. By default the state."""
-        return state
+        known: Hashable = state
+        return known
 
     def objection(self, state: Any, move: Any) -> str | None:
         """Why a move may not follow a state, in words; None where it may."""
@@ -105,7 +121,7 @@ class Space(ABC):
         for number, move in enumerate(self.parse(text), 1):
             reason = "the design is complete before it" if state is None else self.objection(state, move)
             if reason is not None:
-                raise IllegalDesign(f"choice {number}, {move}: {reason}")
+                raise IllegalDesign(f"{self.noun} {number}, {move}: {reason}")
             decisions.append((state, move))
             state = self.step(state, move)
         return decisions
@@ -119,12 +135,35 @@ class Space(ABC):
         decisions = self.walk(text)
         return self.step(*decisions[-1]) if decisions else self.start
 
+    def following(self, text: str) -> list[str]:
+        """What may follow the beginning of a design, as texts; nothing where the design is whole.
+
+        Raises:
+            NotationError, IllegalDesign: as `walk` says.
+        """
+        state = self.after(text)
+        return [] if state is None else [str(move) for move in self.legal(state)]
+
     def canonical(self, text: str) -> str:
         """
         Raises:
             NotationError: the text breaks the grammar.
         """
         return self.text(self.parse(text))
+
+    def check(self, design: str) -> None:
+        """That a design, legal or not, can be trained on what this space is for.
+
+        Raises:
+            NotationError: the text breaks the grammar.
+            ShapeError: it cannot; the text goes on after the design's name, as "does not fit images of 3x32x32".
+        """
+        self.describe(design)
+
+    def adapted(self, design: str) -> str:
+        """A design of another run, as this space would write it: for its number of classes, for example. By default
+        the design as it is."""
+        return self.canonical(design)
 
     def cost(self, design: str) -> Cost:
         """Of the whole design. Raises as `describe` does."""
@@ -159,6 +198,19 @@ class Space(ABC):
             state = self.step(state, moves[-1])
         return self.text(moves)
 
+    def net(self, design: str) -> str:
+        """The net of the cnn family that a design stands for, for tasks that build such nets.
+
+        Raises:
+            NotationError: it stands for none.
+        """
+        raise NotationError("the designs of this family are no nets of the cnn family", 1)
+
+    def recipe(self, design: str, recipe: Recipe) -> Recipe:
+        """How a design is trained, where `recipe` is what the settings say: by default as they say. It becomes a part
+        of the trial."""
+        return recipe
+
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
         """Settings that contradict a dataset, by dotted key: what they say, and what the dataset has."""
         return {}
@@ -171,3 +223,23 @@ class Space(ABC):
     def words(self) -> list[tuple[str, str]]:
         """The rules of the space for people: a name and a sentence each."""
         return [("rules", str(self.options))]
+
+
+def space_of(spec: TrialSpec, load: Callable[[str], Any] = SPACES.load) -> Space | None:
+    """The family of a trial's design; None where that is the cnn family, whose rules are no part of a trial. `load`
+    gives a plug-in by its name.
+
+    Raises:
+        PluginError: there is no such family, or it cannot be loaded.
+        MessageError: its options are wrong; the text names the key.
+    """
+    if spec.space == CNN:
+        return None
+    family = load(spec.space.name)
+    try:
+        found: Space = family(parse_options(family.Options, spec.space, "space"), spec.model)
+    except ContractError:
+        raise
+    except ValueError as error:
+        raise MessageError(f"space.options: {error}") from error
+    return found

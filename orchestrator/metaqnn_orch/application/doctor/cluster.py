@@ -10,8 +10,9 @@ from typing import Any, Final
 from metaqnn_orch.application.assembly import job_form, open_cluster
 from metaqnn_orch.application.doctor.findings import Finding, Mark, clock, tried
 from metaqnn_orch.application.doctor.store import examine_as_pods
+from metaqnn_orch.application.job_template import read_template
+from metaqnn_orch.application.preview import NO_UID
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.cli.manifest import NO_UID, read_template
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import TRAINERS

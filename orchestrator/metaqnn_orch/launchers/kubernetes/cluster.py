@@ -1,26 +1,24 @@
 """The conversation with the Kubernetes API, through its official client: the one file that speaks it.
 
-Objects go in and come out as plain mappings. Every call has a time-out and is made once, except that credentials are
-loaded again when the API no longer accepts them; whoever calls repeats what may be repeated.
+Objects go in and come out as plain mappings. Every call has a time-out and is made once; whoever calls repeats what
+may be repeated.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-import urllib3
 from kubernetes import client as api
 from kubernetes.utils.quantity import parse_quantity as parse_quantity
 
-from metaqnn_orch.errors import ClusterError, LauncherError, one_line
+from metaqnn_orch.errors import ClusterError, one_line
 from metaqnn_orch.launchers.kubernetes.answers import event, json_object, lines, thing, whole
-from metaqnn_orch.launchers.kubernetes.credentials import Connection, Credentials, server
-from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, not_recognised, refusal
+from metaqnn_orch.launchers.kubernetes.calls import Calls
+from metaqnn_orch.launchers.kubernetes.credentials import Connection
 
 TIMEOUT: Final = (5.0, 30.0)  # seconds to connect, and without a byte
 WATCH_SECONDS: Final = 30  # after which the API ends a watch: a dead connection is noticed little later
@@ -80,27 +78,29 @@ class Cluster:
         Raises:
             LauncherError: as `connect` says.
         """
-        self._credentials = Credentials(connect, context)
-        self._timeout = timeout
-        self.namespace = namespace or self._credentials.connection.namespace
-        self.server = server(self._credentials.connection)
-        self.disowned = False
+        self._calls = Calls(connect, namespace, timeout, context)
+        self.namespace = self._calls.namespace
+        self.server = self._calls.server
+
+    @property
+    def disowned(self) -> bool:
         """Whether the account of this Pod is gone. Its token is no other account's, so that only another Pod can go on;
         other credentials somebody may mend, and they are waited for."""
+        return self._calls.disowned
 
     def close(self) -> None:
         """Close the connections that nobody uses; calls under way go on to their end."""
-        self._credentials.connection.client.rest_client.pool_manager.clear()
+        self._calls.close()
 
     def version(self) -> str:
         """Of the server, as v1.34.1."""
-        with self._named("ask for the version"):
-            return str(json_object(self._call(api.VersionApi, "get_code")).get("gitVersion", ""))
+        with self._calls.named("ask for the version"):
+            return str(json_object(self._calls.ask(api.VersionApi, "get_code")).get("gitVersion", ""))
 
     def list(self, resource: Resource, labels: str = "", fields: str = "", *, everywhere: bool = False) -> Listing:
         """All of it, page by page; begun again when its pages expire, so that no partial view is ever returned.
         `everywhere` lists all namespaces, which few credentials may."""
-        with self._named(f"list {resource.plural}"):
+        with self._calls.named(f"list {resource.plural}"):
             for restart in range(RESTARTS + 1):
                 try:
                     return self._pages(resource, labels, fields, everywhere)
@@ -118,8 +118,8 @@ class Cluster:
         Raises:
             ClusterError: anything odd. What was missed, a listing tells.
         """
-        with self._named(f"watch {resource.plural}"):
-            answer = self._open(
+        with self._calls.named(f"watch {resource.plural}"):
+            answer = self._calls.open(
                 resource.value[1],
                 f"list_{resource.value[2]}",
                 self.namespace,
@@ -128,7 +128,7 @@ class Cluster:
                 label_selector=labels,
                 resource_version=version,
                 timeout_seconds=WATCH_SECONDS,
-                _request_timeout=(self._timeout[0], WATCH_SECONDS + self._timeout[0]),
+                _request_timeout=(self._calls.timeout[0], WATCH_SECONDS + self._calls.timeout[0]),
             )
             on_open(answer.shutdown)
             try:
@@ -138,21 +138,21 @@ class Cluster:
                 answer.close()
 
     def create_job(self, body: Object) -> dict[str, Any]:
-        with self._named(f"create job {body['metadata']['name']}"):
-            return thing(self._call(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
+        with self._calls.named(f"create job {body['metadata']['name']}"):
+            return thing(self._calls.ask(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
 
     def dry_run(self, resource: Resource, body: Object) -> tuple[str, ...]:
         """Have the server judge an object without keeping it. Returns its warnings, as those of the Pod security."""
-        with self._named(f"judge what would be one of {resource.plural}"):
+        with self._calls.named(f"judge what would be one of {resource.plural}"):
             group, name = resource.value[1:]
-            answer = self._open(group, f"create_{name}", self.namespace, body, dry_run="All")
+            answer = self._calls.open(group, f"create_{name}", self.namespace, body, dry_run="All")
             json_object(answer.data)
             return tuple(one_line(text.split('"', 1)[-1].rstrip('"')) for text in answer.headers.getlist("Warning"))
 
     def seconds_ahead(self) -> float:
         """By how much the server's clock is ahead of ours; its answers name whole seconds."""
-        with self._named("ask for the time"):
-            answer = self._open(api.VersionApi, "get_code")
+        with self._calls.named("ask for the time"):
+            answer = self._calls.open(api.VersionApi, "get_code")
             json_object(answer.data)
             try:
                 return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
@@ -161,9 +161,9 @@ class Cluster:
 
     def look_up(self, kind: Lookup, *name: str) -> dict[str, Any]:
         """What only a diagnosis asks for, and few credentials may see."""
-        with self._named(f"look up {' '.join((kind.name.lower(), *name))}"):
+        with self._calls.named(f"look up {' '.join((kind.name.lower(), *name))}"):
             where = () if kind is Lookup.NODES else (self.namespace,)
-            return json_object(self._call(api.CoreV1Api, kind.value, *name, *where))
+            return json_object(self._calls.ask(api.CoreV1Api, kind.value, *name, *where))
 
     def look_up_queue(self, name: str) -> dict[str, Any]:
         """A LocalQueue of Kueue, in the version that the server prefers.
@@ -171,25 +171,25 @@ class Cluster:
         Raises:
             ClusterError: status 404 if there is none; with the reason NoKueue if there is no Kueue either.
         """
-        with self._named(f"look up queue {name}"):
+        with self._calls.named(f"look up queue {name}"):
             version = self._preferred_version(KUEUE)
             if not version:
                 raise ClusterError("Kueue is not installed in the cluster", _NO_KUEUE, status=404, reason="NoKueue")
             place = (KUEUE, version, self.namespace, "localqueues", name)
-            return json_object(self._call(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
+            return json_object(self._calls.ask(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
 
     def get_job(self, name: str) -> dict[str, Any]:
-        with self._named(f"get job {name}"):
-            return thing(self._call(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
+        with self._calls.named(f"get job {name}"):
+            return thing(self._calls.ask(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
 
     def delete_job(self, name: str, uid: str) -> None:
         """The Job of this uid and its Pods. Nothing happens where it is gone, or another has its name."""
         # Without the policy the Pods would stay, and keep their GPUs.
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
-            with self._named(f"delete job {name}"):
+            with self._calls.named(f"delete job {name}"):
                 answer = json_object(
-                    self._call(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body)
+                    self._calls.ask(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body)
                 )
                 if not isinstance(answer.get("kind"), str):
                     raise ValueError("an answer without kind")
@@ -200,8 +200,8 @@ class Cluster:
     def read_log(self, pod: str, container: str, tail: int | None = None) -> str:
         """The last `tail` lines of a container, or all of them."""
         options = {"tail_lines": tail} if tail is not None else {}
-        with self._named(f"read the log of pod {pod}"):
-            answer = self._call(
+        with self._calls.named(f"read the log of pod {pod}"):
+            answer = self._calls.ask(
                 api.CoreV1Api,
                 "read_namespaced_pod_log",
                 pod,
@@ -222,15 +222,15 @@ class Cluster:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        with self._named(f"ask whether it may {verb} {resource}"):
-            answer = self._call(api.AuthorizationV1Api, "create_self_subject_access_review", review)
+        with self._calls.named(f"ask whether it may {verb} {resource}"):
+            answer = self._calls.ask(api.AuthorizationV1Api, "create_self_subject_access_review", review)
             return json_object(answer).get("status", {}).get("allowed") is True
 
     def _preferred_version(self, group: str) -> str:
         """In which the server serves a group of resources that is not its own; empty if it does not."""
         try:
             # The client has no method of its own for this.
-            answer = self._call(
+            answer = self._calls.ask(
                 lambda client: client, "call_api", f"/apis/{group}", "GET", auth_settings=["BearerToken"]
             )
         except api.ApiException as error:
@@ -247,7 +247,7 @@ class Cluster:
         token = ""
         while True:
             page = json_object(
-                self._call(
+                self._calls.ask(
                     resource.value[1],
                     method,
                     *where,
@@ -268,67 +268,3 @@ class Cluster:
             token = str(metadata.get("continue") or "")
             if not token:
                 return Listing(items, str(metadata["resourceVersion"]))
-
-    def _call(self, group: Any, method: str, *arguments: Any, **options: Any) -> bytes:
-        """The body of the answer to a call that succeeded."""
-        return bytes(self._open(group, method, *arguments, **options).data)
-
-    def _open(self, group: Any, method: str, *arguments: Any, **options: Any) -> Any:
-        """The answer, its body unread, to a call that succeeded."""
-        options = {"_preload_content": False, "_request_timeout": self._timeout, **options}
-
-        def ask(connection: Connection) -> Any:
-            try:
-                return getattr(group(connection.client), method)(*arguments, **options)
-            except (AttributeError, UnicodeDecodeError) as error:  # the client decodes bodies that are none, or no text
-                met = error.__context__
-                if not isinstance(met, api.ApiException):
-                    raise
-            raise met
-
-        connection = self._credentials.current()
-        try:
-            return ask(connection)
-        except api.ApiException as error:
-            if not not_recognised(error):
-                raise
-        connection = self._credentials.renewed(connection)
-        try:
-            answer = ask(connection)
-        except api.ApiException as error:
-            self.disowned = not_recognised(error) and connection.inside
-            raise
-        self.disowned = False
-        return answer
-
-    @contextmanager
-    def _named(self, call: str) -> Iterator[None]:
-        """Foreign errors as ours, named after the call: whatever they are, because threads live on them."""
-        try:
-            yield
-        except LauncherError as error:  # the credentials
-            raise ClusterError(str(error), error.hint) from None
-        except api.ApiException as error:
-            if error.status:
-                raise refusal(error, f"{self._where}, would not {call}") from None
-            raise self._silence(f"{self._where}, did not answer ({call})", error.__context__ or error) from None
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._silence(f"{self._where}, did not answer ({call})", error) from None
-        except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
-            raise ClusterError(
-                f"{self._where}, answered nonsense ({call}): {one_line(str(error))}", UNREACHABLE
-            ) from None
-        except Exception as error:
-            words = f"{type(error).__name__}: {one_line(str(error))}"
-            raise ClusterError(f"{self._where}, could not be asked ({call}): {words}", UNREACHABLE) from None
-
-    @property
-    def _where(self) -> str:
-        """The server and the namespace in words, for errors."""
-        return f"the Kubernetes API at {self.server}, namespace {self.namespace}"
-
-    def _silence(self, what: str, error: BaseException) -> ClusterError:
-        reason = cause(error)
-        untrusted = "CERTIFICATE_VERIFY_FAILED" in reason
-        hint = self._credentials.connection.trusted if untrusted else ""
-        return ClusterError(f"{what}: {reason}", hint or UNREACHABLE)

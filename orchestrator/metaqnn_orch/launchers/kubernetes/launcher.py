@@ -78,7 +78,7 @@ class KubernetesLauncher:
         return "kubernetes"
 
     @property
-    def capacity(self) -> int:
+    def parallel(self) -> int:
         return self._parallel
 
     @property

@@ -16,14 +16,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes import restricted
 from metaqnn_orch.launchers.kubernetes.merging import merged
 from metaqnn_orch.launchers.kubernetes.names import FORM, STORE, Identity, RunRef, dataset_labels, job_name, labels
-from metaqnn_orch.launchers.kubernetes.template import (
-    CONTAINER,
-    Overruled,
-    check_template,
-    check_whole,
-    obeyed,
-    pod_of,
-)
+from metaqnn_orch.launchers.kubernetes.template import CONTAINER, Overruled, check_template, check_whole, obeyed, pod_of
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import TrainingRequest

@@ -1,0 +1,139 @@
+"""A run's record found or made: what it searches on, and that everything fits, before anything is written."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import tempfile
+from collections.abc import Callable
+
+from metaqnn_orch.application import datasets
+from metaqnn_orch.application.assembly import refuse_unsafe_store
+from metaqnn_orch.application.listener import Say
+from metaqnn_orch.application.moment import now
+from metaqnn_orch.control.holder import this_process
+from metaqnn_orch.control.record import Binding, RunRecord, bind, check_answers, check_same, create_record, load_record
+from metaqnn_orch.control.replay_import import import_run
+from metaqnn_orch.control.resume import check_imported
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.warm_start import recall
+from metaqnn_orch.errors import NotFound, SettingsError
+from metaqnn_orch.replay.database import Replay
+from metaqnn_orch.reporting.tracking import trackers
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
+from metaqnn_trainer import __version__
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
+
+
+def begin(
+    store: Store,
+    run: str,
+    settings: Settings,
+    check_store: Callable[[Store], None],
+    say: Say,
+    answered_by: Binding | None = None,
+    make_dataset: Callable[[str], DatasetRef] | None = None,
+) -> RunRecord:
+    """run.json of this run: the one that is there, if it asks for the same, or a new one. Whatever can be wrong is
+    found before anything is written; `check_store` is the last to be asked, because it may have to write to learn.
+
+    `answered_by` stands in for the dataset where a table answers. `make_dataset` makes one that the store has not got
+    yet; by default this machine does.
+
+    Raises:
+        BadInput: the run exists with other settings, or its dataset is missing, or does not fit, or a table answers
+            where one trained, or the other way round.
+    """
+
+    def check(record: RunRecord) -> RunRecord:
+        check_same(record, settings)
+        check_answers(record, answered_by)
+        return record
+
+    trackers(settings.tracking)  # what is not installed is said before anything is written
+    try:
+        record = check(load_record(store, run))
+    except NotFound:
+        recall(store, run, settings, rehearsal=answered_by is not None)
+        binding = answered_by or _find_dataset(store, settings, say, make_dataset)
+        check_store(store)
+        # Somebody else may have begun the run at the same moment.
+        return check(create_record(store, _new_record(run, settings, binding)))
+    if record.is_open:
+        check_imported(store, record)
+        binding = answered_by or _find_dataset(store, settings, say, make_dataset)
+        check_store(store)
+        return check(bind(store, record, binding))
+    check_store(store)
+    return record
+
+
+def _new_record(run: str, settings: Settings, binding: Binding) -> RunRecord:
+    return RunRecord(
+        run=run,
+        uid=secrets.token_hex(16),
+        created_at=now(),
+        version=__version__,
+        settings=settings.on(binding.dataset.digest).recorded(),
+        plugins=plugins_of(settings),
+        **dict(binding),
+    )
+
+
+def begin_imported(store: Store, run: str, settings: Settings, replay: Replay) -> RunState:
+    """A new run that begins with what others have trained; or the same one, if the import was cut short.
+
+    Raises:
+        RunConflict: a run of this name exists.
+        RunHeld: the same import, somewhere else, was faster.
+        StoreError: two writers could destroy a run in this store.
+    """
+    refuse_unsafe_store(store)
+    me = this_process(secrets.token_hex(8), now())
+    return import_run(store, run, settings, replay, me, version=__version__, uid=secrets.token_hex(16))
+
+
+def _find_dataset(store: Store, settings: Settings, say: Say, make: Callable[[str], DatasetRef] | None) -> Binding:
+    """The dataset that the settings name, in the store; made now, if it is not there yet."""
+    name, digest = settings.dataset.name, settings.dataset.digest
+    ref = datasets.find(store, name, digest)
+    if ref is None and digest is None:
+        say(f"dataset {name} is not in {store.uri} yet: making it")
+        if make is None:
+            return _make_here(store, settings, say)
+        ref = make(name)
+    if ref is None:
+        raise NotFound(
+            f"{store.uri} has no dataset {name}-{digest}", hint=f"metaqnn-orch dataset list --store {store.uri}"
+        )
+    info = datasets.info(store, ref)
+    _check_fit(settings, info)
+    return Binding(dataset=ref, info=info)
+
+
+def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
+    name = settings.dataset.name
+    # Made aside: what does not fit leaves nothing behind.
+    with tempfile.TemporaryDirectory(prefix="metaqnn-") as directory:
+        aside = open_store(directory)
+        try:
+            ref = datasets.push(aside, name, report=say)
+        except NotFound as error:
+            where = shlex.quote(store.uri)
+            hint = f"metaqnn-orch dataset push {name} --source DIR --store {where} makes it from files"
+            raise NotFound(str(error), hint) from None
+        info = datasets.info(aside, ref)
+        _check_fit(settings, info)
+        key = keys.dataset(ref.name, ref.digest)
+        store.put_if_absent(key, aside.get(key))
+    return Binding(dataset=ref, info=info)
+
+
+def _check_fit(settings: Settings, info: DatasetInfo) -> None:
+    for key, (wanted, found) in settings.state_space().mismatches(info).items():
+        raise SettingsError(f"{key} is {wanted}, but dataset {info.name} has {found}", hint=f"--set {key}={found}")

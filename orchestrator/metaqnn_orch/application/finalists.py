@@ -1,0 +1,131 @@
+"""The nets of a search that are trained again: which they are, with which settings, and how they rank afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.retention import read_removed
+from metaqnn_orch.control.state import Trial
+from metaqnn_orch.errors import BadInput, ObjectMissing
+from metaqnn_orch.reporting.summary import RunView, leaderboard
+from metaqnn_orch.reporting.verdict import Finalist
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.values import parse_settings
+from metaqnn_trainer import artifacts
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import Message, read
+from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import DatasetRef, Recipe, WeightsRef
+from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.store.base import Store
+
+SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # that finals take from settings
+
+
+class Elsewhere(Message):
+    """Another dataset than the search's."""
+
+    dataset: DatasetRef
+    info: DatasetInfo
+
+
+def final_settings(
+    record: RunRecord,
+    nets: Sequence[str],
+    present: Settings,
+    factor: float = 1.0,
+    elsewhere: Elsewhere | None = None,
+    initial: Sequence[WeightsRef] = (),
+) -> Settings:
+    """The settings of the run that trains `nets` again; its recipe, and how the work is done, are `present`'s. With
+    `initial` weights, one for each net, they do not begin from scratch.
+
+    Raises:
+        SettingsError: a net does not fit the other dataset.
+    """
+    values: dict[str, Any] = {**record.settings, "finals": {}, "nets": [*nets]}
+    values["initial"] = [weights.model_dump(mode="json") for weights in initial]
+    values["recipe"] = scaled(present.finals, factor).model_dump(mode="json")
+    if elsewhere is not None:
+        images = elsewhere.info.images()
+        values["dataset"] = elsewhere.dataset.model_dump(mode="json")
+        values["space"] = {**values["space"], "channels": images.channels, "classes": images.classes}
+        there = parse_settings({**values, "nets": [], "initial": []}).state_space()
+        values["nets"] = [there.adapted(net) for net in nets]
+    made = parse_settings(values)
+    ours = {name: getattr(present, name) for name in SECTIONS if name != "finals"}
+    return made.model_copy(update=ours)
+
+
+def scaled(recipe: Recipe, factor: float) -> Recipe:
+    """All learning rates times `factor`. The test images stay out of it, whatever the recipe says."""
+    values = recipe.model_dump(mode="json")
+    values["evaluate_test"] = False
+    for phase in values["phases"] or [values]:
+        phase["learning_rate"] *= factor
+    return Recipe.model_validate_json(Recipe.model_construct(**values).model_dump_json(warnings=False))
+
+
+def candidates(view: RunView, top: int) -> list[str]:
+    """The best nets of a search.
+
+    Raises:
+        BadInput: it has none.
+    """
+    nets = [trial.net for trial in leaderboard(view.state, top) if trial.state in ("completed", "timed_out")]
+    if not nets:
+        raise BadInput(f"run {view.record.run} has no trained net yet")
+    return nets
+
+
+def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[WeightsRef]:
+    """Where the weights of these trained nets are.
+
+    Raises:
+        BadInput: a trial has none, or they are gone.
+    """
+    found = []
+    for net in nets:
+        trial, run = view.state.by_net[net].trial, view.record.run
+        key = keys.result(run, trial)
+        try:
+            weights = read(TrainingResult, store.get, key).weights
+            if weights is not None:
+                artifacts.locate(store, run, trial, "weights", weights)
+        except (ObjectMissing, MessageError) as error:
+            reason = read_removed(store, run, trial) or error
+            raise BadInput(
+                f"trial {trial} of run {run} has no weights to begin with: {reason}",
+                hint=f"without --from-weights, or metaqnn-orch retrain {run} {trial} trains it again",
+            ) from None
+        if weights is None:
+            raise BadInput(f"trial {trial} of run {run} has no weights to begin with", hint="without --from-weights")
+        found.append(WeightsRef(run=run, trial=trial, sha256=weights.sha256))
+    return found
+
+
+def ranked(runs: Mapping[float, RunView], searched: Mapping[str, Trial]) -> list[Finalist]:
+    """Of every net the best of its trainings, by reward; `runs` by their rate factors, `searched` by their nets."""
+    best: dict[str, Finalist] = {}
+    for factor, view in runs.items():
+        for trial in view.state.trials.values():
+            if trial.state != "completed" or trial.reward is None:
+                continue
+            known, before = best.get(trial.net), searched.get(trial.net)
+            if known is None or trial.reward > known.reward:
+                best[trial.net] = Finalist(
+                    net=trial.net,
+                    run=view.record.run,
+                    trial=trial.trial,
+                    params=trial.params or 0,
+                    rate_factor=factor,
+                    reward=trial.reward,
+                    measures=trial.measures,
+                    val_accuracy=trial.val_accuracy,
+                    searched_reward=before.reward if before else None,
+                    searched_val_accuracy=before.val_accuracy if before else None,
+                )
+    return sorted(best.values(), key=lambda final: (-final.reward, final.params))

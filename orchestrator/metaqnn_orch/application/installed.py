@@ -1,0 +1,46 @@
+"""The plug-ins that are there: which, from which distribution, and whether they can be loaded."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final, NamedTuple
+
+from metaqnn_orch.search.searcher import SEARCHERS
+from metaqnn_trainer.contract.errors import PluginError
+from metaqnn_trainer.plugins import TASKS, Plugin
+from metaqnn_trainer.spaces.base import SPACES
+from metaqnn_trainer.spaces.cnn.registry import LAYERS
+
+GROUPS: Final = {"searcher": SEARCHERS, "space": SPACES, "layer": LAYERS, "task": TASKS}
+
+
+class Installed(NamedTuple):
+    """One plug-in."""
+
+    kind: str
+    name: str
+    distribution: str
+    """With its version; empty where it is built in."""
+    value: str
+    """Where it is: package.module:attribute."""
+    trouble: str
+    """Why it cannot be used, in one line; empty where it can."""
+
+
+def list_plugins() -> list[Installed]:
+    """All of them. Each is loaded to learn whether it can be, but for tasks on a machine without torch."""
+    return [
+        Installed(kind, plugin.name, plugin.identity, plugin.value, _trouble(plugin))
+        for kind, group in GROUPS.items()
+        for plugin in (*group.members().values(), *group.refused())
+    ]
+
+
+def _trouble(plugin: Plugin) -> str:
+    if plugin.group == TASKS.entry_points and find_spec("torch") is None:
+        return "not tried: it needs torch, which the trainer has"
+    try:
+        plugin.load()
+    except PluginError as error:
+        return str(error)
+    return ""

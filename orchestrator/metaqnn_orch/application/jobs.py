@@ -1,0 +1,143 @@
+"""A run's Jobs, from outside of its search: what they say, and that they end."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from metaqnn_orch.application.assembly import open_cluster
+from metaqnn_orch.application.listener import Say
+from metaqnn_orch.application.moment import now
+from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.takeover import take_over
+from metaqnn_orch.errors import BadInput, LauncherError, NotFound
+from metaqnn_orch.launchers.kubernetes.errand import search_job_name
+from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, STORE, TRIAL, RunRef, annotation, label, selector
+from metaqnn_orch.launchers.kubernetes.status import live
+from metaqnn_orch.launchers.kubernetes.template import CONTAINER
+from metaqnn_orch.settings.model import DNS_LABEL, KubernetesSettings
+from metaqnn_trainer import __version__
+from metaqnn_trainer.store.base import Store
+
+LOOK: Final = 1.0  # seconds between two looks at the Jobs
+PATIENCE: Final = 30.0  # seconds until whoever lost the run must have stopped
+
+_TRIAL_BEGINNING: Final = r"[0-9a-f]{1,12}"
+
+
+def cluster_of(namespace: str | None, context: str | None) -> Any:
+    if namespace is not None and not re.fullmatch(DNS_LABEL, namespace):
+        raise BadInput(f"--namespace {namespace[:80]!r} is not the name of one")
+    return open_cluster(KubernetesSettings(namespace=namespace, context=context))
+
+
+def _selector_of(record: RunRecord) -> str:
+    return selector(RunRef(record.run, record.uid))
+
+
+def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
+    """Take the run from whoever works on it, and delete its Jobs in `cluster`, where there is one. Whether nobody
+    worked on it.
+
+    Raises:
+        LauncherError, ClusterError: as delete_until_none_appears says.
+    """
+    holder, idle = take_over(store, record, this_process(secrets.token_hex(8), now()), __version__)
+    if holder is not None:
+        say(f"run {record.run} was taken from {holder.owner}, which stops at its next step")
+    if cluster is not None:
+        # Until it hears of it, which it looks for that often, it would start again what is deleted here.
+        count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
+        say(f"{count} Jobs deleted in namespace {cluster.namespace}")
+    return idle
+
+
+def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int | None) -> list[str]:
+    """What the trainer of a trial said, which is named by how its id begins; of its latest attempt, and of that the
+    last `tail` lines.
+
+    Raises:
+        BadInput: it may be another trial, too.
+        NotFound: no Pod of it is there.
+        ClusterError: the API refuses.
+    """
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    pods = cluster.list(Resource.PODS, _selector_of(record)).items
+    found = sorted((_order(pod), pod["metadata"]["name"]) for pod in pods if label(pod, TRIAL).startswith(trial))
+    trials = {label(pod, TRIAL) for pod in pods if label(pod, TRIAL).startswith(trial)}
+    if not found:
+        raise NotFound(
+            f"no Pod of trial {trial} of run {record.run} in namespace {cluster.namespace}",
+            hint=f"what became of it: metaqnn-orch trials {record.run} --store {store.uri}",
+        )
+    if len(trials) > 1:
+        raise BadInput(f"{trial} is the beginning of {len(trials)} trials: {', '.join(sorted(trials)[:5])}")
+    log: str = cluster.read_log(found[-1][1], CONTAINER, tail)
+    return log.splitlines()
+
+
+def check_beginning(trial: str) -> None:
+    """
+    Raises:
+        BadInput: no trial's id begins so.
+    """
+    if not re.fullmatch(_TRIAL_BEGINNING, trial):
+        raise BadInput(f"{trial[:40]!r} is no trial: up to twelve of 0-9 and a-f")
+
+
+def ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
+    """Jobs that have ended: of trials, and that of a search which was submitted for this store."""
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+    from metaqnn_orch.launchers.kubernetes.runner import find
+
+    yield from (job for job in cluster.list(Resource.JOBS, _selector_of(record)).items if not live(job))
+    search = find(cluster, search_job_name(record.run))
+    if search is not None and not live(search) and annotation(search, STORE).rstrip("/") == store:
+        yield search
+
+
+def delete_until_none_appears(
+    cluster: Any,
+    record: RunRecord,
+    at_least: float,
+    patience: float = PATIENCE,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> int:
+    """Delete the run's Jobs until two looks in a row, the last of them after `at_least` seconds, find none that is
+    live. How many were deleted.
+
+    Raises:
+        LauncherError: after `patience` seconds somebody still makes new ones.
+        ClusterError: the API refuses.
+    """
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    begun, deleted, quiet = monotonic(), set[str](), 0
+    while True:
+        jobs = cluster.list(Resource.JOBS, _selector_of(record)).items
+        there = [job for job in jobs if "deletionTimestamp" not in job["metadata"]]
+        for job in there:
+            cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
+            deleted.add(job["metadata"]["uid"])
+        living = sorted(job["metadata"]["name"] for job in there if live(job))
+        quiet, passed = 0 if living else quiet + 1, monotonic() - begun
+        if quiet >= 2 and passed >= at_least:
+            return len(deleted)
+        if passed >= patience:
+            raise LauncherError(
+                f"{len(deleted)} Jobs of run {record.run} were deleted in namespace {cluster.namespace}, and somebody "
+                f"goes on making new ones: {', '.join(living[:3]) or 'a moment ago'}",
+                hint=f"metaqnn-orch status {record.run} names who works on the run: stop it there, then cancel again",
+            )
+        sleep(LOOK)
+
+
+def _order(pod: Any) -> tuple[int, str]:
+    attempt = label(pod, ATTEMPT)
+    return int(attempt) if attempt.isdecimal() else 0, str(pod["metadata"].get("creationTimestamp", ""))

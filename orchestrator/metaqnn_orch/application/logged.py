@@ -1,0 +1,58 @@
+"""A search that is heard of in a log, for programs: quiet unless somebody has asked for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from metaqnn_orch.application.listener import Tone, introduction
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import RunState
+
+LOG: Final = logging.getLogger("metaqnn_orch")
+_LEVELS: Final = {Tone.PLAIN: logging.INFO, Tone.ASIDE: logging.DEBUG, Tone.CAUTION: logging.WARNING}
+
+
+class Logged:
+    """A listener. Python shows warnings on standard error where no logging was set up, and nothing else."""
+
+    def say(self, line: str, tone: Tone = Tone.PLAIN) -> None:
+        LOG.log(_LEVELS[tone], "%s", line)
+
+    @contextmanager
+    def follow(self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str]) -> Iterator[_LoggedRun]:
+        yield _LoggedRun(record, state)
+
+
+class _LoggedRun:
+    def __init__(self, record: RunRecord, state: RunState) -> None:
+        self._record = record
+        self._state = state
+        self._trouble = ""
+
+    def recall(self, events: Sequence[Event]) -> None:
+        LOG.info("%s", introduction(self._record, self._state))
+
+    def happened(self, event: Event) -> None:
+        match event:
+            case Opened():
+                self.recall([])
+            case Told(trial=trial, status=status, reward=reward):
+                LOG.info("trial %s: %s, %.4f, %s", trial, status, reward, self._state.trials[trial].net)
+            case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
+                LOG.info("trial %s, attempt %d, %s: %s", trial, attempt, kind, detail)
+            case Abandoned(trial=trial):
+                LOG.warning("trial %s is abandoned: %s", trial, self._state.trials[trial].net)
+
+    def trouble(self, text: str) -> None:
+        if text and not self._trouble:
+            LOG.warning("waiting: %s", text)
+        elif not text and self._trouble:
+            LOG.info("going on")
+        self._trouble = text
+
+    def refresh(self) -> None:
+        pass

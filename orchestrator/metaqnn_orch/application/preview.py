@@ -1,0 +1,112 @@
+"""What a run would cost and create, before it is there. Reads, and creates nothing."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from metaqnn_orch.application import datasets
+from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.listener import Say
+from metaqnn_orch.application.rehearsal import Rehearsal
+from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record, trial_spec
+from metaqnn_orch.control.resume import resume
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.errors import NotFound, StoreError
+from metaqnn_orch.reporting.bill import Basis, Bill, bill, calibration, own_basis
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.plugged import plugins_of
+from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
+from metaqnn_trainer.store.base import Store
+
+NO_UID: Final = "0" * 32
+"""Of a run that is not there."""
+
+
+class Preview(NamedTuple):
+    """What `start` with the same arguments would come to."""
+
+    bill: Bill
+    basis: Basis
+    creates: list[str]
+    """A line for each kind of thing."""
+
+
+def preview(
+    store: Store,
+    run: str,
+    settings: Settings,
+    launcher: LauncherName,
+    rehearsal: Rehearsal | None,
+    trial_seconds: float | None,
+) -> Preview:
+    """
+    Raises:
+        BadInput: the run exists with other settings, or its accuracies come from elsewhere.
+    """
+    record, state = _run(store, run, settings, rehearsal)
+    images, creates = _dataset(store, settings, record, rehearsal)
+    if record is None:
+        creates.insert(0, f"run {run} in {store.uri}")
+    execution = settings.execution
+    devices = max(1, execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1
+    if trial_seconds is not None:
+        basis = Basis(trial_seconds, "--trial-seconds")
+    elif rehearsal is not None:
+        basis = Basis(rehearsal.delay, "--table-delay: nothing is trained")
+    else:
+        basis = own_basis(state) or calibration(store, settings, images)
+    made = bill(settings, state, basis.seconds, execution.parallel, devices)
+    return Preview(made, basis, [*creates, _trials(launcher, made.whole.nets, execution.parallel)])
+
+
+def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> tuple[TrialSpec, str]:
+    """What a net's trial asks for, and the run's uid; as far as they are known before the run is there."""
+    name, digest = settings.dataset.name, settings.dataset.digest
+    try:
+        record = load_record(store, run)
+        return record.spec(settings, net), record.uid
+    except NotFound:
+        say(f"run {run} is not there yet: its uid will be another")
+        ref = datasets.find(store, name, digest)
+    except StoreError as error:
+        say(f"{error}: uid and dataset are made up")
+        ref = None
+    if ref is None:
+        say(f"dataset {name} was not found: the trial's id depends on its digest, and may be another")
+        ref = DatasetRef(name=name, digest=digest or "0" * 16)
+    return trial_spec(settings, ref, plugins_of(settings), net), NO_UID
+
+
+def _run(store: Store, run: str, settings: Settings, rehearsal: Rehearsal | None) -> tuple[RunRecord | None, RunState]:
+    try:
+        record = load_record(store, run)
+    except NotFound:
+        return None, RunState(settings)
+    check_same(record, settings)
+    check_answers(record, rehearsal and rehearsal.binding(settings))
+    state, _ = resume(store, record, record.settings_as_run(settings))
+    return record, state
+
+
+def _dataset(
+    store: Store, settings: Settings, record: RunRecord | None, rehearsal: Rehearsal | None
+) -> tuple[int | None, list[str]]:
+    """Training images, where they are known; and the dataset, where it would have to be made."""
+    if rehearsal is not None:
+        return None, []
+    if record is not None and not record.is_open:
+        return record.info.train, []
+    ref = datasets.find(store, settings.dataset.name, settings.dataset.digest)
+    if ref is not None:
+        return datasets.info(store, ref).train, []
+    return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
+
+
+def _trials(launcher: LauncherName, nets: int, parallel: int) -> str:
+    match launcher:
+        case LauncherName.TABLE:
+            return f"{nets:,} answers of the table"
+        case LauncherName.KUBERNETES:
+            return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
+        case LauncherName.LOCAL:
+            return f"{nets:,} trials in {parallel:,} worker processes here, and their results"

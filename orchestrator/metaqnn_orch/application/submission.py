@@ -1,0 +1,139 @@
+"""A search that itself runs in the cluster: its Job, told everything that this machine knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from metaqnn_orch.application.assembly import job_form, open_cluster
+from metaqnn_orch.application.job_template import overruled, read_template
+from metaqnn_orch.application.listener import Say, Tone
+from metaqnn_orch.application.release import ORCHESTRATOR, Release
+from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.errors import BadInput, StoreError, redacted
+from metaqnn_orch.launchers.kubernetes import errand
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm
+from metaqnn_orch.launchers.kubernetes.restricted import each_container
+from metaqnn_orch.launchers.kubernetes.template import pod_of
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.values import flatten
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
+
+_OF_A_SECRET: Final = re.compile(
+    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY)$", re.IGNORECASE
+)
+"""A variable's name."""
+
+
+class Submitted(NamedTuple):
+    """The Job that searches."""
+
+    job: str
+    namespace: str
+    is_new: bool
+    """Otherwise it was there, and nothing was changed."""
+
+
+def submit(
+    run: str,
+    store: str,
+    settings: Settings,
+    values: dict[str, Any],
+    release: Release,
+    say: Say,
+    *,
+    unsafe_single_writer: bool = False,
+) -> Submitted:
+    """Create the Job that searches in a store, by its URI, unless one is at work. `settings` are those in force here,
+    and `values` what of them this machine says: the release's own the Pod finds itself.
+
+    Raises:
+        BadInput: no Job can be made of it, or a secret would stand in it.
+        ClusterError: the API refuses.
+    """
+    template = read_template(settings, release)
+    opened = open_store(store)
+    form = job_form(opened, settings.execution.kubernetes, template)  # what is wrong is found here
+    for line in overruled(settings, store, template) if template else ():
+        say(line, Tone.CAUTION)
+    _refuse_secrets(values)
+    if settings.execution.kubernetes.template:
+        _refuse_secrets_of(form)
+    files = _files(values, form.layer)
+    arguments = ["start", f"{errand.FILES}/{errand.SETTINGS}", "--run", run]
+    arguments += ["--store", store] if store != release.data.get("store") else []
+    arguments += ["--unsafe-single-writer"] if unsafe_single_writer else []
+    job = errand.search_job(release.document(ORCHESTRATOR), run, store, arguments, files)
+    cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
+    from metaqnn_orch.launchers.kubernetes.runner import create
+
+    is_new = create(cluster, job, is_at_work=lambda pods: searches(opened, run, pods))
+    return Submitted(job["metadata"]["name"], cluster.namespace, is_new)
+
+
+def _refuse_secrets(values: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        BadInput: one of the settings holds a secret, which whoever may look at Pods would see.
+    """
+    for key, value in flatten(values):
+        if isinstance(value, str) and redacted(value) != value:
+            by_name = "a URL without user and password, and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            known = by_name if key == "tracking.mlflow" else "what it holds as a variable of a Secret"
+            raise BadInput(
+                f"{key} is {redacted(value)}: its secret would stand in the Pod's annotations",
+                hint=f"give it {known} in orchestrator.env of the release",
+            )
+
+
+def _refuse_secrets_of(form: JobForm) -> None:
+    """
+    Raises:
+        BadInput: the Job template, which becomes an annotation here, holds a secret.
+    """
+    for place, container in each_container(pod_of(form.layer)):
+        named = [(entry["name"], entry.get("value", "")) for entry in container.get("env", ())]
+        texts = [(key, text) for key in ("command", "args") for text in container.get(key, ())]
+        for name, text in [*named, *texts]:
+            # A variable may also say in which file the secret is, which is none.
+            if redacted(text) != text or (text and _OF_A_SECRET.search(name) and not text.startswith("/")):
+                raise BadInput(
+                    f"{form.template_name}: {place}: {name}: its secret would stand in the Pod's annotations",
+                    hint="take it from a Secret of the cluster: valueFrom: {secretKeyRef: {name: NAME, key: KEY}}",
+                )
+
+
+def searches(store: Store, run: str, pods: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the latest of these Pods works on the run, or is about to. One that has ended does not, nor one that lost
+    the run and will end in a moment: the cluster then says whether there will be another."""
+    if not pods or errand.exit_code(pods) is not None:
+        return not pods
+    pod = errand.latest(pods)
+    if (pod.get("status") or {}).get("phase") != "Running":
+        return True
+    try:
+        holder = read_holder(store, run)
+    except StoreError:  # this machine need not have the store's keys
+        return True
+    return holder is None or (holder.host == pod["metadata"]["name"] and not holder.released)
+
+
+def _home(release: Release) -> dict[str, str | None]:
+    return {"namespace": release.namespace, "context": release.context}
+
+
+def _files(values: dict[str, Any], template: Mapping[str, Any]) -> dict[str, str]:
+    """What the Pod needs of this machine: settings, without where this machine finds the cluster; and what is obeyed
+    of a Job template that is a file here. The release's own it finds itself."""
+    kubernetes = values.get("execution", {}).get("kubernetes", {})
+    for key in ("context", "namespace"):
+        kubernetes.pop(key, None)
+    files = {}
+    if kubernetes.get("template"):
+        files[errand.JOB_TEMPLATE] = yaml.safe_dump(dict(template), sort_keys=False)
+        kubernetes["template"] = f"{errand.FILES}/{errand.JOB_TEMPLATE}"
+    return {errand.SETTINGS: yaml.safe_dump(values, sort_keys=False), **files}

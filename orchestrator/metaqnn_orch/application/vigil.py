@@ -1,0 +1,126 @@
+"""A search inside the cluster, seen from here: what it waits for, and whether anybody still works on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from metaqnn_orch.application.listener import Say, Tone
+from metaqnn_orch.control.holder import is_dead, read_holder
+from metaqnn_orch.errors import ClusterError, LauncherError, NotFound, StoreError
+from metaqnn_orch.launchers.kubernetes.errand import in_words, search_job_name
+from metaqnn_orch.launchers.kubernetes.status import live
+from metaqnn_trainer.store.base import Store
+
+LOOK: Final = 2.0  # seconds between two looks at what has not begun yet
+VIGIL: Final = 10.0  # seconds between two looks at whether it still works
+
+
+def wait_for_start(
+    has_ended: Callable[[], bool], cluster: Any, run: str, sleep: Callable[[float], None], say: Say
+) -> None:
+    """Return when the run is under way, or has ended and no Job is about to go on with it.
+
+    Raises:
+        NotFound: there is no such run, and nothing that will begin it.
+        LauncherError: the Job that should have begun it has ended.
+    """
+    from metaqnn_orch.launchers.kubernetes.runner import find
+
+    name, said = search_job_name(run), ""
+    while True:
+        missing: NotFound | None = None
+        try:
+            try:
+                if not has_ended():
+                    return
+            except NotFound as error:
+                missing = error
+            job = find(cluster, name)
+            words = _words(cluster, name) if job is not None else ""
+        except (ClusterError, StoreError) as error:
+            if not error.transient or not said:  # where nothing was seen yet, nobody knows whether anything is right
+                raise
+            say(str(error), Tone.CAUTION)
+            sleep(LOOK)
+            continue
+        if job is None or not live(job):
+            if missing is None:
+                return
+            if job is None:
+                raise missing
+            raise LauncherError(
+                f"job {name} ended before the run began: {words}",
+                hint=f"kubectl logs --namespace {cluster.namespace} job/{name}",
+            )
+        if words != said:
+            said = words
+            say(f"waiting for job {name}: {words}", Tone.CAUTION)
+        sleep(LOOK)
+
+
+class Vigil:
+    """Sleeps as a watcher does, and looks now and then whether there is anything left to wait for."""
+
+    def __init__(
+        self,
+        is_idle: Callable[[], bool],
+        cluster: Any,
+        run: str,
+        say: Say,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._is_idle = is_idle
+        self._cluster = cluster
+        self._run = run
+        self._say = say
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._next = monotonic() + VIGIL
+        self._was_over = False
+        self._said = False
+
+    def sleep(self, seconds: float) -> None:
+        """
+        Raises:
+            LauncherError: nobody works on the run, and its Job has ended.
+        """
+        from metaqnn_orch.launchers.kubernetes.runner import find
+
+        self._sleep(seconds)
+        if self._monotonic() < self._next:
+            return
+        self._next = self._monotonic() + VIGIL
+        name = search_job_name(self._run)
+        over = False
+        with suppress(ClusterError, StoreError):  # out of reach: the next look will tell
+            job = find(self._cluster, name)
+            ended = job is not None and not live(job)
+            over = ended and self._is_idle()
+            if ended and not over and not self._said:
+                self._said = True
+                words = _words(self._cluster, name)
+                self._say(
+                    f"job {name} has ended ({words}): what is shown is the work of another orchestrator", Tone.CAUTION
+                )
+            if over and self._was_over:  # and the watcher has had time to see how
+                raise LauncherError(
+                    f"job {name} has ended, the run has not: {_words(self._cluster, name)}",
+                    hint=f"submitting it again goes on; kubectl logs --namespace {self._cluster.namespace} job/{name}",
+                )
+        self._was_over = over
+
+
+def is_idle(store: Store, run: str) -> bool:
+    """Whether nobody works on the run."""
+    holder = read_holder(store, run)
+    return holder is None or is_dead(holder) is True
+
+
+def _words(cluster: Any, name: str) -> str:
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    return in_words(cluster.list(Resource.PODS, f"batch.kubernetes.io/job-name={name}").items)

@@ -1,0 +1,76 @@
+"""How a session ended: what is said of it, what can be done next, and the exit code."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import typer
+
+from metaqnn_orch.application.session import Ended
+from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, stopped_early, summary
+
+_LEADERS: Final = {"rank": "d", "reward": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
+
+
+def report(ended: Ended, where: str, output: Format) -> int:
+    """Say how a session ended, and what can be done next. Returns the exit code."""
+    run, state = ended.view.record.run, ended.view.state
+    if output is Format.JSON:
+        print_json(summary(ended.view, None))
+    else:
+        _epilogue(ended.view.record, where, state)
+    match ended.outcome:
+        case Outcome.GOAL:
+            return 0
+        case Outcome.EXHAUSTED:
+            say("no new net was found in a long row of proposals: at this epsilon the space holds no more")
+            return 0
+        case Outcome.TARGET:
+            say(f"stopped: {ended.reason}")
+            return 0
+        case Outcome.BUDGET:
+            say(f"stopped: {ended.reason}; the same command with a larger budget goes on")
+            return 0
+        case Outcome.INTERRUPTED:
+            say(f"run {run} was stopped; the same command goes on with it")
+            return 128 + ended.signal
+
+
+def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
+    run, rehearsed = record.run, record.table is not None
+    best = leaderboard(state, 5)
+    if not best:
+        return
+    rows = [(rank, t.reward, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
+    name = reward_name(state.settings)
+    print_rows({name if column == "reward" else column: form for column, form in _LEADERS.items()}, rows)
+    lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
+    abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
+    done = "answered" if rehearsed else "trained"
+    done += f", {stopped} of them not to the end" if (stopped := stopped_early(state)) else ""
+    say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
+    say("best architecture: ", (best[0].net, "bold"))
+    say(f"{name.replace('val ', 'validation ')}: ", (f"{best[0].worth:.4f}", "bold"))
+    if rehearsed:
+        say(f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} answers are estimates")
+    say("next:")
+    for command, purpose in (
+        (f"explain {run} {where}", "what the agent believes")
+        if rehearsed
+        else (f"pull {run} {where} --top 3 --to ./best", "weights of the best three"),
+        (f"trials {run} {where}", "every trial"),
+    ):
+        say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
+
+
+def leave(name: str, ended: Ended) -> NoReturn:
+    """
+    Raises:
+        typer.Exit: always. A signal or the budget ended the run before all its nets were trained.
+    """
+    say(f"run {name} {f'stopped: {ended.reason}' if ended.reason else 'was stopped'}; the same command goes on")
+    raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)

@@ -1,0 +1,114 @@
+"""Options that are settings: declared once, for every command that takes them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple
+
+import typer
+
+from metaqnn_orch.cli import options
+
+Flags = Mapping[str, Any]
+"""Dotted keys of settings with what was given for them; None where nothing was."""
+NO_FLAGS: Final[Flags] = MappingProxyType({})
+
+
+class Flag(NamedTuple):
+    """One such option."""
+
+    key: str
+    """Of the setting, dotted."""
+    kind: Any
+    """Type and help, as typer takes them."""
+
+
+# By the names of the options, in the order in which --help lists them.
+SEARCH: Final[Mapping[str, Flag]] = {
+    "parallel": Flag(
+        "execution.parallel",
+        options.Parallel,
+    ),
+    "max_trials": Flag(
+        "execution.max_trials",
+        Annotated[
+            int | None,
+            typer.Option(metavar="N", help="Stop after so many unique trained nets, before the schedule ends."),
+        ],
+    ),
+    "seed": Flag(
+        "seed",
+        Annotated[int | None, typer.Option(metavar="S", help="Of the agent: 0 unless the settings differ.")],
+    ),
+    "warm_start_from": Flag(
+        "warm_start.run",
+        Annotated[
+            str | None,
+            typer.Option(metavar="RUN", help="Begin with what the agent of another run was told (warm_start.weight)."),
+        ],
+    ),
+    "gpu_hours": Flag(
+        "budget.gpu_hours",
+        Annotated[
+            float | None, typer.Option(metavar="H", help="Budget: hours of training, times the GPUs of a trial.")
+        ],
+    ),
+    "money": Flag(
+        "budget.money",
+        Annotated[float | None, typer.Option(metavar="M", help="Budget: at --price-per-gpu-hour.")],
+    ),
+    "wall_clock_hours": Flag(
+        "budget.wall_clock_hours",
+        Annotated[
+            float | None, typer.Option(metavar="H", help="Budget: hours of searching, over all sessions of the run.")
+        ],
+    ),
+    "target": Flag(
+        "budget.target",
+        Annotated[
+            float | None,
+            typer.Option(
+                metavar="R", help="Stop when a net has this reward: its validation accuracy, unless settings differ."
+            ),
+        ],
+    ),
+    "target_accuracy": Flag(
+        "budget.target_accuracy", Annotated[float | None, typer.Option(metavar="A", help="Older name of --target.")]
+    ),
+    "price_per_gpu_hour": Flag(
+        "budget.price_per_gpu_hour",
+        Annotated[float | None, typer.Option(metavar="P", help="What an hour of a GPU costs, in any currency.")],
+    ),
+}
+TRACKING: Final[Mapping[str, Flag]] = {
+    "mlflow": Flag("tracking.mlflow", options.Mlflow),
+    "tensorboard": Flag("tracking.tensorboard", options.Tensorboard),
+}
+
+
+def taking(flags: Mapping[str, Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Of a command with a parameter `flags` one that has these options in its place, and hands them on as Flags."""
+
+    def with_options(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def run(**arguments: Any) -> None:
+            given = {flag.key: arguments.pop(name) for name, flag in flags.items()}
+            command(**arguments, flags=given)
+
+        parameters: list[Parameter] = []
+        for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
+            if name == "flags":
+                parameters += [
+                    Parameter(option, Parameter.KEYWORD_ONLY, default=None, annotation=flag.kind)
+                    for option, flag in flags.items()
+                ]
+            else:
+                parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return run
+
+    return with_options

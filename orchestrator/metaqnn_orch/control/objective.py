@@ -1,0 +1,120 @@
+"""From a result to the reward that the searcher is told: the task's own, or what the settings' objective makes of it.
+
+Told is `value * PRODUCT((measure / reference) ** -weight)`, MnasNet's soft form (Tan et al. 2019, section 3), over all
+soft limits. A negative value is divided by the product instead, so that a smaller measure is always the better one. The
+value is a measure of the result, or the task's reward; its unit is whatever the task says, and higher is better.
+
+Of a net that has learned nothing chance is the value: it earns no bonus for being small, and pays for what is known of
+it. So it is never told as better than a net of the same costs that learned something. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp, isfinite, log
+from typing import Final, NamedTuple
+
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.objective import ObjectiveSettings, SoftLimit
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import CLASSIFICATION
+from metaqnn_trainer.contract.result import TrainingResult
+
+SECONDS: Final = "seconds"  # of training, beside what the space knows and what the result measures
+MOST: Final = 1e12  # of a reward, and of a factor: what the contract allows
+
+_MOST_LOG: Final = log(MOST)
+
+
+class Outcome(NamedTuple):
+    """What came of a design, as far as an objective looks at it."""
+
+    reward: float
+    """The task's; of a net that has learned nothing chance."""
+    measures: Mapping[str, float]
+    """Of the result."""
+    known: Mapping[str, float]
+    """What the space knows of the design, and the seconds of training. These names hide those of `measures`."""
+    learned: bool = True
+    """False of a net of which no epoch counts."""
+
+
+class Objective:
+    """What a run's searcher is told of a result."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.objective
+        self._space = settings.state_space()
+
+    def reward(self, design: str, result: TrainingResult) -> float:
+        """
+        Raises:
+            MessageError: a measure that the objective needs is missing, or no number that it can use.
+        """
+        if not self._settings.changes_reward:
+            return result.reward
+        learned = result.best_epoch > 0
+        known = {**self._space.measures(design), SECONDS: result.seconds}
+        return told(self._settings, Outcome(result.reward, measures_of(result), known, learned))
+
+
+def told(settings: ObjectiveSettings, outcome: Outcome) -> float:
+    """The reward that the searcher is told, from -MOST to MOST.
+
+    Raises:
+        MessageError: a measure is missing, not finite, or not positive where a power of it is asked for.
+    """
+    value, logarithm = _value(settings, outcome), 0.0
+    for name, limit in settings.soft_limits.items():
+        if outcome.learned or name in outcome.known:
+            logarithm -= _excess(name, limit, _measure(name, outcome), bonus=outcome.learned)
+    factor = exp(min(max(logarithm, -_MOST_LOG), _MOST_LOG))
+    return min(max(value * factor if value >= 0 else value / factor, -MOST), MOST)
+
+
+def measures_of(result: TrainingResult) -> dict[str, float]:
+    """The measures of a result. Where images are classified, `accuracy` is always among them: of a net that has
+    learned nothing it is chance."""
+    accuracy = {} if result.val_accuracy is None else {"accuracy": result.val_accuracy}
+    return {**result.measures, **accuracy}
+
+
+def tells_accuracy(task: str, settings: ObjectiveSettings) -> bool:
+    """Whether the reward is the validation accuracy."""
+    return task == CLASSIFICATION.name and not settings.changes_reward
+
+
+def in_words(settings: ObjectiveSettings) -> str:
+    """The objective in one line: `reward x (params / 1e+06)^-0.07`."""
+    factors = [
+        f" x {'max(1, ' if limit.only_above else '('}{name} / {limit.reference:g})^-{limit.weight:g}"
+        for name, limit in settings.soft_limits.items()
+    ]
+    return (settings.measure or "reward") + "".join(factors)
+
+
+def _value(settings: ObjectiveSettings, outcome: Outcome) -> float:
+    if settings.measure is None:
+        return outcome.reward
+    if not outcome.learned:
+        return outcome.reward if settings.chance is None else settings.chance
+    return _measure(settings.measure, outcome)
+
+
+def _measure(name: str, outcome: Outcome) -> float:
+    found = outcome.known.get(name, outcome.measures.get(name))
+    if found is None:
+        there = ", ".join(dict.fromkeys([*outcome.known, *outcome.measures]))
+        raise MessageError(f"objective needs the measure {name}, and there is none: there are {there}")
+    if not isfinite(found):
+        raise MessageError(f"objective needs the measure {name}, and it is {found}")
+    return float(found)
+
+
+def _excess(name: str, limit: SoftLimit, measure: float, *, bonus: bool) -> float:
+    """Weight times the logarithm of how many times its reference the measure is."""
+    if measure <= limit.reference and (limit.only_above or not bonus):
+        return 0.0
+    if measure <= 0:
+        raise MessageError(f"objective needs a positive measure {name}, and it is {measure:g}")
+    return limit.weight * (log(measure) - log(limit.reference))

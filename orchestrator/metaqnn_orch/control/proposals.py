@@ -1,0 +1,55 @@
+"""From a searcher's proposal to what the journal says of it: which trial it is, with which recipe and which weights."""
+
+from __future__ import annotations
+
+from metaqnn_orch.control.events import Proposed
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.errors import BadInput, ObjectMissing
+from metaqnn_orch.search.searcher import Proposal
+from metaqnn_trainer import artifacts
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import read
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import WeightsRef
+from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.store.base import Store
+
+
+def as_event(
+    store: Store, record: RunRecord, state: RunState, step: int, epsilon: float | None, proposal: Proposal
+) -> Proposed:
+    """The proposal of a step as an event. A plain one of a known design is that design's trial, whatever it is called:
+    an import may have named it. Weights that are not there any more are left out: the trial then begins afresh.
+
+    Raises:
+        BadInput: the changes to the recipe make no recipe.
+        StoreError: the store did not answer.
+    """
+    design, recipe = proposal.design, dict(proposal.recipe)
+    known = state.by_net.get(design)
+    if known is not None and known.is_plain and not recipe and proposal.initial is None:
+        return Proposed(step=step, epsilon=epsilon, net=design, trial=known.trial)
+    parent = state.by_net.get(proposal.initial) if proposal.initial is not None else None
+    initial = weights_of(store, record.run, parent.trial) if parent is not None else None
+    try:
+        spec = record.spec(state.settings, design, recipe, initial)
+    except ValueError as error:
+        raise BadInput(f"{state.settings.search.method} proposes a recipe that is none: {error}") from None
+    return Proposed(step=step, epsilon=epsilon, net=design, trial=spec.trial_id(), recipe=recipe, initial=initial)
+
+
+def weights_of(store: Store, run: str, trial: str) -> WeightsRef | None:
+    """Where the weights of a trained design are; None where it kept none, or they are gone.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    try:
+        weights = read(TrainingResult, store.get, keys.result(run, trial)).weights
+        if weights is None:
+            return None
+        artifacts.locate(store, run, trial, "weights", weights)
+    except (ObjectMissing, MessageError):
+        return None
+    return WeightsRef(run=run, trial=trial, sha256=weights.sha256)

@@ -1,0 +1,104 @@
+"""One call of the Kubernetes API: its time-out, its credentials, and its failure in our words.
+
+Every call is made once, except that credentials are loaded again when the API no longer accepts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import urllib3
+from kubernetes import client as api
+
+from metaqnn_orch.errors import ClusterError, LauncherError, one_line
+from metaqnn_orch.launchers.kubernetes.credentials import Connection, Credentials, server
+from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, not_recognised, refusal
+
+
+class Calls:
+    """Calls about one namespace of a cluster. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        connect: Callable[[str | None], Connection],
+        namespace: str | None,
+        timeout: tuple[float, float],
+        context: str | None,
+    ) -> None:
+        """Arguments and errors as of Cluster."""
+        self._credentials = Credentials(connect, context)
+        self.timeout = timeout
+        self.namespace = namespace or self._credentials.connection.namespace
+        self.server = server(self._credentials.connection)
+        self.disowned = False
+        """As of Cluster."""
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; calls under way go on to their end."""
+        self._credentials.connection.client.rest_client.pool_manager.clear()
+
+    def ask(self, group: Any, method: str, *arguments: Any, **options: Any) -> bytes:
+        """The body of the answer to a call that succeeded."""
+        return bytes(self.open(group, method, *arguments, **options).data)
+
+    def open(self, group: Any, method: str, *arguments: Any, **options: Any) -> Any:
+        """The answer, its body unread, to a call that succeeded."""
+        options = {"_preload_content": False, "_request_timeout": self.timeout, **options}
+
+        def call(connection: Connection) -> Any:
+            try:
+                return getattr(group(connection.client), method)(*arguments, **options)
+            except (AttributeError, UnicodeDecodeError) as error:  # the client decodes bodies that are none, or no text
+                met = error.__context__
+                if not isinstance(met, api.ApiException):
+                    raise
+            raise met
+
+        connection = self._credentials.current()
+        try:
+            return call(connection)
+        except api.ApiException as error:
+            if not not_recognised(error):
+                raise
+        connection = self._credentials.renewed(connection)
+        try:
+            answer = call(connection)
+        except api.ApiException as error:
+            self.disowned = not_recognised(error) and connection.inside
+            raise
+        self.disowned = False
+        return answer
+
+    @contextmanager
+    def named(self, call: str) -> Iterator[None]:
+        """Foreign errors as ours, named after the call: whatever they are, because threads live on them."""
+        try:
+            yield
+        except LauncherError as error:  # the credentials
+            raise ClusterError(str(error), error.hint) from None
+        except api.ApiException as error:
+            if error.status:
+                raise refusal(error, f"{self._where}, would not {call}") from None
+            raise self._silence(f"{self._where}, did not answer ({call})", error.__context__ or error) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._silence(f"{self._where}, did not answer ({call})", error) from None
+        except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
+            raise ClusterError(
+                f"{self._where}, answered nonsense ({call}): {one_line(str(error))}", UNREACHABLE
+            ) from None
+        except Exception as error:
+            words = f"{type(error).__name__}: {one_line(str(error))}"
+            raise ClusterError(f"{self._where}, could not be asked ({call}): {words}", UNREACHABLE) from None
+
+    @property
+    def _where(self) -> str:
+        """The server and the namespace in words, for errors."""
+        return f"the Kubernetes API at {self.server}, namespace {self.namespace}"
+
+    def _silence(self, what: str, error: BaseException) -> ClusterError:
+        reason = cause(error)
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in reason
+        hint = self._credentials.connection.trusted if untrusted else ""
+        return ClusterError(f"{what}: {reason}", hint or UNREACHABLE)

@@ -1,0 +1,66 @@
+"""What the test images said of the best nets of a search (paper, section 5)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from metaqnn_orch.errors import ObjectMissing
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.bounds import Measures, Probability, Reward
+from metaqnn_trainer.contract.codec import Message, read
+from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.store.base import Store
+
+
+class Finalist(Message):
+    """A net that was trained again."""
+
+    net: str
+    run: str
+    trial: str
+    params: int
+    rate_factor: float
+    """On the recipe's learning rates: the best of those that were tried."""
+    reward: Reward
+    """By the objective of the search, where it has one."""
+    measures: Measures = Field({})
+    val_accuracy: Probability | None = None
+    searched_reward: Reward | None = None
+    """While searching; None on another dataset."""
+    searched_val_accuracy: Probability | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_release(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "reward" in values or "val_accuracy" not in values:
+            return values
+        accuracy, searched = values["val_accuracy"], values.get("searched_val_accuracy")
+        return {**values, "reward": accuracy, "measures": {"accuracy": accuracy}, "searched_reward": searched}
+
+
+class Verdict(Message):
+    """finals.json: written once, because the test images are looked at once."""
+
+    schema_version: Literal[1] = 1
+    at: str
+    dataset: DatasetRef
+    finalists: list[Finalist]
+    """By reward, the best first."""
+    ensemble: int
+    """So many of them, the best, were judged together."""
+    test_images: int
+    test_accuracy: Probability
+    """Of the best."""
+    ensemble_val_accuracy: Probability
+    ensemble_test_accuracy: Probability
+
+
+def read_verdict(store: Store, run: str) -> Verdict | None:
+    """None where the test images have not been looked at."""
+    key = keys.finals(run)
+    try:
+        return read(Verdict, store.get, key, f"{store.uri}: {key}")
+    except ObjectMissing:
+        return None

@@ -1,0 +1,45 @@
+"""The settings of what a search is told: which measure, and how much a design's costs count beside it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from metaqnn_orch.settings.section import Section
+from metaqnn_trainer.contract.bounds import Reward
+
+MEASURE: Final = r"^[a-z][a-z0-9_]{0,39}$"  # a measure's name
+MOST_LIMITS: Final = 20
+
+
+class SoftLimit(Section):
+    """A measure that should be small: the reward is multiplied by (measure / reference) ** -weight (Tan et al. 2019,
+    MnasNet, section 3)."""
+
+    reference: float = Field(ge=1e-30, le=1e30)
+    """Where the factor is 1, in the measure's unit."""
+    weight: float = Field(gt=0, le=100)
+    """How much it counts: with 0.07, the value of MnasNet, twice the reference costs five percent of the reward."""
+    only_above: bool = False
+    """Whether a measure below its reference earns nothing."""
+
+
+class ObjectiveSettings(Section):
+    """What the searcher is told, where it is not the task's own reward alone.
+
+    Soft limits are for every number that the space knows of a design before training (of the cnn family `params` and
+    `macs`), for `seconds` of training, and for every measure of the result.
+    """
+
+    measure: str | None = Field(None, pattern=MEASURE)
+    """Name of the measure that is told, of which more is better; by default it is the task's own reward."""
+    chance: Reward | None = None
+    """Value of `measure` of a net that has learned nothing, where none is measured; by default the task's chance."""
+    soft_limits: dict[Annotated[str, Field(pattern=MEASURE)], SoftLimit] = Field({}, max_length=MOST_LIMITS)
+    """Measures that should be small, by name: `{params: {reference: 1e6, weight: 0.07}}`."""
+
+    @property
+    def changes_reward(self) -> bool:
+        """Whether the searcher is told anything else than the task's own reward."""
+        return self.measure is not None or bool(self.soft_limits)

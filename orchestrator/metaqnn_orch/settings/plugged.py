@@ -1,0 +1,112 @@
+"""Settings whose shape depends on plug-ins: `search` on the searcher, `space` on the family.
+
+The options of a plug-in become settings like all others: checked, unknown ones refused, in `config show`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import is_dataclass, make_dataclass
+from functools import cache
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+
+from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS
+from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.errors import PluginError
+from metaqnn_trainer.contract.messages import CLASSIFICATION
+from metaqnn_trainer.plugins import TASKS, Group
+from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, SPACES
+
+_HINT: Final = "metaqnn-orch config plugins lists what is installed"
+_STRICT: Final[ConfigDict] = {"frozen": True, "extra": "forbid", "strict": True, "allow_inf_nan": False}
+
+
+def shape_of(values: Mapping[str, Any]) -> type[Settings]:
+    """The shape that these plain values have to have: it follows from `search.method` and `space.family`.
+
+    Raises:
+        SettingsError: there is no such plug-in, or it cannot be loaded.
+    """
+    method = _choice(values, "search", "method", DEFAULT_METHOD)
+    family = _choice(values, "space", "family", DEFAULT_FAMILY)
+    return _shape(method, family)
+
+
+@cache
+def _shape(method: str, family: str) -> type[Settings]:
+    fields: dict[str, Any] = {}
+    searcher = _load(SEARCHERS, method, "search.method")
+    if searcher.section == "search":
+        options = _with_choice(searcher.Options, "method", method)
+        fields["search"] = (options, Field(default_factory=options))
+    if family != DEFAULT_FAMILY:
+        fields["space"] = (_with_choice(_load(SPACES, family, "space.family").Options, "family", family), ...)
+    return create_model("Settings", __base__=Settings, **fields) if fields else Settings
+
+
+def _choice(values: Mapping[str, Any], section: str, key: str, default: str) -> str:
+    said = values.get(section)
+    name = said.get(key, default) if isinstance(said, Mapping) else default
+    return name if isinstance(name, str) else default  # what is no text is refused with all the rest
+
+
+def _load(group: Group, name: str, key: str) -> Any:
+    try:
+        return group.load(name)
+    except PluginError as error:
+        raise SettingsError(f"{key}: {error}", _HINT) from None
+
+
+def _with_choice(options: Any, key: str, name: str) -> Any:
+    """The options' type with one field more, which says whose they are; whatever it does not know it refuses."""
+    literal = Literal[name]  # type: ignore[valid-type]
+    if is_dataclass(options):
+        kind: Any = options
+        config = {"__pydantic_config__": {key: value for key, value in _STRICT.items() if key != "frozen"}}
+        frozen = kind.__dataclass_params__.frozen
+        return make_dataclass(
+            kind.__name__, [(key, literal, name)], bases=(kind,), namespace=config, frozen=frozen, kw_only=True
+        )
+    if isinstance(options, type) and issubclass(options, BaseModel):
+        meta: Any = type(options)
+        inside: dict[str, Any] = {"__annotations__": {key: literal}, key: name, "model_config": _STRICT}
+        inside |= {"__module__": options.__module__, "__doc__": options.__doc__}
+        return meta(options.__name__, (options,), inside)
+    raise PluginError(f"{name}: Options is neither a dataclass nor a pydantic model")
+
+
+def plugins_of(settings: Settings) -> dict[str, str]:
+    """The installed plug-ins that these settings name, by group and name, with distribution and version. Those that
+    are built in are left out.
+
+    Raises:
+        SettingsError: one of them is not installed.
+    """
+    found = {}
+    for group, name, key in (
+        (SEARCHERS, settings.search.method, "search.method"),
+        (SPACES, settings.space.family, "space.family"),
+        (TASKS, settings.task.name, "task.name"),
+    ):
+        if (group, name) == (TASKS, CLASSIFICATION.name):
+            continue  # the trainer has it, and this machine need not
+        try:
+            plugin = group.find(name)
+        except PluginError as error:
+            hint = "install it here, too: its version is part of what a trial is" if group is TASKS else _HINT
+            raise SettingsError(f"{key}: {error}", hint) from None
+        if plugin.identity:
+            found[f"{group.entry_points}:{name}"] = plugin.identity
+    return found
+
+
+def design_options(settings: Settings) -> dict[str, Any]:
+    """What a trainer has to know of the space to read a design: nothing of the cnn family, whose designs say all."""
+    if settings.space.family == DEFAULT_FAMILY:
+        return {}
+    values = json.loads(TypeAdapter(type(settings.space)).dump_json(settings.space))
+    return {key: value for key, value in values.items() if key != "family"}

@@ -1,0 +1,90 @@
+"""Presets: settings files that have a name, our own and those of installed packages.
+
+A package of presets is named by an entry point of the group `metaqnn.presets`, as `presets = "their_package.presets"`:
+each *.yaml in it is one. The entry point's own name says nothing.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Final, NamedTuple
+
+from metaqnn_orch.errors import SettingsError, one_line
+from metaqnn_trainer.plugins import Group, Plugin
+
+PACKAGES: Final = Group("metaqnn.presets", package="")
+OWN: Final = "metaqnn_orch.presets"
+MAX_BYTES: Final = 1 << 16  # a file that names every setting has three kilobytes
+
+
+class Preset(NamedTuple):
+    """One settings file in a package."""
+
+    name: str
+    file: Traversable
+    identity: str = ""
+    """Distribution and version; empty where it is our own."""
+
+    def read(self) -> str:
+        """
+        Raises:
+            SettingsError: it is no text, or too long.
+        """
+        try:
+            with self.file.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise SettingsError(f"{self} has more than {MAX_BYTES} bytes")
+            return data.decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{self} cannot be read: {one_line(str(error))}") from None
+
+    def __str__(self) -> str:
+        return f"preset {self.name}" + (f" of {self.identity}" if self.identity else "")
+
+
+def presets() -> dict[str, Preset]:
+    """All presets, by name in order; our own names win."""
+    return _found()[0]
+
+
+def troubles() -> list[str]:
+    """A line for each preset whose name was taken, and for each package that cannot be looked into."""
+    return _found()[1]
+
+
+def suggestion(name: str) -> str:
+    """Which presets there are, for whoever named one that is not."""
+    close = get_close_matches(name, presets(), n=1)
+    return (f"did you mean {close[0]}? " if close else "") + "presets: " + ", ".join(presets())
+
+
+@cache
+def _found() -> tuple[dict[str, Preset], list[str]]:
+    found = {preset.name: preset for preset in _presets_in(OWN)}
+    troubles: list[str] = []
+    for package in [*PACKAGES.members().values(), *PACKAGES.refused()]:
+        try:
+            theirs = _presets_in(package.value.partition(":")[0], package.identity)
+        except Exception as error:  # of a foreign package, which may raise anything
+            troubles.append(f"{_package(package)} cannot be loaded: {type(error).__name__}: {one_line(str(error))}")
+            continue
+        for preset in theirs:
+            if (first := found.setdefault(preset.name, preset)) is not preset:
+                owner = f"that of {first.identity}" if first.identity else "our own"
+                troubles.append(f"{preset} is not used: {owner} has the name")
+    return dict(sorted(found.items())), troubles
+
+
+def _presets_in(package: str, identity: str = "") -> list[Preset]:
+    files = [file for file in resources.files(package).iterdir() if file.name.endswith(".yaml")]
+    return [
+        Preset(file.name.removesuffix(".yaml"), file, identity) for file in sorted(files, key=lambda file: file.name)
+    ]
+
+
+def _package(plugin: Plugin) -> str:
+    return f"package {plugin.value} of {plugin.identity}"

@@ -1,0 +1,25 @@
+"""What a plug-in is told: checked against what it says that it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from metaqnn_trainer.contract.codec import canonical_json
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import PluginRef
+
+
+def parse_options(kind: Any, ref: PluginRef, section: str) -> Any:
+    """The options of `ref` as an instance of `kind`, which is a pydantic model or a dataclass.
+
+    Raises:
+        MessageError: one of them is wrong; the text begins with its dotted key below `section`.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(canonical_json(ref.options))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join([section, "options", *(str(part) for part in first["loc"])])
+        raise MessageError(f"{place}: {first['msg']}") from error

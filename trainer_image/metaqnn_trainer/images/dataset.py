@@ -1,0 +1,166 @@
+"""Images in classes as training sees them: checked, resized once, on the device as bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from metaqnn_trainer.contract.dataset import DatasetInfo
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.reading import DatasetObject, parse_object
+from metaqnn_trainer.spaces.cnn.layer import Shape
+
+RESIZE_BATCH = 4096  # images at once
+
+Normalisation = Literal["channel", "pixel"]
+
+
+class Labelled(NamedTuple):
+    """`images` (n, channels, size, size) uint8 and `labels` (n) int64, on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What one trial trains on. `mean` and `std` are of values in [0, 1], (channels, 1, 1) or of one image's shape."""
+
+    info: DatasetInfo
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+    mean: Tensor
+    std: Tensor
+
+    def part(self, name: Literal["train", "validation", "test"]) -> Labelled:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    @property
+    def shape(self) -> Shape:
+        """Of one image, at the size that it has now."""
+        return Shape(self.info.images().channels, self.train.images.shape[-1])
+
+    def chance(self) -> float:
+        """The validation accuracy of always naming the most frequent class."""
+        counts = torch.bincount(self.validation.labels, minlength=self.info.images().classes)
+        return counts.max().item() / len(self.validation)
+
+
+def parse_dataset(data: bytes, what: str) -> Dataset:
+    """A dataset object's bytes, laid out as contract/dataset.py says; `what` names them in errors.
+
+    Raises:
+        DatasetError: as `labelled` says.
+    """
+    return labelled(parse_object(data, what))
+
+
+def labelled(found: DatasetObject) -> Dataset:
+    """The images and their classes that a dataset object holds.
+
+    Raises:
+        DatasetError: a tensor is missing, of another type or shape than the header says, or out of range.
+    """
+    info, tensors = found
+    what = tensors.what
+    try:
+        channels, size, classes = info.images()
+    except MessageError as error:
+        raise DatasetError(f"{what}: {error}") from error
+    total = info.train + info.validation
+    image = (channels, size, size)
+    expected: dict[str, tuple[torch.dtype, tuple[int, ...], int | None]] = {  # type, shape, end of the range
+        "train_images": (torch.uint8, (total, *image), None),
+        "train_labels": (torch.int64, (total,), classes),
+        "train_indices": (torch.int64, (info.train,), total),
+        "val_indices": (torch.int64, (info.validation,), total),
+        "test_images": (torch.uint8, (info.test, *image), None),
+        "test_labels": (torch.int64, (info.test,), classes),
+        "mean": (torch.float32, (channels,), None),
+        "std": (torch.float32, (channels,), None),
+    }
+    for name, (dtype, shape, end) in expected.items():
+        tensor = tensors[name]
+        if tensor.dtype != dtype or tuple(tensor.shape) != shape:
+            raise DatasetError(
+                f"{what}: {name} is {tensor.dtype} {tuple(tensor.shape)}, but its header says {dtype} {shape}"
+            )
+        if end is not None and len(tensor) and not 0 <= tensor.min() <= tensor.max() < end:
+            raise DatasetError(f"{what}: {name} reaches from {tensor.min()} to {tensor.max()}, not 0 to {end - 1}")
+    indices = torch.cat([tensors["train_indices"], tensors["val_indices"]])
+    if len(indices.unique()) != total:
+        raise DatasetError(f"{what}: an image is both in training and in validation, or twice in one of them")
+    mean, std = tensors["mean"][:, None, None], tensors["std"][:, None, None]
+    if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
+        raise DatasetError(f"{what}: mean or deviation is not a finite, positive number")
+    images, labels = tensors["train_images"], tensors["train_labels"]
+    train, validation = (
+        Labelled(images[chosen], labels[chosen]) for chosen in (tensors["train_indices"], tensors["val_indices"])
+    )
+    return Dataset(info, train, validation, Labelled(tensors["test_images"], tensors["test_labels"]), mean, std)
+
+
+def prepare(
+    dataset: Dataset, image_size: int, device: torch.device, normalisation: Normalisation = "channel"
+) -> Dataset:
+    """The same dataset with images of `image_size`, on `device`.
+
+    Resized and measured in main memory, so that every device sees the same numbers.
+    """
+    parts = [
+        Labelled(resized(part.images, image_size), part.labels)
+        for part in (dataset.train, dataset.validation, dataset.test)
+    ]
+    mean, std = pixel_statistics(parts[0].images) if normalisation == "pixel" else (dataset.mean, dataset.std)
+    train, validation, test = (Labelled(part.images.to(device), part.labels.to(device)) for part in parts)
+    return Dataset(dataset.info, train, validation, test, mean.to(device), std.to(device))
+
+
+def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each pixel over images (n, channels, size, size) uint8, of values in [0, 1].
+
+    A deviation is at least one step of a byte: a pixel that never changes is not divided by zero, and one that hardly
+    ever does is not blown up.
+    """
+    total, squares = torch.zeros((2, *images.shape[1:]), dtype=torch.float64)
+    for batch in images.split(RESIZE_BATCH):
+        values = batch.double()
+        total += values.sum(0)
+        squares += values.square().sum(0)
+    mean = total / len(images)
+    deviation = (squares / len(images) - mean.square()).clamp_(min=1.0).sqrt()
+    return (mean / 255).float(), (deviation / 255).float()
+
+
+def resized(images: Tensor, size: int) -> Tensor:
+    """Images (n, channels, s, s) uint8 to (n, channels, size, size), bilinear, without aliasing when made smaller."""
+    if images.shape[-1] == size or not len(images):
+        return images if images.shape[-1] == size else images.new_empty((0, images.shape[1], size, size))
+    return torch.cat(
+        [
+            F.interpolate(batch.float(), size=(size, size), mode="bilinear", antialias=True)
+            .round_()
+            .clamp_(0, 255)
+            .to(torch.uint8)
+            for batch in images.split(RESIZE_BATCH)
+        ]
+    )
+
+
+def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Images (n, channels, size, size) uint8 as float32 of mean 0 and deviation 1 in each channel, or each pixel, of
+    the set. `mean` and `std` are a Dataset's.
+
+    The memory is laid out with the channels last, which is what convolutions are fastest on.
+    """
+    scaled = (images.float() - 255 * mean) / (255 * std)
+    return scaled.contiguous(memory_format=torch.channels_last)

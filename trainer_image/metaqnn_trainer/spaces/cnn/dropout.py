@@ -1,0 +1,69 @@
+"""Where the paper's dropout stands in a net, and how the authors write it.
+
+The paper (section 5, training procedure) places dropout after every second layer, with probability i/(2n) for the i-th
+of n. What counts as a layer, and what n is, follows the authors' code: their recorded nets come out letter for letter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from metaqnn_trainer.spaces.cnn.layer import Layer, Net
+
+
+class Dropout(NamedTuple):
+    """The i-th of n dropouts: D(i,n), after the layer at index `after` of the net."""
+
+    after: int
+    i: int
+    n: int
+
+    @property
+    def probability(self) -> float:
+        return self.i / (2 * self.n)
+
+    def __str__(self) -> str:
+        return f"D({self.i},{self.n})"
+
+
+def dropout_places(net: Net) -> list[Dropout]:
+    """The dropouts of a whole net, softmax included, in order.
+
+    One follows every second layer, pools counted, and every fully connected layer; none follows global average pooling.
+    n = floor((L - gap - fc) / 2) + fc, where L counts all layers, the softmax too, and the softmax counts among the
+    `fc` fully connected layers when it follows one, among the `gap` ones when it follows that. So the last of the n
+    is never placed behind a fully connected layer: its turn would be after the softmax. What belongs to the layer
+    before it, as batch normalisation does, does not count, and stands before the dropout.
+    """
+    hidden = _joined(net[:-1])
+    ways = [layer.dropout for _, layer in (*hidden, *hidden[-1:])]  # the softmax takes the way of the layer before it
+    each, none = ways.count("each"), ways.count("none")
+    n = (len(hidden) + 1 - none - each) // 2 + each
+    after = [
+        index
+        for place, (index, layer) in enumerate(hidden)
+        if layer.dropout == "each" or (place % 2 == 1 and layer.dropout == "every_second")
+    ]
+    return [Dropout(index, i, n) for i, index in enumerate(after, start=1)]
+
+
+def _joined(layers: Net) -> list[tuple[int, Layer]]:
+    """The layers that count, each with the index of the last one that belongs to it."""
+    found: list[tuple[int, Layer]] = []
+    for index, layer in enumerate(layers):
+        if layer.joins and found:
+            found[-1] = (index, found[-1][1])
+        else:
+            found.append((index, layer))
+    return found
+
+
+def format_with_dropout(net: Net) -> str:
+    """A net as the authors write it: `[C(128,1,1), C(256,5,1), D(1,2), P(5,3), SM(10)]`."""
+    places = {dropout.after: dropout for dropout in dropout_places(net)}
+    parts: list[str] = []
+    for index, layer in enumerate(net):
+        parts.append(str(layer))
+        if index in places:
+            parts.append(str(places[index]))
+    return "[" + ", ".join(parts) + "]"

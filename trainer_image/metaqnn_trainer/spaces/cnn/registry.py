@@ -1,0 +1,90 @@
+"""The layer kinds that there are: those that are built in, and those of installed distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from pydantic import TypeAdapter
+
+from metaqnn_trainer.contract.errors import PluginError
+from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.plugins import Group, Plugin
+from metaqnn_trainer.spaces.cnn.common import CommonRules
+from metaqnn_trainer.spaces.cnn.layer import Layer
+
+LAYERS: Final = Group("metaqnn.layers", "metaqnn_trainer.spaces.cnn.layers")
+
+
+class Registry(NamedTuple):
+    """Kinds by their names in the text of a net, in the order in which moves are offered."""
+
+    kinds: Mapping[str, type[Layer]]
+    sources: Mapping[str, Plugin]
+    """Where each kind is from, by the same names."""
+    failures: tuple[str, ...]
+    """Why kinds that are installed are not among them, a line each. Nothing else suffers from it."""
+
+
+def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> Registry:
+    """All kinds that can be used; of two that share a name or a section the first counts."""
+    found: dict[str, type[Layer]] = {}
+    sources: dict[str, Plugin] = {}
+    failures = [f"{plugin}: {plugin.trouble}" for plugin in refused]
+    for plugin in plugins:
+        try:
+            kind: type[Layer] = plugin.load()
+            check_kind(kind)
+            for other in found.values():
+                if kind.name == other.name or (kind.section and kind.section == other.section):
+                    raise ValueError(f"{kind.name}, space.{kind.section}: taken by {sources[other.name]}")
+        except PluginError as error:
+            failures.append(str(error))
+        except Exception as error:  # a foreign class may raise anything
+            failures.append(f"{plugin}: {one_line(str(error))}")
+        else:
+            found[kind.name], sources[kind.name] = kind, plugin
+    ordered = sorted(found, key=lambda name: (found[name].order, name))
+    return Registry(
+        MappingProxyType({name: found[name] for name in ordered}),
+        MappingProxyType(sources),
+        tuple(failures),
+    )
+
+
+@cache
+def registry() -> Registry:
+    """The one that everything uses, read when it is first asked for."""
+    return read_registry(LAYERS.members().values(), LAYERS.refused())
+
+
+def kinds() -> Mapping[str, type[Layer]]:
+    """All kinds by their names in the text, in the order in which moves are offered."""
+    return registry().kinds
+
+
+def check_kind(kind: Any) -> None:
+    """That a kind says enough for a space to have it, and for everything else to go on without it.
+
+    Raises:
+        ValueError, TypeError: it does not; the text says what is missing or wrong.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Layer) and "__dataclass_fields__" in vars(kind)):
+        raise TypeError("a dataclass that is a subclass of Layer is wanted")
+    name = getattr(kind, "name", None)
+    if not (isinstance(name, str) and name.isascii() and name.isalpha() and name.isupper() and name != "D"):
+        raise ValueError(f"its name in the text of a net is not made of capital letters, or is D: {name!r}")
+    missing = [fact for fact in ("words", "colour", "builder") if not isinstance(getattr(kind, fact, None), str)]
+    missing += sorted(kind.__abstractmethods__)
+    if missing:
+        raise TypeError(f"the layer kind {name} does not say: {', '.join(missing)}")
+    if kind.section:
+        if any(field.name == kind.section for field in fields(CommonRules)) or not kind.section.isidentifier():
+            raise ValueError(f"the layer kind {name} cannot have the section {kind.section!r}")
+        if not is_dataclass(kind.rules) or isinstance(kind.rules, type):
+            raise TypeError(f"the layer kind {name} has no default for space.{kind.section}: a dataclass is wanted")
+        hash(kind.rules)
+        TypeAdapter(type(kind.rules)).dump_json(kind.rules)  # as the settings will

@@ -1,0 +1,48 @@
+"""A state space as data: every parameter of the paper's Table 1, and of Table A1 (MNIST's own space).
+
+Plain frozen dataclasses, checked when made: whoever reads settings from outside turns them into these. Each layer kind
+brings a section of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, field, make_dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from metaqnn_trainer.spaces.cnn.common import CommonRules
+from metaqnn_trainer.spaces.cnn.registry import kinds
+
+if TYPE_CHECKING:
+
+    class SpaceRules(CommonRules):
+        """CommonRules, and a section for each layer kind."""
+
+        def __init__(self, **values: Any) -> None: ...
+        def __getattr__(self, section: str) -> Any: ...
+
+else:
+    _TERMINATIONS = tuple(name for name, kind in kinds().items() if kind.ends)
+    _SECTIONS = [
+        (kind.section, type(kind.rules), field(default=kind.rules)) for kind in kinds().values() if kind.section
+    ]
+    SpaceRules = make_dataclass(
+        "SpaceRules",
+        [("terminations", tuple[Literal[_TERMINATIONS], ...], field(default=("GAP", "SM"))), *_SECTIONS],
+        bases=(CommonRules,),
+        namespace={"__module__": __name__, "__doc__": "CommonRules, and a section for each layer kind."},
+        frozen=True,
+        slots=True,
+        kw_only=True,
+    )
+
+
+def recorded(space: dict[str, Any]) -> dict[str, Any]:
+    """The rules of a space, as JSON, without the sections of kinds that are not the paper's and that say nothing: a run
+    stays what it is where such a kind is installed later, or no more."""
+    silent = {
+        kind.section: json.loads(json.dumps(asdict(kind.rules)))
+        for kind in kinds().values()
+        if kind.section and not kind.paper
+    }
+    return {name: value for name, value in space.items() if name not in silent or value != silent[name]}

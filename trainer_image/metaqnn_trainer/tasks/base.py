@@ -1,0 +1,153 @@
+"""What a task has to be: data in batches, a module for a design, a loss, measures, and which of them is the reward."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from metaqnn_trainer.contract.codec import canonical_json
+from metaqnn_trainer.contract.messages import TrialSpec
+from metaqnn_trainer.contract.options import parse_options
+from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.plugins import Group
+from metaqnn_trainer.reading import Reader
+from metaqnn_trainer.spaces.base import SPACES, Cost, Space, space_of
+
+TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
+
+Part = Literal["train", "validation", "test"]
+Pause = Callable[[], None]
+Load = Callable[[str], Any]
+"""A plug-in by its name."""
+
+
+class NoOptions(BaseModel):
+    """Of a task that has nothing to choose."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Task(ABC):
+    """What a trial learns. It holds no randomness and no state: training may ask for any batch at any time, and again.
+
+    `data` is whatever `load` gave. What a task draws comes from the generator that it is given or, within `loss`, from
+    torch's own, which are seeded before every step: so training comes out the same whenever it is interrupted.
+    """
+
+    Options: ClassVar[type[BaseModel]] = NoOptions
+    """What `task.options` may say."""
+    measure: ClassVar[str] = ""
+    """The measure that is the reward, unless `reward` says otherwise. Where it is `accuracy`, results also hold it as
+    the validation accuracy."""
+    bounds: ClassVar[tuple[float, float]] = (-1e12, 1e12)
+    """Between which every reward lies."""
+
+    def __init__(self, spec: TrialSpec, options: Any, space: Space | None) -> None:
+        """`options` are an instance of Options; `space` is the design's family, None where that is the cnn family,
+        whose rules are no part of a trial."""
+        self.spec = spec
+        self.options = options
+        self.space = space
+
+    def load(self, read: Reader, device: torch.device) -> Any:
+        """The data of a trial, on `device`: by default the dataset object. It may depend on everything in the trial's
+        spec but the design, the weights to begin with and, `normalisation` aside, the recipe: the next trial may be
+        given what this one loaded.
+
+        Raises:
+            DatasetError: the dataset is not what it should be.
+            RequestError: the task cannot do what it is asked for.
+        """
+        return read.dataset(self.spec.dataset).to(device)
+
+    @abstractmethod
+    def examples(self, data: Any, part: Part) -> int:
+        """How many there are."""
+
+    @abstractmethod
+    def batch(self, data: Any, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Training examples, given by their indices (n), which are on the device: what `loss` is called with. All
+        tensors have n examples along their first dimension: parts of a batch are cut along it. `generator` is the
+        CPU's, for augmentation."""
+
+    @abstractmethod
+    def build(self, data: Any, generator: torch.Generator) -> nn.Module:
+        """The design as a module, in main memory, with fresh weights from `generator`, which is the CPU's, or from
+        torch's own, which is seeded alike.
+
+        Raises:
+            RequestError, NotationError, ShapeError: the design cannot be built for this data.
+        """
+
+    @abstractmethod
+    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
+        """What a step makes smaller: a sum over the examples, on the device, without a look at its value."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, data: Any, part: Part, batch: int, pause: Pause) -> dict[str, float]:
+        """Measures by name: `[a-z][a-z0-9_]*`. The model is in evaluation mode and computes no gradients. No more than
+        `batch` examples go through it at once; `pause` is called after each of these, and may raise."""
+
+    def reward(self, measures: dict[str, float]) -> float:
+        """The higher the better."""
+        return measures[self.measure]
+
+    def chance(self, data: Any) -> float:
+        """The reward of a net that has learned nothing."""
+        return 0.0
+
+    def learned(self, measures: dict[str, float], data: Any) -> bool:
+        """Whether a first epoch with these measures is better than chance: otherwise training begins again at a lower
+        rate."""
+        return self.reward(measures) > self.chance(data)
+
+    def pictures(self, model: nn.Module, data: Any) -> dict[str, bytes]:
+        """PNG files by name, of the best weights, once training is over."""
+        return {}
+
+    def cost(self, data: Any) -> Cost:
+        """What the design costs: what its space says.
+
+        Raises:
+            RequestError, NotationError, ShapeError: the design cannot be built for this data.
+        """
+        if self.space is None:
+            raise RequestError(f"the task {self.spec.task.name} builds no nets of the cnn family")
+        return self.space.cost(self.spec.net)
+
+    def parts(self) -> int:
+        """How many the design has: layers, of a net."""
+        assert self.space is not None
+        return len(self.space.describe(self.spec.net))
+
+    def memory(self, data: Any, batch: int) -> int | None:
+        """Bytes of the device that training with `batch` examples at once takes at least, data not counted; None where
+        nobody knows. Then it is tried."""
+        return None
+
+    def evaluation_batch(self, data: Any, batch: int, device: torch.device) -> int:
+        """Examples at once while evaluating, where `batch` of them fit while training."""
+        return batch
+
+
+def task_of(spec: TrialSpec, tasks: Load = TASKS.load, spaces: Load = SPACES.load) -> Task:
+    """The task that `spec` asks for.
+
+    Raises:
+        PluginError: there is no such task, or no such space, or it cannot be loaded.
+        MessageError: an option is wrong, and named.
+    """
+    kind = tasks(spec.task.name)
+    task: Task = kind(spec, parse_options(kind.Options, spec.task, "task"), space_of(spec, spaces))
+    return task
+
+
+def data_key(spec: TrialSpec) -> str:
+    """What the data of a task depends on: trials with equal keys may share it."""
+    content = spec.model_dump(mode="json", exclude={"net", "model", "recipe", "initial"})
+    return canonical_json([content, spec.recipe.normalisation]).decode()

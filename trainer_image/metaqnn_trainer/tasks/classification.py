@@ -1,0 +1,103 @@
+"""Images in classes: cross-entropy, and the share of images that are classified rightly."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metaqnn_trainer.contract.messages import TrialSpec
+from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.estimate import evaluation_batch, training_memory
+from metaqnn_trainer.images.augment import augmented
+from metaqnn_trainer.images.dataset import Dataset, labelled, normalised, prepare
+from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, measured
+from metaqnn_trainer.model import build_model
+from metaqnn_trainer.modules.base import builder_of
+from metaqnn_trainer.reading import DatasetObject, Reader
+from metaqnn_trainer.spaces.base import Cost
+from metaqnn_trainer.spaces.cnn.layer import Net
+from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.spaces.cnn.spec import spec_cost
+from metaqnn_trainer.tasks.base import Part, Pause, Task
+from metaqnn_trainer.training.recipe import dropout_probabilities
+
+
+class Classification(Task):
+    """The recipe's mirroring and translations augment the images. Designs of another family than cnn are those that
+    stand for such nets (Space.net)."""
+
+    measure = "accuracy"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def load(self, read: Reader, device: torch.device) -> Dataset:
+        return self.prepared(read.dataset(self.spec.dataset), device)
+
+    def prepared(self, found: DatasetObject, device: torch.device) -> Dataset:
+        """The images of a dataset object, as they are trained on.
+
+        Raises:
+            DatasetError: it has none, or they are not what its header says.
+            MessageError: nobody said how large they are to be.
+        """
+        return prepare(labelled(found), self.spec.images_of(), device, self.spec.recipe.normalisation)
+
+    def examples(self, data: Dataset, part: Part) -> int:
+        return len(data.part(part))
+
+    def batch(self, data: Dataset, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        images, recipe = normalised(data.train.images[indices], data.mean, data.std), self.spec.recipe
+        return augmented(images, recipe.mirror, recipe.translate, generator), data.train.labels[indices]
+
+    def build(self, data: Dataset, generator: torch.Generator) -> nn.Module:
+        net = self._net
+        return build_model(net, data.shape, self.spec.model, dropout_probabilities(net, self.spec.recipe), generator)
+
+    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
+        images, labels = batch
+        return F.cross_entropy(model(images), labels, reduction="sum")
+
+    def evaluate(self, model: nn.Module, data: Dataset, part: Part, batch: int, pause: Pause) -> dict[str, float]:
+        return measured(model, data.part(part), data, pause, batch)._asdict()
+
+    def chance(self, data: Dataset) -> float:
+        return 1 / data.info.images().classes
+
+    def learned(self, measures: dict[str, float], data: Dataset) -> bool:
+        """Naming always the same class is chance, too: where classes are uneven (SVHN) that is right more often than
+        the recipe's multiple of 1 / classes, and the share of the largest class is what has to be beaten."""
+        return measures["accuracy"] > max(self.spec.recipe.chance_factor / data.info.images().classes, data.chance())
+
+    def cost(self, data: Dataset) -> Cost:
+        net, images = self._net, data.info.images()
+        for layer in net:
+            builder_of(type(layer))  # what cannot be built is said before anything is trained
+        if net[-1] != net[-1].for_classes(images.classes):
+            raise RequestError(f"{self.spec.net} does not end in the {images.classes} classes of {data.info.name}")
+        return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
+
+    def parts(self) -> int:
+        return len(self._net)
+
+    def memory(self, data: Dataset, batch: int) -> int | None:
+        return training_memory(self._as_cnn, data.shape, batch).total
+
+    def evaluation_batch(self, data: Dataset, batch: int, device: torch.device) -> int:
+        largest = EVALUATION_BATCH if device.type == "cuda" else batch
+        return evaluation_batch(self._as_cnn, data.shape, batch, largest)
+
+    @property
+    def _net(self) -> Net:
+        return parse_net(self._as_cnn.net)
+
+    @property
+    def _as_cnn(self) -> TrialSpec:
+        """The trial with its design as a net of the cnn family."""
+        if self.space is None:
+            return self.spec
+        return self.spec.model_copy(update={"net": self.space.net(self.spec.net)})
+
+
+PLUGIN = Classification

@@ -1,0 +1,303 @@
+"""The course of one training: rates, epochs and steps, from any of them to the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from metaqnn_trainer.artifacts import checked_picture
+from metaqnn_trainer.contract.result import EpochRecord, Position
+from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.progress import say
+from metaqnn_trainer.tasks.base import Part, Task
+from metaqnn_trainer.training import recipe as rules
+from metaqnn_trainer.training.checkpoint import Checkpoint, CheckpointState, release
+from metaqnn_trainer.training.device import autocast, dropout_source, seed_dropout
+from metaqnn_trainer.training.graph import RecordedStep, Recorder, Step
+from metaqnn_trainer.training.optimizer import Optimizer
+from metaqnn_trainer.training.outcome import Subject, Training, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Who listens. `pause` comes after every step and every batch of an evaluation, and may end all by raising."""
+
+    pause: Callable[[], None]
+    on_epoch: Callable[[EpochRecord], None]
+    at_rest: Callable[[], None]
+    """After every epoch, when the next step is the next one's first."""
+
+
+class Course:
+    """A design in training: a model, its optimiser, and where they stand.
+
+    With a `micro_batch` the recipe's batch goes through the net in parts of so many examples, and a step adds up their
+    gradients. Batches, examples and the optimiser's steps are those of undivided training. The weights are not, to the
+    last bit: sums are rounded in another order, dropout draws other numbers of the same kind, and batch normalisation
+    sees the statistics of a part, which are noisier.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        hooks: Hooks,
+        micro_batch: int | None = None,
+        recorder: Recorder | None = None,
+        initial: Weights | None = None,
+        affordable: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """With a `recorder` whole batches are stepped by what it records, if that is `affordable` once the first steps
+        are done. Each rate begins with the `initial` weights, where they fit."""
+        self._task, self._data, self._device, _ = subject
+        self._recipe = subject.spec.recipe
+        self._digest = subject.spec.digest()
+        self._examples = self._task.examples(self._data, "train")
+        self._hooks = hooks
+        self._dropout = dropout_source(self._device)
+        self.training = Training(self._task.chance(self._data), self._task.measure, micro_batch=micro_batch)
+        self._rate, self._epoch, self._step = 1, 1, 0
+        self._epoch_seconds = 0.0
+        # Kept on the device: asking for a number after each step would make a GPU wait.
+        self._loss = torch.zeros((), device=self._device)
+        self._model: nn.Module | None = None
+        self._optimizer: Optimizer | None = None
+        self._recorder = recorder
+        self._initial = initial or {}
+        self._affordable = affordable
+        self._step_on: Step = self._plain_step
+
+    @property
+    def position(self) -> Position:
+        """The next step."""
+        return Position(rate=self._rate, epoch=self._epoch, step=self._step)
+
+    @property
+    def counted(self) -> list[EpochRecord]:
+        """What counts is what the present rate did, once it had begun to learn."""
+        records = self.training.records
+        return [record for record in records if record.rate == self._rate and record.train_loss is not None]
+
+    def run(self) -> None:
+        """From here to the end, whichever it is."""
+        while self._rate <= self._recipe.max_rates:
+            self._hooks.pause()
+            if self._model is None:
+                self._begin()
+            if self._learns():
+                self._test()
+                self.training.status = "completed"
+                return
+            self._rate, self._epoch, self._model = self._rate + 1, 1, None
+            if self._rate <= self._recipe.max_rates:  # there is nothing to go on with else
+                self._hooks.at_rest()
+        rates = ", ".join(f"{rate:.3g}" for rate in self.training.learning_rates)
+        self.training.reason = f"no better than chance after the first epoch at each of the learning rates {rates}"
+
+    def forget(self) -> None:
+        """Let go of the net. What refers to itself, as this does, would keep it until it is collected as garbage."""
+        self._model = self._optimizer = None
+        self._step_on = self._plain_step
+
+    def _begin(self) -> None:
+        """Fresh weights for the present rate."""
+        self.training.learning_rates = [rules.learning_rate(self._recipe, rate, 1) for rate in range(1, self._rate + 1)]
+        self.training.epochs = 0
+        seed = rules.derive_seed(self._recipe, self._digest, self._rate, 0, "weights")
+        torch.default_generator.manual_seed(seed)  # which modules draw from that are built as usual
+        model = self._task.build(self._data, torch.Generator().manual_seed(seed))
+        fresh = model.state_dict()
+        fitting = {
+            name: tensor
+            for name, tensor in self._initial.items()
+            if name in fresh and tensor.shape == fresh[name].shape
+        }
+        model.load_state_dict({**fresh, **fitting})
+        self._model = model.to(self._device)
+        self._optimizer = Optimizer(self._model, self._recipe)
+        if self._recorder is not None:
+            self._step_on = RecordedStep(self._plain_step, self._recipe.batch_size, self._recorder, self._affordable)
+
+    def _learns(self) -> bool:
+        """All epochs that are left of the present rate; False if the first of them did not learn."""
+        training = self.training
+        while self._epoch <= self._recipe.epochs:
+            self._train_epoch()
+            started = time.perf_counter()
+            measures, reward = self._evaluate("validation")
+            loss = self._loss.item() / self._examples
+            finite = math.isfinite(loss) and reward is not None
+            record = EpochRecord(
+                rate=self._rate,
+                epoch=self._epoch,
+                learning_rate=rules.learning_rate(self._recipe, self._rate, self._epoch),
+                train_loss=loss if finite else None,
+                reward=training.chance if reward is None else reward,
+                measures=measures,
+                val_accuracy=measures.get("accuracy") if training.measure == "accuracy" else None,
+                seconds=self._epoch_seconds + time.perf_counter() - started,
+            )
+            training.records.append(record)
+            self._hooks.on_epoch(record)
+            self._step, self._epoch_seconds = 0, 0.0
+            self._loss.zero_()
+            if self._epoch == 1 and not (finite and self._task.learned(measures, self._data)):
+                training.epochs = 1
+                return False
+            if not finite:
+                self._epoch = self._recipe.epochs + 1
+                break
+            if training.count(record):
+                training.weights = _in_main_memory(self._net.state_dict())
+            self._epoch += 1
+            self._hooks.at_rest()
+        return True
+
+    def _train_epoch(self) -> None:
+        """What is left of one pass over the training examples, the last and smaller batch too."""
+        recipe = self._recipe
+        assert self._optimizer is not None
+        self._optimizer.set_rate(rules.learning_rate(recipe, self._rate, self._epoch))
+        self._net.train()
+        started = time.perf_counter()
+        try:
+            shuffled = torch.randperm(self._examples, generator=self._generator("order", 0)).to(self._device)
+            for batch in shuffled.split(recipe.batch_size)[self._step :]:
+                self.training.first_step = self.training.first_step or time.monotonic()
+                self._train_step(batch)
+                self._step += 1
+                self.training.last_step = time.monotonic()
+                self.training.images += len(batch)
+                self._hooks.pause()
+            self._loss.item()  # so that the time is that of the work
+        finally:
+            seconds = time.perf_counter() - started
+            self._epoch_seconds += seconds
+            self.training.seconds += seconds
+
+    def _train_step(self, batch: Tensor) -> None:
+        """One batch, given by the indices (n) of its examples."""
+        seed_dropout(self._dropout, self._seed("dropout", self._step))
+        self._step_on(*self._task.batch(self._data, batch, self._generator("augmentation", self._step)))
+
+    def _plain_step(self, *batch: Tensor) -> None:
+        assert self._optimizer is not None
+        self._optimizer.forget_gradients()
+        for part in zip(*(tensor.split(self._at_once) for tensor in batch), strict=True):
+            with autocast(self._device, self._recipe.precision):
+                loss = self._task.loss(self._net, *part)
+            (loss / len(batch[0])).backward()
+            self._loss += loss.detach()
+        self._optimizer.step()
+
+    def _test(self) -> None:
+        if self._recipe.evaluate_test and self._task.examples(self._data, "test"):
+            self._load_best()
+            self.training.test_measures, _ = self._evaluate("test")
+
+    def draw(self) -> None:
+        """Have the task show what the best epoch's weights do, if it does. An error of that is said, and no more."""
+        if type(self._task).pictures is Task.pictures or not self.training.weights:
+            return
+        try:
+            self._load_best()
+            with torch.inference_mode():
+                found = self._task.pictures(self._net.eval(), self._data)
+            self.training.pictures = {name: checked_picture(name, data) for name, data in found.items()}
+        except Exception as error:
+            say(f"there are no pictures: {type(error).__name__}: {one_line(str(error))}")
+
+    def _load_best(self) -> None:
+        assert self.training.weights is not None
+        self._net.load_state_dict(self.training.weights)
+
+    def _evaluate(self, part: Part) -> tuple[dict[str, float], float | None]:
+        """The measures that are numbers, and the reward if it is one."""
+        batch = self._task.evaluation_batch(self._data, self._at_once, self._device)
+        with torch.inference_mode(), autocast(self._device, self._recipe.precision):
+            found = self._task.evaluate(self._net.eval(), self._data, part, batch, self._hooks.pause)
+        measures = {name: float(value) for name, value in found.items() if math.isfinite(value)}
+        if not all(map(math.isfinite, found.values())):
+            return measures, None
+        reward = self._task.reward(found)
+        low, high = self._task.bounds
+        return measures, min(max(float(reward), low), high) if math.isfinite(reward) else None
+
+    @property
+    def _at_once(self) -> int:
+        """Examples of a batch that go through the net together."""
+        return self.training.micro_batch or self._recipe.batch_size
+
+    def _generator(self, purpose: rules.Purpose, step: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self._seed(purpose, step))
+
+    def _seed(self, purpose: rules.Purpose, step: int) -> int:
+        return rules.derive_seed(self._recipe, self._digest, self._rate, self._epoch, purpose, step)
+
+    @property
+    def _net(self) -> nn.Module:
+        assert self._model is not None
+        return self._model
+
+    def checkpoint(self, seconds: float) -> Checkpoint:
+        """Everything that the rest of the course depends on, in main memory. `seconds` is what training took so far."""
+        training = self.training
+        state = CheckpointState(
+            release=release(),
+            spec_digest=self._digest,
+            position=self.position,
+            images=training.images,
+            train_seconds=training.seconds,
+            epoch_seconds=self._epoch_seconds,
+            micro_batch=training.micro_batch,
+            seconds=seconds,
+        )
+        tensors = {"loss": self._loss}
+        if self._model is not None and self._optimizer is not None:
+            tensors |= {f"model/{name}": tensor for name, tensor in self._model.state_dict().items()}
+            tensors |= {f"optimizer/{name}": tensor for name, tensor in self._optimizer.state().items()}
+        tensors = _in_main_memory(tensors)
+        tensors |= {f"best/{name}": tensor for name, tensor in (training.weights or {}).items()}
+        return Checkpoint(state, list(training.records), tensors)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Be what `checkpoint` was taken of.
+
+        Raises:
+            CheckpointError: it does not fit; this course must not be used any more.
+        """
+        state, training = checkpoint.state, self.training
+        self._rate, self._epoch, self._step = state.position.rate, state.position.epoch, state.position.step
+        if self._rate > self._recipe.max_rates or self._epoch > self._recipe.epochs + 1:
+            raise CheckpointError(f"the recipe has no {state.position}")
+        training.resumed_from, training.micro_batch = state.position, state.micro_batch
+        training.images, training.seconds = state.images, state.train_seconds
+        self._epoch_seconds = state.epoch_seconds
+        training.records = list(checkpoint.records)
+        try:
+            self._loss.copy_(checkpoint.tensors["loss"])
+            weights = checkpoint.part("model")
+            if not weights:
+                return
+            self._begin()
+            self._net.load_state_dict(weights)
+            assert self._optimizer is not None
+            self._optimizer.load(checkpoint.part("optimizer"))
+            for record in self.counted:
+                training.count(record)
+            if training.best_epoch:
+                training.weights = checkpoint.part("best")
+                build = {name: tensor.shape for name, tensor in self._net.state_dict().items()}
+                if build != {name: tensor.shape for name, tensor in training.weights.items()}:
+                    raise CheckpointError("its best weights are those of another net")
+        except (RuntimeError, LookupError) as error:
+            raise CheckpointError(one_line(str(error))) from error
+
+
+def _in_main_memory(tensors: Weights) -> Weights:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}

@@ -1,0 +1,114 @@
+"""Whether there is a GPU that works, and what was found where there is none."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import torch
+
+from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.errors import DeviceError
+from metaqnn_trainer.training.memory import is_out_of_memory
+
+_KERNEL_MODULE: Final = Path("/proc/driver/nvidia/version")
+_VISIBLE: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+_NODE: Final = ("NODE_NAME", "HOSTNAME")
+# What CUDA says of a device, or of its driver, that no program can use. What it says of a program, such as an illegal
+# memory access, is not among them.
+_DEVICE_FAILURES: Final = re.compile(
+    r"no CUDA-capable device is detected|invalid device ordinal|busy or unavailable|uncorrectable (ECC|NVLink) error"
+    r"|hardware stack error|driver version is insufficient|no kernel image is available|system not yet initialized"
+    r"|unsupported display driver|forward compatibility was attempted|driver shutting down|\bMPS (client|server)\b"
+    r"|CUDA (driver )?error: (unknown error|initialization error)|[Nn]o NVIDIA driver|NVIDIA driver on your system"
+    r"|No CUDA GPUs are available|cudaGetDeviceCount|GPU is lost|fallen off the bus|not compiled with CUDA"
+)
+
+
+def _compute() -> None:
+    """One addition on the GPU."""
+    try:
+        if (torch.ones(1, device="cuda") + 1).item() != 2:
+            raise RuntimeError("one and one were not two")
+    except torch.OutOfMemoryError:
+        if not torch.cuda.memory_allocated():  # of others: then no net could be trained
+            raise
+
+
+def _driver() -> str:
+    """What the machine has of what CUDA needs, in words."""
+    if torch.version.cuda is None:
+        return "this torch is built without CUDA"
+    found = f"torch is built for CUDA {torch.version.cuda}"
+    try:
+        module = re.search(r"\d+\.\d+(\.\d+)?", _KERNEL_MODULE.read_text())
+        found += f", the NVIDIA driver is {module[0] if module else 'of an unknown version'}"
+    except OSError:
+        found += ", there is no NVIDIA driver"
+    try:
+        code = ctypes.CDLL("libcuda.so.1").cuInit(0)
+    except (OSError, AttributeError):
+        return f"{found} and no libcuda.so.1"
+    return found if code == 0 else f"{found}, cuInit says {code}"
+
+
+class Gpus(NamedTuple):
+    """How GPUs are looked for."""
+
+    available: Callable[[], bool] = torch.cuda.is_available
+    devices: Callable[[], int] = torch.cuda.device_count
+    compute: Callable[[], None] = _compute
+    """Raises RuntimeError where the GPU does not work."""
+    driver: Callable[[], str] = _driver
+    environment: Mapping[str, str] = os.environ
+
+    def trouble(self) -> str:
+        """Why no GPU can be used, in words; nothing where one can."""
+        if not self.available():
+            return "CUDA is not available"
+        if not self.devices():
+            return "there are no devices"
+        try:
+            self.compute()
+        except RuntimeError as error:
+            return f"the first computation failed: {_first_line(error)}"
+        return ""
+
+    def check(self, wanted: int, device: torch.device) -> None:
+        """Whether a trial that was given `wanted` GPUs, 0: whatever there is, can train on `device`, which was chosen
+        when the process began. An error of an earlier trial may have broken CUDA for the rest of the process.
+
+        Raises:
+            DeviceError: it cannot, or would have to do without a GPU.
+        """
+        if not wanted and device.type != "cuda":
+            return
+        trouble = self.trouble() or ("" if device.type == "cuda" else "there was none when this process began")
+        if trouble:
+            seen = ", ".join(f"{name} is {self.environment.get(name, 'not set') or 'empty'}" for name in _VISIBLE)
+            subject = "the GPU, which worked before, no longer is usable"
+            if wanted:
+                subject = f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, none is usable"
+            raise DeviceError(f"{subject}{self._place()}: {trouble}; {self.driver()}; {seen}")
+
+    def failed(self, error: Exception) -> DeviceError | None:
+        """What it means where `error` says that the device, or its driver, cannot be used any more."""
+        if not isinstance(error, RuntimeError) or is_out_of_memory(error) or not _DEVICE_FAILURES.search(str(error)):
+            return None
+        return DeviceError(f"the GPU failed{self._place()}: {_first_line(error)}")
+
+    def _place(self) -> str:
+        names = [name for variable in _NODE if (name := self.environment.get(variable))]
+        return f" on {names[0]}" if names else ""
+
+
+THIS_MACHINE: Final = Gpus()
+
+
+def _first_line(error: BaseException) -> str:
+    """CUDA's errors go on with advice for people who debug kernels."""
+    return one_line(str(error).strip().partition("\n")[0])

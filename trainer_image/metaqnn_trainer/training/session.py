@@ -1,0 +1,259 @@
+"""Training one design by the recipe (paper, section 5 and appendix A; Recipe says what else)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from metaqnn_trainer.contract.bounds import MAX_MEMORY
+from metaqnn_trainer.contract.messages import LearningCurve, TrainerOptions
+from metaqnn_trainer.contract.result import EpochRecord, Position
+from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, Settled
+from metaqnn_trainer.training.checkpoint import Checkpoints
+from metaqnn_trainer.training.course import Course, Hooks
+from metaqnn_trainer.training.device import allow_precision
+from metaqnn_trainer.training.early_end import foretold_to_fail
+from metaqnn_trainer.training.graph import CudaRecorder
+from metaqnn_trainer.training.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
+from metaqnn_trainer.training.outcome import Subject, Training, Weights
+
+DEFAULTS: Final = TrainerOptions()
+_SMALLEST_MICRO_BATCH: Final = 8  # smaller ones would train for days
+_RECORDINGS: Final = 4  # of a step must fit the device, for one to be made
+_FILLED: Final = 0.5  # of what is there, by a micro-batch's estimate: libraries take their part, and fragments
+
+
+def train(
+    subject: Subject,
+    on_epoch: Callable[[EpochRecord], None],
+    options: TrainerOptions = DEFAULTS,
+    checkpoints: Checkpoints | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    memory: DeviceMemory | None = None,
+    initial: Weights | None = None,
+    elapsed: Callable[[], float] | None = None,
+) -> Training:
+    """Train a design by its recipe, on the device where its data lie.
+
+    A first epoch that is no better than chance, or whose loss is not finite, starts training again from fresh weights
+    at a lower rate. When all rates fail the net is untrainable; when it does not fit the device it is too large: both
+    count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before
+    it stands. So it does when the time is up: `elapsed` tells the seconds that this attempt has used, by default since
+    this call, and those of earlier attempts count, too. With `options.early_end` training ends after the first epoch
+    from which the net will probably not beat the best one, and no weights are kept: nobody is to take it for a trained
+    net.
+
+    Before anything is allocated, what training takes at least is held against `memory`, by default the device's, where
+    the task can tell. What does not fit, then or when memory runs out, is begun anew once with micro-batches (see
+    Course), where those can fit. Where nobody can tell, smaller ones are tried as long as memory runs out.
+
+    Training begins with the `initial` weights, as far as they fit, and with fresh ones else.
+
+    Goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of training that was
+    never interrupted, bit for bit.
+
+    `stop` is asked before the first step, after every step and after every batch that is evaluated.
+
+    Raises:
+        Preempted: `stop` said so; that step is the last checkpoint's.
+        Settled: another attempt has delivered the result.
+        StoreError: the store does not tell whether there is a checkpoint.
+        HostMemoryError: main memory is large enough for the net, but others have it now.
+        RuntimeError: anything else.
+    """
+    memory = memory or DeviceMemory.of(subject.device)
+    return _Session(subject, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
+
+
+class _TimeUp(Exception):
+    """The time limit is reached."""
+
+
+class _FallsShort(Exception):
+    """The net will probably not beat the best one."""
+
+
+class _Session:
+    """One attempt at a course: what interrupts it, and what it leaves behind."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        on_epoch: Callable[[EpochRecord], None],
+        options: TrainerOptions,
+        checkpoints: Checkpoints | None,
+        stop: Callable[[], bool],
+        memory: DeviceMemory,
+        initial: Weights | None,
+        elapsed: Callable[[], float] | None,
+    ) -> None:
+        self._subject = subject
+        self._spec = subject.spec
+        self._initial = initial
+        self._limit = options.time_limit_seconds
+        self._early_end = options.early_end
+        self._checkpoints = checkpoints
+        self._stop = stop
+        self._memory = memory
+        self._peak = PeakMemory(subject.device)
+        begun = time.monotonic()
+        self._elapsed = elapsed or (lambda: time.monotonic() - begun)
+        self._earlier = 0.0  # seconds, of attempts before this one
+        self._hooks = Hooks(self._pause, on_epoch, self._at_rest)
+        self._course = self._begun()
+        found = checkpoints.read() if checkpoints is not None else None
+        if checkpoints is not None and found is not None:
+            try:
+                self._course.restore(found)
+                self._earlier = found.state.seconds
+            except CheckpointError as error:
+                checkpoints.refuse(error)
+                self._course = self._begun()
+
+    def run(self) -> Training:
+        try:
+            return self._run()
+        finally:
+            self._course.forget()
+
+    def _run(self) -> Training:
+        need, size = self._need(self._batch), self._memory.size
+        trouble = ""
+        if need is not None and need > size:
+            trouble = f"training takes {_gib(need)} of memory at least, the device has {_gib(size)}"
+        trouble = trouble or self._attempt()
+        while trouble and self._divide():
+            trouble = self._attempt()
+        training = self._course.training
+        if trouble:
+            training.status, training.reason = "too_large", trouble
+            training.fall_back()
+        need = self._need(self._batch)
+        training.estimated_memory = None if need is None else min(need, MAX_MEMORY)
+        training.peak_memory = self._peak.bytes()
+        return training
+
+    def _begun(self, micro_batch: int | None = None) -> Course:
+        """A course at its beginning. On a GPU steps are recorded where there is memory for it: a recording keeps its
+        own, which nothing else can use."""
+        recorder = CudaRecorder() if self._subject.device.type == "cuda" and micro_batch is None else None
+        return Course(self._subject, self._hooks, micro_batch, recorder, self._initial, self._affordable)
+
+    def _affordable(self) -> bool:
+        """Whether a step may be recorded: by the estimate, or else by what the first steps took."""
+        need = self._need(self._spec.recipe.batch_size)
+        return _RECORDINGS * (need or self._peak.bytes() or 0) < self._memory.size
+
+    def _attempt(self) -> str:
+        """Train; what was said where memory ran out, or nothing."""
+        training, need = self._course.training, self._need(self._batch)
+        # What others have of a GPU ends in an error, and in nothing worse.
+        if need is not None and need > self._memory.free() and self._subject.device.type == "cpu":
+            raise HostMemoryError(f"training takes {_gib(need)} at least, of memory that others have now")
+        allow_precision(self._spec.recipe.precision)
+        try:
+            self._course.run()
+        except _TimeUp:
+            training.status, training.reason = "timed_out", f"{self._limit:g} s were over {self._moment}"
+        except _FallsShort:
+            training.status, training.weights = "stopped_early", None
+        except Preempted:
+            self._keep()
+            if self._checkpoints is not None:
+                self._checkpoints.wait()
+            raise
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return one_line(str(error), 500)
+        self._course.draw()
+        return ""
+
+    def _divide(self) -> bool:
+        """Go over to micro-batches, from the beginning; False where that was done before, or is of no use."""
+        micro_batch = self._smaller()
+        if micro_batch is None:
+            return False
+        self._course.forget()
+        self._course = self._begun(micro_batch)
+        release_memory(self._subject.device)
+        return True
+
+    def _smaller(self) -> int | None:
+        """The largest of a half, a quarter, and so on, of the batch that may fit; None if none, or none is left."""
+        batch, need = self._batch, self._need(self._batch)
+        if need is not None and self._course.training.micro_batch is not None:
+            return None
+        while batch > _SMALLEST_MICRO_BATCH:
+            batch = -(-batch // 2)
+            least = self._need(batch)
+            if need is None or least is None or least <= int(_FILLED * min(self._memory.size, need)):
+                return batch
+        return None
+
+    def _need(self, batch: int) -> int | None:
+        """Bytes that training takes at least, with so many examples at once."""
+        return self._subject.task.memory(self._subject.data, batch)
+
+    @property
+    def _batch(self) -> int:
+        return self._course.training.micro_batch or self._spec.recipe.batch_size
+
+    @property
+    def _seconds(self) -> float:
+        return self._earlier + self._elapsed()
+
+    @property
+    def _moment(self) -> str:
+        epoch = self._course.position.epoch
+        return f"in epoch {epoch}" if epoch <= self._spec.recipe.epochs else "while the test images were looked at"
+
+    def _pause(self) -> None:
+        stopped = self._stop()
+        if self._limit is not None and self._seconds >= self._limit:
+            raise _TimeUp  # whether stopped or not: to write the answer takes no longer than to write a checkpoint
+        if stopped:
+            raise Preempted(f"stopped at {self._course.position}")
+        if self._checkpoints is not None and self._checkpoints.settled:
+            raise Settled(f"stopped at {self._course.position}: another attempt has delivered the result")
+        if self._checkpoints is not None and self._checkpoints.overdue:
+            self._keep()
+
+    def _at_rest(self) -> None:
+        self._look_ahead()
+        if self._checkpoints is not None and self._checkpoints.due:
+            self._keep()
+
+    def _keep(self) -> None:
+        """Send a checkpoint, where this attempt has done anything yet."""
+        begin = self._course.training.resumed_from or Position()
+        if self._checkpoints is not None and self._course.position != begin:
+            self._checkpoints.send(self._course.checkpoint(self._seconds))
+
+    def _look_ahead(self) -> None:
+        """Before a checkpoint: what goes on from one has been found worth going on with."""
+        counted, epochs = self._course.counted, self._spec.recipe.epochs
+        if self._early_end is None or not counted:
+            return
+        task, (params, macs) = self._subject.task, self._subject.cost
+        begun = LearningCurve(
+            params=params,
+            macs=macs,
+            layers=task.parts(),
+            accuracies=tuple(record.reward for record in counted),
+        )
+        training = self._course.training
+        training.prediction = foretold_to_fail(self._early_end, begun, epochs, task.bounds)
+        if training.prediction is not None:
+            reached, best = training.prediction, self._early_end.best
+            training.reason = (
+                f"after epoch {len(counted)} of {epochs} {reached.accuracy:.4f} ± {reached.spread:.4f} was to be "
+                f"expected, and {best:.4f} to be beaten"
+            )
+            raise _FallsShort
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
