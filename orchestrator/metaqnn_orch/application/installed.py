@@ -6,12 +6,16 @@ from importlib.util import find_spec
 from typing import Final, NamedTuple
 
 from metaqnn_orch.search.searcher import SEARCHERS
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.plugins import TASKS, Plugin
 from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.spaces.cnn.registry import LAYERS
 
-GROUPS: Final = {"searcher": SEARCHERS, "space": SPACES, "layer": LAYERS, "task": TASKS}
+GROUPS: Final = {"searcher": SEARCHERS, "space": SPACES, "layer": LAYERS, "task": TASKS, "dataset": SOURCES}
+
+
+_TRAINERS: Final = (TASKS.entry_points, SOURCES.entry_points)
 
 
 class Installed(NamedTuple):
@@ -28,7 +32,7 @@ class Installed(NamedTuple):
 
 
 def list_plugins() -> list[Installed]:
-    """All of them. Each is loaded to learn whether it can be, but for tasks on a machine without torch."""
+    """All of them. Each is loaded to learn whether it can be, but what needs torch on a machine without it."""
     return [
         Installed(kind, plugin.name, plugin.identity, plugin.value, _trouble(plugin))
         for kind, group in GROUPS.items()
@@ -37,7 +41,7 @@ def list_plugins() -> list[Installed]:
 
 
 def _trouble(plugin: Plugin) -> str:
-    if plugin.group == TASKS.entry_points and find_spec("torch") is None:
+    if plugin.group in _TRAINERS and find_spec("torch") is None:
         return "not tried: it needs torch, which the trainer has"
     try:
         plugin.load()

@@ -103,7 +103,7 @@ def build_app() -> typer.Typer:
     for name, (function, example) in COMMANDS.items():
         group, _, leaf = name.rpartition(" ")
         kind = dataset.PushCommand if name == "dataset push" else None
-        own = trainer.COMMAND_LINE if name == "trainer check" else None
+        own = trainer.COMMAND_LINE if function is trainer.check else None
         command = groups.get(group, app).command(leaf, cls=kind, epilog=_example(example), context_settings=own)
         command(placed(function))
     for name, group_app in groups.items():

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,18 +17,21 @@ from metaqnn_orch.application.trainer_check.watch import Change, Watch
 from metaqnn_orch.control.ingest import Refused, read_result
 from metaqnn_orch.control.objective import Objective
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.settings.model import DatasetSettings, Settings
+from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_EPOCHS
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import TrainingResult
-from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import ObjectMissing
 
+# The reward of a result, with no objective of anybody's.
+_AS_IT_IS: Final = Objective(
+    parse_settings({"dataset": {"name": "check"}, "space": {"image_size": SIZE, "channels": 1, "classes": CLASSES}})
+)
 RUN: Final = "check"
 NET: Final = "[C(4,3,1), SM(3)]"
 # Every rate learns these images in its first epoch, so that the other epochs follow.
@@ -112,19 +114,12 @@ class Place:
         Raises:
             Shortfall: it would not.
         """
-        found = read_result(self.store, sample().info, request, _objective())
+        found = read_result(self.store, sample().info, request, _AS_IT_IS)
         if found is None:
             return self.result(request)
         if isinstance(found, Refused):
             raise Shortfall(found.reason, "a result that the orchestrator takes")
         return found.result
-
-
-@cache
-def _objective() -> Objective:
-    """The task's own reward."""
-    space = SpaceRules(image_size=SIZE, channels=1, classes=CLASSES)
-    return Objective(Settings(dataset=DatasetSettings(name=sample().ref.name), space=space))
 
 
 class Delivery(NamedTuple):

@@ -1,0 +1,137 @@
+"""The plug-ins of docs/plugins.md are whole: taken from the page, installed in a fresh environment, and used."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from docs.document import PAGES
+
+PAGE: Final = PAGES / "plugins.md"
+FILE: Final = re.compile(
+    r"^`(?P<path>[\w./-]+/[\w./-]+)`\n\n```(?:toml|python)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+)
+UV: Final = Path(sys.executable).with_name("uv")
+MOST_LINES: Final = 60
+
+
+def files() -> dict[str, str]:
+    """Every file that stands on the page, by its path."""
+    return {match["path"]: match["text"] for match in FILE.finditer(PAGE.read_text())}
+
+
+def distributions() -> list[str]:
+    return sorted({path.partition("/")[0] for path in files()})
+
+
+class Environment:
+    """A virtual environment that sees this one's packages and has distributions of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._python = folder / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        (packages,) = folder.glob("lib/python*/site-packages")
+        (packages / "ours.pth").write_text("\n".join(path for path in sys.path if Path(path).is_dir()))
+
+    def install(self, distribution: Path) -> None:
+        install = f"{UV} pip install --quiet --offline --no-deps --no-build-isolation --python {self._python}"
+        subprocess.run([*install.split(), str(distribution)], check=True)
+
+    def run(self, *arguments: str, folder: Path) -> str:
+        """What `metaqnn-orch` says on standard output."""
+        done = self._call(arguments, folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def fails(self, *arguments: str, folder: Path) -> str:
+        """What it says on standard error, where it refuses."""
+        done = self._call(arguments, folder)
+        assert done.returncode == 2, done.stderr
+        return done.stderr
+
+    def _call(self, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(self._python), "-m", "metaqnn_orch", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+
+
+def write(distribution: str, folder: Path, version: str = "0.1.0") -> Path:
+    """A distribution of the page, as a folder."""
+    for path, text in files().items():
+        if path.startswith(distribution + "/"):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text.replace('version = "0.1.0"', f'version = "{version}"'))
+    return folder / distribution
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    made = Environment(tmp_path_factory.mktemp("environment"))
+    for distribution in distributions():
+        made.install(write(distribution, tmp_path_factory.mktemp("sources")))
+    return made
+
+
+def test_each_is_whole_and_short() -> None:
+    assert distributions() == ["balanced", "dilated", "evolution"]
+    for distribution in distributions():
+        own = [text for path, text in files().items() if path.startswith(distribution + "/") and path.endswith(".py")]
+        assert own
+        assert sum(len(text.splitlines()) for text in own) < MOST_LINES, distribution
+
+
+def test_they_are_found_with_their_distributions(environment: Environment, tmp_path: Path) -> None:
+    found = json.loads(environment.run("config", "plugins", "-o", "json", folder=tmp_path))
+    installed = {(plugin["kind"], plugin["name"]): plugin for plugin in found if plugin["distribution"]}
+    assert {key: plugin["distribution"] for key, plugin in installed.items()} == {
+        ("searcher", "evolution"): "metaqnn-evolution 0.1.0",
+        ("layer", "dilated"): "metaqnn-dilated 0.1.0",
+        ("task", "balanced"): "metaqnn-balanced 0.1.0",
+    }
+    assert {plugin["trouble"] for plugin in found} == {""}
+
+
+CHANGES: Final = {
+    "search.method": "evolution",
+    "search.population": "2",
+    "task.name": "balanced",
+    "space.dilated": "{filters: [8]}",
+    "space.convolution.filters": "[8]",
+    "space.max_layers": "2",
+    "recipe.epochs": "2",
+}
+
+
+def test_a_search_that_uses_all_of_them(environment: Environment, tmp_path: Path) -> None:
+    changes = [text for key, value in CHANGES.items() for text in ("--set", f"{key}={value}")]
+    start = ["start", "digits", "--run", "mine", "--store", "./runs", *changes, "--max-trials"]
+    environment.run(*start, "4", folder=tmp_path)
+    environment.run(*start, "6", folder=tmp_path)  # goes on
+    said = environment.run("trials", "mine", "--store", "./runs", "-o", "json", folder=tmp_path)
+    told: list[dict[str, Any]] = [trial for trial in json.loads(said) if trial["reward"] is not None]
+    assert len(told) == 6
+    learned = [trial for trial in told if trial["state"] == "completed"]
+    assert learned
+    assert all(trial["reward"] == trial["measures"]["recall"] for trial in learned)
+
+    folder = tmp_path / "runs" / "runs" / "mine"
+    assert json.loads((folder / "run.json").read_text())["plugins"] == {
+        "metaqnn.searchers:evolution": "metaqnn-evolution 0.1.0",
+        "metaqnn.tasks:balanced": "metaqnn-balanced 0.1.0",
+    }
+    for trial in told:
+        request = json.loads((folder / "trials" / trial["trial"] / "request.json").read_text())
+        parts = {"metaqnn.tasks:balanced": "metaqnn-balanced 0.1.0"}
+        parts |= {"metaqnn.layers:dilated": "metaqnn-dilated 0.1.0"} if "DIL" in trial["net"] else {}
+        assert request["spec"]["plugins"] == parts, "what is trained depends on these, and on no searcher"
+
+    environment.install(write("evolution", tmp_path / "newer", "0.2.0"))
+    environment.run(*start, "7", folder=tmp_path)  # another searcher asks on
+    environment.install(write("balanced", tmp_path / "newer", "0.2.0"))
+    refused = environment.fails(*start, "8", folder=tmp_path)
+    assert "metaqnn.tasks balanced: metaqnn-balanced 0.1.0 -> metaqnn-balanced 0.2.0" in refused
