@@ -342,6 +342,8 @@ def test_descriptors_are_given_back(one: LocalLauncher, tmp_path: Path) -> None:
 ORPHANS = """
 import sys, time
 from pathlib import Path
+from metaqnn_orch.launchers.local import LocalLauncher
+from tests.launchers.harness import make_request
 from tests.launchers.test_local import launcher_of
 launcher = launcher_of(Path(sys.argv[1]), 3)
 for run in ("hangs", "hangs", "delivers"):

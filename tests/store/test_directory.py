@@ -78,6 +78,7 @@ def test_a_listing_reads_nothing_outside_its_directory(store: DirectoryStore, ro
     store.put("datasets/x", b"1")
     code = """
 import sys
+from metaqnn_trainer.store.directory import DirectoryStore
 store, read = DirectoryStore(sys.argv[1]), []
 sys.addaudithook(lambda event, _: read.append(event) if event == "os.scandir" else None)
 print([entry.key for entry in store.list("runs/a/")], len(read))

@@ -160,6 +160,7 @@ def test_anything_else_is_stored_as_it_is() -> None:
 INSTALLED = "[metaqnn.datasets]\nprices = prices:PLUGIN\n"
 PRICES = """
 import numpy as np
+from metaqnn_trainer.sources.base import Examples
 
 def PLUGIN(path, report):
     report(f"from {path}")

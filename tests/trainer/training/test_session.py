@@ -210,9 +210,9 @@ def test_memory_that_others_have_is_no_fault_of_the_net(digits: MadeDataset, dig
 SMALL_MACHINE = """
 import sys
 from metaqnn_trainer.contract.messages import *
-from metaqnn_trainer.images.dataset import parse_dataset
+from metaqnn_trainer.images.dataset import parse_dataset, prepare
 from metaqnn_trainer.training.device import choose_device
-from metaqnn_trainer.training.memory import bounded_memory
+from metaqnn_trainer.training.memory import DeviceMemory, bounded_memory
 from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
 from metaqnn_trainer.tasks.base import task_of
