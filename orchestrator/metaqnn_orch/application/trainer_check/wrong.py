@@ -64,10 +64,7 @@ def unknown_space(bench: Bench) -> str:
 def unknown_layer(bench: Bench) -> str:
     """The net has a kind of layer that nobody knows."""
     place = bench.place()
-    request = place.ask()
-    text = encode(request).decode().replace(request.spec.net, "[XYZ(4,3,1), SM(3)]")
-    place.store.put(keys.request(request.run, request.trial), text.encode())
-    return _refused(bench, place, request, ExitCode.BAD_REQUEST)
+    return _refused(bench, place, place.ask(net="[XYZ(4,3,1), SM(3)]"), ExitCode.BAD_REQUEST)
 
 
 @CHECKS.add("unknown-task", fix=_UNKNOWN)
