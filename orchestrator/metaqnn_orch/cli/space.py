@@ -17,14 +17,14 @@ from metaqnn_trainer.spaces.base import IllegalDesign
 def space(
     preset_or_file: options.PresetOrFile,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="NET_PREFIX", help="The first layers of a net.")
+        str | None, typer.Option(metavar="BEGINNING", help="The beginning of a design: of a net, its first layers.")
     ] = None,
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
 ) -> None:
     """Show a state space, or what may follow.
 
-    In words; with --after, the layers that the agent may choose from there. --after '[]' lists the first layers.
+    In words; with --after, the choices that there are from there: of nets, layers. --after '' lists the first ones.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}).settings
     if after is None:
@@ -44,4 +44,4 @@ def space(
     else:
         print_lines(actions)
         if not actions:
-            say("nothing may follow: the net is whole")
+            say("nothing may follow: the design is whole")

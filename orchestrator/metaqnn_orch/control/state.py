@@ -24,7 +24,7 @@ from metaqnn_orch.control.events import (
 from metaqnn_orch.errors import BadInput, JournalError
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
-from metaqnn_orch.search.searcher import Experience, Known, Proposal
+from metaqnn_orch.search.searcher import NOTHING, Experience, Known, Proposal
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import canonical_json
@@ -170,9 +170,9 @@ class RunState:
 
     def propose(self, step: int) -> Proposal | None:
         """What to train next: the searcher's proposal, or the step's net of the settings' list; None after the end."""
-        nets = self.settings.nets
+        nets, changes = self.settings.nets, self.settings.changes
         if nets:
-            return Proposal(nets[step]) if step < len(nets) else None
+            return Proposal(nets[step], changes[step] if changes else NOTHING) if step < len(nets) else None
         return self.searcher.propose(step, self.known)
 
     def beliefs(self) -> str:

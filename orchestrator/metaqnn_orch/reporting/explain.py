@@ -61,7 +61,7 @@ def explain(state: RunState, beginning: str) -> Explanation:
         NotationError: it is none.
     """
     space = state.space
-    prefix = space.parse(beginning)
+    prefix = space.beginning(beginning)
     after = space.text(prefix)
     try:
         beliefs, choice = state.searcher.explain(after, state.known)

@@ -7,11 +7,13 @@ much of it, `tracking` where it is shown, `finals` what comes after the search: 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import lru_cache
 from random import Random
 from typing import Any, Final, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.schedule import Phase
@@ -213,6 +215,15 @@ class TrackingSettings(Section):
     """Folder for TensorBoard's event files; each run has one of its own in it."""
 
 
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """
+    Raises:
+        ValueError: the changes make no recipe.
+    """
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    return Recipe.model_validate_json(json.dumps({**values, **changes}))
+
+
 class Settings(Section):
     """All settings of a run."""
 
@@ -228,8 +239,10 @@ class Settings(Section):
     warm_start: WarmStartSettings = WarmStartSettings()
     nets: tuple[str, ...] = Field((), max_length=10_000)
     """Where there are any, exactly these are trained, in this order, and nothing is searched."""
-    initial: tuple[WeightsRef, ...] = Field((), max_length=10_000)
+    initial: tuple[WeightsRef | None, ...] = Field((), max_length=10_000)
     """Weights that the `nets` begin with, one for each, or none at all."""
+    changes: tuple[dict[str, JsonValue], ...] = Field((), max_length=10_000)
+    """Settings of the recipe that differ for the `nets`, a mapping for each, or none at all."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the search. Together with the order in which trials ended it determines every proposal."""
     finals: Recipe = Recipe()
@@ -252,6 +265,10 @@ class Settings(Section):
             raise ValueError("nets: one of them stands twice")
         if self.initial and len(self.initial) != len(nets):
             raise ValueError(f"initial has {len(self.initial)} weights for {len(nets)} nets")
+        if self.changes and len(self.changes) != len(nets):
+            raise ValueError(f"changes has {len(self.changes)} mappings for {len(nets)} nets")
+        for changes in self.changes:
+            changed(self.recipe, changes)
         for net in nets:
             try:
                 space.check(net)

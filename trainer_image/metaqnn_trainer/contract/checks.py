@@ -33,6 +33,9 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         f"no epoch counts, but its reward is {result.reward}": result.best_epoch > 0
         or (chance is not None and math.isclose(result.reward, chance)),
         "images were classified, but it has no accuracy": result.val_accuracy is not None or not classifies,
+        f"it has the accuracy {result.val_accuracy}, which the task {spec.task.name} does not measure": classifies
+        or result.val_accuracy is None
+        or "accuracy" in result.measures,
         f"its reward is {result.reward}, its accuracy {result.val_accuracy}": not classifies
         or result.val_accuracy == result.best_reward,
         f"it has {result.epochs} epochs of {recipe.epochs}": result.epochs <= recipe.epochs,

@@ -45,7 +45,7 @@ class Cnn(Space):
     """Legal moves and transitions of one space. Immutable; answers are remembered. A move is a layer."""
 
     Options: ClassVar[type[SpaceRules]] = SpaceRules
-    noun = "layer"
+    noun = part = "layer"
 
     def __init__(self, options: SpaceRules, model: ModelOptions | None = None) -> None:
         super().__init__(options, model or ModelOptions())
