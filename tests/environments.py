@@ -14,22 +14,27 @@ class Environment:
     """A virtual environment that sees this one's packages and has distributions of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self._python = folder / "bin" / "python"
+        self.interpreter = folder / "bin" / "python"
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
         (packages,) = folder.glob("lib/python*/site-packages")
         (packages / "ours.pth").write_text("\n".join(path for path in sys.path if Path(path).is_dir()))
 
     def install(self, distribution: Path) -> None:
-        install = f"{UV} pip install --quiet --offline --no-deps --no-build-isolation --python {self._python}"
+        install = f"{UV} pip install --quiet --offline --no-deps --no-build-isolation --python {self.interpreter}"
         subprocess.run([*install.split(), str(distribution)], check=True)
+
+    def remove(self, distribution: str) -> None:
+        remove = f"{UV} pip uninstall --quiet --offline --python {self.interpreter}"
+        subprocess.run([*remove.split(), distribution], check=True)
 
     def command(self, *arguments: str) -> list[str]:
         """That starts `metaqnn-orch` in it."""
-        return [str(self._python), "-m", "metaqnn_orch", *arguments]
+        return [str(self.interpreter), "-m", "metaqnn_orch", *arguments]
 
-    def python(self, program: str, folder: Path) -> str:
-        """What a program prints."""
-        done = subprocess.run([self._python, "-c", program], capture_output=True, text=True, cwd=folder, check=False)
+    def python(self, program: str, *arguments: str, folder: Path) -> str:
+        """What a program of Python prints."""
+        command = [self.interpreter, "-c", program, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
