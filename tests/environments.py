@@ -33,7 +33,7 @@ class Environment:
 
     def python(self, program: str, *arguments: str, folder: Path) -> str:
         """What a program of Python prints."""
-        command = [self.interpreter, "-c", program, *arguments]
+        command = [str(self.interpreter), "-c", program, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
