@@ -1,24 +1,25 @@
-"""Writes the pages that follow from the code: commands.md from the command line, settings.md from the settings' models.
+"""Writes the pages that follow from the code: commands.md from the command line, settings.md from the settings' models,
+and the tables of trainer.md.
 
 make docs
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import typer
 
+from docs.contract import filled
+from docs.docstrings import docstrings
 from metaqnn_orch.cli.app import COMMANDS, build_app
 from metaqnn_orch.cli.output import PROGRAM
 from metaqnn_orch.search.searchers import q_learning
+from metaqnn_orch.settings import budget, objective
 from metaqnn_orch.settings import model as settings_module
 from metaqnn_orch.settings.model import DatasetSettings, Settings
 from metaqnn_orch.settings.values import flatten
@@ -61,7 +62,7 @@ def settings() -> str:
     ]
     schema = Settings.model_json_schema()
     sections = (import_module(type(kind.rules).__module__) for kind in kinds().values() if kind.section)
-    known = _docstrings(settings_module, q_learning, common, messages, *sections)
+    known = docstrings(settings_module, budget, objective, q_learning, common, messages, *sections)
     known["SpaceRules"] = known["CommonRules"]
     example = Settings(
         dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2)
@@ -159,29 +160,16 @@ def _kind(field: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     return kind + (f" to {high:g}" if high is not None and high < 2**53 else "")
 
 
-def _docstrings(*modules: ModuleType) -> dict[str, dict[str, str]]:
-    """What stands below each field of each class, in one line."""
-    found: dict[str, dict[str, str]] = {}
-    for module in modules:
-        for node in ast.walk(ast.parse(inspect.getsource(module))):
-            if isinstance(node, ast.ClassDef):
-                fields = found.setdefault(node.name, {})
-                for field, after in zip(node.body, [*node.body[1:], ast.Pass()], strict=True):
-                    if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-                        text = after.value.value if _is_text(after) else ""  # type: ignore[attr-defined]
-                        fields[field.target.id] = " ".join(text.split()).replace("|", "\\|")
-    return found
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
 def _code(text: str) -> str:
     return f"`{text}`" if text and text != "must be given" else text
 
 
-PAGE: Final = {"commands.md": commands, "layers.md": layers, "settings.md": settings}
+def trainer() -> str:
+    """The page as it stands, with its tables as the code has them."""
+    return filled((PAGES / "trainer.md").read_text(encoding="utf-8"))
+
+
+PAGE: Final = {"commands.md": commands, "layers.md": layers, "settings.md": settings, "trainer.md": trainer}
 
 if __name__ == "__main__":
     for name, written in PAGE.items():

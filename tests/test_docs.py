@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from docs.document import PAGES, settings
+from docs.document import PAGES, settings, trainer
 
 from metaqnn_orch.cli.app import COMMANDS, build_app
 
@@ -24,6 +24,13 @@ def words(text: str) -> str:
 
 def test_every_setting_is_on_its_page() -> None:
     assert (PAGES / "settings.md").read_text() == settings(), "make docs"
+
+
+def test_every_field_of_the_contract_is_on_its_page() -> None:
+    page = (PAGES / "trainer.md").read_text()
+    assert page == trainer(), "make docs"
+    assert "| `spec_digest` | 64 hexadecimal digits |" in page
+    assert "any JSON" not in re.sub(r"names to any JSON, at most 1,000", "", page), "a field whose kind has no words"
 
 
 def test_every_command_is_on_its_page_with_all_that_it_says() -> None:
@@ -68,3 +75,19 @@ def test_all_pages_are_a_site(tmp_path: Path) -> None:
     assert pages - {"index"} <= {path.name for path in (tmp_path / "site").iterdir()}
     sources = re.findall(r'(?:src|<link[^>]*href)="(https?:[^"]*)"', (tmp_path / "site" / "index.html").read_text())
     assert sources == [], "nothing is fetched from elsewhere"
+
+
+def test_the_pages_that_walk_through_the_house_name_what_is_there() -> None:
+    named = set(re.findall(r"`((?:orchestrator|trainer_image)/[\w./-]+)`", (PAGES / "architecture.md").read_text()))
+    assert len(named) > 30
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+
+
+def test_every_room_has_its_line() -> None:
+    text = (PAGES / "architecture.md").read_text()
+    for package in ("orchestrator/metaqnn_orch", "trainer_image/metaqnn_trainer"):
+        rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} - {"presets", "images"}
+        missing = [room for room in sorted(rooms) if f"| `{package}/{room}/` |" not in text]
+        assert missing == [], "docs/architecture.md has no line for these"
+        readme = (ROOT / "README.md").read_text()
+        assert [room for room in sorted(rooms) if f"{room}/" not in readme] == [], "README's map has no place for these"

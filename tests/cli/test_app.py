@@ -15,7 +15,7 @@ import pytest
 from metaqnn_orch.cli.app import COMMANDS
 from tests.cli.conftest import PROGRAM, Cli, tree
 
-GROUPS = ("", "dataset", "config")
+GROUPS = ("", "dataset", "config", "trainer")
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -78,6 +78,7 @@ def test_a_listing_reads_nothing_outside_its_directory(store: DirectoryStore, ro
     store.put("datasets/x", b"1")
     code = """
 import sys
+from metaqnn_trainer.store.directory import DirectoryStore
 store, read = DirectoryStore(sys.argv[1]), []
 sys.addaudithook(lambda event, _: read.append(event) if event == "os.scandir" else None)
 print([entry.key for entry in store.list("runs/a/")], len(read))
@@ -131,7 +132,7 @@ def test_a_file_in_the_place_of_the_root(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="Not a directory") as caught:
             call()
         assert not isinstance(caught.value, ObjectMissing)
-        assert "a file stands where a directory is needed" in caught.value.hint
+        assert "there is a file where a directory is needed" in caught.value.hint
         assert not caught.value.transient
 
 

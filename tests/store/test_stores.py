@@ -201,18 +201,18 @@ BAD_KEYS += ["a\\b", "%2e%2e/a", "a" * 256, "/".join(["abcdefghi"] * 60), "a:b",
 
 @pytest.mark.parametrize("key", BAD_KEYS)
 def test_what_is_no_key_is_refused_by_every_verb(store: Store, key: str) -> None:
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.put(key, b"")
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.put_if_absent(key, b"")
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.get(key)
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.stat(key)
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.delete(key)
     if key not in ("", "a/"):  # both are prefixes
-        with pytest.raises(StoreError, match="is not a key"):
+        with pytest.raises(StoreError, match="is not a valid key"):
             store.list(key)
     assert keys(store) == []
 
@@ -249,6 +249,7 @@ def test_one_of_many_racing_threads_wins(store: Store) -> None:
 
 RACER = """
 import sys, time
+from metaqnn_trainer.store.opening import open_store
 uri, me, start = sys.argv[1], sys.argv[2], float(sys.argv[3])
 store = open_store(uri)
 time.sleep(max(0.0, start - time.time()))
@@ -288,6 +289,7 @@ def test_threads_do_not_disturb_each_other(store: Store) -> None:
 WRITER = """
 import sys
 from itertools import count
+from metaqnn_trainer.store.opening import open_store
 store = open_store(sys.argv[1])
 for number in count():
     store.put("replaced", bytes([number % 2]) * 1_000_000)

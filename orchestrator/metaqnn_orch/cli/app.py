@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from metaqnn_orch.application.signals import Stopped
-from metaqnn_orch.cli import config, dataset
+from metaqnn_orch.cli import config, dataset, trainer
 from metaqnn_orch.cli.attach import attach
 from metaqnn_orch.cli.describe import describe_net
 from metaqnn_orch.cli.doctor import doctor
@@ -71,7 +71,10 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "config show": (config.show, "config show digits --set recipe.epochs=3"),
     "config presets": (config.presets, "config presets"),
     "config plugins": (config.plugins, "config plugins"),
+    "trainer check": (trainer.check, "trainer check python -m metaqnn_trainer"),
 }
+
+_GROUPS: Final = (dataset, config, trainer)
 
 # The library's words for wrong arguments, and ours.
 _SHORTER: Final = {
@@ -89,18 +92,21 @@ def build_app() -> typer.Typer:
     plain: dict[str, Any] = {"rich_markup_mode": None, "no_args_is_help": True}
     app = typer.Typer(
         name=PROGRAM,
-        help="Designs convolutional networks by itself: an agent samples architectures, has them trained, and learns.",
+        help="Designs neural networks: a searcher proposes designs, trainers train them, and the searcher learns "
+        "from the results.",
         epilog=_example(COMMANDS["start"][1]),
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         **plain,
     )
     app.callback()(_global_options)
-    groups = {"dataset": typer.Typer(help=dataset.HELP, **plain), "config": typer.Typer(help=config.HELP, **plain)}
+    groups = {module.__name__.rpartition(".")[2]: typer.Typer(help=module.HELP, **plain) for module in _GROUPS}
     for name, (function, example) in COMMANDS.items():
         group, _, leaf = name.rpartition(" ")
         kind = dataset.PushCommand if name == "dataset push" else None
-        groups.get(group, app).command(leaf, cls=kind, epilog=_example(example))(placed(function))
+        own = trainer.COMMAND_LINE if function is trainer.check else None
+        command = groups.get(group, app).command(leaf, cls=kind, epilog=_example(example), context_settings=own)
+        command(placed(function))
     for name, group_app in groups.items():
         app.add_typer(group_app, name=name)
     return app
@@ -160,7 +166,7 @@ def _print_version(wanted: bool) -> None:
 
 def _global_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

@@ -4,7 +4,7 @@
 |---|---|
 | a result that can be trusted | the trial is told: completed, untrainable, too large, timed out, stopped early |
 | disrupted, false start | free, `execution.free_attempts` times |
-| cut off | the same where any trial of the run ever reached the store; else it is charged |
+| cut off | free like a disruption where any trial of the run ever reached the store; else it is charged |
 | no device | free five times: the fault is a node's, and others are preferred the next time |
 | no result | free once: a node that was restarted may have forgotten a failure |
 | crashed, refused | charged |

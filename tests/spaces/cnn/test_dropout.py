@@ -19,7 +19,7 @@ from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
 from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 
-REPLAY = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
+REPLAY = Path(__file__).parents[4] / "shared" / "paper" / "replay_sample.csv"
 
 
 @pytest.mark.skipif(not REPLAY.exists(), reason="the authors' replay memory is not here")

@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 BOUNDED = """
 import torch
-from metaqnn_trainer.training.memory import bounded_memory
+from metaqnn_trainer.training.memory import bounded_memory, is_out_of_memory
 with bounded_memory(torch.device("cpu"), 100 << 20):
     torch.zeros(50 << 20, dtype=torch.uint8)
     try:
