@@ -203,7 +203,7 @@ def test_a_result_without_the_measure_is_refused_and_says_so(store: Store) -> No
     assert isinstance(read_result(store, INFO, request, Objective(settings())), Trusted)
     found = read_result(store, INFO, request, Objective(chosen))
     assert isinstance(found, Refused)
-    assert found.reason.startswith("the objective needs the measure f1, which is missing: there are params, macs, bytes")
+    assert found.reason.startswith("the objective needs the measure f1, which is missing: there are params, macs")
 
 
 def test_rewards_of_another_objective_are_no_beginning(store: Store) -> None:
