@@ -26,7 +26,7 @@ MODELS: Final[Mapping[str, tuple[type[Message], ...]]] = {
         messages.PluginRef,
         messages.ModelOptions,
         messages.Recipe,
-        messages.Phase,
+        messages.RatePhase,
         messages.WeightsRef,
         messages.TrainerOptions,
         messages.EarlyEnd,

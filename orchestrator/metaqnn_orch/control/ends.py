@@ -36,7 +36,7 @@ _FREE: Final[Mapping[Phase, int | None]] = {  # so many of a trial cost nothing;
 }
 
 
-class Cost(NamedTuple):
+class Charge(NamedTuple):
     """What one end means for its trial."""
 
     charged: bool
@@ -47,15 +47,15 @@ class Cost(NamedTuple):
 
 def cost(
     end: Phase, free: Mapping[str, int], charged: int, *, free_attempts: int, retries: int, store_reached: bool
-) -> Cost:
+) -> Charge:
     """`free` and `charged` count the trial's earlier lost attempts: the free ones by their ends, the others together.
     `store_reached`: whether any trial of the run ever delivered to the store."""
     most = _FREE.get(end, 0)
     if end is Phase.CUT_OFF and not store_reached:
         most = 0  # the store's address is perhaps wrong
     if sum(free.values()) < free_attempts and (most is None or free.get(end, 0) < most):
-        return Cost(charged=False, abandoned=False)
-    return Cost(True, end is Phase.HOPELESS or charged + 1 > retries, used_up=most != 0)
+        return Charge(charged=False, abandoned=False)
+    return Charge(True, end is Phase.HOPELESS or charged + 1 > retries, used_up=most != 0)
 
 
 def pause_before(attempt: int) -> float:

@@ -45,7 +45,7 @@ LOST_MEANINGS: Final[dict[Lost, str]] = {
 Facts = list[tuple[str, str]]
 
 
-class Outcome(NamedTuple):
+class OutcomeCount(NamedTuple):
     """What became of trials, or of attempts."""
 
     name: str
@@ -62,7 +62,7 @@ class Content(NamedTuple):
     notes: list[str]
     """What a reader must know before any number."""
     numbers: Facts
-    outcomes: list[Outcome]
+    outcomes: list[OutcomeCount]
     reasons: list[tuple[str, int]]
     """Why attempts came to nothing, the most frequent first."""
     cost: Facts
@@ -132,18 +132,18 @@ def _notes(view: RunView) -> list[str]:
     return notes
 
 
-def _outcomes(state: RunState, history: History) -> list[Outcome]:
+def _outcomes(state: RunState, history: History) -> list[OutcomeCount]:
     trials: Counter[TrialState] = Counter(trial.state for trial in state.trials.values())
     attempts = Counter(trouble.kind for trouble in history.troubles)
     found = [
-        Outcome(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
+        OutcomeCount(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
         for name, meaning in MEANINGS.items()
         if trials[name] or name == "completed"
     ]
     all_attempts = sum(trials.values()) + sum(attempts.values())
     for kind, meaning in LOST_MEANINGS.items():
         if attempts[kind]:
-            found.append(Outcome(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
+            found.append(OutcomeCount(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from metaqnn_orch.application.trainer_check.bench import Limits
-from metaqnn_orch.application.trainer_check.registry import Mark, Verdict
+from metaqnn_orch.application.trainer_check.registry import Checked, CheckMark
 from metaqnn_orch.application.trainer_check.suite import CHECKS, check_trainer, chosen
 from metaqnn_orch.errors import BadInput
 from tests.application.trainer_check.example import write_example
@@ -96,12 +96,12 @@ BROKEN: Final = {
 }
 
 
-def verdicts(command: list[str], limits: Limits = SHORT, only: tuple[str, ...] = ()) -> dict[str, Verdict]:
+def verdicts(command: list[str], limits: Limits = SHORT, only: tuple[str, ...] = ()) -> dict[str, Checked]:
     return {verdict.check: verdict for verdict in check_trainer(command, chosen(only), limits)}
 
 
-def shortfalls(made: dict[str, Verdict]) -> list[Verdict]:
-    return [verdict for verdict in made.values() if verdict.mark is not Mark.PASSED]
+def shortfalls(made: dict[str, Checked]) -> list[Checked]:
+    return [verdict for verdict in made.values() if verdict.mark is not CheckMark.PASSED]
 
 
 def test_the_pages_trainer_passes(tmp_path: Path) -> None:
@@ -122,7 +122,9 @@ def test_a_broken_trainer_is_caught_by_the_check_that_is_about_it(how: str, tmp_
     name, changes = BROKEN[how]
     command = write_example(tmp_path, *changes)
     verdict = verdicts(command, NEVER if how.startswith("never") else SHORT, (name,))[name]
-    expected = Mark.WARNED if name in ("learns", "reproducible") or how.startswith("calls what") else Mark.FAILED
+    expected = (
+        CheckMark.WARNED if name in ("learns", "reproducible") or how.startswith("calls what") else CheckMark.FAILED
+    )
     assert verdict.mark is expected, verdict
     assert all((verdict.found, verdict.expected, verdict.fix, verdict.about))
 
@@ -131,9 +133,9 @@ def test_what_needs_a_delivery_is_not_tried_without_one_and_nothing_waits_again_
     tmp_path: Path,
 ) -> None:
     made = verdicts(write_example(tmp_path, (BEGIN, f"time.sleep(1000)\n{BEGIN}")), NEVER)
-    assert made["delivers"].mark is Mark.FAILED
+    assert made["delivers"].mark is CheckMark.FAILED
     assert "still running after 3 s" in made["delivers"].found
-    assert {verdict.mark for name, verdict in made.items() if name != "delivers"} == {Mark.NOT_TRIED}
+    assert {verdict.mark for name, verdict in made.items() if name != "delivers"} == {CheckMark.NOT_TRIED}
     assert sum(verdict.seconds for verdict in made.values()) < 10
     made = verdicts(write_example(tmp_path, (BEGIN, f"sys.exit(11)\n{BEGIN}")))
     assert made["siblings"].found == "it does not deliver: exit code 11, saying nothing"
@@ -143,9 +145,9 @@ def test_what_needs_a_delivery_is_not_tried_without_one_and_nothing_waits_again_
 def test_who_is_done_at_once_cannot_be_interrupted_and_that_is_no_fault(tmp_path: Path) -> None:
     quick = ('while len(records) < recipe["epochs"]', "while len(records) < 2")
     made = verdicts(write_example(tmp_path, quick), only=("first-wins", "sigterm", "sigkill", "time-limit"))
-    assert [made[name].mark for name in ("first-wins", "sigterm", "sigkill")] == [Mark.NOT_TRIED] * 3
+    assert [made[name].mark for name in ("first-wins", "sigterm", "sigkill")] == [CheckMark.NOT_TRIED] * 3
     assert "could not be interrupted" in made["sigterm"].found
-    assert made["time-limit"].mark is Mark.PASSED
+    assert made["time-limit"].mark is CheckMark.PASSED
 
 
 @pytest.mark.parametrize(("command", "says"), [([], "nothing"), (["/no/such/program"], "/no/such/program")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-from metaqnn_orch.application.trainer_check.bench import LONG, OFTEN, QUICK, RUN, Bench, Place
+from metaqnn_orch.application.trainer_check.bench import LONG, OFTEN, QUICK, RUN, Bench, CheckStore
 from metaqnn_orch.application.trainer_check.registry import Checks, Doubt, Shortfall
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import TrainingRequest
@@ -102,7 +102,7 @@ def no_gpu(bench: Bench) -> str:
     return f"exit code 14: {ended.last_words}"
 
 
-def _next(bench: Bench, place: Place, request: TrainingRequest) -> TrainingResult:
+def _next(bench: Bench, place: CheckStore, request: TrainingRequest) -> TrainingResult:
     """What a second attempt delivers, which is given a few seconds."""
     place.ask(request.spec.recipe, bench.soon())
     ended = bench.run(request, place.store.uri, attempt=2)
