@@ -21,8 +21,17 @@ from typing import Final, Literal, NamedTuple
 
 from metaqnn_orch.launchers.base import Phase
 
-Lost = Literal["disrupted", "false start", "cut off", "no device", "no result", "crashed", "refused", "hopeless"]
-"""How an attempt can end without a result: phases of a launcher, in the journal's words."""
+Lost = Literal[
+    Phase.DISRUPTED,
+    Phase.FALSE_START,
+    Phase.CUT_OFF,
+    Phase.NO_DEVICE,
+    Phase.NO_RESULT,
+    Phase.CRASHED,
+    Phase.REFUSED,
+    Phase.HOPELESS,
+]
+"""How an attempt can end without a result. The journal, `status`, `trials` and reports say it by the phase's value."""
 
 EAGER_ATTEMPTS: Final = 3  # begin at once; further ones wait longer and longer
 LONGEST_PAUSE: Final = 300.0  # seconds
