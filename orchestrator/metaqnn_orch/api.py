@@ -82,7 +82,7 @@ class Search:
         wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
         opened = open_store(place)
         if table is not None and where is not LauncherName.TABLE:
-            raise BadInput("a table is the table launcher's", hint="launcher='table'")
+            raise BadInput("a table needs the table launcher", hint="launcher='table'")
         rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
@@ -141,7 +141,7 @@ class Search:
         try:
             import pandas
         except ModuleNotFoundError:
-            raise BadInput("a frame takes pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
+            raise BadInput("a data frame needs pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
         columns, rows = trial_table(self.state)
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 

@@ -154,12 +154,15 @@ def test_sound_results() -> None:
 
 _RATES = [0.001, 0.0004, 0.00016, 6.4e-5, 2.56e-5]
 MISMATCHES: list[tuple[TrainingResult, str]] = [
-    (forged(params=COST.params + 1), f"parameters and {COST.macs} multiply-accumulates, the net {COST.params} and"),
+    (
+        forged(params=COST.params + 1),
+        f"parameters and {COST.macs} multiply-accumulates, but the net has {COST.params} and",
+    ),
     (forged(macs=0), "and 0 multiply-accumulates"),
     (forged(trial="0" * 12), "of another trial"),
     (forged(spec_digest="0" * 64), "of another trial"),
-    (forged(epochs=21), "21 epochs of 20"),
-    (forged(learning_rates=[*_RATES, 1e-5]), "6 learning rates of 5"),
+    (forged(epochs=21), "21 epochs, but the recipe has 20"),
+    (forged(learning_rates=[*_RATES, 1e-5]), "6 learning rates, but the recipe allows 5"),
     (forged(learning_rates=[0.002]), "learning rates are not the recipe's"),
     (forged(learning_rates=[0.001, 0.0005]), "learning rates are not the recipe's"),
     (chance("untrainable", epochs=1), "gave up after 1 learning rates and 1 epochs"),
@@ -171,8 +174,8 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
     (forged(resumed_from={"rate": 6, "epoch": 1, "step": 0}), "went on from rate 6, epoch 1, step 0"),
     (forged(resumed_from={"rate": 1, "epoch": 22, "step": 0}), "went on from rate 1, epoch 22, step 0"),
     (forged(micro_batch=129), "129 images went through the net at once, of a batch of 128"),
-    (forged(test_accuracy=0.9), "which nobody asked for"),
-    (forged(test_measures={"accuracy": 0.9}), "which nobody asked for"),
+    (forged(test_accuracy=0.9), "which was not asked for"),
+    (forged(test_measures={"accuracy": 0.9}), "which was not asked for"),
     (forged(weights={"size": 2**30, "sha256": "ab" * 32}), "weights are larger than the net"),
     (forged(history={"size": 2**23, "sha256": "ab" * 32}), "history is longer than its training"),
 ]

@@ -93,7 +93,7 @@ def test_a_section_of_several_sources_is_blamed_on_none() -> None:
     values = {**SMALL, "space": {**SMALL["space"], "image_size": 0}}
     with pytest.raises(SettingsError) as refused:
         parse_settings(values, {"space.image_size": "one", "space.classes": "another", "": "the file"})
-    assert str(refused.value) == "space: image_size lies between 1 and 4096"
+    assert str(refused.value) == "space: image_size must be between 1 and 4096"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x", object()])

@@ -122,7 +122,7 @@ def test_every_setting_has_a_variable() -> None:
     ("text", "says"),
     [
         (b"", "is empty"),
-        (b"- a", "holds a list where settings are expected"),
+        (b"- a", "contains a list, but settings are expected"),
         (b"preset: digits\nrecipe: {epoch: 3}", "unknown setting recipe.epoch; did you mean recipe.epochs? (from "),
         (b"preset: digits\nrecipe: {epochs: three}", 'recipe.epochs must be a valid integer, got "three" (from '),
         (b"preset: digits\nmodel: {batch_norm: yes}", 'model.batch_norm must be a valid boolean, got "yes" (from '),
@@ -131,7 +131,7 @@ def test_every_setting_has_a_variable() -> None:
         (b"seed: 3", "dataset must be given (from "),
         (b"dataset: {name: x}", "space must be given (from "),
         (b"dataset: {name: x}\nspace: {classes: 3}", "space.image_size must be given (from "),
-        (b"preset: digits\nseed: 1\nseed: 2", "line 3, column 1: the key seed stands twice"),
+        (b"preset: digits\nseed: 1\nseed: 2", "line 3, column 1: the key seed is there twice"),
         (b"preset: digits\nseed: &a 1", "anchors"),
         (b"preset: digits\nseed: \xff", "is not UTF-8 text: invalid start byte at byte 21"),
         ("preset: digits\nseed: 1".encode("utf-16"), "is not UTF-8 text"),
@@ -144,7 +144,10 @@ def test_every_setting_has_a_variable() -> None:
             "on GPUs too; leave it out",
         ),
         (b"preset: digits\n\xc3\xa9: 1", "unknown setting \u00e9"),
-        (b"preset: digits\nexecution.parallel: 1\nexecution.parallel.x: 1", "parallel is a value, it has no x"),
+        (
+            b"preset: digits\nexecution.parallel: 1\nexecution.parallel.x: 1",
+            "parallel is a single value, so parallel.x does not exist",
+        ),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, text: bytes, says: str) -> None:
@@ -229,22 +232,22 @@ def test_variables_of_others_are_left_alone() -> None:
         ("recipe.epochs=0", "recipe.epochs must be greater than or equal to 1, got 0", ""),
         ("recipe.epochs=true", "recipe.epochs must be a valid integer, got true", ""),
         ("recipe.epochs='3'", 'recipe.epochs must be a valid integer, got "3"', ""),
-        ("recipe.epochs.deep=1", "epochs is a value, it has no deep", ""),
+        ("recipe.epochs.deep=1", "epochs is a single value, so epochs.deep does not exist", ""),
         ("recipe.adam_betas=[0.9]", "recipe.adam_betas.1 must be given", ""),
         ("recipe.learning_rate=.inf", "recipe.learning_rate must be a valid number, got", ""),
         ("model.activation=tanh", "model.activation must be 'relu' or 'elu', got \"tanh\"", ""),
-        ("dataset.name=../x", "dataset.name: dataset '../x' is not a name: 1 to 40 of a-z", ""),
+        ("dataset.name=../x", "dataset.name: dataset '../x' is not a valid name: use 1 to 40 of a-z", ""),
         ("dataset.digest=abc", "dataset.digest", ""),
-        ("space.image_size=0", "space: image_size lies between 1 and 4096", ""),
+        ("space.image_size=0", "space: image_size must be between 1 and 4096", ""),
         ("space.pooling.kernels=[2]", "space.pooling: give either shapes, or both kernels and strides", ""),
         (
             "space.convolution.kernels={log_spaced: 99}",
-            "space.convolution.kernels: log_spaced lies between 1 and 16",
+            "space.convolution.kernels: log_spaced must be between 1 and 16",
             "",
         ),
         (
             "space.max_params=1",
-            "no net stays within max_params=1, max_macs=1500000: the cheapest has 20 parameters",
+            "no net stays within max_params=1, max_macs=1500000: the smallest one has 20 parameters",
             "",
         ),
         ("schedule.phases=[]", "schedule.phases", ""),
@@ -286,3 +289,47 @@ def test_any_assignment_is_taken_or_refused(text: str) -> None:
     else:
         return
     assert "\n" not in refused
+
+
+def test_the_target_is_understood_by_both_its_names_from_every_source(tmp_path: Path) -> None:
+    own = write(tmp_path, "preset: digits\nbudget: {target_accuracy: 0.25}\n")
+    for name, sources, where in (
+        (own, {}, own),
+        (own, {"environment": {"METAQNN_BUDGET__TARGET_ACCURACY": "0.25"}}, "METAQNN_BUDGET__TARGET_ACCURACY"),
+        (own, {"environment": {"METAQNN_BUDGET__TARGET": "0.25"}}, "METAQNN_BUDGET__TARGET"),
+        (own, {"assignments": ["budget.target_accuracy=0.25"]}, "--set budget.target_accuracy"),
+        ("digits", {"assignments": ["budget={target_accuracy: 0.25}"]}, "--set budget"),
+        (own, {"flags": {"budget.target_accuracy": 0.25}}, "--target-accuracy"),
+        (own, {"flags": {"budget.target": 0.25, "budget.target_accuracy": None}}, "--target"),
+    ):
+        layered = load(name, **sources)
+        assert value_and_origin(layered, "budget.target") == (0.25, where)
+        assert layered.settings.budget.target == 0.25
+    stronger = load(own, environment={"METAQNN_BUDGET__TARGET": "-3"}, flags={"budget.target_accuracy": 0.5})
+    assert value_and_origin(stronger, "budget.target") == (0.5, "--target-accuracy"), "one setting by two names"
+    assert load(own, assignments=["budget.target=-3.5"]).settings.budget.target == -3.5, "of any reward"
+
+
+def test_the_target_by_both_names_at_once_is_a_contradiction(tmp_path: Path) -> None:
+    own = write(tmp_path, "preset: digits\nbudget: {target_accuracy: 0.25, target: 0.5}\n")
+    says = "budget.target_accuracy is the older name of budget.target: say one of them"
+    assert str(refusal(own)) == f"{own}: {says}"
+    both = {"budget.target": 0.5, "budget.target_accuracy": 0.5}
+    assert str(refusal("digits", flags=both)) == f"the command line: {says}"
+    assert "differ" in str(refusal("digits", assignments=["budget={target: 1, target_accuracy: 0.5}"]))
+
+
+def test_a_soft_limit_has_a_name_of_its_own() -> None:
+    assignments = ["objective.soft_limits.top5_error.reference=1e-1", "objective.soft_limits.top5_error.weight=0.5"]
+    layered = load("digits", assignments=assignments)
+    key = "objective.soft_limits.top5_error.reference"
+    assert value_and_origin(layered, key) == (0.1, f"--set {key}")
+    environment = {"METAQNN_OBJECTIVE__SOFT_LIMITS": "{params: {reference: 1e6, weight: 0.07}}"}
+    assert load("digits", environment=environment).settings.objective.soft_limits["params"].reference == 1e6
+    assert "objective.soft_limits.top5_error.weight must be given" in str(
+        refusal("digits", assignments=assignments[:1])
+    )
+    for wrong in ("reference: 0, weight: 1", "reference: 1, weight: 0", "reference: 1, weight: 1, power: 2"):
+        assert "objective.soft_limits.params" in str(
+            refusal("digits", assignments=[f"objective.soft_limits.params={{{wrong}}}"])
+        )

@@ -35,8 +35,8 @@ def refuse_open(record: RunRecord) -> None:
     """
     if record.is_open:
         raise BadInput(
-            f"run {record.run} was imported, and which dataset its nets are trained on is not decided yet",
-            hint=f"metaqnn-orch start PRESET_OR_FILE --run {record.run} goes on with it, and decides",
+            f"run {record.run} was imported, and has no dataset yet",
+            hint=f"choose one by going on with the run: metaqnn-orch start PRESET_OR_FILE --run {record.run}",
         )
 
 

@@ -18,7 +18,7 @@ from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
 class Rehearsal(NamedTuple):
-    """What answers, and how long it takes."""
+    """A table of accuracies, and how long each trial takes."""
 
     file: str
     table: Table
@@ -26,7 +26,7 @@ class Rehearsal(NamedTuple):
     """Seconds that a trial seems to run."""
 
     def binding(self, settings: Settings) -> Binding:
-        """What stands in the record where the dataset of another run does."""
+        """The dataset of the run's record: it stands for the table."""
         return stand_in(settings, self.table.digest, f"none: answered by the table {self.file}", self.file)
 
     def answer(self, request: TrainingRequest) -> Answer:
@@ -53,7 +53,7 @@ def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0)
     """
     shape = Shape(settings.space.channels, settings.space.image_size)
     table = read_table(read_file(path), path.name, shape)
-    say(f"{path}: the accuracies of {len(table)} nets")
+    say(f"{path} has the accuracies of {len(table)} nets")
     if table.refusals.count:
         say(str(table.refusals))
     return Rehearsal(path.name, table, delay)

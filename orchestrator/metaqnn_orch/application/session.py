@@ -119,8 +119,8 @@ def _searched(
     if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
         journal.append([event])
         state.apply(event)
-        left_out = f", {event.refused} of other spaces left out" if event.refused else ""
-        listener.say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
+        left_out = f", {event.refused} that are not in this space left out" if event.refused else ""
+        listener.say(f"starting from {len(event.rows)} results of run {event.run}{left_out}")
     view = RunView(record, state, journal.position)
     if state.finished is not None and state.unique >= settings.goal:
         listener.say(f"run {record.run} is complete, nothing is left to do")
@@ -178,5 +178,5 @@ def _metrics(run: str) -> Metrics:
     try:
         from metaqnn_orch.reporting.metrics import Metrics
     except ModuleNotFoundError:
-        raise BadInput("metrics take prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
+        raise BadInput("metrics need prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
     return Metrics(run)

@@ -27,13 +27,13 @@ def report(ended: Ended, where: str, output: Format) -> int:
         case Outcome.GOAL:
             return 0
         case Outcome.EXHAUSTED:
-            say("no new net was found in a long row of proposals: at this epsilon the space holds no more")
+            say("many proposals in a row gave no new net: at this epsilon the space has no more")
             return 0
         case Outcome.TARGET:
             say(f"stopped: {ended.reason}")
             return 0
         case Outcome.BUDGET:
-            say(f"stopped: {ended.reason}; the same command with a larger budget goes on")
+            say(f"stopped: {ended.reason}; to go on, repeat the command with a larger budget")
             return 0
         case Outcome.INTERRUPTED:
             say(f"run {run} was stopped; the same command goes on with it")
@@ -51,15 +51,18 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
-    done += f", {stopped} of them not to the end" if (stopped := stopped_early(state)) else ""
+    done += f", {stopped} of them stopped early" if (stopped := stopped_early(state)) else ""
     say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
     say(f"{name.replace('val ', 'validation ')}: ", (f"{best[0].worth:.4f}", "bold"))
     if rehearsed:
-        say(f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} answers are estimates")
+        say(
+            f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} accuracies are "
+            "estimates"
+        )
     say("next:")
     for command, purpose in (
-        (f"explain {run} {where}", "what the agent believes")
+        (f"explain {run} {where}", "the agent's Q-values")
         if rehearsed
         else (f"pull {run} {where} --top 3 --to ./best", "weights of the best three"),
         (f"trials {run} {where}", "every trial"),

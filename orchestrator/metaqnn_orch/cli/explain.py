@@ -9,7 +9,7 @@ import typer
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows
 from metaqnn_orch.reporting.explain import explain
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import read_run, reward_name
 from metaqnn_trainer.store.opening import open_store
 
 # The net comes last: it alone may be longer than a line.
@@ -30,28 +30,30 @@ def explain_run(
     after: Annotated[str, typer.Option("--after", metavar="NET_PREFIX", help="The first layers of a net.")] = "[]",
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Explain what the agent believes, and what it would choose.
+    """Show the agent's Q-values, and what it would choose.
 
     The layers that may follow, the most valued first. For each: its Q-value, and how often that was updated (where
     never, it is the one that all begin with); the probability that the agent chooses it at the current epsilon; how
     many trained nets begin so, and the best reward of those; and the net that the layer leads to where the best is
     chosen from there on. Without --after it is the first layer that is explained.
     """
-    explanation = explain(read_run(open_store(store), run).state, after)
+    state = read_run(open_store(store), run).state
+    explanation, reward = explain(state, after), reward_name(state.settings).removeprefix("val ")
     if output is Format.JSON:
         print_json({**explanation._asdict(), "moves": [move._asdict() for move in explanation.moves]})
         return
     if explanation.moves:
         rows = [[getattr(move, name) for name in _COLUMNS] for move in explanation.moves]
-        print_rows({name.replace("_", " "): form for name, form in _COLUMNS.items()}, rows)
+        names = (name.replace("_", " ").replace("reward", reward) for name in _COLUMNS)
+        print_rows(dict(zip(names, _COLUMNS.values(), strict=True)), rows)
         print_lines([""])
     print_fields(
         [
             ("after", explanation.after),
             ("epsilon", explanation.epsilon),
             ("the searcher", explanation.choice),
-            ("nets trained that begin so", explanation.trained),
-            ("the best of them", explanation.best_trained),
-            ("its reward", explanation.best_reward),
+            ("trained nets that begin like this", explanation.trained),
+            ("best accuracy of these", explanation.best_trained),
+            (f"its {reward}", explanation.best_reward),
         ]
     )

@@ -12,9 +12,9 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.front import parse_axes
-from metaqnn_orch.reporting.history import read_best, read_history
+from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.report import compose
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import leaderboard, read_run
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -22,26 +22,27 @@ def report(
     run: options.Run,
     store: options.Store,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write into.", show_default=False)],
-    top: Annotated[int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets are drawn.")] = 10,
+    top: Annotated[int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets to draw.")] = 10,
     price: Annotated[
         float | None,
         typer.Option(
-            metavar="P", min=0, max=1e6, help="Of an hour of training on one device; by default the budget's."
+            metavar="P", min=0, max=1e6, help="Price of an hour of training on one device (default: from the budget)."
         ),
     ] = None,
     front: Annotated[
         str | None,
         typer.Option(
             metavar="X,Y",
-            help="Two measures for the Pareto front, less X and more Y being better; params and the reward by default.",
+            help="Two measures for the Pareto front: less of X and more of Y is better (default: params and the "
+            "reward).",
         ),
     ] = None,
 ) -> None:
-    """Write a run as a page to read.
+    """Write a report of a run.
 
-    index.html is one file that needs no server and no network: figures, tables that sort, the best nets drawn, cost,
-    settings. Each figure lies beside it as SVG, PNG and CSV, and the settings as settings.yaml, which start takes. A
-    run that is going on can be reported on at any time.
+    index.html is one file that needs no server and no network: figures, tables that can be sorted, drawings of the best
+    nets, cost, settings. Beside it are each figure as SVG, PNG and CSV, and settings.yaml with the settings as start
+    takes them. You can write a report at any time, also while the run goes on.
 
     Needs pip install 'metaqnn-orch[report]'.
     """
@@ -55,7 +56,10 @@ def report(
         )
     if price is None and view.state.opened is not None:
         price = view.state.opened.budget.price_per_gpu_hour
-    made = compose(view, read_history(opened, view), read_best(opened, view), top=top, price=price, axes=axes)
+    shown = read_pictures(opened, view, leaderboard(view.state, top))
+    made = compose(
+        view, read_history(opened, view), read_best(opened, view), top=top, price=price, axes=axes, shown=shown
+    )
     tables = {name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}
     try:
         to.mkdir(parents=True, exist_ok=True)

@@ -169,7 +169,7 @@ def sparkline(values: Sequence[float]) -> str:
 def span(seconds: float) -> str:
     """A time that somebody waits, in one or two units."""
     if seconds >= _FOR_EVER:
-        return "more than a hundred years"
+        return "more than 100 years"
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"

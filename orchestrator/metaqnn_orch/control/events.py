@@ -196,7 +196,7 @@ def decode_head(data: bytes, key: str) -> Head:
     try:
         return Head.model_validate_json(data.partition(b"\n")[0])
     except ValidationError:
-        raise JournalError(f"{key} is damaged or of another version: the first line is none of ours") from None
+        raise JournalError(f"{key} is damaged or of another version: its first line is not valid") from None
 
 
 def decode_entry(data: bytes, key: str) -> list[Event]:
@@ -220,5 +220,5 @@ def decode_entry(data: bytes, key: str) -> list[Event]:
             f"{key}, after {len(events)} events, is damaged or of another version: {place}: {first['msg']}"[:300]
         ) from None
     if len(events) != head.events:
-        raise JournalError(f"{key} is damaged: {len(events)} events where its first line announces {head.events}")
+        raise JournalError(f"{key} is damaged: it has {len(events)} events, but its first line says {head.events}")
     return events

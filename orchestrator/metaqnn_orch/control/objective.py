@@ -105,9 +105,9 @@ def _measure(name: str, outcome: Outcome) -> float:
     found = outcome.known.get(name, outcome.measures.get(name))
     if found is None:
         there = ", ".join(dict.fromkeys([*outcome.known, *outcome.measures]))
-        raise MessageError(f"objective needs the measure {name}, and there is none: there are {there}")
+        raise MessageError(f"the objective needs the measure {name}, which is missing: there are {there}")
     if not isfinite(found):
-        raise MessageError(f"objective needs the measure {name}, and it is {found}")
+        raise MessageError(f"the objective needs the measure {name}, but it is {found}")
     return float(found)
 
 
@@ -116,5 +116,5 @@ def _excess(name: str, limit: SoftLimit, measure: float, *, bonus: bool) -> floa
     if measure <= limit.reference and (limit.only_above or not bonus):
         return 0.0
     if measure <= 0:
-        raise MessageError(f"objective needs a positive measure {name}, and it is {measure:g}")
+        raise MessageError(f"the objective needs a positive measure {name}, but it is {measure:g}")
     return limit.weight * (log(measure) - log(limit.reference))

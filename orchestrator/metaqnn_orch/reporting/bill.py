@@ -105,7 +105,7 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
             same, seconds = basis
             found.append((same, view.state.unique, name, seconds))
     if not found:
-        return Basis(None, "unknown: no run in the store has trained anything that would tell")
+        return Basis(None, "unknown: no run in the store has trained nets like these")
     same, nets, name, seconds = max(found)
     how = "" if same else ", by multiply-accumulates, images and epochs, for random nets of this space"
     return Basis(seconds, f"run {name}, {nets:,} nets{how}")

@@ -166,8 +166,8 @@ def histograms(ended: Sequence[Ended], scale: Scale, colours: Palette) -> Figure
     return Figure(
         "figure-a2-histograms",
         "Accuracies by epsilon" if scale is ACCURACIES else "Rewards by epsilon",
-        f"The share of nets at each {scale.title}, a row for each epsilon, all to the same scale. The paper's Figure "
-        "A2.",
+        f"The share of nets at each {scale.title}, with a row for each epsilon, all on the same scale. The paper's "
+        "Figure A2.",
         rows,
         drawn,
     )

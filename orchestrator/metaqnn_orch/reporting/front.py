@@ -110,8 +110,8 @@ def _title(axes: Axes) -> str:
 def _caption(axes: Axes) -> str:
     by = "number of parameters" if axes.cost == "params" else _word(axes.cost)
     return (
-        f"Every net by its {by}, but for those that were stopped early. The line joins the nets that no other beats in "
-        "both: the Pareto front."
+        f"Every net by its {by}, except those that were stopped early. The line is the Pareto front: nets that no "
+        "other net beats in both."
     )
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from metaqnn_orch.control.events import Failed, Opened, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.reporting.summary import RunView
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
+
+LARGEST_PICTURE: Final = 1 << 20  # bytes: the page holds it in its text
+
+Pictures = Mapping[str, Mapping[str, bytes]]
+"""PNG files by trial and by name."""
 
 
 class Ended(NamedTuple):
@@ -82,12 +90,31 @@ def when(text: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def read_pictures(store: Store, view: RunView, trials: Iterable[Trial]) -> Pictures:
+    """What these trials' results show in pictures, as far as they are there and whole. Large ones are left in the
+    store: `pull` fetches them.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    found: dict[str, dict[str, bytes]] = {}
+    for trial in trials:
+        result = _result(store, view, trial)
+        for name, artifact in result.pictures.items() if result is not None else ():
+            if artifact.size <= LARGEST_PICTURE:
+                with suppress(MessageError):
+                    data = artifacts.read(store, view.record.run, trial.trial, artifacts.PICTURE + name, artifact)
+                    found.setdefault(trial.trial, {})[name] = artifacts.checked_picture(name, data)
+    return found
+
+
 def read_best(store: Store, view: RunView) -> TrainingResult | None:
     """The best trial's result, where there is one: imported trials have none."""
-    best = view.state.best
-    if best is None:
-        return None
-    key = keys.result(view.record.run, best.trial)
+    return _result(store, view, view.state.best) if view.state.best is not None else None
+
+
+def _result(store: Store, view: RunView, trial: Trial) -> TrainingResult | None:
+    key = keys.result(view.record.run, trial.trial)
     try:
         return read(TrainingResult, store.get, key)
     except (ObjectMissing, MessageError):

@@ -22,9 +22,19 @@ class Drawn(NamedTuple):
     svg: str
 
 
-def page(content: Content, front: str, figures: list[Drawn], leaders: list[tuple[Trial, str]]) -> str:
-    """The HTML. `front` is the name of the figure beside the best nets; `leaders` are the best trials with their
-    drawings, the best first."""
+class Leader(NamedTuple):
+    """One of the best trials."""
+
+    trial: Trial
+    drawing: str
+    """SVG."""
+    pictures: list[tuple[str, str]]
+    """Names, and PNG files in base64."""
+
+
+def page(content: Content, front: str, figures: list[Drawn], leaders: list[Leader]) -> str:
+    """The HTML. `front` is the name of the figure beside the best nets; `leaders` are the best trials, the best
+    first."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -41,6 +51,7 @@ def page(content: Content, front: str, figures: list[Drawn], leaders: list[tuple
         front=front,
         figures={figure.name: figure for figure in figures},
         leaders=leaders,
+        has_pictures=any(leader.pictures for leader in leaders),
         script=script,
         style=style,
         script_hash=_hash(script),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -14,8 +16,8 @@ from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.drawing import drawing
 from metaqnn_orch.reporting.figures import ACCURACIES, figures, scale_of
 from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, Axes, front
-from metaqnn_orch.reporting.history import History
-from metaqnn_orch.reporting.page import Drawn, page
+from metaqnn_orch.reporting.history import History, Pictures
+from metaqnn_orch.reporting.page import Drawn, Leader, page
 from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE, Palette
 from metaqnn_orch.reporting.render import png, svg
 from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_table
@@ -24,6 +26,8 @@ from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.spaces.cnn.space import Cnn
+
+NO_PICTURES: Final[Pictures] = MappingProxyType({})
 
 
 class Report(NamedTuple):
@@ -42,23 +46,30 @@ def compose(
     top: int = 10,
     price: float | None = None,
     axes: Axes | None = None,
+    shown: Pictures = NO_PICTURES,
 ) -> Report:
     """The report of a run that has at least one reward.
 
     `best` is the best trial's result, for the versions that it was trained with; `price` that of an hour of training.
-    `axes` are those of the front: by default the reward against parameters.
+    `axes` are those of the front: by default the reward against parameters. `shown` are pictures of the best trials.
 
     Raises:
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
     """
     try:
-        return _compose(view, history, best, top, price, axes)
+        return _compose(view, history, best, top, price, axes, shown)
     except ModuleNotFoundError as error:
         raise BadInput(f"a report cannot be drawn here: {error}", hint="pip install 'metaqnn-orch[report]'") from None
 
 
 def _compose(
-    view: RunView, history: History, best: TrainingResult | None, top: int, price: float | None, axes: Axes | None
+    view: RunView,
+    history: History,
+    best: TrainingResult | None,
+    top: int,
+    price: float | None,
+    axes: Axes | None,
+    shown: Pictures,
 ) -> Report:
     settings, searcher = view.record.settings_as_run(), view.state.searcher
     q_table = searcher.agent.q_table if isinstance(searcher, QLearning) else None
@@ -76,7 +87,10 @@ def _compose(
         words,
         axes.name,
         [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in drawn],
-        [(trial, svg(_drawing(settings, trial, ON_PAGE))) for trial in leaders],
+        [
+            Leader(trial, svg(_drawing(settings, trial, ON_PAGE)), _in_base64(shown.get(trial.trial, {})))
+            for trial in leaders
+        ],
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
     pictures = {figure.name: figure.spec for figure in made(LIGHT)}
@@ -84,10 +98,16 @@ def _compose(
     for name, spec in pictures.items():
         spec["background"] = LIGHT.page
         files |= {f"{name}.svg": svg(spec).encode(), f"{name}.png": png(spec)}
+    for rank, trial in enumerate(leaders, 1):
+        files |= {f"net-{rank:02d}-{name}.png": data for name, data in shown.get(trial.trial, {}).items()}
     tables = {f"{figure.name}.csv": figure.rows for figure in drawn}
     _, tables["trials.csv"] = trial_table(view.state)
     tables["outcomes.csv"] = [outcome._asdict() for outcome in words.outcomes]
     return Report(files, tables)
+
+
+def _in_base64(pictures: Mapping[str, bytes]) -> list[tuple[str, str]]:
+    return [(name, b64encode(data).decode()) for name, data in pictures.items()]
 
 
 def settings_file(settings: Mapping[str, Any]) -> bytes:

@@ -59,8 +59,8 @@ def timeline(history: History, colours: Palette) -> Figure:
     return Figure(
         "timeline",
         "Timeline",
-        "Each trial from the beginning of its training to its end, in the first lane that was free; attempts that came "
-        "to nothing stand above.",
+        "Each trial from the beginning of its training to its end, in the first free lane. Lost attempts are shown "
+        "above.",
         [{name: value for name, value in row.items() if name != "text"} for row in rows],
         drawn,
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Phase(NamedTuple):
-    """`unique` nets sampled at one `epsilon`."""
+    """A number of different nets (`unique`) that are sampled at one `epsilon`."""
 
     epsilon: float
     unique: int

@@ -178,7 +178,7 @@ def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise SettingsError(f"{source}: {section} is a value, it has no {leaf}")
+            raise SettingsError(f"{source}: {section} is a single value, so {section}.{leaf} does not exist")
     if value == {}:
         values.setdefault(leaf, {})  # an empty section changes nothing
     else:

@@ -81,7 +81,7 @@ BROKEN: Final = {
     "no words": ("no-dataset", [("    print(*str(reason).split(), file=sys.stderr)\n", "")]),
     "a store that refuses is a crash": ("store-refuses", [("end(17, error)", "end(1, error)")]),
     "no time limit": ("time-limit", [('options["time_limit_seconds"] or 1e9', "1e9")]),
-    "calls what was cut short complete": ("time-limit", [('status = "timed_out"', "pass")]),
+    "calls what was interrupted complete": ("time-limit", [('status = "timed_out"', "pass")]),
     "ignores SIGTERM": ("sigterm", [(HANDLER, "signal.signal(signal.SIGTERM, signal.SIG_IGN)")]),
     "is ended by SIGTERM": ("sigterm", [(HANDLER, "pass")]),
     "delivers when it is stopped": ("sigterm", [("            end(143, stopped[0])", "            break")]),

@@ -84,9 +84,9 @@ def test_an_expired_identity_is_asked_for_anew_and_kept(place: Place, cluster: F
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (500, b"<html>", "gives no other: 500"),
-        (200, b"[]", "gives no other"),
-        (200, b"{}", "gives no other"),
+        (500, b"<html>", "gives no new one: 500"),
+        (200, b"[]", "gives no new one"),
+        (200, b"{}", "gives no new one"),
         (400, b'{"error": "invalid_grant", "error_description": "refresh_token=refresh-1"}', "400 invalid_grant"),
     ],
 )

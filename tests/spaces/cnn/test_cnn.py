@@ -76,10 +76,10 @@ def test_what_may_follow(beginning: str, following: list[str]) -> None:
         ("[C(8,3,1), P(2,2), AP(3,2), SM(10)]", "layer 3, AP(3,2): pooling may not follow pooling"),
         (
             "[RES(8,9,1), SM(10)]",
-            "layer 1, RES(8,9,1): the receptive field must be smaller than 8, the bucket of size 16",
+            "layer 1, RES(8,9,1): the kernel size must be smaller than 8, the bucket of size 16",
         ),
-        ("[RES(7,3,1), SM(10)]", "layer 1, RES(7,3,1): the space does not offer this layer"),
-        ("[DSC(7,3,1), SM(10)]", "layer 1, DSC(7,3,1): the space does not offer this layer"),
+        ("[RES(7,3,1), SM(10)]", "layer 1, RES(7,3,1): this layer is not in the space"),
+        ("[DSC(7,3,1), SM(10)]", "layer 1, DSC(7,3,1): this layer is not in the space"),
     ],
 )
 def test_what_may_not(net: str, reason: str) -> None:

@@ -172,7 +172,7 @@ def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
         assert facts(again) == expected
         assert again.resumed_from is None
         assert len(said) == 1
-        assert "begins anew" in said[0]
+        assert "starts from the beginning" in said[0]
 
 
 def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptions:
@@ -204,8 +204,8 @@ def test_stopped_early_and_so_when_it_was_interrupted(
     assert prediction is not None
     assert prediction.best == 1.0
     assert undisturbed.reason == (
-        f"after epoch 2 of 5 {prediction.accuracy:.4f} ± {prediction.spread:.4f} was to be expected, and 1.0000 to be "
-        "beaten"
+        f"after epoch 2 of 5 the predicted accuracy was {prediction.accuracy:.4f} ± {prediction.spread:.4f}, "
+        "and the best net has 1.0000"
     )
     for steps in (3, 5):
         root = tmp_path / str(steps)

@@ -48,7 +48,7 @@ def check_timed_out(spec: TrialSpec, training: Training, whole: Training) -> Non
     result = result_of(request, 1, training, spec_cost(spec, 1), torch.device("cpu"), 0.0, 0.0, {})
     check_result(result, spec, spec_cost(spec, 1), 10)
     assert training.status == result.status == "timed_out"
-    assert training.reason.startswith("1000 s were over ")
+    assert training.reason.startswith("the time limit of 1000 s was reached ")
     assert training.test_measures.get("accuracy") is None
     assert training.prediction is None
     records = [record.model_dump(exclude={"seconds"}) for record in training.records]
@@ -77,13 +77,13 @@ def test_at_every_moment(case: str, digits: MadeDataset, digits_dataset: Dataset
         if training.status == whole.status:
             break
         check_timed_out(spec, training, whole)
-        reasons.add(training.reason.removeprefix("1000 s were over "))
+        reasons.add(training.reason.removeprefix("the time limit of 1000 s was reached "))
         images.append(training.images)
     assert all(0 <= later - earlier <= 512 for earlier, later in pairwise(images)), "a step at a time"
     assert images[1] == 0, "before the first step"
     assert images[-1] == whole.images
     expected = {"in epoch 1"} if case == "untrainable" else {"in epoch 1", "in epoch 2"}
-    assert reasons == expected | ({"while the test images were looked at"} if whole.status == "completed" else set())
+    assert reasons == expected | ({"during the test on the test images"} if whole.status == "completed" else set())
 
 
 def test_in_micro_batches(digits: MadeDataset, digits_dataset: Dataset) -> None:

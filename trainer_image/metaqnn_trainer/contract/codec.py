@@ -79,7 +79,7 @@ def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
     single: dict[str, object] = {}
     for key, value in pairs:
         if key in single:
-            raise MessageError(f"the key {key[:40]!r} stands twice")
+            raise MessageError(f"the key {key[:40]!r} is there twice")
         single[key] = value
     return single
 

@@ -87,7 +87,7 @@ def _prove(trained: Trained, run: Run) -> Exported:
         largest = max(largest, _largest(expected))
         right += int((found.argmax(1) == labels).sum())
     if not difference <= TOLERANCE * max(1.0, largest):
-        raise RequestError(f"what was written is not the net: its logits differ by up to {difference:.3g}")
+        raise RequestError(f"the exported file is wrong: its logits differ by up to {difference:.3g}")
     return Exported([], len(part), right / len(part), 0.0, difference)
 
 

@@ -75,11 +75,13 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
             header = file.read(4 + 4 * (magic & 0xFF))
             found = int.from_bytes(header[:4], "big")
             if found != magic or len(header) < 4 + 4 * (magic & 0xFF):
-                raise DatasetError(f"{path} is not what its name says: it begins with {found:#010x}, not {magic:#010x}")
+                raise DatasetError(
+                    f"{path} is not an IDX file of this kind: it begins with {found:#010x}, not {magic:#010x}"
+                )
             shape = tuple(int(length) for length in np.frombuffer(header, ">u4", offset=4))
             expected = math.prod(shape)
             if expected > MAX_BYTES:
-                raise DatasetError(f"{path} claims {' x '.join(map(str, shape))} bytes, which is not believable")
+                raise DatasetError(f"{path} claims to have {' x '.join(map(str, shape))} bytes, which cannot be")
             data = file.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error

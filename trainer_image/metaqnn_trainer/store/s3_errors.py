@@ -83,7 +83,7 @@ def renamed(where: Where, key: str) -> Iterator[None]:
 
 def not_s3(where: Where, key: str) -> StoreError:
     """For an answer with a status of success that is none of S3's."""
-    said = f"{where.endpoint} answered HTTP 200 with what is not S3: a page of a console, a login or a proxy"
+    said = f"{where.endpoint} answered HTTP 200, but not with S3: probably with a page of a console, a login or a proxy"
     return StoreError(f"{where.place(key)}: {said}", hints.NOT_S3 + hints.by_proxy(where.endpoint), status=200)
 
 

@@ -75,7 +75,7 @@ class Classification(Task):
         for layer in net:
             builder_of(type(layer))  # what cannot be built is said before anything is trained
         if net[-1] != net[-1].for_classes(images.classes):
-            raise RequestError(f"{self.spec.net} does not end in the {images.classes} classes of {data.info.name}")
+            raise RequestError(f"{self.spec.net} does not end in {images.classes} classes, as {data.info.name} has")
         return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
 
     def parts(self) -> int:

@@ -41,14 +41,14 @@ def id_token(provider: Entry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, 
     issuer, refresh = config.text("idp-issuer-url"), config.text("refresh-token")
     again = "log in again, as for kubectl"
     if not issuer or not refresh:
-        raise config.wrong("its id-token has expired, and there is no refresh-token to ask for another with", again)
+        raise config.wrong("its id-token has expired, and there is no refresh-token to get another", again)
     where = f"its id-token has expired, and the issuer {one_line(issuer, 100)}"
     try:
         fresh = _refreshed(config, issuer, refresh, timeout)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise config.wrong(f"{where} does not answer: {cause(error)}", again) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise config.wrong(f"{where} gives no other: {one_line(str(error), 150)}", again) from None
+        raise config.wrong(f"{where} gives no new one: {one_line(str(error), 150)}", again) from None
     with suppress(OSError, ValueError, KeyError, TypeError):  # a file that is not ours to write
         _keep(provider, {"id-token": fresh["id_token"], "refresh-token": fresh.get("refresh_token") or refresh})
     return str(fresh["id_token"]).strip(), max(0.0, _seconds_left(str(fresh["id_token"])))

@@ -73,7 +73,8 @@ def create(
         store = annotation(there, STORE)
         if store != job["metadata"]["annotations"][STORE]:
             raise BadInput(
-                f"job {name} in namespace {cluster.namespace} is for {store or 'no store of ours'}: nothing was done",
+                f"job {name} in namespace {cluster.namespace} belongs to {store or 'no store of ours'}; nothing was "
+                "done",
                 hint="give this search another --run name, or another release",
             )
         if live(there) and not there["metadata"].get("deletionTimestamp"):
@@ -87,7 +88,7 @@ def create(
 
 def _refuse_to_wait(name: str, late: bool) -> None:
     if late:
-        raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
+        raise ClusterError(f"job {name} of an earlier session is not deleted", "kubectl describe job says why")
 
 
 def wait(

@@ -27,7 +27,8 @@ class QLearningOptions:
     discount: Probability = 1.0
     """Weight of the best following Q-value (the paper's gamma)."""
     replay_draws: int = 100
-    """Draws from the replay memory after each presentation of a net. The paper has 100, the authors' code 128."""
+    """How many draws from the replay memory the agent learns from after each new result. 100 in the paper, 128 in the
+    authors' code."""
 
     def __post_init__(self) -> None:
         for name, holds, rule in (
@@ -75,7 +76,7 @@ class QLearning(Searcher):
         agent, epsilon = self.agent, self.epsilon(known)
         here = self.space.after(beginning)
         if here is None:
-            return Explanation([], "nothing is left to choose: the net is whole")
+            return Explanation([], "nothing is left to choose: the net is complete")
         key, legal, best = self.space.key(here), self.space.legal(here), agent.best(here)
         prefix = self.space.parse(beginning)
         beliefs = [
@@ -121,7 +122,7 @@ class QLearning(Searcher):
 
 def _choice(beliefs: Sequence[Belief], epsilon: float) -> str:
     best = [belief.move for belief in beliefs if belief.is_best]
-    explore = f"with probability {epsilon:.2f} it explores: any of the {len(beliefs)} layers, each as likely"
+    explore = f"with probability {epsilon:.2f} it explores: one of the {len(beliefs)} layers, all equally likely"
     tied = f"one of the {len(best)} layers that are tied at" if len(best) > 1 else f"{best[0]}, the best at"
     exploit = f"with probability {1 - epsilon:.2f} it takes {tied} Q = {beliefs[0].value or 0.0:.4f}"
     return f"{explore}; {exploit}"

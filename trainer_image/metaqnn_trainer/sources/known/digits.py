@@ -19,7 +19,7 @@ def read(path: Path | None, report: Report) -> Source:
         DatasetError: a path was given, and the set comes with scikit-learn.
     """
     if path is not None:
-        raise DatasetError("digits comes with scikit-learn, it takes no source")
+        raise DatasetError("digits comes with scikit-learn and takes no --source")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
