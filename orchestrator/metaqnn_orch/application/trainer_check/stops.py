@@ -33,6 +33,9 @@ def time_limit(bench: Bench) -> str:
     if ended.code != 0:
         raise Shortfall(ended.in_words(), "exit code 0")
     result = place.accepted(request)
+    late = ended.seconds > limit + 1 + bench.delivery().ended.seconds
+    if late and result.status == "completed" and result.epochs == request.spec.recipe.epochs:
+        raise Shortfall(f"it trained for {ended.seconds:.1f} s", f"an end at the limit, {limit:.1f} s")
     if result.status == "completed" and result.epochs < request.spec.recipe.epochs and ended.seconds >= limit:
         raise Doubt(f"completed, after {result.epochs} of {request.spec.recipe.epochs} epochs", "status timed_out")
     if result.status == "timed_out" and not result.best_epoch:

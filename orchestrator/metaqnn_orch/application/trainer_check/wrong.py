@@ -74,6 +74,14 @@ def unknown_task(bench: Bench) -> str:
     return _refused(bench, place, place.ask(task=PluginRef(name="no-such-task")), ExitCode.BAD_REQUEST)
 
 
+@CHECKS.add("unknown-plugin", fix=_UNKNOWN)
+def unknown_plugin(bench: Bench) -> str:
+    """A plug-in that nobody has decides what is trained."""
+    place = bench.place()
+    request = place.ask(plugins={"metaqnn.layers:no-such-layer": "no-such-distribution 1.0"})
+    return _refused(bench, place, request, ExitCode.BAD_REQUEST)
+
+
 @CHECKS.add("too-many-pools", fix=f"compute the size after each layer, as docs/trainer.md says, and {_HOPELESS}")
 def too_many_pools(bench: Bench) -> str:
     """The net pools images until nothing of them is left."""
