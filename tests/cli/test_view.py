@@ -84,7 +84,7 @@ def test_a_trial_without_an_accuracy_of_its_own_says_why(status: str, shown: str
 def test_a_net_that_was_stopped_early_says_what_was_foretold_and_where_it_stopped(store: DirectoryStore) -> None:
     prediction = Prediction(accuracy=0.75, spread=0.01, best=0.9)
     told = TOLD.model_copy(
-        update={"status": "stopped_early", "val_accuracy": 0.75, "measured": 0.5, "prediction": prediction}
+        update={"status": "stopped_early", "reward": 0.75, "measured": 0.5, "prediction": prediction}
     )
     assert Watched(store).happens(PROPOSED, told) == [
         " 1/12  epsilon 1.00  ~0.7500            650 params     1.2 s  [SM(10)]  stopped early at 0.5000"

@@ -105,12 +105,12 @@ def test_what_is_known_of_a_design_hides_a_measure_of_the_same_name() -> None:
     [
         (
             Evidence(0.5, {"loss": 1.0}, {"params": 3.0}),
-            "needs the measure f1, and there is none: there are params, loss",
+            "needs the measure f1, which is missing: there are params, loss",
         ),
-        (Evidence(0.5, {"f1": float("nan")}, {}), "needs the measure f1, and it is nan"),
-        (Evidence(0.5, {"f1": float("inf")}, {}), "needs the measure f1, and it is inf"),
-        (Evidence(0.5, {"f1": 0.0}, {}), "needs a positive measure f1, and it is 0"),
-        (Evidence(0.5, {"f1": -1.0}, {}), "needs a positive measure f1, and it is -1"),
+        (Evidence(0.5, {"f1": float("nan")}, {}), "needs the measure f1, but it is nan"),
+        (Evidence(0.5, {"f1": float("inf")}, {}), "needs the measure f1, but it is inf"),
+        (Evidence(0.5, {"f1": 0.0}, {}), "needs a positive measure f1, but it is 0"),
+        (Evidence(0.5, {"f1": -1.0}, {}), "needs a positive measure f1, but it is -1"),
     ],
 )
 def test_what_cannot_be_told_is_refused_by_the_measures_name(outcome: Evidence, says: str) -> None:
@@ -203,12 +203,13 @@ def test_a_result_without_the_measure_is_refused_and_says_so(store: Store) -> No
     assert isinstance(read_result(store, INFO, request, Objective(settings())), Trusted)
     found = read_result(store, INFO, request, Objective(chosen))
     assert isinstance(found, Refused)
-    assert found.reason.startswith("objective needs the measure f1, and there is none: there are params, macs, bytes")
+    missing = "the objective needs the measure f1, which is missing: there are params, macs, bytes"
+    assert found.reason.startswith(missing)
 
 
 def test_rewards_of_another_objective_are_no_beginning(store: Store) -> None:
     Session(store, settings(), run="first").run_to_end(deliver)
-    with pytest.raises(RunConflict, match="was told rewards of another kind"):
+    with pytest.raises(RunConflict, match="has another kind of reward"):
         recall(store, "second", settings(objective=SOFT, warm_start={"run": "first"}), rehearsal=False)
 
 

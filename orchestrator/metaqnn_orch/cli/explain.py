@@ -53,7 +53,7 @@ def explain_run(
             ("epsilon", explanation.epsilon),
             ("the searcher", explanation.choice),
             ("trained nets that begin like this", explanation.trained),
-            ("best accuracy of these", explanation.best_trained),
+            ("best net of these", explanation.best_trained),
             (f"its {reward}", explanation.best_reward),
         ]
     )
