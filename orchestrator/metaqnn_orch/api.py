@@ -30,7 +30,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_table
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
-from metaqnn_orch.search.q_table import Entry
+from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
@@ -146,7 +146,7 @@ class Search:
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property
-    def q_table(self) -> list[Entry]:
+    def q_table(self) -> list[QValue]:
         """Every value that was ever updated: state, move, value, number of updates.
 
         Raises:

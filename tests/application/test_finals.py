@@ -10,13 +10,13 @@ from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import DatasetRef, Phase, Recipe
+from metaqnn_trainer.contract.messages import DatasetRef, RatePhase, Recipe
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import DATASET, INFO, Session, accuracy_of, settings
 
 LONG = Recipe(
     optimizer="sgd",
-    phases=(Phase(epochs=2, learning_rate=0.02), Phase(epochs=1, learning_rate=0.001)),
+    phases=(RatePhase(epochs=2, learning_rate=0.02), RatePhase(epochs=1, learning_rate=0.001)),
     evaluate_test=True,
 )
 

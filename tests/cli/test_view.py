@@ -10,6 +10,7 @@ from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
@@ -94,7 +95,7 @@ def test_a_failure_is_told_with_its_reason_made_visible(store: DirectoryStore) -
     evil = "\x1b[2J\x1b]0;owned\x07 [red]no memory[/red]"
     lines = Watched(store).happens(
         PROPOSED,
-        Failed(at="now", trial=TRIAL, attempt=1, kind="crashed", detail=evil),
+        Failed(at="now", trial=TRIAL, attempt=1, kind=Phase.CRASHED, detail=evil),
         Abandoned(at="now", trial=TRIAL),
     )
     assert lines == [

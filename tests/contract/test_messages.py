@@ -21,8 +21,8 @@ from metaqnn_trainer.contract.messages import (
     EarlyEnd,
     LearningCurve,
     ModelOptions,
-    Phase,
     PluginRef,
+    RatePhase,
     Recipe,
     TrainerOptions,
     TrainingRequest,
@@ -515,7 +515,7 @@ def test_an_impossible_recipe(field: str, value: object) -> None:
         Recipe.model_validate({field: value})
 
 
-LONG = (Phase(epochs=40, learning_rate=0.025), Phase(epochs=10, learning_rate=0.001))
+LONG = (RatePhase(epochs=40, learning_rate=0.025), RatePhase(epochs=10, learning_rate=0.001))
 
 
 def test_phases_say_how_many_epochs_there_are() -> None:

@@ -19,11 +19,11 @@ from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrainingRequ
 from metaqnn_trainer.contract.result import EpochRecord, ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError
-from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.load import load_trial
 from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
 from tests.trainer.training.test_course import early_end

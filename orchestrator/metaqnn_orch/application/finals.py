@@ -16,7 +16,7 @@ from metaqnn_orch.application.finalists import Elsewhere, candidates, final_sett
 from metaqnn_orch.application.judging import judge
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
-from metaqnn_orch.application.session import Ended
+from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.control.record import check_same, load_record
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, NotFound
@@ -51,11 +51,11 @@ class Unfinished(NamedTuple):
     """A run that a signal or the budget ended before all its nets were trained."""
 
     run: str
-    ended: Ended
+    ended: SessionEnd
 
 
 def hold(
-    store: Store, source: RunView, asked: Asked, train: Callable[[str, Settings], Ended], say: Say
+    store: Store, source: RunView, asked: Asked, train: Callable[[str, Settings], SessionEnd], say: Say
 ) -> Verdict | Unfinished:
     """Train the best nets of a search again, from wherever that is, and judge them once. `train` trains the nets of
     settings as the run of a name.

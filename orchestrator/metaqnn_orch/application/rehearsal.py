@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.control.record import Binding, stand_in
-from metaqnn_orch.launchers.table import Answer, NoAnswer
+from metaqnn_orch.launchers.table import NoAnswer, TableAnswer
 from metaqnn_orch.replay.format import read_file
 from metaqnn_orch.replay.table import Table, read_table
 from metaqnn_orch.settings.model import Settings
@@ -29,7 +29,7 @@ class Rehearsal(NamedTuple):
         """The dataset of the run's record: it stands for the table."""
         return stand_in(settings, self.table.digest, f"none: answered by the table {self.file}", self.file)
 
-    def answer(self, request: TrainingRequest) -> Answer:
+    def answer(self, request: TrainingRequest) -> TableAnswer:
         """What the table says of the net, and what the net costs.
 
         Raises:
@@ -42,7 +42,7 @@ class Rehearsal(NamedTuple):
             accuracy, source = self.table.answer(net)
         except ShapeError as error:
             raise NoAnswer(str(error)) from None
-        return Answer(accuracy, costs.params, costs.macs, source)
+        return TableAnswer(accuracy, costs.params, costs.macs, source)
 
 
 def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0) -> Rehearsal:

@@ -15,7 +15,7 @@ from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
 from metaqnn_orch.settings.model import KubernetesSettings
-from metaqnn_orch.settings.sources import Layer, load_settings
+from metaqnn_orch.settings.sources import SettingsLayer, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys
 from metaqnn_trainer import __version__
@@ -70,13 +70,13 @@ class Release(NamedTuple):
             )
         return store
 
-    def layer(self) -> Layer:
+    def layer(self) -> SettingsLayer:
         """What it says of how the work is done."""
         known = known_keys()
         found = {key: parse_value(text, f"{self.source}: {key}") for key, text in self.data.items() if key in known}
         own = {"execution.kubernetes.namespace": self.namespace, "execution.kubernetes.context": self.context}
         values = {**{key: value for key, value in found.items() if key.startswith("execution.")}, **own}
-        return Layer(self.source, values)
+        return SettingsLayer(self.source, values)
 
     def kubernetes(self) -> KubernetesSettings:
         """The same as settings, nothing laid over them.

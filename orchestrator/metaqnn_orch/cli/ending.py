@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 import typer
 
-from metaqnn_orch.application.session import Ended
+from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
@@ -16,7 +16,7 @@ from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, 
 _LEADERS: Final = {"rank": "d", "reward": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
 
 
-def report(ended: Ended, where: str, output: Format) -> int:
+def report(ended: SessionEnd, where: str, output: Format) -> int:
     """Say how a session ended, and what can be done next. Returns the exit code."""
     run, state = ended.view.record.run, ended.view.state
     if output is Format.JSON:
@@ -70,7 +70,7 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
         say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
 
 
-def leave(name: str, ended: Ended) -> NoReturn:
+def leave(name: str, ended: SessionEnd) -> NoReturn:
     """
     Raises:
         typer.Exit: always. A signal or the budget ended the run before all its nets were trained.

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_valid
 
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.errors import JournalError
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.contract.bounds import Measures, Probability, Reward, Sha256
 from metaqnn_trainer.contract.codec import Message, encode_line
@@ -133,7 +134,7 @@ class Failed(Message):
 
     @property
     def is_charged(self) -> bool:
-        return self.kind == "crashed" if self.charged is None else self.charged
+        return self.kind is Phase.CRASHED if self.charged is None else self.charged
 
 
 class Abandoned(Message):

@@ -218,7 +218,7 @@ class Loop:
                 at=self._world.now(),
                 trial=trial.trial,
                 attempt=trial.attempt,
-                kind=cast(Lost, end.value),
+                kind=cast(Lost, end),
                 detail=detail[:400]
                 + (f"; it counts as a crash, after {sum(trial.free.values())} free attempts" if used_up else ""),
                 seconds=max(self._attempts.ended(trial.trial), seconds),

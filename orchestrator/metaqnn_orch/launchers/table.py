@@ -20,7 +20,7 @@ from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
 
 
-class Answer(NamedTuple):
+class TableAnswer(NamedTuple):
     """What a table answers for a trial."""
 
     accuracy: float
@@ -56,7 +56,7 @@ class TableLauncher:
     def __init__(
         self,
         put_if_absent: Callable[[str, bytes], bool],
-        answer: Callable[[TrainingRequest], Answer],
+        answer: Callable[[TrainingRequest], TableAnswer],
         parallel: int,
         duration: Callable[[TrainingRequest], float] = at_once,
         monotonic: Callable[[], float] = time.monotonic,

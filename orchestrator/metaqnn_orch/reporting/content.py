@@ -11,6 +11,7 @@ from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.objective import in_words, tells_accuracy
 from metaqnn_orch.control.state import RunState, Trial, TrialState
 from metaqnn_orch.errors import one_line
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
@@ -32,20 +33,20 @@ MEANINGS: Final[dict[TrialState, str]] = {
 }
 
 LOST_MEANINGS: Final[dict[Lost, str]] = {
-    "disrupted": "attempts that were interrupted: started again, for free within bounds",
-    "false start": "attempts that never began: started again, for free within bounds",
-    "cut off": "attempts that did not reach the store: free within bounds, if any attempt ever reached it",
-    "no device": "attempts that were given a GPU and found none that works: five for each trial are free",
-    "no result": "attempts that exited with 0 and left no result: one for each trial is free",
-    "crashed": "attempts that ended without a result: tried again",
-    "refused": "attempts whose result the store refused: tried again",
-    "hopeless": "attempts that would fail again: the trial was abandoned",
+    Phase.DISRUPTED: "attempts that were interrupted: started again, for free within bounds",
+    Phase.FALSE_START: "attempts that never began: started again, for free within bounds",
+    Phase.CUT_OFF: "attempts that did not reach the store: free within bounds, if any attempt ever reached it",
+    Phase.NO_DEVICE: "attempts that were given a GPU and found none that works: five for each trial are free",
+    Phase.NO_RESULT: "attempts that exited with 0 and left no result: one for each trial is free",
+    Phase.CRASHED: "attempts that ended without a result: tried again",
+    Phase.REFUSED: "attempts whose result the store refused: tried again",
+    Phase.HOPELESS: "attempts that would fail again: the trial was abandoned",
 }
 
 Facts = list[tuple[str, str]]
 
 
-class Outcome(NamedTuple):
+class OutcomeCount(NamedTuple):
     """What became of trials, or of attempts."""
 
     name: str
@@ -62,7 +63,7 @@ class Content(NamedTuple):
     notes: list[str]
     """What a reader must know before any number."""
     numbers: Facts
-    outcomes: list[Outcome]
+    outcomes: list[OutcomeCount]
     reasons: list[tuple[str, int]]
     """Why attempts came to nothing, the most frequent first."""
     cost: Facts
@@ -132,18 +133,18 @@ def _notes(view: RunView) -> list[str]:
     return notes
 
 
-def _outcomes(state: RunState, history: History) -> list[Outcome]:
+def _outcomes(state: RunState, history: History) -> list[OutcomeCount]:
     trials: Counter[TrialState] = Counter(trial.state for trial in state.trials.values())
     attempts = Counter(trouble.kind for trouble in history.troubles)
     found = [
-        Outcome(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
+        OutcomeCount(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
         for name, meaning in MEANINGS.items()
         if trials[name] or name == "completed"
     ]
     all_attempts = sum(trials.values()) + sum(attempts.values())
     for kind, meaning in LOST_MEANINGS.items():
         if attempts[kind]:
-            found.append(Outcome(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
+            found.append(OutcomeCount(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
     return found
 
 

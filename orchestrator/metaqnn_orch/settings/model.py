@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from metaqnn_orch.search import schedule
-from metaqnn_orch.search.schedule import Phase
+from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
 from metaqnn_orch.settings.budget import BudgetSettings
@@ -70,8 +70,8 @@ class ScheduleSettings(Section):
     total: int | None = Field(None, ge=1, le=1_000_000)
     """Scales all phases in proportion, so that together they have this many different nets."""
 
-    def resolve(self) -> tuple[Phase, ...]:
-        phases = tuple(Phase(phase.epsilon, phase.unique) for phase in self.phases)
+    def resolve(self) -> tuple[EpsilonPhase, ...]:
+        phases = tuple(EpsilonPhase(phase.epsilon, phase.unique) for phase in self.phases)
         return schedule.scaled(phases, self.total) if self.total is not None else phases
 
 
@@ -303,9 +303,9 @@ class Settings(Section):
         """Depends on seed, purpose and counter alone: a resumed run draws what an undisturbed one draws."""
         return Random(f"{self.seed}/{purpose}/{count}")
 
-    def phases(self) -> tuple[Phase, ...]:
+    def phases(self) -> tuple[EpsilonPhase, ...]:
         """The schedule; of a list of nets one phase, without chance."""
-        return (Phase(0.0, len(self.nets)),) if self.nets else self.schedule.resolve()
+        return (EpsilonPhase(0.0, len(self.nets)),) if self.nets else self.schedule.resolve()
 
     @property
     def goal(self) -> int:

@@ -15,7 +15,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.errors import DatasetError, RequestError
-from metaqnn_trainer.export.formats import FORMATS, Format
+from metaqnn_trainer.export.formats import FORMATS, FileFormat
 from metaqnn_trainer.export.trial import export_trial
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.trial import Trainer
@@ -63,7 +63,7 @@ def test_the_recorded_accuracy_comes_out_of_the_file(
 
 def test_what_is_not_the_net_does_not_get_its_name(bench: Bench, trial: str, tmp_path: Path) -> None:
     honest = FORMATS["safetensors"]
-    off = Format(honest.suffix, honest.write, lambda file: lambda images: honest.open(file)(images) + 0.01)
+    off = FileFormat(honest.suffix, honest.write, lambda file: lambda images: honest.open(file)(images) + 0.01)
     to = tmp_path / "new" / "net.safetensors"
     with pytest.raises(RequestError, match="the exported file is wrong"):
         export_trial(bench.store, RUN, trial, "safetensors", to, {"safetensors": off})

@@ -19,7 +19,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.reading import parse_object
-from metaqnn_trainer.sources.base import Examples, Labelled, Source
+from metaqnn_trainer.sources.base import Examples, LabelledImages, Source
 from metaqnn_trainer.sources.make import MadeDataset, channel_statistics, encode, encode_examples, make_dataset
 from tests.trainer.sources.idx_files import write_set
 
@@ -28,7 +28,7 @@ def source(counts: tuple[int, ...] = (30, 30), test: int = 4, size: int = 4) -> 
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
     images = np.random.default_rng(0).integers(0, 256, (len(labels), 2, size, size)).astype(np.uint8)
     names = [f"class {number}" for number in range(len(counts))]
-    return Source(Labelled(images, labels), Labelled(images[:test], labels[:test]), names, "the test")
+    return Source(LabelledImages(images, labels), LabelledImages(images[:test], labels[:test]), names, "the test")
 
 
 def test_the_object_is_what_the_contract_says(digits: MadeDataset) -> None:
@@ -93,10 +93,10 @@ def test_small_classes_are_named() -> None:
 
 def test_sources_that_contradict_themselves() -> None:
     good = source()
-    foreign = good._replace(test=Labelled(good.test.images, good.test.labels + 7))
+    foreign = good._replace(test=LabelledImages(good.test.images, good.test.labels + 7))
     with pytest.raises(DatasetError, match="labels go from 7 to 7, not from 0 to 1"):
         encode("x", foreign)
-    oblong = good._replace(train=Labelled(good.train.images[:, :, :3], good.train.labels))
+    oblong = good._replace(train=LabelledImages(good.train.images[:, :, :3], good.train.labels))
     with pytest.raises(DatasetError, match="not square"):
         encode("x", oblong)
     wordy = good._replace(class_names=["a" * 600_000, "b"])

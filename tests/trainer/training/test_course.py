@@ -18,20 +18,20 @@ from metaqnn_trainer.contract.messages import (
     EarlyEnd,
     LearningCurve,
     ModelOptions,
-    Phase,
+    RatePhase,
     Recipe,
     TrainerOptions,
     TrialSpec,
 )
 from metaqnn_trainer.contract.result import Position
 from metaqnn_trainer.errors import Preempted
-from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.training.checkpoint import Checkpoint, Checkpoints, decode_checkpoint, encode_checkpoint
 from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.training.outcome import Training
 from metaqnn_trainer.training.session import DEFAULTS
 from tests.trainer.conftest import RUN, spec_of, train
@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
         {
             "optimizer": "sgd",
             "epochs": 3,
-            "phases": (Phase(epochs=1, learning_rate=0.05), Phase(epochs=2, learning_rate=0.01)),
+            "phases": (RatePhase(epochs=1, learning_rate=0.05), RatePhase(epochs=2, learning_rate=0.01)),
         },
         ModelOptions(),
     ),

@@ -15,10 +15,10 @@ import torch
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord
 from metaqnn_trainer.errors import HostMemoryError
-from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset, prepare
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.training.outcome import Training
 from tests.trainer.conftest import NET, spec_of, train
 

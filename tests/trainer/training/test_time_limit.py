@@ -17,12 +17,12 @@ from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.delivery import result_of
 from metaqnn_trainer.errors import Preempted
-from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.training.checkpoint import decode_checkpoint
 from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.training.outcome import Training
 from tests.trainer.conftest import RUN, Bench, spec_of, train
 from tests.trainer.test_worker import ENDLESS, order, receive, send, worker

@@ -36,7 +36,7 @@ class ModelOptions(Message):
     before the pooling and a dense layer after it."""
 
 
-class Phase(Message):
+class RatePhase(Message):
     """A number of epochs at one learning rate."""
 
     epochs: int = Field(ge=1, le=bounds.MAX_EPOCHS)
@@ -61,7 +61,7 @@ class Recipe(Message):
     """Factor by which the learning rate is multiplied after every `decay_epochs` epochs."""
     decay_epochs: int = Field(5, ge=1)
     """Number of epochs after which the learning rate is lowered."""
-    phases: tuple[Phase, ...] = Field((), max_length=100)
+    phases: tuple[RatePhase, ...] = Field((), max_length=100)
     """A list of epochs and learning rates, as in the paper's training of the best nets. It replaces `learning_rate`,
     `learning_rate_decay` and `decay_epochs`, which must then keep their defaults."""
     adam_betas: tuple[bounds.Probability, bounds.Probability] = (0.9, 0.999)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Report, Source
+from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 from metaqnn_trainer.sources.split import stratified
 
 TEST_SHARE: Final = 0.15  # held back where the folder has no test part
@@ -58,7 +58,7 @@ def _class_names(root: Path) -> list[str]:
     return names
 
 
-def _read_classes(root: Path, names: list[str], image_size: int, grayscale: bool, report: Report) -> Labelled:
+def _read_classes(root: Path, names: list[str], image_size: int, grayscale: bool, report: Report) -> LabelledImages:
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     for label, name in enumerate(names):
@@ -69,7 +69,7 @@ def _read_classes(root: Path, names: list[str], image_size: int, grayscale: bool
             labels.extend([label] * len(files))
     if not images:
         raise DatasetError(f"{root} contains no images ({', '.join(sorted(SUFFIXES))})")
-    return Labelled(np.stack(images), np.array(labels, dtype=np.int64))
+    return LabelledImages(np.stack(images), np.array(labels, dtype=np.int64))
 
 
 def _read_image(path: Path, image_size: int, grayscale: bool) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Source
+from metaqnn_trainer.sources.base import LabelledImages, Source
 
 IMAGES_MAGIC: Final = 0x0803  # unsigned bytes, three dimensions
 LABELS_MAGIC: Final = 0x0801
@@ -41,13 +41,13 @@ def read_idx_set(kind: IdxSet, directory: Path) -> Source:
     return Source(train, test, kind.class_names, f"{kind.title}, from its IDX files")
 
 
-def _read_part(kind: IdxSet, directory: Path, part: str) -> Labelled:
+def _read_part(kind: IdxSet, directory: Path, part: str) -> LabelledImages:
     images_path = _find(kind, directory, f"{part}-images-idx3-ubyte")
     labels_path = _find(kind, directory, f"{part}-labels-idx1-ubyte")
     images, labels = read_idx(images_path, IMAGES_MAGIC), read_idx(labels_path, LABELS_MAGIC)
     if len(images) != len(labels):
         raise DatasetError(f"{images_path} has {len(images)} images, but {labels_path.name} {len(labels)} labels")
-    return Labelled(images[:, None], labels.astype(np.int64))
+    return LabelledImages(images[:, None], labels.astype(np.int64))
 
 
 def _find(kind: IdxSet, directory: Path, name: str) -> Path:

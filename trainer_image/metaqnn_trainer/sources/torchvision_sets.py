@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Report, Source
+from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 
 DOWNLOAD_SECONDS: Final = 30.0  # without a byte
 
@@ -67,12 +67,12 @@ def read_parts(kind: TorchvisionSet, open_part: Callable[..., Any], directory: P
     return Source(_labelled(train), _labelled(test), names, f"{kind.title}, from torchvision's files")
 
 
-def _labelled(part: Any) -> Labelled:
+def _labelled(part: Any) -> LabelledImages:
     images = np.asarray(part.data, dtype=np.uint8)
     if images.shape[-1] == 3:  # CIFAR comes as NHWC, SVHN as NCHW
         images = images.transpose(0, 3, 1, 2)
     labels = part.labels if hasattr(part, "labels") else part.targets
-    return Labelled(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
+    return LabelledImages(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
 
 
 @contextmanager

@@ -107,7 +107,7 @@ def _answered(where: Where, key: str, error: ClientError) -> StoreError:
     # Credentials may be fetched from elsewhere on the way.
     whom = where.endpoint if error.operation_name in _OURS else f"{error.operation_name}, for credentials,"
     cause = _cause(given, code, message)
-    answer = hints.Answer(status, code, headers, page, told)
+    answer = hints.StoreAnswer(status, code, headers, page, told)
     hint = hints.FULL if cause is Cause.FULL else hints.answered(answer, where.endpoint, where.bucket, where.style)
     return StoreError(f"{where.place(key)}: {whom} answered {words}", hint, cause=cause, status=status, code=code)
 

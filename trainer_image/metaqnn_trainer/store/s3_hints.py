@@ -101,7 +101,7 @@ _BY_CLASS: Final[tuple[tuple[type[BotoCoreError], str], ...]] = (
 )
 
 
-class Answer(NamedTuple):
+class StoreAnswer(NamedTuple):
     """An answer that was none of success."""
 
     status: int
@@ -114,7 +114,7 @@ class Answer(NamedTuple):
     """The elements of its body."""
 
 
-def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
+def answered(answer: StoreAnswer, endpoint: str, bucket: str, style: str) -> str:
     """For an answer."""
     status, code = answer.status, answer.code
     named = style == "virtual" and not is_aws(endpoint)
@@ -190,7 +190,7 @@ def _clock(date: str) -> str:
     return f"this machine's clock is {apart} the store's: set it with a time server"
 
 
-def _elsewhere(answer: Answer, endpoint: str) -> str:
+def _elsewhere(answer: StoreAnswer, endpoint: str) -> str:
     region = answer.headers.get("x-amz-bucket-region") or answer.told.get("Region") or ""
     if region:
         return f"the bucket lies in another region: AWS_REGION={region} (chart: store.region)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from metaqnn_orch.application.trainer_check.bench import LONG, RUN, Bench, Place
+from metaqnn_orch.application.trainer_check.bench import LONG, RUN, Bench, CheckStore
 from metaqnn_orch.application.trainer_check.registry import Checks, Doubt, NotTried, Shortfall
 from metaqnn_orch.application.trainer_check.sample import CLASSES
 from metaqnn_trainer import artifacts
@@ -193,6 +193,6 @@ def _chance(request: TrainingRequest) -> TrainingResult:
     )
 
 
-def _left(place: Place, request: TrainingRequest) -> list[str]:
+def _left(place: CheckStore, request: TrainingRequest) -> list[str]:
     """Files beside request and result."""
     return sorted({path.name for path in place.folder(request).iterdir()} - {"request.json", "result.json"})

@@ -18,7 +18,7 @@ from kubernetes import config
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from metaqnn_orch.errors import LauncherError, one_line
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Context, Entry, files, read_context
+from metaqnn_orch.launchers.kubernetes.kubeconfig import Context, KubeconfigEntry, files, read_context
 from metaqnn_orch.launchers.kubernetes.login import TOKEN_FILE_SECONDS, bearer, log_in
 from metaqnn_orch.launchers.kubernetes.transport import authority, environment_proxy, pools, show_certificate
 
@@ -133,7 +133,7 @@ def _inside(folder: Path) -> Connection:
             "there is no kubeconfig, and this is not inside a Pod",
             hint="name a cluster with KUBECONFIG or in ~/.kube/config",
         ) from None
-    account = Entry(folder, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
+    account = KubeconfigEntry(folder, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
     token = str(settings.api_key["BearerToken"]).removeprefix("bearer ").strip()
     settings.api_key["BearerToken"] = bearer(account, token)
     client = api.ApiClient(settings)
@@ -186,7 +186,7 @@ def _settings() -> Any:
     return settings
 
 
-def _acting_as(user: Entry) -> list[tuple[str, str]]:
+def _acting_as(user: KubeconfigEntry) -> list[tuple[str, str]]:
     """The headers by which one asks with another's rights."""
     name = user.text("as")
     others = {key: user.values.get(key) for key in ("as-uid", "as-groups", "as-user-extra")}

@@ -22,7 +22,7 @@ _HINT: Final = (
 )
 
 
-class Entry(NamedTuple):
+class KubeconfigEntry(NamedTuple):
     """A cluster, a user or a context of a kubeconfig. Whatever is read of it raises LauncherError where it is wrong."""
 
     file: Path
@@ -54,13 +54,13 @@ class Entry(NamedTuple):
             raise self.wrong(f"{key} is not a list of texts")
         return [str(each) for each in value]
 
-    def inner(self, key: str) -> Entry | None:
+    def inner(self, key: str) -> KubeconfigEntry | None:
         value = self.values.get(key)
         if value is None:
             return None
         if not isinstance(value, Mapping):
             raise self.wrong(f"{key} is not a mapping")
-        return Entry(self.file, f"{self.what}, {key}", value)
+        return KubeconfigEntry(self.file, f"{self.what}, {key}", value)
 
     def path(self, key: str) -> Path | None:
         """Relative ones start where the kubeconfig is."""
@@ -88,9 +88,9 @@ class Context(NamedTuple):
     """One context, and what it refers to."""
 
     name: str
-    own: Entry
-    cluster: Entry
-    user: Entry
+    own: KubeconfigEntry
+    cluster: KubeconfigEntry
+    user: KubeconfigEntry
     """Empty where the context names none."""
 
     @property
@@ -131,7 +131,7 @@ def read_context(name: str | None) -> Context:
         raise own.wrong(f"cluster {cluster} is not in the kubeconfig" if cluster else "it names no cluster")
     if user and user not in users:
         raise own.wrong(f"user {user} is not in the kubeconfig")
-    return Context(chosen, own, clusters[cluster], users.get(user, Entry(own.file, "no user", {})))
+    return Context(chosen, own, clusters[cluster], users.get(user, KubeconfigEntry(own.file, "no user", {})))
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -150,9 +150,9 @@ def _read(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _entries(read: list[tuple[Path, Mapping[str, Any]]], plural: str, kind: str) -> dict[str, Entry]:
+def _entries(read: list[tuple[Path, Mapping[str, Any]]], plural: str, kind: str) -> dict[str, KubeconfigEntry]:
     """By name, in order."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, KubeconfigEntry] = {}
     for path, found in read:
         named = found.get(plural) or []
         if not isinstance(named, list):
@@ -161,5 +161,5 @@ def _entries(read: list[tuple[Path, Mapping[str, Any]]], plural: str, kind: str)
             if not isinstance(each, Mapping) or not isinstance(each.get(kind) or {}, Mapping) or "name" not in each:
                 raise LauncherError(f"{path}: one of its {plural} is not a mapping with a name and a {kind}", _HINT)
             name = str(each["name"])
-            entries.setdefault(name, Entry(path, f"{kind} {one_line(name, 100)}", each.get(kind) or {}))
+            entries.setdefault(name, KubeconfigEntry(path, f"{kind} {one_line(name, 100)}", each.get(kind) or {}))
     return entries

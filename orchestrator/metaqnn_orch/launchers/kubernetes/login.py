@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import urllib3
 
 from metaqnn_orch.errors import one_line
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.oidc import id_token
 
 HELPER_SECONDS: Final = 60.0  # that a helper may take which asks nobody
@@ -41,7 +41,7 @@ class Login(NamedTuple):
     """For which it is good."""
 
 
-def log_in(user: Entry, cluster: Entry, helper_seconds: float = HELPER_SECONDS) -> Login:
+def log_in(user: KubeconfigEntry, cluster: KubeconfigEntry, helper_seconds: float = HELPER_SECONDS) -> Login:
     """A login helper that asks nobody gets `helper_seconds`.
 
     Raises:
@@ -69,13 +69,13 @@ def log_in(user: Entry, cluster: Entry, helper_seconds: float = HELPER_SECONDS) 
     return login
 
 
-def bearer(user: Entry, token: str) -> str:
+def bearer(user: KubeconfigEntry, token: str) -> str:
     if not token.isascii() or not token.isprintable() or " " in token:
         raise user.wrong("its token contains white space or characters that are not ASCII")
     return f"Bearer {token}"
 
 
-def _ask(helper: Entry, cluster: Entry, login: Login, seconds_to_answer: float) -> Login:
+def _ask(helper: KubeconfigEntry, cluster: KubeconfigEntry, login: Login, seconds_to_answer: float) -> Login:
     """What an exec plugin answers."""
     name, version = helper.text("command"), helper.text("apiVersion")
     if not name:
@@ -115,7 +115,7 @@ def _ask(helper: Entry, cluster: Entry, login: Login, seconds_to_answer: float) 
 
 
 def _run(
-    helper: Entry, command: list[str], environment: Mapping[str, str], limit: float | None
+    helper: KubeconfigEntry, command: list[str], environment: Mapping[str, str], limit: float | None
 ) -> tuple[int, bytes, str]:
     """Exit code, standard output and standard error of a login helper, which gets `limit` seconds. One without a limit
     may ask somebody, and says what it has to say to the terminal."""
@@ -148,7 +148,7 @@ def _has_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _variables(helper: Entry) -> dict[str, str]:
+def _variables(helper: KubeconfigEntry) -> dict[str, str]:
     given = helper.values.get("env") or []
     try:
         return {str(each["name"]): str(each["value"]) for each in given}
@@ -156,7 +156,7 @@ def _variables(helper: Entry) -> dict[str, str]:
         raise helper.wrong("env is not a list of names and values") from None
 
 
-def _described(cluster: Entry) -> dict[str, Any]:
+def _described(cluster: KubeconfigEntry) -> dict[str, Any]:
     """What a helper is told of the cluster it logs in to."""
     authority = cluster.content("certificate-authority")
     told = {

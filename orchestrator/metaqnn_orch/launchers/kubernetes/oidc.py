@@ -17,7 +17,7 @@ import urllib3
 import yaml
 
 from metaqnn_orch.errors import one_line
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.refusals import cause
 from metaqnn_orch.launchers.kubernetes.transport import authority, environment_proxy, pools
 
@@ -26,7 +26,7 @@ EARLY: Final = 10.0  # seconds before its end that a token counts as expired
 MAX_BYTES: Final = 1 << 20  # of an answer
 
 
-def id_token(provider: Entry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, float]:
+def id_token(provider: KubeconfigEntry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, float]:
     """The token, and the seconds for which it is good.
 
     Raises:
@@ -63,7 +63,7 @@ def _seconds_left(token: str) -> float:
         return inf  # the API will say what it thinks of it
 
 
-def _refreshed(config: Entry, issuer: str, refresh: str, timeout: urllib3.Timeout) -> dict[str, Any]:
+def _refreshed(config: KubeconfigEntry, issuer: str, refresh: str, timeout: urllib3.Timeout) -> dict[str, Any]:
     once: dict[str, Any] = {"timeout": timeout, "preload_content": False}
     tls = authority(config, "idp-certificate-authority") if issuer.startswith("https") else None
     asked = pools(tls, environment_proxy(issuer))
@@ -92,7 +92,7 @@ def _json(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     return found
 
 
-def _keep(provider: Entry, values: Mapping[str, str]) -> None:
+def _keep(provider: KubeconfigEntry, values: Mapping[str, str]) -> None:
     """Write them where they came from: an issuer may take a refresh token once only."""
     file = provider.file.resolve()
     content = yaml.safe_load(file.read_bytes())

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.search.schedule import epsilon_at
-from metaqnn_orch.search.searcher import Belief, Experience, Explanation, Known, Proposal, Searcher, Setup
+from metaqnn_orch.search.searcher import Belief, Beliefs, Experience, Known, Proposal, Searcher, Setup
 from metaqnn_trainer.contract.bounds import Probability
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
@@ -72,11 +72,11 @@ class QLearning(Searcher):
         for count in range(len(rows)):
             self.agent.replay_once(self.randomness("recall", count))
 
-    def explain(self, beginning: str, known: Known) -> Explanation:
+    def explain(self, beginning: str, known: Known) -> Beliefs:
         agent, epsilon = self.agent, self.epsilon(known)
         here = self.space.after(beginning)
         if here is None:
-            return Explanation([], "nothing is left to choose: the net is complete")
+            return Beliefs([], "nothing is left to choose: the net is complete")
         key, legal, best = self.space.key(here), self.space.legal(here), agent.best(here)
         prefix = self.space.parse(beginning)
         beliefs = [
@@ -91,7 +91,7 @@ class QLearning(Searcher):
             for move, value in zip(legal, agent.q_table.values(key, legal), strict=False)
         ]
         beliefs.sort(key=lambda belief: -(belief.value or 0.0))
-        return Explanation(beliefs, _choice(beliefs, epsilon))
+        return Beliefs(beliefs, _choice(beliefs, epsilon))
 
     def _completion(self, moves: list[Any], before: Any) -> str:
         """The design that the best moves make from here on, of tied moves the first."""
