@@ -127,7 +127,7 @@ def test_q_learning_searches_it_too(environment: Environment, tmp_path: Path) ->
     environment.run(*start, "--max-trials", "3", folder=tmp_path)
     explained = environment.run("explain", "first", *STORE, folder=tmp_path)
     assert explained.splitlines()[0].split()[:3] == ["choice", "q", "value"]
-    assert "3 choices, each as likely" in explained
+    assert "3 choices, all equally likely" in explained
     environment.run("report", "first", *STORE, "--to", "report", folder=tmp_path)
     shown = environment.run("config", "show", "diabetes", "--set", "search.method=random", folder=tmp_path)
     assert "search.children" not in shown, "the options of another searcher are void"
@@ -254,7 +254,11 @@ FORGED: Final[list[tuple[str | None, dict[str, Any], object]]] = [
     (None, {"reward": -3.0, "history": None}, -3.0),
     (None, {"params": 7}, "it has 7 parameters and"),
     (None, {"trial": "0" * 12}, "result.json is of another trial"),
-    (None, {"val_accuracy": 0.9, "last_val_accuracy": 0.9}, "accuracy 0.9, which the task regression does not measure"),
+    (
+        None,
+        {"val_accuracy": 0.9, "last_val_accuracy": 0.9},
+        "accuracy 0.9, but the task regression does not measure that",
+    ),
     (None, {"pictures": {"fit": {"size": 1, "sha256": "0" * 64}}}, "which is not there"),
     (None, {"best_epoch": 0, "weights": None, "pictures": {}, "status": "untrainable"}, "no epoch counts, but its"),
 ]

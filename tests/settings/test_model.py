@@ -48,7 +48,7 @@ def test_a_schedule_is_stretched_or_shrunk_to_a_total() -> None:
     phases = [{"epsilon": 1.0, "unique": 6}, {"epsilon": 0.1, "unique": 4}]
     shrunk = small(schedule={"phases": phases, "total": 5})
     assert shrunk.goal == 5
-    assert shrunk.schedule.resolve() == (schedule.Phase(1.0, 3), schedule.Phase(0.1, 2))
+    assert shrunk.schedule.resolve() == (schedule.EpsilonPhase(1.0, 3), schedule.EpsilonPhase(0.1, 2))
     assert small(schedule={"total": 40}).goal == 40
 
 
@@ -93,7 +93,7 @@ def test_a_section_of_several_sources_is_blamed_on_none() -> None:
     values = {**SMALL, "space": {**SMALL["space"], "image_size": 0}}
     with pytest.raises(SettingsError) as refused:
         parse_settings(values, {"space.image_size": "one", "space.classes": "another", "": "the file"})
-    assert str(refused.value) == "space: image_size lies between 1 and 4096"
+    assert str(refused.value) == "space: image_size must be between 1 and 4096"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x", object()])
@@ -135,3 +135,11 @@ def test_differences_are_none_exactly_for_equal_values(one: dict[str, Any], othe
 def test_a_difference_reads_from_before_to_after() -> None:
     before, after = {"a": {"b": 1, "gone": None}, "same": [1]}, {"a": {"b": "x"}, "same": [1], "new": 2.5}
     assert differences(before, after) == ['a.b: 1 -> "x"', "a.gone: null -> (absent)", "new: (absent) -> 2.5"]
+
+
+def test_changes_to_the_recipe_are_one_for_each_net() -> None:
+    assert small(nets=["[SM(10)]"], changes=[{"epochs": 3}]).changes == ({"epochs": 3},)
+    with pytest.raises(SettingsError, match="changes has 2 entries, but nets has 1"):
+        small(nets=["[SM(10)]"], changes=[{}, {}])
+    with pytest.raises(SettingsError, match="epochs"):
+        small(nets=["[SM(10)]"], changes=[{"epochs": 0}])

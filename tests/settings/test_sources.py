@@ -122,7 +122,7 @@ def test_every_setting_has_a_variable() -> None:
     ("text", "says"),
     [
         (b"", "is empty"),
-        (b"- a", "holds a list where settings are expected"),
+        (b"- a", "contains a list, but settings are expected"),
         (b"preset: digits\nrecipe: {epoch: 3}", "unknown setting recipe.epoch; did you mean recipe.epochs? (from "),
         (b"preset: digits\nrecipe: {epochs: three}", 'recipe.epochs must be a valid integer, got "three" (from '),
         (b"preset: digits\nmodel: {batch_norm: yes}", 'model.batch_norm must be a valid boolean, got "yes" (from '),
@@ -131,7 +131,7 @@ def test_every_setting_has_a_variable() -> None:
         (b"seed: 3", "dataset must be given (from "),
         (b"dataset: {name: x}", "space must be given (from "),
         (b"dataset: {name: x}\nspace: {classes: 3}", "space.image_size must be given (from "),
-        (b"preset: digits\nseed: 1\nseed: 2", "line 3, column 1: the key seed stands twice"),
+        (b"preset: digits\nseed: 1\nseed: 2", "line 3, column 1: the key seed is there twice"),
         (b"preset: digits\nseed: &a 1", "anchors"),
         (b"preset: digits\nseed: \xff", "is not UTF-8 text: invalid start byte at byte 21"),
         ("preset: digits\nseed: 1".encode("utf-16"), "is not UTF-8 text"),
@@ -144,7 +144,10 @@ def test_every_setting_has_a_variable() -> None:
             "on GPUs too; leave it out",
         ),
         (b"preset: digits\n\xc3\xa9: 1", "unknown setting \u00e9"),
-        (b"preset: digits\nexecution.parallel: 1\nexecution.parallel.x: 1", "parallel is a value, it has no x"),
+        (
+            b"preset: digits\nexecution.parallel: 1\nexecution.parallel.x: 1",
+            "parallel is a single value, so parallel.x does not exist",
+        ),
     ],
 )
 def test_a_bad_file_is_refused(tmp_path: Path, text: bytes, says: str) -> None:
@@ -229,22 +232,22 @@ def test_variables_of_others_are_left_alone() -> None:
         ("recipe.epochs=0", "recipe.epochs must be greater than or equal to 1, got 0", ""),
         ("recipe.epochs=true", "recipe.epochs must be a valid integer, got true", ""),
         ("recipe.epochs='3'", 'recipe.epochs must be a valid integer, got "3"', ""),
-        ("recipe.epochs.deep=1", "epochs is a value, it has no deep", ""),
+        ("recipe.epochs.deep=1", "epochs is a single value, so epochs.deep does not exist", ""),
         ("recipe.adam_betas=[0.9]", "recipe.adam_betas.1 must be given", ""),
         ("recipe.learning_rate=.inf", "recipe.learning_rate must be a valid number, got", ""),
         ("model.activation=tanh", "model.activation must be 'relu' or 'elu', got \"tanh\"", ""),
-        ("dataset.name=../x", "dataset.name: dataset '../x' is not a name: 1 to 40 of a-z", ""),
+        ("dataset.name=../x", "dataset.name: dataset '../x' is not a valid name: use 1 to 40 of a-z", ""),
         ("dataset.digest=abc", "dataset.digest", ""),
-        ("space.image_size=0", "space: image_size lies between 1 and 4096", ""),
+        ("space.image_size=0", "space: image_size must be between 1 and 4096", ""),
         ("space.pooling.kernels=[2]", "space.pooling: give either shapes, or both kernels and strides", ""),
         (
             "space.convolution.kernels={log_spaced: 99}",
-            "space.convolution.kernels: log_spaced lies between 1 and 16",
+            "space.convolution.kernels: log_spaced must be between 1 and 16",
             "",
         ),
         (
             "space.max_params=1",
-            "no net stays within max_params=1, max_macs=1500000: the cheapest has 20 parameters",
+            "no net stays within max_params=1, max_macs=1500000: the smallest one has 20 parameters",
             "",
         ),
         ("schedule.phases=[]", "schedule.phases", ""),
@@ -330,3 +333,14 @@ def test_a_soft_limit_has_a_name_of_its_own() -> None:
         assert "objective.soft_limits.params" in str(
             refusal("digits", assignments=[f"objective.soft_limits.params={{{wrong}}}"])
         )
+
+
+def test_another_choice_of_a_plug_in_voids_what_weaker_sources_say_of_the_first(tmp_path: Path) -> None:
+    own = write(tmp_path, "preset: digits\ntask: {name: balanced, smoothing: 0.2}")
+    assert load(own).settings.task.model_extra == {"smoothing": 0.2}
+    assert load(own, assignments=["task.name=balanced"]).settings.task.model_extra == {"smoothing": 0.2}
+    assert load(own, assignments=["task.name=classification"]).settings.task.model_extra == {}
+    for assignments in (["task.name=other", "task.depth=3"], ["task.depth=3", "task.name=other"]):
+        other = load(own, assignments=assignments)
+        assert other.settings.task.model_extra == {"depth": 3}
+        assert "task.smoothing" not in other.origins

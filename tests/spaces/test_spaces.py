@@ -63,8 +63,14 @@ class TestTower(SpaceBehaviour):
         return Tower(TowerOptions(), ModelOptions())
 
     def test_it_says_what_it_does_not_hold(self, space: Space) -> None:
-        with pytest.raises(ValueError, match=r"^choice 2, 16: the space does not offer this$"):
+        with pytest.raises(ValueError, match=r"^choice 2, 16: this is not in the space$"):
             space.walk("4-16.")
 
     def test_neighbours_change_one_choice(self, space: Space) -> None:
         assert list(space.neighbours("8.")) == ["4.", "16.", ".", "8-4.", "8-8."]
+
+    def test_nothing_is_a_beginning(self, space: Space) -> None:
+        assert space.following("") == ["4", "8", "16", "."]
+
+    def test_its_options_are_its_rules(self, space: Space) -> None:
+        assert space.words() == [("widths", "(4, 8, 16)"), ("most", "3")]

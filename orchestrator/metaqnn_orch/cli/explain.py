@@ -29,7 +29,7 @@ def explain_run(
     after: options.After = "",
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Explain what the searcher believes, and would choose.
+    """Show what the searcher believes, and would choose.
 
     The choices that may follow, as layers of a net, the most valued first. For each: its Q-value, and how often that
     was updated (where never, it is the one that all begin with); the probability that the searcher chooses it now, by
@@ -53,8 +53,8 @@ def explain_run(
             ("after", explanation.after),
             ("epsilon", explanation.epsilon),
             ("the searcher", explanation.choice),
-            ("nets trained that begin so", explanation.trained),
-            ("the best of them", explanation.best_trained),
+            ("trained nets that begin like this", explanation.trained),
+            ("best net of these", explanation.best_trained),
             (f"its {reward}", explanation.best_reward),
         ]
     )
