@@ -26,7 +26,7 @@ MODELS: Final[Mapping[str, tuple[type[Message], ...]]] = {
         messages.PluginRef,
         messages.ModelOptions,
         messages.Recipe,
-        messages.Phase,
+        messages.RatePhase,
         messages.WeightsRef,
         messages.TrainerOptions,
         messages.EarlyEnd,
@@ -155,7 +155,9 @@ def _codes() -> str:
         after = follows["a result that can be trusted" if phase is Phase.DELIVERED else phase.value]
         end = "the result is read" if phase is Phase.DELIVERED else phase.value
         rows.append(f"| {int(code)} | {code.name} | {meanings[code.name]} | {end}: {after} |")
-    rows.append(f"| any other | | an end that was not meant | crashed: {follows['crashed']} |")
+    rows.insert(3, f"| 0 | | but no result.json is there | no result: {follows['no result'].partition(':')[0]} |")
+    other = f"crashed: {follows['crashed']}; disrupted, where the cluster itself ended it"
+    rows.append(f"| any other | | an end that was not meant | {other} |")
     return "\n".join(rows)
 
 

@@ -129,3 +129,17 @@ def test_the_command_line_alone_prints(room: str) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=str)
 def test_files_stay_small(path: Path) -> None:
     assert len((ROOT / path).read_text().splitlines()) <= 350
+
+
+# What the trainer's command line prints, and what the orchestrator reads of it: one thing, seen from both sides.
+SEEN_FROM_BOTH_SIDES = {"Exported", "Judged"}
+
+
+def test_a_name_stands_for_one_class() -> None:
+    where: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse((ROOT / path).read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(str(path))
+    twice = {name: paths for name, paths in where.items() if len(paths) > 1 and name not in SEEN_FROM_BOTH_SIDES}
+    assert twice == {}

@@ -30,7 +30,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_table
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
-from metaqnn_orch.search.q_table import Entry
+from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
@@ -82,7 +82,7 @@ class Search:
         wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
         opened = open_store(place)
         if table is not None and where is not LauncherName.TABLE:
-            raise BadInput("a table is the table launcher's", hint="launcher='table'")
+            raise BadInput("a table needs the table launcher", hint="launcher='table'")
         rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
@@ -141,12 +141,12 @@ class Search:
         try:
             import pandas
         except ModuleNotFoundError:
-            raise BadInput("a frame takes pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
+            raise BadInput("a data frame needs pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
         columns, rows = trial_table(self.state)
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property
-    def q_table(self) -> list[Entry]:
+    def q_table(self) -> list[QValue]:
         """Every value that was ever updated: state, move, value, number of updates.
 
         Raises:

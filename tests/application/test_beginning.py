@@ -49,8 +49,8 @@ def test_a_run_keeps_its_dataset_when_a_second_one_appears(store: DirectoryStore
     ("changes", "kind", "says"),
     [
         ({"dataset__digest": "f" * 16}, NotFound, "has no dataset digits-ffffffffffffffff"),
-        ({"space__classes": 5}, BadInput, "space.classes is 5, but dataset digits has 10"),
-        ({"space__channels": 3}, BadInput, "space.channels is 3, but dataset digits has 1"),
+        ({"space__classes": 5}, BadInput, "space.classes is 5, but in dataset digits it is 10"),
+        ({"space__channels": 3}, BadInput, "space.channels is 3, but in dataset digits it is 1"),
     ],
 )
 def test_what_does_not_fit_leaves_nothing(

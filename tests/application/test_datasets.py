@@ -76,5 +76,5 @@ def test_a_traceback_is_told_by_its_last_line(store: DirectoryStore) -> None:
 
 @pytest.mark.parametrize("name", ["", "Ants", "../ants", "ants\n", "x" * 300])
 def test_a_bad_name_starts_nothing(store: DirectoryStore, name: str) -> None:
-    with pytest.raises(ValueError, match="is not a name"):
+    with pytest.raises(ValueError, match="is not a valid name"):
         datasets.push(store, name, report=print, trainer=("/no/such/program",))

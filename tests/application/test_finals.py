@@ -10,13 +10,13 @@ from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import DatasetRef, Phase, Recipe
+from metaqnn_trainer.contract.messages import DatasetRef, RatePhase, Recipe
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import DATASET, INFO, Session, accuracy_of, settings
 
 LONG = Recipe(
     optimizer="sgd",
-    phases=(Phase(epochs=2, learning_rate=0.02), Phase(epochs=1, learning_rate=0.001)),
+    phases=(RatePhase(epochs=2, learning_rate=0.02), RatePhase(epochs=1, learning_rate=0.001)),
     evaluate_test=True,
 )
 
@@ -59,10 +59,10 @@ def test_weights_to_begin_with_belong_to_their_nets(store: DirectoryStore) -> No
     for net, weights in zip(nets, initial, strict=True):
         assert weights.trial == view.state.by_net[net].trial
         assert record.spec(made, net).initial == weights
-    with pytest.raises(SettingsError, match="initial has 1 weights for 2 nets"):
+    with pytest.raises(SettingsError, match="initial has 1 entries, but nets has 2"):
         final_settings(view.record, nets, present(), initial=initial[:1])
     store.delete(keys.result("test", initial[0].trial))
-    with pytest.raises(BadInput, match="has no weights to begin with"):
+    with pytest.raises(BadInput, match="has no weights to start from"):
         weights_of(store, view, nets)
 
 

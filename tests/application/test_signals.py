@@ -114,7 +114,7 @@ def test_under_nohup_the_terminal_may_go(tmp_path: Path) -> None:
     searching.send(signal.SIGTERM)
     answer = searching.end()
     assert answer.code == 143
-    assert "the terminal is gone" not in answer.err
+    assert "the terminal was closed" not in answer.err
 
 
 @pytest.mark.parametrize(("number", "code"), [(number, code) for number, code, _ in CODES])

@@ -27,8 +27,8 @@ class Heard:
         (["INT", "INT"], Stop.NOW, ["stopping at once"]),
         (["TERM"], Stop.NOW, ["stopping at once"]),
         (["INT", "TERM"], Stop.NOW, ["stopping at once"]),
-        (["HUP"], Stop.NOW, ["stopping at once: the terminal is gone"]),
-        (["INT", "HUP"], Stop.NOW, ["stopping at once: the terminal is gone"]),
+        (["HUP"], Stop.NOW, ["stopping at once: the terminal was closed"]),
+        (["INT", "HUP"], Stop.NOW, ["stopping at once: the terminal was closed"]),
     ],
 )
 def test_what_signals_ask_for(sent: list[str], wanted: Stop, said: list[str]) -> None:
@@ -50,4 +50,4 @@ def test_nobody_waits_for_trials_that_outlive_us() -> None:
     with Signals(heard.say, trials_outlive_us=True) as signals:
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.stop() is Stop.NOW
-    assert heard.lines == ["leaving: the trials in training go on, and their results are found by the same command"]
+    assert heard.lines == ["leaving: the trials in training go on, and the same command finds their results"]

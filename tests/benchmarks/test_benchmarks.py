@@ -22,7 +22,7 @@ from benchmarks import cluster, early_end, search, speed, trainer
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.model import build_model
+from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.layer import Shape
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.recipe import dropout_probabilities

@@ -86,14 +86,14 @@ def test_a_watch_ends_when_nothing_is_left_to_wait_for(
         vigil.sleep(1)
     said = capsys.readouterr().err
     assert said.startswith("job test-orchestrator has ended (")
-    assert said.count("what is shown is the work of another orchestrator") == 1
+    assert said.count("another orchestrator works on the run, and this is what it does") == 1
     idle[0] = True
     cluster.api.faults = lambda ask: Fault(status=503)
     for _ in range(3):
         vigil.sleep(1)
     cluster.api.faults = no_fault
     vigil.sleep(1)
-    with pytest.raises(LauncherError, match="job test-orchestrator has ended, the run has not"):
+    with pytest.raises(LauncherError, match="job test-orchestrator has ended, but the run has not"):
         vigil.sleep(1)
 
 
@@ -108,7 +108,7 @@ def test_an_outage_while_it_is_waited_for(
         cluster.api.faults = (lambda ask: Fault(status=503)) if next(rounds) < 4 else no_fault
 
     wait_for_start(iter([True, True, True, True, False]).__next__, client, "test", sleep, tell)
-    assert capsys.readouterr().err.count("would not get job test-orchestrator: 503") == 3
+    assert capsys.readouterr().err.count("refused to get job test-orchestrator: 503") == 3
     cluster.api.faults = lambda ask: Fault(status=503)
     with pytest.raises(ClusterError, match="503"):
         wait_for_start(lambda: True, client, "test", sleep, tell)

@@ -85,7 +85,7 @@ def with_store(command: str, store: str, run: str = "first") -> list[str]:
 @pytest.mark.parametrize("command", [command for command in WITH_STORE if "dataset" not in command])
 def test_a_name_that_is_none(command: str, name: str, cli: Cli) -> None:
     refusal = cli(*with_store(command, "new", name)).refused()
-    assert "is not a name: 1 to 40 of a-z, 0-9 and '-'" in refusal
+    assert "is not a valid name: use 1 to 40 of a-z, 0-9 and '-'" in refusal
     assert len(refusal) < 250
     assert tree(Path()) == []
 

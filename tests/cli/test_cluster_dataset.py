@@ -32,7 +32,7 @@ def test_a_dataset_made_by_a_job(cluster: FakeCluster, cli: Cli, s3_server: S3Se
 
 def test_what_cannot_be_made_there(cluster: FakeCluster, cli: Cli, tmp_path: object) -> None:
     install(cluster, *SMALL, *sets(store__bucket="results"))
-    assert "which is a folder of this machine" in cli(*PUSH, "digits", f"--source={tmp_path}").refused()
+    assert "which is a folder on this machine" in cli(*PUSH, "digits", f"--source={tmp_path}").refused()
     assert "needs a release" in cli(*PUSH, "digits", f"--store={tmp_path}").refused()
     cluster.controllers.images["trainer:v1"] = [sys.executable, "-c", "import sys; sys.exit('no torch here')"]
     answer = cli(*PUSH, "digits")

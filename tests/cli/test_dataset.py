@@ -50,10 +50,10 @@ def test_start_made_the_digits_by_itself(trained: Trained, cli: Cli) -> None:
         (["mnist", "--source", "raw/" + TRAIN_IMAGES], "is not a directory"),
         (["mnist", "--source", "empty"], "neither train-images-idx3-ubyte"),
         (["mnist", "--source", "garbage"], "train-images-idx3-ubyte"),
-        (["flowers"], "hand in --source DIR"),
-        (["flowers", "--source", "empty"], "holds no folders"),
-        (["digits", "--source", "raw"], "takes no source"),
-        (["digits", "--validation", "99999"], "cannot be held back"),
+        (["flowers"], "use --source DIR"),
+        (["flowers", "--source", "empty"], "contains no folders"),
+        (["digits", "--source", "raw"], "takes no --source"),
+        (["digits", "--validation", "99999"], "images are too many for validation"),
     ],
 )
 def test_files_that_are_none_are_refused_and_leave_nothing(
@@ -136,7 +136,7 @@ def test_a_store_that_does_not_answer_is_told_of_before_anything_is_made(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_ports(1)[0]}")
     answer = cli("dataset", "push", "digits", "--store", "s3://bucket/runs")
     assert "Could not connect to the endpoint" in answer.refused(5)
-    assert "hint: does a server answer there?" in answer.err
+    assert "hint: does a server run there?" in answer.err
 
 
 def test_the_help_names_sources_that_are_installed_and_takes_no_torch(tmp_path: Path) -> None:

@@ -40,10 +40,13 @@ def test_the_table(cli: Cli) -> None:
     [
         ("[P(2,2), SM(10)]", "layer 1, P(2,2): a net does not begin with pooling"),
         ("[C(32,3,1), P(2,2), P(2,2), SM(10)]", "layer 3, P(2,2): pooling may not follow pooling"),
-        ("[C(48,3,1), SM(10)]", "layer 1, C(48,3,1): the space does not offer this layer"),
+        ("[C(48,3,1), SM(10)]", "layer 1, C(48,3,1): this layer is not in the space"),
         ("[C(32,3,1), SM(7)]", "layer 2, SM(7): the space has 10 classes"),
-        ("[" + "C(16,1,1), " * 7 + "SM(10)]", "layer 7, C(16,1,1): the space ends at 6 layers: only a termination may"),
-        ("[C(64,3,1), C(64,3,1), SM(10)]", "layer 2, C(64,3,1): no net from here stays within max_macs=1500000"),
+        ("[" + "C(16,1,1), " * 7 + "SM(10)]", "layer 7, C(16,1,1): a net has at most 6 layers: only a termination may"),
+        (
+            "[C(64,3,1), C(64,3,1), SM(10)]",
+            "layer 2, C(64,3,1): no net that begins like this stays within max_macs=1500000",
+        ),
     ],
 )
 def test_an_illegal_net_is_described_all_the_same_with_its_reason(net: str, reason: str, cli: Cli) -> None:
@@ -111,7 +114,7 @@ def test_the_authors_string(cli: Cli) -> None:
 def test_the_authors_string_says_nothing_of_another_dropout(space: str, rule: str, cli: Cli) -> None:
     flags = ("--space", space, "--dropout", f"--set=recipe.dropout={rule}")
     refusal = cli("describe", "[SM(10)]", *flags).refused()
-    assert refusal.endswith(f"but the recipe of {space} says recipe.dropout={rule}")
+    assert refusal.endswith(f"but the recipe of {space} has recipe.dropout={rule}")
 
 
 def test_limits_can_be_tried_out(cli: Cli) -> None:

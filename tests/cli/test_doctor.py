@@ -33,34 +33,34 @@ def test_all_is_well_and_nothing_is_left(cli: Cli, tmp_path: Path, s3_store_uri:
         answer = cli("doctor", "digits", "--store", uri)
         assert answer.code == 0, answer.out
         assert {line[0] for line in answer.out.splitlines()} == {"✓"}
-        assert "✓ store: takes large objects: 8 MiB" in answer.out
+        assert "✓ store: accepts large objects: 8 MiB" in answer.out
     assert list(DirectoryStore(tmp_path / "store").list("")) == []
 
 
 @pytest.mark.parametrize(
     ("answer", "evidence", "remedy"),
     [
-        (page(200), "HTTP 200", "does not speak S3"),
-        (page(200)._replace(body=b"<!doctype html><p>Sign in<br>"), "HTTP 200", "does not speak S3"),
-        (page(404), "HTTP 404", "does not speak S3"),
-        (Answer(404), "HTTP 404", "does not speak S3"),
+        (page(200), "HTTP 200", "is not an S3 store"),
+        (page(200)._replace(body=b"<!doctype html><p>Sign in<br>"), "HTTP 200", "is not an S3 store"),
+        (page(404), "HTTP 404", "is not an S3 store"),
+        (Answer(404), "HTTP 404", "is not an S3 store"),
         (Answer(301), "HTTP 301", "AWS_REGION"),
         (Answer(307), "HTTP 307", "AWS_REGION"),
         (Answer(301, b"", {"x-amz-bucket-region": "eu-west-1"}), "HTTP 301", "AWS_REGION=eu-west-1"),
         (
             Answer(301, b"", {"Location": "https://127.0.0.1:9/b"}),
             "HTTP 301",
-            "it speaks TLS alone: AWS_ENDPOINT_URL_S3",
+            "it only supports TLS: set AWS_ENDPOINT_URL_S3",
         ),
         (Answer(301, b"", {"Location": "https://s3.example/b"}), "HTTP 301", "AWS_ENDPOINT_URL_S3=https://s3.example"),
-        (Answer(302, b"", {"Location": "https://login.example/?token=x"}), "HTTP 302", "if not, what answers there"),
-        (Answer(302, b"", {"Location": "/login"}), "HTTP 302", "does not speak S3"),
+        (Answer(302, b"", {"Location": "https://login.example/?token=x"}), "HTTP 302", "if not, the server there"),
+        (Answer(302, b"", {"Location": "/login"}), "HTTP 302", "is not an S3 store"),
         (error(400, "ExpiredToken"), "HTTP 400 ExpiredToken", "renew them"),
         (error(403, "RequestTimeTooSkewed"), "HTTP 403 RequestTimeTooSkewed", "clock"),
         (error(403, "SecondLevelDomainForbidden"), "HTTP 403", "METAQNN_S3_ADDRESSING_STYLE=virtual"),
         (error(403, "AccessDenied"), "HTTP 403 AccessDenied", "may not do that"),
         (error(404, "NoSuchBucket"), "HTTP 404 NoSuchBucket", "aws s3 mb s3://bucket"),
-        (LISTING, "HTTP 200 with a listing that is cut", "take another"),
+        (LISTING, "HTTP 200 with an incomplete listing", "use another"),
     ],
 )
 def test_a_server_that_is_no_store_or_another_one(
@@ -81,12 +81,12 @@ def refusing(method: str, answer: Answer) -> Script:
 @pytest.mark.parametrize(
     ("method", "answer", "what", "remedy"),
     [
-        ("PUT", page(413), "takes large objects", "proxy-body-size"),
-        ("PUT", error(403, "QuotaExceeded"), "takes large objects", "quota"),
-        ("PUT", error(507, "XMinioStorageFull"), "takes large objects", "make room"),
+        ("PUT", page(413), "accepts large objects", "proxy-body-size"),
+        ("PUT", error(403, "QuotaExceeded"), "accepts large objects", "quota"),
+        ("PUT", error(507, "XMinioStorageFull"), "accepts large objects", "free some space"),
         ("PUT", error(501, "NotImplemented"), "conditional writes", "If-None-Match"),
-        ("HEAD", page(404), "what is missing is said to be missing", "does not speak S3"),
-        ("GET", EMPTY, "what is written is listed", "its listings are not whole"),
+        ("HEAD", page(404), "a missing object is reported as missing", "is not an S3 store"),
+        ("GET", EMPTY, "a written object is listed", "its listings are not complete"),
     ],
 )
 def test_a_store_that_cannot_do_one_thing(

@@ -32,7 +32,7 @@ def test_a_bill_creates_nothing(rehearsal: list[object], tmp_path: Path, cli: Cl
     assert bill["money"] == pytest.approx(12e-3)
     assert bill["nets_within"] == {"gpu_hours": 500}
     assert (bill["seconds_per_trial"], bill["basis"]) == (0.036, "--table-delay: nothing is trained")
-    assert bill["creates"] == [f"run one in {tmp_path / 'store'}", "12 answers of the table"]
+    assert bill["creates"] == [f"run one in {tmp_path / 'store'}", "12 results looked up in the table"]
 
 
 def test_a_bill_for_people(rehearsal: list[object], cli: Cli) -> None:
@@ -52,7 +52,7 @@ def test_a_bill_for_people(rehearsal: list[object], cli: Cli) -> None:
     for part in (
         "3,600.0 s for a net: --trial-seconds",
         "2.00 EUR for an hour of a GPU",
-        "about 5 of 12 nets",
+        "about 5 of all 12 nets",
         "0.9 validation accuracy",
     ):
         assert part in answer.out
@@ -61,7 +61,7 @@ def test_a_bill_for_people(rehearsal: list[object], cli: Cli) -> None:
 def test_where_nothing_was_trained_nobody_knows(tmp_path: Path, cli: Cli) -> None:
     answer = cli("start", "digits", "--run", "one", "--store", tmp_path / "store", "--dry-run")
     assert answer.code == 0
-    assert "unknown: no run in the store has trained anything that would tell" in answer.out
+    assert "unknown: no run in the store has trained nets like these" in answer.out
     assert "--trial-seconds S" in answer.out
     assert f"dataset digits in {tmp_path / 'store'}, made first" in answer.out
     assert tree(tmp_path) == []
@@ -83,10 +83,10 @@ def test_other_runs_of_the_store_tell(mine: Path, cli: Cli) -> None:
 
 def test_a_bill_for_a_run_that_asks_for_something_else_is_refused(rehearsal: list[object], cli: Cli) -> None:
     assert cli(*rehearsal, "--max-trials", "2").code == 0
-    assert "run 'one' exists with other settings" in cli(*rehearsal, "--seed", "1", "--dry-run").err
+    assert "run 'one' exists, but with other settings" in cli(*rehearsal, "--seed", "1", "--dry-run").err
     left = cli(*rehearsal, "--dry-run", "-o", "json").json()
     assert [phase["nets"] for phase in left["phases"]] == [4, 6]
-    assert left["creates"] == ["10 answers of the table"]
+    assert left["creates"] == ["10 results looked up in the table"]
 
 
 def test_a_run_ends_at_its_budget_and_goes_on_with_a_larger_one(
@@ -94,8 +94,8 @@ def test_a_run_ends_at_its_budget_and_goes_on_with_a_larger_one(
 ) -> None:
     ended = cli(*rehearsal, "--gpu-hours", "5e-5")
     assert ended.code == 0
-    assert "stopped: budget.gpu_hours is 5e-05: 5e-05 are used, and one more trial is too many" in ended.err
-    assert ended.err.endswith("; the same command with a larger budget goes on\n")
+    assert "stopped: budget.gpu_hours is 5e-05: 5e-05 are used, and another trial would exceed it" in ended.err
+    assert ended.err.endswith("; to go on, repeat the command with a larger budget\n")
     status = ["status", "one", "--store", tmp_path / "store"]
     found = cli(*status, "-o", "json").json()
     assert (found["state"], found["unique"]) == ("out_of_budget", 5)
@@ -109,5 +109,5 @@ def test_a_run_ends_at_its_budget_and_goes_on_with_a_larger_one(
 
 
 def test_money_without_a_price_is_refused(rehearsal: list[object], tmp_path: Path, cli: Cli) -> None:
-    assert "budget.money says nothing without budget.price_per_gpu_hour" in cli(*rehearsal, "--money", "5").refused()
+    assert "budget.money needs budget.price_per_gpu_hour" in cli(*rehearsal, "--money", "5").refused()
     assert not (tmp_path / "store").exists()

@@ -45,7 +45,7 @@ def test_a_prefix_with_and_without_brackets(after: str, finished: DirectoryStore
 def test_a_whole_net_leaves_no_choice(finished: DirectoryStore, cli: Cli) -> None:
     answer = cli("explain", "test", "--store", finished.uri, "--after", "[SM(10)]")
     assert answer.code == 0
-    assert "nothing is left to choose: the net is whole" in answer.out
+    assert "nothing is left to choose: the net is complete" in answer.out
 
 
 def test_before_anything_is_trained_everything_is_tied(store: DirectoryStore, cli: Cli) -> None:
@@ -59,7 +59,7 @@ def test_before_anything_is_trained_everything_is_tied(store: DirectoryStore, cl
     ("arguments", "says"),
     [
         (["tset"], "no run 'tset' in"),
-        (["A"], "run 'A' is not a name"),
+        (["A"], "run 'A' is not a valid name"),
         (["test", "--after", "X(1)"], "column 1: expected a layer"),
         (["test", "--after", "[C(64,3,1)"], "column 11: expected"),
         (

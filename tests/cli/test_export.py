@@ -50,7 +50,7 @@ def test_a_trial_by_its_id_in_words(cli: Cli, trained: Trained, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--to", "net.bin"), "does not say what to write"),
+        (("--to", "net.bin"), "is no known format"),
         (("--to", "net.onnx", "--format", "torch"), "contradict each other"),
         (("--to", "net.onnx", "--format", "caffe"), "invalid value for '--format'"),
         (("--to", "net.onnx", "--trial", "000000000000"), "has no trial '000000000000'"),

@@ -16,6 +16,7 @@ from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Event, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import load_record
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.metrics import Metrics
 from metaqnn_orch.reporting.standing import standing
 from metaqnn_orch.reporting.summary import read_run
@@ -50,7 +51,7 @@ def extreme(request: pytest.FixtureRequest, store: DirectoryStore) -> DirectoryS
             Told.model_validate({"at": at, "trial": trial, "status": "completed", "val_accuracy": 0.5, **sizes})
         )
     for at in (first, last):
-        events.append(Failed(at=at, trial=trials[3], attempt=MANY, kind="disrupted", detail="", seconds=LONG))
+        events.append(Failed(at=at, trial=trials[3], attempt=MANY, kind=Phase.DISRUPTED, detail="", seconds=LONG))
     events.append(Opened.model_validate({"at": last, **begun, "budget": budget}))
     Journal(store, "test", "s").append(events)
     return store

@@ -30,7 +30,7 @@ def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> N
     command = ["finals", "first", "--store", mine, "--top", 2, "--ensemble", 2, "--parallel", 1, QUICK]
     answer = cli(*command)
     assert answer.code == 0, answer.err
-    assert "judging the best of 2 nets and an ensemble of 2 on the test images, once" in answer.err
+    assert "testing the best of 2 nets and an ensemble of 2 on the test images, once" in answer.err
     lines = answer.out.splitlines()
     assert lines[0].split()[:3] == ["rank", "val", "accuracy"]
     assert [line.split()[0] for line in lines[1:3]] == ["1", "2"]
@@ -53,7 +53,7 @@ def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> N
     assert cli("status", "first-finals", "--store", mine, "-o", "json").json()["state"] == "complete"
 
     other = cli(*command[:6], "--ensemble", 1, QUICK)
-    assert "the test images were looked at for an ensemble of 2" in other.refused()
+    assert "the test images were already used, for an ensemble of 2" in other.refused()
     assert "began with 2 nets, not 3" in cli("finals", "first", "--store", mine, "--top", 3, QUICK).refused()
 
 
@@ -82,11 +82,11 @@ def test_what_cannot_have_finals(finished: DirectoryStore, cli: Cli) -> None:
     before = tree(Path(finished.uri))
     assert "have no section finals" in cli("finals", "test", *store).refused()
     assert (
-        "only finals, execution, budget and tracking may be set"
+        "only finals, execution, budget and tracking may be changed here"
         in cli("finals", "test", *store, "--set=seed=3").refused()
     )
     assert "has no dataset cats" in cli("finals", "test", *store, QUICK, "--dataset", "cats").refused()
-    assert "run 'A b' is not a name" in cli("finals", "test", *store, QUICK, "--name", "A b").refused()
+    assert "run 'A b' is not a valid name" in cli("finals", "test", *store, QUICK, "--name", "A b").refused()
     assert "run test is a search" in cli("finals", "test", *store, QUICK, "--name", "test").refused()
     assert tree(Path(finished.uri)) == before
 
@@ -137,7 +137,7 @@ def test_a_run_in_the_way_is_found_before_anything_is_begun(finished: DirectoryS
     """Though it is in the way of the second of them, after the first has been trained."""
     record = json.loads(finished.get("runs/test/run.json"))
     command = ["finals", "test", "--store", finished.uri, QUICK, "--rate-factor=1", "--rate-factor=2"]
-    for nets, says in (([], "run test-finals-x2 is a search"), (["[SM(10)]"], "exists with other settings")):
+    for nets, says in (([], "run test-finals-x2 is a search"), (["[SM(10)]"], "exists, but with other settings")):
         other = {**record, "run": "test-finals-x2", "settings": {**record["settings"], "nets": nets}}
         finished.put("runs/test-finals-x2/run.json", json.dumps(other).encode())
         before = tree(Path(finished.uri))

@@ -28,7 +28,7 @@ def test_by_default_it_only_says_what_could_go(cli: Cli, session: Session) -> No
     assert answer.code == 0
     assert "checkpoints of trials that have ended" in answer.out
     assert "weights of nets that are not among the best" in answer.out
-    assert answer.err == "nothing was deleted: --delete does it\n"
+    assert answer.err == "nothing was deleted; to delete it, add --delete\n"
     assert list(session.store.list("runs/")) == before
 
 
@@ -42,7 +42,7 @@ def test_what_it_says_is_what_it_deletes(cli: Cli, session: Session) -> None:
     left = {entry.key for entry in session.store.list("runs/")}
     assert not left & {thing["key"] for thing in said["objects"]}
     assert json.loads(cli(*told).out)["objects"] == []
-    assert cli("gc", "test", "--store", session.store.uri).err == "nothing is left behind\n"
+    assert cli("gc", "test", "--store", session.store.uri).err == "nothing that nobody needs was found\n"
 
 
 def test_all_weights_stay_unless_it_is_told_otherwise(cli: Cli, session: Session) -> None:
@@ -59,7 +59,7 @@ def test_what_no_result_names_goes_and_what_one_names_stays(cli: Cli, session: S
     for key in orphans:
         session.store.put(key, b"12345")
     told = ("gc", "test", "--store", session.store.uri)
-    assert "weights and histories that no result names" in cli(*told, "--keep-weights", "best 1").out
+    assert "weights and histories that belong to no result" in cli(*told, "--keep-weights", "best 1").out
     done = json.loads(cli(*told, "--delete", "-o", "json").out)
     assert {thing["key"] for thing in done["objects"]} == {*orphans, keys.checkpoint("test", best.trial)}
     assert cli("pull", "test", "--store", session.store.uri, "--to", str(Path(session.store.uri) / "best")).code == 0
@@ -68,5 +68,6 @@ def test_what_no_result_names_goes_and_what_one_names_stays(cli: Cli, session: S
 @pytest.mark.parametrize("wrong", ["none", "best", "best 0", "10"])
 def test_what_it_does_not_understand_is_refused(cli: Cli, session: Session, wrong: str) -> None:
     assert (
-        "is neither all nor like" in cli("gc", "test", "--store", session.store.uri, "--keep-weights", wrong).refused()
+        "but must be all, or for example"
+        in cli("gc", "test", "--store", session.store.uri, "--keep-weights", wrong).refused()
     )

@@ -103,17 +103,17 @@ def best_trial(store: DirectoryStore) -> str:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda store, weights, result: store.put(weights, b"w" * len(store.get(weights))), "is not the object whose"),
-        (lambda store, weights, result: store.put(weights, b""), "has 0 bytes where result.json says"),
+        (lambda store, weights, result: store.put(weights, b"w" * len(store.get(weights))), "that result.json says"),
+        (lambda store, weights, result: store.put(weights, b""), "has 0 bytes, but result.json says"),
         (lambda store, weights, result: store.delete(weights), "which is not there"),
-        (lambda store, weights, result: store.delete(result), "its result.json is gone"),
+        (lambda store, weights, result: store.delete(result), "its result.json is missing"),
         (lambda store, weights, result: store.put(result, b"\x1b[2J"), "is not valid JSON"),
         (lambda store, weights, result: store.put(result, store.get(result)[:-9]), "is not valid JSON"),
         (
             lambda store, weights, result: store.put(
                 result, changed(store.get(result), reward=0.25, val_accuracy=0.25, last_val_accuracy=0.25)
             ),
-            "its result.json says 0.25, the journal 0.",
+            "its result.json says 0.25, but the journal says 0.",
         ),
         (
             lambda store, weights, result: store.put(result, changed(store.get(result), trial="0123456789ab")),
@@ -130,7 +130,7 @@ def test_what_cannot_be_trusted_is_named_and_left_out(
     answer = cli("pull", "test", "--store", finished.uri, "--top", 3, "--to", tmp_path / "best")
     assert answer.code == 5
     [refusal] = [line for line in answer.err.splitlines() if line.startswith("error: ")]
-    assert refusal.startswith(f"error: trial {trial} cannot be trusted any more: ")
+    assert refusal.startswith(f"error: trial {trial} is no longer valid: ")
     assert says in refusal
     assert f"retrain test {trial}" in answer.err
     assert not (tmp_path / "best" / trial).exists()

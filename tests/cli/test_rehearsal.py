@@ -117,7 +117,7 @@ def test_a_moved_table_is_the_same_table_and_a_changed_one_is_not(
         file.write("[SM(10)],0.2\n")
     answer = cli(*rehearse[:-1], moved)
     assert answer.code == 2
-    assert "run 'one' is answered by the table table.csv of digest" in answer.err
+    assert "run 'one' uses the table table.csv with digest" in answer.err
     assert "moved.csv has" in answer.err
     assert tree(tmp_path / "store") == before
 
@@ -126,7 +126,10 @@ def test_training_does_not_go_on_with_a_rehearsal(rehearse: list[object], tmp_pa
     assert cli(*rehearse, "--max-trials", "3").code == 0
     before = tree(tmp_path / "store")
     answer = cli(*rehearse[:6], "--launcher", "local")
-    assert "run 'one' is a rehearsal: a table answers in it, table.csv, and nothing was trained" in answer.refused()
+    assert (
+        "run 'one' is a rehearsal: its results come from the table table.csv, and nothing was trained"
+        in answer.refused()
+    )
     assert "--launcher table" in answer.err
     assert tree(tmp_path / "store") == before
 
@@ -139,7 +142,7 @@ def test_a_rehearsal_does_not_go_on_with_a_search(rehearse: list[object], tmp_pa
     before = tree(tmp_path / "store")
     answer = cli(*rehearse)
     assert answer.code == 2
-    assert "run 'one' trains on digits-0123456789abcdef, no table answers in it" in answer.err
+    assert "run 'one' trains on digits-0123456789abcdef and uses no table" in answer.err
     assert tree(tmp_path / "store") == before
 
 
@@ -172,11 +175,11 @@ def test_an_imported_run_is_bound_by_the_first_start(
     [
         (["--table", "no.csv"], "cannot read 'no.csv': No such file or directory"),
         (["--table", "."], "cannot read '.': Is a directory"),
-        (["--table", "empty.csv"], "empty.csv must name net and accuracy once"),
+        (["--table", "empty.csv"], "the first line of empty.csv must have the columns net and accuracy, each once"),
         (["--table-delay", "-1"], "invalid value for '--table-delay'"),
         (["--table-delay", "nan"], "invalid value for '--table-delay'"),
         (["--table-delay", "inf"], "invalid value for '--table-delay'"),
-        (["--launcher", "local"], "--table and --table-delay are the table launcher's"),
+        (["--launcher", "local"], "--table and --table-delay work only with the table launcher"),
         (["--parallel", "0"], "execution.parallel"),
     ],
 )
@@ -205,7 +208,7 @@ def test_a_rehearsal_begins_with_another_ones_experience(rehearse: list[object],
     assert (missing.code, "no run 'nobody'" in missing.err) == (2, True)
     assert not (tmp_path / "store/runs/two").exists()
     answer = cli(*begun, "--warm-start-from", "one", "--max-trials", "4", "-o", "json")
-    assert "beginning with what run one was told: " in answer.err
+    assert "starting from " in answer.err
     assert answer.json()["warm_start"] == "one"
     whole = cli(*begun, "--warm-start-from", "one", "-o", "json").json()
     assert (whole["state"], whole["unique"]) == ("complete", 12)

@@ -95,21 +95,21 @@ def test_where_releases_are_looked_for(cluster: FakeCluster, cli: Cli) -> None:
     install(cluster, *SMALL, name="far", namespace="elsewhere")
     assert origin("far") == origin("elsewhere/far") == "release elsewhere/far", "by looking everywhere"
     cluster.api.denied = {("list", "configmaps everywhere")}
-    assert "may not look in others" in cli("status", "x").refused()
+    assert "may not look in other namespaces" in cli("status", "x").refused()
     assert origin("elsewhere/far") == "release elsewhere/far"
     assert origin("far", "--namespace=elsewhere") == "release elsewhere/far"
     install(cluster, *SMALL, name="near")
     assert origin("near") == "release trials/near", "in the kubeconfig's namespace"
     install(cluster, *SMALL, name="too")
     answer = cli("status", "x")
-    assert "2 releases are there: trials/near, trials/too" in answer.refused()
+    assert "there are 2 releases: trials/near, trials/too" in answer.refused()
     assert "choose one: --release trials/near" in answer.err
     answer = cli("status", "x", "--release=neer")
     assert "there is no release neer in namespace trials" in answer.refused()
     assert "there are: trials/near, trials/too" in answer.err
     cluster.api.denied = {("list", "configmaps"), ("list", "configmaps everywhere")}
-    assert "the right to list configmaps" in cli("status", "x").refused()
-    assert "two namespaces" in cli("status", "x", "--release=a/b", "--namespace=c").refused()
+    assert "the permission to list configmaps" in cli("status", "x").refused()
+    assert "name different namespaces" in cli("status", "x", "--release=a/b", "--namespace=c").refused()
 
 
 def test_what_does_not_concern_a_cluster_asks_none(cluster: FakeCluster, cli: Cli, tmp_path: object) -> None:
@@ -117,8 +117,8 @@ def test_what_does_not_concern_a_cluster_asks_none(cluster: FakeCluster, cli: Cl
     assert cli("dataset", "list", store).code == 0
     assert "no run 'x'" in cli("status", "x", store).refused()
     assert "--launcher local needs --store" in cli("start", "digits", "--run=x", "--launcher=local").refused()
-    assert "is a release's" in cli("status", "x", store, "--use-cluster-secret").refused()
-    assert "where a release is" in cli("status", "x", store, "--namespace=a").refused()
+    assert "needs a release" in cli("status", "x", store, "--use-cluster-secret").refused()
+    assert "only for finding a release" in cli("status", "x", store, "--namespace=a").refused()
     assert cluster.api.asked == []
 
 
@@ -126,9 +126,11 @@ def test_where_trials_run_is_a_setting_where_the_store_is_named(cluster: FakeClu
     """And what commands about Jobs are told at once."""
     store = f"--store={tmp_path}/runs"
     wrong = cli("start", "digits", "--run=x", store, "--launcher=kubernetes", "--context=my place", "--namespace=b")
-    assert wrong.refused() == "--namespace and --context: where a release is, and none is looked for with --store"
+    assert (
+        wrong.refused() == "--namespace and --context: only for finding a release, and with --store no release is used"
+    )
     hint = "--set execution.kubernetes.namespace=b --set execution.kubernetes.context='my place'"
-    assert wrong.err.endswith(f"hint: say where trials run by {hint}\n")
+    assert wrong.err.endswith(f"hint: to say where trials run, use {hint}\n")
     assert "hint: leave it out" in cli("trials", "x", store, "--context=a").err
     Session(DirectoryStore(tmp_path / "runs"), settings()).open()
     assert cli("gc", "test", store, "--namespace=trials").code == 0
@@ -148,8 +150,8 @@ def test_what_nobody_named_is_said_and_another_namespaces_is_not_used(
     answer = cli(*command.split())
     said = answer.refused()
     assert said.startswith("there is no release of the chart in namespace trials of http")
-    assert said.endswith("; elsewhere there are: elsewhere/evil")
-    assert "hint: name the one that is meant: --release elsewhere/evil" in answer.err
+    assert said.endswith(", but there are some elsewhere: elsewhere/evil")
+    assert "hint: name the one that you mean: --release elsewhere/evil" in answer.err
     assert dict(os.environ) == before, "nor is its store opened"
     install_with_store(cluster, s3_server, s3_store_uri)
     assert (
@@ -161,8 +163,8 @@ def test_what_nobody_named_is_said_and_another_namespaces_is_not_used(
 
 def test_no_cluster_either(cli: Cli) -> None:
     answer = cli("start", "digits", "--run=x")
-    assert answer.refused().endswith("there is no kubeconfig, and this is no Pod")
-    assert "--store ./runs searches on this machine" in answer.err
+    assert answer.refused().endswith("there is no kubeconfig, and this is not inside a Pod")
+    assert "to search on this machine, use --store ./runs" in answer.err
 
 
 def test_a_release_without_a_bucket(cluster: FakeCluster, cli: Cli) -> None:
@@ -182,7 +184,7 @@ def test_another_version_is_said(cluster: FakeCluster, cli: Cli) -> None:
     cluster.api.objects.update("configmaps", "trials", thing["metadata"]["name"], age)
     answer = cli(*SHOW, "--release=first")
     assert answer.code == 0, "what this program does not know it leaves alone"
-    assert answer.err == f"release trials/first is of version 0.0.7, this program of {__version__}\n"
+    assert answer.err == f"release trials/first has version 0.0.7, but this program has {__version__}\n"
 
 
 def test_keys_of_the_cluster(cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str) -> None:

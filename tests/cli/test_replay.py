@@ -83,13 +83,13 @@ def test_strict_refuses_the_file(tmp_path: Path, store: DirectoryStore, cli: Cli
     ("content", "arguments", "says"),
     [
         (None, [], "cannot read"),
-        (b"", [], "theirs.csv must name net and accuracy_best_val and ix_q_value_update and epsilon once"),
+        (b"", [], "theirs.csv must have the columns net and accuracy_best_val and ix_q_value_update and"),
         (b"\x00" * 100, [], "theirs.csv"),
         (GOOD.splitlines()[0], [], "theirs.csv has no row that can be used"),
         (file_of([line(FIRST, 86.0, 1)]), [], "theirs.csv has no row that can be used"),
         (GOOD, ["--set", "space.classes=7"], "theirs.csv has no row that can be used"),
         (GOOD, ["--space", "nonsense"], "'nonsense' is neither a preset nor a readable file"),
-        (GOOD, ["--run", "A"], "run 'A' is not a name"),
+        (GOOD, ["--run", "A"], "run 'A' is not a valid name"),
         (GOOD, ["--set", "recipe.epoch=3"], "unknown setting recipe.epoch"),
         (GOOD, ["--store", "gs://x"], "'gs://x' is not a store"),
     ],
@@ -124,14 +124,14 @@ def test_what_needs_what_was_trained_says_where_it_is(
     where = ("--store", store.uri)
     answer = cli("pull", "one", *where, "--to", tmp_path / "to")
     assert answer.code == 5
-    assert "was imported: what was trained is where it came from" in answer.err
+    assert "was imported, so its weights are not in this store" in answer.err
     [trial, *_] = [row["trial"] for row in cli("trials", "one", *where, "-o", "json").json()]
     recipe = "--set=finals.phases=[{epochs: 1, learning_rate: 0.02}]"
     before = tree(Path(store.uri))
     for told in (("retrain", "one", trial), ("finals", "one", recipe), ("finals", "one", recipe, "--from-weights")):
-        assert "which dataset its nets are trained on is not decided yet" in cli(*told, *where).refused()
+        assert "and has no dataset yet" in cli(*told, *where).refused()
     assert tree(Path(store.uri)) == before
-    assert cli("gc", "one", *where, "--keep-weights", "best 1").err == "nothing is left behind\n"
+    assert cli("gc", "one", *where, "--keep-weights", "best 1").err == "nothing that nobody needs was found\n"
 
 
 def test_an_import_that_was_cut_short_is_completed_by_itself_alone(file: Path, store: DirectoryStore, cli: Cli) -> None:
@@ -142,11 +142,11 @@ def test_an_import_that_was_cut_short_is_completed_by_itself_alone(file: Path, s
             store.delete(entry.key)
     for command in ("status", "trials", "explain", "export-replay"):
         answer = cli(command, "one", "--store", store.uri)
-        assert "was cut short" in answer.refused()
+        assert "was interrupted" in answer.refused()
         assert "import-replay" in answer.err
     start = cli("start", "svhn", "--run", "one", "--store", store.uri, "--launcher", "table", "--table", file)
     assert start.code == 2
-    assert "was cut short" in start.err
+    assert "was interrupted" in start.err
     assert cli(*arguments).json() == whole
 
 

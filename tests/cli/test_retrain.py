@@ -48,5 +48,5 @@ def test_what_cannot_be_trained_again_is_refused(store: DirectoryStore, cli: Cli
     assert "has no trial '0123456789ab'" in cli(*told, "0123456789ab").refused()
     assert "no run 'other'" in cli("retrain", "other", "0123456789ab", "--store", store.uri).refused()
     [trial, *_] = cli("trials", "first", "--store", store.uri, "-o", "json").json()
-    assert "the rest is the run's" in cli(*told, trial["trial"], "--set", "recipe.epochs=3").refused()
+    assert "everything else belongs to the run" in cli(*told, trial["trial"], "--set", "recipe.epochs=3").refused()
     assert list(store.list("")) == before

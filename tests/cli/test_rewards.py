@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch import Search
-from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.summary import RunView, read_run
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli
 from tests.control.world import Session, settings
@@ -115,3 +115,39 @@ def test_a_bill_and_a_description_say_the_objective(tmp_path: Path, cli: Cli) ->
     assert cli("describe", "[SM(10)]", "--space", "digits", *chosen).out.splitlines()[-1] == f"objective: {words}"
     assert cli("describe", "[SM(10)]", "--space", "digits", *chosen, "-o", "json").json()["objective"] == words
     assert "objective" not in cli("describe", "[SM(10)]", "--space", "digits").out
+
+
+def test_metrics_name_an_accuracy_only_where_there_is_one(store: DirectoryStore, view: RunView) -> None:
+    pytest.importorskip("prometheus_client")
+    from metaqnn_orch.reporting.metrics import Metrics
+
+    Session(store, settings(), run="classified").run_to_end()
+    for run, has_accuracy in (("test", False), ("classified", True)):
+        state = read_run(store, run).state
+        metrics = Metrics(run)
+        metrics.begin(state, 12)
+        assert state.best is not None
+        found = metrics.registry.get_sample_value
+        assert found("metaqnn_best_reward", {"run": run}) == state.best.reward
+        assert (found("metaqnn_best_accuracy", {"run": run}) is not None) == has_accuracy
+        for name, value in state.best.measures.items():
+            assert found("metaqnn_best_measure", {"run": run, "measure": name}) == value
+
+
+def test_finals_are_for_accuracies(store: DirectoryStore, view: RunView, cli: Cli) -> None:
+    answer = cli("finals", "test", "--store", store.uri, "--set", "finals.epochs=2")
+    assert "the task of run test is regression" in answer.refused()
+
+
+def test_an_import_is_told_by_the_objective_or_not_at_all(tmp_path: Path, cli: Cli) -> None:
+    file = tmp_path / "replay.csv"
+    file.write_text('net,accuracy_best_val,ix_q_value_update,epsilon\n"[SM(10)]",0.5,1,1.0\n')
+    store = str(tmp_path / "store")
+    arguments = ("import-replay", file, "--run", "one", "--store", store, "--space", "digits")
+    limit = ("--set", "objective.soft_limits.{0}.reference=650", "--set", "objective.soft_limits.{0}.weight=1")
+    said = cli(*arguments, *(text.format("seconds") for text in limit)).refused()
+    assert "needs the measure seconds" in said
+    assert not Path(store, "runs").exists(), "nothing was begun"
+    assert cli(*arguments, *(text.format("macs") for text in limit)).code == 0
+    (row,) = cli("trials", "one", "--store", store, "-o", "json").json()
+    assert (row["val_accuracy"], row["reward"]) == (0.5, pytest.approx(0.5 * 650 / 640))

@@ -40,7 +40,7 @@ def test_lines_are_the_same_moves(cli: Cli) -> None:
 @pytest.mark.parametrize("net", ["[SM(10)]", "[C(16,3,1), GAP(10), SM(10)]"])
 def test_nothing_follows_a_whole_net(net: str, cli: Cli) -> None:
     answer = cli("space", "digits", "--after", net)
-    assert (answer.code, answer.out, answer.err) == (0, "", "nothing may follow: the net is whole\n")
+    assert (answer.code, answer.out, answer.err) == (0, "", "nothing may follow: the net is complete\n")
     assert cli("space", "digits", "--after", net, "-o", "json").json() == {"actions": []}
 
 
@@ -64,7 +64,7 @@ def test_every_space_can_be_said_in_words(preset: str, cli: Cli) -> None:
 def test_table_1_of_the_paper(cli: Cli) -> None:
     words = [line.split(maxsplit=1) for line in cli("space", "svhn").out.splitlines()]
     assert ["depth", "at most 12 layers before the termination"] in words
-    assert ["convolution", "64, 128, 256, 512 filters; fields 1, 3, 5; strides 1"] in words
+    assert ["convolution", "64, 128, 256, 512 filters; kernel sizes 1, 3, 5; strides 1"] in words
     assert ["pooling", "P(5,3), P(3,2), P(2,2); never first, never twice in a row"] in words
     assert ["limits", "none"] in words
 
@@ -78,8 +78,8 @@ def test_a_space_of_ones_own(tmp_path: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("after", "says"),
     [
-        ("[P(2,2)]", "[P(2,2)] is not in the space digits: layer 1, P(2,2): a net does not begin with pooling"),
-        ("[C(17,3,1)]", "layer 1, C(17,3,1): the space does not offer this layer"),
+        ("[P(2,2)]", "[P(2,2)] is not in the space of digits: layer 1, P(2,2): a net does not begin with pooling"),
+        ("[C(17,3,1)]", "layer 1, C(17,3,1): this layer is not in the space"),
         ("[C(16,3,1), SM(10), C(16,3,1)]", "column"),
         ("[C(16,3,1)", "column 11"),
         ("\x1b[2J", "column 1"),

@@ -152,7 +152,7 @@ def test_a_run_stopped_in_every_way_ends_like_one_that_never_was(trained: Traine
         start.signal(signal.SIGHUP)
         answer = start.end()
         assert answer.code == 129
-        assert "stopping at once: the terminal is gone\n" in answer.err
+        assert "stopping at once: the terminal was closed\n" in answer.err
 
     with Start(store) as start:
         start.until_it_trains()
@@ -242,7 +242,7 @@ def test_changed_settings_are_refused_line_by_line_and_change_nothing(mine: Path
     assert answer.code == 2
     assert answer.out == ""
     assert answer.err.splitlines() == [
-        "error: run 'first' exists with other settings:",
+        "error: run 'first' exists, but with other settings:",
         "  space.max_params: null -> 100000",
         "  recipe.epochs: 2 -> 3",
         "  seed: 0 -> 7",

@@ -61,9 +61,9 @@ def test_results_that_came_too_late_are_counted(store: DirectoryStore, cli: Cli)
 
 def test_a_run_going_on_names_its_holder_and_what_it_waits_for(finished: DirectoryStore, cli: Cli) -> None:
     held = Hold(finished, "test", this_process("one", "now"), lambda: 0.0)
-    held.beat("now", "no node takes it")
+    held.beat("now", "no node accepts it")
     found = cli("status", "test", "--store", finished.uri, "-o", "json").json()
-    assert (found["holder"], found["trouble"]) == (held.me.owner, "no node takes it")
+    assert (found["holder"], found["trouble"]) == (held.me.owner, "no node accepts it")
     held.release()
     found = cli("status", "test", "--store", finished.uri, "-o", "json").json()
     assert (found["holder"], found["trouble"]) == (None, "")

@@ -58,7 +58,7 @@ def test_the_job(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
 def test_it_is_submitted_once(cluster: FakeCluster, cli: Cli) -> None:
     install(cluster, *SMALL, *BUCKET)
     submit = ("submit", "digits", "--run=night")
-    assert "is searched for in namespace trials" in cli(*submit).err
+    assert "in namespace trials now searches for run night" in cli(*submit).err
     (job,) = cluster.jobs()
     assert "already" in cli(*submit, "--seed=3").err
     assert cluster.jobs()[0]["metadata"]["uid"] == job["metadata"]["uid"]
@@ -103,17 +103,19 @@ def test_of_another_store(cluster: FakeCluster, cli: Cli) -> None:
         "next: metaqnn-orch attach night --release trials/first --store s3://other/place\n"
     )
     answer = cli("submit", "digits", "--run=night")
-    assert "is for s3://other/place: nothing was done" in answer.refused()
+    assert "belongs to s3://other/place; nothing was done" in answer.refused()
 
 
 def test_what_is_wrong_is_found_here(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
     install(cluster, *SMALL, *BUCKET)
     assert "unknown setting" in cli("submit", "digits", "--run=a", "--set=recipe.epoch=1").refused()
-    assert "is not a name" in cli("submit", "digits", "--run=A").refused()
+    assert "is not a valid name" in cli("submit", "digits", "--run=A").refused()
     assert "submit needs a release" in cli("submit", "digits", "--run=a", "--store=s3://other").refused()
-    assert "no Pod sees" in cli("submit", "digits", "--run=a", "--release=first", f"--store={tmp_path}").refused()
+    assert (
+        "Pods cannot see it" in cli("submit", "digits", "--run=a", "--release=first", f"--store={tmp_path}").refused()
+    )
     cluster.api.denied = {("create", "jobs")}
-    assert "would not create job a-orchestrator: 403" in cli("submit", "digits", "--run=a").refused(6)
+    assert "refused to create job a-orchestrator: 403" in cli("submit", "digits", "--run=a").refused(6)
     assert cluster.jobs() == []
 
 
@@ -122,7 +124,7 @@ def test_secrets_stay_out_of_annotations(cluster: FakeCluster, cli: Cli, tmp_pat
     submit = ("submit", "digits", "--run=a")
     answer = cli(*submit, "--set=tracking.mlflow=https://ada:hunter2@mlflow.example")
     assert "tracking.mlflow is https://***@mlflow.example" in answer.refused()
-    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in orchestrator.env of the release" in answer.err
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in answer.err
     mine = tmp_path / "mine.yaml"
     mine.write_text("preset: digits\ntracking: {mlflow: 'https://mlflow.example/?token=hunter2'}\n")
     assert "tracking.mlflow is https://mlflow.example/?token=***" in cli("submit", mine, "--run=a").refused()
@@ -149,7 +151,7 @@ def test_secrets_of_a_template_stay_out_of_annotations(
     template.write_text(f"spec: {{template: {{spec: {{containers: [{{name: trainer, {container}}}]}}}}}}")
     answer = cli("submit", "digits", "--run=a", f"--set=execution.kubernetes.template={template}")
     if place:
-        assert f"{place}: its secret would stand in the Pod's annotations" in answer.refused()
+        assert f"{place}: it contains a secret, which would be visible in the Pod's annotations" in answer.refused()
         assert "secretKeyRef" in answer.err
         assert cluster.jobs() == []
     else:

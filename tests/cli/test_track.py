@@ -14,9 +14,9 @@ from tests.seaweedfs import free_ports
 def test_a_run_is_shown_where_somebody_asks_for_it(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
     pytest.importorskip("tensorboardX")
     answer = cli("track", "test", "--store", finished.uri, "--tensorboard", tmp_path / "boards")
-    assert (answer.code, answer.err) == (0, "12 trials of run test are there\n")
+    assert (answer.code, answer.err) == (0, "12 trials of run test were copied\n")
     assert len(list((tmp_path / "boards" / "test").iterdir())) == 1
-    assert cli("track", "test", "--store", finished.uri).refused() == "show it where?"
+    assert cli("track", "test", "--store", finished.uri).refused() == "no tracker is named"
 
 
 def test_a_tracker_that_does_not_work_fails_track_and_not_start(tmp_path: Path, cli: Cli) -> None:
@@ -29,7 +29,7 @@ def test_a_tracker_that_does_not_work_fails_track_and_not_start(tmp_path: Path, 
     answer = cli(*rehearsal, "--tensorboard", tmp_path / "boards")
     assert answer.code == 0
     assert f"TensorBoard in {tmp_path / 'boards'}: " in answer.err
-    assert "the run goes on without, and metaqnn-orch track shows it the rest" in answer.err
+    assert "the run goes on without it, and metaqnn-orch track copies the rest" in answer.err
     assert "TensorBoard in" in cli("track", "one", "--store", store, "--tensorboard", tmp_path / "boards").refused()
 
 

@@ -147,7 +147,7 @@ def test_words_of_a_worker_stay_words(store: DirectoryStore, cli: Cli) -> None:
     session.journal.append(
         [
             Proposed(step=0, epsilon=1.0, net="[SM(10)]", trial=trial),
-            Failed(at=evil, trial=trial, attempt=1, kind="crashed", detail=evil),
+            Failed(at=evil, trial=trial, attempt=1, kind=Phase.CRASHED, detail=evil),
             Told(
                 at=evil,
                 trial=trial,

@@ -10,6 +10,7 @@ from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer.contract.result import Prediction
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
@@ -83,7 +84,7 @@ def test_a_trial_without_an_accuracy_of_its_own_says_why(status: str, shown: str
 def test_a_net_that_was_stopped_early_says_what_was_foretold_and_where_it_stopped(store: DirectoryStore) -> None:
     prediction = Prediction(accuracy=0.75, spread=0.01, best=0.9)
     told = TOLD.model_copy(
-        update={"status": "stopped_early", "val_accuracy": 0.75, "measured": 0.5, "prediction": prediction}
+        update={"status": "stopped_early", "reward": 0.75, "measured": 0.5, "prediction": prediction}
     )
     assert Watched(store).happens(PROPOSED, told) == [
         " 1/12  epsilon 1.00  ~0.7500            650 params     1.2 s  [SM(10)]  stopped early at 0.5000"
@@ -94,7 +95,7 @@ def test_a_failure_is_told_with_its_reason_made_visible(store: DirectoryStore) -
     evil = "\x1b[2J\x1b]0;owned\x07 [red]no memory[/red]"
     lines = Watched(store).happens(
         PROPOSED,
-        Failed(at="now", trial=TRIAL, attempt=1, kind="crashed", detail=evil),
+        Failed(at="now", trial=TRIAL, attempt=1, kind=Phase.CRASHED, detail=evil),
         Abandoned(at="now", trial=TRIAL),
     )
     assert lines == [

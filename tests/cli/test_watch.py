@@ -25,7 +25,7 @@ def test_a_run_that_is_over_is_shown_once(finished: DirectoryStore, cli: Cli) ->
     assert answer.json()["state"] == "complete"
     assert answer.err.splitlines() == [
         "run test on digits: 12 of 12 nets trained, 2 at a time (scripted)",
-        "Ctrl-C ends the watching, the run goes on",
+        "Ctrl-C ends only the view, the run goes on",
     ]
 
 

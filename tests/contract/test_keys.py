@@ -54,7 +54,7 @@ def test_names(name: str) -> None:
     ],
 )
 def test_what_is_no_name(name: str) -> None:
-    with pytest.raises(MessageError, match=r"^run .* is not a name: 1 to 40 of a-z, 0-9 and '-'") as caught:
+    with pytest.raises(MessageError, match=r"^run .* is not a valid name: use 1 to 40 of a-z, 0-9 and '-'") as caught:
         keys.check_name("run", name)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 250

@@ -21,8 +21,8 @@ from metaqnn_trainer.contract.messages import (
     EarlyEnd,
     LearningCurve,
     ModelOptions,
-    Phase,
     PluginRef,
+    RatePhase,
     Recipe,
     TrainerOptions,
     TrainingRequest,
@@ -257,10 +257,10 @@ def test_text_that_no_encoding_holds() -> None:
 
 def test_equal_keys_are_refused_wherever_they_stand() -> None:
     twice = encode(RESULT).replace(b'"val_accuracy": 0.9', b'"val_accuracy": 0.1, "val_accuracy": 0.9', 1)
-    with pytest.raises(MessageError, match="the key 'val_accuracy' stands twice"):
+    with pytest.raises(MessageError, match="the key 'val_accuracy' is there twice"):
         decode(TrainingResult, twice, "result")
     nested = encode(RESULT).replace(b'"size": 4000', b'"size": 4000, "siz\\u0065": 4000', 1)
-    with pytest.raises(MessageError, match="the key 'size' stands twice"):
+    with pytest.raises(MessageError, match="the key 'size' is there twice"):
         decode(TrainingResult, nested, "result")
 
 
@@ -286,7 +286,7 @@ def test_size_is_looked_at_before_the_content() -> None:
 def test_the_largest_message_takes_no_time() -> None:
     keys = ",".join(f'"{number:06x}":1' for number in range(90_000))
     begin = time.process_time()
-    with pytest.raises(MessageError, match="stands twice"):
+    with pytest.raises(MessageError, match="is there twice"):
         decode(TrainingResult, f'{{{keys},"015f8f":1}}', "result")
     with pytest.raises(MessageError, match="is not valid"):
         decode(TrainingResult, f"{{{keys}}}", "result")
@@ -515,7 +515,7 @@ def test_an_impossible_recipe(field: str, value: object) -> None:
         Recipe.model_validate({field: value})
 
 
-LONG = (Phase(epochs=40, learning_rate=0.025), Phase(epochs=10, learning_rate=0.001))
+LONG = (RatePhase(epochs=40, learning_rate=0.025), RatePhase(epochs=10, learning_rate=0.001))
 
 
 def test_phases_say_how_many_epochs_there_are() -> None:
@@ -529,9 +529,9 @@ def test_phases_say_how_many_epochs_there_are() -> None:
     ("other", "complaint"),
     [
         ({"epochs": 20}, "epochs is 20, but the phases have 50 together"),
-        ({"learning_rate": 0.1}, "learning_rate has no meaning beside phases"),
-        ({"learning_rate_decay": 0.1}, "learning_rate_decay has no meaning beside phases"),
-        ({"decay_epochs": 1}, "decay_epochs has no meaning beside phases"),
+        ({"learning_rate": 0.1}, "learning_rate may not be set together with phases"),
+        ({"learning_rate_decay": 0.1}, "learning_rate_decay may not be set together with phases"),
+        ({"decay_epochs": 1}, "decay_epochs may not be set together with phases"),
         ({"phases": 3}, "phases"),
         ({"phases": [{"epochs": 1}]}, "phases.0.learning_rate"),
         ({"phases": [{"epochs": 0, "learning_rate": 0.1}]}, "phases.0.epochs"),

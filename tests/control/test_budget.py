@@ -54,7 +54,10 @@ def clocked(store: Store, name: str = "one", **wanted: object) -> Session:
     ("budget", "says"),
     [
         ({"gpu_hours": 5.5 * MINUTES}, "budget.gpu_hours is "),
-        ({"money": 5.5, "price_per_gpu_hour": 60.0}, "budget.money is 5.5: 5 are used, and one more trial is too many"),
+        (
+            {"money": 5.5, "price_per_gpu_hour": 60.0},
+            "budget.money is 5.5: 5 are used, and another trial would exceed it",
+        ),
     ],
 )
 def test_no_trial_begins_that_would_go_beyond(store: Store, budget: dict[str, object], says: str) -> None:

@@ -118,14 +118,17 @@ def test_where_free_attempts_are_used_up_the_run_says_so(store: Store) -> None:
     session = Session(store, settings(execution__free_attempts=3, execution__max_trials=1))
     assert session.run_to_end(crash_first(5, Phase.DISRUPTED), parallel=1) is Outcome.GOAL
     details = [event.detail for event in session.events if event.type == "failed"]
-    assert details == ["disrupted as told"] * 3 + ["disrupted as told; charged after 3 free ones"] * 2
+    assert details == ["disrupted as told"] * 3 + ["disrupted as told; it counts as a crash, after 3 free attempts"] * 2
 
 
 def test_between_attempts_a_run_pauses_and_says_what_for(store: Store) -> None:
     session = Session(store, settings(execution__max_trials=2))
     assert session.run_to_end(crash_first(12, Phase.DISRUPTED)) is Outcome.GOAL
     assert session.clock.seconds > sum(pause_before(attempt) for attempt in range(1, 14))
-    assert "all 2 trials in flight pause before another attempt; the last end: disrupted as told" in session.troubles
+    assert (
+        "all 2 trials in parallel pause before their next attempt; the last one ended with: disrupted as told"
+        in session.troubles
+    )
     assert session.troubles[-1] == ""
 
 
@@ -154,7 +157,7 @@ def test_the_budget_stops_attempts_that_are_free_too(store: Store, end: Phase) -
     assert len(launcher.launched) == 4, "the last began while there was something left"
     assert used(session.state, session.settings.budget, session.state.heard).gpu_hours == pytest.approx(4, rel=0.05)
     assert session.state.finished is not None
-    assert "one more attempt is too many" in session.state.finished.detail
+    assert "another attempt would exceed it" in session.state.finished.detail
     assert len(session.state.in_flight) == 1, "a larger budget goes on with it"
     later = clocked(store, "two", budget={"gpu_hours": 9.0}, execution={"poll_seconds": 600.0, "max_trials": 1})
     later.open()
@@ -204,7 +207,7 @@ def test_trials_that_are_abandoned_one_after_the_other_stop_a_run_that_has_learn
         return deliver(store, request, attempt) if len(seen) <= 3 else Phase.REFUSED
 
     session = Session(store, settings(execution__retries=0))
-    with pytest.raises(RunFailed, match="none was trained between them; the last one: refused as told"):
+    with pytest.raises(RunFailed, match="in a row were abandoned; the last one: refused as told"):
         session.run_to_end(full)
     assert session.state.told > 0
     assert len(seen) == 3 + 3

@@ -216,7 +216,7 @@ def test_hopeless_trials_in_a_row_stop_a_run_that_has_learned(store: Store) -> N
         return Phase.HOPELESS if number() >= 5 else deliver(store, request, attempt)
 
     number = count().__next__
-    with pytest.raises(RunFailed, match="3 trials were abandoned, none was trained between them; the last one: hope"):
+    with pytest.raises(RunFailed, match="3 trials in a row were abandoned; the last one: hope"):
         Session(store, settings()).run_to_end(behaviour, parallel=1)
     state = fold(store)
     assert (state.told, state.abandoned) == (5, 3)

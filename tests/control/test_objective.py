@@ -12,7 +12,7 @@ from hypothesis import settings as checked
 from hypothesis import strategies as st
 
 from metaqnn_orch.control.ingest import Refused, Trusted, read_result
-from metaqnn_orch.control.objective import MOST, Objective, Outcome, in_words, told
+from metaqnn_orch.control.objective import MOST, Evidence, Objective, in_words, told
 from metaqnn_orch.control.requests import request_of
 from metaqnn_orch.control.surroundings import Outcome as End
 from metaqnn_orch.control.warm_start import recall
@@ -37,7 +37,7 @@ limits = st.builds(SoftLimit, reference=st.floats(1e-30, 1e30), weight=st.floats
 
 
 def tell(value: float, limit: SoftLimit, measure: float, *, learned: bool = True) -> float:
-    return told(ObjectiveSettings(soft_limits={"size": limit}), Outcome(value, {}, {"size": measure}, learned))
+    return told(ObjectiveSettings(soft_limits={"size": limit}), Evidence(value, {}, {"size": measure}, learned))
 
 
 @given(values, limits, measures, measures)
@@ -69,7 +69,7 @@ def test_what_learned_nothing_is_never_told_as_more_than_what_learned_something(
 def test_whatever_the_measures_are_the_reward_is_a_number_within_its_bounds(
     value: float, soft_limits: dict[str, SoftLimit], found: list[float]
 ) -> None:
-    outcome = Outcome(value, dict(zip("abcd", found, strict=True)), {})
+    outcome = Evidence(value, dict(zip("abcd", found, strict=True)), {})
     assert -MOST <= told(ObjectiveSettings(soft_limits=soft_limits), outcome) <= MOST
 
 
@@ -90,30 +90,30 @@ def test_mnasnets_numbers() -> None:
 
 def test_a_measure_is_told_in_place_of_the_tasks_reward() -> None:
     chosen = ObjectiveSettings(measure="f1", chance=0.01)
-    assert told(chosen, Outcome(0.9, {"f1": 0.4}, {})) == 0.4
-    assert told(chosen, Outcome(0.1, {}, {}, learned=False)) == 0.01
-    assert told(ObjectiveSettings(measure="f1"), Outcome(0.1, {}, {}, learned=False)) == 0.1
+    assert told(chosen, Evidence(0.9, {"f1": 0.4}, {})) == 0.4
+    assert told(chosen, Evidence(0.1, {}, {}, learned=False)) == 0.01
+    assert told(ObjectiveSettings(measure="f1"), Evidence(0.1, {}, {}, learned=False)) == 0.1
 
 
 def test_what_is_known_of_a_design_hides_a_measure_of_the_same_name() -> None:
     chosen = ObjectiveSettings(soft_limits={"params": SoftLimit(reference=10.0, weight=1.0)})
-    assert told(chosen, Outcome(1.0, {"params": 1.0}, {"params": 20.0})) == pytest.approx(0.5)
+    assert told(chosen, Evidence(1.0, {"params": 1.0}, {"params": 20.0})) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
     ("outcome", "says"),
     [
         (
-            Outcome(0.5, {"loss": 1.0}, {"params": 3.0}),
-            "needs the measure f1, and there is none: there are params, loss",
+            Evidence(0.5, {"loss": 1.0}, {"params": 3.0}),
+            "needs the measure f1, which is missing: there are params, loss",
         ),
-        (Outcome(0.5, {"f1": float("nan")}, {}), "needs the measure f1, and it is nan"),
-        (Outcome(0.5, {"f1": float("inf")}, {}), "needs the measure f1, and it is inf"),
-        (Outcome(0.5, {"f1": 0.0}, {}), "needs a positive measure f1, and it is 0"),
-        (Outcome(0.5, {"f1": -1.0}, {}), "needs a positive measure f1, and it is -1"),
+        (Evidence(0.5, {"f1": float("nan")}, {}), "needs the measure f1, but it is nan"),
+        (Evidence(0.5, {"f1": float("inf")}, {}), "needs the measure f1, but it is inf"),
+        (Evidence(0.5, {"f1": 0.0}, {}), "needs a positive measure f1, but it is 0"),
+        (Evidence(0.5, {"f1": -1.0}, {}), "needs a positive measure f1, but it is -1"),
     ],
 )
-def test_what_cannot_be_told_is_refused_by_the_measures_name(outcome: Outcome, says: str) -> None:
+def test_what_cannot_be_told_is_refused_by_the_measures_name(outcome: Evidence, says: str) -> None:
     chosen = ObjectiveSettings(soft_limits={"f1": SoftLimit(reference=1.0, weight=1.0)})
     with pytest.raises(MessageError, match=says):
         told(chosen, outcome)
@@ -203,12 +203,13 @@ def test_a_result_without_the_measure_is_refused_and_says_so(store: Store) -> No
     assert isinstance(read_result(store, INFO, request, Objective(settings())), Trusted)
     found = read_result(store, INFO, request, Objective(chosen))
     assert isinstance(found, Refused)
-    assert found.reason.startswith("objective needs the measure f1, and there is none: there are params, macs, bytes")
+    missing = "the objective needs the measure f1, which is missing: there are params, macs, bytes"
+    assert found.reason.startswith(missing)
 
 
 def test_rewards_of_another_objective_are_no_beginning(store: Store) -> None:
     Session(store, settings(), run="first").run_to_end(deliver)
-    with pytest.raises(RunConflict, match="was told rewards of another kind"):
+    with pytest.raises(RunConflict, match="has another kind of reward"):
         recall(store, "second", settings(objective=SOFT, warm_start={"run": "first"}), rehearsal=False)
 
 

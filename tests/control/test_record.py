@@ -69,7 +69,7 @@ def test_an_unknown_run_names_the_known_ones(store: Store) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "run-", "x" * 41, "a\n", "é", "-a", "%2e%2e"])
 def test_a_name_that_is_none_is_refused(store: Store, name: str) -> None:
-    with pytest.raises(MessageError, match="is not a name"):
+    with pytest.raises(MessageError, match="is not a valid name"):
         load_record(store, name)
 
 

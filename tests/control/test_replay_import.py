@@ -157,13 +157,13 @@ def test_while_it_is_cut_short_nothing_else_goes_on_with_it(store: Store) -> Non
     with pytest.raises(SimulatedKill):
         bring_in(FatalStore(store, 1, after=True))
     record = load_record(store, "test")
-    with pytest.raises(RunConflict, match="cut short") as caught:
+    with pytest.raises(RunConflict, match="was interrupted") as caught:
         resume(store, record, record.settings_as_run())
     assert "import-replay" in caught.value.hint
     with pytest.raises(RunConflict, match="exists"):
         bring_in(store, replay_of(file_of([line(FIRST, 0.5, 1)])))
     other, me = SVHN.model_copy(update={"seed": 1}), this_process("two", "now")
-    with pytest.raises(RunConflict, match="exists with other settings"):
+    with pytest.raises(RunConflict, match="exists, but with other settings"):
         import_run(store, "test", other, replay_of(), me, version="0", uid="0" * 32)
 
 

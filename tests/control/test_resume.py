@@ -76,5 +76,5 @@ def test_an_import_that_was_cut_short_is_named(tmp_path: Path) -> None:
     session = Session(store, settings())
     session.open()
     imported = Imported(file="theirs.csv", sha256="0" * 64, rows=3, refused=0)
-    with pytest.raises(RunConflict, match=r"the import of theirs\.csv into run 'test' was cut short"):
+    with pytest.raises(RunConflict, match=r"the import of theirs\.csv into run 'test' was interrupted"):
         resume(store, session.record.model_copy(update={"imported": imported}), settings())

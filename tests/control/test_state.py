@@ -43,9 +43,9 @@ def test_a_net_that_cannot_be_trained_ends_the_list_without_it(store: Store) -> 
 @pytest.mark.parametrize(
     ("nets", "says"),
     [
-        (["[C(64,3,1), SM(10)]", "[C(64,3,1),SM(10)]"], "one of them stands twice"),
+        (["[C(64,3,1), SM(10)]", "[C(64,3,1),SM(10)]"], "one of them is listed twice"),
         (["[P(9,1), SM(10)]"], "does not fit images of"),
-        (["[SM(5)]"], "does not end in the 10 classes"),
+        (["[SM(5)]"], "does not end in 10 classes"),
         (["[Q(1), SM(10)]"], "expected a layer"),
     ],
 )

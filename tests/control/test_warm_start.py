@@ -111,7 +111,7 @@ def test_nets_of_another_space_are_left_out_and_classes_replaced(store: Director
 
 def test_what_cannot_be_begun_with(store: DirectoryStore) -> None:
     assert recall(store, "new", settings(), rehearsal=False) is None
-    with pytest.raises(BadInput, match="cannot begin with itself"):
+    with pytest.raises(BadInput, match="cannot start from its own results"):
         recall(store, "test", warm(), rehearsal=False)
     with pytest.raises(NotFound, match="no run 'nobody'"):
         recall(store, "new", settings(warm_start={"run": "nobody"}), rehearsal=False)

@@ -13,7 +13,7 @@ import pytest
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Launcher, Phase
 from metaqnn_orch.launchers.local import LocalLauncher
-from metaqnn_orch.launchers.table import Answer, NoAnswer, TableLauncher
+from metaqnn_orch.launchers.table import NoAnswer, TableAnswer, TableLauncher
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.launchers.harness import ENDED, Harness, make_request, until_phase
@@ -58,10 +58,10 @@ class TableHarness:
         {"hangs": self._long, "crashes": self._hopeless}.get(fate, set()).add(request.trial)
         return request
 
-    def _answer(self, request: TrainingRequest) -> Answer:
+    def _answer(self, request: TrainingRequest) -> TableAnswer:
         if request.trial in self._hopeless:
             raise NoAnswer("it does not fit")
-        return Answer(accuracy=0.5, params=650, macs=640, source="table")
+        return TableAnswer(accuracy=0.5, params=650, macs=640, source="table")
 
 
 @pytest.fixture(params=["local", "table", "kubernetes"])

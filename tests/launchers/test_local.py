@@ -145,9 +145,9 @@ def test_orders_are_taken_in_the_order_given(one: LocalLauncher, tmp_path: Path)
         ("signals-9", "the worker was killed by SIGKILL (out of memory?)"),
         ("signals-11", "the worker was killed by SIGSEGV"),
         ("half", "the worker was killed by SIGTERM"),
-        ("garbage", "the worker does not speak the contract: its report is not valid JSON"),
-        ("endless", "the worker does not speak the contract: its report"),
-        ("confuses", "the worker reported on ffffffffffff, which it was not asked about"),
+        ("garbage", "the worker sent something else than reports: its report is not valid JSON"),
+        ("endless", "the worker sent something else than reports: its report"),
+        ("confuses", "the worker reported on trial ffffffffffff, which it was not given"),
     ],
 )
 def test_every_end_without_a_result_is_a_crash_in_words(one: LocalLauncher, run: str, words: str) -> None:
@@ -391,4 +391,4 @@ def test_a_worker_whose_reports_cannot_be_taken_ends_and_says_so(tmp_path: Path,
     worker.give(WorkOrder(store="/no/store", run="delivers", trial="0" * 12, attempt=1))
     worker.join()
     (end,) = ends
-    assert "its reports could not be taken: RuntimeError: can't start new thread" in end.cause
+    assert "its reports could not be handled: RuntimeError: can't start new thread" in end.cause

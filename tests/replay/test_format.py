@@ -55,8 +55,8 @@ def test_every_end_of_line_and_a_byte_order_mark(end: str, mark: str) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b'"[SM(10)],0.5', "it is no CSV: unexpected end of data"),
-        (b'"[SM(10)]"x,0.5', "it is no CSV"),
+        (b'"[SM(10)],0.5', "it is not valid CSV: unexpected end of data"),
+        (b'"[SM(10)]"x,0.5', "it is not valid CSV"),
         (b"[SM(10)]", "it has 1 cells where the first line names 2 columns"),
         (b"[C(64,1,1), SM(10)],0.5", "it has 5 cells where the first line names 2 columns"),
         (b"a" * 10_001 + b",0.5", "it has 10005 characters, more than the 10000"),
@@ -73,7 +73,7 @@ def test_a_spoilt_line_spoils_itself_alone(line: bytes, reason: str) -> None:
     "text", ["", " ", "nan", "inf", "-inf", "1e999", "0x1p-1", "1_0", "½", "0,5", "--1", "1 2", "\0"]
 )
 def test_what_is_no_number(text: str) -> None:
-    with pytest.raises(RowError, match="which is no number"):
+    with pytest.raises(RowError, match="which is not a number"):
         row(accuracy=text).number("accuracy")
 
 
@@ -88,22 +88,22 @@ def test_an_accuracy_is_a_fraction(text: str) -> None:
     "net", ["", "[]", "SM(10)", "[X(1)]", "[SM(10)", "[SM(10)]\0", "[C(64,1,1)] \x1b[2J", "𝟙" * 5_000]
 )
 def test_what_is_no_net(net: str) -> None:
-    with pytest.raises(RowError, match="the net is not one"):
+    with pytest.raises(RowError, match="the net is not valid"):
         row(net=net).net()
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "must name net and accuracy once"),
-        (b"\n", "must name net and accuracy once"),
-        (b"net;accuracy\n", "must name net and accuracy once in its first line, which is: net;accuracy"),
-        (b"net,acc\n", "must name accuracy once"),
-        (b"net,accuracy,net\n", "must name net once"),
+        (b"", "must have the columns net and accuracy, each once"),
+        (b"\n", "must have the columns net and accuracy, each once"),
+        (b"net;accuracy\n", "must have the columns net and accuracy, each once; it is: net;accuracy"),
+        (b"net,acc\n", "must have the columns accuracy, each once"),
+        (b"net,accuracy,net\n", "must have the columns net, each once"),
         (b'"net,accuracy\n', "does not begin with the names of its columns"),
-        (b"\xff\xfen\0e\0t\0", "must name net and accuracy once"),  # UTF-16
+        (b"\xff\xfen\0e\0t\0", "must have the columns net and accuracy, each once"),  # UTF-16
         (b"\x1f\x8b\x08\0" * 4000, "does not begin with the names of its columns"),
-        (b"PK\x03\x04\x1b[2J" + b"\n" * 9, "must name net and accuracy once"),
+        (b"PK\x03\x04\x1b[2J" + b"\n" * 9, "must have the columns net and accuracy, each once"),
     ],
 )
 def test_a_file_of_another_kind(data: bytes, words: str) -> None:
@@ -115,7 +115,7 @@ def test_a_file_of_another_kind(data: bytes, words: str) -> None:
 
 
 def test_a_file_that_is_too_large() -> None:
-    with pytest.raises(BadInput, match="67108865 bytes; such a file has at most 67108864"):
+    with pytest.raises(BadInput, match="67108865 bytes, but may have at most 67108864"):
         read(bytes(MAX_FILE_BYTES + 1))
 
 

@@ -65,7 +65,7 @@ def test_ties_share_what_is_not_exploration() -> None:
     assert {move.q_value for move in fresh.moves} == {0.5}
     assert {move.updates for move in fresh.moves} == {0}
     assert [move.probability for move in fresh.moves] == pytest.approx([1 / 14] * 14)
-    assert "any of the 14 layers" in fresh.choice
+    assert "one of the 14 layers" in fresh.choice
     assert "one of the 14 layers that are tied at Q = 0.5000" in fresh.choice
     assert (fresh.trained, fresh.best_trained, fresh.best_accuracy) == (0, None, None)
 

@@ -112,8 +112,8 @@ def test_a_session(state: RunState, tmp_path: Path) -> None:
         clock.now += later
     for event in (
         told(A, 0.75),
-        Failed(at="", trial=B, attempt=1, kind="disrupted", detail=""),
-        Failed(at="", trial=B, attempt=2, kind="crashed", detail=""),
+        Failed(at="", trial=B, attempt=1, kind=Phase.DISRUPTED, detail=""),
+        Failed(at="", trial=B, attempt=2, kind=Phase.CRASHED, detail=""),
         Abandoned(at="", trial=B),
     ):
         state.apply(event)
@@ -150,9 +150,9 @@ def test_whatever_is_counted_goes_on_where_the_last_session_stopped(state: RunSt
     first = begun(state)
     for event in (
         told(A, 0.5),
-        Failed(at="", trial=B, attempt=1, kind="disrupted", detail=""),
-        Failed(at="", trial=B, attempt=2, kind="crashed", detail=""),
-        Failed(at="", trial=B, attempt=3, kind="crashed", detail=""),
+        Failed(at="", trial=B, attempt=1, kind=Phase.DISRUPTED, detail=""),
+        Failed(at="", trial=B, attempt=2, kind=Phase.CRASHED, detail=""),
+        Failed(at="", trial=B, attempt=3, kind=Phase.CRASHED, detail=""),
         Abandoned(at="", trial=B),
     ):
         state.apply(event)

@@ -152,7 +152,7 @@ def test_cells_that_telling_does_not_need_are_kept_but_for_what_a_terminal_obeys
 def test_a_file_that_is_not_the_one_that_was_imported_is_not_passed_on(store: Store) -> None:
     bring_in(store, GOOD, "one")
     store.put(keys.run_imported("one"), GOOD + b"\n")
-    with pytest.raises(StoreError, match="is not the file that the run began with"):
+    with pytest.raises(StoreError, match="is not the file from which the run was imported"):
         export(store, "one")
 
 

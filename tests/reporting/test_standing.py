@@ -10,7 +10,7 @@ import pytest
 from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.reporting.standing import Part, standing
+from metaqnn_orch.reporting.standing import Stage, standing
 from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
@@ -42,8 +42,8 @@ def test_a_run_half_done(tmp_path: Path) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     state.apply(state.opened.model_copy(update={"goal": 12, "at": start.isoformat()}))
     now = standing(state, (start + timedelta(hours=3)).isoformat())
-    assert now.whole == Part(8, 12, 2 * HOUR)
-    assert (now.epsilon, now.phase) == (0.3, Part(2, 6, 2 * HOUR))
+    assert now.whole == Stage(8, 12, 2 * HOUR)
+    assert (now.epsilon, now.phase) == (0.3, Stage(2, 6, 2 * HOUR))
     assert now.endings == {"completed": 8}
     assert (now.used.gpu_hours, now.used.money, now.used.wall_clock_hours) == (8.0, 16.0, 3.0)
     assert now.forecast is not None
@@ -69,8 +69,8 @@ def test_every_kind_of_ending_is_counted(tmp_path: Path) -> None:
 def test_a_run_that_has_not_begun() -> None:
     now = standing(RunState(settings()), "")
     assert (now.whole, now.phase, now.best, now.recent_mean, now.curve) == (
-        Part(0, 12, None),
-        Part(0, 6, None),
+        Stage(0, 12, None),
+        Stage(0, 6, None),
         None,
         None,
         [],
@@ -82,8 +82,8 @@ def test_the_phase_is_that_of_the_next_net_and_ends_with_the_goal() -> None:
     state = RunState(settings())
     state.apply(Opened(at="now", session="s", owner="o", version="0", goal=8, places=1))
     state.unique = 7
-    assert standing(state, "").phase == Part(1, 2, None)
+    assert standing(state, "").phase == Stage(1, 2, None)
     state.unique = 8
-    assert standing(state, "").phase == Part(2, 2, None)
+    assert standing(state, "").phase == Stage(2, 2, None)
     state.unique = 5
-    assert standing(state, "").phase == Part(5, 6, None)
+    assert standing(state, "").phase == Stage(5, 6, None)

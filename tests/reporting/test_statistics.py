@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.reporting.statistics import (
-    Phase,
+    EpsilonBar,
     histograms,
     lanes,
     layer_type,
@@ -20,7 +20,7 @@ from metaqnn_orch.reporting.statistics import (
     receptive_field,
     rolling_means,
 )
-from metaqnn_orch.search.q_table import Entry
+from metaqnn_orch.search.q_table import QValue
 from metaqnn_trainer.spaces.cnn.layer import Layer, StateKey
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv
 from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC
@@ -40,9 +40,9 @@ def test_a_rolling_mean_is_the_mean_of_the_last_ones(values: list[float], window
 
 def test_phases_come_as_the_schedule_has_them_however_trials_ended() -> None:
     assert phases([(0.5, 0.5), (1.0, 0.25), (0.5, 0.75), (1.0, 0.5), (0.1, 0.875)]) == [
-        Phase(1.0, 2, 0.375, 0.5, 0),
-        Phase(0.5, 2, 0.625, 0.75, 2),
-        Phase(0.1, 1, 0.875, 0.875, 4),
+        EpsilonBar(1.0, 2, 0.375, 0.5, 0),
+        EpsilonBar(0.5, 2, 0.625, 0.75, 2),
+        EpsilonBar(0.1, 1, 0.875, 0.875, 4),
     ]
 
 
@@ -63,8 +63,8 @@ def test_the_best_accuracy_that_there_is_falls_into_the_last_bar() -> None:
     assert [bar.nets for bar in others] == [1, 0, 0]
 
 
-def entry(depth: int, layer: Layer, value: float) -> Entry:
-    return Entry(StateKey("C", depth, 0, 0, 0, 8, 0, 0), layer, value, 1)
+def entry(depth: int, layer: Layer, value: float) -> QValue:
+    return QValue(StateKey("C", depth, 0, 0, 0, 8, 0, 0), layer, value, 1)
 
 
 def test_mean_q_values_by_depth_and_group() -> None:

@@ -87,9 +87,9 @@ def test_a_tracker_that_fails_or_hangs_never_fails_the_run(tmp_path: Path) -> No
     assert time.monotonic() - begun < 5
     assert len(good.points) == 12
     assert sorted(said) == [
-        "a broken one: ConnectionError: nobody answers; the run goes on without, "
-        "and metaqnn-orch track shows it the rest",
-        "a slow one is too slow to wait for: metaqnn-orch track shows it the rest",
+        "a broken one: ConnectionError: nobody answers; the run goes on without it, "
+        "and metaqnn-orch track copies the rest",
+        "a slow one is too slow: copy the rest with metaqnn-orch track",
     ]
 
 

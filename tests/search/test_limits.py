@@ -72,7 +72,9 @@ def test_a_detour_through_pooling_may_be_the_only_way_to_end() -> None:
     assert space.walk(format_net(net))
     assert "SM(3)" not in moves(space, "C(16,1,1)")
     assert "P(3,2)" in moves(space, "C(16,1,1)")
-    with pytest.raises(IllegalDesign, match=rf"^layer 2, SM\(3\): no net from here stays within max_params={params}$"):
+    with pytest.raises(
+        IllegalDesign, match=rf"^layer 2, SM\(3\): no net that begins like this stays within max_params={params}$"
+    ):
         space.walk("[C(16,1,1), SM(3)]")
 
 
@@ -91,9 +93,9 @@ def test_sampled_nets_stay_within(max_params: int | None, max_macs: int | None) 
 @pytest.mark.parametrize(
     ("max_params", "max_macs", "words"),
     [
-        (39, None, "max_params=39: the cheapest has 40 parameters"),
-        (None, 479, "max_macs=479: the cheapest has 480 multiply-accumulates"),
-        (1, 1, "max_params=1, max_macs=1: the cheapest has 40 parameters and 480 multiply-accumulates"),
+        (39, None, "max_params=39: the smallest one has 40 parameters"),
+        (None, 479, "max_macs=479: the smallest one has 480 multiply-accumulates"),
+        (1, 1, "max_params=1, max_macs=1: the smallest one has 40 parameters and 480 multiply-accumulates"),
     ],
 )
 def test_impossible_limits_name_the_cheapest_net(max_params: int | None, max_macs: int | None, words: str) -> None:
@@ -110,5 +112,7 @@ def test_limits_that_no_net_keeps_at_once_name_every_cheapest_net() -> None:
     everything = [total_cost(describe(net, shape)) for net in every_net(Cnn(rules))]
     fewest_params, fewest_macs = min(cost.params for cost in everything), min(cost.macs for cost in everything)
     assert Cost(fewest_params, fewest_macs) not in everything
-    with pytest.raises(ValueError, match=r"the cheapest has \d+ parameters and \d+ multiply-accumulates or \d+ param"):
+    with pytest.raises(
+        ValueError, match=r"the smallest one has \d+ parameters and \d+ multiply-accumulates or \d+ param"
+    ):
         Cnn(replace(rules, max_params=fewest_params, max_macs=fewest_macs))

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_orch.search.schedule import PAPER, Phase, epsilon_at, scaled, total
+from metaqnn_orch.search.schedule import PAPER, EpsilonPhase, epsilon_at, scaled, total
 
-PHASES = st.lists(st.builds(Phase, st.floats(0, 1), st.integers(1, 10_000)), min_size=1, max_size=12)
+PHASES = st.lists(st.builds(EpsilonPhase, st.floats(0, 1), st.integers(1, 10_000)), min_size=1, max_size=12)
 
 
 def test_the_papers_schedule() -> None:
@@ -54,7 +54,7 @@ def test_epsilon_by_unique_nets(unique: int, epsilon: float) -> None:
 
 
 @given(PHASES)
-def test_each_phase_lasts_as_long_as_it_says(phases: list[Phase]) -> None:
+def test_each_phase_lasts_as_long_as_it_says(phases: list[EpsilonPhase]) -> None:
     begin = 0
     for epsilon, unique in phases:
         assert epsilon_at(phases, begin) == epsilon
@@ -64,7 +64,7 @@ def test_each_phase_lasts_as_long_as_it_says(phases: list[Phase]) -> None:
 
 
 @given(PHASES, st.integers(1, 1_000_000))
-def test_scaled_schedules(phases: list[Phase], new_total: int) -> None:
+def test_scaled_schedules(phases: list[EpsilonPhase], new_total: int) -> None:
     result = scaled(phases, new_total)
     assert total(result) == new_total
     assert all(phase.unique > 0 for phase in result)
@@ -78,5 +78,8 @@ def test_scaled_schedules(phases: list[Phase], new_total: int) -> None:
 def test_scaling_by_hand() -> None:
     assert scaled(PAPER, 2700) == PAPER
     assert [phase.unique for phase in scaled(PAPER, 27)] == [15, 1, 1, 1, 2, 2, 2, 1, 1, 1]
-    assert scaled(PAPER, 1) == (Phase(1.0, 1),)
-    assert scaled([Phase(1.0, 1), Phase(0.1, 2)], 300_000_000) == (Phase(1.0, 100_000_000), Phase(0.1, 200_000_000))
+    assert scaled(PAPER, 1) == (EpsilonPhase(1.0, 1),)
+    assert scaled([EpsilonPhase(1.0, 1), EpsilonPhase(0.1, 2)], 300_000_000) == (
+        EpsilonPhase(1.0, 100_000_000),
+        EpsilonPhase(0.1, 200_000_000),
+    )

@@ -136,27 +136,27 @@ def test_a_termination_leads_nowhere() -> None:
         ("[C(64,3,1), P(2,2), P(2,2), SM(10)]", "layer 3, P(2,2): pooling may not follow pooling"),
         (
             "[C(64,3,1), FC(128), SM(10)]",
-            "layer 2, FC(128): fully connected layers stand on sizes up to 7, here it is 32",
+            "layer 2, FC(128): fully connected layers need an image size of at most 7, but here it is 32",
         ),
-        ("[C(96,3,1), SM(10)]", "layer 1, C(96,3,1): the space does not offer this layer"),
-        ("[C(64,2,1), SM(10)]", "layer 1, C(64,2,1): the space does not offer this layer"),
-        ("[C(64,3,2), SM(10)]", "layer 1, C(64,3,2): the space does not offer this layer"),
-        ("[C(64,3,1), P(3,3), SM(10)]", "layer 2, P(3,3): the space does not offer this layer"),
+        ("[C(96,3,1), SM(10)]", "layer 1, C(96,3,1): this layer is not in the space"),
+        ("[C(64,2,1), SM(10)]", "layer 1, C(64,2,1): this layer is not in the space"),
+        ("[C(64,3,2), SM(10)]", "layer 1, C(64,3,2): this layer is not in the space"),
+        ("[C(64,3,1), P(3,3), SM(10)]", "layer 2, P(3,3): this layer is not in the space"),
         (
             "[C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(100), SM(10)]",
-            "layer 5, FC(100): the space does not offer this layer",
+            "layer 5, FC(100): this layer is not in the space",
         ),
         (
             "[C(64,8,1), SM(10)]",
-            "layer 1, C(64,8,1): the receptive field must be smaller than 8, the bucket of size 32",
+            "layer 1, C(64,8,1): the kernel size must be smaller than 8, the lower bound of the bucket of size 32",
         ),
         (
             "[C(64,3,1), P(3,2), C(64,3,1), P(3,2), C(64,5,1), SM(10)]",
-            "layer 5, C(64,5,1): the receptive field must be smaller than 4, the bucket of size 7",
+            "layer 5, C(64,5,1): the kernel size must be smaller than 4, the lower bound of the bucket of size 7",
         ),
         (
             "[C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(128), FC(256), SM(10)]",
-            "layer 6, FC(256): a fully connected layer may not be wider than the one before, 128",
+            "layer 6, FC(256): a fully connected layer may not be wider than the one before it, 128",
         ),
         (
             "[C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(128), FC(128), FC(128), SM(10)]",
@@ -164,7 +164,7 @@ def test_a_termination_leads_nowhere() -> None:
         ),
         (
             f"[{'C(64,3,1), ' * 13}SM(10)]",
-            "layer 13, C(64,3,1): the space ends at 12 layers: only a termination may follow",
+            "layer 13, C(64,3,1): a net has at most 12 layers: only a termination may follow",
         ),
     ],
 )
@@ -175,9 +175,9 @@ def test_objections_name_the_layer_and_the_rule(net: str, reason: str) -> None:
 
 
 def test_objections_of_other_spaces() -> None:
-    with pytest.raises(IllegalDesign, match=r"^layer 1, GAP\(10\): the space does not end in GAP$"):
+    with pytest.raises(IllegalDesign, match=r"^layer 1, GAP\(10\): nets of this space do not end in GAP$"):
         Cnn(TABLE_A1).walk("[GAP(10), SM(10)]")
-    with pytest.raises(IllegalDesign, match="must not be larger than the representation, 28"):
+    with pytest.raises(IllegalDesign, match="must not be larger than the image, 28"):
         Cnn(TABLE_A1).walk("[C(60,29,1), SM(10)]")
     state = at(SPACE, "C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(128)")
     assert SPACE.objection(state, Conv(64, 3)) == (

@@ -48,7 +48,7 @@ def test_a_schedule_is_stretched_or_shrunk_to_a_total() -> None:
     phases = [{"epsilon": 1.0, "unique": 6}, {"epsilon": 0.1, "unique": 4}]
     shrunk = small(schedule={"phases": phases, "total": 5})
     assert shrunk.goal == 5
-    assert shrunk.schedule.resolve() == (schedule.Phase(1.0, 3), schedule.Phase(0.1, 2))
+    assert shrunk.schedule.resolve() == (schedule.EpsilonPhase(1.0, 3), schedule.EpsilonPhase(0.1, 2))
     assert small(schedule={"total": 40}).goal == 40
 
 
@@ -93,7 +93,7 @@ def test_a_section_of_several_sources_is_blamed_on_none() -> None:
     values = {**SMALL, "space": {**SMALL["space"], "image_size": 0}}
     with pytest.raises(SettingsError) as refused:
         parse_settings(values, {"space.image_size": "one", "space.classes": "another", "": "the file"})
-    assert str(refused.value) == "space: image_size lies between 1 and 4096"
+    assert str(refused.value) == "space: image_size must be between 1 and 4096"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x", object()])

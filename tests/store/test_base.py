@@ -50,7 +50,7 @@ def test_a_key_is_a_plain_path_below_any_root_and_everything_else_is_refused(tex
         assert PurePosixPath(text).parts == tuple(parts)
     else:
         assert not is_key(text)
-        with pytest.raises(StoreError, match="is not a key") as caught:
+        with pytest.raises(StoreError, match="is not a valid key") as caught:
             check_key(text)
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 400

@@ -132,7 +132,7 @@ def test_a_file_in_the_place_of_the_root(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="Not a directory") as caught:
             call()
         assert not isinstance(caught.value, ObjectMissing)
-        assert "a file stands where a directory is needed" in caught.value.hint
+        assert "there is a file where a directory is needed" in caught.value.hint
         assert not caught.value.transient
 
 

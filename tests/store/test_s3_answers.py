@@ -121,13 +121,13 @@ REFUSALS: list[tuple[Answer, str, str]] = [
     (error(400, "KeyTooLongError"), "KeyTooLongError", ""),
     (error(400, "InvalidRequest", "no such thing here"), "InvalidRequest: no such thing here", ""),
     (error(400, "InvalidArgument"), "InvalidArgument", ""),
-    (error(404, "NoSuchUpload"), "NoSuchUpload", "does not speak S3"),
-    (silent(404), "HTTP 404: Not Found", "does not speak S3"),
-    (ingress(404), "HTTP 404: Not Found", "does not speak S3"),
-    (error(405, "MethodNotAllowed"), "MethodNotAllowed", "does not speak S3"),
-    (ingress(401), "HTTP 401: Unauthorized", "does not speak S3"),
-    (ingress(403), "HTTP 403: Forbidden", "does not speak S3"),
-    (silent(400), "HTTP 400: Bad Request", "speaks TLS alone"),
+    (error(404, "NoSuchUpload"), "NoSuchUpload", "is not an S3 store"),
+    (silent(404), "HTTP 404: Not Found", "is not an S3 store"),
+    (ingress(404), "HTTP 404: Not Found", "is not an S3 store"),
+    (error(405, "MethodNotAllowed"), "MethodNotAllowed", "is not an S3 store"),
+    (ingress(401), "HTTP 401: Unauthorized", "is not an S3 store"),
+    (ingress(403), "HTTP 403: Forbidden", "is not an S3 store"),
+    (silent(400), "HTTP 400: Bad Request", "only supports TLS"),
     (silent(407), "HTTP 407: Proxy Authentication Required", "the proxy wants credentials"),
     (error(403, "SecondLevelDomainForbidden"), "SecondLevelDomainForbidden", "METAQNN_S3_ADDRESSING_STYLE=virtual"),
     (error(400, "XAmzContentSHA256Mismatch"), "XAmzContentSHA256Mismatch", "AWS_REQUEST_CHECKSUM_CALCULATION"),
@@ -140,11 +140,11 @@ REFUSALS: list[tuple[Answer, str, str]] = [
     (error(400, "Odd", "see http://me:secret@host/"), "see http://***@host/", ""),
 ]
 FULL: list[tuple[Answer, str, str]] = [
-    (error(507, "XMinioStorageFull"), "HTTP 507 XMinioStorageFull", "make room"),
-    (silent(507), "HTTP 507: Insufficient Storage", "make room"),
-    (error(500, "InternalError", "no free volumes left for collection"), "no free volumes", "make room"),
-    (error(500, "InternalError", "write /data/1.dat: no space left on device"), "no space left", "make room"),
-    (error(503, "StorageFull"), "HTTP 503 StorageFull", "make room"),
+    (error(507, "XMinioStorageFull"), "HTTP 507 XMinioStorageFull", "free some space"),
+    (silent(507), "HTTP 507: Insufficient Storage", "free some space"),
+    (error(500, "InternalError", "no free volumes left for collection"), "no free volumes", "free some space"),
+    (error(500, "InternalError", "write /data/1.dat: no space left on device"), "no space left", "free some space"),
+    (error(503, "StorageFull"), "HTTP 503 StorageFull", "free some space"),
 ]
 OUTAGES: list[tuple[Answer, str, str]] = [
     (error(500, "InternalError"), "HTTP 500 InternalError", "cannot answer now"),
@@ -193,7 +193,7 @@ def test_a_patient_write_waits_for_what_may_change(answer: Answer, words: str, h
         asked_for.append(asked.count("PUT"))
     assert asked_for == ([1, 1] if cause is Cause.REFUSED else [3, 3])
     assert len(told) == sum(asked_for) - 2
-    assert all(words in line and line.endswith("; it is tried again in 0 s") for line in told)
+    assert all(words in line and line.endswith("; trying again in 0 s") for line in told)
 
 
 def test_where_the_bucket_lies_is_told() -> None:
@@ -215,11 +215,14 @@ CONSOLE: Final = Answer(200, b"<!doctype html><p>Welcome<br>", {"Content-Type": 
 def test_a_page_is_no_object_and_no_empty_listing(call: Callable[[S3Store], object], answer: Answer) -> None:
     """Deleting succeeds without a word; only a page gives itself away."""
     if answer.body or call is not VERBS[-1]:
-        with store_behind(always(answer)) as (store, _), pytest.raises(StoreError, match="HTTP 200 with") as caught:
+        with (
+            store_behind(always(answer)) as (store, _),
+            pytest.raises(StoreError, match="HTTP 200, but not with") as caught,
+        ):
             call(store)
         assert not isinstance(caught.value, ObjectMissing)
         assert caught.value.cause is Cause.REFUSED
-        assert "does not speak S3" in caught.value.hint
+        assert "is not an S3 store" in caught.value.hint
 
 
 def test_a_page_about_what_is_missing_is_no_absence() -> None:
@@ -243,7 +246,7 @@ def listing(*keys: str, truncated: bool, token: str = "") -> Answer:
 @pytest.mark.parametrize("token", ["", "the same"])
 def test_a_listing_that_does_not_say_how_it_goes_on_is_an_error(token: str) -> None:
     with store_behind(always(listing("a", truncated=True, token=token))) as (store, _):
-        with pytest.raises(StoreError, match="HTTP 200 with a listing that is cut") as caught:
+        with pytest.raises(StoreError, match="HTTP 200 with an incomplete listing") as caught:
             list(store.list(""))
         assert caught.value.hint
 
@@ -281,7 +284,7 @@ def test_certificates(bundle: str, tmp_path: Path, s3_endpoint: str, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("address", "expired", "hint"), [("127.0.0.1", True, "has expired"), ("127.0.0.2", False, "is of another name")]
+    ("address", "expired", "hint"), [("127.0.0.1", True, "has expired"), ("127.0.0.2", False, "is for another name")]
 )
 def test_a_certificate_that_does_not_fit(
     address: str, expired: bool, hint: str, tmp_path: Path, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
@@ -369,7 +372,7 @@ def test_an_endpoint_that_names_the_bucket(s3_server: S3Server) -> None:
     with pytest.raises(StoreError, match="answered HTTP 404 NoSuchKey") as caught:
         list(S3Store(s3_server.bucket, "runs", client).list(""))
     assert not isinstance(caught.value, ObjectMissing), "a listing is no object"
-    assert "names no bucket and no folder" in caught.value.hint
+    assert "must not contain a bucket or a folder" in caught.value.hint
     client.close()
 
 
@@ -379,7 +382,7 @@ def test_a_key_that_cannot_be_sent(call: Callable[[S3Store], object], s3_server:
     with pytest.raises(StoreError, match="Invalid header value") as caught:
         call(S3Store(s3_server.bucket, "runs", client))
     assert not caught.value.transient, "nobody waits for it"
-    assert "holds a line break" in caught.value.hint
+    assert "contains a line break" in caught.value.hint
     client.close()
 
 

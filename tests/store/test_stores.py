@@ -201,18 +201,18 @@ BAD_KEYS += ["a\\b", "%2e%2e/a", "a" * 256, "/".join(["abcdefghi"] * 60), "a:b",
 
 @pytest.mark.parametrize("key", BAD_KEYS)
 def test_what_is_no_key_is_refused_by_every_verb(store: Store, key: str) -> None:
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.put(key, b"")
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.put_if_absent(key, b"")
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.get(key)
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.stat(key)
-    with pytest.raises(StoreError, match="is not a key"):
+    with pytest.raises(StoreError, match="is not a valid key"):
         store.delete(key)
     if key not in ("", "a/"):  # both are prefixes
-        with pytest.raises(StoreError, match="is not a key"):
+        with pytest.raises(StoreError, match="is not a valid key"):
             store.list(key)
     assert keys(store) == []
 

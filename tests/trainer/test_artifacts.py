@@ -161,11 +161,11 @@ def test_what_is_not_what_the_result_says(tmp_path: Path) -> None:
     assert artifacts.read(Denying(tmp_path), RUN, TRIAL, "weights", artifact) == b"weights"
 
     store.put(key, b"w" * 1000)
-    with pytest.raises(MessageError, match=r"-[0-9a-f]{16}\.safetensors has 1000 bytes where result\.json says 7"):
+    with pytest.raises(MessageError, match=r"-[0-9a-f]{16}\.safetensors has 1000 bytes, but result\.json says 7"):
         artifacts.locate(Sparing(tmp_path), RUN, TRIAL, "weights", artifact)
     for damaged in (b"w" * 1000, b"WEIGHTS"):
         store.put(key, damaged)
-        with pytest.raises(MessageError, match=r"is not the object whose sha256 .* put aside as runs/a-run/quar"):
+        with pytest.raises(MessageError, match=r"does not have the sha256 .* put aside as runs/a-run/quar"):
             artifacts.read(store, RUN, TRIAL, "weights", artifact)
         assert not exists(store, key)
 
@@ -179,6 +179,6 @@ def test_what_is_not_what_the_result_says(tmp_path: Path) -> None:
     assert artifacts.read(Denying(tmp_path), RUN, TRIAL, "weights", artifact) == b"weights"
 
     wrong = WeightsRef(run=RUN, trial=TRIAL, sha256="0" * 64)
-    with pytest.raises(MessageError, match="is not the object whose sha256"):
+    with pytest.raises(MessageError, match="does not have the sha256"):
         artifacts.read(store, RUN, TRIAL, "weights", wrong)
     assert store.get(plain) == b"weights", "it is the reference that is wrong"

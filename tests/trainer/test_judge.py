@@ -52,9 +52,9 @@ def test_together_they_vote_by_their_mean_probabilities(bench: Bench, pair: list
 
 
 def test_what_cannot_be_judged(bench: Bench, pair: list[tuple[str, str]]) -> None:
-    with pytest.raises(RequestError, match="there is no trial"):
+    with pytest.raises(RequestError, match="no trial was named"):
         judge(bench.store, [], CPU, print)
-    with pytest.raises(RequestError, match="is not whole"):
+    with pytest.raises(RequestError, match="is not complete"):
         judge(bench.store, [(RUN, "0" * 12)], CPU, print)
 
 

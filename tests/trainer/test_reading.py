@@ -107,4 +107,4 @@ def test_a_folder_that_cannot_be_written_is_only_told(
     (tmp_path / "file").write_bytes(b"")
     for folder in (tmp_path / "file", tmp_path / "nowhere"):
         assert Reader(bench.store, folder).dataset(digits.ref).info.train == digits.info.train
-        assert "could not be kept" in capsys.readouterr().err
+        assert "could not be cached" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_a_store_that_takes_nothing(
         for text in [*evidence, f"{prefix}history-"]:
             assert text in report.reason
         assert left(s3_store_uri, prefix) == {"request"}
-    told = [line for line in capsys.readouterr().err.splitlines() if "a checkpoint could not be stored" in line]
+    told = [line for line in capsys.readouterr().err.splitlines() if "a checkpoint could not be written" in line]
     assert all(line.startswith(f"trial {report.trial}: ") for line in told)
     if reaction in (TOO_LARGE, DENIED):
         assert methods.count("PUT") == 2, "each is refused once: a checkpoint, and the history"

@@ -84,6 +84,6 @@ def test_a_store_that_stays_full_or_away_is_waited_for_and_then_ends_it(
 
 
 def test_what_to_do_is_said_with_what_happened() -> None:
-    assert errors.in_words(StoreError("a: full\nstop", "make room")) == "a: full stop (make room)"
+    assert errors.in_words(StoreError("a: full\nstop", "free some space")) == "a: full stop (free some space)"
     assert errors.in_words(errors.DatasetError("gone")) == "gone"
     assert len(errors.in_words(StoreError("x" * 5000, "hint"))) <= 600

@@ -29,12 +29,12 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m metaqnn_trainer", description="Trains the nets that are asked for.")
     commands = root.add_subparsers(dest="command", required=True)
 
-    train = commands.add_parser("train", help="one request in, one result out")
-    train.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    train = commands.add_parser("train", help="train the net of one request and write its result")
+    train.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
     train.add_argument("--run", required=True)
     train.add_argument("--trial", required=True)
     train.add_argument("--attempt", type=_positive, default=1)
-    train.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
+    train.add_argument("--threads", type=_positive, help="threads on a CPU (default: torch's own choice)")
 
     train.add_argument(
         "--dataset-cache",
@@ -43,28 +43,37 @@ def parser() -> argparse.ArgumentParser:
         help="folder that keeps datasets for the next trainers (default: $METAQNN_DATASET_CACHE)",
     )
 
-    worker = commands.add_parser("worker", help="one JSON order a line on standard input, one report a line back")
-    worker.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
+    worker = commands.add_parser(
+        "worker",
+        help="read orders from standard input and write reports to standard output, one JSON object on each line",
+    )
+    worker.add_argument("--threads", type=_positive, help="threads on a CPU (default: torch's own choice)")
 
     dataset = commands.add_parser("dataset", help="make a dataset object and put it into the store")
     dataset.add_argument("name", help=f"{', '.join(SOURCES.members())}, or a name of your own")
-    dataset.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    dataset.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
     dataset.add_argument("--source", type=Path, help="the set's files, or a folder with one folder for each class")
-    dataset.add_argument("--image-size", type=_positive, help="images of a folder are resized to this (default 32)")
-    dataset.add_argument("--validation", type=_positive, help="images held back (default 5,000, at most a fifth)")
-    dataset.add_argument("--grayscale", action="store_true", help="images of a folder get one channel")
+    dataset.add_argument(
+        "--image-size", type=_positive, help="size to which images of a folder are resized (default 32)"
+    )
+    dataset.add_argument(
+        "--validation", type=_positive, help="number of images for validation (default 5,000, at most a fifth)"
+    )
+    dataset.add_argument("--grayscale", action="store_true", help="turn images of a folder into grayscale")
 
-    export = commands.add_parser("export", help="a trained net as a file that needs nothing of this project")
-    export.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    export = commands.add_parser("export", help="write a trained net as a file that needs nothing from this project")
+    export.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
     export.add_argument("--run", required=True)
     export.add_argument("--trial", required=True)
     export.add_argument("--format", required=True, choices=("onnx", "torch", "safetensors"))
     export.add_argument("--to", required=True, type=Path, help="FILE.onnx, FILE.pt2 or FILE.safetensors")
 
-    judge = commands.add_parser("judge", help="test accuracy of the first of some trained nets, and of all together")
-    judge.add_argument("--store", required=True, help="a path, file:///path or s3://bucket/prefix")
+    judge = commands.add_parser(
+        "judge", help="measure the test accuracy of the first of some trained nets, and of all as an ensemble"
+    )
+    judge.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
     judge.add_argument("--trial", required=True, action="append", metavar="RUN/TRIAL", help="may be repeated")
-    judge.add_argument("--threads", type=_positive, help="of the CPU; torch's own choice by default")
+    judge.add_argument("--threads", type=_positive, help="threads on a CPU (default: torch's own choice)")
     return root
 
 

@@ -78,9 +78,9 @@ def locate(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | 
     """
     key, (size, sha256) = _found(store, run, trial, kind, artifact)
     if isinstance(artifact, Artifact) and size != artifact.size:
-        raise MessageError(f"{key} has {size} bytes where result.json says {artifact.size}")
+        raise MessageError(f"{key} has {size} bytes, but result.json says {artifact.size}")
     if sha256 not in (None, artifact.sha256):
-        raise MessageError(f"{key} is not the object whose sha256 result.json carries")
+        raise MessageError(f"{key} does not have the sha256 that result.json says")
     return key
 
 
@@ -101,7 +101,7 @@ def read(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | We
     # A reference may be wrong itself, and what lies there right; a result and its siblings were written together.
     if isinstance(artifact, Artifact) and _put_aside(store, key, aside, data):
         where = f"; it was put aside as {aside}"
-    raise MessageError(f"{key} is not the object whose sha256 result.json carries ({size} bytes){where}")
+    raise MessageError(f"{key} ({size} bytes) does not have the sha256 that result.json says{where}")
 
 
 def _put_aside(store: Store, key: str, aside: str, data: bytes) -> bool:

@@ -122,7 +122,7 @@ def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Ki
             if artifact != artifacts.named(first).get(kind):
                 artifacts.remove(store, run, trial, kind, artifact)
     except (StoreError, MessageError) as error:
-        say(f"what this attempt wrote stays: {error}")
+        say(f"the files of this attempt could not be removed: {error}")
 
 
 def _weights_file(weights: Weights, spec: TrialSpec) -> bytes:

@@ -55,7 +55,7 @@ def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device,
         tests = found if tests is None else tests + found
         validations = held if validations is None else validations + held
     if tests is None or validations is None:
-        raise RequestError("there is no trial to judge")
+        raise RequestError("no trial was named")
     return Judged(len(labels), first, _accuracy(tests, labels), _accuracy(validations, validation_labels))
 
 

@@ -96,7 +96,7 @@ def load_trial(
         spec, result = _trusted(request, store.get(keys.result(run, trial), ENOUGH_BYTES))
         weights = artifacts.read(store, run, trial, "weights", _kept(result))
     except (ObjectMissing, MessageError) as error:
-        raise RequestError(f"trial {trial} of run {run} is not whole: {error}") from error
+        raise RequestError(f"trial {trial} of run {run} is not complete: {error}") from error
     return _assembled(spec, weights, Reader(store).dataset(spec.dataset), tasks, spaces), result
 
 
@@ -124,8 +124,8 @@ def _assembled(
     task = task_of(plain, tasks, spaces)
     if not isinstance(task, Classification):
         raise RequestError(
-            f"a net of the task {spec.task.name} is not one that classifies images: there are its weights alone, as "
-            "`metaqnn-orch pull` copies them"
+            f"nets of the task {spec.task.name} do not classify images: only their weights are available, from "
+            "`metaqnn-orch pull`"
         )
     data = task.prepared(found, torch.device("cpu"))
     model = task.build(data, torch.Generator())

@@ -158,6 +158,6 @@ def _keep(file: Path, data: bytes) -> None:
         aside.write_bytes(data)
         aside.replace(file)
     except OSError as error:
-        say(f"the dataset could not be kept for later trainers: {error}")
+        say(f"the dataset could not be cached for later trainers: {error}")
         with suppress(OSError):
             aside.unlink()

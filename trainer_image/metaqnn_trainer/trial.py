@@ -113,7 +113,7 @@ class Trainer:
         say(f"attempt {attempt}: {spec.net}")
         with closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints:
             if exists(store, keys.result(run, trial)):
-                say("a result is there already")
+                say("there is already a result")
             else:
                 self._gpus.check(options.devices, self._device)
                 read = Reader(store, self._dataset_cache)
@@ -156,7 +156,7 @@ def _check_plugins(spec: TrialSpec) -> None:
         group, _, name = member.rpartition(":")
         found = Group(group, "").find(name).identity
         if found != wanted:
-            raise RequestError(f"{member} is {found} here, and {wanted} was asked for")
+            raise RequestError(f"{member} is {found} here, but {wanted} was asked for")
 
 
 def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
@@ -168,7 +168,7 @@ def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
     if (request.run, request.trial) != (run, trial):
         raise RequestError(f"{key} is the request of trial {request.trial} in run {request.run}")
     if request.spec.trial_id() != trial:
-        raise RequestError(f"{key}: what it asks for is not trial {trial} but {request.spec.trial_id()}")
+        raise RequestError(f"{key} is a request for trial {request.spec.trial_id()}, not for {trial}")
     return request
 
 

@@ -60,9 +60,9 @@ def make_launcher(
         case LauncherName.LOCAL:
             if parallel > MAX_WORKERS:
                 raise BadInput(
-                    f"execution.parallel is {parallel}, but one machine runs at most {MAX_WORKERS} workers: each is a "
-                    "process with torch in it",
-                    hint="about as many as the machine has processors or GPUs: --parallel 2",
+                    f"execution.parallel is {parallel}, but one machine runs at most {MAX_WORKERS} worker processes,"
+                    " because each loads torch",
+                    hint="use about as many as the machine has CPUs or GPUs, for example --parallel 2",
                 )
             return lambda record: LocalLauncher(
                 store.uri, parallel, options=options_on_this_machine(settings.execution)
@@ -122,12 +122,13 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
     if isinstance(store, DirectoryStore):
         if not any(Path(store.uri).is_relative_to(place) for place in form.mounts()):
             raise BadInput(
-                f"{store.uri} is a directory of this machine, which no Pod sees",
+                f"{store.uri} is a directory on this machine, and Pods cannot see it",
                 hint="--store s3://bucket/prefix, or a Job template that mounts a volume there",
             )
     elif (endpoint := getattr(store, "endpoint", "")) and not settings.store_endpoint:
         raise BadInput(
-            f"the store is at {endpoint}: execution.kubernetes.store_endpoint must say how Pods reach it",
+            f"the store is at {endpoint}: set execution.kubernetes.store_endpoint to the address at which Pods reach"
+            " it",
             hint=f"--set execution.kubernetes.store_endpoint={endpoint}, if that address is the same for them",
         )
     return form
@@ -158,6 +159,6 @@ def refuse_unsafe_store(store: Store) -> None:
     """
     if not honours_put_if_absent(store, keys.probes()):
         raise StoreError(
-            f"{store.uri} ignores conditional writes: two orchestrators could destroy each other's run there",
+            f"{store.uri} ignores conditional writes: two orchestrators at the same time could damage a run",
             hint="use another store, or --unsafe-single-writer if no second one will ever touch the run",
         )

@@ -136,4 +136,4 @@ def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
 
 def _check_fit(settings: Settings, info: DatasetInfo) -> None:
     for key, (wanted, found) in settings.state_space().mismatches(info).items():
-        raise SettingsError(f"{key} is {wanted}, but dataset {info.name} has {found}", hint=f"--set {key}={found}")
+        raise SettingsError(f"{key} is {wanted}, but in dataset {info.name} it is {found}", hint=f"--set {key}={found}")

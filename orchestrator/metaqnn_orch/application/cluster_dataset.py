@@ -8,7 +8,7 @@ from typing import Any
 from metaqnn_orch.application import datasets
 from metaqnn_orch.application.assembly import job_form, open_cluster
 from metaqnn_orch.application.listener import Say
-from metaqnn_orch.application.trainer_call import Answer
+from metaqnn_orch.application.trainer_call import TrainerAnswer
 from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import dataset_manifest
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
@@ -45,4 +45,4 @@ def push_in_cluster(
     if ended.code is None:
         raise LauncherError(f"job {job_name} was ended before the dataset was made: {ended.detail}", "try it again")
     words = one_line((ended.log.splitlines() or [""])[-1].removeprefix("metaqnn_trainer: "))
-    return datasets.made(name, Answer(ended.code, ended.log.encode(), words))
+    return datasets.made(name, TrainerAnswer(ended.code, ended.log.encode(), words))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from metaqnn_orch.application.trainer_call import TRAINER, Answer, call
+from metaqnn_orch.application.trainer_call import TRAINER, TrainerAnswer, call
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_info, ref_of_key
@@ -69,7 +69,7 @@ def push(
     return made(name, answer)
 
 
-def made(name: str, answer: Answer) -> DatasetRef:
+def made(name: str, answer: TrainerAnswer) -> DatasetRef:
     """The dataset that the trainer made, wherever it ran.
 
     Raises:

@@ -9,7 +9,7 @@ from metaqnn_orch.application.assembly import LauncherName, make_launcher
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.listener import Listener
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.session import Ended, run
+from metaqnn_orch.application.session import SessionEnd, run
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
@@ -35,8 +35,8 @@ def refuse_open(record: RunRecord) -> None:
     """
     if record.is_open:
         raise BadInput(
-            f"run {record.run} was imported, and which dataset its nets are trained on is not decided yet",
-            hint=f"metaqnn-orch start PRESET_OR_FILE --run {record.run} goes on with it, and decides",
+            f"run {record.run} was imported, and has no dataset yet",
+            hint=f"choose one by going on with the run: metaqnn-orch start PRESET_OR_FILE --run {record.run}",
         )
 
 
@@ -47,7 +47,7 @@ def train(
     launcher: LauncherName,
     release: Release | None,
     listener: Listener,
-) -> Ended:
+) -> SessionEnd:
     """Train the nets of `settings` as the run of that name, from wherever it is to its end."""
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)

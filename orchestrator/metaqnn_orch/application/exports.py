@@ -46,7 +46,7 @@ def choose(store: Store, view: RunView, trial: str | None) -> str:
         raise BadInput(f"trial {trial} has no result: it is {found.state.replace('_', ' ')}")
     removed = read_removed(store, run, trial)
     if removed is not None:
-        raise BadInput(f"trial {trial}: {removed}", hint=f"metaqnn-orch retrain {run} {trial} trains it again")
+        raise BadInput(f"trial {trial}: {removed}", hint=f"train it again: metaqnn-orch retrain {run} {trial}")
     return trial
 
 

@@ -98,11 +98,11 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
         except (ObjectMissing, MessageError) as error:
             reason = read_removed(store, run, trial) or error
             raise BadInput(
-                f"trial {trial} of run {run} has no weights to begin with: {reason}",
-                hint=f"without --from-weights, or metaqnn-orch retrain {run} {trial} trains it again",
+                f"trial {trial} of run {run} has no weights to start from: {reason}",
+                hint=f"leave out --from-weights, or train it again: metaqnn-orch retrain {run} {trial}",
             ) from None
         if weights is None:
-            raise BadInput(f"trial {trial} of run {run} has no weights to begin with", hint="without --from-weights")
+            raise BadInput(f"trial {trial} of run {run} has no weights to start from", hint="without --from-weights")
         found.append(WeightsRef(run=run, trial=trial, sha256=weights.sha256))
     return found
 

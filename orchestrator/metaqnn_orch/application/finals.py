@@ -16,7 +16,7 @@ from metaqnn_orch.application.finalists import Elsewhere, candidates, final_sett
 from metaqnn_orch.application.judging import judge
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
-from metaqnn_orch.application.session import Ended
+from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.control.record import check_same, load_record
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, NotFound
@@ -51,11 +51,11 @@ class Unfinished(NamedTuple):
     """A run that a signal or the budget ended before all its nets were trained."""
 
     run: str
-    ended: Ended
+    ended: SessionEnd
 
 
 def hold(
-    store: Store, source: RunView, asked: Asked, train: Callable[[str, Settings], Ended], say: Say
+    store: Store, source: RunView, asked: Asked, train: Callable[[str, Settings], SessionEnd], say: Say
 ) -> Verdict | Unfinished:
     """Train the best nets of a search again, from wherever that is, and judge them once. `train` trains the nets of
     settings as the run of a name.
@@ -66,7 +66,7 @@ def hold(
     """
     record, task = source.record, source.state.settings.task.name
     if task != CLASSIFICATION.name:
-        raise BadInput(f"finals measure accuracies on test images, and the task of run {record.run} is {task}")
+        raise BadInput(f"finals need test accuracy, but the task of run {record.run} is {task}")
     if asked.dataset is None:
         refuse_open(record)
     elsewhere = _elsewhere(store, asked.dataset) if asked.dataset is not None else None
@@ -77,9 +77,9 @@ def hold(
     if verdict is not None:
         if verdict.ensemble != min(asked.ensemble, len(verdict.finalists)):
             raise BadInput(
-                f"the test images were looked at for an ensemble of {verdict.ensemble}, at {verdict.at}; that is done "
-                "once",
-                hint=f"--ensemble {verdict.ensemble} shows what was found",
+                f"the test images were already used, for an ensemble of {verdict.ensemble}, at {verdict.at}; this is"
+                " done only once",
+                hint=f"to see the result, use --ensemble {verdict.ensemble}",
             )
         return verdict
     initial = [*begun.initial] if begun else weights_of(store, source, nets) if asked.from_weights else []
@@ -149,7 +149,7 @@ def _judge(
     if not finalists:
         raise BadInput("none of the nets learned anything with this recipe", hint="--rate-factor 0.1 --name NAME")
     chosen = finalists[:ensemble]
-    say(f"judging the best of {len(finalists)} nets and an ensemble of {len(chosen)} on the test images, once")
+    say(f"testing the best of {len(finalists)} nets and an ensemble of {len(chosen)} on the test images, once")
     found = judge(store, [(final.run, final.trial) for final in chosen], report=say)
     return Verdict(
         at=now(),

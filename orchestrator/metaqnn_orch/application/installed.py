@@ -42,7 +42,7 @@ def list_plugins() -> list[Installed]:
 
 def _trouble(plugin: Plugin) -> str:
     if plugin.group in _TRAINERS and find_spec("torch") is None:
-        return "not tried: it needs torch, which the trainer has"
+        return "not checked: it needs torch, which only the trainer has"
     try:
         plugin.load()
     except PluginError as error:

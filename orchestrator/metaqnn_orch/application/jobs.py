@@ -31,7 +31,7 @@ _TRIAL_BEGINNING: Final = r"[0-9a-f]{1,12}"
 
 def cluster_of(namespace: str | None, context: str | None) -> Any:
     if namespace is not None and not re.fullmatch(DNS_LABEL, namespace):
-        raise BadInput(f"--namespace {namespace[:80]!r} is not the name of one")
+        raise BadInput(f"--namespace {namespace[:80]!r} is not a valid name of a namespace")
     return open_cluster(KubernetesSettings(namespace=namespace, context=context))
 
 
@@ -48,7 +48,7 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
     """
     holder, idle = take_over(store, record, this_process(secrets.token_hex(8), now()), __version__)
     if holder is not None:
-        say(f"run {record.run} was taken from {holder.owner}, which stops at its next step")
+        say(f"run {record.run} was held by {holder.owner}, which now stops at its next step")
     if cluster is not None:
         # Until it hears of it, which it looks for that often, it would start again what is deleted here.
         count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
@@ -73,7 +73,7 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
     if not found:
         raise NotFound(
             f"no Pod of trial {trial} of run {record.run} in namespace {cluster.namespace}",
-            hint=f"what became of it: metaqnn-orch trials {record.run} --store {store.uri}",
+            hint=f"to see how it ended: metaqnn-orch trials {record.run} --store {store.uri}",
         )
     if len(trials) > 1:
         raise BadInput(f"{trial} is the beginning of {len(trials)} trials: {', '.join(sorted(trials)[:5])}")
@@ -87,7 +87,7 @@ def check_beginning(trial: str) -> None:
         BadInput: no trial's id begins so.
     """
     if not re.fullmatch(_TRIAL_BEGINNING, trial):
-        raise BadInput(f"{trial[:40]!r} is no trial: up to twelve of 0-9 and a-f")
+        raise BadInput(f"{trial[:40]!r} is no trial id: an id has up to twelve of 0-9 and a-f")
 
 
 def ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
@@ -131,9 +131,10 @@ def delete_until_none_appears(
             return len(deleted)
         if passed >= patience:
             raise LauncherError(
-                f"{len(deleted)} Jobs of run {record.run} were deleted in namespace {cluster.namespace}, and somebody "
-                f"goes on making new ones: {', '.join(living[:3]) or 'a moment ago'}",
-                hint=f"metaqnn-orch status {record.run} names who works on the run: stop it there, then cancel again",
+                f"{len(deleted)} Jobs of run {record.run} were deleted in namespace {cluster.namespace}, but "
+                f"somebody still creates new ones: {', '.join(living[:3]) or 'a moment ago'}",
+                hint=f"see with metaqnn-orch status {record.run} who works on the run; stop it there, then cancel "
+                "again",
             )
         sleep(LOOK)
 

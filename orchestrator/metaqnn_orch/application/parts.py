@@ -27,9 +27,9 @@ def whole(store: Store, view: RunView, trial: Trial) -> dict[str, bytes]:
     if removed is not None:
         raise MessageError(str(removed))
     if not isinstance(found, Trusted):
-        raise MessageError(found.reason if found is not None else "its result.json is gone")
+        raise MessageError(found.reason if found is not None else "its result.json is missing")
     if found.reward != trial.reward:
-        raise MessageError(f"its result.json says {found.reward}, the journal {trial.reward}")
+        raise MessageError(f"its result.json says {found.reward}, but the journal says {trial.reward}")
     siblings = {
         artifacts.plain_name(kind): artifacts.read(store, run, name, kind, artifact)
         for kind, artifact in artifacts.named(found.result).items()

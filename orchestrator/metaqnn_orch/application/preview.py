@@ -66,13 +66,13 @@ def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> 
         record = load_record(store, run)
         return record.spec(settings, net), record.uid
     except NotFound:
-        say(f"run {run} is not there yet: its uid will be another")
+        say(f"run {run} does not exist yet, so its uid will differ")
         ref = datasets.find(store, name, digest)
     except StoreError as error:
-        say(f"{error}: uid and dataset are made up")
+        say(f"{error}: uid and dataset are placeholders")
         ref = None
     if ref is None:
-        say(f"dataset {name} was not found: the trial's id depends on its digest, and may be another")
+        say(f"dataset {name} was not found. The trial's id depends on its digest, so the real id may differ")
         ref = DatasetRef(name=name, digest=digest or "0" * 16)
     return trial_spec(settings, ref, plugins_of(settings), net), NO_UID
 
@@ -105,7 +105,7 @@ def _dataset(
 def _trials(launcher: LauncherName, nets: int, parallel: int) -> str:
     match launcher:
         case LauncherName.TABLE:
-            return f"{nets:,} answers of the table"
+            return f"{nets:,} results looked up in the table"
         case LauncherName.KUBERNETES:
             return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
         case LauncherName.LOCAL:

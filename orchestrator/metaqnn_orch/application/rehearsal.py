@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.control.record import Binding, stand_in
-from metaqnn_orch.launchers.table import Answer, NoAnswer
+from metaqnn_orch.launchers.table import NoAnswer, TableAnswer
 from metaqnn_orch.replay.format import read_file
 from metaqnn_orch.replay.table import Table, read_table
 from metaqnn_orch.settings.model import Settings
@@ -18,7 +18,7 @@ from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
 class Rehearsal(NamedTuple):
-    """What answers, and how long it takes."""
+    """A table of accuracies, and how long each trial takes."""
 
     file: str
     table: Table
@@ -26,10 +26,10 @@ class Rehearsal(NamedTuple):
     """Seconds that a trial seems to run."""
 
     def binding(self, settings: Settings) -> Binding:
-        """What stands in the record where the dataset of another run does."""
+        """The dataset of the run's record: it stands for the table."""
         return stand_in(settings, self.table.digest, f"none: answered by the table {self.file}", self.file)
 
-    def answer(self, request: TrainingRequest) -> Answer:
+    def answer(self, request: TrainingRequest) -> TableAnswer:
         """What the table says of the net, and what the net costs.
 
         Raises:
@@ -42,7 +42,7 @@ class Rehearsal(NamedTuple):
             accuracy, source = self.table.answer(net)
         except ShapeError as error:
             raise NoAnswer(str(error)) from None
-        return Answer(accuracy, costs.params, costs.macs, source)
+        return TableAnswer(accuracy, costs.params, costs.macs, source)
 
 
 def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0) -> Rehearsal:
@@ -53,7 +53,7 @@ def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0)
     """
     shape = Shape(settings.space.channels, settings.space.image_size)
     table = read_table(read_file(path), path.name, shape)
-    say(f"{path}: the accuracies of {len(table)} nets")
+    say(f"{path} has the accuracies of {len(table)} nets")
     if table.refusals.count:
         say(str(table.refusals))
     return Rehearsal(path.name, table, delay)

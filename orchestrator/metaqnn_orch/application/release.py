@@ -15,7 +15,7 @@ from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
 from metaqnn_orch.settings.model import KubernetesSettings
-from metaqnn_orch.settings.sources import Layer, load_settings
+from metaqnn_orch.settings.sources import SettingsLayer, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys
 from metaqnn_trainer import __version__
@@ -28,8 +28,8 @@ _NAME: Final = "app.kubernetes.io/instance"
 # Variables of the AWS SDK that say the same, the strongest first.
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
-_MAY_NOT_LOOK: Final = " (these credentials may not look: they need the right to list configmaps there)"
-_LOCAL_HINT: Final = "--store ./runs searches on this machine; helm install charts/metaqnn makes a release"
+_MAY_NOT_LOOK: Final = " (these credentials need the permission to list configmaps there)"
+_LOCAL_HINT: Final = "to search on this machine, use --store ./runs; to make a release, helm install charts/metaqnn"
 
 
 class Release(NamedTuple):
@@ -70,13 +70,13 @@ class Release(NamedTuple):
             )
         return store
 
-    def layer(self) -> Layer:
+    def layer(self) -> SettingsLayer:
         """What it says of how the work is done."""
         known = known_keys()
         found = {key: parse_value(text, f"{self.source}: {key}") for key, text in self.data.items() if key in known}
         own = {"execution.kubernetes.namespace": self.namespace, "execution.kubernetes.context": self.context}
         values = {**{key: value for key, value in found.items() if key.startswith("execution.")}, **own}
-        return Layer(self.source, values)
+        return SettingsLayer(self.source, values)
 
     def kubernetes(self) -> KubernetesSettings:
         """The same as settings, nothing laid over them.
@@ -119,7 +119,7 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None,
     """
     before, slash, name = (wanted or "").rpartition("/")
     if slash and namespace not in (None, before):
-        raise BadInput(f"--release {wanted} and --namespace {namespace} are two namespaces")
+        raise BadInput(f"--release {wanted} and --namespace {namespace} name different namespaces")
     namespace = before or namespace
     here, elsewhere, looked = _look(namespace, context)
     found = here if name == "" or here else elsewhere
@@ -129,18 +129,18 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None,
             say(chosen[0].in_words())
         if chosen[0].data.get("version", "") != __version__:
             theirs = chosen[0].data.get("version") or "unknown"
-            say(f"{chosen[0].source} is of version {theirs}, this program of {__version__}", Tone.CAUTION)
+            say(f"{chosen[0].source} has version {theirs}, but this program has {__version__}", Tone.CAUTION)
         return chosen[0]
     names = ", ".join(sorted(map(str, here or elsewhere)))
     if chosen:
-        raise BadInput(f"{len(chosen)} releases are there: {names}", hint=f"choose one: --release {chosen[0]}")
+        raise BadInput(f"there are {len(chosen)} releases: {names}", hint=f"choose one: --release {chosen[0]}")
     if not here and not elsewhere:
         raise NotFound(f"there is no release of the chart {looked}", hint=_LOCAL_HINT)
     if name:
         raise NotFound(f"there is no release {wanted} {looked}", hint=f"there are: {names}")
     raise NotFound(
-        f"there is no release of the chart {looked}; elsewhere there are: {names}",
-        hint=f"name the one that is meant: --release {elsewhere[0]}",
+        f"there is no release of the chart {looked}, but there are some elsewhere: {names}",
+        hint=f"name the one that you mean: --release {elsewhere[0]}",
     )
 
 
@@ -150,7 +150,7 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         cluster = open_cluster(KubernetesSettings(namespace=namespace, context=context))
     except LauncherError as error:
         raise BadInput(
-            f"without --store, a cluster says where results are; but there is {error}", _LOCAL_HINT
+            f"without --store, the cluster says where the store is; but there is {error}", _LOCAL_HINT
         ) from None
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
@@ -174,7 +174,11 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         return [], elsewhere, place
     if may_look_elsewhere:
         return [], [], f"in {cluster.server}"
-    refused = ", and these credentials may not look in others: --namespace names one" if may_look else _MAY_NOT_LOOK
+    refused = (
+        ", and these credentials may not look in other namespaces: name one with --namespace"
+        if may_look
+        else _MAY_NOT_LOOK
+    )
     return [], [], place + refused
 
 
@@ -194,7 +198,7 @@ def borrow_keys(release: Release, environment: MutableMapping[str, str]) -> None
     """
     kubernetes = release.kubernetes()
     if kubernetes.store_secret is None:
-        raise BadInput(f"{release.source} names no secret: its Pods open the store with an identity of their own")
+        raise BadInput(f"{release.source} has no secret for the store: its Pods use an identity of their own")
     from metaqnn_orch.launchers.kubernetes.cluster import Lookup
 
     secret = open_cluster(kubernetes).look_up(Lookup.SECRET, kubernetes.store_secret).get("data") or {}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from metaqnn_orch.reporting.metrics import Metrics
 
 
-class Ended(NamedTuple):
+class SessionEnd(NamedTuple):
     """What a session left behind, and how it ended."""
 
     view: RunView
@@ -63,7 +63,7 @@ def run(
     answered_by: Binding | None = None,
     make_dataset: Callable[[str], DatasetRef] | None = None,
     metrics_port: int | None = None,
-) -> Ended:
+) -> SessionEnd:
     """Begin the run of that name, or go on with it, until it is complete or somebody stops it.
 
     Raises:
@@ -82,7 +82,7 @@ def search(
     launcher: Launcher,
     listener: Listener,
     metrics_port: int | None = None,
-) -> Ended:
+) -> SessionEnd:
     """Go on with a run, from wherever its journal ends, until it is complete or somebody stops it.
 
     Raises:
@@ -113,21 +113,21 @@ def _searched(
     hold: Hold,
     metrics: Metrics | None,
     metrics_port: int | None,
-) -> Ended:
+) -> SessionEnd:
     """The same, while the run is held."""
     state, journal = resume(store, record, settings, session)
     if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
         journal.append([event])
         state.apply(event)
-        left_out = f", {event.refused} of other spaces left out" if event.refused else ""
-        listener.say(f"beginning with what run {event.run} was told: {len(event.rows)} presentations{left_out}")
+        left_out = f", {event.refused} that are not in this space left out" if event.refused else ""
+        listener.say(f"starting from {len(event.rows)} results of run {event.run}{left_out}")
     view = RunView(record, state, journal.position)
     if state.finished is not None and state.unique >= settings.goal:
         listener.say(f"run {record.run} is complete, nothing is left to do")
-        return Ended(view, Outcome.GOAL, 0)
+        return SessionEnd(view, Outcome.GOAL, 0)
     reached = limit(state, settings.budget, state.heard) if state.finished is not None else None
     if reached is not None and not nothing_worked(state):
-        return Ended(view, Outcome(reached.reason), 0, reached.detail)
+        return SessionEnd(view, Outcome(reached.reason), 0, reached.detail)
     if metrics is not None:
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
@@ -167,7 +167,7 @@ def _searched(
         )
         outcome = loop.run()
     reason = state.finished.detail if state.finished is not None else ""
-    return Ended(RunView(record, state, journal.position), outcome, signals.first, reason)
+    return SessionEnd(RunView(record, state, journal.position), outcome, signals.first, reason)
 
 
 def _metrics(run: str) -> Metrics:
@@ -178,5 +178,5 @@ def _metrics(run: str) -> Metrics:
     try:
         from metaqnn_orch.reporting.metrics import Metrics
     except ModuleNotFoundError:
-        raise BadInput("metrics take prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
+        raise BadInput("metrics need prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
     return Metrics(run)

@@ -50,9 +50,9 @@ class Signals:
             self._say(
                 "stopping: waiting for the trials in training; Ctrl-C again leaves at once"
                 if wanted is Stop.DRAIN
-                else "leaving: the trials in training go on, and their results are found by the same command"
+                else "leaving: the trials in training go on, and the same command finds their results"
                 if self._outlived
-                else "stopping at once" + (": the terminal is gone" if signal.SIGHUP in self._received else ""),
+                else "stopping at once" + (": the terminal was closed" if signal.SIGHUP in self._received else ""),
                 Tone.CAUTION,
             )
             self._announced = wanted

@@ -85,8 +85,8 @@ def _refuse_secrets(values: Mapping[str, Any]) -> None:
             by_name = "a URL without user and password, and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             known = by_name if key == "tracking.mlflow" else "what it holds as a variable of a Secret"
             raise BadInput(
-                f"{key} is {redacted(value)}: its secret would stand in the Pod's annotations",
-                hint=f"give it {known} in orchestrator.env of the release",
+                f"{key} is {redacted(value)}: it contains a secret, which would be visible in the Pod's annotations",
+                hint=f"set it in orchestrator.env of the release instead: {known}",
             )
 
 
@@ -102,7 +102,8 @@ def _refuse_secrets_of(form: JobForm) -> None:
             # A variable may also say in which file the secret is, which is none.
             if redacted(text) != text or (text and _OF_A_SECRET.search(name) and not text.startswith("/")):
                 raise BadInput(
-                    f"{form.template_name}: {place}: {name}: its secret would stand in the Pod's annotations",
+                    f"{form.template_name}: {place}: {name}: it contains a secret, which would be visible in the "
+                    "Pod's annotations",
                     hint="take it from a Secret of the cluster: valueFrom: {secretKeyRef: {name: NAME, key: KEY}}",
                 )
 

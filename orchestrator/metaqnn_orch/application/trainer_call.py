@@ -19,7 +19,7 @@ TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
 T = TypeVar("T")
 
 
-class Answer(NamedTuple):
+class TrainerAnswer(NamedTuple):
     """How the trainer's process ended, and what it left on standard output."""
 
     code: int
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
         )
 
 
-def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Sequence[str] = TRAINER) -> Answer:
+def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Sequence[str] = TRAINER) -> TrainerAnswer:
     """Run `python -m metaqnn_trainer` with these arguments to its end; `report` gets its progress, a line at a time."""
     with (
         tempfile.TemporaryFile() as answer,
@@ -71,7 +71,7 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
             process.kill()
             raise
         answer.seek(0)
-        return Answer(code, answer.read(), last_words)
+        return TrainerAnswer(code, answer.read(), last_words)
 
 
 def _relay(lines: Iterable[bytes], report: Callable[[str], None]) -> str:

@@ -104,12 +104,13 @@ class Vigil:
                 self._said = True
                 words = _words(self._cluster, name)
                 self._say(
-                    f"job {name} has ended ({words}): what is shown is the work of another orchestrator", Tone.CAUTION
+                    f"job {name} has ended ({words}): another orchestrator works on the run, and this is what it does",
+                    Tone.CAUTION,
                 )
             if over and self._was_over:  # and the watcher has had time to see how
                 raise LauncherError(
-                    f"job {name} has ended, the run has not: {_words(self._cluster, name)}",
-                    hint=f"submitting it again goes on; kubectl logs --namespace {self._cluster.namespace} job/{name}",
+                    f"job {name} has ended, but the run has not: {_words(self._cluster, name)}",
+                    hint=f"submit it again to go on; see kubectl logs --namespace {self._cluster.namespace} job/{name}",
                 )
         self._was_over = over
 

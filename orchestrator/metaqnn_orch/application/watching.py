@@ -41,7 +41,7 @@ def watch(
     state, journal = resume(store, record, record.settings_as_run())
     pulse = _Pulse(store, run, monotonic)
     works = pulse.beats()
-    foot = "Ctrl-C ends the watching, the run goes on"
+    foot = "Ctrl-C ends only the view, the run goes on"
     with listener.follow(record, state, foot=foot, now=lambda: now() if works else state.heard) as view:
         if state.opened is not None:
             view.recall(_recent(store, run, journal.position))

@@ -92,7 +92,8 @@ def build_app() -> typer.Typer:
     plain: dict[str, Any] = {"rich_markup_mode": None, "no_args_is_help": True}
     app = typer.Typer(
         name=PROGRAM,
-        help="Designs convolutional networks by itself: an agent samples architectures, has them trained, and learns.",
+        help="Designs neural networks: a searcher proposes designs, trainers train them, and the searcher learns "
+        "from the results.",
         epilog=_example(COMMANDS["start"][1]),
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -165,7 +166,7 @@ def _print_version(wanted: bool) -> None:
 
 def _global_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

@@ -19,10 +19,10 @@ from metaqnn_trainer.store.opening import open_store
 
 
 def attach(run: options.Run, store: options.Store, release: Release | None = None) -> None:
-    """Show a run that was submitted.
+    """Show a submitted run live.
 
-    Waits for its Pod to begin, and says what that waits for; then shows what status --watch shows. Ctrl-C ends the
-    watching, and the run goes on.
+    It waits until the Pod starts, and says what the Pod waits for. Then it shows the same as status --watch. Ctrl-C
+    ends only the view; the run goes on.
     """
     if release is None:
         raise BadInput("attach needs a release of the chart", hint=f"metaqnn-orch status {run} --watch --store {store}")

@@ -16,7 +16,7 @@ from metaqnn_orch.settings import presets as named
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_orch.settings.values import flatten, origin
 
-HELP: Final = "Show settings, and where each comes from."
+HELP: Final = "Show settings, and where each came from."
 
 
 def show(
@@ -27,9 +27,9 @@ def show(
 ) -> None:
     """Show every setting in force.
 
-    And where it came from. Flags win over METAQNN_* variables, those over the file, the file over what --release says
-    of how the work is done, that over the preset.
-    METAQNN_RECIPE__EPOCHS is the variable of recipe.epochs, and so on.
+    For each it shows where the value came from. A flag wins over a METAQNN_* variable, the variable over the file, the
+    file over the release, and the release over the preset. METAQNN_RECIPE__EPOCHS is the variable of recipe.epochs, and
+    so on.
     """
     layered = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer())
     rows = [

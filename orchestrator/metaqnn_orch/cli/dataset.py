@@ -43,26 +43,32 @@ class PushCommand(TyperCommand):
 
 
 def push(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Which dataset: see above.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the dataset, see above.", show_default=False)],
     store: options.Store,
-    source: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder or file with the data.")] = None,
+    source: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder or file with the dataset's data.")] = None,
     image_size: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=4096, help="Your own images are resized to this square.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=4096, help="Width and height to which your own images are resized."),
     ] = None,
     validation: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Images held back: 5,000, but at most a fifth.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Number of images for validation (default 5,000, but at most a fifth of the training images).",
+        ),
     ] = None,
-    grayscale: Annotated[bool, typer.Option("--grayscale", help="Your own images get one channel.")] = False,
+    grayscale: Annotated[bool, typer.Option("--grayscale", help="Turn your own images into grayscale.")] = False,
     in_cluster: Annotated[
-        bool, typer.Option("--in-cluster", help="By a Job of the release, where this machine has no torch.")
+        bool, typer.Option("--in-cluster", help="Make it with a Job in the cluster, for machines without torch.")
     ] = False,
     output: options.Output = Format.TABLE,
     release: Release | None = None,
 ) -> None:
-    """Make a dataset and put it into a store.
+    """Make a dataset object in a store.
 
-    A dataset is one immutable object, named by its digest. It is made on this machine, by the trainer: pip install
-    'metaqnn-orch[train]'; or by the cluster with --in-cluster, which has no files of yours.
+    A dataset is one immutable object, named by its digest. The trainer makes it on this machine (pip install
+    'metaqnn-orch[train]'), or with --in-cluster in the cluster, where your files are not available.
 
     NAME is digits, mnist, fashion-mnist, cifar10, cifar100 or svhn, a source that an installed distribution adds, or
     any other name for images of your own.
@@ -78,7 +84,7 @@ def push(
     """
     opened = open_store(store)
     if source is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(source)):  # of :// a Path keeps one
-        raise BadInput("--source is an address: it must be a folder of this machine", hint="download the files first")
+        raise BadInput("--source is an address, but must be a folder on this machine", hint="download the files first")
     flags = {"--source": source, "--image-size": image_size, "--validation": validation}
     given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
     given += ["--grayscale"] if grayscale else []
@@ -102,8 +108,8 @@ def _in_cluster(
         raise BadInput("--in-cluster needs a release of the chart", hint="name it: --release NAMESPACE/NAME")
     if source is not None:
         raise BadInput(
-            f"--in-cluster cannot see {str(source)!r}, which is a folder of this machine",
-            hint="without --in-cluster this machine makes the dataset: pip install 'metaqnn-orch[train]'",
+            f"--in-cluster cannot use {str(source)!r}, which is a folder on this machine",
+            hint="leave out --in-cluster to make the dataset on this machine: pip install 'metaqnn-orch[train]'",
         )
     return push_in_cluster(store, name, given, release.kubernetes(), release.document(TEMPLATE), tell)
 

@@ -23,10 +23,13 @@ def describe_net(
         str, typer.Argument(metavar="NET", help="A net, e.g. '[C(64,3,1), P(2,2), SM(10)]'.", show_default=False)
     ],
     space: Annotated[
-        str, typer.Option("--space", metavar="PRESET_OR_FILE", help="Whose space it is.", show_default=False)
+        str,
+        typer.Option(
+            "--space", metavar="PRESET_OR_FILE", help="Preset or settings file with the space.", show_default=False
+        ),
     ],
     dropout: Annotated[
-        bool, typer.Option("--dropout", help="Print the net as the authors write it, with its dropouts D(i,n).")
+        bool, typer.Option("--dropout", help="Print the net in the authors' notation, with its dropouts D(i,n).")
     ] = False,
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
@@ -42,9 +45,9 @@ def describe_net(
     design = designs.canonical(net)
     if dropout and settings.recipe.dropout != "every_second":
         raise BadInput(
-            f"D(i,n) writes down the dropout of every second layer, but the recipe of {space} says "
+            f"D(i,n) stands for dropout after every second layer, but the recipe of {space} has "
             f"recipe.dropout={settings.recipe.dropout}",
-            hint="leave out --dropout, or say --set recipe.dropout=every_second",
+            hint="leave out --dropout, or use --set recipe.dropout=every_second",
         )
     total = sum((part.cost for part in parts), Cost(0, 0))
     objective = settings.objective if settings.objective.changes_reward else None

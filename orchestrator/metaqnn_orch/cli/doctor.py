@@ -31,10 +31,10 @@ def doctor(
 ) -> None:
     """Check everything that a search needs.
 
-    The store: reading, listing, writing, conditional writes, its clock. With --launcher kubernetes the cluster, too:
-    credentials, every right that is needed, the namespace's rules and quotas, GPUs, service account, secret. Each gets
-    a tick, or a cross and what to do about it, or a question mark for what these credentials cannot see. Leaves nothing
-    behind. The exit code is 1 if there is a cross.
+    It checks the store: reading, listing, writing, conditional writes, its clock. With --launcher kubernetes it also
+    checks the cluster: credentials, every permission that is needed, the namespace's rules and quotas, GPUs, service
+    account, secret. Each check gets a tick, a cross with what to do about it, or a question mark if these credentials
+    cannot see it. Nothing is left behind. The exit code is 1 if there is a cross.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer()).settings
     findings: list[Finding] = []

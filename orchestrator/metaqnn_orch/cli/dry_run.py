@@ -49,7 +49,7 @@ def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> 
     if price is not None:
         fields.append(("price", f"{price:,.2f} {settings.budget.currency or ''}".rstrip() + " for an hour of a GPU"))
     for name, nets in made.limits.items():
-        enough = "all of them" if nets >= made.whole.nets else f"about {nets:,} of {made.whole.nets:,} nets"
+        enough = "all of them" if nets >= made.whole.nets else f"about {nets:,} of all {made.whole.nets:,} nets"
         fields.append((f"within budget.{name}", enough))
     if settings.budget.target is not None:
         name = reward_name(settings).replace("val ", "validation ")

@@ -6,7 +6,7 @@ from typing import Final, NoReturn
 
 import typer
 
-from metaqnn_orch.application.session import Ended
+from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
@@ -16,7 +16,7 @@ from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, 
 _LEADERS: Final = {"rank": "d", "reward": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
 
 
-def report(ended: Ended, where: str, output: Format) -> int:
+def report(ended: SessionEnd, where: str, output: Format) -> int:
     """Say how a session ended, and what can be done next. Returns the exit code."""
     run, state = ended.view.record.run, ended.view.state
     if output is Format.JSON:
@@ -27,13 +27,13 @@ def report(ended: Ended, where: str, output: Format) -> int:
         case Outcome.GOAL:
             return 0
         case Outcome.EXHAUSTED:
-            say("no new net was found in a long row of proposals: at this epsilon the space holds no more")
+            say("many proposals in a row gave no new net: at this epsilon the space has no more")
             return 0
         case Outcome.TARGET:
             say(f"stopped: {ended.reason}")
             return 0
         case Outcome.BUDGET:
-            say(f"stopped: {ended.reason}; the same command with a larger budget goes on")
+            say(f"stopped: {ended.reason}; to go on, repeat the command with a larger budget")
             return 0
         case Outcome.INTERRUPTED:
             say(f"run {run} was stopped; the same command goes on with it")
@@ -51,15 +51,18 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
-    done += f", {stopped} of them not to the end" if (stopped := stopped_early(state)) else ""
+    done += f", {stopped} of them stopped early" if (stopped := stopped_early(state)) else ""
     say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
     say(f"{name.replace('val ', 'validation ')}: ", (f"{best[0].worth:.4f}", "bold"))
     if rehearsed:
-        say(f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} answers are estimates")
+        say(
+            f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} accuracies are "
+            "estimates"
+        )
     say("next:")
     for command, purpose in (
-        (f"explain {run} {where}", "what the agent believes")
+        (f"explain {run} {where}", "the agent's Q-values")
         if rehearsed
         else (f"pull {run} {where} --top 3 --to ./best", "weights of the best three"),
         (f"trials {run} {where}", "every trial"),
@@ -67,7 +70,7 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
         say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
 
 
-def leave(name: str, ended: Ended) -> NoReturn:
+def leave(name: str, ended: SessionEnd) -> NoReturn:
     """
     Raises:
         typer.Exit: always. A signal or the budget ended the run before all its nets were trained.

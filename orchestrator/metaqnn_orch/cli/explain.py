@@ -30,7 +30,7 @@ def explain_run(
     after: Annotated[str, typer.Option("--after", metavar="NET_PREFIX", help="The first layers of a net.")] = "[]",
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Explain what the agent believes, and what it would choose.
+    """Show the agent's Q-values, and what it would choose.
 
     The layers that may follow, the most valued first. For each: its Q-value, and how often that was updated (where
     never, it is the one that all begin with); the probability that the agent chooses it at the current epsilon; how
@@ -52,8 +52,8 @@ def explain_run(
             ("after", explanation.after),
             ("epsilon", explanation.epsilon),
             ("the searcher", explanation.choice),
-            ("nets trained that begin so", explanation.trained),
-            ("the best of them", explanation.best_trained),
+            ("trained nets that begin like this", explanation.trained),
+            ("best net of these", explanation.best_trained),
             (f"its {reward}", explanation.best_reward),
         ]
     )

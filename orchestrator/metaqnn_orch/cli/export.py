@@ -29,28 +29,31 @@ def export(
     store: options.Store,
     to: Annotated[
         Path,
-        typer.Option("--to", metavar="FILE", help="Ends in .onnx, .pt2 or .safetensors.", show_default=False),
+        typer.Option(
+            "--to", metavar="FILE", help="File to write, ending in .onnx, .pt2 or .safetensors.", show_default=False
+        ),
     ],
     trial: Annotated[
-        str | None, typer.Option(metavar="T", help="Which trial: by default the best.", show_default=False)
+        str | None, typer.Option(metavar="T", help="Id of the trial (default: the best one).", show_default=False)
     ] = None,
     net_format: Annotated[
-        NetFormat | None, typer.Option("--format", help="By default what FILE ends in.", show_default=False)
+        NetFormat | None,
+        typer.Option("--format", help="Format of the file (default: from its ending).", show_default=False),
     ] = None,
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Write a trained net as a file to deploy.
+    """Write a trained net as a file for deployment.
 
-    The file takes images as bytes: what training takes from an image is inside. Before it gets its name it is run by
-    its own runtime on all validation images, and its outputs are compared with the trainer's. A model card lies beside
-    it: data, recipe, accuracy, limits.
+    The file takes images as bytes; their normalisation is inside. Before it gets its name, its own runtime runs it on
+    all validation images, and the outputs are compared with the trainer's. A model card is written beside it: data,
+    recipe, accuracy, limits.
 
     \b
     Formats
       onnx         for onnxruntime and others: pip install 'metaqnn-orch[export]'
       torch        a programme of torch.export
       safetensors  weights, and a Python file with the network written out
-                   layer by layer, which needs torch alone
+                   layer by layer, which needs only torch
 
     It is written on this machine, by the trainer: pip install 'metaqnn-orch[train]'.
     """
@@ -72,7 +75,7 @@ def _format(to: Path, given: NetFormat | None) -> str:
     ending = next((form for form, suffix in exports.SUFFIXES.items() if to.suffix == suffix), None)
     if ending is None:
         raise BadInput(
-            f"--to {str(to)!r} does not say what to write",
+            f"the ending of --to {str(to)!r} is no known format",
             hint="a file ends in " + " or ".join(f"{suffix} ({form})" for form, suffix in exports.SUFFIXES.items()),
         )
     if given is not None and given.value != ending:

@@ -36,14 +36,16 @@ def finals(
     run: options.Run,
     store: options.Store,
     top: Annotated[
-        int | None, typer.Option(metavar="K", min=1, max=1000, help="How many of the best nets: 10 by default.")
+        int | None, typer.Option(metavar="K", min=1, max=1000, help="How many of the best nets to train (default 10).")
     ] = None,
-    ensemble: Annotated[int, typer.Option(metavar="K", min=1, max=100, help="How many of them vote together.")] = 5,
+    ensemble: Annotated[
+        int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets the ensemble has.")
+    ] = 5,
     dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Train them on another dataset of the store.")
+        str | None, typer.Option(metavar="NAME", help="Train them on another dataset in the store.")
     ] = None,
     from_weights: Annotated[
-        bool, typer.Option("--from-weights", help="Begin with the weights that they have, and not from scratch.")
+        bool, typer.Option("--from-weights", help="Start from the weights that the nets have, not from scratch.")
     ] = False,
     rate_factors: Annotated[
         list[float] | None,
@@ -52,18 +54,20 @@ def finals(
             metavar="F",
             min=1e-6,
             max=1e6,
-            help="Try the recipe's learning rates times F, and keep each net's best. May be repeated.",
+            help="Train with the recipe's learning rates times F. May be repeated: of each net, the best training "
+            "counts.",
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of the run that trains them: RUN-finals by default.")
+        str | None, typer.Option(metavar="NAME", help="Name of the run that trains them (default RUN-finals).")
     ] = None,
     settings_file: Annotated[
         str | None,
         typer.Option(
             "--settings",
             metavar="PRESET_OR_FILE",
-            help="Where finals, execution and budget are taken from; by default the run's own settings.",
+            help="Preset or settings file from which `finals`, `execution` and `budget` are taken (default: the "
+            "run's own settings).",
         ),
     ] = None,
     launcher: options.Launcher = LauncherName.LOCAL,
@@ -72,24 +76,24 @@ def finals(
     output: options.Output = Format.TABLE,
     release: Release | None = None,
 ) -> None:
-    """Train the best nets again, and judge them once.
+    """Train the best nets again, and test them once.
 
-    The recipe is the settings' section `finals`. Each rate factor makes a run of its own, NAME or NAME-xF: with a
-    journal, gone on with by the same command, whatever ended it. `status`, `trials`, `pull`, `report` and `export` take
-    these runs as any other. A name that would be too long ends in a digest.
+    The recipe is the section `finals` of the settings. Each rate factor makes a run of its own, NAME or NAME-xF, with a
+    journal. The same command goes on with it, whatever ended it. `status`, `trials`, `pull`, `report` and `export` work
+    with these runs as with any other. A name that would be too long is shortened and ends in a digest.
 
     Nets are ranked by reward, the validation accuracy unless an objective is set. Then, and only then, the best and the
     ensemble (the mean of the best nets' probabilities) are judged on the test images, by the trainer on this machine.
     That is done once: finals.json in the store keeps what was found, and the same command shows it again.
 
-    --dataset NAME trains the same architectures on another dataset, with its number of classes (the paper's Table 5);
-    with --from-weights they begin with the weights that they have, all but those whose shapes differ there.
+    --dataset NAME trains the same architectures on another dataset, with its number of classes (the paper's Table 5).
+    With --from-weights they start from the weights that they have; layers whose shapes differ start from scratch.
     """
     opened, terminal = open_store(store), Terminal()
     source = read_run(opened, run)
     record = source.record
     if record.table is not None:
-        raise BadInput(f"run {run} is a rehearsal: a table answered, and its accuracies are no reason to train")
+        raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, so there are no finals")
     asked = Asked(
         name=check_name("run", name or default_name(run, dataset, from_weights)),
         present=_present(record, settings_file, parallel, assignments or [], release),
@@ -121,7 +125,7 @@ def _present(
         present = continue_settings(record.settings, f"run {record.run}", *above)
     if not present.finals.model_fields_set:
         raise BadInput(
-            f"the settings of run {record.run} have no section finals: with which recipe?",
+            f"the settings of run {record.run} have no section finals, so there is no recipe",
             hint="--set 'finals.phases=[{epochs: 20, learning_rate: 0.02}]' --set finals.optimizer=sgd, or --settings",
         )
     return present

@@ -37,43 +37,41 @@ SEARCH: Final[Mapping[str, Flag]] = {
         "execution.max_trials",
         Annotated[
             int | None,
-            typer.Option(metavar="N", help="Stop after so many unique trained nets, before the schedule ends."),
+            typer.Option(metavar="N", help="Stop after this many different trained nets, before the schedule ends."),
         ],
     ),
     "seed": Flag(
         "seed",
-        Annotated[int | None, typer.Option(metavar="S", help="Of the agent: 0 unless the settings differ.")],
+        Annotated[int | None, typer.Option(metavar="S", help="Seed of the search (default 0).")],
     ),
     "warm_start_from": Flag(
         "warm_start.run",
         Annotated[
             str | None,
-            typer.Option(metavar="RUN", help="Begin with what the agent of another run was told (warm_start.weight)."),
+            typer.Option(
+                metavar="RUN", help="Name of another run from whose results the search starts (see warm_start.weight)."
+            ),
         ],
     ),
     "gpu_hours": Flag(
         "budget.gpu_hours",
-        Annotated[
-            float | None, typer.Option(metavar="H", help="Budget: hours of training, times the GPUs of a trial.")
-        ],
+        Annotated[float | None, typer.Option(metavar="H", help="Budget: hours of training times the GPUs of a trial.")],
     ),
     "money": Flag(
         "budget.money",
-        Annotated[float | None, typer.Option(metavar="M", help="Budget: at --price-per-gpu-hour.")],
+        Annotated[float | None, typer.Option(metavar="M", help="Budget: money, at --price-per-gpu-hour.")],
     ),
     "wall_clock_hours": Flag(
         "budget.wall_clock_hours",
         Annotated[
-            float | None, typer.Option(metavar="H", help="Budget: hours of searching, over all sessions of the run.")
+            float | None, typer.Option(metavar="H", help="Budget: hours that the search runs, over all sessions.")
         ],
     ),
     "target": Flag(
         "budget.target",
         Annotated[
             float | None,
-            typer.Option(
-                metavar="R", help="Stop when a net has this reward: its validation accuracy, unless settings differ."
-            ),
+            typer.Option(metavar="R", help="Stop when a net has this reward (by default its validation accuracy)."),
         ],
     ),
     "target_accuracy": Flag(
@@ -81,7 +79,7 @@ SEARCH: Final[Mapping[str, Flag]] = {
     ),
     "price_per_gpu_hour": Flag(
         "budget.price_per_gpu_hour",
-        Annotated[float | None, typer.Option(metavar="P", help="What an hour of a GPU costs, in any currency.")],
+        Annotated[float | None, typer.Option(metavar="P", help="Price of an hour of one GPU, in any currency.")],
     ),
 }
 TRACKING: Final[Mapping[str, Flag]] = {

@@ -28,12 +28,12 @@ def gc(
     run: options.Run,
     store: options.Store,
     delete: Annotated[
-        bool, typer.Option("--delete", help="Delete it. Without, it is only said what could go.")
+        bool, typer.Option("--delete", help="Delete what is listed. Without this option nothing is deleted.")
     ] = False,
     keep_weights: Annotated[
         str,
         typer.Option(
-            metavar="all|'best N'", help="Whose weights stay: those of all nets, or of the N best. The rest may go."
+            metavar="all|'best N'", help="Which weights to keep: `all`, or `best N` for those of the N best nets."
         ),
     ] = "all",
     launcher: options.Launcher = LauncherName.LOCAL,
@@ -41,19 +41,19 @@ def gc(
     context: options.Context = None,
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Say what a run left behind that nobody needs, or delete it.
+    """List or delete what a run left behind.
 
-    In the store: checkpoints of trials that have ended, weights and histories that no result names (of attempts that
-    were killed), and with --keep-weights 'best N' the weights of all other nets. Results, their histories and the
-    journal stay, and a note says that the weights were removed. A search keeps to
-    execution.keep_weights by itself; this is for runs that have ended.
+    In the store these are checkpoints of trials that have ended, weights and histories that belong to no result (from
+    killed attempts), and with --keep-weights 'best N' the weights of all other nets. Results, their histories and the
+    journal stay, and a note says that the weights were removed. While a search goes on it follows
+    execution.keep_weights itself; this command is for runs that have ended.
 
-    In a cluster (--launcher kubernetes, or a release): Jobs that have ended, that of a submitted search, too. A search
-    deletes its trials' Jobs itself, when it has their results. What a stopped one left behind stays for 30 days, unless
-    execution.kubernetes.keep_seconds says otherwise. Running Jobs are left alone.
+    In a cluster (--launcher kubernetes, or a release) these are Jobs that have ended, including that of a submitted
+    search. A search deletes the Jobs of its trials when it has their results. Jobs of a stopped search stay for 30
+    days, or as long as execution.kubernetes.keep_seconds says. Running Jobs are left alone.
     """
     if not re.fullmatch(KEEP_WEIGHTS, keep_weights):
-        raise BadInput(f"--keep-weights {keep_weights[:40]!r} is neither all nor like 'best 10'")
+        raise BadInput(f"--keep-weights is {keep_weights[:40]!r}, but must be all, or for example 'best 10'")
     opened = open_store(store)
     view = read_run(opened, run)
     doomed = left_behind(opened, view, keep_weights)
@@ -79,7 +79,7 @@ def _report(doomed: Sequence[Surplus], jobs: Sequence[Any], output: Format, *, d
     if in_cluster:
         rows.append((_JOBS, len(jobs), None))
     if not doomed and not jobs:
-        say("nothing is left behind")
+        say("nothing that nobody needs was found")
         return
     print_rows(_COLUMNS, rows)
-    say("deleted" if delete else "nothing was deleted: --delete does it")
+    say("deleted" if delete else "nothing was deleted; to delete it, add --delete")

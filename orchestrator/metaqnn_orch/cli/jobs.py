@@ -19,37 +19,41 @@ def cancel(
     store: options.Store,
     launcher: options.Launcher = LauncherName.LOCAL,
     keep_jobs: Annotated[
-        bool, typer.Option("--keep-jobs", help="Its trials go on: for a run that moves to another orchestrator.")
+        bool, typer.Option("--keep-jobs", help="Let its trials go on, for a run that moves to another orchestrator.")
     ] = False,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Stop a run, wherever it is worked on.
+    """Stop a run, wherever its orchestrator is.
 
-    Whoever works on it loses it, and stops at its next step. With --launcher kubernetes its Jobs are deleted, too,
-    until no more of them appear; exit code 6 says that they still do. Results stay, nothing that was learned is lost,
-    and start goes on with the run.
+    The orchestrator that works on the run loses its hold and stops at its next step. With --launcher kubernetes the
+    run's Jobs are deleted, too, until no more of them appear; exit code 6 means that they still do. Results stay,
+    nothing that was learned is lost, and start goes on with the run.
     """
     opened = open_store(store)
     record = load_record(opened, run)
     cluster = cluster_of(namespace, context) if launcher is LauncherName.KUBERNETES and not keep_jobs else None
     idle = stop(opened, record, cluster, tell)
-    say(f"run {run} was not under way" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
+    say(f"nobody worked on run {run}" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
     if cluster is None and not keep_jobs:
-        say("Jobs that it may have in a cluster go on: --launcher kubernetes deletes them")
+        say("if it has Jobs in a cluster, they go on; to delete them, add --launcher kubernetes")
 
 
 def logs(
     run: options.Run,
-    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="Its id, or how it begins.", show_default=False)],
+    trial: Annotated[
+        str, typer.Argument(metavar="TRIAL", help="Id of the trial, or the first characters of it.", show_default=False)
+    ],
     store: options.Store,
-    tail: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last lines.")] = None,
+    tail: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Print only this many of the last lines.")
+    ] = None,
     namespace: options.Namespace = None,
     context: options.Context = None,
 ) -> None:
-    """Print what a trial's trainer said.
+    """Print the log of a trial.
 
-    Of the latest attempt whose Pod is still there: those whose results were ingested are not.
+    It is the log of the latest attempt whose Pod still exists. Pods are deleted when their results have been read.
     """
     check_beginning(trial)
     opened = open_store(store)

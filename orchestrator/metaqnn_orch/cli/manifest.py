@@ -35,21 +35,22 @@ def manifest(
         str, typer.Argument(metavar="NET", help="A net, e.g. '[C(64,3,1), P(2,2), SM(10)]'.", show_default=False)
     ],
     space: Annotated[
-        str, typer.Option("--space", metavar="PRESET_OR_FILE", help="Settings of the run.", show_default=False)
+        str,
+        typer.Option(
+            "--space", metavar="PRESET_OR_FILE", help="Preset or settings file of the run.", show_default=False
+        ),
     ],
     run: Annotated[str, typer.Option("--run", metavar="NAME", help="Name of the run.", show_default=False)],
     store: options.Store,
-    attempt: Annotated[
-        int, typer.Option(min=1, max=MAX_ATTEMPT, metavar="N", help="Number of the trial's attempt.")
-    ] = 1,
-    output: Annotated[ManifestFormat, typer.Option("--output", "-o", help="How to print.")] = ManifestFormat.YAML,
+    attempt: Annotated[int, typer.Option(min=1, max=MAX_ATTEMPT, metavar="N", help="Number of the attempt.")] = 1,
+    output: Annotated[ManifestFormat, typer.Option("--output", "-o", help="Output format.")] = ManifestFormat.YAML,
     assignments: options.Set = None,
     release: Release | None = None,
 ) -> None:
     """Print the Kubernetes Job of a trial.
 
-    As start --launcher kubernetes would create it. Launches nothing. To have a cluster judge it:
-    ... | kubectl create --dry-run=server -f -
+    It is the Job that start --launcher kubernetes would create; nothing is launched. To let a cluster check it: ... |
+    kubectl create --dry-run=server -f -
     """
     net = format_net(parse_net(net))
     check_name("run", run)

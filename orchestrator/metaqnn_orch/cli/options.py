@@ -21,7 +21,9 @@ def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], h
         if text.partition("=")[0].partition(".")[0].strip() not in sections:
             *first, last = sections
             allowed = f"{', '.join(first)} and {last}"
-            raise BadInput(f"--set {text[:80]}: only {allowed} may be set, the rest is the run's", hint)
+            raise BadInput(
+                f"--set {text[:80]}: only {allowed} may be changed here; everything else belongs to the run", hint
+            )
 
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)]
@@ -31,13 +33,16 @@ Store = Annotated[
         "--store",
         metavar="URI",
         envvar="METAQNN_STORE",
-        help="Where results are kept: a directory, or s3://bucket/prefix.",
+        help="The store: a directory, or s3://bucket/prefix.",
         show_default=False,
     ),
 ]
 Launcher = Annotated[
     LauncherName,
-    typer.Option(help="Where trials run: worker processes here, Jobs in a cluster, or nowhere (see Rehearsals)."),
+    typer.Option(
+        help="Where trials run: local (worker processes here), kubernetes (Jobs in a cluster), or table "
+        "(results from a file, see Rehearsals)."
+    ),
 ]
 PresetOrFile = Annotated[
     str,
@@ -51,21 +56,23 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. recipe.epochs=3. May be repeated."),
 ]
-Output = Annotated[Format, typer.Option("--output", "-o", help="How to print.")]
-RowOutput = Annotated[RowFormat, typer.Option("--output", "-o", help="How to print.")]
+Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
+RowOutput = Annotated[RowFormat, typer.Option("--output", "-o", help="Output format.")]
 
 RunName = Annotated[
     str, typer.Option("--run", metavar="NAME", help="Name of the run: a-z, 0-9 and '-'.", show_default=False)
 ]
-Parallel = Annotated[
-    int | None, typer.Option(metavar="N", help="Trials in training at the same time: 2 unless the settings differ.")
-]
+Parallel = Annotated[int | None, typer.Option(metavar="N", help="Trials in parallel (default 2).")]
 Mlflow = Annotated[
-    str | None, typer.Option(metavar="URI", help="Show trials in MLflow, too: pip install 'metaqnn-orch[mlflow]'.")
+    str | None,
+    typer.Option(metavar="URI", help="Copy trials to MLflow at this URI. Needs pip install 'metaqnn-orch[mlflow]'."),
 ]
 Tensorboard = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Show trials in TensorBoard, too: pip install 'metaqnn-orch[tensorboard]'."),
+    typer.Option(
+        metavar="DIR",
+        help="Write trials into this folder for TensorBoard. Needs pip install 'metaqnn-orch[tensorboard]'.",
+    ),
 ]
 MetricsPort = Annotated[
     int | None,
@@ -74,20 +81,22 @@ MetricsPort = Annotated[
         min=0,
         max=65_535,
         envvar="METAQNN_METRICS_PORT",
-        help="Serve Prometheus metrics there, while the search runs.",
+        help="Port for Prometheus metrics while the search runs.",
     ),
 ]
 UnsafeSingleWriter = Annotated[
     bool,
     typer.Option(
         "--unsafe-single-writer",
-        help="Use a store without conditional writes. Two orchestrators on one run would then destroy it.",
+        help="Allow a store without conditional writes. With such a store, two orchestrators at the same time would"
+        " damage the run.",
     ),
 ]
 
 Context = Annotated[
-    str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig; the current one by default.")
+    str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig (default: the current one).")
 ]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", metavar="NAME", help="Of the cluster; the context's by default.")
+    str | None,
+    typer.Option("--namespace", metavar="NAME", help="Namespace in the cluster (default: that of the context)."),
 ]

@@ -28,14 +28,14 @@ _OPTIONS: Final[dict[str, Any]] = {
             "--release",
             metavar="[NAMESPACE/]NAME",
             envvar="METAQNN_RELEASE",
-            help="Of the Helm chart: says where results are and how trials run. Without --store, the only one of the "
-            "namespace is taken.",
+            help="Release of the Helm chart, which says where the store is and how trials run. Without --store, the"
+            " only release in the namespace is used.",
         ),
     ],
     "namespace": options.Namespace,
     "context": options.Context,
     "use_cluster_secret": Annotated[
-        bool, typer.Option("--use-cluster-secret", help="Open the store with the keys in the release's secret.")
+        bool, typer.Option("--use-cluster-secret", help="Open the store with the keys from the release's secret.")
     ],
 }
 _STORE: Final = Annotated[
@@ -44,7 +44,7 @@ _STORE: Final = Annotated[
         "--store",
         metavar="URI",
         envvar="METAQNN_STORE",
-        help="Where results are kept: a directory, or s3://bucket/prefix. By default where the release says.",
+        help="The store: a directory, or s3://bucket/prefix (default: the store of the chart's release).",
         show_default=False,
     ),
 ]
@@ -106,14 +106,15 @@ def _refuse_idle(given: Mapping[str, Any], own: Mapping[str, Parameter]) -> None
     """Options that would do nothing, because no release was looked for."""
     hint = "name it: --release NAMESPACE/NAME"
     if given["use_cluster_secret"]:
-        raise BadInput("--use-cluster-secret is a release's", hint)
+        raise BadInput("--use-cluster-secret needs a release", hint)
     idle = [name for name in ("namespace", "context") if given[name] and name not in own]
     if idle:
         # Where trials run is a setting; which release says so is what these options are about.
         settings = [f"--set execution.kubernetes.{name}={shlex.quote(given[name])}" for name in idle]
         raise BadInput(
-            f"{' and '.join(f'--{name}' for name in idle)}: where a release is, and none is looked for with --store",
-            hint=f"say where trials run by {' '.join(settings)}" if "assignments" in own else "leave it out",
+            f"{' and '.join(f'--{name}' for name in idle)}: only for finding a release, and with --store no release "
+            "is used",
+            hint=f"to say where trials run, use {' '.join(settings)}" if "assignments" in own else "leave it out",
         )
 
 

@@ -25,9 +25,9 @@ def pull(
     run: options.Run,
     store: options.Store,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write into.", show_default=False)],
-    top: Annotated[int, typer.Option(metavar="K", min=1, help="How many of the best trials.")] = 10,
+    top: Annotated[int, typer.Option(metavar="K", min=1, help="How many of the best trials to download.")] = 10,
 ) -> None:
-    """Copy the best trials out of the store.
+    """Download the best trials from the store.
 
     Writes leaderboard.csv and, per trial, a folder with request.json, result.json, history.jsonl and
     weights.safetensors, and pictures where the task makes some. They are checked against the digests in result.json.
@@ -47,12 +47,12 @@ def pull(
     try:
         for rank, (trial, row) in enumerate(zip(best, table, strict=True), 1):
             if not trial.attempt:
-                damaged.append(f"trial {trial.trial} was imported: what was trained is where it came from")
+                damaged.append(f"trial {trial.trial} was imported, so its weights are not in this store")
                 continue
             try:
                 parts = whole(opened, view, trial)
             except MessageError as error:
-                damaged.append(f"trial {trial.trial} cannot be trusted any more: {error}")
+                damaged.append(f"trial {trial.trial} is no longer valid: {error}")
                 continue
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():

@@ -35,20 +35,21 @@ def import_replay(
     ],
     store: options.Store,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse the file where one row of it would be refused.")
+        bool, typer.Option("--strict", help="Refuse the whole file if one of its rows is not valid.")
     ] = False,
     assignments: options.Set = None,
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Begin a run with what others have trained.
+    """Begin a run with the results of others.
 
-    Reads a replay database of the authors' (bowenbaker/metaqnn): CSV with the columns net, accuracy_best_val,
-    ix_q_value_update and epsilon; machine_run_on, time_finished and iter_best_val are used where they are there. The
-    agent is told of each row in the order of ix_q_value_update; a net that stands there again is a net sampled again.
-    Nets may carry dropout, D(i,n), which is no part of them here.
+    It reads a replay database in the authors' format (bowenbaker/metaqnn): CSV with the columns net, accuracy_best_val,
+    ix_q_value_update and epsilon; machine_run_on, time_finished and iter_best_val are used if they are there. The agent
+    learns from the rows in the order of ix_q_value_update. A net that appears twice counts as sampled twice. Nets may
+    contain dropout, D(i,n), which is left out here.
 
-    Rows that the space does not hold, or whose numbers cannot be, are refused one by one, and the first reasons said.
-    An import that was cut short is completed by the same command. `start` with the same settings goes on from there.
+    Rows whose net is not in the space, or whose numbers are impossible, are refused one by one, and the first reasons
+    are printed. If an import was interrupted, the same command completes it. `start` with the same settings goes on
+    from there.
     """
     check_name("run", run)
     settings = load_settings(space, os.environ, assignments or [], {}).settings
@@ -81,7 +82,7 @@ def export_replay(
     store: options.Store,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FILE", help="Where to write; by default, standard output.", show_default=False),
+        typer.Option("--to", metavar="FILE", help="File to write (default: standard output).", show_default=False),
     ] = None,
 ) -> None:
     """Write a run as a replay database in the authors' format.

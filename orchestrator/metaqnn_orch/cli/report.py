@@ -22,26 +22,27 @@ def report(
     run: options.Run,
     store: options.Store,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write into.", show_default=False)],
-    top: Annotated[int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets are drawn.")] = 10,
+    top: Annotated[int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets to draw.")] = 10,
     price: Annotated[
         float | None,
         typer.Option(
-            metavar="P", min=0, max=1e6, help="Of an hour of training on one device; by default the budget's."
+            metavar="P", min=0, max=1e6, help="Price of an hour of training on one device (default: from the budget)."
         ),
     ] = None,
     front: Annotated[
         str | None,
         typer.Option(
             metavar="X,Y",
-            help="Two measures for the Pareto front, less X and more Y being better; params and the reward by default.",
+            help="Two measures for the Pareto front: less of X and more of Y is better (default: params and the "
+            "reward).",
         ),
     ] = None,
 ) -> None:
-    """Write a run as a page to read.
+    """Write a report of a run.
 
-    index.html is one file that needs no server and no network: figures, tables that sort, the best nets drawn, cost,
-    settings. Each figure lies beside it as SVG, PNG and CSV, and the settings as settings.yaml, which start takes. A
-    run that is going on can be reported on at any time.
+    index.html is one file that needs no server and no network: figures, tables that can be sorted, drawings of the best
+    nets, cost, settings. Beside it are each figure as SVG, PNG and CSV, and settings.yaml with the settings as start
+    takes them. You can write a report at any time, also while the run goes on.
 
     Needs pip install 'metaqnn-orch[report]'.
     """

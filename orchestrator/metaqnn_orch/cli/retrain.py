@@ -29,7 +29,7 @@ def retrain(
     trials: Annotated[list[str], typer.Argument(metavar="TRIAL...", help="Their ids.", show_default=False)],
     store: options.Store,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the run that trains them; RUN-again by default.")
+        str | None, typer.Option(metavar="NAME", help="Name of the run that trains them (default RUN-again).")
     ] = None,
     launcher: options.Launcher = LauncherName.LOCAL,
     parallel: options.Parallel = None,
@@ -37,18 +37,18 @@ def retrain(
     output: options.Output = Format.TABLE,
     release: Release | None = None,
 ) -> None:
-    """Train lost trials again, as they were trained.
+    """Train trials again whose weights are gone.
 
-    For weights that were lost, damaged or removed. It makes a run of its own, RUN-again, with the same recipe, dataset
-    and seed. The same command goes on with it; `pull`, `export` and the others take it as any run. What RUN itself was
-    told stays as it is. Other trials again later need another --name.
+    This is for weights that were lost, damaged or removed. It makes a run of its own, RUN-again, with the same recipe,
+    dataset and seed. The same command goes on with it; `pull`, `export` and the others work with it as with any run.
+    RUN itself does not change. To train other trials later, give another --name.
 
-    On a processor, and with the same --parallel, the same weights come of it, bit for bit; else nearly the same.
+    On a CPU, and with the same --parallel, this gives the same weights, bit for bit; otherwise nearly the same.
     """
     opened = open_store(store)
     source = read_run(opened, run)
     if source.record.table is not None:
-        raise BadInput(f"run {run} is a rehearsal: a table answered, and nothing was trained")
+        raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, and nothing was trained")
     refuse_open(source.record)
     base = check_name("run", name or derived(f"{run}-again"))
     options.refuse_other_sections(assignments or [], SECTIONS)

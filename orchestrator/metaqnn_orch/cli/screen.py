@@ -14,7 +14,7 @@ from rich.text import Text
 from metaqnn_orch.cli.output import cell, visible
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Told
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.reporting.standing import Part, Standing
+from metaqnn_orch.reporting.standing import Stage, Standing
 
 FIXED_LINES: Final = 16  # of a screen, at most: everything but the events
 _FOR_EVER: Final = 100 * 365 * 86_400.0  # seconds
@@ -169,7 +169,7 @@ def sparkline(values: Sequence[float]) -> str:
 def span(seconds: float) -> str:
     """A time that somebody waits, in one or two units."""
     if seconds >= _FOR_EVER:
-        return "more than a hundred years"
+        return "more than 100 years"
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -182,7 +182,7 @@ def span(seconds: float) -> str:
     return f"{days} d {hours} h"
 
 
-def _bar(part: Part) -> ProgressBar:
+def _bar(part: Stage) -> ProgressBar:
     return ProgressBar(
         total=max(1, part.nets),
         completed=part.done,
@@ -192,7 +192,7 @@ def _bar(part: Part) -> ProgressBar:
     )
 
 
-def _left(part: Part) -> Text:
+def _left(part: Stage) -> Text:
     if part.done >= part.nets:
         return Text("done", style="dim")
     return Text("" if part.seconds_left is None else f"{span(part.seconds_left)} to go", style="dim")

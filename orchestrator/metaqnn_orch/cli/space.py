@@ -22,9 +22,10 @@ def space(
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
 ) -> None:
-    """Show a state space, or what may follow.
+    """Show a state space, or the layers that may follow.
 
-    In words; with --after, the layers that the agent may choose from there. --after '[]' lists the first layers.
+    It describes the space in words. With --after it lists the layers that the agent may choose next; --after '[]' lists
+    the first layers.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}).settings
     if after is None:
@@ -38,10 +39,10 @@ def space(
         actions = designs.following(after)
     except IllegalDesign as error:
         shown = designs.text(designs.parse(after))
-        raise BadInput(f"{shown} is not in the space {preset_or_file}: {error}") from None
+        raise BadInput(f"{shown} is not in the space of {preset_or_file}: {error}") from None
     if output is Format.JSON:
         print_json({"actions": actions})
     else:
         print_lines(actions)
         if not actions:
-            say("nothing may follow: the net is whole")
+            say("nothing may follow: the net is complete")

@@ -40,18 +40,23 @@ def start(
     launcher: options.Launcher = LauncherName.LOCAL,
     flags: Flags = NO_FLAGS,
     table: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of --launcher table: accuracies by net, as CSV.")
+        Path | None, typer.Option(metavar="FILE", help="CSV file with the accuracies of nets, for --launcher table.")
     ] = None,
     table_delay: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0, max=86_400, help="Of --launcher table: how long each trial takes."),
+        typer.Option(metavar="SECONDS", min=0, max=86_400, help="Seconds that each trial takes, for --launcher table."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what it would cost and create, and leave it at that.")
+        bool, typer.Option("--dry-run", help="Print what the run would cost and create, and create nothing.")
     ] = False,
     trial_seconds: Annotated[
         float | None,
-        typer.Option(metavar="S", min=0, max=1e7, help="Of --dry-run: what a trial takes, if you know better."),
+        typer.Option(
+            metavar="S",
+            min=0,
+            max=1e7,
+            help="Seconds for each trial, for --dry-run (default: estimated from runs in the store).",
+        ),
     ] = None,
     assignments: options.Set = None,
     output: options.Output = Format.TABLE,
@@ -59,39 +64,40 @@ def start(
     metrics_port: options.MetricsPort = None,
     release: Release | None = None,
 ) -> None:
-    """Search, or go on with a search.
+    """Start a search, or go on with one.
 
-    Samples architectures, has them trained, and learns from their rewards: their validation accuracies,
-    unless task or objective say otherwise.
+    It samples architectures, trains them, and learns from their rewards: their validation accuracies, unless task or
+    objective change it.
 
-    A run that exists goes on from its journal, whatever ended it. Its settings may not change, but --parallel,
-    --max-trials, the budget and everything under execution may. Ctrl-C once waits for the trials in training, twice
-    leaves at once; nothing is lost either way. Trials in a cluster go on without you, so there once is enough.
+    If the run exists, it goes on from its journal, whatever ended it. Its settings may not change, except --parallel,
+    --max-trials, the budget and everything under execution. After Ctrl-C the command waits for the trials in training;
+    a second Ctrl-C ends it at once. Nothing is lost either way. Trials in a cluster go on without you, so the first
+    Ctrl-C ends the command at once.
 
     \b
     Budget
-      Whichever limit comes first ends the run. No trial begins that would probably end beyond it, none in training is
-      cut. With a larger budget the same command goes on.
+      The first limit that is reached ends the run. A trial does not begin if it would probably end beyond a limit;
+      trials in training are not cut off. With a larger budget the same command goes on.
 
     \b
     Rehearsals
-      --launcher table --table FILE.csv trains nothing: the file answers. It has the columns net and accuracy, or is a
-      replay database of the authors. A net that it does not have gets an estimate from those most like it, marked so
-      in `trials`; that takes SciPy: pip install 'metaqnn-orch[table]'. No dataset is needed. A rehearsal is
-      gone on with by the same table alone, and no other run by a table.
+      --launcher table --table FILE.csv trains nothing: accuracies are looked up in the file. It has the columns net and
+      accuracy, or is a replay database in the authors' format. A net that is not in it gets an estimate from the most
+      similar ones, and is marked in `trials`; this needs SciPy: pip install 'metaqnn-orch[table]'. No dataset is
+      needed. You can go on with a rehearsal only with the same table, and with other runs only without a table.
 
     \b
     Exit codes
       0          complete, or the budget is used, or no new net was found
-      1          nothing ever worked
+      1          no trial ever worked, or too many were abandoned
       2          wrong input: nothing was created
       3          the journal is damaged
       4          another orchestrator holds the run
       5          the store fails
       6          nothing can be launched here
-      130        stopped by Ctrl-C, ready to go on
+      130        stopped by Ctrl-C; the same command goes on
       143        the same by SIGTERM
-      129        the same by SIGHUP: the terminal is gone, and nobody said nohup
+      129        the same by SIGHUP: the terminal was closed, without nohup
     """
     check_name("run", run)
     settings = load_settings(preset_or_file, os.environ, assignments or [], flags, release and release.layer()).settings
@@ -130,6 +136,6 @@ def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, 
     """
     if launcher is not LauncherName.TABLE:
         if table is not None or delay is not None:
-            raise BadInput("--table and --table-delay are the table launcher's", hint="add --launcher table")
+            raise BadInput("--table and --table-delay work only with the table launcher", hint="add --launcher table")
         return None
     return read_rehearsal(table, settings, tell, delay or 0.0) if table is not None else None

@@ -18,30 +18,30 @@ from metaqnn_trainer.store.opening import open_store
 def status(
     run: options.Run,
     store: options.Store,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the run until it has ended.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the run live until it has ended.")] = False,
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Show where a run stands.
+    """Show the state of a run.
 
-    Counters, epsilon, the best net, and the digest of the Q-table. Reads the store and changes nothing, whether the
-    run is going on or not.
+    It prints counters, epsilon, the best net, and the digest of the Q-table. It reads the store and changes nothing,
+    whether the run is going on or not.
 
     \b
     Counters
-      told           how often the agent learned
-      unique         nets trained
-      failed         trials given up
-      attempts_lost  attempts that their trials paid for
-      disruptions    attempts that were lost free of charge
-      lost           both by how they ended
+      told           results that the agent learned from
+      unique         different nets that were trained
+      failed         trials that were abandoned
+      attempts_lost  lost attempts that were charged
+      disruptions    lost attempts that were free
+      lost           both, by how they ended
       last_lost      why the last one was lost
-      estimated      rewards that a table made up
-      stopped_early  rewards that were foretold
-      late_results   results of trials given up before
+      estimated      rewards that were estimated
+      stopped_early  rewards that were predicted
+      late_results   results of abandoned trials
       trouble        what the search waits for
 
-    --watch shows what `start` shows while it searches, whoever works on the run and wherever: on a terminal one screen,
-    elsewhere a line for each event.
+    --watch shows what `start` shows while it searches, wherever the search runs: a live screen on a terminal, otherwise
+    a line for each event.
     """
     opened = open_store(store)
     if watch:

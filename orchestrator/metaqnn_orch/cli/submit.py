@@ -24,12 +24,13 @@ def submit(
     unsafe_single_writer: options.UnsafeSingleWriter = False,
     release: Release | None = None,
 ) -> None:
-    """Search inside the cluster.
+    """Run a search inside the cluster.
 
-    As start does, in a Pod of the release instead of on this machine, which may be switched off. `attach` shows it.
+    This does what start does, but in a Pod of the release instead of on this machine, which you may switch off.
+    `attach` shows the search.
 
-    A run moves by submitting or starting it elsewhere: whoever holds it is told first, by `cancel RUN --keep-jobs`
-    or by Ctrl-C, and two at once exclude each other. Its trials go on meanwhile.
+    To move a run, first stop whoever holds it with `cancel RUN --keep-jobs` or Ctrl-C, then submit or start it
+    elsewhere. Its trials go on meanwhile. Two orchestrators cannot work on a run at the same time.
     """
     check_name("run", run)
     if release is None:
@@ -39,7 +40,7 @@ def submit(
     values, _ = gather(*given)
     made = submission.submit(run, store, settings, values, release, tell, unsafe_single_writer=unsafe_single_writer)
     if made.is_new:
-        say(f"run {run} is searched for in namespace {made.namespace}, by job {made.job}")
+        say(f"job {made.job} in namespace {made.namespace} now searches for run {run}")
     else:
-        say(f"run {run} is being searched for already, by job {made.job}: nothing was changed")
+        say(f"job {made.job} already searches for run {run}; nothing was changed")
     say(typeable(f"next: metaqnn-orch attach {run} {release.words}"))

@@ -16,16 +16,16 @@ from metaqnn_trainer.store.opening import open_store
 def track(
     run: options.Run, store: options.Store, mlflow: options.Mlflow = None, tensorboard: options.Tensorboard = None
 ) -> None:
-    """Show a run in MLflow or TensorBoard.
+    """Copy a run to MLflow or TensorBoard.
 
-    From the store alone, whether it goes on or not. What is there already is left as it is, so the command may be
-    repeated. `start` with the same options does it while it searches.
+    It only reads the store, whether the run goes on or not. What was copied before is left as it is, so you may repeat
+    the command. `start` with the same options does this while it searches.
     """
     wanted = TrackingSettings(mlflow=mlflow, tensorboard=tensorboard)
     makers = trackers(wanted)
     if not makers:
-        raise BadInput("show it where?", hint="--mlflow URI or --tensorboard DIR")
+        raise BadInput("no tracker is named", hint="--mlflow URI or --tensorboard DIR")
     # Of MLflow's client, whose own seven tries take minutes; a search has those, for nobody waits for its trackers.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     shown = show_run(opened := open_store(store), read_run(opened, run), makers)
-    say(f"{shown:,} trials of run {run} are there")
+    say(f"{shown:,} trials of run {run} were copied")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from metaqnn_orch.application.trainer_check.bench import DEFAULTS, Limits
-from metaqnn_orch.application.trainer_check.registry import Check, Mark, Verdict
+from metaqnn_orch.application.trainer_check.registry import Check, Checked, CheckMark
 from metaqnn_orch.application.trainer_check.suite import check_trainer, chosen
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, say
@@ -19,7 +19,7 @@ HELP: Final = "Train with a program of your own."
 # Options are for us until COMMAND begins; everything after that is the program's.
 COMMAND_LINE: Final[dict[str, Any]] = {"allow_interspersed_args": False}
 
-_SIGNS: Final = {Mark.PASSED: "✓", Mark.WARNED: "!", Mark.FAILED: "✗", Mark.NOT_TRIED: "?"}
+_SIGNS: Final = {CheckMark.PASSED: "✓", CheckMark.WARNED: "!", CheckMark.FAILED: "✗", CheckMark.NOT_TRIED: "?"}
 
 
 def check(
@@ -51,7 +51,7 @@ def check(
     Options of this command stand before COMMAND. The exit code is 1 if there is a cross.
     """
     wanted = chosen(only or ())
-    made: list[Verdict] = []
+    made: list[Checked] = []
 
     def report(next_one: Check) -> None:
         say(f"{len(made) + 1}/{len(wanted)} {next_one.group}: {next_one.name}")
@@ -65,12 +65,12 @@ def check(
     if output is Format.JSON:
         print_json([verdict._asdict() for verdict in made])
     else:
-        print_lines([", ".join(f"{counts[mark]} {mark}" for mark in Mark if counts[mark])])
-    if counts[Mark.FAILED]:
+        print_lines([", ".join(f"{counts[mark]} {mark}" for mark in CheckMark if counts[mark])])
+    if counts[CheckMark.FAILED]:
         raise typer.Exit(1)
 
 
-def _lines(verdict: Verdict) -> list[str]:
+def _lines(verdict: Checked) -> list[str]:
     lines = [f"{_SIGNS[verdict.mark]} {verdict.group}: {verdict.check}: {verdict.found}"]
     if verdict.expected:
         lines += [f"    {verdict.about}", f"    expected: {verdict.expected}"]

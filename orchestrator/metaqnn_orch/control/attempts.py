@@ -87,4 +87,7 @@ def pausing(waiting: Sequence[Trial], due: Sequence[Trial], in_flight: int) -> s
     if not waiting or due or len(waiting) < in_flight:
         return ""
     last = max(waiting, key=lambda trial: trial.attempt)
-    return f"all {len(waiting)} trials in flight pause before another attempt; the last end: {last.trouble}"
+    return (
+        f"all {len(waiting)} trials in parallel pause before their next attempt; the last one ended with: "
+        f"{last.trouble}"
+    )

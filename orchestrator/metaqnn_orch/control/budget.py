@@ -41,7 +41,7 @@ def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -
     in flight."""
     best, target = state.best, budget.target
     if target is not None and best is not None and best.worth >= target:
-        return Limit("target", f"budget.target is {target:g}, and {best.worth:.4f} is reached")
+        return Limit("target", f"budget.target is {target:g}, and a net has reached {best.worth:.4f}")
     if budget.gpu_hours is None and budget.money is None and budget.wall_clock_hours is None:
         return None  # asked for every proposal: the mean below is for those who have a limit
     so_far, hours = used(state, budget, now), recent_seconds(state) / 3600
@@ -54,7 +54,9 @@ def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -
     ):
         if most is not None and (have + more > most or have >= most):
             what = "trial" if further else "attempt"
-            return Limit("budget", f"budget.{name} is {most:g}: {have:.4g} are used, and one more {what} is too many")
+            return Limit(
+                "budget", f"budget.{name} is {most:g}: {have:.4g} are used, and another {what} would exceed it"
+            )
     return None
 
 

@@ -21,8 +21,17 @@ from typing import Final, Literal, NamedTuple
 
 from metaqnn_orch.launchers.base import Phase
 
-Lost = Literal["disrupted", "false start", "cut off", "no device", "no result", "crashed", "refused", "hopeless"]
-"""How an attempt can end without a result: phases of a launcher, in the journal's words."""
+Lost = Literal[
+    Phase.DISRUPTED,
+    Phase.FALSE_START,
+    Phase.CUT_OFF,
+    Phase.NO_DEVICE,
+    Phase.NO_RESULT,
+    Phase.CRASHED,
+    Phase.REFUSED,
+    Phase.HOPELESS,
+]
+"""How an attempt can end without a result. The journal, `status`, `trials` and reports say it by the phase's value."""
 
 EAGER_ATTEMPTS: Final = 3  # begin at once; further ones wait longer and longer
 LONGEST_PAUSE: Final = 300.0  # seconds
@@ -36,7 +45,7 @@ _FREE: Final[Mapping[Phase, int | None]] = {  # so many of a trial cost nothing;
 }
 
 
-class Cost(NamedTuple):
+class Charge(NamedTuple):
     """What one end means for its trial."""
 
     charged: bool
@@ -47,15 +56,15 @@ class Cost(NamedTuple):
 
 def cost(
     end: Phase, free: Mapping[str, int], charged: int, *, free_attempts: int, retries: int, store_reached: bool
-) -> Cost:
+) -> Charge:
     """`free` and `charged` count the trial's earlier lost attempts: the free ones by their ends, the others together.
     `store_reached`: whether any trial of the run ever delivered to the store."""
     most = _FREE.get(end, 0)
     if end is Phase.CUT_OFF and not store_reached:
         most = 0  # the store's address is perhaps wrong
     if sum(free.values()) < free_attempts and (most is None or free.get(end, 0) < most):
-        return Cost(charged=False, abandoned=False)
-    return Cost(True, end is Phase.HOPELESS or charged + 1 > retries, used_up=most != 0)
+        return Charge(charged=False, abandoned=False)
+    return Charge(True, end is Phase.HOPELESS or charged + 1 > retries, used_up=most != 0)
 
 
 def pause_before(attempt: int) -> float:

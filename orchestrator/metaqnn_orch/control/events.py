@@ -9,9 +9,10 @@ from pydantic import Field, JsonValue, TypeAdapter, ValidationError, model_valid
 
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.errors import JournalError
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.contract.bounds import Measures, Probability, Reward, Sha256
-from metaqnn_trainer.contract.codec import Message, encode_line
+from metaqnn_trainer.contract.codec import Message, encode_line, first_error
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Prediction, Status
@@ -133,7 +134,7 @@ class Failed(Message):
 
     @property
     def is_charged(self) -> bool:
-        return self.kind == "crashed" if self.charged is None else self.charged
+        return self.kind is Phase.CRASHED if self.charged is None else self.charged
 
 
 class Abandoned(Message):
@@ -196,7 +197,7 @@ def decode_head(data: bytes, key: str) -> Head:
     try:
         return Head.model_validate_json(data.partition(b"\n")[0])
     except ValidationError:
-        raise JournalError(f"{key} is damaged or of another version: the first line is none of ours") from None
+        raise JournalError(f"{key} is damaged or of another version: its first line is not valid") from None
 
 
 def decode_entry(data: bytes, key: str) -> list[Event]:
@@ -214,11 +215,8 @@ def decode_entry(data: bytes, key: str) -> list[Event]:
         for line in lines:
             events.append(_EVENT.validate_json(line))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole line"
-        raise JournalError(
-            f"{key}, after {len(events)} events, is damaged or of another version: {place}: {first['msg']}"[:300]
-        ) from None
+        what = f"{key}, after {len(events)} events, is damaged or of another version"
+        raise JournalError(f"{what}: {first_error(error)}"[:300]) from None
     if len(events) != head.events:
-        raise JournalError(f"{key} is damaged: {len(events)} events where its first line announces {head.events}")
+        raise JournalError(f"{key} is damaged: it has {len(events)} events, but its first line says {head.events}")
     return events

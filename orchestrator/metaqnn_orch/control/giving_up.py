@@ -34,17 +34,17 @@ class Abandonments:
         """Why there is no use in going on, if there is none. `ended`: nothing is left to do anyway."""
         abandoned = self._state.abandoned - self._before
         if abandoned >= HOPELESS_TRIALS and not self._state.told:
-            return self._failed(f"{abandoned} trials were abandoned, none was trained")
+            return self._failed(f"{abandoned} trials were abandoned, and none was trained")
         if self._hopeless >= HOPELESS_TRIALS or self._in_a_row >= self._most:
             count = max(self._hopeless, self._in_a_row)
-            return self._failed(f"{count} trials were abandoned, none was trained between them")
+            return self._failed(f"{count} trials in a row were abandoned")
         if ended and nothing_worked(self._state):
-            return self._failed(f"all {self._state.abandoned} trials that ended were abandoned, none was trained")
+            return self._failed(f"all {self._state.abandoned} trials that ended were abandoned, and none was trained")
         return None
 
     def _failed(self, what: str) -> RunFailed:
         trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
         return RunFailed(
             f"{what}; the last one: {trouble[-1]}",
-            hint="mend the cause, then start again: abandoned nets stay out, others are tried",
+            hint="repair the cause, then start again: other nets are tried, abandoned ones are not",
         )

@@ -100,7 +100,8 @@ class Hold:
             if dead is False:
                 raise self._held_by(seen)
             on_wait(
-                f"run {self._run} was last held by {seen.owner}; watching for {LEASE_SECONDS:.0f} s whether it lives"
+                f"run {self._run} was last held by {seen.owner}; waiting {LEASE_SECONDS:.0f} s to see whether it "
+                "still runs"
             )
             deadline = self._monotonic() + LEASE_SECONDS
             while self._monotonic() < deadline:

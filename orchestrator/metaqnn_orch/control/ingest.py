@@ -104,7 +104,9 @@ def read_result(
         _check_identity(result, request)
         check_result(result, request.spec, _cost(request.spec, info), info.classes)
         if longest is not None and result.seconds > longest:
-            raise MessageError(f"result.json says {result.seconds:g} s, and its trial began {longest:g} s ago at most")
+            raise MessageError(
+                f"result.json says that it took {result.seconds:g} s, but its trial began at most {longest:g} s ago"
+            )
         for kind, artifact in artifacts.named(result).items():
             if kind != "history":
                 artifacts.locate(store, request.run, request.trial, kind, artifact)
@@ -155,5 +157,5 @@ def _curve(history: bytes, result: TrainingResult) -> tuple[float, ...]:
     curve = tuple(record.reward for record in counted)
     epochs = [record.epoch for record in counted]
     if epochs != [*range(1, result.epochs + 1)] or max(curve, default=None) != result.best_reward:
-        raise MessageError("history.jsonl tells of other epochs than result.json")
+        raise MessageError("history.jsonl and result.json disagree about the epochs")
     return curve

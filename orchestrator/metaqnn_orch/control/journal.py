@@ -50,7 +50,7 @@ class Journal:
             if entry.key != expected:
                 raise JournalError(
                     f"{self._store.uri}: expected {expected}, found {entry.key}",
-                    hint=f"the last entry that can be followed is number {sequence - 1}; restore what is missing",
+                    hint=f"the last good entry is number {sequence - 1}; restore the missing ones",
                 )
             if sequence > self.position:
                 yield from self._next()
@@ -69,7 +69,7 @@ class Journal:
         try:
             events = decode_entry(self._store.get(key, MAX_ENTRY_BYTES + 1), key)
         except JournalError as error:
-            error.hint = f"the last entry that can be followed is number {self.position}"
+            error.hint = f"the last good entry is number {self.position}"
             raise
         self.position += 1
         for event in events:

@@ -199,7 +199,7 @@ class Loop:
                 self._abandonments.clear()
             elif (seen := observations.get(trial.trial)) is not None:
                 if seen.phase is Phase.DELIVERED:
-                    self._lose(trial, Phase.NO_RESULT, "it ended well, but there is no result.json", seen.seconds)
+                    self._lose(trial, Phase.NO_RESULT, "it exited with 0, but there is no result.json", seen.seconds)
                 else:
                     self._lose(trial, seen.phase, seen.detail, seen.seconds)
 
@@ -218,8 +218,9 @@ class Loop:
                 at=self._world.now(),
                 trial=trial.trial,
                 attempt=trial.attempt,
-                kind=cast(Lost, end.value),
-                detail=detail[:400] + (f"; charged after {sum(trial.free.values())} free ones" if used_up else ""),
+                kind=cast(Lost, end),
+                detail=detail[:400]
+                + (f"; it counts as a crash, after {sum(trial.free.values())} free attempts" if used_up else ""),
                 seconds=max(self._attempts.ended(trial.trial), seconds),
                 charged=charged,
                 refused=refused,

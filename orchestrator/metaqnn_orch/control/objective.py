@@ -26,7 +26,7 @@ MOST: Final = 1e12  # of a reward, and of a factor: what the contract allows
 _MOST_LOG: Final = log(MOST)
 
 
-class Outcome(NamedTuple):
+class Evidence(NamedTuple):
     """What came of a design, as far as an objective looks at it."""
 
     reward: float
@@ -55,10 +55,10 @@ class Objective:
             return result.reward
         learned = result.best_epoch > 0
         known = {**self._space.measures(design), SECONDS: result.seconds}
-        return told(self._settings, Outcome(result.reward, measures_of(result), known, learned))
+        return told(self._settings, Evidence(result.reward, measures_of(result), known, learned))
 
 
-def told(settings: ObjectiveSettings, outcome: Outcome) -> float:
+def told(settings: ObjectiveSettings, outcome: Evidence) -> float:
     """The reward that the searcher is told, from -MOST to MOST.
 
     Raises:
@@ -93,7 +93,7 @@ def in_words(settings: ObjectiveSettings) -> str:
     return (settings.measure or "reward") + "".join(factors)
 
 
-def _value(settings: ObjectiveSettings, outcome: Outcome) -> float:
+def _value(settings: ObjectiveSettings, outcome: Evidence) -> float:
     if settings.measure is None:
         return outcome.reward
     if not outcome.learned:
@@ -101,13 +101,13 @@ def _value(settings: ObjectiveSettings, outcome: Outcome) -> float:
     return _measure(settings.measure, outcome)
 
 
-def _measure(name: str, outcome: Outcome) -> float:
+def _measure(name: str, outcome: Evidence) -> float:
     found = outcome.known.get(name, outcome.measures.get(name))
     if found is None:
         there = ", ".join(dict.fromkeys([*outcome.known, *outcome.measures]))
-        raise MessageError(f"objective needs the measure {name}, and there is none: there are {there}")
+        raise MessageError(f"the objective needs the measure {name}, which is missing: there are {there}")
     if not isfinite(found):
-        raise MessageError(f"objective needs the measure {name}, and it is {found}")
+        raise MessageError(f"the objective needs the measure {name}, but it is {found}")
     return float(found)
 
 
@@ -116,5 +116,5 @@ def _excess(name: str, limit: SoftLimit, measure: float, *, bonus: bool) -> floa
     if measure <= limit.reference and (limit.only_above or not bonus):
         return 0.0
     if measure <= 0:
-        raise MessageError(f"objective needs a positive measure {name}, and it is {measure:g}")
+        raise MessageError(f"the objective needs a positive measure {name}, but it is {measure:g}")
     return limit.weight * (log(measure) - log(limit.reference))

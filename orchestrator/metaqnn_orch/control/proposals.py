@@ -35,7 +35,9 @@ def as_event(
     try:
         spec = record.spec(state.settings, design, recipe, initial)
     except ValueError as error:
-        raise BadInput(f"{state.settings.search.method} proposes a recipe that is none: {error}") from None
+        raise BadInput(
+            f"the searcher {state.settings.search.method} proposed a recipe that is not valid: {error}"
+        ) from None
     return Proposed(step=step, epsilon=epsilon, net=design, trial=spec.trial_id(), recipe=recipe, initial=initial)
 
 

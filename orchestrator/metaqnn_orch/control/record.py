@@ -190,7 +190,7 @@ def check_same(record: RunRecord, settings: Settings) -> None:
     lines += _other_plugins(record.plugins, plugins_of(settings))
     if lines:
         raise RunConflict(
-            f"run {record.run!r} exists with other settings:\n  " + "\n  ".join(lines),
+            f"run {record.run!r} exists, but with other settings:\n  " + "\n  ".join(lines),
             hint="start again with the settings of the run, or give the new search another --run name",
         )
 
@@ -221,18 +221,19 @@ def check_answers(record: RunRecord, answered_by: Binding | None) -> None:
     rename = "give the new search another --run name"
     if answered_by is None and record.table is not None:
         raise RunConflict(
-            f"run {record.run!r} is a rehearsal: a table answers in it, {record.table}, and nothing was trained",
-            hint=f"--launcher table --table FILE goes on with it; to train, {rename}",
+            f"run {record.run!r} is a rehearsal: its results come from the table {record.table}, and nothing was "
+            "trained",
+            hint=f"to go on with it, use --launcher table --table FILE; to train, {rename}",
         )
     if answered_by is not None and record.table is None:
         raise RunConflict(
-            f"run {record.run!r} trains on {record.dataset.name}-{record.dataset.digest}, no table answers in it",
+            f"run {record.run!r} trains on {record.dataset.name}-{record.dataset.digest} and uses no table",
             hint=f"to rehearse, {rename}",
         )
     if answered_by is not None and record.dataset.digest != answered_by.dataset.digest:
         raise RunConflict(
-            f"run {record.run!r} is answered by the table {record.table} of digest {record.dataset.digest}, "
-            f"and {answered_by.table} has {answered_by.dataset.digest}",
+            f"run {record.run!r} uses the table {record.table} with digest {record.dataset.digest}, but "
+            f"{answered_by.table} has {answered_by.dataset.digest}",
             hint=f"go on with the table that it began with, or {rename}",
         )
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from metaqnn_orch.control.events import Event, Opened, Proposed, Told
 from metaqnn_orch.control.holder import Holder
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.objective import Outcome, told
+from metaqnn_orch.control.objective import Evidence, told
 from metaqnn_orch.control.record import Imported, RunRecord, check_same, create_record, stand_in
 from metaqnn_orch.control.snapshot import save
 from metaqnn_orch.control.state import RunState
@@ -84,7 +84,7 @@ def _events(record: RunRecord, settings: Settings, presentations: Iterable[Prese
             continue
         trials[shown.net] = trial
         cost, measures = space.cost(shown.net), {"accuracy": shown.accuracy}
-        outcome = Outcome(shown.accuracy, measures, space.measures(shown.net), shown.learned)
+        outcome = Evidence(shown.accuracy, measures, space.measures(shown.net), shown.learned)
         yield Told(
             at=shown.finished.isoformat(),
             trial=trial,

@@ -29,8 +29,9 @@ def request_of(
     spec = record.spec(settings, trial.net, trial.recipe, trial.initial)
     if spec.trial_id() != trial.trial:
         raise RunConflict(
-            f"trial {trial.trial} was proposed with other plug-ins than are installed now: {spec.plugins or 'none'}",
-            hint="install the versions that the run began with: metaqnn-orch config plugins lists what there is now",
+            f"trial {trial.trial} was proposed with other plug-ins than those that are installed: "
+            f"{spec.plugins or 'none'}",
+            hint="install the versions with which the run began; metaqnn-orch config plugins lists the installed ones",
         )
     return TrainingRequest(run=record.run, trial=trial.trial, spec=spec, options=options)
 

@@ -39,6 +39,6 @@ def check_imported(store: Store, record: RunRecord) -> None:
     """
     if record.imported is not None and not any(True for _ in store.list(keys.journal(record.run))):
         raise RunConflict(
-            f"the import of {record.imported.file} into run {record.run!r} was cut short",
+            f"the import of {record.imported.file} into run {record.run!r} was interrupted",
             hint="the same metaqnn-orch import-replay command completes it",
         )

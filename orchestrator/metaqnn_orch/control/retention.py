@@ -38,7 +38,7 @@ class Why(StrEnum):
     CHECKPOINT = "checkpoints of trials that have ended"
     ABANDONED = "weights of abandoned trials"
     BEYOND = "weights of nets that are not among the best"
-    ORPHAN = "weights and histories that no result names"
+    ORPHAN = "weights and histories that belong to no result"
 
 
 class Surplus(NamedTuple):

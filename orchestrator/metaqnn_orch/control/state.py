@@ -156,7 +156,7 @@ class RunState:
         """
         if isinstance(self.searcher, QLearning):
             return self.searcher.agent
-        raise BadInput(f"the searcher is {self.settings.search.method}: it has no Q-table")
+        raise BadInput(f"the searcher {self.settings.search.method} has no Q-table")
 
     @property
     def known(self) -> Known:
@@ -304,7 +304,7 @@ class RunState:
     def _get(self, trial_id: str) -> Trial:
         trial = self.in_flight.get(trial_id)
         if trial is None:
-            raise JournalError(f"the journal tells of trial {trial_id}, which is not in flight")
+            raise JournalError(f"the journal has an event of trial {trial_id}, which was not started")
         return trial
 
 

@@ -30,15 +30,17 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
     if other is None:
         return None
     if other == run:
-        raise BadInput(f"run {run} cannot begin with itself", hint="--warm-start-from names another run of the store")
+        raise BadInput(
+            f"run {run} cannot start from its own results", hint="--warm-start-from names another run of the store"
+        )
     record = load_record(store, other)
     if record.table is not None and not rehearsal:
-        raise RunConflict(f"run {other!r} is a rehearsal: what a table answered is no experience to begin with")
+        raise RunConflict(f"run {other!r} is a rehearsal: a search cannot start from results of a table")
     theirs = record.settings_as_run()
     if (theirs.task.name, theirs.objective) != (settings.task.name, settings.objective):
         raise RunConflict(
-            f"run {other!r} was told rewards of another kind: {theirs.task.name}, {in_words(theirs.objective)}; "
-            f"this one has {settings.task.name}, {in_words(settings.objective)}"
+            f"run {other!r} has another kind of reward: {theirs.task.name}, {in_words(theirs.objective)}; this run "
+            f"has {settings.task.name}, {in_words(settings.objective)}"
         )
     state, _ = resume(store, record, theirs)
     space = settings.state_space()
@@ -54,7 +56,7 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
             rows.append((adapted, trial.reward))
     if not rows:
         raise BadInput(
-            f"run {other} has nothing to begin with: {refused} of its nets are not of this space"
+            f"a search cannot start from run {other}: none of its {refused} nets is in this space"
             if refused
             else f"run {other} has not trained any net yet"
         )

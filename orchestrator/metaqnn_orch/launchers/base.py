@@ -58,7 +58,7 @@ class Launcher(Protocol):
 
     @property
     def parallel(self) -> int:
-        """Trials in flight at most."""
+        """Trials in parallel: how many are in training at the same time."""
         ...
 
     @property

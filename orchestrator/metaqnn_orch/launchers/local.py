@@ -131,7 +131,7 @@ class LocalLauncher:
                 if worker in self._orders and order is None:  # it is free, and gets nothing more
                     del self._orders[worker]
                     self._dying.add(worker)
-                worker.kill(f"the worker reported on {report.trial}, which it was not asked about")
+                worker.kill(f"the worker reported on trial {report.trial}, which it was not given")
                 return
             self._orders[worker] = None
             if report.exit_code in (ExitCode.PREEMPTED, ExitCode.DEVICE):  # what failed may not come back in it
@@ -181,7 +181,7 @@ class LocalLauncher:
     def _false_start(self, order: WorkOrder, end: End) -> None:
         """A worker ended before it was ready, which is not the trial's fault: it waits for another."""
         cause = end.cause_for(order.trial)
-        self._enqueue(order, f"waits for a worker that starts; {cause}", front=True)
+        self._enqueue(order, f"waits for a worker to start; {cause}", front=True)
         self._false_starts += 1
         if self._false_starts >= (FALSE_STARTS if end.code >= 0 else KILLED_STARTS):
             message = f"{self._false_starts} workers in a row ended before they did anything; {cause}"
@@ -191,7 +191,7 @@ class LocalLauncher:
         if any("No module named" in line for line in end.said.strays):
             return _INSTALL
         if end.code == -signal.SIGKILL:
-            return "is the memory enough for so many workers? Fewer of them: execution.parallel"
+            return "is there enough memory for so many workers? If not, lower execution.parallel"
         return f"try it by hand: {shlex.join(self._command)}"
 
     def _dismiss(self, worker: Worker) -> None:

@@ -20,18 +20,18 @@ from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
 
 
-class Answer(NamedTuple):
-    """What a trial would have come to."""
+class TableAnswer(NamedTuple):
+    """What a table answers for a trial."""
 
     accuracy: float
     params: int
     macs: int
     source: str
-    """What result.json calls the device."""
+    """Name of the device in result.json."""
 
 
 class NoAnswer(Exception):
-    """What was asked cannot be trained, in one line: the trial ends as one that crashed."""
+    """The design cannot be trained, in one line. The trial ends as a crash."""
 
 
 class _Order(NamedTuple):
@@ -56,7 +56,7 @@ class TableLauncher:
     def __init__(
         self,
         put_if_absent: Callable[[str, bytes], bool],
-        answer: Callable[[TrainingRequest], Answer],
+        answer: Callable[[TrainingRequest], TableAnswer],
         parallel: int,
         duration: Callable[[TrainingRequest], float] = at_once,
         monotonic: Callable[[], float] = time.monotonic,
@@ -174,5 +174,5 @@ class TableLauncher:
 
 def _observation(order: _Order) -> Observation:
     if order.ends is None:
-        return Observation(order.attempt, Phase.PENDING, "waits for a free place")
+        return Observation(order.attempt, Phase.PENDING, "waits until fewer trials are running")
     return Observation(order.attempt, Phase.RUNNING)

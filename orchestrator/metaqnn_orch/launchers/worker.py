@@ -117,7 +117,7 @@ class Worker:
         try:
             self._listen()
         except Exception as error:
-            self.kill(f"its reports could not be taken: {type(error).__name__}: {one_line(str(error))}")
+            self.kill(f"its reports could not be handled: {type(error).__name__}: {one_line(str(error))}")
 
     def _listen(self) -> None:
         while line := _open(self._process.stdout).readline(_LINE_BYTES):
@@ -131,7 +131,7 @@ class Worker:
                     continue
                 report = decode(WorkReport, line, "its report")
             except MessageError as error:
-                self.kill(f"the worker does not speak the contract: {one_line(str(error))}")
+                self.kill(f"the worker sent something else than reports: {one_line(str(error))}")
                 return
             self._said.end(report.trial)
             self._on_report(self, report)

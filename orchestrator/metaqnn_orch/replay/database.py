@@ -65,7 +65,8 @@ def read_replay(data: bytes, file: str, settings: Settings) -> Replay:
             told.append(shown)
         else:
             refusals.add(
-                shown.line, RowError(f"its accuracy is {shown.accuracy:g}, but this net was told as {known:g}")
+                shown.line,
+                RowError(f"its accuracy is {shown.accuracy:g}, but an earlier row has {known:g} for this net"),
             )
     if not told:
         raise BadInput(f"{file} has no row that can be used", hint=str(refusals) if refusals.count else "")
@@ -77,7 +78,7 @@ def _presentation(row: Row, space: Space) -> Presentation:
     try:
         space.walk(net)
     except IllegalDesign as error:
-        raise RowError(f"the space does not hold the net: {error}") from None
+        raise RowError(f"the net is not in the space: {error}") from None
     accuracy = row.probability("accuracy_best_val")
     at_chance = accuracy == 1 / space.options.classes
     return Presentation(
@@ -97,4 +98,4 @@ def _time(row: Row) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
-        raise RowError(f"time_finished is {seconds:g}, which is no time in seconds since 1970") from None
+        raise RowError(f"time_finished is {seconds:g}, which is not a valid time in seconds since 1970") from None

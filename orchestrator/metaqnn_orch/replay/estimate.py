@@ -87,7 +87,7 @@ def _tree(rows: list[list[float]]) -> KDTree:
         from scipy.spatial import KDTree
     except ImportError as error:
         raise LauncherError(
-            f"the table does not know every net, and there is no SciPy to estimate the others: {error}",
+            f"some nets are not in the table, and SciPy, which is needed to estimate them, is missing: {error}",
             hint="pip install 'metaqnn-orch[table]'",
         ) from None
     return KDTree(rows)

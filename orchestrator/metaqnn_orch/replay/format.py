@@ -57,7 +57,7 @@ class Row(NamedTuple):
         try:
             return parse_net(self.cells["net"])
         except NotationError as error:
-            raise RowError(f"the net is not one: {error}") from None
+            raise RowError(f"the net is not valid: {error}") from None
 
     def number(self, column: str) -> float:
         """
@@ -66,7 +66,7 @@ class Row(NamedTuple):
         """
         text = self.cells[column].strip(" ")
         if not _NUMBER.fullmatch(text) or abs(value := float(text)) == float("inf"):
-            raise RowError(f"{column} is {text!r}, which is no number")
+            raise RowError(f"{column} is {text!r}, which is not a number")
         return value
 
     def probability(self, column: str) -> float:
@@ -120,7 +120,7 @@ def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refus
         BadInput: no such file is this: too large, or a required column is missing.
     """
     if len(data) > MAX_FILE_BYTES:
-        raise BadInput(f"{what} has {len(data)} bytes; such a file has at most {MAX_FILE_BYTES}")
+        raise BadInput(f"{what} has {len(data)} bytes, but may have at most {MAX_FILE_BYTES}")
     # What is not UTF-8 spoils the row only if it stands where it matters.
     lines = re.split(r"\r\n|\n|\r", data.decode("utf-8-sig", errors="replace"))
     try:
@@ -130,7 +130,9 @@ def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refus
     missing = [column for column in required if columns.count(column) != 1]
     if missing:
         found = one_line(", ".join(columns), 100)
-        raise BadInput(f"{what} must name {' and '.join(missing)} once in its first line, which is: {found}")
+        raise BadInput(
+            f"the first line of {what} must have the columns {' and '.join(missing)}, each once; it is: {found}"
+        )
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():
             continue
@@ -150,4 +152,4 @@ def _split(line: str) -> list[str]:
     try:
         return next(csv.reader([line], strict=True))
     except csv.Error as error:
-        raise RowError(f"it is no CSV: {error}") from None
+        raise RowError(f"it is not valid CSV: {error}") from None

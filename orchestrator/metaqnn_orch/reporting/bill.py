@@ -15,7 +15,7 @@ from metaqnn_orch.errors import KNOWN
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.search.sampling import random_design
-from metaqnn_orch.search.schedule import Phase
+from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.store.base import Store
 
@@ -29,7 +29,7 @@ class Basis(NamedTuple):
     words: str
 
 
-class Cost(NamedTuple):
+class Spending(NamedTuple):
     """Of the nets that one epsilon still has to train, or of all."""
 
     nets: int
@@ -42,8 +42,8 @@ class Bill(NamedTuple):
     """What is still to come, by epsilon where the searcher has one. `limits` are the budget's, with the nets that each
     leaves room for."""
 
-    phases: list[tuple[float, Cost]]
-    whole: Cost
+    phases: list[tuple[float, Spending]]
+    whole: Spending
     limits: dict[str, int]
 
 
@@ -51,12 +51,12 @@ def bill(settings: Settings, state: RunState, seconds: float | None, parallel: i
     """`state` is that of the run, or an empty one; `parallel` trials run at a time on `devices` each."""
     budget = settings.budget
 
-    def cost(nets: int) -> Cost:
+    def cost(nets: int) -> Spending:
         if seconds is None:
-            return Cost(nets, None, None, None)
+            return Spending(nets, None, None, None)
         hours = finite(nets * (seconds / 3600))
         price, gpu_hours = budget.price_per_gpu_hour, finite(hours * devices)
-        return Cost(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / parallel)
+        return Spending(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / parallel)
 
     left = [(phase.epsilon, cost(phase.unique)) for phase in remaining(settings, state)]
     whole = cost(sum(phase.nets for _, phase in left))
@@ -74,7 +74,7 @@ def bill(settings: Settings, state: RunState, seconds: float | None, parallel: i
     return Bill(left, whole, limits)
 
 
-def remaining(settings: Settings, state: RunState) -> Iterator[Phase]:
+def remaining(settings: Settings, state: RunState) -> Iterator[EpsilonPhase]:
     """The schedule from where the run stands to its goal. What is in flight is still to be paid for."""
     told, left = state.unique, settings.goal - state.unique
     for epsilon, unique in settings.phases():
@@ -82,7 +82,7 @@ def remaining(settings: Settings, state: RunState) -> Iterator[Phase]:
         told = max(0, told - unique)
         left -= nets
         if nets > 0:
-            yield Phase(epsilon, nets)
+            yield EpsilonPhase(epsilon, nets)
 
 
 def own_basis(state: RunState) -> Basis | None:
@@ -105,7 +105,7 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
             same, seconds = basis
             found.append((same, view.state.unique, name, seconds))
     if not found:
-        return Basis(None, "unknown: no run in the store has trained anything that would tell")
+        return Basis(None, "unknown: no run in the store has trained nets like these")
     same, nets, name, seconds = max(found)
     how = "" if same else ", by multiply-accumulates, images and epochs, for random nets of this space"
     return Basis(seconds, f"run {name}, {nets:,} nets{how}")

@@ -11,6 +11,7 @@ from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.objective import in_words, tells_accuracy
 from metaqnn_orch.control.state import RunState, Trial, TrialState
 from metaqnn_orch.errors import one_line
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
@@ -25,27 +26,27 @@ MEANINGS: Final[dict[TrialState, str]] = {
     "completed": "trained; the reward is that of the best epoch",
     "untrainable": "at chance at every learning rate: the reward is chance",
     "too_large": "did not fit the device: the reward is chance",
-    "timed_out": "ran out of time: the best epoch until then counts",
-    "stopped_early": "would probably not have beaten the best: the reward is what was foretold",
-    "abandoned": "lost one attempt more than it may: never told to the searcher",
+    "timed_out": "reached the time limit: the best epoch so far counts",
+    "stopped_early": "would probably not have beaten the best: the reward is the predicted accuracy",
+    "abandoned": "lost too many attempts: the searcher never learned from it",
     "in_flight": "not ended yet",
 }
 
 LOST_MEANINGS: Final[dict[Lost, str]] = {
-    "disrupted": "attempts that were taken away: launched again, free of charge within bounds",
-    "false start": "attempts that never began: launched again, free of charge within bounds",
-    "cut off": "attempts that did not reach the store: free of charge within bounds, if any ever reached it",
-    "no device": "attempts that were given a GPU and found none that works: five of a trial are free",
-    "no result": "attempts that ended well and left no result: one of a trial is free",
-    "crashed": "attempts that ended without a result: tried again",
-    "refused": "attempts whose result the store would not take: tried again",
-    "hopeless": "attempts that would end so again: the trial was given up",
+    Phase.DISRUPTED: "attempts that were interrupted: started again, for free within bounds",
+    Phase.FALSE_START: "attempts that never began: started again, for free within bounds",
+    Phase.CUT_OFF: "attempts that did not reach the store: free within bounds, if any attempt ever reached it",
+    Phase.NO_DEVICE: "attempts that were given a GPU and found none that works: five for each trial are free",
+    Phase.NO_RESULT: "attempts that exited with 0 and left no result: one for each trial is free",
+    Phase.CRASHED: "attempts that ended without a result: tried again",
+    Phase.REFUSED: "attempts whose result the store refused: tried again",
+    Phase.HOPELESS: "attempts that would fail again: the trial was abandoned",
 }
 
 Facts = list[tuple[str, str]]
 
 
-class Outcome(NamedTuple):
+class OutcomeCount(NamedTuple):
     """What became of trials, or of attempts."""
 
     name: str
@@ -62,7 +63,7 @@ class Content(NamedTuple):
     notes: list[str]
     """What a reader must know before any number."""
     numbers: Facts
-    outcomes: list[Outcome]
+    outcomes: list[OutcomeCount]
     reasons: list[tuple[str, int]]
     """Why attempts came to nothing, the most frequent first."""
     cost: Facts
@@ -120,11 +121,11 @@ def _notes(view: RunView) -> list[str]:
     if objective.changes_reward:
         notes.append(f"The searcher was told {in_words(objective)}.")
     if record.table:
-        notes.append(f"This was a rehearsal: nothing was trained, the table {record.table} answered.")
+        notes.append(f"This was a rehearsal: nothing was trained, and accuracies come from the table {record.table}.")
     if guesses:
-        notes.append(f"{guesses:,} of the rewards are estimates from similar nets; nobody measured them.")
+        notes.append(f"{guesses:,} of the rewards are estimates from similar nets and were not measured.")
     if stopped := stopped_early(view.state):
-        notes.append(f"{stopped:,} of the rewards are foretold: the nets were stopped early, and are not ranked.")
+        notes.append(f"{stopped:,} of the rewards are predicted: these nets were stopped early, and are not ranked.")
     if record.imported:
         notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")
     if view.state.finished is None:
@@ -132,18 +133,18 @@ def _notes(view: RunView) -> list[str]:
     return notes
 
 
-def _outcomes(state: RunState, history: History) -> list[Outcome]:
+def _outcomes(state: RunState, history: History) -> list[OutcomeCount]:
     trials: Counter[TrialState] = Counter(trial.state for trial in state.trials.values())
     attempts = Counter(trouble.kind for trouble in history.troubles)
     found = [
-        Outcome(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
+        OutcomeCount(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
         for name, meaning in MEANINGS.items()
         if trials[name] or name == "completed"
     ]
     all_attempts = sum(trials.values()) + sum(attempts.values())
     for kind, meaning in LOST_MEANINGS.items():
         if attempts[kind]:
-            found.append(Outcome(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
+            found.append(OutcomeCount(f"attempts {kind}", attempts[kind], attempts[kind] / all_attempts, meaning))
     return found
 
 
@@ -152,7 +153,7 @@ def _cost(history: History, hours: float, price: float | None) -> Facts:
     times = [item.at for item in history.ended if item.at]
     facts = [
         ("hours of training", f"{hours:,.2f}"),
-        ("seconds for a net", f"{seconds[len(seconds) // 2]:,.1f} in the middle, {seconds[-1]:,.1f} at most"),
+        ("seconds for a net", f"median {seconds[len(seconds) // 2]:,.1f}, maximum {seconds[-1]:,.1f}"),
         (
             "multiply-accumulates of all nets",
             f"{sum(item.trial.macs or 0 for item in history.ended):,} (one image each)",
@@ -187,7 +188,7 @@ def _versions(view: RunView, history: History, best: TrainingResult | None) -> F
         ("Q-table, sha256", state.beliefs()),
     ]
     trained = best.versions if best is not None else {}
-    return facts + [(f"{name}, of the best net's trainer", version) for name, version in sorted(trained.items())]
+    return facts + [(f"{name}, for the best net", version) for name, version in sorted(trained.items())]
 
 
 def _duration(seconds: float) -> str:

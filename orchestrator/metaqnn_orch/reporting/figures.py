@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
-from metaqnn_orch.reporting.history import Ended, History
+from metaqnn_orch.reporting.history import EndedTrial, History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.timeline import timeline
 from metaqnn_orch.reporting.vega import WIDTH, Figure, axis, config, said, spec
@@ -30,7 +30,7 @@ class Scale(NamedTuple):
 ACCURACIES: Final = Scale("validation accuracy", 0.0, 1.0, ".2f")
 
 
-def scale_of(ended: Sequence[Ended]) -> Scale:
+def scale_of(ended: Sequence[EndedTrial]) -> Scale:
     """From the lowest reward to the highest."""
     rewards = [item.reward for item in ended]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
@@ -50,7 +50,7 @@ def figures(history: History, scale: Scale, best: Figure, q_table: QTable | None
     return [figure for figure in made if figure.rows]
 
 
-def learning(ended: Sequence[Ended], scale: Scale, colours: Palette) -> Figure:
+def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
     """The paper's Figure 3."""
     means = statistics.rolling_means([item.reward for item in ended])
     line = [{"net": number, "rolling_mean": mean} for number, mean in enumerate(means, 1)]
@@ -121,7 +121,7 @@ def learning(ended: Sequence[Ended], scale: Scale, colours: Palette) -> Figure:
     )
 
 
-def histograms(ended: Sequence[Ended], scale: Scale, colours: Palette) -> Figure:
+def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
     """The paper's Figure A2."""
     found = ((item.trial.epsilon, item.reward) for item in ended)
     bins = statistics.histograms(found, low=scale.low, high=scale.high)
@@ -166,8 +166,8 @@ def histograms(ended: Sequence[Ended], scale: Scale, colours: Palette) -> Figure
     return Figure(
         "figure-a2-histograms",
         "Accuracies by epsilon" if scale is ACCURACIES else "Rewards by epsilon",
-        f"The share of nets at each {scale.title}, a row for each epsilon, all to the same scale. The paper's Figure "
-        "A2.",
+        f"The share of nets at each {scale.title}, with a row for each epsilon, all on the same scale. The paper's "
+        "Figure A2.",
         rows,
         drawn,
     )

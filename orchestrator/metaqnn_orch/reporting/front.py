@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting import statistics
-from metaqnn_orch.reporting.history import Ended
+from metaqnn_orch.reporting.history import EndedTrial
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, axis, said, spec
 from metaqnn_trainer.contract.errors import ContractError
@@ -57,7 +57,7 @@ def parse_axes(text: str) -> Axes:
     return Axes(*names)
 
 
-def front(ended: Sequence[Ended], axes: Axes, space: Space, colours: Palette) -> Figure:
+def front(ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palette) -> Figure:
     """Every trained net by two measures; nets that were stopped early, and those that lack one of the two, are left
     out.
 
@@ -110,8 +110,8 @@ def _title(axes: Axes) -> str:
 def _caption(axes: Axes) -> str:
     by = "number of parameters" if axes.cost == "params" else _word(axes.cost)
     return (
-        f"Every net by its {by}, but for those that were stopped early. The line joins the nets that no other beats in "
-        "both: the Pareto front."
+        f"Every net by its {by}, except those that were stopped early. The line is the Pareto front: nets that no "
+        "other net beats in both."
     )
 
 

@@ -25,7 +25,7 @@ Pictures = Mapping[str, Mapping[str, bytes]]
 """PNG files by trial and by name."""
 
 
-class Ended(NamedTuple):
+class EndedTrial(NamedTuple):
     """A trial that has a reward, and when it was told."""
 
     trial: Trial
@@ -52,7 +52,7 @@ class Trouble(NamedTuple):
 class History(NamedTuple):
     """In the order of the journal."""
 
-    ended: list[Ended]
+    ended: list[EndedTrial]
     troubles: list[Trouble]
     sessions: int
     """How often an orchestrator took the run over."""
@@ -64,7 +64,7 @@ def read_history(store: Store, view: RunView) -> History:
     Raises:
         JournalError: the journal is damaged.
     """
-    ended: list[Ended] = []
+    ended: list[EndedTrial] = []
     troubles: list[Trouble] = []
     sessions = 0
     journal = Journal(store, view.record.run)
@@ -73,7 +73,7 @@ def read_history(store: Store, view: RunView) -> History:
             break
         match event:
             case Told():
-                ended.append(Ended(view.state.trials[event.trial], event.reward, when(event.at)))
+                ended.append(EndedTrial(view.state.trials[event.trial], event.reward, when(event.at)))
             case Failed():
                 troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
             case Opened():

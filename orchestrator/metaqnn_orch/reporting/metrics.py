@@ -52,29 +52,33 @@ class Metrics:
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"metaqnn_{name}", text, ["run"], buckets=buckets, registry=self.registry).labels(run)
 
-        trials = Counter("metaqnn_trials", "Trials that ended, by outcome.", ["run", "outcome"], registry=self.registry)
+        trials = Counter(
+            "metaqnn_trials", "Trials that have ended, by outcome.", ["run", "outcome"], registry=self.registry
+        )
         self._trials = {outcome: trials.labels(run, outcome) for outcome in OUTCOMES}
         self._lost = Counter(
-            "metaqnn_attempts_lost", "Attempts without a result.", ["run", "kind"], registry=self.registry
+            "metaqnn_attempts_lost", "Attempts that were lost, by kind.", ["run", "kind"], registry=self.registry
         )
         self._shown: dict[str, int] = {}  # of them, by kind
-        self._in_flight = gauge("trials_in_flight", "Trials proposed and not ended.")
-        self._epsilon = gauge("epsilon", "Of the next proposal.")
+        self._in_flight = gauge("trials_in_flight", "Trials that were proposed and have not ended.")
+        self._epsilon = gauge("epsilon", "Epsilon of the next proposal.")
         self._best = gauge("best_reward", "Highest reward so far.")
         self._accuracy: Gauge | None = None  # where accuracy is a measure
         self._measures = Gauge(
             "metaqnn_best_measure", "Of the net of the highest reward.", ["run", "measure"], registry=self.registry
         )
-        self._goal = gauge("goal_trials", "Unique trained nets at which the run is complete.")
+        self._goal = gauge("goal_trials", "Number of different trained nets at which the run is complete.")
         self._queue = histogram(
-            "queue_seconds", "From launch to the first sign of training, in this session.", _MINUTES
+            "queue_seconds", "Seconds from launch to the first sign of training, in this session.", _MINUTES
         )
-        self._run = histogram("run_seconds", "Of training, as the trainer measured it.", _MINUTES)
+        self._run = histogram("run_seconds", "Seconds of training, as the trainer measured them.", _MINUTES)
         self._ingest = histogram(
-            "ingest_seconds", "From a trial's end to its result in the journal, in this session.", _MOMENTS
+            "ingest_seconds", "Seconds from a trial's end to its result in the journal, in this session.", _MOMENTS
         )
-        self._api = gauge("launcher_last_contact_timestamp_seconds", "When the launcher last saw everything.")
-        self._store = gauge("store_last_contact_timestamp_seconds", "When the store last answered.")
+        self._api = gauge(
+            "launcher_last_contact_timestamp_seconds", "Time at which the launcher last saw all Jobs or workers."
+        )
+        self._store = gauge("store_last_contact_timestamp_seconds", "Time at which the store last answered.")
 
     def begin(self, state: RunState, goal: int) -> None:
         """Where the run stands: what earlier sessions counted."""

@@ -98,7 +98,7 @@ def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
     key = keys.run_imported(record.run)
     data, file = store.get(key, MAX_FILE_BYTES + 1), record.imported.file
     if hashlib.sha256(data).hexdigest() != record.imported.sha256:
-        raise StoreError(f"{store.uri}: {key} is not the file that the run began with")
+        raise StoreError(f"{store.uri}: {key} is not the file from which the run was imported")
     cells = {row.line: row.cells for row in read_rows(data, file, ("net",), Refusals())}
     told = [cells[shown.line] for shown in read_replay(data, file, record.settings_as_run()).presentations]
     absent = {**dict.fromkeys(COLUMNS, str(UNKNOWN)), "time_finished": "0.0", "machine_run_on": "unknown"}

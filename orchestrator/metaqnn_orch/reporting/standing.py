@@ -19,7 +19,7 @@ _CURVE: Final = 20  # points at most
 _ENDINGS: Final[tuple[Status, ...]] = get_args(Status)
 
 
-class Part(NamedTuple):
+class Stage(NamedTuple):
     """A stretch of the search: how much of it is done, and how long the rest will probably take."""
 
     done: int
@@ -31,9 +31,9 @@ class Part(NamedTuple):
 class Standing(NamedTuple):
     """A run at one moment."""
 
-    whole: Part
+    whole: Stage
     epsilon: float | None
-    phase: Part
+    phase: Stage
     best: Trial | None
     recent_mean: float | None
     """Of the rewards of the last nets, at most a hundred."""
@@ -66,8 +66,8 @@ def standing(state: RunState, now: str) -> Standing:
     seconds = recent_seconds(state)
     so_far = used(state, budget, now)
 
-    def part(done: int, nets: int) -> Part:
-        return Part(done, nets, finite((nets - done) * (seconds / parallel)) if seconds and parallel else None)
+    def part(done: int, nets: int) -> Stage:
+        return Stage(done, nets, finite((nets - done) * (seconds / parallel)) if seconds and parallel else None)
 
     whole = part(min(state.unique, goal), goal)
     reached = limit(state, budget, now)
@@ -111,7 +111,7 @@ def _phase(state: RunState, goal: int) -> tuple[int, int]:
     return done, nets
 
 
-def _forecast(so_far: Used, budget: BudgetSettings, whole: Part, gpu_hours: float) -> Used:
+def _forecast(so_far: Used, budget: BudgetSettings, whole: Stage, gpu_hours: float) -> Used:
     price = budget.price_per_gpu_hour
     hours = finite(so_far.gpu_hours + gpu_hours)
     return Used(

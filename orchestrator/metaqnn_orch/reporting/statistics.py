@@ -8,14 +8,14 @@ from itertools import accumulate
 from statistics import fmean
 from typing import Final, NamedTuple
 
-from metaqnn_orch.search.q_table import Entry
+from metaqnn_orch.search.q_table import QValue
 from metaqnn_trainer.spaces.cnn.layer import Layer
 
 ROLLING: Final = 100  # nets; the paper's Figure 3
 BINS: Final = 20
 
 
-class Phase(NamedTuple):
+class EpsilonBar(NamedTuple):
     """The nets that were sampled at one epsilon: a bar of Figure 3."""
 
     epsilon: float | None
@@ -55,12 +55,12 @@ def rolling_means(values: Sequence[float], window: int = ROLLING) -> list[float]
     return [(sums[n] - sums[max(0, n - window)]) / min(n, window) for n in range(1, len(sums))]
 
 
-def phases(rewards: Iterable[tuple[float | None, float]]) -> list[Phase]:
+def phases(rewards: Iterable[tuple[float | None, float]]) -> list[EpsilonBar]:
     """Rewards with their epsilons, by epsilon: the highest first, as the schedule has them."""
-    found: list[Phase] = []
+    found: list[EpsilonBar] = []
     for epsilon, values in _grouped(rewards):
         first = found[-1].first + found[-1].nets if found else 0
-        found.append(Phase(epsilon, len(values), fmean(values), max(values), first))
+        found.append(EpsilonBar(epsilon, len(values), fmean(values), max(values), first))
     return found
 
 
@@ -79,7 +79,7 @@ def histograms(
     return found
 
 
-def mean_q(entries: Iterable[Entry], group: Callable[[Layer], str | None]) -> list[MeanQ]:
+def mean_q(entries: Iterable[QValue], group: Callable[[Layer], str | None]) -> list[MeanQ]:
     """Mean Q-values by the group that `group` puts a layer in and the layer's depth; None leaves it out."""
     values: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
     for state, layer, value, _ in entries:

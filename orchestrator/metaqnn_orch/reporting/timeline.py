@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, get_args
 
 from metaqnn_orch.control.ends import Lost
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, axis, legend, said, spec
 
-_FAULTS: Final = ("crashed", "refused", "hopeless")  # of lost attempts; the others are no trial's doing
+_FAULTS: Final = (Phase.CRASHED, Phase.REFUSED, Phase.HOPELESS)  # of lost attempts; the others are no trial's doing
 _FINEST: Final = 600  # of the whole: no bar is narrower, so that the shortest trial can be seen
 
 
@@ -59,8 +60,8 @@ def timeline(history: History, colours: Palette) -> Figure:
     return Figure(
         "timeline",
         "Timeline",
-        "Each trial from the beginning of its training to its end, in the first lane that was free; attempts that came "
-        "to nothing stand above.",
+        "Each trial from the beginning of its training to its end, in the first free lane. Lost attempts are shown "
+        "above.",
         [{name: value for name, value in row.items() if name != "text"} for row in rows],
         drawn,
     )

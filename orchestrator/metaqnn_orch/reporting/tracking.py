@@ -181,7 +181,7 @@ class Tracking:
         for feed in self._feeds:
             feed.join(self._patience)
             if feed.is_alive():
-                self._say(f"{feed.label} is too slow to wait for: metaqnn-orch track shows it the rest")
+                self._say(f"{feed.label} is too slow: copy the rest with metaqnn-orch track")
 
 
 class _Feed(Thread):
@@ -213,8 +213,8 @@ class _Feed(Thread):
                     return
         except Exception as error:
             self._tell(
-                f"{self.label}: {type(error).__name__}: {one_line(str(error))}; the run goes on without, "
-                "and metaqnn-orch track shows it the rest"
+                f"{self.label}: {type(error).__name__}: {one_line(str(error))}; the run goes on without it, and "
+                "metaqnn-orch track copies the rest"
             )
 
     def _next(self) -> tuple[list[Point], bool | None]:
@@ -231,4 +231,4 @@ class _Feed(Thread):
 
 def _need(extra: str, module: str) -> None:
     if find_spec(module) is None:
-        raise BadInput(f"tracking.{extra} takes {module}", hint=f"pip install 'metaqnn-orch[{extra}]'")
+        raise BadInput(f"tracking.{extra} needs {module}", hint=f"pip install 'metaqnn-orch[{extra}]'")

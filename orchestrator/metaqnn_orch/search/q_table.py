@@ -19,7 +19,7 @@ class Transition(NamedTuple):
     )  # the values of the next state's legal moves; None where the decision completed the design
 
 
-class Entry(NamedTuple):
+class QValue(NamedTuple):
     """One row of the table, for people."""
 
     state: Any
@@ -81,11 +81,11 @@ class QTable:
         place = self._places.get((state, move))
         return self._updates[place] if place is not None else 0
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[QValue]:
         """Every value that was ever updated."""
         for (state, move), place in self._places.items():
             if self._updates[place]:
-                yield Entry(state, move, self._values[place], self._updates[place])
+                yield QValue(state, move, self._values[place], self._updates[place])
 
     def rows(self) -> list[tuple[str, str, float, int]]:
         """The same as plain values, for `restore`."""

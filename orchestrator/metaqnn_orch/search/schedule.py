@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Phase(NamedTuple):
-    """`unique` nets sampled at one `epsilon`."""
+class EpsilonPhase(NamedTuple):
+    """A number of different nets (`unique`) that are sampled at one `epsilon`."""
 
     epsilon: float
     unique: int
 
 
 PAPER = (
-    Phase(1.0, 1500),
-    *(Phase(epsilon, 100) for epsilon in (0.9, 0.8, 0.7)),
-    *(Phase(epsilon, 150) for epsilon in (0.6, 0.5, 0.4, 0.3, 0.2, 0.1)),
+    EpsilonPhase(1.0, 1500),
+    *(EpsilonPhase(epsilon, 100) for epsilon in (0.9, 0.8, 0.7)),
+    *(EpsilonPhase(epsilon, 150) for epsilon in (0.6, 0.5, 0.4, 0.3, 0.2, 0.1)),
 )
 
 
-def total(phases: Sequence[Phase]) -> int:
+def total(phases: Sequence[EpsilonPhase]) -> int:
     return sum(phase.unique for phase in phases)
 
 
-def epsilon_at(phases: Sequence[Phase], unique: int) -> float:
+def epsilon_at(phases: Sequence[EpsilonPhase], unique: int) -> float:
     """Epsilon for the net after `unique` unique ones. Past the end of the schedule the last epsilon holds."""
     for epsilon, count in phases:
         if unique < count:
@@ -33,11 +33,11 @@ def epsilon_at(phases: Sequence[Phase], unique: int) -> float:
     return phases[-1].epsilon
 
 
-def scaled(phases: Sequence[Phase], new_total: int) -> tuple[Phase, ...]:
+def scaled(phases: Sequence[EpsilonPhase], new_total: int) -> tuple[EpsilonPhase, ...]:
     """The same phases shrunk or stretched to `new_total` unique nets (largest remainder), empty ones dropped."""
     shares = [divmod(phase.unique * new_total, total(phases)) for phase in phases]
     counts = [count for count, _ in shares]
     by_remainder = sorted(range(len(phases)), key=lambda index: -shares[index][1])
     for index in by_remainder[: new_total - sum(counts)]:
         counts[index] += 1
-    return tuple(Phase(phase.epsilon, count) for phase, count in zip(phases, counts, strict=True) if count)
+    return tuple(EpsilonPhase(phase.epsilon, count) for phase, count in zip(phases, counts, strict=True) if count)

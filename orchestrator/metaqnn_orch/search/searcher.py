@@ -12,7 +12,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, NamedTuple
 
-from metaqnn_orch.search.schedule import Phase
+from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.spaces.base import Space
 
@@ -33,7 +33,7 @@ class Setup(NamedTuple):
     options: Any
     """An instance of its Options."""
     randomness: Randomness
-    phases: tuple[Phase, ...]
+    phases: tuple[EpsilonPhase, ...]
     """The schedule: how many designs the search is for, and with which epsilon those are sampled that use one."""
 
 
@@ -85,7 +85,7 @@ class Belief(NamedTuple):
     """The design that the move leads to, if what it thinks best follows."""
 
 
-class Explanation(NamedTuple):
+class Beliefs(NamedTuple):
     """What a searcher thinks where a design begins in some way."""
 
     beliefs: list[Belief]
@@ -128,11 +128,11 @@ class Searcher(ABC):
         """The probability with which the next move is drawn at random; None where it does not work like that."""
         return None
 
-    def explain(self, beginning: str, known: Known) -> Explanation:
+    def explain(self, beginning: str, known: Known) -> Beliefs:
         """What it thinks of the moves after the beginning of a design. By default it only names them."""
         state = self.space.after(beginning)
         moves = [] if state is None else self.space.legal(state)
-        return Explanation([Belief(str(move)) for move in moves], self.summary)
+        return Beliefs([Belief(str(move)) for move in moves], self.summary)
 
     def snapshot(self) -> Any:
         """What makes `restore` quick: plain JSON, or None where telling everything again is quick enough."""

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from metaqnn_orch.search import schedule
-from metaqnn_orch.search.schedule import Phase
+from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
 from metaqnn_orch.settings.budget import BudgetSettings
@@ -36,11 +36,13 @@ SECRET_KEY: Final = r"^[-._A-Za-z0-9]{1,253}$"
 
 
 class DatasetSettings(Section):
-    """Which dataset object of the store is searched on."""
+    """Which dataset object of the store the search uses."""
 
     name: str
+    """Name of the dataset: a built-in one (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), or the name you gave
+    it."""
     digest: str | None = Field(None, pattern=DIGEST_PATTERN)
-    """Needed only where the store has several of this name."""
+    """Digest of the dataset. Needed only if the store has several datasets of this name."""
 
     @field_validator("name")
     @classmethod
@@ -49,10 +51,12 @@ class DatasetSettings(Section):
 
 
 class PhaseSettings(Section):
-    """`unique` nets sampled at one `epsilon`."""
+    """A number of different nets (`unique`) that are sampled at one `epsilon`."""
 
     epsilon: Probability
+    """Probability of a random choice."""
     unique: int = Field(ge=1, le=1_000_000)
+    """Number of different nets."""
 
 
 class ScheduleSettings(Section):
@@ -61,11 +65,13 @@ class ScheduleSettings(Section):
     phases: tuple[PhaseSettings, ...] = Field(
         tuple(PhaseSettings(epsilon=epsilon, unique=unique) for epsilon, unique in schedule.PAPER), min_length=1
     )
+    """The phases of the search, one after the other: `epsilon`, and how many different nets are sampled at it
+    (`unique`)."""
     total: int | None = Field(None, ge=1, le=1_000_000)
-    """Shrinks or stretches all phases in proportion to this many unique nets."""
+    """Scales all phases in proportion, so that together they have this many different nets."""
 
-    def resolve(self) -> tuple[Phase, ...]:
-        phases = tuple(Phase(phase.epsilon, phase.unique) for phase in self.phases)
+    def resolve(self) -> tuple[EpsilonPhase, ...]:
+        phases = tuple(EpsilonPhase(phase.epsilon, phase.unique) for phase in self.phases)
         return schedule.scaled(phases, self.total) if self.total is not None else phases
 
 
@@ -74,7 +80,8 @@ class SearchSettings(Section):
     and `schedule`."""
 
     method: str = Field(DEFAULT_METHOD, min_length=1, max_length=100)
-    """q-learning (the paper's), random, or that of an installed plug-in: `metaqnn-orch config plugins` lists them."""
+    """Name of the searcher: q-learning (the paper's), random, or that of an installed plug-in (`metaqnn-orch config
+    plugins` lists them)."""
 
 
 class TaskSettings(Section):
@@ -83,7 +90,7 @@ class TaskSettings(Section):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
 
     name: str = Field(CLASSIFICATION.name, min_length=1, max_length=100)
-    """classification, or that of an installed plug-in: `metaqnn-orch config plugins` lists them."""
+    """Name of the task: classification, or that of an installed plug-in (`metaqnn-orch config plugins` lists them)."""
 
     @model_validator(mode="after")
     def _options_are_a_plug_ins(self) -> TaskSettings:
@@ -93,20 +100,24 @@ class TaskSettings(Section):
 
 
 class SecretKeys(Section):
-    """What the store's secret calls what it holds. Each becomes a variable of the trainer's: AWS_ACCESS_KEY_ID, …"""
+    """The names of the entries in the store's secret. Each entry becomes an environment variable of the trainer:
+    AWS_ACCESS_KEY_ID, …"""
 
     access_key_id: str = Field("AWS_ACCESS_KEY_ID", pattern=SECRET_KEY)
+    """Name of the entry with the access key id."""
     secret_access_key: str = Field("AWS_SECRET_ACCESS_KEY", pattern=SECRET_KEY)
+    """Name of the entry with the secret access key."""
     session_token: str = Field("AWS_SESSION_TOKEN", pattern=SECRET_KEY)
-    """Which it need not have."""
+    """Name of the entry with the session token. The secret need not have one."""
 
 
 class WarmStartSettings(Section):
-    """Beginning with what the agent of another run was told (its replay memory), of the same store."""
+    """Starting from the results (the replay memory) of another run in the same store."""
 
     run: str | None = None
+    """Name of the run to start from."""
     weight: float = Field(0.5, gt=0, le=1)
-    """How often one of its presentations is drawn from the replay memory, for each time that one of this run's is."""
+    """How often a result of the other run is drawn from the replay memory, compared with a result of this run."""
 
     @field_validator("run")
     @classmethod
@@ -115,102 +126,109 @@ class WarmStartSettings(Section):
 
 
 class KubernetesSettings(Section):
-    """Trials as Kubernetes Jobs. What is not here, an administrator's Job template may say (k8s/job-template.yaml)."""
+    """How trials run as Kubernetes Jobs. An administrator can add everything else in a Job template
+    (k8s/job-template.yaml)."""
 
     context: str | None = None
-    """Of the kubeconfig; by default the current one, or the Pod's own service account inside a cluster."""
+    """Context of the kubeconfig. Default: the current context, or inside a cluster the Pod's own service account."""
     namespace: str | None = Field(None, pattern=DNS_LABEL)
-    """By default the context's, or the Pod's own."""
+    """Namespace of the Jobs. Default: that of the context, or inside a cluster that of the Pod."""
     image: str | None = Field(None, min_length=1, max_length=500, pattern=r"^[^\s]+$")
-    """The trainer's, best by digest. Must be given."""
+    """The trainer's image, preferably by digest. Must be given."""
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
+    """When nodes pull the image."""
     service_account: str | None = Field(None, pattern=DNS_NAME)
-    """Of the trainers, for a cloud's workload identity. No API token is mounted either way."""
+    """Service account of the trainers, for a cloud's workload identity. A token for the Kubernetes API is never
+    mounted."""
     gpus: int = Field(1, ge=0, le=64)
-    """For each trial; 0 trains on processors."""
+    """GPUs of each trial. 0 trains on CPUs."""
     gpu_resource: str = Field("nvidia.com/gpu", pattern=RESOURCE_NAME)
-    """What the cluster calls a GPU: nvidia.com/mig-1g.10gb, amd.com/gpu, and so on."""
+    """The cluster's resource name for a GPU: nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu, and so on."""
     cpu: float = Field(2.0, ge=0.1, le=1024)
-    """Processors: requested, and the limit: the trainer starts as many threads."""
+    """CPUs of each trial, as request and as limit. The trainer starts as many threads."""
     memory: str = Field("8Gi", pattern=BYTES)
+    """Memory of each trial, as request and as limit."""
     shared_memory: str = Field("1Gi", pattern=BYTES)
-    """Size of /dev/shm. Counts as memory."""
+    """Size of /dev/shm. It counts as memory."""
     time_limit_seconds: int = Field(6 * 3600, ge=60)
-    """What an attempt may take from when a node takes its Pod, fetching the image included: then the Pod is ended. Its
-    trainer ends before, to deliver the best epoch until then: by `grace_seconds` and a tenth of this limit, or ten
-    minutes if that is less; but not before half of it."""
+    """Seconds after which an attempt's Pod is ended, counted from when a node accepts the Pod, so pulling the image is
+    included. The trainer stops earlier, to deliver its best epoch: by `grace_seconds` plus a tenth of this limit (at
+    most ten minutes), but never before half of the limit."""
     grace_seconds: int = Field(60, ge=1, le=3600)
-    """From being asked to stop to being killed."""
+    """Seconds between asking a trainer to stop and killing it."""
     keep_seconds: int = Field(30 * 86_400, ge=3600)
-    """After which the cluster removes a finished Job that no orchestrator fetched: longer than any absence of one."""
+    """Seconds after which the cluster removes a finished Job that no orchestrator has seen. Longer than an orchestrator
+    is ever away."""
     store_secret: str | None = Field(None, pattern=DNS_NAME)
     """Secret with the store's credentials."""
     store_secret_keys: SecretKeys = SecretKeys()
     store_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@?#]+$")
-    """URL of a store other than AWS, as Pods reach it."""
+    """URL at which Pods reach the store, if it is not AWS."""
     store_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
+    """Region of the bucket."""
     store_addressing_style: Literal["auto", "path", "virtual"] = "auto"
-    """Where the bucket's name stands in an address: in its path, or in the host's name. auto is what AWS itself wants,
-    and path for any other store."""
+    """Where an address has the bucket's name: in its path, or in the host name (virtual). auto chooses what AWS wants
+    for AWS, and path for other stores."""
     store_checksums: Literal["auto", "when_required", "when_supported"] = "auto"
-    """Whether checksums travel with every object. auto is when_supported for AWS itself, and when_required for any
-    other store: few know them."""
+    """Whether checksums are sent with every object. auto means when_supported for AWS, and when_required for other
+    stores, because few of them support checksums."""
     store_ca: str | None = Field(None, pattern=DNS_NAME)
-    """ConfigMap whose `ca.crt` holds the certificates of a store that has an authority of its own."""
+    """ConfigMap whose `ca.crt` has the certificates, if the store uses a certificate authority of its own."""
     template: str | None = Field(None, min_length=1)
-    """File with what else a Job shall have: tolerations, node selector, volumes, queue."""
+    """File with a Job template, for everything else: tolerations, node selector, volumes, queue."""
     creates_per_second: float = Field(10.0, gt=0, le=1000)
-    """Jobs. The API server belongs to others too."""
+    """How many Jobs are created in a second, at most. Others use the API server, too."""
 
 
 class EarlyEndSettings(Section):
-    """Nets that will probably not beat the best one are stopped, and the agent is told what they would probably have
-    reached (Baker, Gupta, Raskar, Naik 2017, arXiv 1705.10823). docs/early-end.md says when not to."""
+    """Stops nets that will probably not beat the best one. The searcher is told what they would probably have reached
+    (Baker, Gupta, Raskar, Naik 2017, arXiv 1705.10823). docs/early-end.md says when not to use it."""
 
     enabled: bool = False
-    """Not in runs of finals, whose accuracies are what is asked for."""
+    """Switches the rule on. It is never used in runs of finals."""
     confidence: float = Field(0.95, ge=0.5, lt=1)
-    """Probability of not beating the best so far at which a net is stopped."""
+    """A net is stopped if the probability that it will not beat the best one is at least this."""
     examples: int = Field(60, ge=20, le=200)
-    """Nets trained to their end, since the rule was enabled, before it stops any."""
+    """How many nets must be trained to their end, since the rule was enabled, before it stops a net."""
 
 
 class ExecutionSettings(Section):
-    """How the work is done. May change whenever the run goes on."""
+    """How the work is done. You may change this whenever you go on with a run."""
 
     parallel: int = Field(2, ge=1, le=10_000)
-    """Trials in flight at most."""
+    """Trials in parallel: how many are in training at the same time."""
     max_trials: int | None = Field(None, ge=1, le=1_000_000)
-    """Unique trained nets after which the run is complete; by default the schedule's total."""
+    """Number of different trained nets after which the run is complete. Default: the total of the schedule."""
     retries: int = Field(2, ge=0, le=100)
-    """Further attempts of a trial that crashed."""
+    """How many further attempts a trial gets after crashes."""
     free_attempts: int = Field(50, ge=0, le=10_000)
-    """Attempts of a trial that may be lost through no fault of its own, at no cost but their time: preemption, a lost
-    node, a store that nobody reaches. Further ones count as crashes. From the fourth attempt on each waits twice as
-    long as the one before, at most five minutes."""
+    """How many attempts a trial may lose through no fault of its own: preemption, a lost node, a store that nobody can
+    reach. They are free except for their time. Further ones count as crashes. From the fourth attempt on, each waits
+    twice as long as the one before, at most five minutes."""
     time_limit_seconds: float | None = Field(None, ge=1, le=1e8)
-    """What a trial on this machine may take, over all its attempts. Then its best epoch until then is the result. Of
-    Jobs `kubernetes.time_limit_seconds` says it."""
+    """Time limit in seconds of a trial on this machine, over all its attempts. When it is reached, the best epoch so
+    far is the result. For Jobs, use `kubernetes.time_limit_seconds`."""
     checkpoint_seconds: float = Field(10.0, ge=0, le=1e6)
-    """At least so long between two checkpoints of a trial."""
+    """Seconds between two checkpoints of a trial, at least."""
     keep_weights: str = Field("all", pattern=KEEP_WEIGHTS)
-    """Whose weights stay in the store: `all`, or `best N`, those of the N best nets so far. Of a run that has ended
+    """Which weights stay in the store: `all`, or `best N` for those of the N best nets so far. After a run has ended,
     `gc` removes the others."""
     poll_seconds: float = Field(0.2, gt=0, le=3600)
-    """How long the loop rests when nothing happened."""
+    """Seconds that the control loop pauses when nothing has happened."""
     early_end: EarlyEndSettings = EarlyEndSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
-    """Used by `--launcher kubernetes` alone."""
+    """Used only with `--launcher kubernetes`."""
 
 
 class TrackingSettings(Section):
-    """Where else a run is shown. May change whenever the run goes on."""
+    """Where else a run is shown. You may change this whenever you go on with a run."""
 
     mlflow: str | None = Field(None, min_length=1, max_length=1000)
     """URI of an MLflow tracking server."""
     mlflow_experiment: str = Field("metaqnn", min_length=1, max_length=200)
+    """Name of the MLflow experiment."""
     tensorboard: str | None = Field(None, min_length=1, max_length=1000)
-    """Folder for TensorBoard's event files; each run has one of its own in it."""
+    """Folder for TensorBoard's event files. Each run gets a folder of its own in it."""
 
 
 class Settings(Section):
@@ -227,14 +245,14 @@ class Settings(Section):
     schedule: ScheduleSettings = ScheduleSettings()
     warm_start: WarmStartSettings = WarmStartSettings()
     nets: tuple[str, ...] = Field((), max_length=10_000)
-    """Where there are any, exactly these are trained, in this order, and nothing is searched."""
+    """A list of nets to train, in this order, instead of a search."""
     initial: tuple[WeightsRef, ...] = Field((), max_length=10_000)
-    """Weights that the `nets` begin with, one for each, or none at all."""
+    """Weights from which the `nets` start: one entry for each net, or none at all."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """Seed of the search. Together with the order in which trials ended it determines every proposal."""
+    """Seed of the search. Together with the order in which trials ended, it determines every proposal."""
     finals: Recipe = Recipe()
-    """With which the best nets are trained again after the search (paper, section 5). Says everything itself: nothing
-    is taken over from `recipe`."""
+    """Recipe with which the best nets are trained again after the search (paper, section 5). It is complete in itself:
+    nothing is taken from `recipe`."""
     execution: ExecutionSettings = ExecutionSettings()
     budget: BudgetSettings = BudgetSettings()
     tracking: TrackingSettings = TrackingSettings()
@@ -249,9 +267,9 @@ class Settings(Section):
         space = self.state_space()
         nets = tuple(map(space.canonical, self.nets))
         if len(set(nets)) < len(nets):
-            raise ValueError("nets: one of them stands twice")
+            raise ValueError("nets: one of them is listed twice")
         if self.initial and len(self.initial) != len(nets):
-            raise ValueError(f"initial has {len(self.initial)} weights for {len(nets)} nets")
+            raise ValueError(f"initial has {len(self.initial)} entries, but nets has {len(nets)}")
         for net in nets:
             try:
                 space.check(net)
@@ -285,9 +303,9 @@ class Settings(Section):
         """Depends on seed, purpose and counter alone: a resumed run draws what an undisturbed one draws."""
         return Random(f"{self.seed}/{purpose}/{count}")
 
-    def phases(self) -> tuple[Phase, ...]:
+    def phases(self) -> tuple[EpsilonPhase, ...]:
         """The schedule; of a list of nets one phase, without chance."""
-        return (Phase(0.0, len(self.nets)),) if self.nets else self.schedule.resolve()
+        return (EpsilonPhase(0.0, len(self.nets)),) if self.nets else self.schedule.resolve()
 
     @property
     def goal(self) -> int:

@@ -18,26 +18,26 @@ class SoftLimit(Section):
     MnasNet, section 3)."""
 
     reference: float = Field(ge=1e-30, le=1e30)
-    """Where the factor is 1, in the measure's unit."""
+    """Value at which the factor is 1, in the unit of the measure."""
     weight: float = Field(gt=0, le=100)
-    """How much it counts: with 0.07, the value of MnasNet, twice the reference costs five percent of the reward."""
+    """Weight of the limit. With 0.07, as in MnasNet, twice the reference costs five percent of the reward."""
     only_above: bool = False
-    """Whether a measure below its reference earns nothing."""
+    """Whether a measure below its reference leaves the reward unchanged."""
 
 
 class ObjectiveSettings(Section):
-    """What the searcher is told, where it is not the task's own reward alone.
+    """The reward that the searcher learns from, if it is not just the task's own.
 
     Soft limits are for every number that the space knows of a design before training (of the cnn family `params` and
     `macs`), for `seconds` of training, and for every measure of the result.
     """
 
     measure: str | None = Field(None, pattern=MEASURE)
-    """Name of the measure that is told, of which more is better; by default it is the task's own reward."""
+    """Name of the measure that the searcher maximises (default: the task's own reward)."""
     chance: Reward | None = None
-    """Value of `measure` of a net that has learned nothing, where none is measured; by default the task's chance."""
+    """Value of `measure` for a net that has learned nothing and was not measured (default: the task's chance)."""
     soft_limits: dict[Annotated[str, Field(pattern=MEASURE)], SoftLimit] = Field({}, max_length=MOST_LIMITS)
-    """Measures that should be small, by name: `{params: {reference: 1e6, weight: 0.07}}`."""
+    """Measures that should be small, by name, for example `{params: {reference: 1e6, weight: 0.07}}`."""
 
     @property
     def changes_reward(self) -> bool:

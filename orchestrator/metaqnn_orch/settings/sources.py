@@ -26,7 +26,7 @@ RENAMED: Final = {"budget.target_accuracy": "budget.target"}
 _KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
-class Layer(NamedTuple):
+class SettingsLayer(NamedTuple):
     """What one source says: dotted keys and their values."""
 
     source: str
@@ -45,7 +45,7 @@ def load_settings(
     environment: Mapping[str, str],
     assignments: Sequence[str],
     flags: Mapping[str, Any],
-    release: Layer | None = None,
+    release: SettingsLayer | None = None,
 ) -> Layered:
     """All layers, weakest first. `flags` are dotted keys with values, None where the flag was not given.
 
@@ -62,10 +62,10 @@ def continue_settings(
     environment: Mapping[str, str],
     assignments: Sequence[str],
     flags: Mapping[str, Any],
-    release: Layer | None = None,
+    release: SettingsLayer | None = None,
 ) -> Settings:
     """The same over settings that are there already; `source` says where. Raises as load_settings does."""
-    base = [Layer(source, dict(flatten(begun))), *([release] if release else [])]
+    base = [SettingsLayer(source, dict(flatten(begun))), *([release] if release else [])]
     values, origins = _stack(base, environment, assignments, flags)
     return parse_settings(values, {"": source, **origins})
 
@@ -75,7 +75,7 @@ def gather(
     environment: Mapping[str, str],
     assignments: Sequence[str],
     flags: Mapping[str, Any],
-    release: Layer | None = None,
+    release: SettingsLayer | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What the layers say, nested and not yet looked at, and the source of each dotted key."""
     presets, file = _preset_or_file(preset_or_file)
@@ -83,7 +83,7 @@ def gather(
 
 
 def _stack(
-    base: Sequence[Layer], environment: Mapping[str, str], assignments: Sequence[str], flags: Mapping[str, Any]
+    base: Sequence[SettingsLayer], environment: Mapping[str, str], assignments: Sequence[str], flags: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -93,7 +93,7 @@ def _stack(
         *base,
         *_environment(environment),
         *map(_assignment, assignments),
-        *(Layer(_flag(key), {key: value}) for key, value in given.items()),
+        *(SettingsLayer(_flag(key), {key: value}) for key, value in given.items()),
     ]:
         for key, value in _by_present_names(source, layer).items():
             _assign(values, key, value, source)
@@ -114,12 +114,12 @@ def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {RENAMED.get(key, key): value for key, value in values.items()}
 
 
-def _preset(name: str) -> Layer:
+def _preset(name: str) -> SettingsLayer:
     preset = presets()[name]
-    return Layer(str(preset), dict(flatten(parse_mapping(preset.read(), str(preset)))))
+    return SettingsLayer(str(preset), dict(flatten(parse_mapping(preset.read(), str(preset)))))
 
 
-def _preset_or_file(name: str) -> tuple[list[Layer], list[Layer]]:
+def _preset_or_file(name: str) -> tuple[list[SettingsLayer], list[SettingsLayer]]:
     """The preset of that name, and no file; or the file of that name, with the preset that it builds on, if it does."""
     if name in presets():
         return [_preset(name)], []
@@ -127,7 +127,7 @@ def _preset_or_file(name: str) -> tuple[list[Layer], list[Layer]]:
     base = content.pop("preset", None)
     if base is not None and base not in [*presets()]:  # it may be anything
         raise SettingsError(f"{name}: there is no preset {base!r}", hint=suggestion(str(base)))
-    return [_preset(str(base))] if base is not None else [], [Layer(name, dict(flatten(content)))]
+    return [_preset(str(base))] if base is not None else [], [SettingsLayer(name, dict(flatten(content)))]
 
 
 def _read(name: str) -> str:
@@ -145,7 +145,7 @@ def _read(name: str) -> str:
         raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", suggestion(name)) from None
 
 
-def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:
+def _environment(environment: Mapping[str, str]) -> Iterator[SettingsLayer]:
     by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in (*known_keys(), *RENAMED)}
     for variable in sorted(environment):
         if not variable.startswith("METAQNN_") or variable in OTHER_VARIABLES:
@@ -157,15 +157,15 @@ def _environment(environment: Mapping[str, str]) -> Iterator[Layer]:
                 f"the environment has {variable}, which is no setting",
                 hint=f"did you mean {close[0]}?" if close else "METAQNN_RECIPE__EPOCHS sets recipe.epochs, and so on",
             )
-        yield Layer(variable, {key: parse_value(environment[variable], variable)})
+        yield SettingsLayer(variable, {key: parse_value(environment[variable], variable)})
 
 
-def _assignment(text: str) -> Layer:
+def _assignment(text: str) -> SettingsLayer:
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not _KEY.fullmatch(key):
         raise SettingsError(f"--set takes KEY=VALUE, found {text[:80]!r}", hint="for example --set recipe.epochs=3")
-    return Layer(f"--set {key}", {key: parse_value(value, f"--set {key}")})
+    return SettingsLayer(f"--set {key}", {key: parse_value(value, f"--set {key}")})
 
 
 def _flag(key: str) -> str:
@@ -178,7 +178,7 @@ def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise SettingsError(f"{source}: {section} is a value, it has no {leaf}")
+            raise SettingsError(f"{source}: {section} is a single value, so {section}.{leaf} does not exist")
     if value == {}:
         values.setdefault(leaf, {})  # an empty section changes nothing
     else:

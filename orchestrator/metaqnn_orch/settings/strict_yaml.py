@@ -24,10 +24,10 @@ def parse_mapping(text: str, source: str, *, as_written: bool = False) -> dict[s
     """
     content = _parse(text, source, _AsWritten if as_written else _Loader)
     if content is None:
-        raise SettingsError(f"{source} is empty", hint="a settings file says at least, for example, preset: digits")
+        raise SettingsError(f"{source} is empty", hint="a settings file needs at least a line like preset: digits")
     if not isinstance(content, dict):
         found = "a list" if isinstance(content, list) else repr(content)[:60]
-        raise SettingsError(f"{source} holds {found} where settings are expected, as in recipe: {{epochs: 3}}")
+        raise SettingsError(f"{source} contains {found}, but settings are expected, for example recipe: {{epochs: 3}}")
     return content
 
 
@@ -46,7 +46,7 @@ def _parse(text: str, source: str, loader: type[_Loader]) -> Any:
     except RecursionError:
         raise SettingsError(f"{source}: nested too deeply") from None
     except yaml.reader.ReaderError as error:
-        raise SettingsError(f"{source}: the character {error.character:#x} has no place in a text") from None
+        raise SettingsError(f"{source}: the character {error.character:#x} is not allowed") from None
     except ValueError as error:  # an integer of more digits than Python reads
         raise SettingsError(f"{source}: {one_line(str(error))}") from None
 
@@ -57,7 +57,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if event.anchor is not None:  # of a node that has one, or of an alias
-            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not used here", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not supported", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -65,9 +65,9 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise _Refused("keys are words", key_node)
+                raise _Refused("keys must be words", key_node)
             if key in seen:
-                raise _Refused(f"the key {key} stands twice", key_node)
+                raise _Refused(f"the key {key} is there twice", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -79,7 +79,7 @@ class _Loader(yaml.SafeLoader):
         return number
 
     def construct_foreign(self, node: yaml.Node) -> Any:
-        raise _Refused(f"the tag {node.tag} is not used here", node)
+        raise _Refused(f"the tag {node.tag} is not supported", node)
 
 
 class _AsWritten(_Loader):

@@ -33,10 +33,12 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
             sentence(first, known_keys())
             + (f" (from {source})" if source else "")
             + (f", and {len(places) - 1} more" if len(places) > 1 else ""),
-            hint="metaqnn-orch config show digits lists every setting there is",
+            hint="metaqnn-orch config show digits lists all settings",
         ) from None
     except (TypeError, ValueError, RecursionError) as error:
-        raise SettingsError(f"settings hold a value that is neither text, number, list nor mapping: {error}") from None
+        raise SettingsError(
+            f"settings contain a value that is neither text, number, list nor mapping: {error}"
+        ) from None
 
 
 def origin(key: str, origins: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from metaqnn_orch.application.trainer_check.bench import Limits
-from metaqnn_orch.application.trainer_check.registry import Mark, Verdict
+from metaqnn_orch.application.trainer_check.registry import Checked, CheckMark
 from metaqnn_orch.application.trainer_check.suite import CHECKS, check_trainer, chosen
 from metaqnn_orch.errors import BadInput
 from tests.application.trainer_check.example import write_example
@@ -21,30 +21,30 @@ SHORT: Final = Limits(timeout=60, grace=3)
 NEVER: Final = Limits(timeout=3, grace=3)
 
 HANDLER: Final = 'signal.signal(signal.SIGTERM, lambda *_: stopped.append("asked to stop"))'
-SIBLING: Final = '(trial / f"{kind}-{sha256[:16]}.{ending}").write_bytes(data)'
-LINK: Final = 'os.link(aside, trial / "result.json")  # only if nothing is there'
+SIBLING: Final = 'put(f"{kind}-{sha256[:16]}.{ending}", data)'
+LINK: Final = 'put("result.json", json.dumps(result).encode(), os.link)'
 THERE: Final = ' and not (trial / "result.json").exists():\n        if stopped'
 WRITES: Final = '    if records and not (trial / "result.json").exists():'
 LOOKS: Final = 'if not (trial / "result.json").exists():\n        train('
 BEGIN: Final = "began, stopped = "
 GONE: Final = '    (trial / "checkpoint").unlink(missing_ok=True)\n'
-LAST: Final = "    aside.unlink()\n"
+LAST: Final = "        pass  # another attempt was first\n"
 REWARD: Final = "reward = float("
-REPLACES: Final = [("os.link(aside, trial", "os.replace(aside, trial"), (LAST, "")]
+REPLACES: Final = [("encode(), os.link)", "encode())")]
 BLIND: Final = [(THERE, ":\n        if stopped"), (WRITES, "    if records:"), *REPLACES]
 
 BROKEN: Final = {
     "result first": (
         "order",
         [
-            (SIBLING, 'late.append((trial / f"{kind}-{sha256[:16]}.{ending}", data))'),
+            (SIBLING, 'late.append((f"{kind}-{sha256[:16]}.{ending}", data))'),
             (BEGIN, f"late = []\n{BEGIN}"),
-            (LAST, f"{LAST}    for path, data in late:\n        path.write_bytes(data)\n"),
+            (LAST, f"{LAST}    for name, data in late:\n        put(name, data)\n"),
         ],
     ),
     "result in pieces": (
         "order",
-        [("aside = trial /", 'aside = trial / "result.json"  #'), (LINK, "pass"), (LAST, "")],
+        [(LINK, '(trial / "result.json").write_bytes(json.dumps(result).encode())')],
     ),
     "wrong digest": ("siblings", [("sha256 = hashlib.sha256(data)", "sha256 = hashlib.sha256(data[1:])")]),
     "sibling is missing": ("accepted", [(SIBLING, "pass")]),
@@ -55,13 +55,13 @@ BROKEN: Final = {
     "never stops talking": ("delivers", [(BEGIN, f"while True: print('x' * 10_000, file=sys.stderr)\n{BEGIN}")]),
     "result of another trial": (
         "accepted",
-        [("write_text(json.dumps(result))", "write_text(json.dumps(result | {'trial': '0' * 12}))")],
+        [("json.dumps(result)", "json.dumps(result | {'trial': '0' * 12})")],
     ),
     "attempt is not told": ("accepted", [('int(told["attempt"])', "7")]),
     "another net": ("accepted", [("params=params,", "params=params + 1,")]),
     "learns nothing": ("learns", [("weights -= rate", "weights -= 0 * rate")]),
     "leaves a checkpoint": ("nothing-else", [(GONE, '    (trial / "checkpoint").touch()\n')]),
-    "leaves what is half written": ("nothing-else", [(LAST, "")]),
+    "leaves what is half written": ("nothing-else", [("aside.unlink(missing_ok=True)", "pass")]),
     "changes the request": ("nothing-else", [(LAST, f'{LAST}    (trial / "request.json").write_text("{{}}")\n')]),
     "garbage on standard output": ("streams", [(BEGIN, f"os.write(1, b'\\xff\\x00')\n{BEGIN}")]),
     "garbage on standard error": ("streams", [(BEGIN, f"os.write(2, b'\\xff\\x00')\n{BEGIN}")]),
@@ -70,7 +70,8 @@ BROKEN: Final = {
     "overwrites the result there": ("second-attempt", [(LOOKS, "if True:\n        train("), *BLIND]),
     "overwrites the result of a twin": ("first-wins", BLIND),
     "calls a missing request its own fault": ("no-request", [('12 if "datasets" in str(error) else 11', "13")]),
-    "takes any request": ("another-trial", [('request["trial"] != told["trial"] or ', "")]),
+    "takes any request": ("another-trial", [('known = (told["trial"]', 'known = (request["trial"]')]),
+    "has every plug-in": ("unknown-plugin", [('spec["plugins"]', "{}")]),
     "a traceback": ("damaged-request", [("except ValueError as error", "except ZeroDivisionError as error")]),
     "knows every space": ("unknown-space", [('spec["space"]["name"]', '"cnn"')]),
     "knows every task": ("unknown-task", [('spec["task"]["name"]', '"classification"')]),
@@ -80,7 +81,7 @@ BROKEN: Final = {
     "no words": ("no-dataset", [("    print(*str(reason).split(), file=sys.stderr)\n", "")]),
     "a store that refuses is a crash": ("store-refuses", [("end(17, error)", "end(1, error)")]),
     "no time limit": ("time-limit", [('options["time_limit_seconds"] or 1e9', "1e9")]),
-    "calls what was cut short complete": ("time-limit", [('status = "timed_out"', "pass")]),
+    "calls what was interrupted complete": ("time-limit", [('status = "timed_out"', "pass")]),
     "ignores SIGTERM": ("sigterm", [(HANDLER, "signal.signal(signal.SIGTERM, signal.SIG_IGN)")]),
     "is ended by SIGTERM": ("sigterm", [(HANDLER, "pass")]),
     "delivers when it is stopped": ("sigterm", [("            end(143, stopped[0])", "            break")]),
@@ -96,12 +97,12 @@ BROKEN: Final = {
 }
 
 
-def verdicts(command: list[str], limits: Limits = SHORT, only: tuple[str, ...] = ()) -> dict[str, Verdict]:
+def verdicts(command: list[str], limits: Limits = SHORT, only: tuple[str, ...] = ()) -> dict[str, Checked]:
     return {verdict.check: verdict for verdict in check_trainer(command, chosen(only), limits)}
 
 
-def shortfalls(made: dict[str, Verdict]) -> list[Verdict]:
-    return [verdict for verdict in made.values() if verdict.mark is not Mark.PASSED]
+def shortfalls(made: dict[str, Checked]) -> list[Checked]:
+    return [verdict for verdict in made.values() if verdict.mark is not CheckMark.PASSED]
 
 
 def test_the_pages_trainer_passes(tmp_path: Path) -> None:
@@ -122,7 +123,9 @@ def test_a_broken_trainer_is_caught_by_the_check_that_is_about_it(how: str, tmp_
     name, changes = BROKEN[how]
     command = write_example(tmp_path, *changes)
     verdict = verdicts(command, NEVER if how.startswith("never") else SHORT, (name,))[name]
-    expected = Mark.WARNED if name in ("learns", "reproducible") or how.startswith("calls what") else Mark.FAILED
+    expected = (
+        CheckMark.WARNED if name in ("learns", "reproducible") or how.startswith("calls what") else CheckMark.FAILED
+    )
     assert verdict.mark is expected, verdict
     assert all((verdict.found, verdict.expected, verdict.fix, verdict.about))
 
@@ -131,9 +134,9 @@ def test_what_needs_a_delivery_is_not_tried_without_one_and_nothing_waits_again_
     tmp_path: Path,
 ) -> None:
     made = verdicts(write_example(tmp_path, (BEGIN, f"time.sleep(1000)\n{BEGIN}")), NEVER)
-    assert made["delivers"].mark is Mark.FAILED
+    assert made["delivers"].mark is CheckMark.FAILED
     assert "still running after 3 s" in made["delivers"].found
-    assert {verdict.mark for name, verdict in made.items() if name != "delivers"} == {Mark.NOT_TRIED}
+    assert {verdict.mark for name, verdict in made.items() if name != "delivers"} == {CheckMark.NOT_TRIED}
     assert sum(verdict.seconds for verdict in made.values()) < 10
     made = verdicts(write_example(tmp_path, (BEGIN, f"sys.exit(11)\n{BEGIN}")))
     assert made["siblings"].found == "it does not deliver: exit code 11, saying nothing"
@@ -143,9 +146,9 @@ def test_what_needs_a_delivery_is_not_tried_without_one_and_nothing_waits_again_
 def test_who_is_done_at_once_cannot_be_interrupted_and_that_is_no_fault(tmp_path: Path) -> None:
     quick = ('while len(records) < recipe["epochs"]', "while len(records) < 2")
     made = verdicts(write_example(tmp_path, quick), only=("first-wins", "sigterm", "sigkill", "time-limit"))
-    assert [made[name].mark for name in ("first-wins", "sigterm", "sigkill")] == [Mark.NOT_TRIED] * 3
+    assert [made[name].mark for name in ("first-wins", "sigterm", "sigkill")] == [CheckMark.NOT_TRIED] * 3
     assert "could not be interrupted" in made["sigterm"].found
-    assert made["time-limit"].mark is Mark.PASSED
+    assert made["time-limit"].mark is CheckMark.PASSED
 
 
 @pytest.mark.parametrize(("command", "says"), [([], "nothing"), (["/no/such/program"], "/no/such/program")])

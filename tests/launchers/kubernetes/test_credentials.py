@@ -44,7 +44,7 @@ def test_a_search_is_not_sent_elsewhere_in_its_midst(place: Place, cluster: Fake
     cluster.api.token = "of-the-day-after"
     place.cluster = {"server": "http://127.0.0.1:1"}
     place.write()
-    with pytest.raises(ClusterError, match=r"lead to http://127.0.0.1:1 now, and led to"):
+    with pytest.raises(ClusterError, match=r"now lead to http://127.0.0.1:1, but led to"):
         session.list(Resource.JOBS)
     place.file.unlink()
     time.sleep(1.1)
@@ -84,7 +84,7 @@ def test_inside_a_pod(place: Place, cluster: FakeCluster, tmp_path: Path, monkey
         assert session.list(Resource.JOBS).items == [], "the kubelet has written another"
         place.write()
         cluster.api.token = "of-the-day-after"
-        with pytest.raises(ClusterError, match="the credentials lead to"):
+        with pytest.raises(ClusterError, match="the credentials now lead to"):
             session.list(Resource.JOBS)
         assert not session.disowned, "it was not asked by the account of the Pod"
         place.file.unlink()
@@ -93,5 +93,5 @@ def test_inside_a_pod(place: Place, cluster: FakeCluster, tmp_path: Path, monkey
             session.list(Resource.JOBS)
         assert session.disowned
         (account / "token").unlink()
-        with pytest.raises(LauncherError, match="there is no kubeconfig, and this is no Pod"):
+        with pytest.raises(LauncherError, match="there is no kubeconfig, and this is not inside a Pod"):
             connect(account=account)

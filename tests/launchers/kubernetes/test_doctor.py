@@ -90,7 +90,7 @@ def test_what_is_wrong_in_the_cluster_is_named(patient: Patient) -> None:
         "service account nobody: the Kubernetes API",
         "nodes: amd.com/gpu: no node has 1",
         "namespace: quotas: q: requests.nvidia.com/gpu 4 of 4",
-        "namespace: takes our Jobs: would violate PodSecurity",
+        "namespace: accepts our Jobs: would violate PodSecurity",
     ):
         assert words in crosses
     assert len(crosses.splitlines()) == 5
@@ -107,11 +107,11 @@ def test_pods_that_the_namespace_would_refuse(patient: Patient) -> None:
     limit = Refused(403, "Forbidden", "maximum memory usage per Container is 64Mi, but limit is 8Gi")
     patient.api.admission = lambda resource, thing: limit if resource == "pods" else None
     (cross,) = patient.crosses()
-    assert cross.startswith("namespace: takes their Pods: ")
+    assert cross.startswith("namespace: accepts their Pods: ")
     assert "maximum memory usage per Container is 64Mi" in cross
     assert "the namespace's rules refuse it" in patient.ask().out
     patient.api.denied = {("create", "pods")}
-    assert "? namespace: takes their Pods: these credentials may not make any" in patient.ask().out
+    assert "? namespace: accepts their Pods: these credentials may not make any" in patient.ask().out
 
 
 @pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
@@ -160,10 +160,10 @@ def test_a_store_alone(cli: Cli, tmp_path: Path) -> None:
 def test_settings_that_make_no_job(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
     answer = cli("doctor", "digits", "--store", tmp_path / "runs", "--launcher=kubernetes")
     assert answer.code == 1
-    assert "✗ settings: make a Job: execution.kubernetes.image must be given" in answer.out
+    assert "✗ settings: a Job can be made from them: execution.kubernetes.image must be given" in answer.out
 
 
-WHAT = "store: as Pods speak to it"
+WHAT = "store: as Pods talk to it"
 
 
 def seen_by_pods(patient: Patient) -> tuple[str, str]:
@@ -194,7 +194,7 @@ def test_a_style_that_only_pods_have(patient: Patient) -> None:
 def test_an_address_that_only_pods_can_reach_is_a_question(patient: Patient) -> None:
     patient.settings["store_endpoint"] = f"http://127.0.0.1:{free_ports(1)[0]}"
     line, fix = seen_by_pods(patient)
-    assert line.startswith(f"? {WHAT}: no answer from here: s3://")
+    assert line.startswith(f"? {WHAT}: no answer at this machine: s3://")
     assert "helm test" in fix
     assert patient.ask().code == 0
 
@@ -210,7 +210,7 @@ def test_gpus_that_trials_did_not_find(patient: Patient) -> None:
     said = "node node-1, the trainer ended with exit code 14 (device): trial"
     assert cross.startswith(f"nodes: GPUs that trials did not find: {said}"), "and what it said"
     assert cross.count("node-1") == 1, "each node once"
-    assert "kubectl cordon node-1; look at driver and device plugin there" in patient.ask().out
+    assert "kubectl cordon node-1, then check the driver and the device plugin there" in patient.ask().out
     patient.api.denied = {("list", "pods")}
     assert "? nodes: GPUs that trials did not find: these credentials may not look" in patient.ask().out
     patient.settings["gpus"] = "0"
@@ -221,4 +221,7 @@ def test_what_a_template_asks_in_vain_is_said(patient: Patient, tmp_path: Path) 
     template = tmp_path / "job.yaml"
     template.write_text("spec: {template: {spec: {restartPolicy: Always}}}")
     patient.settings["template"] = str(template)
-    assert "✓ settings: make a Job: trainer; spec.template.spec.restartPolicy is not obeyed: " in patient.ask().out
+    assert (
+        "✓ settings: a Job can be made from them: trainer; spec.template.spec.restartPolicy is ignored: "
+        in patient.ask().out
+    )

@@ -64,7 +64,7 @@ def test_gc_deletes_what_has_ended_and_is_ours(left: Left, cli: Cli, tmp_path: P
     before = left.trials()
     answer = cli(*told)
     assert "Jobs that have ended         1" in answer.out
-    assert (answer.code, answer.err) == (0, "nothing was deleted: --delete does it\n")
+    assert (answer.code, answer.err) == (0, "nothing was deleted; to delete it, add --delete\n")
     assert left.trials() == before
     assert cli(*told, "--delete").code == 0
     assert left.trials() == {left.running.trial, left.theirs.trial}
@@ -113,7 +113,7 @@ def test_no_job_appears_after_a_cancel(left: Left, cli: Cli, tmp_path: Path) -> 
     answer = cli("cancel", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
     assert time.monotonic() > over, "it waits for as long as a loser may not know"
     assert answer.code == 0, answer.err
-    assert "which stops at its next step" in answer.err
+    assert "which now stops at its next step" in answer.err
     deleted = int(answer.err.splitlines()[1].split()[0])
     assert deleted >= 5
     loser.join()
@@ -128,9 +128,7 @@ def test_whoever_does_not_stop_is_told_of(left: Left, tmp_path: Path) -> None:
         launched.append(left.launch(left.own, "hangs", Phase.RUNNING).trial)
 
     clock, found = count(), open_cluster(KubernetesSettings())
-    with pytest.raises(
-        LauncherError, match=r"in namespace trials, and somebody goes on making new ones: test-"
-    ) as said:
+    with pytest.raises(LauncherError, match=r"in namespace trials, but somebody still creates new ones: test-") as said:
         delete_until_none_appears(found, record, 0, 5, launch, lambda: float(next(clock)))
     assert "cancel again" in said.value.hint
     assert len(launched) >= 2
@@ -141,7 +139,7 @@ def test_cancel_of_a_run_without_a_cluster_asks_none(left: Left, cli: Cli, tmp_p
     before = len(left.trials())
     answer = cli("cancel", "test", "--store", tmp_path / "store")
     assert answer.code == 0
-    assert "Jobs that it may have in a cluster go on: --launcher kubernetes deletes them" in answer.err
+    assert "if it has Jobs in a cluster, they go on; to delete them, add --launcher kubernetes" in answer.err
     assert len(left.trials()) == before
 
 
@@ -151,5 +149,7 @@ def test_logs_are_those_of_the_trainer(left: Left, cli: Cli, tmp_path: Path) -> 
     assert cli("logs", "test", left.ended.trial[:8], *where, "--tail=1").code == 0
     assert "no Pod of trial" in cli("logs", "test", left.theirs.trial, *where).refused()
     assert "is no trial" in cli("logs", "test", "../x", *where).refused()
-    assert "not the name" in cli("logs", "test", "ab", "--store", tmp_path / "store", "--namespace=A/b").refused()
+    assert (
+        "is not a valid name" in cli("logs", "test", "ab", "--store", tmp_path / "store", "--namespace=A/b").refused()
+    )
     assert "no run 'other'" in cli("logs", "other", "ab", *where).refused()

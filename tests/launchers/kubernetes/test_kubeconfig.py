@@ -120,12 +120,12 @@ def test_every_collected_kubeconfig_is_tested() -> None:
 
 MALFORMED: dict[str, tuple[str, str]] = {
     "a list": ("[]", "is empty"),
-    "text": ("hello", "it is no kubeconfig"),
+    "text": ("hello", "is not a kubeconfig"),
     "binary": ("\x00\x01", "not"),
     "a date that is none": ("a: 2020-99-99", "it is not YAML"),
     "a tag": ("a: !!python/object:os.system {}", "line 1"),
-    "contexts that are no list": ("{current-context: a, contexts: {a: 1}}", "contexts is no list"),
-    "a context that is none": ("{current-context: a, contexts: [3]}", "no mapping with a name"),
+    "contexts that are no list": ("{current-context: a, contexts: {a: 1}}", "contexts is not a list"),
+    "a context that is none": ("{current-context: a, contexts: [3]}", "not a mapping with a name"),
     "a context without cluster": ("{current-context: a, contexts: [{name: a, context: {}}]}", "it names no cluster"),
     "a cluster that is not there": (
         "{current-context: a, contexts: [{name: a, context: {cluster: b}}]}",
@@ -147,21 +147,21 @@ def test_malformed_files(place: Place, text: str, words: str) -> None:
 FIELDS: tuple[tuple[dict[str, Any], dict[str, Any], str], ...] = (
     ({"server": 3}, {}, "is no URL"),
     ({"server": "ftp://x"}, {}, "is no URL"),
-    ({"server": {"a": 1}}, {}, "server is no text"),
+    ({"server": {"a": 1}}, {}, "server is not a text"),
     ({"server": "https://x", "certificate-authority-data": "???"}, {}, "certificate-authority"),
     ({"server": "https://x", "certificate-authority-data": "aGVsbG8="}, {}, "holds no certificate"),
     ({"server": "https://x", "insecure-skip-tls-verify": "yes"}, {}, "neither true nor false"),
-    ({"proxy-url": "socks5://x:1"}, {}, "only proxies of http:// and https://"),
-    ({}, {"token": {"a": 1}}, "token is no text"),
-    ({}, {"token": f"{TOKEN}\n  x"}, "holds what no token can"),
+    ({"proxy-url": "socks5://x:1"}, {}, "only http:// and https:// proxies"),
+    ({}, {"token": {"a": 1}}, "token is not a text"),
+    ({}, {"token": f"{TOKEN}\n  x"}, "contains white space"),
     ({}, {"tokenFile": "/no/file"}, "tokenFile /no/file: No such file"),
-    ({}, {"auth-provider": {"name": "gcp"}}, "auth-provider gcp is not spoken here"),
+    ({}, {"auth-provider": {"name": "gcp"}}, "auth-provider gcp is not supported"),
     ({}, {"exec": {"command": ""}}, "it names no command"),
-    ({}, {"exec": {"command": "x", "env": [3]}}, "env is no list of names and values"),
-    ({}, {"exec": {"command": "x", "args": 3}}, "args is no list of texts"),
-    ({}, {"exec": 3}, "exec is no mapping"),
-    ({}, {"token": TOKEN, "as-groups": ["a"]}, "say nothing without as"),
-    ({}, {"token": TOKEN, "as": "a", "as-user-extra": {"b": ["c"]}}, "as-user-extra is not spoken here"),
+    ({}, {"exec": {"command": "x", "env": [3]}}, "env is not a list of names and values"),
+    ({}, {"exec": {"command": "x", "args": 3}}, "args is not a list of texts"),
+    ({}, {"exec": 3}, "exec is not a mapping"),
+    ({}, {"token": TOKEN, "as-groups": ["a"]}, "need as"),
+    ({}, {"token": TOKEN, "as": "a", "as-user-extra": {"b": ["c"]}}, "as-user-extra is not supported"),
     ({"server": "https://x"}, {"client-certificate-data": "aGVsbG8="}, "certificate and key cannot be used"),
 )
 
@@ -176,7 +176,7 @@ def test_fields_that_are_wrong(place: Place, cluster_says: Any, user_says: Any, 
 
 def test_no_kubeconfig_at_all(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.file.unlink()
-    place.refused("there is no kubeconfig, and this is no Pod")
+    place.refused("there is no kubeconfig, and this is not inside a Pod")
     place.refused("there is no kubeconfig", context="lab")
     monkeypatch.setenv("KUBECONFIG", str(place.folder))
     place.refused("Is a directory")

@@ -11,7 +11,7 @@ import pytest
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.credentials import connect
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.login import log_in
 from tests.launchers.harness import until
 from tests.launchers.kubernetes.conftest import FakeCluster
@@ -82,7 +82,10 @@ def test_login_helpers_that_fail(place: Place, script: str, words: str) -> None:
 
 def test_a_login_helper_that_does_not_end(place: Place) -> None:
     place.helper("echo waiting for you >&2; sleep 600 & sleep 600")
-    user, cluster = Entry(place.file, "user u", place.user), Entry(place.file, "cluster c", place.cluster)
+    user, cluster = (
+        KubeconfigEntry(place.file, "user u", place.user),
+        KubeconfigEntry(place.file, "cluster c", place.cluster),
+    )
     began = time.monotonic()
     with pytest.raises(LauncherError, match="did not end within 1 s: waiting for you"):
         log_in(user, cluster, helper_seconds=1.0)

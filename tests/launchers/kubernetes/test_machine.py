@@ -313,7 +313,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def only_what_speaks_against_a_trial_costs_it(self) -> None:
         if self.sessions:
-            crashes = [e for e in Journal(self.real, "test").read() if e.type == "failed" and e.kind == "crashed"]
+            crashes = [e for e in Journal(self.real, "test").read() if e.type == "failed" and e.kind.value == "crashed"]
             assert len(crashes) <= self.blamed
 
     def teardown(self) -> None:

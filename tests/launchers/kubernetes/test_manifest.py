@@ -33,7 +33,7 @@ def job(template: dict[str, Any] | None = None, **settings: Any) -> dict[str, An
 
 
 def overruled(template: dict[str, Any], **settings: Any) -> list[str]:
-    """Places at which the template is not obeyed."""
+    """Places at which the template is ignored."""
     return [place for place, _ in form(template, **settings).overruled]
 
 

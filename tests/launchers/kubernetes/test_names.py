@@ -64,7 +64,9 @@ def test_different_attempts_have_different_names(one: Identity, other: Identity)
 
 @pytest.mark.parametrize("attempt", [0, -1, MAX_ATTEMPT + 1])
 def test_an_attempt_that_cannot_be_part_of_a_name(attempt: int) -> None:
-    with pytest.raises(BadInput, match=f"attempt {attempt} of trial 0+ does not fit into a Job's name: 1 to 999999999"):
+    with pytest.raises(
+        BadInput, match=f"attempt {attempt} of trial 0+ does not fit into a Job's name: attempts from 1 to 999999999"
+    ):
         job_name(Identity(RunRef("run", "0" * 32), "0" * 12, attempt))
 
 

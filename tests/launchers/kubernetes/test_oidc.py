@@ -17,7 +17,7 @@ import urllib3
 import yaml
 
 from metaqnn_orch.errors import LauncherError
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.oidc import id_token
 from tests.launchers.kubernetes.conftest import FakeCluster
 from tests.launchers.kubernetes.place import Place
@@ -84,9 +84,9 @@ def test_an_expired_identity_is_asked_for_anew_and_kept(place: Place, cluster: F
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (500, b"<html>", "gives no other: 500"),
-        (200, b"[]", "gives no other"),
-        (200, b"{}", "gives no other"),
+        (500, b"<html>", "gives no new one: 500"),
+        (200, b"[]", "gives no new one"),
+        (200, b"{}", "gives no new one"),
         (400, b'{"error": "invalid_grant", "error_description": "refresh_token=refresh-1"}', "400 invalid_grant"),
     ],
 )
@@ -107,7 +107,7 @@ def test_issuers_that_give_no_identity(place: Place, status: int, body: bytes, w
 def test_an_issuer_that_says_nothing_is_not_waited_for_long(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         user = oidc(f"http://127.0.0.1:{silent.getsockname()[1]}", jwt(-5))
-        provider = Entry(place.file, "user u, auth-provider", user["auth-provider"])
+        provider = KubeconfigEntry(place.file, "user u, auth-provider", user["auth-provider"])
         began = time.monotonic()
         with pytest.raises(LauncherError, match="Read timed out"):
             id_token(provider, urllib3.Timeout(total=0.5))

@@ -66,7 +66,7 @@ def test_what_does_not_go_away_is_waited_for_once(cluster: FakeCluster, client: 
         return Fault(status=409, body=taken, stall=0.01) if ask.verb == "create" else Fault()
 
     cluster.api.faults = fault
-    with pytest.raises(ClusterError, match="does not go away"):
+    with pytest.raises(ClusterError, match="is not deleted"):
         runner.create(client, JOB, slept.append, patience=0.2)
     assert 1 < len(slept) < 50
 
@@ -102,5 +102,5 @@ def test_a_job_of_another_store_is_left_alone(cluster: FakeCluster, client: Clus
     assert runner.create(client, JOB)
     assert not runner.create(client, JOB), "it is at work"
     other: dict[str, Any] = {**JOB, "metadata": {**JOB["metadata"], "annotations": {STORE: "s3://other"}}}  # type: ignore[dict-item]
-    with pytest.raises(BadInput, match="is for s3://bucket: nothing was done"):
+    with pytest.raises(BadInput, match="belongs to s3://bucket; nothing was done"):
         runner.create(client, other)

@@ -47,8 +47,8 @@ def test_what_pods_cannot_reach_is_refused_before_anything_is_created(
     start = ("start", "digits", "--run=first", "--launcher=kubernetes")
     image = "--set=execution.kubernetes.image=trainer"
     assert "image must be given" in cli(*start, "--store", s3_store_uri).refused()
-    assert "which no Pod sees" in cli(*start, "--store", tmp_path / "runs", image).refused()
-    assert "store_endpoint must say" in cli(*start, "--store", s3_store_uri, image).refused()
+    assert "and Pods cannot see it" in cli(*start, "--store", tmp_path / "runs", image).refused()
+    assert "set execution.kubernetes.store_endpoint" in cli(*start, "--store", s3_store_uri, image).refused()
     cluster.api.denied = {("create", "jobs")}
     endpoint = "--set=execution.kubernetes.store_endpoint=http://store:1"
     assert "may not create Jobs" in cli(*start, "--store", s3_store_uri, image, endpoint).refused(6)
@@ -67,7 +67,7 @@ def test_a_directory_that_the_template_mounts_is_a_store(cluster: FakeCluster, c
     sets = ("--set=execution.kubernetes.image=trainer", f"--set=execution.kubernetes.template={template}")
     answer = cli(*manifest, *sets, "-o", "json")
     assert volume in answer.json()["spec"]["template"]["spec"]["volumes"]
-    assert "spec.template.spec.restartPolicy is not obeyed" in answer.err
+    assert "spec.template.spec.restartPolicy is ignored" in answer.err
     assert "kind: Job" in cli(*manifest, *sets).out
     assert cluster.api.asked == [], "no cluster is asked"
     assert (

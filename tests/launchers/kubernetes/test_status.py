@@ -116,7 +116,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
         [pod("Running", {"running": {}})],
         [],
         Phase.PENDING,
-        "about to say",
+        "has not yet said how",
     ),
     (
         "deleted under way",
@@ -148,7 +148,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
     ("starting", job(), [waiting("ContainerCreating")], [], Phase.PENDING, "starting"),
     ("pod being ended", job(), [deleted(pod("Running", {"running": {}}))], [], Phase.PENDING, "being ended"),
     ("to be replaced", job(), [exited(137, conditions=[DISRUPTION])], [], Phase.PENDING, "starts it again"),
-    ("about to fail", job(condition("FailureTarget")), [exited(13)], [], Phase.PENDING, "about to say"),
+    ("about to fail", job(condition("FailureTarget")), [exited(13)], [], Phase.PENDING, "has not yet said how"),
     ("no GPU free", job(), [pod(conditions=[UNSCHEDULABLE])], [], Stuck.UNSCHEDULABLE, "Insufficient nvidia.com/gpu"),
     ("gated", job(), [pod(conditions=[UNSCHEDULABLE | {"reason": "SchedulingGated"}])], [], Phase.PENDING, ""),
     (

@@ -21,8 +21,8 @@ from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.settings.values import known_keys
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.messages import ModelOptions
-from metaqnn_trainer.model import build_model
 from metaqnn_trainer.modules.base import builder_of, written
+from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.dropout import dropout_places
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv

@@ -44,7 +44,7 @@ def test_shapes(layer: Layer, before: Shape, after: Shape) -> None:
 
 
 def test_a_pool_that_does_not_fit_is_named() -> None:
-    with pytest.raises(ShapeError, match=r"^P\(3,2\) does not fit a representation of size 2$"):
+    with pytest.raises(ShapeError, match=r"^P\(3,2\) does not fit an image of size 2$"):
         Pool(3, 2).output(Shape(64, 2))
     with pytest.raises(ShapeError, match=r"^P\(3,2\) does not fit"):
         describe([Pool(2, 2), Pool(3, 2), SM(10)], Shape(1, 4))

@@ -95,7 +95,7 @@ def test_the_authors_dropout_is_left_out() -> None:
         ("[SM(10), C(64,3,1)]", 10, "nothing may follow the softmax"),
         ("[GAP(10), C(64,3,1), SM(10)]", 11, "only a softmax may follow GAP"),
         ("[GAP(10), GAP(10), SM(10)]", 11, "only a softmax may follow GAP"),
-        ("[GAP(10), SM(100)]", 11, "GAP(10) and SM(100) disagree about the number of classes"),
+        ("[GAP(10), SM(100)]", 11, "GAP(10) and SM(100) have different numbers of classes"),
         ("[FC(10), C(64,3,1), SM(10)]", 10, "C(64,3,1) cannot follow a fully connected layer"),
         ("[FC(10), P(2,2), SM(10)]", 10, "P(2,2) cannot follow a fully connected layer"),
         ("[C(64,3,1),\nSM(10)]", 12, "expected a layer"),

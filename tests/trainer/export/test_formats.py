@@ -16,7 +16,7 @@ from metaqnn_trainer.export.formats import FORMATS
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.images.dataset import Dataset, pixel_statistics, prepare
 from metaqnn_trainer.load import Trained
-from metaqnn_trainer.model import build_model
+from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from tests.trainer.conftest import spec_of
 

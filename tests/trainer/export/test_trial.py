@@ -15,7 +15,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.errors import DatasetError, RequestError
-from metaqnn_trainer.export.formats import FORMATS, Format
+from metaqnn_trainer.export.formats import FORMATS, FileFormat
 from metaqnn_trainer.export.trial import export_trial
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.trial import Trainer
@@ -63,9 +63,9 @@ def test_the_recorded_accuracy_comes_out_of_the_file(
 
 def test_what_is_not_the_net_does_not_get_its_name(bench: Bench, trial: str, tmp_path: Path) -> None:
     honest = FORMATS["safetensors"]
-    off = Format(honest.suffix, honest.write, lambda file: lambda images: honest.open(file)(images) + 0.01)
+    off = FileFormat(honest.suffix, honest.write, lambda file: lambda images: honest.open(file)(images) + 0.01)
     to = tmp_path / "new" / "net.safetensors"
-    with pytest.raises(RequestError, match="what was written is not the net"):
+    with pytest.raises(RequestError, match="the exported file is wrong"):
         export_trial(bench.store, RUN, trial, "safetensors", to, {"safetensors": off})
     assert list((tmp_path / "new").iterdir()) == []
 
@@ -73,10 +73,10 @@ def test_what_is_not_the_net_does_not_get_its_name(bench: Bench, trial: str, tmp
 def test_a_trial_that_changed_since_is_refused(bench: Bench, trial: str, tmp_path: Path) -> None:
     key = bench.weights_key(trial)
     bench.store.put(key, bench.store.get(key)[:-1] + b"x")
-    with pytest.raises(RequestError, match="is not the object whose sha256"):
+    with pytest.raises(RequestError, match="does not have the sha256"):
         export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")
     bench.store.delete(keys.result(RUN, trial))
-    with pytest.raises(RequestError, match="is not whole"):
+    with pytest.raises(RequestError, match="is not complete"):
         export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")
     assert list(tmp_path.glob("net*")) == []
 

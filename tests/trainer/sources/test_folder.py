@@ -99,21 +99,21 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
 def test_sixteen_bits_are_refused_rather_than_clipped(tmp_path: Path) -> None:
     fill(tmp_path, count=3)
     Image.new("I;16", (8, 8), 40_000).save(tmp_path / "dog" / "deep.png")
-    with pytest.raises(DatasetError, match=r"deep\.png has more than 8 bits a channel"):
+    with pytest.raises(DatasetError, match=r"deep\.png has more than 8 bits in a channel"):
         read(tmp_path)
 
 
 def test_folders_that_are_no_set(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not a directory"):
         read(tmp_path / "nowhere")
-    with pytest.raises(DatasetError, match="holds no folders"):
+    with pytest.raises(DatasetError, match="contains no folders"):
         read(tmp_path)
     paint(tmp_path / "cat" / "1.png")
-    with pytest.raises(DatasetError, match="holds only the class 'cat'"):
+    with pytest.raises(DatasetError, match="contains only the class 'cat'"):
         read(tmp_path)
     (tmp_path / "cat" / "1.png").unlink()
     (tmp_path / "dog").mkdir()
-    with pytest.raises(DatasetError, match="holds no images"):
+    with pytest.raises(DatasetError, match="contains no images"):
         read(tmp_path)
 
 

@@ -62,7 +62,9 @@ def test_counts_must_agree(tmp_path: Path) -> None:
 def test_images_and_labels_must_not_be_swapped(tmp_path: Path) -> None:
     write_set(tmp_path)
     (tmp_path / TRAIN_IMAGES).write_bytes((tmp_path / TRAIN_LABELS).read_bytes())
-    with pytest.raises(DatasetError, match=rf"{TRAIN_IMAGES} is not what its name says.*0x00000801, not 0x00000803"):
+    with pytest.raises(
+        DatasetError, match=rf"{TRAIN_IMAGES} is not an IDX file of this kind.*0x00000801, not 0x00000803"
+    ):
         read_idx_set(FASHION, tmp_path)
 
 
@@ -74,10 +76,10 @@ WHOLE = idx(np.arange(48, dtype=np.uint8).reshape(3, 4, 4))
     [
         (WHOLE[:-1], "is truncated: it holds 47 of the 48 bytes"),
         (WHOLE + b"x", "is too long: it holds more than 48 of the 48 bytes"),
-        (b"", "is not what its name says"),
-        (WHOLE[:9], "is not what its name says"),
+        (b"", "is not an IDX file of this kind"),
+        (WHOLE[:9], "is not an IDX file of this kind"),
         (b"\x89PNG\r\n", "begins with 0x89504e47"),
-        (b"\x00\x00\x08\x03" + b"\xff" * 12, "is not believable"),
+        (b"\x00\x00\x08\x03" + b"\xff" * 12, "which cannot be"),
         (gzip.compress(WHOLE, mtime=0)[:-9], "cannot be read"),
         (gzip.compress(WHOLE, mtime=0)[:30], "cannot be read"),
         (b"\x1f\x8b no gzip", "cannot be read"),

@@ -62,7 +62,7 @@ def test_cifar_from_its_root_or_from_the_folder_in_it(small_cifar: tuple[Path, A
 def test_a_file_with_another_checksum_is_never_unpickled(small_cifar: tuple[Path, Any]) -> None:
     root, small = small_cifar
     (root / small.base_folder / "data_batch_1").write_bytes(pickle.dumps({"data": [], "labels": []}))
-    with pytest.raises(DatasetError, match=r"does not hold CIFAR-10 \(Dataset not found or corrupted\)"):
+    with pytest.raises(DatasetError, match=r"does not contain CIFAR-10 \(Dataset not found or corrupted\)"):
         read_parts(SOURCES.load("cifar10"), small, root)
 
 
@@ -96,7 +96,7 @@ def test_the_mnists_are_read_from_their_idx_files(tmp_path: Path, name: str) -> 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
 def test_what_the_folder_must_hold_is_said(tmp_path: Path, name: str) -> None:
     for directory in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(DatasetError, match="must hold") as raised:
+        with pytest.raises(DatasetError, match="must contain") as raised:
             SOURCES.load(name)(directory, quiet)
         assert SOURCES.load(name).needs in str(raised.value)
         assert "\n" not in str(raised.value)
@@ -107,7 +107,7 @@ def test_without_a_network_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, 
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # where nobody listens
     before = socket.getdefaulttimeout()
-    with pytest.raises(DatasetError, match=r"could not be downloaded .*; hand in --source DIR") as raised:
+    with pytest.raises(DatasetError, match=r"could not be downloaded .*; use --source DIR") as raised:
         SOURCES.load(name)(None, quiet)
     assert SOURCES.load(name).needs in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -124,7 +124,7 @@ def test_on_their_way_to_the_store(tmp_path: Path) -> None:
     assert found.state.position.epoch == epoch  # the last
     store.put(key, DATA[:-1])
     assert checkpoints.read() is None
-    assert "training begins anew" in said[0]
+    assert "training starts from the beginning" in said[0]
     checkpoints.remove()
     checkpoints.close()
     assert not exists(store, key)
@@ -157,8 +157,8 @@ def test_what_is_refused_is_not_tried_again_and_what_was_away_is(cause: Cause, t
             checkpoints.wait()
         assert checkpoints.due is checkpoints.overdue is (cause is Cause.OUTAGE)
     assert store.asked == len(said) == times
-    assert said[0].startswith("a checkpoint could not be stored")
-    assert ("no further one is tried" in said[0]) is (cause is not Cause.OUTAGE)
+    assert said[0].startswith("a checkpoint could not be written")
+    assert ("no other will be tried" in said[0]) is (cause is not Cause.OUTAGE)
     assert said[0].endswith(f"{keys.checkpoint(RUN, SPEC.trial_id())}: HTTP 413 EntityTooLarge")
 
 
@@ -170,7 +170,7 @@ def test_one_that_cannot_be_stored_is_told_and_no_more(tmp_path: Path) -> None:
     checkpoints.remove()
     checkpoints.close()
     assert [line.split(":")[0] for line in said] == [
-        "a checkpoint could not be stored, no further one is tried",
+        "a checkpoint could not be written, and no other will be tried",
         "the checkpoint could not be removed",
     ]
 

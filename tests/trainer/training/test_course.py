@@ -18,20 +18,20 @@ from metaqnn_trainer.contract.messages import (
     EarlyEnd,
     LearningCurve,
     ModelOptions,
-    Phase,
+    RatePhase,
     Recipe,
     TrainerOptions,
     TrialSpec,
 )
 from metaqnn_trainer.contract.result import Position
 from metaqnn_trainer.errors import Preempted
-from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.training.checkpoint import Checkpoint, Checkpoints, decode_checkpoint, encode_checkpoint
 from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.training.outcome import Training
 from metaqnn_trainer.training.session import DEFAULTS
 from tests.trainer.conftest import RUN, spec_of, train
@@ -44,7 +44,7 @@ CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
         {
             "optimizer": "sgd",
             "epochs": 3,
-            "phases": (Phase(epochs=1, learning_rate=0.05), Phase(epochs=2, learning_rate=0.01)),
+            "phases": (RatePhase(epochs=1, learning_rate=0.05), RatePhase(epochs=2, learning_rate=0.01)),
         },
         ModelOptions(),
     ),
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_this_trial_that_does_not_fit_is_no_hindrance(
         assert facts(again) == expected
         assert again.resumed_from is None
         assert len(said) == 1
-        assert "begins anew" in said[0]
+        assert "starts from the beginning" in said[0]
 
 
 def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptions:
@@ -204,8 +204,8 @@ def test_stopped_early_and_so_when_it_was_interrupted(
     assert prediction is not None
     assert prediction.best == 1.0
     assert undisturbed.reason == (
-        f"after epoch 2 of 5 {prediction.accuracy:.4f} ± {prediction.spread:.4f} was to be expected, and 1.0000 to be "
-        "beaten"
+        f"after epoch 2 of 5 the predicted accuracy was {prediction.accuracy:.4f} ± {prediction.spread:.4f}, "
+        "and the best net has 1.0000"
     )
     for steps in (3, 5):
         root = tmp_path / str(steps)

@@ -53,17 +53,17 @@ BROKEN: dict[str, tuple[Gpus, str]] = {
 def test_none_that_can_be_used_is_told_with_what_was_found(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     gpus, trouble = BROKEN[case]
     assert choose_device(1, gpus) == CPU
-    said = "" if case == "no driver" else f"there is a GPU, but it is not used: {trouble}\n"
+    said = "" if case == "no driver" else f"there is a GPU, but it cannot be used: {trouble}\n"
     assert capsys.readouterr().err == said
     for device in (CPU, CUDA):  # whatever it was when the process began
         with pytest.raises(DeviceError) as caught:
             gpus.check(2, device)
         assert str(caught.value) == (
-            f"2 GPUs asked for, none is usable on the-pod: {trouble}; the driver is 1.2; "
+            f"2 GPUs asked for, but none is usable on the-pod: {trouble}; the driver is 1.2; "
             "CUDA_VISIBLE_DEVICES is empty, NVIDIA_VISIBLE_DEVICES is void"
         )
     gpus.check(0, CPU)
-    with pytest.raises(DeviceError, match="the GPU, which worked before, no longer is usable on the-pod: "):
+    with pytest.raises(DeviceError, match="the GPU worked before, but is no longer usable on the-pod: "):
         gpus.check(0, CUDA)
 
 
@@ -71,7 +71,9 @@ def test_one_that_works() -> None:
     assert choose_device(1, WORKING) == CUDA
     for wanted in (0, 1):
         WORKING.check(wanted, CUDA)
-    with pytest.raises(DeviceError, match=r"1 GPU asked for, none is usable on a-node: there was none when .* began"):
+    with pytest.raises(
+        DeviceError, match=r"1 GPU asked for, but none is usable on a-node: there was none when .* began"
+    ):
         WORKING._replace(environment={"NODE_NAME": "a-node", "HOSTNAME": "the-pod"}).check(1, CPU)
 
 
@@ -151,7 +153,7 @@ def test_on_a_machine_without_any_nothing_is_trained(bench: Bench, tmp_path: Pat
     )
     assert done.returncode == ExitCode.DEVICE, done.stderr
     last = done.stderr.splitlines()[-1]
-    assert "1 GPU asked for, none is usable" in last
+    assert "1 GPU asked for, but none is usable" in last
     assert "CUDA_VISIBLE_DEVICES is " in last
     with worker(tmp_path / "log") as process:
         send(process, order(bench, trial))

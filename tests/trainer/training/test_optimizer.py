@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.model import build_model
+from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.layer import Shape
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.optimizer import Optimizer

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.messages import Phase, Recipe
+from metaqnn_trainer.contract.messages import RatePhase, Recipe
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.recipe import derive_seed, dropout_probabilities, learning_rate
 
@@ -26,7 +26,7 @@ def test_each_restart_begins_lower() -> None:
 
 
 def test_phases_say_each_epochs_rate() -> None:
-    recipe = Recipe(phases=(Phase(epochs=2, learning_rate=0.025), Phase(epochs=3, learning_rate=1e-4)))
+    recipe = Recipe(phases=(RatePhase(epochs=2, learning_rate=0.025), RatePhase(epochs=3, learning_rate=1e-4)))
     assert [learning_rate(recipe, 1, epoch) for epoch in range(1, 6)] == [0.025] * 2 + [1e-4] * 3
     assert learning_rate(recipe, 2, 3) == pytest.approx(0.4e-4)
 

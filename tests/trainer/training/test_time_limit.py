@@ -17,12 +17,12 @@ from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkReport
 from metaqnn_trainer.delivery import result_of
 from metaqnn_trainer.errors import Preempted
-from metaqnn_trainer.estimate import training_memory
 from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.training.checkpoint import decode_checkpoint
 from metaqnn_trainer.training.memory import DeviceMemory
+from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.training.outcome import Training
 from tests.trainer.conftest import RUN, Bench, spec_of, train
 from tests.trainer.test_worker import ENDLESS, order, receive, send, worker
@@ -48,7 +48,7 @@ def check_timed_out(spec: TrialSpec, training: Training, whole: Training) -> Non
     result = result_of(request, 1, training, spec_cost(spec, 1), torch.device("cpu"), 0.0, 0.0, {})
     check_result(result, spec, spec_cost(spec, 1), 10)
     assert training.status == result.status == "timed_out"
-    assert training.reason.startswith("1000 s were over ")
+    assert training.reason.startswith("the time limit of 1000 s was reached ")
     assert training.test_measures.get("accuracy") is None
     assert training.prediction is None
     records = [record.model_dump(exclude={"seconds"}) for record in training.records]
@@ -77,13 +77,13 @@ def test_at_every_moment(case: str, digits: MadeDataset, digits_dataset: Dataset
         if training.status == whole.status:
             break
         check_timed_out(spec, training, whole)
-        reasons.add(training.reason.removeprefix("1000 s were over "))
+        reasons.add(training.reason.removeprefix("the time limit of 1000 s was reached "))
         images.append(training.images)
     assert all(0 <= later - earlier <= 512 for earlier, later in pairwise(images)), "a step at a time"
     assert images[1] == 0, "before the first step"
     assert images[-1] == whole.images
     expected = {"in epoch 1"} if case == "untrainable" else {"in epoch 1", "in epoch 2"}
-    assert reasons == expected | ({"while the test images were looked at"} if whole.status == "completed" else set())
+    assert reasons == expected | ({"during the test on the test images"} if whole.status == "completed" else set())
 
 
 def test_in_micro_batches(digits: MadeDataset, digits_dataset: Dataset) -> None:

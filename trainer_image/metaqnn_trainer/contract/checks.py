@@ -29,14 +29,15 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
     at_once = result.micro_batch or recipe.batch_size
     rules = {
         "it is of another trial": own,
-        f"it has {size}, the net {params} and {macs}": (result.params, result.macs) == (params, macs),
+        f"it says {size}, but the net has {params} and {macs}": (result.params, result.macs) == (params, macs),
         f"no epoch counts, but its reward is {result.reward}": result.best_epoch > 0
         or (chance is not None and math.isclose(result.reward, chance)),
-        "images were classified, but it has no accuracy": result.val_accuracy is not None or not classifies,
-        f"its reward is {result.reward}, its accuracy {result.val_accuracy}": not classifies
+        "it has no accuracy, although the task is classification": result.val_accuracy is not None or not classifies,
+        f"its reward is {result.reward}, but its accuracy is {result.val_accuracy}": not classifies
         or result.val_accuracy == result.best_reward,
-        f"it has {result.epochs} epochs of {recipe.epochs}": result.epochs <= recipe.epochs,
-        f"it tried {len(rates)} learning rates of {recipe.max_rates}": len(rates) <= recipe.max_rates,
+        f"it has {result.epochs} epochs, but the recipe has {recipe.epochs}": result.epochs <= recipe.epochs,
+        f"it tried {len(rates)} learning rates, but the recipe allows {recipe.max_rates}": len(rates)
+        <= recipe.max_rates,
         "its learning rates are not the recipe's": all(map(_close, rates, first_rates(recipe))),
         f"it gave up after {len(rates)} learning rates and {result.epochs} epochs of the last one": (
             result.status != "untrainable" or (len(rates), result.epochs) == (recipe.max_rates, 1)
@@ -46,7 +47,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         f"{at_once} images went through the net at once, of a batch of {recipe.batch_size}": (
             at_once <= recipe.batch_size
         ),
-        "test images were seen, which nobody asked for": recipe.evaluate_test
+        "the test images were used, which was not asked for": recipe.evaluate_test
         or not (result.test_measures or result.test_accuracy is not None),
         # Many are read at once: none may take more memory than it has lines.
         "its history is longer than its training": history is None

@@ -34,7 +34,7 @@ _KEY: Final = re.compile(rf"datasets/(?P<name>{_NAME})-(?P<digest>{_DIGEST})\.sa
 
 
 class Images(NamedTuple):
-    """What classified images are like."""
+    """Images with classes: their size, channels and classes."""
 
     channels: int
     size: int
@@ -46,19 +46,19 @@ class DatasetInfo(Message):
 
     name: str = Field(pattern=NAME_PATTERN)
     channels: int | None = Field(None, ge=1, le=64)
-    """Of images."""
+    """Only for images."""
     image_size: int | None = Field(None, ge=1, le=4096)
-    """Of images."""
+    """Only for images."""
     classes: int | None = Field(None, ge=2, le=65_536)
-    """Where there are any."""
+    """Number of classes, if the dataset has classes."""
     class_names: list[Annotated[str, Field(max_length=HEADER_BYTES)]] = Field([], max_length=65_536)
     train: int = Field(ge=1, le=10**9)
     validation: int = Field(ge=1, le=10**9)
     test: int = Field(ge=0, le=10**9)
     source: str = Field(max_length=500)
-    """Where the examples came from, in words."""
+    """Source of the examples, in words."""
     facts: dict[Annotated[str, Field(max_length=100)], _Fact] = Field({}, max_length=50)
-    """Whatever else a task wants to know before it reads the examples."""
+    """Further facts that a task needs before it reads the examples."""
 
     def images(self) -> Images:
         """
@@ -66,7 +66,7 @@ class DatasetInfo(Message):
             MessageError: it has no images, or they have no classes.
         """
         if self.channels is None or self.image_size is None or self.classes is None:
-            raise MessageError(f"the dataset {self.name} is not one of images in classes")
+            raise MessageError(f"the dataset {self.name} has no images with classes")
         return Images(self.channels, self.image_size, self.classes)
 
     def text(self) -> str:

@@ -38,7 +38,8 @@ def check_name(what: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         shown = repr(name if len(name) <= 60 else name[:57] + "...")
         raise MessageError(
-            f"{what} {shown} is not a name: 1 to 40 of a-z, 0-9 and '-', beginning and ending with a letter or digit"
+            f"{what} {shown} is not a valid name: use 1 to 40 of a-z, 0-9 and '-', with a letter or digit first and "
+            "last"
         )
     return name
 

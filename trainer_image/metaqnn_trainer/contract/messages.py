@@ -17,74 +17,89 @@ Precision = Literal["fp32", "tf32", "bf16"]
 
 
 class DatasetRef(Message):
-    """Which dataset: a name for people, a digest for certainty."""
+    """A dataset: its name and its digest. The digest identifies it."""
 
     name: str = Field(pattern=NAME_PATTERN)
     digest: str = Field(pattern=DIGEST_PATTERN)
 
 
 class ModelOptions(Message):
-    """How a net's layers are realised, where the notation is silent."""
+    """How the layers of a net are built, as far as its text does not say it."""
 
     activation: Literal["relu", "elu"] = "relu"
+    """Activation function after convolutions and fully connected layers."""
     batch_norm: bool = False
-    """After every convolution. The paper uses none; 46 % of the authors' random nets never learn without it."""
+    """Whether there is batch normalisation after every convolution. The paper uses none. Without it, 46 % of the
+    authors' random nets never learn."""
     gap_head: GapHead = "paper"
-    """paper: 1x1 convolution to the classes, average pooling, softmax.
-    code: the same with a ReLU before the pooling and a dense layer after it."""
+    """What GAP means. paper: a 1x1 convolution to the classes, average pooling, softmax. code: the same, with a ReLU
+    before the pooling and a dense layer after it."""
 
 
-class Phase(Message):
-    """Some epochs at one learning rate."""
+class RatePhase(Message):
+    """A number of epochs at one learning rate."""
 
     epochs: int = Field(ge=1, le=bounds.MAX_EPOCHS)
+    """Number of epochs."""
     learning_rate: float = Field(gt=0, le=10)
+    """Their learning rate."""
 
 
 class Recipe(Message):
-    """How one net is trained. Defaults are the paper's for searching or, where it is silent, the authors' code's."""
+    """How one net is trained. The defaults are those of the paper for searching, or of the authors' code where the
+    paper does not say."""
 
     epochs: int = Field(20, ge=1, le=bounds.MAX_EPOCHS)
-    """With `phases`, as many as those have together."""
+    """Number of epochs. If there are `phases`, it must be the sum of their epochs."""
     batch_size: int = Field(128, ge=1, le=65_536)
+    """Images in a batch."""
     optimizer: Literal["adam", "sgd"] = "adam"
+    """The optimiser."""
     learning_rate: float = Field(1e-3, gt=0, le=10)
+    """Learning rate at the start."""
     learning_rate_decay: float = Field(0.2, gt=0, le=1)
-    """Factor on the rate after every `decay_epochs` epochs."""
+    """Factor by which the learning rate is multiplied after every `decay_epochs` epochs."""
     decay_epochs: int = Field(5, ge=1)
-    phases: tuple[Phase, ...] = Field((), max_length=100)
-    """Epochs and learning rates one by one, as the paper trains the best nets after the search. They stand in place of
-    `learning_rate`, its decay and `decay_epochs`, which keep their defaults then."""
+    """Number of epochs after which the learning rate is lowered."""
+    phases: tuple[RatePhase, ...] = Field((), max_length=100)
+    """A list of epochs and learning rates, as in the paper's training of the best nets. It replaces `learning_rate`,
+    `learning_rate_decay` and `decay_epochs`, which must then keep their defaults."""
     adam_betas: tuple[bounds.Probability, bounds.Probability] = (0.9, 0.999)
+    """Coefficients of Adam's running means."""
     adam_epsilon: float = Field(1e-8, gt=0, le=1)
+    """Term that Adam adds to the denominator."""
     momentum: bounds.Probability = 0.9
-    """Of SGD alone."""
+    """Momentum of SGD."""
     weight_decay: float = Field(5e-4, ge=0, le=1)
+    """Weight decay, as L2 in the gradient."""
     chance_factor: float = Field(1.5, ge=1, le=100)
-    """A first epoch whose validation accuracy is at most this multiple of 1/classes did not learn.
-    The code's 0.15 on ten classes."""
+    """A net has not learned anything if its validation accuracy after the first epoch is at most this factor times
+    1/classes. 1.5 gives 0.15 for ten classes, as in the authors' code."""
     restart_factor: float = Field(0.4, gt=0, le=1)
-    """Factor on the first learning rate when training starts again."""
+    """Factor by which the learning rate is multiplied when training starts again because nothing was learned."""
     max_rates: int = Field(5, ge=1, le=bounds.MAX_RATES)
-    """Learning rates tried in all before the net counts as untrainable."""
+    """How many learning rates are tried before a net counts as untrainable."""
     dropout: Literal["every_second", "after_fc", "none"] = "every_second"
-    """every_second: the paper's, probability i/(2n) for the i-th of n.
-    after_fc: `fc_dropout` after each fully connected layer (Table A1, MNIST)."""
+    """Where dropout is applied. every_second: after every second layer, with probability i/(2n) for the i-th of n (the
+    paper). after_fc: `fc_dropout` after each fully connected layer (Table A1, MNIST)."""
     fc_dropout: bounds.Probability = 0.5
+    """Dropout probability for `dropout: after_fc`."""
     normalisation: Literal["channel", "pixel"] = "channel"
-    """What an image loses before training: mean and deviation over the training images, of each channel, or of each
-    pixel of each channel (the authors' code on CIFAR-10)."""
+    """How images are normalised: by mean and standard deviation over the training images, of each channel, or of each
+    pixel of each channel (as in the authors' code for CIFAR-10)."""
     precision: Precision = "tf32"
-    """The least that products may be computed in where a GPU is faster at it: fp32, TF32 (ten bits of mantissa, torch's
-    own default for convolutions) or bf16 (seven). Weights, sums and the optimiser are single precision in any case;
-    other devices compute all of it so. Part of a trial's identity, because weights depend on it."""
+    """Lowest precision in which a GPU may compute products: fp32, tf32 (mantissa of ten bits, torch's default for
+    convolutions) or bf16 (seven bits). Weights, sums and the optimiser are always in single precision. Devices that are
+    not faster with less compute everything in single precision. It is a part of a trial's id, because the weights
+    depend on it."""
     mirror: bool = False
-    """Flip images left to right, one time in two."""
+    """Flip training images left to right, with probability 1/2."""
     translate: int = Field(0, ge=0, le=64)
-    """Move images by up to this many pixels in each direction."""
+    """Shift training images by up to this many pixels in each direction."""
     evaluate_test: bool = False
-    """Also measure test accuracy, once, with the best weights. Never a reward, never shown to the agent."""
+    """Also measure test accuracy, once, with the best weights. It is never a reward, and the searcher never sees it."""
     seed: int = Field(0, ge=0, lt=2**63)
+    """Seed of the training: initial weights, order of images, dropout."""
 
     @model_validator(mode="after")
     def _phases_say_all(self) -> Recipe:
@@ -98,12 +113,12 @@ class Recipe(Message):
                 )
             for name in ("learning_rate", "learning_rate_decay", "decay_epochs"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} has no meaning beside phases, which say every rate")
+                    raise ValueError(f"{name} may not be set together with phases, which give all learning rates")
         return self
 
 
 class PluginRef(Message):
-    """A plug-in by its name, and what it is told."""
+    """The name of a plug-in, and its options."""
 
     name: str = Field(pattern=NAME_PATTERN)
     options: dict[Annotated[str, Field(max_length=200)], JsonValue] = Field({}, max_length=1000)
@@ -133,32 +148,32 @@ _LATER_FIELDS: Final = ("initial", "space", "task", "plugins")
 
 
 class TrialSpec(Message):
-    """What makes a trial this trial: the design and everything that its reward depends on."""
+    """The content of a trial: the design and everything that its reward depends on."""
 
     space: PluginRef = CNN
-    """The family of designs that `net` is one of."""
+    """The family of spaces to which the design `net` belongs."""
     net: str
     """The design's canonical text: whoever asks has written it so, for another text is another trial."""
     dataset: DatasetRef
     image_size: int | None = Field(None, ge=1, le=4096)
-    """Images are resized to this once, when it differs from the dataset's. Of datasets of images alone."""
+    """Size to which images are resized once, if the dataset's is another. Only for datasets of images."""
     model: ModelOptions = ModelOptions()
     recipe: Recipe = Recipe()
     task: PluginRef = CLASSIFICATION
-    """What is learned, and what is measured."""
+    """The task: what is learned, and what is measured."""
     plugins: dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(max_length=200)]] = Field(
         {}, max_length=100
     )
-    """Installed plug-ins that decide what is trained, by group, colon and name, with their distributions and versions;
-    what is built in is not among them."""
+    """Installed plug-ins that decide what is trained: group, colon and name of each, with its distribution and version.
+    Built-in ones are left out."""
     initial: WeightsRef | None = None
-    """Weights to begin with, those whose places and shapes agree; the others are drawn afresh, as all are without."""
+    """Weights to start from, where layer and shape agree. All others are initialised at random."""
 
     @field_validator("net")
     @classmethod
     def _is_printable(cls, text: str) -> str:
         if not 1 <= len(text) <= bounds.MAX_DESIGN or not text.isprintable():
-            raise ValueError(f"a design is 1 to {bounds.MAX_DESIGN} printable characters")
+            raise ValueError(f"a design must have 1 to {bounds.MAX_DESIGN} printable characters")
         return text
 
     def images_of(self) -> int:
@@ -168,7 +183,7 @@ class TrialSpec(Message):
             MessageError: nobody said it.
         """
         if self.image_size is None:
-            raise MessageError("image_size is missing, and there are images")
+            raise MessageError("image_size is missing, but the dataset has images")
         return self.image_size
 
     def digest(self) -> str:
@@ -188,40 +203,43 @@ class TrialSpec(Message):
 
 
 class LearningCurve(Message):
-    """A net and the rewards of its epochs, from the first on, at the learning rate that counted."""
+    """A net and the rewards of all its epochs, at the learning rate that counted."""
 
     params: int = Field(ge=0, le=10**30)
     macs: int = Field(ge=0, le=10**30)
     layers: int = Field(ge=1, le=1000)
     accuracies: tuple[bounds.Reward, ...] = Field(min_length=1, max_length=bounds.MAX_EPOCHS)
-    """Of each epoch the reward, which is the validation accuracy where images are classified."""
+    """The reward of each epoch; for classification, its validation accuracy."""
 
 
 class EarlyEnd(Message):
-    """Stop a net as soon as it will probably not beat the best so far, as nets that were trained to their end say."""
+    """Stop a net as soon as it will probably not beat the best one. This is predicted from nets that were trained to
+    their end."""
 
     best: bounds.Reward
-    """That is to be beaten."""
+    """Reward of the best net so far."""
     confidence: float = Field(ge=0.5, lt=1)
-    """Probability of falling short at which training ends."""
+    """Training ends if the net will miss the best accuracy with at least this probability."""
     examples: tuple[LearningCurve, ...] = Field(min_length=2, max_length=1000)
 
 
 class TrainerOptions(Message):
-    """How the trainer goes about a trial. No part of what the trial is: other options, the same trial."""
+    """Options for running a trial. They are no part of the trial's content: with other options it is the same trial."""
 
     checkpoint_seconds: bounds.Seconds = 10.0
-    """At least so long between two checkpoints. They are written after an epoch, 0: after every one, unless the last is
-    still on its way to the store; in an epoch that is longer than a minute also between its steps; and at any step when
-    the trainer is asked to stop. A trial that is shorter writes none, unless it is asked to stop."""
+    """Seconds between two checkpoints, at least. A checkpoint is written after an epoch; with 0 after every epoch,
+    unless the one before is still being stored. In an epoch of more than a minute it is also written between steps, and
+    whenever the trainer is asked to stop. A trial that is shorter than this writes none, unless it is asked to stop."""
     time_limit_seconds: float | None = Field(None, gt=0, le=1e8)
-    """Then the best epoch so far is the result. It bounds each attempt, and all of them together as far as checkpoints
-    tell of them. An attempt begins with its process or, in one that has trained another net before, with its order.
-    Loading, training and evaluating count; waiting for memory beside other nets does not; their turns do."""
+    """Seconds after which the best epoch so far is the result. The limit holds for each attempt, and for all attempts
+    together as far as their checkpoints say. An attempt begins with its process, or with its order if the process has
+    trained another net before. Loading, training and evaluation count. With several nets side by side, waiting for
+    memory does not count, but the turns of the other nets do."""
     devices: int = Field(0, ge=0, le=64)
-    """GPUs that the trial was given: with any, it is never trained on a processor. 0: on whatever there is."""
+    """GPUs that the trial was given. If there are any, the trial is never trained on a CPU. 0: the trainer uses
+    whatever device there is."""
     early_end: EarlyEnd | None = None
-    """The same for all attempts, so that each comes to the same decision."""
+    """It is the same for all attempts, so that every attempt decides in the same way."""
 
 
 class TrainingRequest(Message):

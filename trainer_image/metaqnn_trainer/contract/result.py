@@ -24,7 +24,7 @@ stopped_early: it would probably not have beaten the best net, and what it would
 
 
 class ExitCode(IntEnum):
-    """How a trainer's process ends. It says only whether an answer was delivered; the answer is result.json."""
+    """Exit codes of a trainer. They only say whether an answer was delivered; the answer itself is result.json."""
 
     DELIVERED = 0  # result.json is there, whatever it says
     BAD_REQUEST = 11  # the request cannot be read, or asks for what cannot be built
@@ -38,7 +38,7 @@ class ExitCode(IntEnum):
 
 
 class Artifact(Message):
-    """A sibling of result.json, so that whoever reads it can tell whether it is whole."""
+    """A file beside result.json, with size and digest, so that a reader can check it."""
 
     size: int = Field(ge=0, le=1 << 40)
     """Bytes."""
@@ -46,7 +46,8 @@ class Artifact(Message):
 
 
 class Position(Message):
-    """A moment of training: before this step (from 0) of this epoch (from 1) at this learning rate (from 1)."""
+    """A position in the training: before this step (counted from 0) of this epoch (from 1) at this learning rate (from
+    1)."""
 
     rate: int = Field(1, ge=1, le=bounds.MAX_RATES)
     epoch: int = Field(1, ge=1, le=bounds.MAX_EPOCHS + 1)
@@ -57,18 +58,18 @@ class Position(Message):
 
 
 class Prediction(Message):
-    """What a net that was stopped early would probably have reached."""
+    """The predicted accuracy of a net that was stopped early."""
 
     accuracy: bounds.Reward
-    """Expected of the best epoch: its reward, which is the validation accuracy where images are classified."""
+    """Predicted reward of the best epoch; for classification, its validation accuracy."""
     spread: float = Field(ge=0, le=bounds.MAX_SPREAD)
-    """Standard deviation of what it would have been."""
+    """Standard deviation of the prediction."""
     best: bounds.Reward
-    """That it would not have beaten."""
+    """Accuracy of the best net, which it would probably not have beaten."""
 
     def reward(self, measured: float) -> float:
-        """What the search is told of a net whose best epoch was `measured`: no less than that, and no more than the
-        best net."""
+        """The reward of a net whose best epoch has `measured`: the prediction, but at least this, and at most that of
+        the best net."""
         return min(max(measured, self.accuracy), self.best)
 
 
@@ -76,16 +77,16 @@ class EpochRecord(Message):
     """One line of history.jsonl."""
 
     rate: int = Field(ge=1, le=bounds.MAX_RATES)
-    """Which of the learning rates tried, from 1."""
+    """Number of the learning rate tried, from 1."""
     epoch: int = Field(ge=1, le=bounds.MAX_EPOCHS)
     learning_rate: bounds.LearningRate
     train_loss: float | None = Field(ge=-1e39, le=1e39)
-    """Mean over the epoch's examples, of numbers in single precision; null when it was not finite."""
+    """Mean loss over the epoch's examples, from numbers in single precision; null if it was not finite."""
     reward: bounds.Reward
-    """On the validation split."""
+    """Reward, measured on the validation split."""
     measures: bounds.Measures = Field({})
     val_accuracy: bounds.Probability | None = None
-    """Where images are classified."""
+    """Only for classification."""
     seconds: bounds.Seconds
 
     @model_validator(mode="before")
@@ -98,7 +99,7 @@ class EpochRecord(Message):
 
 
 class TrainingResult(Message):
-    """result.json: written last, only if absent. Its presence means that the trial is done."""
+    """result.json: written last, and only if it does not exist. If it exists, the trial is done."""
 
     schema_version: Literal[1] = SCHEMA
     run: str = Field(pattern=NAME_PATTERN)
@@ -107,56 +108,58 @@ class TrainingResult(Message):
     attempt: bounds.Attempt
     status: Status
     reason: str = Field("", max_length=500)
-    """In words, for whatever is not completed."""
+    """Why the trial is not completed, in words."""
     reward: bounds.Reward
-    """What the search is told: of the best epoch, or what was foretold of a net that was stopped early."""
+    """The reward that the searcher learns from: that of the best epoch, or the predicted one of a net that was stopped
+    early."""
     measured: bounds.Reward | None = None
-    """Of a net that was stopped early, and of no other: the reward of its best epoch."""
+    """The measured reward of the best epoch, only for a net that was stopped early."""
     measures: bounds.Measures = Field({})
-    """Of the best epoch, on the validation split; none where no epoch counts."""
+    """Measures of the best epoch on the validation split; empty if no epoch counts."""
     chance: bounds.Reward | None = None
-    """What a net is worth that has learned nothing. Results of earlier releases do not say it."""
+    """Reward of a net that has learned nothing. Results of earlier releases do not have it."""
     val_accuracy: bounds.Probability | None = None
-    """Where images are classified: best over the epochs, measured on the validation split."""
+    """Only for classification: best validation accuracy over the epochs."""
     best_epoch: int = Field(ge=0, le=bounds.MAX_EPOCHS)
-    """From 1; 0 where no epoch counts."""
+    """Number of the best epoch, from 1; 0 if no epoch counts."""
     last_val_accuracy: bounds.Probability | None = None
     prediction: Prediction | None = None
-    """Of a net that was stopped early, and of no other."""
+    """The prediction, only for a net that was stopped early."""
     test_measures: bounds.Measures = Field({})
-    """With the best epoch's weights, on the test split; none where nobody asked for it."""
+    """Measures with the best epoch's weights on the test split; empty if this was not asked for."""
     test_accuracy: bounds.Probability | None = None
-    """Where images are classified."""
+    """Only for classification."""
     epochs: int = Field(ge=0, le=bounds.MAX_EPOCHS)
-    """Finished, at the last learning rate tried."""
+    """Epochs that were finished at the last learning rate tried."""
     learning_rates: list[bounds.LearningRate] = Field(max_length=bounds.MAX_RATES)
-    """First rates tried, in order."""
+    """The learning rates that were tried, each as at its start, in order."""
     params: bounds.Cost
     macs: bounds.Cost
-    """Multiply-accumulates, one example forward."""
+    """Multiply-accumulates for one example forward."""
     images_per_second: float = Field(ge=0, le=bounds.MAX_SPEED)
-    """Training examples, over all rates tried; evaluation not counted."""
+    """Training examples over all learning rates tried, without evaluation."""
     seconds: bounds.Seconds
-    """From the request read to the result about to be written, this attempt alone."""
+    """Seconds from reading the request to writing the result, of this attempt only."""
     startup_seconds: bounds.Seconds | None = None
-    """To the first step, from the process's start, or from the order where it had trained another net before."""
+    """Seconds from the start of the process to the first step; from the order, if the process had trained another net
+    before."""
     closing_seconds: bounds.Seconds | None = None
-    """From the last step to the result about to be written."""
+    """Seconds from the last step to writing the result."""
     resumed_from: Position | None = None
-    """Where an earlier attempt's checkpoint let this one begin."""
+    """Position in the training at which this attempt went on from an earlier attempt's checkpoint."""
     estimated_memory: bounds.Memory | None = None
-    """Bytes that training takes of the device's memory at least, foreseen from shapes; the dataset not counted."""
+    """Estimate of the bytes that training needs on the device, from the shapes, without the dataset."""
     peak_memory: bounds.Memory | None = None
-    """Bytes that it took, where the system can tell; on a CPU with all that libraries need."""
+    """Bytes that training used, if the system reports it; on a CPU including all libraries."""
     micro_batch: bounds.MicroBatch | None = None
-    """Images that went through the net at once, where a whole batch did not fit. Steps are those of whole batches."""
+    """Images in a micro-batch, if a whole batch did not fit. Steps are counted in whole batches."""
     device: str = Field(max_length=200)
     versions: dict[Annotated[str, Field(max_length=100)], Annotated[str, Field(max_length=200)]] = Field(max_length=20)
     weights: Artifact | None = None
-    """Of the best epoch; absent where there are none worth keeping."""
+    """Weights of the best epoch; absent if no epoch counts."""
     history: Artifact | None = None
     pictures: dict[Annotated[str, Field(pattern=NAME_PATTERN)], Artifact] = Field({}, max_length=bounds.MAX_PICTURES)
-    """PNG files that show what the best epoch's weights do, by name."""
+    """PNG files about the best epoch's weights, by name."""
 
     @model_validator(mode="before")
     @classmethod
@@ -172,7 +175,7 @@ class TrainingResult(Message):
 
     @property
     def best_reward(self) -> float:
-        """Of the best epoch, as it was measured; chance where none counts."""
+        """Measured reward of the best epoch; chance if none counts."""
         return self.reward if self.measured is None else self.measured
 
     @model_validator(mode="after")
@@ -186,7 +189,7 @@ class TrainingResult(Message):
             f"{status}, but no epoch counts": counts or status not in ("completed", "stopped_early"),
             f"{status}, but an epoch counts": not counts or status not in ("untrainable", "too_large"),
             "the best epoch is not among those that were finished": self.best_epoch <= self.epochs,
-            "of two accuracies one is missing": (best is None) == (last is None),
+            "val_accuracy and last_val_accuracy must be given together": (best is None) == (last is None),
             "the last epoch is better than the best": best is None or last is None or last <= best,
             "no epoch counts, but the accuracies differ": counts or last == best,
             "no epoch counts, but there are weights": counts or self.weights is None,
@@ -194,7 +197,7 @@ class TrainingResult(Message):
             "a net that was stopped early keeps no weights": foretold is None or self.weights is None,
             "stopped_early and a measured reward come together": (self.measured is None) == (foretold is None),
             "stopped_early, but better than the best": foretold is None or (self.measured or 0.0) < foretold.best,
-            "its reward is not what was foretold": foretold is None
+            "its reward is not the predicted one": foretold is None
             or self.reward == foretold.reward(self.measured or 0.0),
             "no epoch counts, but there are pictures": counts or not self.pictures,
             "a picture is larger than any can be": max(sizes, default=0) <= bounds.MAX_PICTURE,

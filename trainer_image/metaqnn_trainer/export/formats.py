@@ -21,7 +21,7 @@ from metaqnn_trainer.export.standalone import module_name, source
 Run = Callable[[Tensor], Tensor]  # images uint8 to logits, some at a time
 
 
-class Format(NamedTuple):
+class FileFormat(NamedTuple):
     """How to write a network, told facts of it as texts, and how to run what was written."""
 
     suffix: str
@@ -89,9 +89,9 @@ def _open_weights(file: Path) -> Run:
 
 
 FORMATS: Final = {
-    "onnx": Format(".onnx", _write_onnx, _open_onnx),
-    "torch": Format(".pt2", _write_programme, _open_programme),
-    "safetensors": Format(".safetensors", _write_weights, _open_weights),
+    "onnx": FileFormat(".onnx", _write_onnx, _open_onnx),
+    "torch": FileFormat(".pt2", _write_programme, _open_programme),
+    "safetensors": FileFormat(".safetensors", _write_weights, _open_weights),
 }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.export.card import card
-from metaqnn_trainer.export.formats import FORMATS, Format, Run
+from metaqnn_trainer.export.formats import FORMATS, FileFormat, Run
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.export.standalone import module_name
 from metaqnn_trainer.images.evaluate import EVALUATION_BATCH
@@ -36,7 +36,7 @@ class Exported(NamedTuple):
 
 
 def export_trial(
-    store: Store, run: str, trial: str, form: str, to: Path, formats: Mapping[str, Format] = FORMATS
+    store: Store, run: str, trial: str, form: str, to: Path, formats: Mapping[str, FileFormat] = FORMATS
 ) -> Exported:
     """Write the trial's net to `to` in the format `form`, and a model card beside it. Existing files are replaced.
 
@@ -87,7 +87,7 @@ def _prove(trained: Trained, run: Run) -> Exported:
         largest = max(largest, _largest(expected))
         right += int((found.argmax(1) == labels).sum())
     if not difference <= TOLERANCE * max(1.0, largest):
-        raise RequestError(f"what was written is not the net: its logits differ by up to {difference:.3g}")
+        raise RequestError(f"the exported file is wrong: its logits differ by up to {difference:.3g}")
     return Exported([], len(part), right / len(part), 0.0, difference)
 
 

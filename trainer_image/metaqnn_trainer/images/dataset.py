@@ -95,7 +95,9 @@ def labelled(found: DatasetObject) -> Dataset:
                 f"{what}: {name} is {tensor.dtype} {tuple(tensor.shape)}, but its header says {dtype} {shape}"
             )
         if end is not None and len(tensor) and not 0 <= tensor.min() <= tensor.max() < end:
-            raise DatasetError(f"{what}: {name} reaches from {tensor.min()} to {tensor.max()}, not 0 to {end - 1}")
+            raise DatasetError(
+                f"{what}: the values of {name} go from {tensor.min()} to {tensor.max()}, not from 0 to {end - 1}"
+            )
     indices = torch.cat([tensors["train_indices"], tensors["val_indices"]])
     if len(indices.unique()) != total:
         raise DatasetError(f"{what}: an image is both in training and in validation, or twice in one of them")

@@ -13,21 +13,21 @@ Report = Callable[[str], None]
 """Takes one line about the progress."""
 
 
-class Labelled(NamedTuple):
+class LabelledImages(NamedTuple):
     """`images` (n, channels, size, size) uint8 and `labels` (n) int64."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
-    def take(self, indices: NDArray[np.int64]) -> Labelled:
-        return Labelled(self.images[indices], self.labels[indices])
+    def take(self, indices: NDArray[np.int64]) -> LabelledImages:
+        return LabelledImages(self.images[indices], self.labels[indices])
 
 
 class Source(NamedTuple):
     """A whole set; `test` may be empty. `text` says in words where it comes from, the same on every machine."""
 
-    train: Labelled
-    test: Labelled
+    train: LabelledImages
+    test: LabelledImages
     class_names: list[str]
     text: str
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Report, Source
+from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 from metaqnn_trainer.sources.split import stratified
 
 TEST_SHARE: Final = 0.15  # held back where the folder has no test part
@@ -27,13 +27,15 @@ def read_folder(directory: Path, image_size: int, grayscale: bool, report: Repor
         DatasetError: names the folder or file and what is wrong with it.
     """
     if not directory.is_dir():
-        raise DatasetError(f"{directory} is not a directory; it must hold one folder of images for each class")
+        raise DatasetError(f"{directory} is not a directory; it must contain one folder of images for each class")
     parted = (directory / "train").is_dir()
     root = directory / "train" if parted else directory
     names = _class_names(root)
     if len(names) < 2:
         found = f"only the class {names[0]!r}" if names else "no folders"
-        raise DatasetError(f"{root} holds {found}; it must hold one folder of images for each class, two at least")
+        raise DatasetError(
+            f"{root} contains {found}, but must contain one folder of images for each class, at least two"
+        )
     train = _read_classes(root, names, image_size, grayscale, report)
     test = train.take(np.empty(0, np.int64))
     if (directory / "test").is_dir() and parted:
@@ -56,7 +58,7 @@ def _class_names(root: Path) -> list[str]:
     return names
 
 
-def _read_classes(root: Path, names: list[str], image_size: int, grayscale: bool, report: Report) -> Labelled:
+def _read_classes(root: Path, names: list[str], image_size: int, grayscale: bool, report: Report) -> LabelledImages:
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     for label, name in enumerate(names):
@@ -66,8 +68,8 @@ def _read_classes(root: Path, names: list[str], image_size: int, grayscale: bool
             images.extend(_read_image(path, image_size, grayscale) for path in files)
             labels.extend([label] * len(files))
     if not images:
-        raise DatasetError(f"{root} holds no images ({', '.join(sorted(SUFFIXES))})")
-    return Labelled(np.stack(images), np.array(labels, dtype=np.int64))
+        raise DatasetError(f"{root} contains no images ({', '.join(sorted(SUFFIXES))})")
+    return LabelledImages(np.stack(images), np.array(labels, dtype=np.int64))
 
 
 def _read_image(path: Path, image_size: int, grayscale: bool) -> NDArray[np.uint8]:
@@ -75,7 +77,7 @@ def _read_image(path: Path, image_size: int, grayscale: bool) -> NDArray[np.uint
     try:
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):
-                raise DatasetError(f"{path} has more than 8 bits a channel; convert it first")
+                raise DatasetError(f"{path} has more than 8 bits in a channel; convert it first")
             upright = ImageOps.exif_transpose(image).convert("L" if grayscale else "RGB")
             pixels = np.asarray(upright.resize((image_size, image_size), Image.Resampling.BILINEAR))
     # Pillow raises nearly anything about a damaged file.

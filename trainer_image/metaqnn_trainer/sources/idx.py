@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Source
+from metaqnn_trainer.sources.base import LabelledImages, Source
 
 IMAGES_MAGIC: Final = 0x0803  # unsigned bytes, three dimensions
 LABELS_MAGIC: Final = 0x0801
@@ -41,13 +41,13 @@ def read_idx_set(kind: IdxSet, directory: Path) -> Source:
     return Source(train, test, kind.class_names, f"{kind.title}, from its IDX files")
 
 
-def _read_part(kind: IdxSet, directory: Path, part: str) -> Labelled:
+def _read_part(kind: IdxSet, directory: Path, part: str) -> LabelledImages:
     images_path = _find(kind, directory, f"{part}-images-idx3-ubyte")
     labels_path = _find(kind, directory, f"{part}-labels-idx1-ubyte")
     images, labels = read_idx(images_path, IMAGES_MAGIC), read_idx(labels_path, LABELS_MAGIC)
     if len(images) != len(labels):
         raise DatasetError(f"{images_path} has {len(images)} images, but {labels_path.name} {len(labels)} labels")
-    return Labelled(images[:, None], labels.astype(np.int64))
+    return LabelledImages(images[:, None], labels.astype(np.int64))
 
 
 def _find(kind: IdxSet, directory: Path, name: str) -> Path:
@@ -75,11 +75,13 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
             header = file.read(4 + 4 * (magic & 0xFF))
             found = int.from_bytes(header[:4], "big")
             if found != magic or len(header) < 4 + 4 * (magic & 0xFF):
-                raise DatasetError(f"{path} is not what its name says: it begins with {found:#010x}, not {magic:#010x}")
+                raise DatasetError(
+                    f"{path} is not an IDX file of this kind: it begins with {found:#010x}, not {magic:#010x}"
+                )
             shape = tuple(int(length) for length in np.frombuffer(header, ">u4", offset=4))
             expected = math.prod(shape)
             if expected > MAX_BYTES:
-                raise DatasetError(f"{path} claims {' x '.join(map(str, shape))} bytes, which is not believable")
+                raise DatasetError(f"{path} claims to have {' x '.join(map(str, shape))} bytes, which cannot be")
             data = file.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from metaqnn_trainer.catalogue import SOURCES
+from metaqnn_trainer.contract.codec import first_error
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -57,7 +58,7 @@ def make_dataset(
     if isinstance(source, Source):
         return encode(name, source, validation)
     if validation is not None:
-        raise DatasetError(f"{name} is split already: how many are for validation is not yours to say")
+        raise DatasetError(f"{name} has a fixed split: the number of validation examples cannot be set")
     return encode_examples(name, source)
 
 
@@ -67,15 +68,15 @@ def _read(
     if name in SOURCES.members():
         if image_size is not None or grayscale:
             raise DatasetError(
-                f"{name} keeps the size and the colours that it has; an image size and grayscale are for a folder of "
-                "images. A trial resizes by its own image_size"
+                f"an image size and grayscale can be set only for a folder of images, not for {name}. To resize, set"
+                " space.image_size of the search"
             )
         read: Read = SOURCES.load(name)
         return read(directory, report)
     if directory is None:
         raise DatasetError(
-            f"{name} is none of {', '.join(SOURCES.members())}; hand in --source DIR, with one folder of images for "
-            "each class"
+            f"{name} is not one of {', '.join(SOURCES.members())}; for your own images use --source DIR, with one "
+            "folder of images for each class"
         )
     from metaqnn_trainer.sources.folder import read_folder
 
@@ -90,8 +91,10 @@ def encode_examples(name: str, examples: Examples) -> MadeDataset:
     """
     try:
         info = DatasetInfo(name=name, **examples.info)
-    except (ValidationError, TypeError) as error:
-        raise DatasetError(f"the source of {name} says what cannot be: {one_line(str(error))}") from error
+    except ValidationError as error:
+        raise DatasetError(f"the source of {name} gives impossible data: {first_error(error)}") from error
+    except TypeError as error:
+        raise DatasetError(f"the source of {name} gives impossible data: {one_line(str(error))}") from error
     return _object(info, examples.tensors)
 
 
@@ -113,13 +116,15 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
     if validation is None:
         validation = min(PAPERS_VALIDATION, int(MAX_VALIDATION_SHARE * len(train.labels)))
     if not 1 <= validation < len(train.labels):
-        raise DatasetError(f"of {len(train.labels)} images {validation} cannot be held back for validation")
+        raise DatasetError(f"{validation} images are too many for validation: there are {len(train.labels)}")
     train_indices, val_indices = stratified(train.labels, validation)
     if len(np.unique(train.labels[train_indices])) < classes:
-        raise DatasetError(f"with {validation} images for validation a class has none left to train on")
+        raise DatasetError(f"with {validation} images for validation, one class has no images left for training")
     _, channels, size, width = train.images.shape
     if size != width or train.images.shape[1:] != test.images.shape[1:]:
-        raise DatasetError(f"the images are not square, or not all alike: {train.images.shape}, {test.images.shape}")
+        raise DatasetError(
+            f"the images are not square, or have different sizes: {train.images.shape}, {test.images.shape}"
+        )
     info = DatasetInfo(
         name=name,
         channels=channels,
@@ -148,7 +153,7 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
 def _object(info: DatasetInfo, tensors: Mapping[str, NDArray[Any]]) -> MadeDataset:
     header = info.text()
     if len(header) > HEADER_BYTES // 2:
-        raise DatasetError(f"what is to be said of {info.name}, as the names of its classes, is too long")
+        raise DatasetError(f"the header of {info.name} is too long: for example the names of its classes")
     data = safetensors.numpy.save(
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata={"info": header}
     )
@@ -158,7 +163,9 @@ def _object(info: DatasetInfo, tensors: Mapping[str, NDArray[Any]]) -> MadeDatas
 def _class_counts(labels: NDArray[np.int64], source: Source) -> NDArray[np.int64]:
     classes = len(source.class_names)
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise DatasetError(f"{source.text}: labels reach from {labels.min()} to {labels.max()}, not 0 to {classes - 1}")
+        raise DatasetError(
+            f"{source.text}: labels go from {labels.min()} to {labels.max()}, not from 0 to {classes - 1}"
+        )
     return np.bincount(labels, minlength=classes)
 
 

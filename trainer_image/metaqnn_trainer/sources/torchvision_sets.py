@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Report, Source
+from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 
 DOWNLOAD_SECONDS: Final = 30.0  # without a byte
 
@@ -41,7 +41,7 @@ class TorchvisionSet(NamedTuple):
             with _downloaded(self, report) as root:
                 return self._read(root)
         if not path.is_dir():
-            raise DatasetError(f"{path} is not a directory; for {self.title} it must hold {self.needs}")
+            raise DatasetError(f"{path} is not a directory; for {self.title} it must contain {self.needs}")
         return self._read(path)
 
     def _read(self, directory: Path) -> Source:
@@ -60,17 +60,19 @@ def read_parts(kind: TorchvisionSet, open_part: Callable[..., Any], directory: P
     # torchvision compares checksums before it unpickles anything.
     except (RuntimeError, OSError, ValueError, LookupError) as error:
         cause = str(error).split(". ")[0].splitlines()[0]
-        raise DatasetError(f"{directory} does not hold {kind.title} ({cause}); it must hold {kind.needs}") from error
+        raise DatasetError(
+            f"{directory} does not contain {kind.title} ({cause}); it must contain {kind.needs}"
+        ) from error
     names = [str(name) for name in getattr(train, "classes", range(10))]
     return Source(_labelled(train), _labelled(test), names, f"{kind.title}, from torchvision's files")
 
 
-def _labelled(part: Any) -> Labelled:
+def _labelled(part: Any) -> LabelledImages:
     images = np.asarray(part.data, dtype=np.uint8)
     if images.shape[-1] == 3:  # CIFAR comes as NHWC, SVHN as NCHW
         images = images.transpose(0, 3, 1, 2)
     labels = part.labels if hasattr(part, "labels") else part.targets
-    return Labelled(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
+    return LabelledImages(np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64))
 
 
 @contextmanager
@@ -85,7 +87,8 @@ def _downloaded(kind: TorchvisionSet, report: Report) -> Iterator[Path]:
         except (OSError, RuntimeError) as error:
             cause = str(error).strip().splitlines()[0]
             raise DatasetError(
-                f"{kind.title} could not be downloaded ({cause}); hand in --source DIR, which must hold {kind.needs}"
+                f"{kind.title} could not be downloaded ({cause}); use --source DIR with a folder that contains "
+                f"{kind.needs}"
             ) from error
         finally:
             socket.setdefaulttimeout(before)

@@ -107,7 +107,7 @@ class Space(ABC):
 
     def objection(self, state: Any, move: Any) -> str | None:
         """Why a move may not follow a state, in words; None where it may."""
-        return None if move in self.legal(state) else "the space does not offer this"
+        return None if move in self.legal(state) else "this is not in the space"
 
     def walk(self, text: str) -> list[tuple[Any, Any]]:
         """Each decision of a design, or of the beginning of one: the state and the move chosen there.
@@ -119,7 +119,7 @@ class Space(ABC):
         decisions: list[tuple[Any, Any]] = []
         state: Any | None = self.start
         for number, move in enumerate(self.parse(text), 1):
-            reason = "the design is complete before it" if state is None else self.objection(state, move)
+            reason = "the design is already complete before it" if state is None else self.objection(state, move)
             if reason is not None:
                 raise IllegalDesign(f"{self.noun} {number}, {move}: {reason}")
             decisions.append((state, move))
@@ -204,7 +204,7 @@ class Space(ABC):
         Raises:
             NotationError: it stands for none.
         """
-        raise NotationError("the designs of this family are no nets of the cnn family", 1)
+        raise NotationError("designs of this family are not cnn nets", 1)
 
     def recipe(self, design: str, recipe: Recipe) -> Recipe:
         """How a design is trained, where `recipe` is what the settings say: by default as they say. It becomes a part

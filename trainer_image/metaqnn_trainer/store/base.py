@@ -86,8 +86,9 @@ def check_key(key: str) -> str:
     if not is_key(key):
         shown = repr(key if len(key) <= 80 else key[:77] + "...")
         raise StoreError(
-            f"{shown} is not a key: parts of a-z, 0-9, '.', '_' and '-' joined by '/', none empty, none beginning "
-            f"with a dot, at most {MAX_PART} characters in a part and {MAX_KEY} in all"
+            f"{shown} is not a valid key: it must have parts of a-z, 0-9, '.', '_' and '-', joined by '/'; no part "
+            f"may be empty, begin with a dot or have more than {MAX_PART} characters, and the key may have at most "
+            f"{MAX_KEY}"
         )
     return key
 

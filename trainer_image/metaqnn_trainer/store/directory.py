@@ -29,16 +29,18 @@ _LEFT_BEHIND: Final = 86_400.0  # seconds: nobody writes one file for so long, w
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _HINTS: Final = {
-    errno.EACCES: "this user may not do that here: change the directory's owner or permissions, or take another store",
-    errno.EROFS: "the file system is mounted read-only: take another directory",
-    errno.ENOSPC: "the disk is full: free some space, then resume",
-    errno.EDQUOT: "the disk quota is used up: free some space, then resume",
-    errno.ENOTDIR: "a file stands where a directory is needed: move it away, or take another directory",
-    errno.EISDIR: "a directory stands where a file is needed: move it away, or take another directory",
+    errno.EACCES: (
+        "this user has no permission here: change the directory's owner or permissions, or use another store"
+    ),
+    errno.EROFS: "the file system is mounted read-only: use another directory",
+    errno.ENOSPC: "the disk is full: free some space, then repeat the command",
+    errno.EDQUOT: "the disk quota is exhausted: free some space, then repeat the command",
+    errno.ENOTDIR: "there is a file where a directory is needed: move it away, or use another directory",
+    errno.EISDIR: "there is a directory where a file is needed: move it away, or use another directory",
     errno.ELOOP: "symbolic links inside a store are not followed: put the real directory in its place",
     errno.EMFILE: "too many files are open: raise `ulimit -n`",
 }
-_NO_LINKS: Final = "this file system has no hard links, which a run's journal needs: take another directory or s3://"
+_NO_LINKS: Final = "this file system has no hard links, which a run's journal needs: use another directory or s3://"
 _CAUSES: Final = {
     **dict.fromkeys((errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ESTALE, errno.ETIMEDOUT), Cause.OUTAGE),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), Cause.FULL),

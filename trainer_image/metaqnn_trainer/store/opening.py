@@ -46,7 +46,9 @@ def _plain(uri: str) -> Store:
     try:
         return DirectoryStore(Path(uri).expanduser())
     except RuntimeError:
-        raise AddressError(f"{_shown(uri)} begins with the home of a user that is not known here", _FORMS) from None
+        raise AddressError(
+            f"{_shown(uri)} begins with the home directory of a user that does not exist here", _FORMS
+        ) from None
 
 
 def _directory(uri: str) -> Store:
@@ -61,7 +63,7 @@ def _bucket(uri: str) -> Store:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if "@" in bucket or ":" in bucket:
         raise AddressError(
-            f"{_shown(uri)} carries more than a bucket's name",
+            f"{_shown(uri)} contains more than the name of a bucket",
             "credentials and endpoint come from the environment or from ~/.aws, as for every tool that uses boto3",
         )
     if not _BUCKET.fullmatch(bucket) or ".." in bucket:

@@ -66,6 +66,6 @@ class PatientStore:
                 pause = None if error.cause is Cause.REFUSED else next(pauses, None)
                 if pause is None:
                     raise
-                self._report(f"{error}; it is tried again in {pause:.0f} s")
+                self._report(f"{error}; trying again in {pause:.0f} s")
             again = True
             time.sleep(pause)

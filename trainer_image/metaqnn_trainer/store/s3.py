@@ -190,9 +190,10 @@ class S3Store:
             following = {"ContinuationToken": page.get("NextContinuationToken", "")}
             if following == token or not following["ContinuationToken"]:
                 raise StoreError(
-                    f"{self._where.place(prefix)}: {self._where.endpoint} answered HTTP 200 with a listing that is "
-                    "cut: more keys follow, it says, but not how to ask for them",
-                    "this store cannot list more keys than one answer holds: take another, or a newer release of it",
+                    f"{self._where.place(prefix)}: {self._where.endpoint} answered HTTP 200 with an incomplete "
+                    "listing: it says that more keys follow, but not how to ask for them",
+                    "this store cannot list more keys than fit into one answer: use another store, or a newer "
+                    "release of it",
                     status=200,
                 )
             token = following

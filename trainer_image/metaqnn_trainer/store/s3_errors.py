@@ -83,7 +83,7 @@ def renamed(where: Where, key: str) -> Iterator[None]:
 
 def not_s3(where: Where, key: str) -> StoreError:
     """For an answer with a status of success that is none of S3's."""
-    said = f"{where.endpoint} answered HTTP 200 with what is not S3: a page of a console, a login or a proxy"
+    said = f"{where.endpoint} answered HTTP 200, but not with S3: probably with a page of a console, a login or a proxy"
     return StoreError(f"{where.place(key)}: {said}", hints.NOT_S3 + hints.by_proxy(where.endpoint), status=200)
 
 
@@ -107,7 +107,7 @@ def _answered(where: Where, key: str, error: ClientError) -> StoreError:
     # Credentials may be fetched from elsewhere on the way.
     whom = where.endpoint if error.operation_name in _OURS else f"{error.operation_name}, for credentials,"
     cause = _cause(given, code, message)
-    answer = hints.Answer(status, code, headers, page, told)
+    answer = hints.StoreAnswer(status, code, headers, page, told)
     hint = hints.FULL if cause is Cause.FULL else hints.answered(answer, where.endpoint, where.bucket, where.style)
     return StoreError(f"{where.place(key)}: {whom} answered {words}", hint, cause=cause, status=status, code=code)
 

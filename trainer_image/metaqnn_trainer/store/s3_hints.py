@@ -20,41 +20,55 @@ CREDENTIALS: Final = (
     "theirs from execution.kubernetes.store_secret (chart: store.existingSecret)"
 )
 _UNKNOWN: Final = (
-    "the store does not accept these credentials: are they meant for this endpoint? A line break at their end counts"
+    "the store does not accept these credentials: are they for this endpoint? Do they end with a line break?"
 )
-_BROKEN: Final = "a key, or the session token, holds a line break or another letter that cannot be sent: correct it"
-_EXPIRED: Final = "the credentials have expired: renew them (for single sign-on: aws sso login), then resume"
+_BROKEN: Final = "a key or the session token contains a line break or another character that cannot be sent: correct it"
+_EXPIRED: Final = (
+    "the credentials have expired: renew them (for single sign-on: aws sso login), then repeat the command"
+)
 _DENIED: Final = (
     "these credentials may not do that here; without the right to list the bucket (s3:ListBucket) a missing object "
     "is answered in the same way"
 )
 ENDPOINT: Final = (
-    "does a server answer there? The address comes from AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the AWS profile; that "
-    "of Pods from execution.kubernetes.store_endpoint (chart: store.endpoint)"
+    "does a server run there? The address comes from AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the AWS profile; in "
+    "Pods from execution.kubernetes.store_endpoint (chart: store.endpoint)"
 )
-NOT_S3: Final = "what answers there does not speak S3: check AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
-_PATH: Final = f"it is asked by the bucket's name in the host's: {STYLE_VARIABLE}=path (chart: store.addressingStyle)"
-_VIRTUAL: Final = f"it wants the bucket's name in the host's: {STYLE_VARIABLE}=virtual (chart: store.addressingStyle)"
+NOT_S3: Final = "the server there is not an S3 store: check AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
+_PATH: Final = (
+    "the bucket's name is sent in the host name, which this store may not support: set "
+    f"{STYLE_VARIABLE}=path (chart: store.addressingStyle)"
+)
+_VIRTUAL: Final = (
+    f"this store wants the bucket's name in the host name: set {STYLE_VARIABLE}=virtual (chart: store.addressingStyle)"
+)
 _CHECKSUMS: Final = (
-    "it does not know the checksums that were sent: AWS_REQUEST_CHECKSUM_CALCULATION=when_required "
-    "(chart: store.checksums)"
+    "it does not support the checksums that were sent: set AWS_REQUEST_CHECKSUM_CALCULATION=when_required (chart: "
+    "store.checksums)"
 )
 _TOO_LARGE: Final = (
-    "what stands before the store limits the size of an object: raise that limit (an nginx ingress's annotation "
-    "nginx.ingress.kubernetes.io/proxy-body-size, of nginx itself client_max_body_size)"
+    "a proxy or ingress before the store limits the size of objects: raise this limit (for an nginx ingress the "
+    "annotation nginx.ingress.kubernetes.io/proxy-body-size, for nginx itself client_max_body_size)"
 )
-_QUOTA: Final = "the bucket's or the user's quota is used up: raise it, or remove something, then resume"
-FULL: Final = "the store is full: make room there, then resume"
+_QUOTA: Final = "the bucket's or the user's quota is exhausted: raise it or delete something, then repeat the command"
+FULL: Final = "the store is full: free some space there, then repeat the command"
 _AUTHORITY: Final = (
-    "for a certificate of the store's own authority, AWS_CA_BUNDLE names the file of that authority; Pods get it by "
+    "if the store has its own certificate authority, set AWS_CA_BUNDLE to the file of that authority; for Pods set "
     "execution.kubernetes.store_ca (chart: store.caBundle)"
 )
 _BUNDLE: Final = "AWS_CA_BUNDLE (or the profile's ca_bundle) names no file with certificates: correct it"
 _PLAIN: Final = "it does not speak TLS: begin the address with http://, in AWS_ENDPOINT_URL_S3 (chart: store.endpoint)"
-_TLS: Final = "perhaps it speaks TLS alone: is the address, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), https://?"
-_FOLDER: Final = "the address of the store, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), names no bucket and no folder"
-_BUSY: Final = "it, or what stands before it, cannot answer now: the same command again, or look at its own log"
-_CONDITIONS: Final = "this store does not create objects only if absent (If-None-Match), which a run's journal needs"
+_TLS: Final = (
+    "perhaps it only supports TLS: should the address, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), begin"
+    " with https://?"
+)
+_FOLDER: Final = (
+    "the address of the store, AWS_ENDPOINT_URL_S3 (chart: store.endpoint), must not contain a bucket or a folder"
+)
+_BUSY: Final = (
+    "the store, or a proxy before it, cannot answer now: repeat the command later, or look at the store's log"
+)
+_CONDITIONS: Final = "this store does not support conditional writes (If-None-Match), which a run's journal needs"
 
 UNSENDABLE: Final = "Invalid header value"  # the client's own words, before it asks anybody
 
@@ -87,7 +101,7 @@ _BY_CLASS: Final[tuple[tuple[type[BotoCoreError], str], ...]] = (
 )
 
 
-class Answer(NamedTuple):
+class StoreAnswer(NamedTuple):
     """An answer that was none of success."""
 
     status: int
@@ -100,7 +114,7 @@ class Answer(NamedTuple):
     """The elements of its body."""
 
 
-def answered(answer: Answer, endpoint: str, bucket: str, style: str) -> str:
+def answered(answer: StoreAnswer, endpoint: str, bucket: str, style: str) -> str:
     """For an answer."""
     status, code = answer.status, answer.code
     named = style == "virtual" and not is_aws(endpoint)
@@ -145,14 +159,18 @@ def unanswered(error: BotoCoreError, bucket: str) -> str:
         if "WRONG_VERSION" in text:
             return _PLAIN
         if "match" in text:  # of the host's name, or of its IP address
-            return _PATH if named else "its certificate is of another name: ask for the store by a name that is in it"
+            return (
+                _PATH
+                if named
+                else ("its certificate is for another name: use an address of the store that is in the certificate")
+            )
         if "expired" in text:
-            return "its certificate has expired: whoever runs the store has to renew it"
+            return "its certificate has expired: the store's administrator must renew it"
         return _AUTHORITY if "CERTIFICATE" in text else ENDPOINT
     if named and isinstance(error, boto.EndpointConnectionError):
         return _PATH
     if isinstance(error, boto.ConnectionClosedError) and asked.scheme == "http":
-        return f"if it does so always, {_TLS}" + by_proxy(asked.geturl())
+        return f"if this always happens, {_TLS}" + by_proxy(asked.geturl())
     return next((hint for kind, hint in _BY_CLASS if isinstance(error, kind)), "")
 
 
@@ -160,19 +178,19 @@ def by_proxy(endpoint: str) -> str:
     """A further word where a proxy stands between."""
     proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme, "")
     host = urlsplit(proxy if "//" in proxy else f"//{proxy}").hostname if proxy else ""
-    return f"; requests go through the proxy {host}: NO_PROXY names hosts that need none" if host else ""
+    return f"; requests go through the proxy {host}: name hosts that need no proxy in NO_PROXY" if host else ""
 
 
 def _clock(date: str) -> str:
     try:
         ahead = time.time() - parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError):
-        return "this machine's clock is wrong: set it by a time server"
+        return "this machine's clock is wrong: set it with a time server"
     apart = f"{abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'}"
-    return f"this machine's clock is {apart} the store's: set it by a time server"
+    return f"this machine's clock is {apart} the store's: set it with a time server"
 
 
-def _elsewhere(answer: Answer, endpoint: str) -> str:
+def _elsewhere(answer: StoreAnswer, endpoint: str) -> str:
     region = answer.headers.get("x-amz-bucket-region") or answer.told.get("Region") or ""
     if region:
         return f"the bucket lies in another region: AWS_REGION={region} (chart: store.region)"
@@ -180,9 +198,9 @@ def _elsewhere(answer: Answer, endpoint: str) -> str:
     there = urlsplit(location)
     address = f"AWS_ENDPOINT_URL_S3={there.scheme}://{there.netloc.rpartition('@')[2]} (chart: store.endpoint)"
     if there.hostname and there.hostname == here.hostname and (here.scheme, there.scheme) == ("http", "https"):
-        return f"it speaks TLS alone: {address}"
+        return f"it only supports TLS: set {address}"
     if there.hostname:
-        return f"it sends everybody to {there.hostname}: if that is the store, {address}; if not, {NOT_S3}"
+        return f"it redirects to {there.hostname}: if that is the store, set {address}; if not, {NOT_S3}"
     if location:  # a page of its own, as that of a login
         return NOT_S3
     if other := answer.told.get("Endpoint"):

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.errors import RequestError
-from metaqnn_trainer.estimate import evaluation_batch, training_memory
 from metaqnn_trainer.images.augment import augmented
 from metaqnn_trainer.images.dataset import Dataset, labelled, normalised, prepare
 from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, measured
-from metaqnn_trainer.model import build_model
 from metaqnn_trainer.modules.base import builder_of
+from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.reading import DatasetObject, Reader
 from metaqnn_trainer.spaces.base import Cost
 from metaqnn_trainer.spaces.cnn.layer import Net
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.tasks.base import Part, Pause, Task
+from metaqnn_trainer.training.memory_estimate import evaluation_batch, training_memory
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
@@ -75,7 +75,7 @@ class Classification(Task):
         for layer in net:
             builder_of(type(layer))  # what cannot be built is said before anything is trained
         if net[-1] != net[-1].for_classes(images.classes):
-            raise RequestError(f"{self.spec.net} does not end in the {images.classes} classes of {data.info.name}")
+            raise RequestError(f"{self.spec.net} does not end in {images.classes} classes, as {data.info.name} has")
         return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
 
     def parts(self) -> int:

@@ -158,7 +158,7 @@ class Checkpoints:
 
     def refuse(self, error: CheckpointError) -> None:
         """Say why what was read is of no use."""
-        self._say(f"training begins anew, {self._key} is of no use: {error}")
+        self._say(f"training starts from the beginning, because {self._key} cannot be used: {error}")
 
     @property
     def due(self) -> bool:
@@ -211,5 +211,5 @@ class Checkpoints:
         except StoreError as error:
             # What is too large, or not allowed, will be so the next time; a store that is full has been waited for.
             self._refused = not error.transient
-            more = ", no further one is tried" if self._refused else ""
-            self._say(f"a checkpoint could not be stored{more}: {error}")
+            more = ", and no other will be tried" if self._refused else ""
+            self._say(f"a checkpoint could not be written{more}: {error}")

@@ -97,7 +97,7 @@ class Course:
             if self._rate <= self._recipe.max_rates:  # there is nothing to go on with else
                 self._hooks.at_rest()
         rates = ", ".join(f"{rate:.3g}" for rate in self.training.learning_rates)
-        self.training.reason = f"no better than chance after the first epoch at each of the learning rates {rates}"
+        self.training.reason = f"no better than chance after the first epoch, at each of the learning rates {rates}"
 
     def forget(self) -> None:
         """Let go of the net. What refers to itself, as this does, would keep it until it is collected as garbage."""

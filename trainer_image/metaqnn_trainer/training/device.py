@@ -32,7 +32,7 @@ def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torc
     _keep_freed_memory()
     trouble = gpus.trouble()
     if trouble and gpus.available():
-        say(f"there is a GPU, but it is not used: {trouble}")
+        say(f"there is a GPU, but it cannot be used: {trouble}")
     return torch.device("cpu" if trouble else "cuda")
 
 

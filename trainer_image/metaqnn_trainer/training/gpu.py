@@ -33,7 +33,7 @@ def _compute() -> None:
     """One addition on the GPU."""
     try:
         if (torch.ones(1, device="cuda") + 1).item() != 2:
-            raise RuntimeError("one and one were not two")
+            raise RuntimeError("a test computation gave a wrong result")
     except torch.OutOfMemoryError:
         if not torch.cuda.memory_allocated():  # of others: then no net could be trained
             raise
@@ -90,9 +90,9 @@ class Gpus(NamedTuple):
         trouble = self.trouble() or ("" if device.type == "cuda" else "there was none when this process began")
         if trouble:
             seen = ", ".join(f"{name} is {self.environment.get(name, 'not set') or 'empty'}" for name in _VISIBLE)
-            subject = "the GPU, which worked before, no longer is usable"
+            subject = "the GPU worked before, but is no longer usable"
             if wanted:
-                subject = f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, none is usable"
+                subject = f"{wanted} GPU{'s' if wanted > 1 else ''} asked for, but none is usable"
             raise DeviceError(f"{subject}{self._place()}: {trouble}; {self.driver()}; {seen}")
 
     def failed(self, error: Exception) -> DeviceError | None:

@@ -122,7 +122,7 @@ class _Session:
         need, size = self._need(self._batch), self._memory.size
         trouble = ""
         if need is not None and need > size:
-            trouble = f"training takes {_gib(need)} of memory at least, the device has {_gib(size)}"
+            trouble = f"training needs at least {_gib(need)} of memory, but the device has {_gib(size)}"
         trouble = trouble or self._attempt()
         while trouble and self._divide():
             trouble = self._attempt()
@@ -151,12 +151,15 @@ class _Session:
         training, need = self._course.training, self._need(self._batch)
         # What others have of a GPU ends in an error, and in nothing worse.
         if need is not None and need > self._memory.free() and self._subject.device.type == "cpu":
-            raise HostMemoryError(f"training takes {_gib(need)} at least, of memory that others have now")
+            raise HostMemoryError(f"training needs at least {_gib(need)} of memory, which other processes use now")
         allow_precision(self._spec.recipe.precision)
         try:
             self._course.run()
         except _TimeUp:
-            training.status, training.reason = "timed_out", f"{self._limit:g} s were over {self._moment}"
+            training.status, training.reason = (
+                "timed_out",
+                (f"the time limit of {self._limit:g} s was reached {self._moment}"),
+            )
         except _FallsShort:
             training.status, training.weights = "stopped_early", None
         except Preempted:
@@ -208,7 +211,7 @@ class _Session:
     @property
     def _moment(self) -> str:
         epoch = self._course.position.epoch
-        return f"in epoch {epoch}" if epoch <= self._spec.recipe.epochs else "while the test images were looked at"
+        return f"in epoch {epoch}" if epoch <= self._spec.recipe.epochs else "during the test on the test images"
 
     def _pause(self) -> None:
         stopped = self._stop()
@@ -249,8 +252,8 @@ class _Session:
         if training.prediction is not None:
             reached, best = training.prediction, self._early_end.best
             training.reason = (
-                f"after epoch {len(counted)} of {epochs} {reached.accuracy:.4f} ± {reached.spread:.4f} was to be "
-                f"expected, and {best:.4f} to be beaten"
+                f"after epoch {len(counted)} of {epochs} the predicted accuracy was {reached.accuracy:.4f} ± "
+                f"{reached.spread:.4f}, and the best net has {best:.4f}"
             )
             raise _FallsShort
 

@@ -27,7 +27,7 @@ OLDEST_SERVER: Final = (1, 26)  # podFailurePolicy works without being switched 
 
 MOST_NAMED: Final = 5  # nodes
 
-_ROLE_HINT: Final = "the orchestrator's Role needs it; the search cannot work without"
+_ROLE_HINT: Final = "add this permission to the orchestrator's Role; a search needs it"
 
 Judge = Callable[[Mapping[str, Any]], str | Finding]
 
@@ -41,7 +41,7 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
         form = job_form(store, kubernetes, read_template(settings, release))
         return "; ".join(map(str, (kubernetes.image, *form.overruled)))
 
-    yield tried("settings: make a Job", the_form)
+    yield tried("settings: a Job can be made from them", the_form)
     yield from examine_as_pods(store, kubernetes)
     try:
         cluster = open_cluster(kubernetes)
@@ -69,8 +69,8 @@ def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
     """A Job's Pods are judged only when they are made: by ranges of limits, for one."""
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
-    yield tried("namespace: takes our Jobs", lambda: _judged(cluster.dry_run(Resource.JOBS, job)))
-    what = "namespace: takes their Pods"
+    yield tried("namespace: accepts our Jobs", lambda: _judged(cluster.dry_run(Resource.JOBS, job)))
+    what = "namespace: accepts their Pods"
     template = job["spec"]["template"]
     metadata = {**template["metadata"], "name": job["metadata"]["name"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
@@ -93,15 +93,17 @@ def _version(version: str, server: str) -> str | Finding:
     match = re.match(r"v(\d+)\.(\d+)", version)
     if match is None or (int(match[1]), int(match[2])) < OLDEST_SERVER:
         oldest = ".".join(map(str, OLDEST_SERVER))
-        return Finding("cluster: answers", Mark.BAD, f"{server} is {version or 'of no version'}", f"{oldest} is needed")
+        return Finding(
+            "cluster: answers", Mark.BAD, f"{server} is {version or 'of an unknown version'}", f"{oldest} is needed"
+        )
     return f"{server}, {version}"
 
 
 def _judged(warnings: Sequence[str]) -> str | Finding:
     unsafe = [warning for warning in warnings if "PodSecurity" in warning]
     if unsafe:
-        fix = "the namespace's Pod security refuses the Pods; the Job template perhaps asks for too much"
-        return Finding("namespace: takes our Jobs", Mark.BAD, unsafe[0], fix)
+        fix = "the namespace's Pod security refuses the Pods; perhaps the Job template asks for too much"
+        return Finding("namespace: accepts our Jobs", Mark.BAD, unsafe[0], fix)
     return "; ".join(warnings[:3])
 
 
@@ -147,7 +149,7 @@ def _queue(what: str, found: Mapping[str, Any]) -> str | Finding:
     for condition in (found.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "Active" and condition.get("status") == "False":
             said = one_line(str(condition.get("message", "")))
-            return Finding(what, Mark.BAD, f"not active: {said}", "its ClusterQueue is the administrator's to mend")
+            return Finding(what, Mark.BAD, f"not active: {said}", "ask the administrator to repair its ClusterQueue")
     return ""
 
 
@@ -155,7 +157,7 @@ def _secret(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -
     keys = settings.store_secret_keys
     missing = {keys.access_key_id, keys.secret_access_key} - set(found.get("data") or {})
     if missing:
-        return Finding(what, Mark.BAD, f"has no {' and no '.join(sorted(missing))}", "the trainers read these keys")
+        return Finding(what, Mark.BAD, f"has no {' and no '.join(sorted(missing))}", "the trainers need these entries")
     return ""
 
 
@@ -169,7 +171,7 @@ def _quotas(found: Mapping[str, Any]) -> str | Finding:
     ]
     if used_up:
         return Finding("namespace: quotas", Mark.BAD, "; ".join(used_up[:5]), "trials wait until there is room")
-    return f"{len(found.get('items') or ())}, none used up"
+    return f"{len(found.get('items') or ())}, none exhausted"
 
 
 def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> str | Finding:
@@ -179,8 +181,8 @@ def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> 
         if (count := str((node.get("status", {}).get("allocatable") or {}).get(settings.gpu_resource, ""))).isdecimal()
     ]
     if max(counts, default=0) < settings.gpus:
-        fix = "is the device plugin installed? execution.kubernetes.gpu_resource says what the cluster calls a GPU"
-        return Finding(what, Mark.BAD, f"no node has {settings.gpus}", f"{fix}; gpus=0 trains on processors")
+        fix = "is the device plugin installed? Is execution.kubernetes.gpu_resource the cluster's name for a GPU?"
+        return Finding(what, Mark.BAD, f"no node has {settings.gpus} of them", f"{fix}; gpus=0 trains on CPUs")
     return f"{sum(counts)} on {len(counts)} nodes"
 
 
@@ -190,8 +192,8 @@ def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Finding:
     if nodes:
         some = sorted(nodes)[:MOST_NAMED]
         fix = (
-            f"kubectl cordon {' '.join(some)}; look at driver and device plugin there. When they are mended, "
-            "`metaqnn-orch gc RUN --launcher kubernetes --delete` clears the evidence away"
+            f"kubectl cordon {' '.join(some)}, then check the driver and the device plugin there. When they are "
+            "repaired, `metaqnn-orch gc RUN --launcher kubernetes --delete` deletes the Jobs that show this"
         )
         more = f"; and {len(nodes) - len(some)} nodes more" if len(nodes) > len(some) else ""
         return Finding(what, Mark.BAD, "; ".join(f"node {node}, {nodes[node]}" for node in some) + more, fix)

@@ -38,6 +38,6 @@ def tried(what: str, look: Callable[[], str | Finding]) -> Finding:
 def clock(what: str, ahead: float) -> str | Finding:
     """A verdict on a clock that is `ahead` seconds ahead of ours."""
     if abs(ahead) <= MOST_SECONDS_APART:
-        return "agrees with ours"
-    apart = f"{abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} ours"
-    return Finding(what, Mark.BAD, apart, "set the clock of this machine, or of that one: NTP does it")
+        return "it agrees with this machine's"
+    apart = f"it is {abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    return Finding(what, Mark.BAD, apart, "set the clock of this machine or of that one, best with NTP")

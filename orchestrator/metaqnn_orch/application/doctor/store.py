@@ -30,9 +30,9 @@ def examine_store(store: Store) -> Iterator[Finding]:
     yield tried("store: can be listed", listing)
     if away:
         return
-    yield tried("store: what is missing is said to be missing", lambda: _missing(store))
-    yield tried("store: what is written is listed", lambda: _listed(store))
-    yield tried("store: takes large objects", lambda: _large(store))
+    yield tried("store: a missing object is reported as missing", lambda: _missing(store))
+    yield tried("store: a written object is listed", lambda: _listed(store))
+    yield tried("store: accepts large objects", lambda: _large(store))
     yield tried("store: conditional writes", lambda: _conditional(store))
     ahead = getattr(store, "seconds_ahead", None)
     if ahead is not None:
@@ -40,11 +40,11 @@ def examine_store(store: Store) -> Iterator[Finding]:
 
 
 def _missing(store: Store) -> str | Finding:
-    what, key = "store: what is missing is said to be missing", keys.probes() + "no-such-object"
+    what, key = "store: a missing object is reported as missing", keys.probes() + "no-such-object"
     for look in (store.get, store.stat):
         with suppress(ObjectMissing):
             look(key)
-            return Finding(what, Mark.BAD, f"{store.uri}/{key} is there", "is the address that of a store?")
+            return Finding(what, Mark.BAD, f"{store.uri}/{key} is there", "is this the address of a store?")
     return ""
 
 
@@ -52,8 +52,8 @@ def _listed(store: Store) -> str | Finding:
     by_pages = getattr(store, "by_pages_of", None)
     if lists_what_is_there(store if by_pages is None else by_pages(1), keys.probes()):
         return ""
-    fix = "its listings are not whole: take another store, or a newer release of it"
-    return Finding("store: what is written is listed", Mark.BAD, "not all of it was", fix)
+    fix = "its listings are not complete: use another store, or a newer release of it"
+    return Finding("store: a written object is listed", Mark.BAD, "not all objects were listed", fix)
 
 
 def _large(store: Store) -> str:
@@ -65,14 +65,14 @@ def _large(store: Store) -> str:
 
 def _conditional(store: Store) -> str | Finding:
     if honours_put_if_absent(store, keys.probes()):
-        return "the second of two was refused, as it must be"
+        return "the second of two writes was refused, as it must be"
     fix = "use another store, or --unsafe-single-writer if no second orchestrator will ever touch the run"
-    return Finding("store: conditional writes", Mark.BAD, "ignored: the second of two was accepted", fix)
+    return Finding("store: conditional writes", Mark.BAD, "ignored: the second of two writes was accepted", fix)
 
 
 def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Finding]:
     """The store once more, but spoken to as the trainers are told to. From here it may be out of reach, though."""
-    what = "store: as Pods speak to it"
+    what = "store: as Pods talk to it"
     told = store_of_pods(store, settings)
     if told is None:
         return
@@ -84,7 +84,7 @@ def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Find
             if error.status:
                 raise
             seen = f"{error.hint}; if only Pods can reach it, `helm test` asks from inside the cluster"
-            return Finding(what, Mark.UNKNOWN, f"no answer from here: {error}", seen)
+            return Finding(what, Mark.UNKNOWN, f"no answer at this machine: {error}", seen)
         where = f"{settings.store_endpoint or 'AWS'}, region {settings.store_region or 'by default'}"
         return where if isinstance(conditional, str) else conditional._replace(what=what)
 

@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from metaqnn_orch.application.trainer_check.process import Ended, Process
+from metaqnn_orch.application.trainer_check.process import Process, ProcessEnd
 from metaqnn_orch.application.trainer_check.registry import NotTried, Shortfall
 from metaqnn_orch.application.trainer_check.sample import CLASSES, SIZE, sample
 from metaqnn_orch.application.trainer_check.watch import Change, Watch
@@ -56,7 +56,7 @@ class Limits(NamedTuple):
 DEFAULTS: Final = Limits()
 
 
-class Place:
+class CheckStore:
     """A store of one check, in a folder, with the dataset in it."""
 
     def __init__(self, root: Path) -> None:
@@ -125,11 +125,11 @@ class Place:
 class Delivery(NamedTuple):
     """A short training, carried out."""
 
-    place: Place
+    place: CheckStore
     before: Mapping[str, bytes]
     """The files that lay in the store."""
     request: TrainingRequest
-    ended: Ended
+    ended: ProcessEnd
     changes: Sequence[Change] | None
     """What happened in the trial's folder, in order; None where the system cannot tell."""
 
@@ -146,9 +146,9 @@ class Bench:
         self.hangs = False
         """Whether a short training had to be ended, because it did not end, or did not stop talking."""
 
-    def place(self) -> Place:
+    def place(self) -> CheckStore:
         """A new store."""
-        return Place(self._folder / f"store-{next(self._numbers)}")
+        return CheckStore(self._folder / f"store-{next(self._numbers)}")
 
     def file(self) -> Path:
         """A file where a folder could stand."""
@@ -190,7 +190,7 @@ class Bench:
         trial: str | None = None,
         gpus: bool = True,
         timeout: float | None = None,
-    ) -> Ended:
+    ) -> ProcessEnd:
         """Start it and wait for its end.
 
         Raises:
@@ -245,7 +245,7 @@ class Bench:
         except Shortfall as shortfall:
             raise NotTried(f"it does not deliver: {shortfall.found}") from None
 
-    def until_training(self, place: Place, request: TrainingRequest, process: Process) -> None:
+    def until_training(self, place: CheckStore, request: TrainingRequest, process: Process) -> None:
         """Wait until it surely trains: it has written a checkpoint, or has had time to.
 
         Raises:

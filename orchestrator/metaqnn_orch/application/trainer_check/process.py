@@ -21,7 +21,7 @@ _LOOK: Final = 0.01  # seconds between two looks
 _FOR_WORDS: Final = 10.0  # seconds, after the end: what escaped from the group may hold a pipe open
 
 
-class Ended(NamedTuple):
+class ProcessEnd(NamedTuple):
     """How a run ended."""
 
     code: int
@@ -94,7 +94,7 @@ class Process:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._out, self._err = _Words(self._process.stdout), _Words(self._process.stderr)
-        self._ended: Ended | None = None
+        self._ended: ProcessEnd | None = None
 
     def __enter__(self) -> Process:
         return self
@@ -109,7 +109,7 @@ class Process:
         """Since its start."""
         return time.monotonic() - self._began
 
-    def wait(self, seconds: float) -> Ended | None:
+    def wait(self, seconds: float) -> ProcessEnd | None:
         """Its end, if it comes within `seconds` from now."""
         until = time.monotonic() + seconds
         while not self.is_over():
@@ -139,12 +139,12 @@ class Process:
     def _talks_too_much(self) -> bool:
         return self._out.count + self._err.count > MOST_WORDS
 
-    def _bury(self) -> Ended:
+    def _bury(self) -> ProcessEnd:
         """End it and its group, where that did not happen, and take its words."""
         if self._ended is None:
             seconds, too_much = self.seconds, self._talks_too_much
             with suppress(ProcessLookupError, PermissionError):  # gone already; macOS says the latter of the dead
                 os.killpg(self._process.pid, signal.SIGKILL)
             code = self._process.wait()
-            self._ended = Ended(code, seconds, self._out.close(), self._err.close(), too_much)
+            self._ended = ProcessEnd(code, seconds, self._out.close(), self._err.close(), too_much)
         return self._ended

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from metaqnn_orch.application.trainer_check.bench import Bench
 
 
-class Mark(StrEnum):
+class CheckMark(StrEnum):
     """What a check came to."""
 
     PASSED = "passed"
@@ -19,12 +19,12 @@ class Mark(StrEnum):
     NOT_TRIED = "not tried"
 
 
-class Verdict(NamedTuple):
+class Checked(NamedTuple):
     """One check, made."""
 
     group: str
     check: str
-    mark: Mark
+    mark: CheckMark
     about: str
     """What was checked, in a sentence."""
     found: str
@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
 class Shortfall(Exception):
     """A check does not pass. `fix` says what to do, where the check's own advice does not fit."""
 
-    mark = Mark.FAILED
+    mark = CheckMark.FAILED
 
     def __init__(self, found: str, expected: str, fix: str = "") -> None:
         super().__init__(f"{found}, expected {expected}")
@@ -50,7 +50,7 @@ class Shortfall(Exception):
 class Doubt(Shortfall):
     """A check passes with a warning."""
 
-    mark = Mark.WARNED
+    mark = CheckMark.WARNED
 
 
 class NotTried(Exception):

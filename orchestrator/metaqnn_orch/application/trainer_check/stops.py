@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-from metaqnn_orch.application.trainer_check.bench import LONG, OFTEN, QUICK, RUN, Bench, Place
+from metaqnn_orch.application.trainer_check.bench import LONG, OFTEN, QUICK, RUN, Bench, CheckStore
 from metaqnn_orch.application.trainer_check.registry import Checks, Doubt, Shortfall
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import TrainingRequest
@@ -33,6 +33,9 @@ def time_limit(bench: Bench) -> str:
     if ended.code != 0:
         raise Shortfall(ended.in_words(), "exit code 0")
     result = place.accepted(request)
+    late = ended.seconds > limit + 1 + bench.delivery().ended.seconds
+    if late and result.status == "completed" and result.epochs == request.spec.recipe.epochs:
+        raise Shortfall(f"it trained for {ended.seconds:.1f} s", f"an end at the limit, {limit:.1f} s")
     if result.status == "completed" and result.epochs < request.spec.recipe.epochs and ended.seconds >= limit:
         raise Doubt(f"completed, after {result.epochs} of {request.spec.recipe.epochs} epochs", "status timed_out")
     if result.status == "timed_out" and not result.best_epoch:
@@ -102,7 +105,7 @@ def no_gpu(bench: Bench) -> str:
     return f"exit code 14: {ended.last_words}"
 
 
-def _next(bench: Bench, place: Place, request: TrainingRequest) -> TrainingResult:
+def _next(bench: Bench, place: CheckStore, request: TrainingRequest) -> TrainingResult:
     """What a second attempt delivers, which is given a few seconds."""
     place.ask(request.spec.recipe, bench.soon())
     ended = bench.run(request, place.store.uri, attempt=2)

@@ -11,7 +11,7 @@ from typing import Final
 
 from metaqnn_orch.application.trainer_check import right, stops, wrong
 from metaqnn_orch.application.trainer_check.bench import DEFAULTS, Bench, Limits
-from metaqnn_orch.application.trainer_check.registry import Check, Mark, NotTried, Shortfall, Verdict
+from metaqnn_orch.application.trainer_check.registry import Check, Checked, CheckMark, NotTried, Shortfall
 from metaqnn_orch.errors import BadInput
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -40,7 +40,7 @@ def check_trainer(
     checks: Sequence[Check] = CHECKS,
     limits: Limits = DEFAULTS,
     report: Callable[[Check], None] = lambda check: None,
-) -> Generator[Verdict, None, None]:
+) -> Generator[Checked, None, None]:
     """Make these checks of the program `command`; `report` is told of each before it is made. Nothing is left of it,
     no file and no process, also when the caller stops in between.
 
@@ -59,18 +59,18 @@ def check_trainer(
             yield _made(check, bench)
 
 
-def _made(check: Check, bench: Bench) -> Verdict:
+def _made(check: Check, bench: Bench) -> Checked:
     began = time.monotonic()
 
-    def verdict(mark: Mark, found: str, expected: str = "", fix: str = "") -> Verdict:
+    def verdict(mark: CheckMark, found: str, expected: str = "", fix: str = "") -> Checked:
         seconds = round(time.monotonic() - began, 2)
-        return Verdict(check.group, check.name, mark, check.about, found, expected, fix, seconds)
+        return Checked(check.group, check.name, mark, check.about, found, expected, fix, seconds)
 
     if bench.hangs:
-        return verdict(Mark.NOT_TRIED, "a short training had to be killed: this would take as long again")
+        return verdict(CheckMark.NOT_TRIED, "a short training had to be killed: this would take as long again")
     try:
-        return verdict(Mark.PASSED, check.look(bench))
+        return verdict(CheckMark.PASSED, check.look(bench))
     except Shortfall as shortfall:
         return verdict(shortfall.mark, shortfall.found, shortfall.expected, shortfall.fix or check.fix)
     except NotTried as reason:
-        return verdict(Mark.NOT_TRIED, str(reason))
+        return verdict(CheckMark.NOT_TRIED, str(reason))

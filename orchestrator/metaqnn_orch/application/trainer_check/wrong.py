@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from metaqnn_orch.application.trainer_check.bench import Bench, Place
-from metaqnn_orch.application.trainer_check.process import Ended
+from metaqnn_orch.application.trainer_check.bench import Bench, CheckStore
+from metaqnn_orch.application.trainer_check.process import ProcessEnd
 from metaqnn_orch.application.trainer_check.registry import Checks, Shortfall
 from metaqnn_orch.application.trainer_check.sample import CLASSES, SIZE
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode
 from metaqnn_trainer.contract.messages import PluginRef, TrainingRequest
 from metaqnn_trainer.contract.result import ExitCode
 
@@ -74,6 +74,14 @@ def unknown_task(bench: Bench) -> str:
     return _refused(bench, place, place.ask(task=PluginRef(name="no-such-task")), ExitCode.BAD_REQUEST)
 
 
+@CHECKS.add("unknown-plugin", fix=_UNKNOWN)
+def unknown_plugin(bench: Bench) -> str:
+    """A plug-in that nobody has decides what is trained."""
+    place = bench.place()
+    request = place.ask(plugins={"metaqnn.layers:no-such-layer": "no-such-distribution 1.0"})
+    return _refused(bench, place, request, ExitCode.BAD_REQUEST)
+
+
 @CHECKS.add("too-many-pools", fix=f"compute the size after each layer, as docs/trainer.md says, and {_HOPELESS}")
 def too_many_pools(bench: Bench) -> str:
     """The net pools images until nothing of them is left."""
@@ -103,7 +111,7 @@ def damaged_dataset(bench: Bench) -> str:
     """One bit of the dataset is another."""
     place = bench.place()
     request = place.ask()
-    data = bytearray(place.store.get(place.dataset))
+    data = bytearray(place.store.get(place.dataset, ENOUGH_BYTES))
     data[-1] ^= 1
     place.store.put(place.dataset, bytes(data))
     return _refused(bench, place, request, ExitCode.DATASET)
@@ -120,7 +128,9 @@ def store_refuses(bench: Bench) -> str:
         return _refused(bench, place, request, *codes)
 
 
-def _refused(bench: Bench, place: Place, request: TrainingRequest, *codes: ExitCode, trial: str | None = None) -> str:
+def _refused(
+    bench: Bench, place: CheckStore, request: TrainingRequest, *codes: ExitCode, trial: str | None = None
+) -> str:
     before = place.tree()
     said = _judge(bench.run(request, place.store.uri, trial=trial), codes)
     if more := sorted(place.tree().keys() - before.keys()):
@@ -130,7 +140,7 @@ def _refused(bench: Bench, place: Place, request: TrainingRequest, *codes: ExitC
     return said
 
 
-def _judge(ended: Ended, codes: Collection[ExitCode]) -> str:
+def _judge(ended: ProcessEnd, codes: Collection[ExitCode]) -> str:
     expected = " or ".join(f"exit code {int(code)}" for code in codes)
     if ended.code not in codes:
         raise Shortfall(ended.in_words(), expected)

@@ -55,7 +55,7 @@ def event(line: bytes) -> tuple[str, dict[str, Any]]:
     told = json_object(line)
     kind, about = told.get("type"), told.get("object")
     if not isinstance(kind, str) or not isinstance(about, dict):
-        raise ValueError("an event that is none")
+        raise ValueError("something that is not an event")
     if kind == "ERROR":
         raise api.ApiException(status=int(about.get("code") or 500), reason=str(about.get("message") or ""))
     return kind, about

@@ -80,17 +80,17 @@ class Calls:
             raise ClusterError(str(error), error.hint) from None
         except api.ApiException as error:
             if error.status:
-                raise refusal(error, f"{self._where}, would not {call}") from None
+                raise refusal(error, f"{self._where}, refused to {call}") from None
             raise self._silence(f"{self._where}, did not answer ({call})", error.__context__ or error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(f"{self._where}, did not answer ({call})", error) from None
         except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
             raise ClusterError(
-                f"{self._where}, answered nonsense ({call}): {one_line(str(error))}", UNREACHABLE
+                f"{self._where}, gave an invalid answer ({call}): {one_line(str(error))}", UNREACHABLE
             ) from None
         except Exception as error:
             words = f"{type(error).__name__}: {one_line(str(error))}"
-            raise ClusterError(f"{self._where}, could not be asked ({call}): {words}", UNREACHABLE) from None
+            raise ClusterError(f"{self._where}, could not be reached ({call}): {words}", UNREACHABLE) from None
 
     @property
     def _where(self) -> str:

@@ -142,7 +142,7 @@ class Cluster:
 
     def dry_run(self, resource: Resource, body: Object) -> tuple[str, ...]:
         """Have the server judge an object without keeping it. Returns its warnings, as those of the Pod security."""
-        with self._calls.named(f"judge what would be one of {resource.plural}"):
+        with self._calls.named(f"check a dry run of {resource.plural}"):
             group, name = resource.value[1:]
             answer = self._calls.open(group, f"create_{name}", self.namespace, body, dry_run="All")
             json_object(answer.data)

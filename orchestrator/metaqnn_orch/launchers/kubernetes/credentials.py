@@ -18,7 +18,7 @@ from kubernetes import config
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from metaqnn_orch.errors import LauncherError, one_line
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Context, Entry, files, read_context
+from metaqnn_orch.launchers.kubernetes.kubeconfig import Context, KubeconfigEntry, files, read_context
 from metaqnn_orch.launchers.kubernetes.login import TOKEN_FILE_SECONDS, bearer, log_in
 from metaqnn_orch.launchers.kubernetes.transport import authority, environment_proxy, pools, show_certificate
 
@@ -55,10 +55,10 @@ def connect(context: str | None = None, account: Path = SERVICE_ACCOUNT) -> Conn
             return _inside(account)
         return _outside(read_context(context))
     except LauncherError as error:
-        raise LauncherError(f"no cluster to talk to: {error}", error.hint) from None
+        raise LauncherError(f"no cluster can be reached: {error}", error.hint) from None
     except Exception as error:  # a kubeconfig may hold anything
         where = ", ".join(map(str, files())) or "the account of this Pod"
-        words = f"no cluster to talk to: {where}: {type(error).__name__}: {one_line(str(error))}"
+        words = f"no cluster can be reached: {where}: {type(error).__name__}: {one_line(str(error))}"
         raise LauncherError(words) from None
 
 
@@ -107,8 +107,8 @@ class Credentials:
                 fresh = self._connect(rejected.context)
                 if (fresh.inside, server(fresh)) != (rejected.inside, server(rejected)):
                     raise LauncherError(
-                        f"the credentials lead to {server(fresh)} now, and led to {server(rejected)} before",
-                        "starting again takes the new ones",
+                        f"the credentials now lead to {server(fresh)}, but led to {server(rejected)} before",
+                        "start again to use the new ones",
                     )
             except Exception as error:
                 self._failure, self._failed_at = error, time.monotonic()
@@ -130,10 +130,10 @@ def _inside(folder: Path) -> Connection:
         namespace = (folder / "namespace").read_text().strip()
     except (config.ConfigException, OSError, ValueError):
         raise LauncherError(
-            "there is no kubeconfig, and this is no Pod",
-            hint="KUBECONFIG or ~/.kube/config names a cluster",
+            "there is no kubeconfig, and this is not inside a Pod",
+            hint="name a cluster with KUBECONFIG or in ~/.kube/config",
         ) from None
-    account = Entry(folder, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
+    account = KubeconfigEntry(folder, "service account", {"certificate-authority": str(settings.ssl_ca_cert)})
     token = str(settings.api_key["BearerToken"]).removeprefix("bearer ").strip()
     settings.api_key["BearerToken"] = bearer(account, token)
     client = api.ApiClient(settings)
@@ -164,7 +164,7 @@ def _outside(chosen: Context) -> Connection:
                 raise user.wrong(f"its certificate and key cannot be used: {error}") from None
     proxy = cluster.text("proxy-url")
     if proxy and urlsplit(proxy).scheme not in ("http", "https"):
-        raise cluster.wrong(f"proxy-url is {proxy}: only proxies of http:// and https:// are spoken to")
+        raise cluster.wrong(f"proxy-url is {proxy}: only http:// and https:// proxies are supported")
     client = api.ApiClient(settings)
     client.rest_client.pool_manager = pools(
         tls, proxy or environment_proxy(settings.host), cluster.text("tls-server-name"), _acting_as(user)
@@ -186,17 +186,17 @@ def _settings() -> Any:
     return settings
 
 
-def _acting_as(user: Entry) -> list[tuple[str, str]]:
+def _acting_as(user: KubeconfigEntry) -> list[tuple[str, str]]:
     """The headers by which one asks with another's rights."""
     name = user.text("as")
     others = {key: user.values.get(key) for key in ("as-uid", "as-groups", "as-user-extra")}
     if not name:
         if any(others.values()):
-            raise user.wrong("as-uid, as-groups and as-user-extra say nothing without as")
+            raise user.wrong("as-uid, as-groups and as-user-extra need as")
         return []
     extra = user.inner("as-user-extra")
     if extra is not None and extra.values:
-        raise user.wrong("as-user-extra is not spoken here", "as, as-uid and as-groups are")
+        raise user.wrong("as-user-extra is not supported", "as, as-uid and as-groups are supported")
     uid = user.text("as-uid")
     headers = [("Impersonate-User", name), *(("Impersonate-Group", group) for group in user.texts("as-groups"))]
     return [*headers, ("Impersonate-Uid", uid)] if uid else headers

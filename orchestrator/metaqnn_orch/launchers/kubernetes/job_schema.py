@@ -89,7 +89,7 @@ def _types() -> Mapping[str, Mapping[str, str]]:
 def _mapping(value: Any, kind: str, place: str) -> dict[str, Any]:
     shown = place or "the template"
     if not isinstance(value, Mapping):
-        raise Misfit(f"{shown} is {_a(value)} where a mapping is needed")
+        raise Misfit(f"{shown} is {_a(value)}, but a mapping is needed")
     fields, found = _types()[kind], {}
     for key, inner in value.items():
         if key not in fields:
@@ -100,7 +100,7 @@ def _mapping(value: Any, kind: str, place: str) -> dict[str, Any]:
             raise Misfit(f"{place} may have {' and '.join(_METADATA)}, not {key!r}")
         here = f"{place}.{key}".lstrip(".")
         if key in _SERVERS.get(kind, ()):
-            raise Misfit(f"{here} is not a template's to say: it comes with an object that is there")
+            raise Misfit(f"{here} may not be in a template: the cluster sets it")
         found[key] = _value(inner, fields[key].rstrip("!"), here, (kind, key))
     if missing := [key for key in fields if fields[key].endswith("!") and key not in found and kind not in _INCOMPLETE]:
         raise Misfit(f"{shown} needs a {missing[0]}")
@@ -119,7 +119,7 @@ def _value(value: Any, kind: str, place: str, field: tuple[str, str]) -> Any:
                 value = _text(value, place, exact=field not in _QUANTITIES)
             if isinstance(value, str):
                 if field in _QUANTITIES and not QUANTITY.fullmatch(value):
-                    raise Misfit(f"{place} is {value[:60]!r}, which is no quantity, as 500m or 4Gi are")
+                    raise Misfit(f"{place} is {value[:60]!r}, which is not a quantity like 500m or 4Gi")
                 return value
             wanted = "text is needed: put it into quotes" if isinstance(value, (bool, int, float)) else "text is needed"
         case "int":
@@ -137,12 +137,12 @@ def _value(value: Any, kind: str, place: str, field: tuple[str, str]) -> Any:
             wanted = "a port is needed, its number or name"
         case _:
             return _mapping(value, kind, place)
-    raise Misfit(f"{place} is {_a(value)} where {wanted}")
+    raise Misfit(f"{place} is {_a(value)}, but {wanted}")
 
 
 def _list(value: Any, kind: str, place: str, field: tuple[str, str]) -> list[Any]:
     if not isinstance(value, Sequence) or isinstance(value, str):
-        raise Misfit(f"{place} is {_a(value)} where a list is needed")
+        raise Misfit(f"{place} is {_a(value)}, but a list is needed")
     key = KEYED.get(field[1], "name")
     items, seen = [], set()
     for index, item in enumerate(value):
@@ -151,7 +151,7 @@ def _list(value: Any, kind: str, place: str, field: tuple[str, str]) -> list[Any
         if item is not None:
             items.append(_value(item, kind, here, field))
             if field[1] in KEYED and (same := identifier(items[-1], key)) in seen:
-                raise Misfit(f"{place} has two items of the same {key}, {same}")
+                raise Misfit(f"{place} has two items with the same {key}, {same}")
             if field[1] in KEYED:
                 seen.add(same)
     return items
@@ -165,7 +165,7 @@ def identifier(item: Mapping[str, Any], key: str) -> str:
 def _texts(value: Any, place: str, field: tuple[str, str]) -> dict[str, str]:
     """A mapping of texts: labels, annotations, amounts of resources and the like."""
     if not isinstance(value, Mapping):
-        raise Misfit(f"{place} is {_a(value)} where a mapping is needed")
+        raise Misfit(f"{place} is {_a(value)}, but a mapping is needed")
     amounts = field[1] in ("limits", "requests")
     found = {
         str(key): _text(inner, f"{place}.{key}", exact=not amounts) for key, inner in value.items() if inner is not None
@@ -174,11 +174,14 @@ def _texts(value: Any, place: str, field: tuple[str, str]) -> dict[str, str]:
         prefix, slash, name = key.rpartition("/")
         if field in _LABELS or field == ("ObjectMeta", "annotations"):
             if not _LABEL.fullmatch(name) or (slash and not (_DNS_NAME.fullmatch(prefix) and len(prefix) <= 253)):
-                raise Misfit(f"{place} has the key {_cut(key)}, which is none: at most 63 of A-Z, a-z, 0-9, -, _ and .")
+                raise Misfit(f"{place} has the invalid key {_cut(key)}: use at most 63 of A-Z, a-z, 0-9, -, _ and .")
             if field in _LABELS and text and not _LABEL.fullmatch(text):
-                raise Misfit(f"{place}.{key} is {_cut(text)}: at most 63 of A-Z, a-z, 0-9, -, _ and . are a label")
+                raise Misfit(
+                    f"{place}.{key} is {_cut(text)}, which is not a valid label: use at most 63 of A-Z, "
+                    "a-z, 0-9, -, _ and ."
+                )
         elif amounts and not QUANTITY.fullmatch(text):
-            raise Misfit(f"{place}.{key} is {_cut(text)}, which is no quantity, as 500m or 4Gi are")
+            raise Misfit(f"{place}.{key} is {_cut(text)}, which is not a quantity like 500m or 4Gi")
     if sum(len(f"{key}{text}".encode(errors="replace")) for key, text in found.items()) > _MAX_ANNOTATIONS:
         raise Misfit(f"{place} has more than {_MAX_ANNOTATIONS} bytes")
     return found
@@ -194,10 +197,12 @@ def _text(value: Any, place: str, *, exact: bool) -> Any:
         case float() if not exact:
             return repr(value)
         case float():
-            raise Misfit(f"{place} is the number {value!r}, which may have been written as another text: quote it")
+            raise Misfit(
+                f"{place} is the number {value!r}, which may have been written in another way: put it into quotes"
+            )
         case str():
             return value
-    raise Misfit(f"{place} is {_a(value)} where text is needed")
+    raise Misfit(f"{place} is {_a(value)}, but text is needed")
 
 
 def _refuse_wrong(found: Mapping[str, Any], kind: str, shown: str) -> None:
@@ -210,11 +215,11 @@ def _refuse_wrong(found: Mapping[str, Any], kind: str, shown: str) -> None:
         raise Misfit(f"{shown} has both {given[0]} and {given[1]}: it may have one of them")
     if alternatives and not given and kind not in _AT_MOST_ONE:
         example = ", as emptyDir: {}" if kind == "Volume" else f": one of {', '.join(alternatives)}"
-        raise Misfit(f"{shown} says nothing of what it is{example}")
+        raise Misfit(f"{shown} does not say what kind it is{example}")
     if kind in _IDENTIFIED and not _DNS_LABEL.fullmatch(found["name"]):
-        raise Misfit(f"{shown}: the name {_cut(found['name'])} is none: at most 63 of a-z, 0-9 and -")
+        raise Misfit(f"{shown}: {_cut(found['name'])} is not a valid name: use at most 63 of a-z, 0-9 and -")
     if kind == "EnvVar" and not _VARIABLE.fullmatch(found["name"]):
-        raise Misfit(f"{shown}: the name {_cut(found['name'])} is none of a variable")
+        raise Misfit(f"{shown}: {_cut(found['name'])} is not a valid name of a variable")
 
 
 def _unknown(key: str, kind: str, shown: str) -> Misfit:
@@ -225,7 +230,7 @@ def _unknown(key: str, kind: str, shown: str) -> Misfit:
     elsewhere = [place for other, place in _ENVELOPE.items() if key in _types()[other]]
     problem = f"{shown} has no field {_cut(key)}"
     if elsewhere and (kind in _ENVELOPE or kind in ("Job", "PodTemplateSpec")):
-        return Misfit(f"{problem}, which belongs into {elsewhere[0]}")
+        return Misfit(f"{problem}; it belongs to {elsewhere[0]}")
     near = get_close_matches(key.lower(), fields, n=1)
     return Misfit(f"{problem}: did you mean {fields[near[0]]}?" if near else problem)
 

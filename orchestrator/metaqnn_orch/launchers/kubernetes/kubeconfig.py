@@ -17,11 +17,12 @@ import yaml
 from metaqnn_orch.errors import LauncherError, one_line
 
 _HINT: Final = (
-    "KUBECONFIG or ~/.kube/config names a cluster; execution.kubernetes.context, or --context, one of its contexts"
+    "name a cluster with KUBECONFIG or in ~/.kube/config, and one of its contexts with --context or "
+    "execution.kubernetes.context"
 )
 
 
-class Entry(NamedTuple):
+class KubeconfigEntry(NamedTuple):
     """A cluster, a user or a context of a kubeconfig. Whatever is read of it raises LauncherError where it is wrong."""
 
     file: Path
@@ -38,7 +39,7 @@ class Entry(NamedTuple):
         if value is None:
             return ""
         if isinstance(value, Mapping | list | bool):
-            raise self.wrong(f"{key} is no text")
+            raise self.wrong(f"{key} is not a text")
         return str(value).strip()
 
     def flag(self, key: str) -> bool:
@@ -50,16 +51,16 @@ class Entry(NamedTuple):
     def texts(self, key: str) -> list[str]:
         value = self.values.get(key) or []
         if not isinstance(value, list) or any(isinstance(each, Mapping | list) for each in value):
-            raise self.wrong(f"{key} is no list of texts")
+            raise self.wrong(f"{key} is not a list of texts")
         return [str(each) for each in value]
 
-    def inner(self, key: str) -> Entry | None:
+    def inner(self, key: str) -> KubeconfigEntry | None:
         value = self.values.get(key)
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise self.wrong(f"{key} is no mapping")
-        return Entry(self.file, f"{self.what}, {key}", value)
+            raise self.wrong(f"{key} is not a mapping")
+        return KubeconfigEntry(self.file, f"{self.what}, {key}", value)
 
     def path(self, key: str) -> Path | None:
         """Relative ones start where the kubeconfig is."""
@@ -87,9 +88,9 @@ class Context(NamedTuple):
     """One context, and what it refers to."""
 
     name: str
-    own: Entry
-    cluster: Entry
-    user: Entry
+    own: KubeconfigEntry
+    cluster: KubeconfigEntry
+    user: KubeconfigEntry
     """Empty where the context names none."""
 
     @property
@@ -130,7 +131,7 @@ def read_context(name: str | None) -> Context:
         raise own.wrong(f"cluster {cluster} is not in the kubeconfig" if cluster else "it names no cluster")
     if user and user not in users:
         raise own.wrong(f"user {user} is not in the kubeconfig")
-    return Context(chosen, own, clusters[cluster], users.get(user, Entry(own.file, "no user", {})))
+    return Context(chosen, own, clusters[cluster], users.get(user, KubeconfigEntry(own.file, "no user", {})))
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -141,24 +142,24 @@ def _read(path: Path) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         place = f" line {mark.line + 1}:" if mark is not None else ""
-        raise LauncherError(f"{path}:{place} {one_line(str(problem or 'it is not YAML'))}", _HINT) from None
+        raise LauncherError(f"{path}:{place} {one_line(str(problem or 'it is not valid YAML'))}", _HINT) from None
     except (ValueError, RecursionError) as error:  # a date that is none, a thousand brackets
         raise LauncherError(f"{path}: it is not YAML: {type(error).__name__}", _HINT) from None
     if not isinstance(found, Mapping):
-        raise LauncherError(f"{path}: it is no kubeconfig, which is a mapping", _HINT)
+        raise LauncherError(f"{path} is not a kubeconfig: it is not a mapping", _HINT)
     return found
 
 
-def _entries(read: list[tuple[Path, Mapping[str, Any]]], plural: str, kind: str) -> dict[str, Entry]:
+def _entries(read: list[tuple[Path, Mapping[str, Any]]], plural: str, kind: str) -> dict[str, KubeconfigEntry]:
     """By name, in order."""
-    entries: dict[str, Entry] = {}
+    entries: dict[str, KubeconfigEntry] = {}
     for path, found in read:
         named = found.get(plural) or []
         if not isinstance(named, list):
-            raise LauncherError(f"{path}: {plural} is no list", _HINT)
+            raise LauncherError(f"{path}: {plural} is not a list", _HINT)
         for each in named:
             if not isinstance(each, Mapping) or not isinstance(each.get(kind) or {}, Mapping) or "name" not in each:
-                raise LauncherError(f"{path}: one of its {plural} is no mapping with a name and a {kind}", _HINT)
+                raise LauncherError(f"{path}: one of its {plural} is not a mapping with a name and a {kind}", _HINT)
             name = str(each["name"])
-            entries.setdefault(name, Entry(path, f"{kind} {one_line(name, 100)}", each.get(kind) or {}))
+            entries.setdefault(name, KubeconfigEntry(path, f"{kind} {one_line(name, 100)}", each.get(kind) or {}))
     return entries

@@ -27,11 +27,11 @@ FALSE_STARTS: Final = 3  # before any trial delivered: then it is the image and 
 LEAVE_SECONDS: Final = 0.5  # that closing waits for what is under way
 
 _ADVICE: Final = {
-    Stuck.UNSCHEDULABLE: "a node with room is needed; execution.kubernetes says what a trial asks for",
+    Stuck.UNSCHEDULABLE: "no node has enough free resources; execution.kubernetes says what a trial asks for",
     Stuck.IMAGE: "is execution.kubernetes.image right, and may the cluster pull it?",
-    Stuck.CONFIG: "mend it in the cluster, or in execution.kubernetes and start again",
-    Stuck.QUOTA: "the namespace's quota is used up; it goes on when there is room",
-    Stuck.ADMISSION: "the namespace's rules refuse the Pod; execution.kubernetes.template can say more about it",
+    Stuck.CONFIG: "repair it in the cluster, or change execution.kubernetes and start again",
+    Stuck.QUOTA: "the namespace's quota is exhausted; the search goes on when there is room",
+    Stuck.ADMISSION: "the namespace's rules refuse the Pod; change execution.kubernetes or its template",
 }
 
 Object = dict[str, Any]
@@ -175,7 +175,8 @@ class KubernetesLauncher:
         if self._cluster.disowned:
             raise LauncherError(
                 "the service account of this Pod is gone: the Kubernetes API no longer accepts its token",
-                hint="was the release uninstalled? Its Job tries again with another Pod, when there is an account",
+                hint="was the release uninstalled? When there is an account again, its Job tries again with another"
+                " Pod",
             )
         if not self._started:
             self._jobs.start()
@@ -217,7 +218,7 @@ class KubernetesLauncher:
         if status.phase is Phase.FALSE_START and not self._proven:
             self._false_starts.add(uid)
             if len(self._false_starts) >= FALSE_STARTS:
-                message = f"of {len(self._false_starts)} Jobs not one could be started; {status.detail}"
+                message = f"none of {len(self._false_starts)} Jobs could be started; {status.detail}"
                 self._orders.broken = LauncherError(message, f"is {self._form.settings.image} the trainer's image?")
         seconds = ran([pod.object for pod in self._pods.group(uid)])
         return Observation(attempt, status.phase, status.detail, seconds)
@@ -246,6 +247,6 @@ def refuse_unreachable(cluster: Cluster) -> None:
     if not cluster.may("create", "jobs", "batch"):
         raise ClusterError(
             f"these credentials may not create Jobs in namespace {cluster.namespace} of {cluster.server}",
-            hint="metaqnn-orch doctor lists every right that is needed",
+            hint="metaqnn-orch doctor lists every permission that is needed",
             status=403,
         )

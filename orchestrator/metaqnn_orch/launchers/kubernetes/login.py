@@ -20,12 +20,14 @@ from typing import Any, Final, NamedTuple
 import urllib3
 
 from metaqnn_orch.errors import one_line
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.oidc import id_token
 
 HELPER_SECONDS: Final = 60.0  # that a helper may take which asks nobody
 TOKEN_FILE_SECONDS: Final = 60.0  # after which a token in a file is read again: others rotate it
-_PROVIDERS: Final = "kubectl knows it no longer: `kubectl config set-credentials --exec-command` names a login helper"
+_PROVIDERS: Final = (
+    "kubectl no longer supports it either: name a login helper with `kubectl config set-credentials --exec-command`"
+)
 
 
 class Login(NamedTuple):
@@ -39,7 +41,7 @@ class Login(NamedTuple):
     """For which it is good."""
 
 
-def log_in(user: Entry, cluster: Entry, helper_seconds: float = HELPER_SECONDS) -> Login:
+def log_in(user: KubeconfigEntry, cluster: KubeconfigEntry, helper_seconds: float = HELPER_SECONDS) -> Login:
     """A login helper that asks nobody gets `helper_seconds`.
 
     Raises:
@@ -58,7 +60,7 @@ def log_in(user: Entry, cluster: Entry, helper_seconds: float = HELPER_SECONDS) 
         return _ask(helper, cluster, login, helper_seconds)
     if provider is not None:
         if provider.text("name") != "oidc":
-            raise user.wrong(f"auth-provider {provider.text('name')} is not spoken here", _PROVIDERS)
+            raise user.wrong(f"auth-provider {provider.text('name')} is not supported", _PROVIDERS)
         token, seconds = id_token(provider)
         return login._replace(authorization=bearer(user, token), seconds=seconds)
     if name := user.text("username"):
@@ -67,13 +69,13 @@ def log_in(user: Entry, cluster: Entry, helper_seconds: float = HELPER_SECONDS) 
     return login
 
 
-def bearer(user: Entry, token: str) -> str:
+def bearer(user: KubeconfigEntry, token: str) -> str:
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise user.wrong("its token holds what no token can: white space, or letters beyond ASCII")
+        raise user.wrong("its token contains white space or characters that are not ASCII")
     return f"Bearer {token}"
 
 
-def _ask(helper: Entry, cluster: Entry, login: Login, seconds_to_answer: float) -> Login:
+def _ask(helper: KubeconfigEntry, cluster: KubeconfigEntry, login: Login, seconds_to_answer: float) -> Login:
     """What an exec plugin answers."""
     name, version = helper.text("command"), helper.text("apiVersion")
     if not name:
@@ -92,7 +94,7 @@ def _ask(helper: Entry, cluster: Entry, login: Login, seconds_to_answer: float) 
     code, out, err = _run(helper, [command, *helper.texts("args")], environment, limit)
     if code != 0:
         said = one_line(err) or "it said nothing"
-        raise helper.wrong(f"login helper {name} failed with exit code {code}: {said}", f"by hand: {name}")
+        raise helper.wrong(f"login helper {name} failed with exit code {code}: {said}", f"try it by hand: {name}")
     try:
         answer = json.loads(out)
         status = answer["status"]
@@ -113,7 +115,7 @@ def _ask(helper: Entry, cluster: Entry, login: Login, seconds_to_answer: float) 
 
 
 def _run(
-    helper: Entry, command: list[str], environment: Mapping[str, str], limit: float | None
+    helper: KubeconfigEntry, command: list[str], environment: Mapping[str, str], limit: float | None
 ) -> tuple[int, bytes, str]:
     """Exit code, standard output and standard error of a login helper, which gets `limit` seconds. One without a limit
     may ask somebody, and says what it has to say to the terminal."""
@@ -139,22 +141,22 @@ def _run(
             _, err = process.communicate()
             words = one_line(err.decode(errors="replace")) or "it said nothing"
             raise helper.wrong(f"login helper {name} did not end within {limit:.0f} s: {words}") from None
-    return process.returncode, out, "it said so above" if asking else err.decode(errors="replace")
+    return process.returncode, out, "see its output above" if asking else err.decode(errors="replace")
 
 
 def _has_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _variables(helper: Entry) -> dict[str, str]:
+def _variables(helper: KubeconfigEntry) -> dict[str, str]:
     given = helper.values.get("env") or []
     try:
         return {str(each["name"]): str(each["value"]) for each in given}
     except (TypeError, KeyError):
-        raise helper.wrong("env is no list of names and values") from None
+        raise helper.wrong("env is not a list of names and values") from None
 
 
-def _described(cluster: Entry) -> dict[str, Any]:
+def _described(cluster: KubeconfigEntry) -> dict[str, Any]:
     """What a helper is told of the cluster it logs in to."""
     authority = cluster.content("certificate-authority")
     told = {

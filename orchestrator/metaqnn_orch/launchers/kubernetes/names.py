@@ -57,7 +57,7 @@ def job_name(identity: Identity) -> str:
     """
     if not 1 <= identity.attempt <= MAX_ATTEMPT:
         attempt = f"attempt {identity.attempt} of trial {identity.trial}"
-        raise BadInput(f"{attempt} does not fit into a Job's name: 1 to {MAX_ATTEMPT} do")
+        raise BadInput(f"{attempt} does not fit into a Job's name: attempts from 1 to {MAX_ATTEMPT} do")
     return f"{identity.run.name}-{identity.trial}-{identity.attempt}"
 
 

@@ -17,7 +17,7 @@ import urllib3
 import yaml
 
 from metaqnn_orch.errors import one_line
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.refusals import cause
 from metaqnn_orch.launchers.kubernetes.transport import authority, environment_proxy, pools
 
@@ -26,7 +26,7 @@ EARLY: Final = 10.0  # seconds before its end that a token counts as expired
 MAX_BYTES: Final = 1 << 20  # of an answer
 
 
-def id_token(provider: Entry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, float]:
+def id_token(provider: KubeconfigEntry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, float]:
     """The token, and the seconds for which it is good.
 
     Raises:
@@ -41,14 +41,14 @@ def id_token(provider: Entry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, 
     issuer, refresh = config.text("idp-issuer-url"), config.text("refresh-token")
     again = "log in again, as for kubectl"
     if not issuer or not refresh:
-        raise config.wrong("its id-token has expired, and there is no refresh-token to ask for another with", again)
+        raise config.wrong("its id-token has expired, and there is no refresh-token to get another", again)
     where = f"its id-token has expired, and the issuer {one_line(issuer, 100)}"
     try:
         fresh = _refreshed(config, issuer, refresh, timeout)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise config.wrong(f"{where} does not answer: {cause(error)}", again) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise config.wrong(f"{where} gives no other: {one_line(str(error), 150)}", again) from None
+        raise config.wrong(f"{where} gives no new one: {one_line(str(error), 150)}", again) from None
     with suppress(OSError, ValueError, KeyError, TypeError):  # a file that is not ours to write
         _keep(provider, {"id-token": fresh["id_token"], "refresh-token": fresh.get("refresh_token") or refresh})
     return str(fresh["id_token"]).strip(), max(0.0, _seconds_left(str(fresh["id_token"])))
@@ -63,7 +63,7 @@ def _seconds_left(token: str) -> float:
         return inf  # the API will say what it thinks of it
 
 
-def _refreshed(config: Entry, issuer: str, refresh: str, timeout: urllib3.Timeout) -> dict[str, Any]:
+def _refreshed(config: KubeconfigEntry, issuer: str, refresh: str, timeout: urllib3.Timeout) -> dict[str, Any]:
     once: dict[str, Any] = {"timeout": timeout, "preload_content": False}
     tls = authority(config, "idp-certificate-authority") if issuer.startswith("https") else None
     asked = pools(tls, environment_proxy(issuer))
@@ -92,7 +92,7 @@ def _json(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
     return found
 
 
-def _keep(provider: Entry, values: Mapping[str, str]) -> None:
+def _keep(provider: KubeconfigEntry, values: Mapping[str, str]) -> None:
     """Write them where they came from: an issuer may take a refresh token once only."""
     file = provider.file.resolve()
     content = yaml.safe_load(file.read_bytes())

@@ -225,7 +225,7 @@ class Orders:
                     self._refused(error)
                 else:
                     order.due = time.monotonic() + MAKING_WAY
-                    order.detail = "waits until an older Job of its name is gone"
+                    order.detail = "waits until an older Job of the same name is deleted"
             finally:
                 order.under_way = False
                 del self._posting[order.name]
@@ -258,7 +258,7 @@ class Orders:
             whose = f"another run of that name, uid {uid}" if uid else "somebody else"
             self.broken = LauncherError(
                 f"job {order.name} in namespace {self._cluster.namespace} belongs to {whose}; nothing was changed",
-                hint="give this search another --run name, or another namespace, or clear the old one up with gc",
+                hint="give this search another --run name or namespace, or delete the old Jobs with gc",
             )
             return None
         leaving = metadata.get("deletionTimestamp") or metadata["uid"] in self._leaving

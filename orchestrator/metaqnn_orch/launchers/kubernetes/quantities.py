@@ -46,9 +46,9 @@ def contradiction(requests: Mapping[str, str], limits: Mapping[str, str]) -> str
         whole = name not in _STANDARD
         both = [amount(amounts[name]) for amounts in (requests, limits) if name in amounts]
         if whole and any(value % 1 for value in both):
-            return f"{name} is counted in whole numbers"
+            return f"{name} must be a whole number"
         if whole and name not in limits:
-            return f"{name} needs a limit, and not only a request"
+            return f"{name} needs a limit, not only a request"
         if len(both) == 2 and (both[0] > both[1] or (whole and both[0] != both[1])):
             return f"{requests[name]} of {name} are requested, but the limit is {limits[name]}"
     return ""

@@ -198,7 +198,7 @@ class Reflector(Generic[Seen]):
                 if known is not None and _metadata(known.object, "uid") == _metadata(thing, "uid"):
                     self._drop(name)
             case _:
-                raise ClusterError(f"the watch of {self._resource.plural} told of something unknown", status=410)
+                raise ClusterError(f"the watch of {self._resource.plural} sent an unknown event", status=410)
 
     def _keep(self, thing: Object) -> None:
         if name := _metadata(thing, "name"):

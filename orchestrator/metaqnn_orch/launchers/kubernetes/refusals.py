@@ -11,17 +11,17 @@ from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, one_line
 
-UNREACHABLE: Final = "is it reachable? `kubectl get jobs` asks the same server"
+UNREACHABLE: Final = "is it reachable? Try `kubectl get jobs`, which asks the same server"
 CREDENTIALS: Final = "the credentials are not accepted; `kubectl auth whoami` shows who you are"
 _HINTS: Final = {
     401: CREDENTIALS,
-    403: "metaqnn-orch doctor lists every right that is needed",
+    403: "metaqnn-orch doctor lists every permission that is needed",
     404: "does the namespace exist? execution.kubernetes.namespace chooses another",
 }
 MOST_SECONDS: Final = 60.0  # that a Retry-After is obeyed
 _ANYBODY: Final = "system:anonymous"
-_QUOTA: Final = "`kubectl describe quota` shows what is used up; it goes on when there is room"
-_RULES: Final = "the namespace's rules refuse it: execution.kubernetes and its template say what is asked for"
+_QUOTA: Final = "`kubectl describe quota` shows what is exhausted; the search goes on when there is room"
+_RULES: Final = "the namespace's rules refuse it; change execution.kubernetes or its template"
 
 
 def refusal(error: Any, what: str) -> ClusterError:

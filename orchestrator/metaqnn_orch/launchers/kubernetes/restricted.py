@@ -36,7 +36,7 @@ def refuse_unsafe(pod: Mapping[str, Any]) -> None:
     place = "spec.template.spec"
     for key in _HOST:
         if pod.get(key):
-            raise Misfit(f"{place}.{key} would let trainers out of their sandbox")
+            raise Misfit(f"{place}.{key} is not allowed: it would let trainers out of their sandbox")
     for volume in pod.get("volumes", ()):
         (source,) = volume.keys() - {"name"}
         here = f"{place}.volumes[{volume['name']}]"
@@ -44,13 +44,16 @@ def refuse_unsafe(pod: Mapping[str, Any]) -> None:
             raise Misfit(f"{here} is a {source}, which {_PROFILE} does not allow: one of {', '.join(_VOLUMES)}")
         for projected in (volume.get("projected") or {}).get("sources", ()):
             if "serviceAccountToken" in projected and not projected["serviceAccountToken"].get("audience"):
-                raise Misfit(f"{here} is a token for the cluster's API, which no trainer gets; others name an audience")
+                raise Misfit(
+                    f"{here} is a token for the cluster's API, which trainers may not have; tokens for "
+                    "others name an audience"
+                )
     for here, container in each_container(pod):
         if container.get("securityContext", {}).get("privileged"):
             raise Misfit(f"{here} is privileged, which {_PROFILE} does not allow")
         for port in container.get("ports", ()):
             if port.get("hostPort") or port.get("hostIP"):
-                raise Misfit(f"{here}.ports takes a port of the node, which {_PROFILE} does not allow")
+                raise Misfit(f"{here}.ports uses a port of the node, which {_PROFILE} does not allow")
         for mount in container.get("volumeMounts", ()):
             if mount.get("mountPropagation") == "Bidirectional":
                 raise Misfit(
@@ -58,7 +61,7 @@ def refuse_unsafe(pod: Mapping[str, Any]) -> None:
                 )
         for handler in _handlers(container):
             if any(handler.get(action, {}).get("host") for action in ("httpGet", "tcpSocket")):
-                raise Misfit(f"{here} has a probe or hook of another host, which {_PROFILE} does not allow")
+                raise Misfit(f"{here} has a probe or hook for another host, which {_PROFILE} does not allow")
 
 
 def each_container(pod: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -18,7 +18,7 @@ LOOK: Final = 1.0  # seconds between two looks at a Job that is waited for
 OUTAGE_SECONDS: Final = 300.0  # without an answer of the API before the waiting ends
 
 
-class Ended(NamedTuple):
+class JobEnd(NamedTuple):
     """How a Job's last Pod ended."""
 
     code: int | None
@@ -73,7 +73,8 @@ def create(
         store = annotation(there, STORE)
         if store != job["metadata"]["annotations"][STORE]:
             raise BadInput(
-                f"job {name} in namespace {cluster.namespace} is for {store or 'no store of ours'}: nothing was done",
+                f"job {name} in namespace {cluster.namespace} belongs to {store or 'no store of ours'}; nothing was "
+                "done",
                 hint="give this search another --run name, or another release",
             )
         if live(there) and not there["metadata"].get("deletionTimestamp"):
@@ -87,7 +88,7 @@ def create(
 
 def _refuse_to_wait(name: str, late: bool) -> None:
     if late:
-        raise ClusterError(f"job {name} of an earlier session does not go away", "kubectl describe job tells why")
+        raise ClusterError(f"job {name} of an earlier session is not deleted", "kubectl describe job says why")
 
 
 def wait(
@@ -96,7 +97,7 @@ def wait(
     container: str,
     report: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
-) -> Ended:
+) -> JobEnd:
     """Wait for a Job's end, saying what it waits for; then clear it up.
 
     Raises:
@@ -111,7 +112,7 @@ def wait(
                 log = cluster.read_log(latest(pods)["metadata"]["name"], container) if pods else ""
                 with suppress(ClusterError):  # else it makes way for the next one
                     cluster.delete_job(name, job["metadata"]["uid"])
-                return Ended(exit_code(pods), log, words)
+                return JobEnd(exit_code(pods), log, words)
             heard = time.monotonic()
         except ClusterError as error:
             if not error.transient or time.monotonic() - heard > OUTAGE_SECONDS:

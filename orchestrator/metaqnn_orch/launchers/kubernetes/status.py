@@ -57,7 +57,7 @@ _RESTARTED: Final = ("ContainerStatusUnknown", "Unknown")  # the node or its run
 _NEVER_RAN: Final = ("StartError", "ContainerCannotRun")
 _MOUNT_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 _OWN_LIMIT: Final = re.compile(r"ephemeral[ -](local )?storage|EmptyDir volume", re.IGNORECASE)  # and not the node's
-_ABOUT_TO_SAY: Final = "its Pod has ended, and the cluster is about to say how"
+_ABOUT_TO_SAY: Final = "its Pod has ended; the cluster has not yet said how"
 _KILLED: Final = 137
 _POLICY: Final = re.compile(r"exit code (\d+)")
 
@@ -74,7 +74,7 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
     if failed is not None:
         return _at(last, _ended(failed, last))
     if _get(job, "spec", "suspend") is True:
-        return _waiting("the Job is suspended: by its queue, or by a person")  # shown, not fought
+        return _waiting("the Job is suspended, by its queue or by a person")  # shown, not fought
     if _get(job, "metadata", "deletionTimestamp"):
         return _waiting("the Job is being deleted")
     return _under_way(last, events) if last else _without_pod(events)
@@ -179,7 +179,7 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
     node = one_line(node_of(pod), 80)
     disrupted = _condition(pod, "status", "DisruptionTarget")
     if disrupted is not None:
-        return _waiting(_sentence("disrupted, the cluster starts it again", _disruption(pod)))
+        return _waiting(_sentence("disrupted; the cluster starts it again", _disruption(pod)))
     if _get(pod, "metadata", "deletionTimestamp"):
         return _waiting(f"its Pod is being ended on node {node or '(none)'}")
     code, phase = _exit_code(pod), _text(pod, "status", "phase")
@@ -193,7 +193,7 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
         return Status(Phase.RUNNING, f"on node {node}" if node else "")
     scheduled = _condition(pod, "status", "PodScheduled", "False")
     if scheduled is not None and _text(scheduled, "reason") != "SchedulingGated":
-        return Status(Phase.PENDING, _sentence("no node takes it", _text(scheduled, "message")), Stuck.UNSCHEDULABLE)
+        return Status(Phase.PENDING, _sentence("no node accepts it", _text(scheduled, "message")), Stuck.UNSCHEDULABLE)
     for stuck, reasons in ((Stuck.IMAGE, _IMAGE_REASONS), (Stuck.CONFIG, _CONFIG_REASONS)):
         for container in _containers(pod):
             waiting = _mapping(_get(container, "state", "waiting"))

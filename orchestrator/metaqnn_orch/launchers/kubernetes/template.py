@@ -26,9 +26,9 @@ from metaqnn_orch.launchers.kubernetes.restricted import (
 CONTAINER: Final = "trainer"
 
 _TRAINER: Final = f"spec.template.spec.containers[{CONTAINER}]"
-_RELIES: Final = "the orchestrator relies on its own"
-_SECURITY: Final = "no trainer's Pod has less than the restricted Pod security profile asks for"
-_SETTING: Final = "execution.kubernetes.{} says it"
+_RELIES: Final = "the orchestrator needs its own value"
+_SECURITY: Final = "every trainer's Pod must meet the restricted Pod security profile"
+_SETTING: Final = "execution.kubernetes.{} decides it"
 
 # Fields that we do not set, but that are not the template's either.
 _OURS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -39,12 +39,12 @@ _OURS: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(("maxFailedIndexes", "selector", "successPolicy"), _RELIES),
     },
     "spec.template.spec": {
-        "nodeName": "no scheduler would be asked; nodeSelector chooses nodes",
-        "os": "the trainer's image says it",
-        "overhead": "the runtime class says it",
-        "priority": "priorityClassName says it",
-        "resources": "those of the trainer's container count",
-        "serviceAccount": "serviceAccountName says it",
+        "nodeName": "the scheduler would be bypassed; use nodeSelector to choose nodes",
+        "os": "the trainer's image decides it",
+        "overhead": "the runtime class decides it",
+        "priority": "priorityClassName decides it",
+        "resources": "only those of the trainer's container are used",
+        "serviceAccount": "serviceAccountName decides it",
     },
     _TRAINER: {
         **dict.fromkeys(("command", "resizePolicy", "restartPolicy", "restartPolicyRules", "stdin"), _RELIES),
@@ -80,7 +80,7 @@ class Overruled(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.place} is not obeyed: {self.reason}"
+        return f"{self.place} is ignored: {self.reason}"
 
 
 def check_template(template: Mapping[str, Any], what: str, own: str = CONTAINER) -> dict[str, Any]:
@@ -98,7 +98,8 @@ def check_template(template: Mapping[str, Any], what: str, own: str = CONTAINER)
         for place, container in each_container(pod):
             if not container.get("image") and not (container["name"] == own and ".containers[" in place):
                 raise Misfit(
-                    f"{place} has no image; the container that is ours is {own!r}, in spec.template.spec.containers"
+                    f"{place} has no image; the trainer's container must be named {own!r}, in "
+                    "spec.template.spec.containers"
                 )
         refuse_unsafe(pod)
     except Misfit as error:
@@ -128,7 +129,7 @@ def check_whole(job: Mapping[str, Any], what: str) -> None:
                         )
             lasts = ".containers[" in place or container.get("restartPolicy") == "Always"
             if only := [key for key in _OF_RUNNING if key in container and not lasts]:
-                raise Misfit(f"{place}.{only[0]}: a container that ends before the trainer begins has none")
+                raise Misfit(f"{place}.{only[0]} is not possible in a container that ends before the trainer begins")
             amounts = container.get("resources", {})
             if wrong := contradiction(amounts.get("requests", {}), amounts.get("limits", {})):
                 raise Misfit(f"{place}.resources: {wrong}")
@@ -139,7 +140,7 @@ def check_whole(job: Mapping[str, Any], what: str) -> None:
 def _refused(error: Misfit, what: str) -> BadInput:
     return BadInput(
         one_line(f"{what}: {error}"),
-        hint="k8s/job-template.yaml is one to begin with; a release's is made of the chart's values",
+        hint="start from k8s/job-template.yaml; the template of a release is made from the chart's values",
     )
 
 

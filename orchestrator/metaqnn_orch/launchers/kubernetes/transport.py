@@ -16,13 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 
-from metaqnn_orch.launchers.kubernetes.kubeconfig import Entry
+from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.refusals import cause
 
 MAX_CONNECTIONS: Final = 16
 
 
-def authority(entry: Entry, key: str, insecure: bool = False) -> ssl.SSLContext:
+def authority(entry: KubeconfigEntry, key: str, insecure: bool = False) -> ssl.SSLContext:
     """Trusts the authority that the entry names, or this system's if it names none.
 
     Raises:

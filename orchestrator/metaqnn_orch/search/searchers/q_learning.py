@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.search.schedule import epsilon_at
-from metaqnn_orch.search.searcher import Belief, Experience, Explanation, Known, Proposal, Searcher, Setup
+from metaqnn_orch.search.searcher import Belief, Beliefs, Experience, Known, Proposal, Searcher, Setup
 from metaqnn_trainer.contract.bounds import Probability
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
@@ -27,7 +27,8 @@ class QLearningOptions:
     discount: Probability = 1.0
     """Weight of the best following Q-value (the paper's gamma)."""
     replay_draws: int = 100
-    """Draws from the replay memory after each presentation of a net. The paper has 100, the authors' code 128."""
+    """How many draws from the replay memory the agent learns from after each new result. 100 in the paper, 128 in the
+    authors' code."""
 
     def __post_init__(self) -> None:
         for name, holds, rule in (
@@ -71,11 +72,11 @@ class QLearning(Searcher):
         for count in range(len(rows)):
             self.agent.replay_once(self.randomness("recall", count))
 
-    def explain(self, beginning: str, known: Known) -> Explanation:
+    def explain(self, beginning: str, known: Known) -> Beliefs:
         agent, epsilon = self.agent, self.epsilon(known)
         here = self.space.after(beginning)
         if here is None:
-            return Explanation([], "nothing is left to choose: the net is whole")
+            return Beliefs([], "nothing is left to choose: the net is complete")
         key, legal, best = self.space.key(here), self.space.legal(here), agent.best(here)
         prefix = self.space.parse(beginning)
         beliefs = [
@@ -90,7 +91,7 @@ class QLearning(Searcher):
             for move, value in zip(legal, agent.q_table.values(key, legal), strict=False)
         ]
         beliefs.sort(key=lambda belief: -(belief.value or 0.0))
-        return Explanation(beliefs, _choice(beliefs, epsilon))
+        return Beliefs(beliefs, _choice(beliefs, epsilon))
 
     def _completion(self, moves: list[Any], before: Any) -> str:
         """The design that the best moves make from here on, of tied moves the first."""
@@ -121,7 +122,7 @@ class QLearning(Searcher):
 
 def _choice(beliefs: Sequence[Belief], epsilon: float) -> str:
     best = [belief.move for belief in beliefs if belief.is_best]
-    explore = f"with probability {epsilon:.2f} it explores: any of the {len(beliefs)} layers, each as likely"
+    explore = f"with probability {epsilon:.2f} it explores: one of the {len(beliefs)} layers, all equally likely"
     tied = f"one of the {len(best)} layers that are tied at" if len(best) > 1 else f"{best[0]}, the best at"
     exploit = f"with probability {1 - epsilon:.2f} it takes {tied} Q = {beliefs[0].value or 0.0:.4f}"
     return f"{explore}; {exploit}"

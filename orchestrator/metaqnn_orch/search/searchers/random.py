@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from metaqnn_orch.search.sampling import random_design
-from metaqnn_orch.search.searcher import Belief, Experience, Explanation, Known, Proposal, Searcher
+from metaqnn_orch.search.searcher import Belief, Beliefs, Experience, Known, Proposal, Searcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,9 @@ class RandomSearch(Searcher):
     def epsilon(self, known: Known) -> float:
         return 1.0
 
-    def explain(self, beginning: str, known: Known) -> Explanation:
+    def explain(self, beginning: str, known: Known) -> Beliefs:
         beliefs, choice = super().explain(beginning, known)
-        return Explanation([Belief(belief.move, probability=1 / len(beliefs)) for belief in beliefs], choice)
+        return Beliefs([Belief(belief.move, probability=1 / len(beliefs)) for belief in beliefs], choice)
 
 
 PLUGIN = RandomSearch

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Labelled, Report, Source
+from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 from metaqnn_trainer.sources.split import stratified
 
 TEST_SHARE = 0.2  # the set comes without a test part
@@ -19,12 +19,12 @@ def read(path: Path | None, report: Report) -> Source:
         DatasetError: a path was given, and the set comes with scikit-learn.
     """
     if path is not None:
-        raise DatasetError("digits comes with scikit-learn, it takes no source")
+        raise DatasetError("digits comes with scikit-learn and takes no --source")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]  # values are 0 to 16
-    everything = Labelled(images, bunch.target.astype(np.int64))
+    everything = LabelledImages(images, bunch.target.astype(np.int64))
     train, test = stratified(everything.labels, round(TEST_SHARE * len(everything.labels)))
     names = [str(digit) for digit in range(10)]
     return Source(everything.take(train), everything.take(test), names, "scikit-learn's digits")

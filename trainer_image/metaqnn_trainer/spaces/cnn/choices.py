@@ -21,13 +21,13 @@ def require(condition: bool, sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSpaced:
-    """`log_spaced` whole numbers between two bounds, evenly spaced in their logarithm, repeated ones dropped."""
+    """`log_spaced` whole numbers between two bounds, with equal ratios; duplicates are dropped."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     log_spaced: int
 
     def __post_init__(self) -> None:
-        require(1 <= self.log_spaced <= 16, "log_spaced lies between 1 and 16")
+        require(1 <= self.log_spaced <= 16, "log_spaced must be between 1 and 16")
 
     def between(self, low: int, high: int) -> tuple[int, ...]:
         if high < low:
@@ -46,9 +46,9 @@ def check_choices(name: str, choices: Choices) -> None:
         ValueError: they are not.
     """
     if not isinstance(choices, LogSpaced):
-        require(len(choices) > 0, f"{name} names no value")
-        require(len(set(choices)) == len(choices), f"{name} names a value twice")
-        require(all(1 <= choice <= MAX_SIZE for choice in choices), f"{name} lie between 1 and {MAX_SIZE}")
+        require(len(choices) > 0, f"{name} must have at least one value")
+        require(len(set(choices)) == len(choices), f"{name} has a value twice")
+        require(all(1 <= choice <= MAX_SIZE for choice in choices), f"{name} must be between 1 and {MAX_SIZE}")
 
 
 def check_shapes(shapes: tuple[tuple[int, int], ...]) -> None:
@@ -57,9 +57,9 @@ def check_shapes(shapes: tuple[tuple[int, int], ...]) -> None:
     Raises:
         ValueError: they are not.
     """
-    require(len(set(shapes)) == len(shapes), "shapes names a pair twice")
+    require(len(set(shapes)) == len(shapes), "shapes has a pair twice")
     for kernel, stride in shapes:
-        require(1 <= kernel <= MAX_SIZE and 1 <= stride <= MAX_SIZE, f"shapes lie between 1 and {MAX_SIZE}")
+        require(1 <= kernel <= MAX_SIZE and 1 <= stride <= MAX_SIZE, f"shapes must be between 1 and {MAX_SIZE}")
 
 
 def values(choices: Choices, low: int, high: int) -> tuple[int, ...]:
@@ -75,4 +75,4 @@ def in_words(choices: Choices | None, bounds: str = "") -> str:
 
 
 def fields_and_strides(kernels: Choices | None, strides: Choices | None) -> str:
-    return f"fields {in_words(kernels, '2 to the size')}; strides {in_words(strides, '1 to the field')}"
+    return f"kernel sizes {in_words(kernels, '2 to the size')}; strides {in_words(strides, '1 to the kernel size')}"

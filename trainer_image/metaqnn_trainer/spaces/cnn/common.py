@@ -14,38 +14,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonRules:
-    """Which nets there are, whatever the layers. The defaults are Table 1's for SVHN."""
+    """All nets that a search may propose, apart from the layer kinds. The defaults are those of Table 1 for SVHN."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     image_size: int
+    """Width and height of the images. Images of another size are resized once."""
     channels: int
+    """Channels of the images."""
     classes: int
+    """Number of classes."""
     max_layers: int = 12
-    """Layers before the termination."""
+    """Largest number of layers before the termination (SM, or GAP and SM)."""
     size_buckets: tuple[int, ...] = (8, 4, 1)
-    """Lower bounds, falling, under which representation sizes share Q-values. Empty: each size has its own."""
+    """Sizes share their Q-values in buckets. This lists the lower bounds of the buckets, from the largest down to 1. If
+    it is empty, each size has Q-values of its own."""
     kernel_limit: Literal["below_bucket", "up_to_size"] = "below_bucket"
-    """below_bucket: receptive fields are smaller than the bucket (the authors' recorded nets).
-    up_to_size: at most the representation's size (the paper's text)."""
+    """Which kernel sizes are legal. below_bucket: those smaller than the lower bound of the size's bucket (as in the
+    authors' recorded nets). up_to_size: those up to the size itself (the paper's text)."""
     terminations: tuple[str, ...] = ("GAP", "SM")
+    """How a net may end: SM (softmax), GAP (global average pooling, then softmax), or both."""
     max_params: int | None = None
-    """Trainable parameters of a net. Moves from which no net within the limit can be completed are no moves."""
+    """Largest number of trainable parameters of a net. A layer is illegal if no net within the limit can follow it."""
     max_macs: int | None = None
-    """Multiply-accumulates of a net for one image forward; masks moves as max_params does."""
+    """Largest number of multiply-accumulates of a net, for one image forward. It makes layers illegal like
+    `max_params`."""
     family: Literal["cnn"] = "cnn"
-    """Which family of designs is searched: cnn, or that of an installed plug-in."""
+    """Family of the space: cnn, or that of an installed plug-in."""
 
     def __post_init__(self) -> None:
-        require(1 <= self.image_size <= 4096, "image_size lies between 1 and 4096")
-        require(1 <= self.channels <= 64, "channels lie between 1 and 64")
-        require(2 <= self.classes <= 65_536, "classes lie between 2 and 65536")
-        require(1 <= self.max_layers <= 100, "max_layers lies between 1 and 100")
+        require(1 <= self.image_size <= 4096, "image_size must be between 1 and 4096")
+        require(1 <= self.channels <= 64, "channels must be between 1 and 64")
+        require(2 <= self.classes <= 65_536, "classes must be between 2 and 65536")
+        require(1 <= self.max_layers <= 100, "max_layers must be between 1 and 100")
         falling = all(upper > lower for upper, lower in pairwise(self.size_buckets))
-        require(falling and (not self.size_buckets or self.size_buckets[-1] == 1), "size_buckets fall and end in 1")
-        require(len(self.terminations) > 0, "terminations name GAP, SM or both")
-        require(len(set(self.terminations)) == len(self.terminations), "terminations name a layer twice")
+        require(
+            falling and (not self.size_buckets or self.size_buckets[-1] == 1),
+            "size_buckets must be falling numbers, the last of them 1",
+        )
+        require(len(self.terminations) > 0, "terminations must be GAP, SM or both")
+        require(len(set(self.terminations)) == len(self.terminations), "terminations has a layer twice")
         for limit in (self.max_params, self.max_macs):
-            require(limit is None or limit >= 1, "a limit is at least 1")
+            require(limit is None or limit >= 1, "a limit must be at least 1")
 
     def bucket(self, size: int) -> int:
         """The bucket of a representation size: its lower bound, or the size itself where there are no buckets."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net
 
 
-class Dropout(NamedTuple):
+class DropoutPlace(NamedTuple):
     """The i-th of n dropouts: D(i,n), after the layer at index `after` of the net."""
 
     after: int
@@ -26,7 +26,7 @@ class Dropout(NamedTuple):
         return f"D({self.i},{self.n})"
 
 
-def dropout_places(net: Net) -> list[Dropout]:
+def dropout_places(net: Net) -> list[DropoutPlace]:
     """The dropouts of a whole net, softmax included, in order.
 
     One follows every second layer, pools counted, and every fully connected layer; none follows global average pooling.
@@ -44,7 +44,7 @@ def dropout_places(net: Net) -> list[Dropout]:
         for place, (index, layer) in enumerate(hidden)
         if layer.dropout == "each" or (place % 2 == 1 and layer.dropout == "every_second")
     ]
-    return [Dropout(index, i, n) for i, index in enumerate(after, start=1)]
+    return [DropoutPlace(index, i, n) for i, index in enumerate(after, start=1)]
 
 
 def _joined(layers: Net) -> list[tuple[int, Layer]]:

@@ -67,9 +67,12 @@ class Place(NamedTuple):
     def field_objection(self, kernel: int) -> str | None:
         """Why a receptive field may not look at the representation: the kernel limit of the space."""
         if self.rules.kernel_limit == "below_bucket" and kernel >= self.key.size:
-            return f"the receptive field must be smaller than {self.key.size}, the bucket of size {self.shape.size}"
+            return (
+                f"the kernel size must be smaller than {self.key.size}, the lower bound of the bucket of size "
+                f"{self.shape.size}"
+            )
         if kernel > self.shape.size:
-            return f"the receptive field must not be larger than the representation, {self.shape.size}"
+            return f"the kernel size must not be larger than the image, {self.shape.size}"
         return None
 
     def pooling_objection(self, kernel: int) -> str | None:

@@ -145,7 +145,7 @@ def _parse_layer(reader: _Reader) -> tuple[int, Layer | None]:
     while count:
         digits, at = reader.take("a positive whole number", group="int")
         if len(digits) > 6 or not 1 <= int(digits) <= MAX_SIZE:
-            raise NotationError(f"numbers lie between 1 and {MAX_SIZE}", at)
+            raise NotationError(f"numbers must be between 1 and {MAX_SIZE}", at)
         numbers.append(int(digits))
         if reader.take("',' or ')'", ",", ")")[0] == ")":
             break

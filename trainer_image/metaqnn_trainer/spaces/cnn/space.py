@@ -59,7 +59,7 @@ class Cnn(Space):
         self._start = State(StateKey("start", 0, 0, 0, 0, options.bucket(options.image_size), 0, 0), self.image, _FREE)
         if not self.legal(self._start):
             cheapest = " or ".join(map(self._words, self._moves(_forgetful(self._start)).cheapest))
-            raise ValueError(f"no net stays within {self._limits}: the cheapest has {cheapest}")
+            raise ValueError(f"no net stays within {self._limits}: the smallest one has {cheapest}")
 
     @property
     def start(self) -> State:
@@ -82,8 +82,8 @@ class Cnn(Space):
             return None
         reason = self._structural_objection(state, layer)
         if reason is None and layer not in self._offered(state.shape.size):
-            reason = "the space does not offer this layer"
-        return reason or f"no net from here stays within {self._limits}"
+            reason = "this layer is not in the space"
+        return reason or f"no net that begins like this stays within {self._limits}"
 
     def text(self, moves: Sequence[Layer]) -> str:
         return format_net((*moves, *moves[-1].tail) if moves else ())
@@ -120,7 +120,7 @@ class Cnn(Space):
         except ShapeError as error:
             raise ShapeError(f"does not fit images of {self.image}: {error}") from None
         if ends_in != self.rules.classes:
-            raise ShapeError(f"does not end in the {self.rules.classes} classes")
+            raise ShapeError(f"does not end in {self.rules.classes} classes")
 
     def canonical(self, text: str) -> str:
         return format_net(parse_net(text))
@@ -213,10 +213,10 @@ class Cnn(Space):
         rules, key = self.rules, state.key
         if layer.ends:
             if layer.name not in rules.terminations:
-                return f"the space does not end in {layer.name}"
+                return f"nets of this space do not end in {layer.name}"
             return None if layer == layer.for_classes(rules.classes) else f"the space has {rules.classes} classes"
         if key.depth >= rules.max_layers:
-            return f"the space ends at {rules.max_layers} layers: only a termination may follow"
+            return f"a net has at most {rules.max_layers} layers: only a termination may follow"
         before = kinds().get(key.kind)
         if layer.pixels and before is not None and not before.pixels:
             return "only fully connected layers and terminations may follow a fully connected layer"

@@ -15,10 +15,11 @@ from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape, field_label
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragePoolingRules:
-    """AP(f,l): pairs of field and stride; without any there is no average pooling."""
+    """AP(f,l): pairs of window and stride. If the list is empty, nets have no average pooling."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     shapes: tuple[tuple[int, int], ...] = ()
+    """Pairs of window and stride."""
 
     def __post_init__(self) -> None:
         check_shapes(self.shapes)
@@ -41,7 +42,7 @@ class AveragePool(Layer):
 
     def output(self, shape: Shape) -> Shape:
         if self.kernel > shape.size:
-            raise ShapeError(f"{self} does not fit a representation of size {shape.size}")
+            raise ShapeError(f"{self} does not fit an image of size {shape.size}")
         return Shape(shape.channels, (shape.size - self.kernel) // self.stride + 1)
 
     def cost(self, shape: Shape, model: ModelOptions, before: type[Layer] | None = None) -> Cost:

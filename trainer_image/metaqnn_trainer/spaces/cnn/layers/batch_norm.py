@@ -14,10 +14,12 @@ from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchNormalisationRules:
-    """BN(): whether it may be chosen, after any convolution. `model.batch_norm` puts one after each."""
+    """BN(): whether it may be chosen, after any convolution. `model.batch_norm` puts one after every convolution
+    instead."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     offered: bool = False
+    """Whether batch normalisation may be chosen as a layer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,18 @@ from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape, field_label
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvolutionRules:
-    """C(d,f,l): every d, f and l that may be combined.
+    """Convolutions C(d,f,l): the filters d, kernel sizes f and strides l, all of which may be combined.
 
-    Log-spaced fields lie between 2 and the representation's size, log-spaced strides between 1 and the field.
+    Log-spaced kernel sizes lie between 2 and the image's size, log-spaced strides between 1 and the kernel size.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     filters: tuple[int, ...] = (64, 128, 256, 512)
+    """Numbers of filters."""
     kernels: Choices = (1, 3, 5)
+    """Kernel sizes, as a list or log-spaced."""
     strides: Choices = (1,)
+    """Strides, as a list or log-spaced."""
 
     def __post_init__(self) -> None:
         check_choices("filters", self.filters)

@@ -14,22 +14,24 @@ from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape, StateKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullyConnectedRules:
-    """FC(d). None means no limit."""
+    """Fully connected layers FC(d). null means no limit."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     units: tuple[int, ...] = (512, 256, 128)
+    """Numbers of units. An empty list means that nets have no fully connected layers."""
     max_layers: int | None = 2
-    """How many a net may have; they stand in a row."""
+    """How many fully connected layers a net may have. They follow each other."""
     max_size: int | None = 7
-    """Largest representation size on which one may stand: 7 is the paper's buckets 4 and 1."""
+    """Largest size of the image at which a fully connected layer may follow. 7 corresponds to the paper's size buckets
+    4 and 1."""
     never_wider: bool = True
-    """A layer is never wider than the one before it."""
+    """Whether a fully connected layer may not be wider than the one before it."""
 
     def __post_init__(self) -> None:
         if self.units:  # no units: no fully connected layers
             check_choices("units", self.units)
-        require(self.max_layers is None or self.max_layers >= 0, "max_layers is not negative")
-        require(self.max_size is None or self.max_size >= 1, "max_size is at least 1")
+        require(self.max_layers is None or self.max_layers >= 0, "max_layers must not be negative")
+        require(self.max_size is None or self.max_size >= 1, "max_size must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,12 @@ class FC(Layer):
             return f"a net has at most {rules.max_layers} fully connected layers"
         if place.before is FC:
             wider = rules.never_wider and self.units > key.units
-            return f"a fully connected layer may not be wider than the one before, {key.units}" if wider else None
+            return f"a fully connected layer may not be wider than the one before it, {key.units}" if wider else None
         if rules.max_size is not None and place.shape.size > rules.max_size:
-            return f"fully connected layers stand on sizes up to {rules.max_size}, here it is {place.shape.size}"
+            return (
+                f"fully connected layers need an image size of at most {rules.max_size}, but here it is "
+                f"{place.shape.size}"
+            )
         return None
 
     def keyed(self, before: StateKey, rules: FullyConnectedRules) -> dict[str, int]:

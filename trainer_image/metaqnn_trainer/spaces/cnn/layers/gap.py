@@ -57,7 +57,7 @@ class GAP(Layer):
         if not isinstance(following, SM):
             return "only a softmax may follow GAP"
         agrees = following.classes == self.classes
-        return None if agrees else f"{self} and {following} disagree about the number of classes"
+        return None if agrees else f"{self} and {following} have different numbers of classes"
 
     def for_classes(self, classes: int) -> GAP:
         return GAP(classes)

@@ -23,12 +23,16 @@ from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape, field_label
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolingRules:
-    """P(f,l): either pairs (`shapes`; none at all forbids pooling) or kernels and strides to combine."""
+    """Poolings P(f,l): either pairs of size and stride (`shapes`; an empty list forbids pooling), or sizes (`kernels`)
+    and `strides` to combine."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     shapes: tuple[tuple[int, int], ...] | None = None
+    """Pairs of pooling size and stride."""
     kernels: Choices | None = None
+    """Pooling sizes, combined with every one of `strides`."""
     strides: Choices | None = None
+    """Strides, combined with every one of `kernels`."""
 
     def __post_init__(self) -> None:
         pairs = self.shapes is not None
@@ -62,7 +66,7 @@ class Pool(Layer):
 
     def output(self, shape: Shape) -> Shape:
         if self.kernel > shape.size:
-            raise ShapeError(f"{self} does not fit a representation of size {shape.size}")
+            raise ShapeError(f"{self} does not fit an image of size {shape.size}")
         return Shape(shape.channels, (shape.size - self.kernel) // self.stride + 1)
 
     def cost(self, shape: Shape, model: ModelOptions, before: type[Layer] | None = None) -> Cost:

@@ -15,12 +15,16 @@ from metaqnn_trainer.spaces.cnn.layer import Layer, Place, Shape, field_label
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResidualRules:
-    """RES(d,f,l): every d, f and l that may be combined; without any d there is none."""
+    """RES(d,f,l): the filters d, kernel sizes f and strides l, all of which may be combined. If there is no d, nets
+    have no such layers."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     filters: tuple[int, ...] = ()
+    """Numbers of filters. An empty list means that nets have no such layers."""
     kernels: tuple[int, ...] = (3,)
+    """Kernel sizes."""
     strides: tuple[int, ...] = (1, 2)
+    """Strides."""
 
     def __post_init__(self) -> None:
         if self.filters:

@@ -10,8 +10,8 @@ from torch import nn
 
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.messages import ModelOptions
-from metaqnn_trainer.model import Dropout, build_model
 from metaqnn_trainer.modules.conv import SameConv2d
+from metaqnn_trainer.modules.model import Dropout, build_model
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv
 from metaqnn_trainer.spaces.cnn.layers.fully_connected import FC

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, Recipe, TrialSpec
-from metaqnn_trainer.estimate import evaluation_batch, training_memory
-from metaqnn_trainer.model import build_model
+from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.layer import Shape
 from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.training.memory_estimate import evaluation_batch, training_memory
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
 SHAPE = Shape(3, 32)
