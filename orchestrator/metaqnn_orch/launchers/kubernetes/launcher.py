@@ -7,7 +7,7 @@ Nothing here waits for the API but threads of its own: they create, delete and a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Event, RLock
 from typing import Any, Final
 
@@ -50,7 +50,6 @@ class KubernetesLauncher:
         parallel: int,
         options: TrainerOptions = NO_OPTIONS,
         patience: float = PATIENCE,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`options` are told to every trial. Nothing is asked of the API yet."""
         self._cluster = cluster
@@ -60,7 +59,6 @@ class KubernetesLauncher:
         self._parallel = parallel
         self._options = options
         self._patience = patience
-        self._monotonic = monotonic
         self._news = Event()
         self._jobs = Reflector(cluster, Resource.JOBS, selector(run), see_job, self._news.set)
         self._pods = Reflector(cluster, Resource.PODS, selector(run), see_pod, self._news.set)
@@ -212,7 +210,7 @@ class KubernetesLauncher:
     def _is_new(self, uid: str) -> bool:
         """Whether the Job was seen without a Pod only now. Pods and Jobs are watched apart: perhaps the other watch is
         behind, and the Pod will speak yet."""
-        now = self._monotonic()
+        now = time.monotonic()
         return now - self._gone_since.setdefault(uid, now) < GONE_SECONDS
 
     def _observation(self, uid: str, attempt: int, status: Status) -> Observation:
@@ -227,7 +225,7 @@ class KubernetesLauncher:
 
     def _judge(self, still: list[str], stuck: Mapping[str, Status]) -> None:
         """What has not got on for a while is looked into; what stands still for a reason is trouble for the run."""
-        now = self._monotonic()
+        now = time.monotonic()
         self._still_since = {uid: self._still_since.get(uid, now) for uid in still}
         lasting = [uid for uid, since in self._still_since.items() if now - since >= self._patience]
         self._orders.look_into = bool(lasting)
