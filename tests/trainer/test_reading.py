@@ -15,7 +15,7 @@ from metaqnn_trainer.reading import Loaded, Reader, parse_object
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.tasks.base import data_key
 from metaqnn_trainer.trial import Trainer
-from tests.trainer.conftest import RUN, Bench, spec_of
+from tests.trainer.conftest import NET, RUN, Bench, spec_of
 from tests.trainer.images.test_dataset import altered
 
 
@@ -62,8 +62,11 @@ def test_what_data_depend_on(digits: MadeDataset) -> None:
     assert data_key(spec.model_copy(update={"task": task})) != data_key(spec)
 
 
-def test_the_weights_of_another_trial_can_be_read(bench: Bench) -> None:
+def test_what_another_trial_left_can_be_read(bench: Bench) -> None:
     trial, read = bench.ask(), Reader(bench.store)
+    assert read.spec(RUN, trial).net == NET
+    with pytest.raises(RequestError, match="trial 000000000000 of run a-run"):
+        read.spec(RUN, "0" * 12)
     Trainer(1).carry_out(bench.order(trial))
     weights = bench.result(trial).weights
     assert weights is not None
@@ -71,6 +74,9 @@ def test_the_weights_of_another_trial_can_be_read(bench: Bench) -> None:
     assert "0_conv.weight" in read.weights(ref)
     with pytest.raises(RequestError, match="weights of trial"):
         read.weights(ref.model_copy(update={"sha256": "0" * 64}))
+    assert read.object(keys.request(RUN, trial)).startswith(b"{")
+    with pytest.raises(DatasetError, match="nowhere"):
+        read.object("nowhere")
 
 
 def test_a_tensor_that_is_not_there_is_named(digits: MadeDataset) -> None:

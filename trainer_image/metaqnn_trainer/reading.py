@@ -1,4 +1,4 @@
-"""What a trial reads of a store: its dataset object, and the weights that another trial left."""
+"""What a trial reads of a store: its dataset object, and whatever else its task asks for."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from torch import Tensor
 
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest, read_info
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import DatasetRef, WeightsRef
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec, WeightsRef
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.progress import say
 from metaqnn_trainer.store.base import Store
@@ -102,6 +103,30 @@ class Reader:
             return safetensors.torch.load(artifacts.read(self._store, ref.run, ref.trial, "weights", ref))
         except MessageError as error:
             raise RequestError(f"weights of trial {ref.trial} of run {ref.run}: {error}") from error
+
+    def spec(self, run: str, trial: str) -> TrialSpec:
+        """What was asked of a trial of any run of this store.
+
+        Raises:
+            RequestError: it is not there.
+            StoreError: the store does not answer.
+        """
+        try:
+            return read(TrainingRequest, self._store.get, keys.request(run, trial)).spec
+        except (ObjectMissing, MessageError) as error:
+            raise RequestError(f"trial {trial} of run {run}: {error}") from error
+
+    def object(self, key: str) -> bytes:
+        """Any object of the store.
+
+        Raises:
+            DatasetError: it is not there.
+            StoreError: the store does not answer.
+        """
+        try:
+            return self._store.get(key)
+        except ObjectMissing as error:
+            raise DatasetError(str(error)) from error
 
 
 class Loaded:
