@@ -1,4 +1,6 @@
-"""The program's beginning; `python -m metaqnn_orch` where it is not installed: in the orchestrator's image."""
+"""The entry point of `python -m metaqnn_orch`, which the orchestrator's image uses: the package is not installed
+there.
+"""
 
 import sys
 

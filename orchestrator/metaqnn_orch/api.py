@@ -38,7 +38,9 @@ from metaqnn_trainer.store.opening import open_store
 
 
 class Search:
-    """A run as its store has it at one moment; `refresh` looks again. Looking changes nothing."""
+    """A run as its store has it at one moment; `refresh` reads it again. No method but `start` and `export` writes
+    anything.
+    """
 
     def __init__(self, run: str, store: str | os.PathLike[str]) -> None:
         """An existing run of the store at a directory or s3://bucket/prefix.
@@ -105,12 +107,12 @@ class Search:
 
     @property
     def settings(self) -> Settings:
-        """That the run began with."""
+        """The settings that the run began with."""
         return self._view.record.settings_as_run()
 
     @property
     def state(self) -> RunState:
-        """Searcher, trials and counters: the fold of the journal."""
+        """The searcher, the trials and the counters, folded from the journal."""
         return self._view.state
 
     @property
@@ -120,7 +122,7 @@ class Search:
 
     @property
     def trials(self) -> list[Trial]:
-        """In the order of their proposal."""
+        """The trials, in the order of their proposal."""
         return [*self.state.trials.values()]
 
     @property
@@ -147,7 +149,7 @@ class Search:
 
     @property
     def q_table(self) -> list[QValue]:
-        """Every value that was ever updated: state, move, value, number of updates.
+        """Every Q-value that was ever updated: state, move, value, number of updates.
 
         Raises:
             BadInput: the searcher keeps no Q-values.
@@ -160,7 +162,7 @@ class Search:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Of a run of finals: what the test images said, where they were asked."""
+        """The verdict of a run of finals: the accuracies on the test images, where they were measured."""
         return read_verdict(self._store, self.run)
 
     def export(self, to: str | os.PathLike[str], trial: Trial | None = None) -> exports.Exported:
