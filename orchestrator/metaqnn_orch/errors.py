@@ -30,7 +30,7 @@ from metaqnn_trainer.store.errors import StoreError as StoreError
 
 
 class OrchestratorError(Exception):
-    """Root of the tree. `str()` is one line with cause and evidence; `hint` is what to do, if anything is known."""
+    """Root of the tree. `str()` is one line with cause and evidence; `hint` is what to do, if that is known."""
 
     exit_code = 1
 
@@ -40,7 +40,7 @@ class OrchestratorError(Exception):
 
 
 class RunFailed(OrchestratorError):
-    """Nothing of the run ever worked, so that going on would burn machines."""
+    """Every trial of the run failed, so that going on would waste machines."""
 
 
 class BadInput(OrchestratorError):
@@ -58,7 +58,7 @@ class RunConflict(BadInput):
 
 
 class NotFound(BadInput):
-    """A run, a trial or a dataset that is not there."""
+    """A run, a trial or a dataset does not exist."""
 
 
 class JournalError(OrchestratorError):
@@ -91,22 +91,22 @@ class ClusterError(LauncherError):
         super().__init__(message, hint)
         self.status = status
         self.reason = reason
-        """In the API's own word, as AlreadyExists."""
+        """The reason in the API's word, such as AlreadyExists."""
         self.retry_after = retry_after
-        """Seconds that the API asked for."""
+        """Seconds that the API asked to wait."""
 
     @property
     def transient(self) -> bool:
-        """The same call may well succeed a little later, without anybody doing anything."""
+        """Whether the same call may succeed a little later, although nobody changes anything."""
         return self.status in (0, 408, 410, 429) or self.status >= 500 or self.reason == "Conflict"
 
 
 KNOWN: Final = (OrchestratorError, StoreError, ContractError)
-"""Every error that has a line to say and an exit code; anything else is a fault of ours."""
+"""Every error with a message for the user and an exit code; any other exception is a fault of the program."""
 
 
 def exit_code(error: BaseException) -> int:
-    """How a process ends that one of the KNOWN errors ends."""
+    """The exit code of a process that ends with one of the KNOWN errors."""
     match error:
         case OrchestratorError():
             return error.exit_code

@@ -43,7 +43,7 @@ def wait_for_start(
             job = find(cluster, name)
             words = _words(cluster, name) if job is not None else ""
         except (ClusterError, StoreError) as error:
-            if not error.transient or not said:  # where nothing was seen yet, nobody knows whether anything is right
+            if not error.transient or not said:  # before the first look succeeded, nothing is known
                 raise
             say(str(error), Tone.CAUTION)
             sleep(LOOK)

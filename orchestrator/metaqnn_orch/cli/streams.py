@@ -22,7 +22,7 @@ def open_closed() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free descriptor: this one
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 

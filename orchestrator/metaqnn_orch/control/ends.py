@@ -36,7 +36,7 @@ Lost = Literal[
 EAGER_ATTEMPTS: Final = 3  # these begin at once; further ones wait longer and longer
 LONGEST_PAUSE: Final = 300.0  # seconds
 
-_FREE: Final[Mapping[Phase, int | None]] = {  # so many of a trial cost nothing; None: as many as the settings say
+_FREE: Final[Mapping[Phase, int | None]] = {  # free so often per trial; None: as often as the settings say
     Phase.DISRUPTED: None,
     Phase.FALSE_START: None,
     Phase.CUT_OFF: None,

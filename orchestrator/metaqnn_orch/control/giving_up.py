@@ -10,8 +10,8 @@ from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import Phase
 
-HOPELESS_TRIALS: Final = 3  # abandoned before any was told, or in a row where others would end so, too
-ABANDONED_TRIALS: Final = 10  # in a row, or as many as there are trials in flight at most, for whatever reason
+HOPELESS_TRIALS: Final = 3  # before any was told, or in a row where others would end the same
+ABANDONED_TRIALS: Final = 10  # in a row for any reason, or `parallel` in a row if that is more
 
 
 class Abandonments:

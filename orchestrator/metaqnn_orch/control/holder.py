@@ -130,7 +130,7 @@ class Hold:
             yield
         finally:
             ended.set()
-            thread.join(self._pace)  # a store that does not answer keeps it, and nobody needs to wait for it
+            thread.join(self._pace)  # a store that does not answer delays it, and nobody waits
 
     def beat(self, at: str, trouble: str = "") -> None:
         """Write that this process lives, and what it waits for; does nothing if the last beat was a moment ago.
@@ -146,7 +146,7 @@ class Hold:
             if self._monotonic() < self._next_beat and trouble == self.me.trouble:
                 return
             seen = read_holder(self._store, self._run) if self.me.beat else None
-            # One that lost a race, or was asleep between looking and writing, may have said that it holds the run.
+            # An orchestrator that lost a race, or slept between its read and its write, may have written its name here.
             other = seen is not None and seen.session != self.me.session
             if seen is not None and other and last_writer(self._store, self._run) != self.me.session:
                 self._lost = RunHeld(
