@@ -147,9 +147,7 @@ class RunState:
         self.opened: Opened | None = None
         self.recalled: Recalled | None = None
         self.finished: Finished | None = None
-        self._flying: dict[
-            str, int
-        ] = {}  # designs in flight and their numbers of trials, in the order of proposal
+        self._flying: dict[str, int] = {}  # designs in flight and their numbers of trials, in the order of proposal
 
     @property
     def agent(self) -> Agent:

@@ -28,7 +28,7 @@ def merged(below: Any, above: Any, key: str = "") -> Any:
 
 
 def differences(template: Any, mandatory: Any, place: str = "", key: str = "") -> Iterator[tuple[str, str]]:
-    """Where the template says something else than what we must have: the dotted place, and its last part."""
+    """The places where the template differs from the mandatory fields: the dotted place, and its last part."""
     if isinstance(template, Mapping) and isinstance(mandatory, Mapping) and key in _MERGED:
         for name in (name for name in mandatory if name in template):
             yield from differences(template[name], mandatory[name], f"{place}.{name}".lstrip("."), name)
