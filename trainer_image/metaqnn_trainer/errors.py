@@ -57,33 +57,33 @@ class HostMemoryError(TrainerError):
 
 
 class Preempted(TrainerError):
-    """Asked to stop; what was done so far is in a checkpoint."""
+    """The trainer was asked to stop; the work done so far is in a checkpoint."""
 
     exit_code = ExitCode.PREEMPTED
 
 
 class Settled(TrainerError):
-    """Another attempt has delivered the result: there is nothing left to do."""
+    """Another attempt has delivered the result: there is no work left."""
 
     exit_code = ExitCode.DELIVERED
 
 
 class CheckpointError(TrainerError):
-    """A checkpoint cannot be gone on from."""
+    """Training cannot go on from a checkpoint."""
 
 
 KNOWN: Final = (TrainerError, StoreError, ContractError)
-"""Every error that has a line to say and an exit code; anything else is a fault of ours."""
+"""Every error with a message for the user and an exit code; any other exception is a fault of the program."""
 
 
 def in_words(error: BaseException) -> str:
-    """What happened and, where that is known, what to do: one line, cut to a readable length."""
+    """What happened and, where it is known, what to do: one line, cut to a readable length."""
     hint = getattr(error, "hint", "")
     return one_line(f"{error} ({hint})" if hint else str(error), 600)
 
 
 def exit_code(error: BaseException) -> ExitCode:
-    """How a process ends that one of the KNOWN errors ends."""
+    """The exit code of a process that ends with one of the KNOWN errors."""
     match error:
         case TrainerError():
             return error.exit_code

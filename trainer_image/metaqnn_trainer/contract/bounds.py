@@ -1,4 +1,4 @@
-"""What a number from outside may be: far beyond anything real, and far from where arithmetic breaks."""
+"""The bounds of numbers from outside: far beyond any real value, and far from where arithmetic breaks."""
 
 from __future__ import annotations
 
