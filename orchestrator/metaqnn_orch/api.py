@@ -1,4 +1,4 @@
-"""The front door for Python: what the commands do, with the objects that they use.
+"""The front door for Python: the work of the commands, with the objects that they use.
 
     from metaqnn_orch import Search
 
@@ -67,17 +67,17 @@ class Search:
 
         `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}.
 
-        Ctrl-C, or an interrupted kernel, ends it as it ends the command: once waits for the trials in training, twice
-        leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run. In a thread nobody
-        hears it: a search there ends with the main thread.
+        Ctrl-C, or an interrupted kernel, ends the search as it ends the command: the first waits for the trials in
+        training, the second leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run.
+        A search outside of the main thread hears no signal, and ends with the main thread.
 
-        What happens meanwhile is in the log `metaqnn_orch`: logging.basicConfig(level=logging.INFO) shows it.
+        Its progress is written to the log `metaqnn_orch`: logging.basicConfig(level=logging.INFO) shows it.
 
         Raises:
-            BadInput: something does not fit; nothing was created.
+            BadInput: the arguments do not fit each other, the store or an existing run; nothing was created.
             RunHeld: another orchestrator works on the run.
             RunFailed, StoreError, LauncherError: as the command says.
-            KeyboardInterrupt: somebody stopped it, and everything is in order.
+            KeyboardInterrupt: a signal stopped the search, and its state is saved.
         """
         check_name("run", run)
         where, place = LauncherName(launcher), os.fspath(store)
@@ -93,12 +93,12 @@ class Search:
             ended = session.run(opened, run, wanted, launcher_of, Logged(), answered_by=answered_by)
         if ended.outcome is Outcome.INTERRUPTED:
             if ended.signal not in (0, signal.SIGINT):
-                signal.raise_signal(ended.signal)  # it does now what it would have done without us
+                signal.raise_signal(ended.signal)  # the signal now has the effect that it has without this handler
             raise KeyboardInterrupt
         return cls(run, place)
 
     def refresh(self) -> Search:
-        """The same run, as it is now."""
+        """The same run, in its present state."""
         return Search(self.run, self._store.uri)
 
     @property

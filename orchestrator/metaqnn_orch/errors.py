@@ -1,14 +1,14 @@
-"""The whole error tree of the orchestrator. Third-party errors are renamed into it once, at the edge that met them.
+"""The whole error tree of the orchestrator. Third-party errors are turned into it once, where they are caught.
 
 OrchestratorError                 exit 1
-├── RunFailed                              nothing of the run ever worked
+├── RunFailed                              every trial of the run failed
 ├── BadInput                      exit 2   what the caller typed or wrote: nothing was created
 │   ├── SettingsError                      a settings file, a --set, an environment variable
 │   ├── RunConflict                        a run of this name exists with other settings
-│   └── NotFound                           a run, a trial, a dataset that is not there
+│   └── NotFound                           a run, a trial or a dataset does not exist
 ├── JournalError                  exit 3   the journal is damaged: gaps, foreign or future entries
 ├── RunHeld                       exit 4   another orchestrator holds the run, or took it over
-└── LauncherError                 exit 6   nothing can be launched here
+└── LauncherError                 exit 6   no trial can be launched here
     └── ClusterError                       the Kubernetes API did not do what was asked
 
 Two trees are shared with the trainer, and stand beside it:
@@ -44,7 +44,7 @@ class RunFailed(OrchestratorError):
 
 
 class BadInput(OrchestratorError):
-    """What the caller typed or wrote cannot be used."""
+    """The caller's input cannot be used."""
 
     exit_code = 2
 
@@ -74,7 +74,7 @@ class RunHeld(OrchestratorError):
 
 
 class LauncherError(OrchestratorError):
-    """Nothing can be launched here."""
+    """No trial can be launched here."""
 
     exit_code = 6
 
@@ -82,7 +82,7 @@ class LauncherError(OrchestratorError):
 class ClusterError(LauncherError):
     """The Kubernetes API did not do what was asked. The message names the call and the cause.
 
-    `status` is the HTTP status, 0 where there was no whole answer: whether a write happened is not known then.
+    `status` is the HTTP status, 0 where the answer was incomplete: then it is unknown whether a write happened.
     """
 
     def __init__(

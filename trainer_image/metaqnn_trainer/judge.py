@@ -63,7 +63,7 @@ def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device,
 
 @torch.inference_mode()
 def _probabilities(trained: Trained, images: Tensor, device: torch.device) -> Tensor:
-    """Softmax (n, classes), in main memory."""
+    """The net's probabilities (n, classes), in main memory."""
     model, data = trained.model.to(device), trained.dataset
     mean, std = data.mean.to(device), data.std.to(device)
     parts = [

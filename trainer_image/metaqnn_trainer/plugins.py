@@ -30,7 +30,7 @@ class Plugin(NamedTuple):
     """The installed distribution that contains it; empty where it is built in."""
     version: str = ""
     trouble: str = ""
-    """Why it cannot be used, where this is known without loading it."""
+    """Why the plug-in cannot be used, where this is known without loading it."""
 
     @property
     def identity(self) -> str:

@@ -96,7 +96,7 @@ class Reader:
         """The weights of a trial of any run of this store.
 
         Raises:
-            RequestError: they are not there, or are others.
+            RequestError: they are missing, or are other weights.
             StoreError: the store does not answer.
         """
         try:

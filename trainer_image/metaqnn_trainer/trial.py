@@ -92,23 +92,25 @@ class Trainer:
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
     def run(self, store: Store, order: WorkOrder, begun: float) -> None:
-        """Train what the request of `order` asks for, and leave result.json, last of all and only if none is there.
+        """Train the design that the request of `order` asks for, and write result.json, last of all and only if there
+        is none.
 
-        An earlier attempt's checkpoint is gone on from, and removed once the result is there.
+        Training goes on from an earlier attempt's checkpoint, which is removed once there is a result.
 
         `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then.
 
-        Where a result is there already, before training, in its midst or after it, that stays as it is, and nothing of
-        this attempt is left.
+        If another attempt's result is there before, during or after training, it stays as it is, and this attempt
+        leaves
+        nothing behind.
 
         Raises:
-            RequestError: the request cannot be read, or asks for what cannot be built.
-            PluginError: it asks for a plug-in that is not here.
+            RequestError: the request cannot be read, or asks for a net that cannot be built.
+            PluginError: it asks for a plug-in that is not installed here.
             DeviceError: a GPU was asked for and none is usable.
-            DatasetError: the dataset is missing, or is not the one that was asked for.
+            DatasetError: the dataset is missing, or is not the requested one.
             StoreError: the store does not answer.
-            HostMemoryError: others have the main memory that training needs.
-            Preempted: asked to stop.
+            HostMemoryError: other processes use the main memory that training needs.
+            Preempted: the trainer was asked to stop.
         """
         started = time.monotonic()
         run, trial, attempt = order.run, order.trial, order.attempt

@@ -57,14 +57,14 @@ def begin(
         check_answers(record, answered_by)
         return record
 
-    trackers(settings.tracking)  # what is not installed is said before anything is written
+    trackers(settings.tracking)  # a missing plug-in is reported before anything is written
     try:
         record = check(load_record(store, run))
     except NotFound:
         recall(store, run, settings, rehearsal=answered_by is not None)
         binding = answered_by or _find_dataset(store, settings, say, make_dataset)
         check_store(store)
-        # Somebody else may have begun the run at the same moment.
+        # Another process may have begun the run at the same moment.
         return check(create_record(store, _new_record(run, settings, binding)))
     if record.is_open:
         check_imported(store, record)

@@ -84,7 +84,7 @@ def hold(
         return verdict
     initial = [*begun.initial] if begun else weights_of(store, source, nets) if asked.from_weights else []
     plans = {factor: final_settings(record, nets, asked.present, factor, elsewhere, initial) for factor in names}
-    for factor, settings in plans.items():  # all of them before the first is begun
+    for factor, settings in plans.items():  # every run is checked before the first one begins
         _check(store, names[factor], settings)
     views = {}
     for factor, settings in plans.items():

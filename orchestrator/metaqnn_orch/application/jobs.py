@@ -50,7 +50,7 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
     if holder is not None:
         say(f"run {record.run} was held by {holder.owner}, which now stops at its next step")
     if cluster is not None:
-        # Until it hears of it, which it looks for that often, it would start again what is deleted here.
+        # The other orchestrator checks its hold that often; until then it would make new Jobs for those deleted here.
         count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
         say(f"{count} Jobs deleted in namespace {cluster.namespace}")
     return idle

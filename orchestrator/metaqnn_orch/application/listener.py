@@ -21,7 +21,7 @@ class Tone(Enum):
 
     PLAIN = "plain"
     ASIDE = "aside"
-    CAUTION = "caution"  # something is in the way, or is not as somebody may think
+    CAUTION = "caution"  # something is in the way, or is not what a reader may expect
 
 
 class Say(Protocol):

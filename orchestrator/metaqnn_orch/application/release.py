@@ -25,7 +25,7 @@ TEMPLATE: Final = "job-template.yaml"
 ORCHESTRATOR: Final = "orchestrator-job.yaml"
 _NAME: Final = "app.kubernetes.io/instance"
 
-# Variables of the AWS SDK that say the same, the strongest first.
+# Variables of the AWS SDK for the same setting, the strongest first.
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _MAY_NOT_LOOK: Final = " (these credentials need the permission to list configmaps there)"

@@ -57,7 +57,7 @@ def submit(
     """
     template = read_template(settings, release)
     opened = open_store(store)
-    form = job_form(opened, settings.execution.kubernetes, template)  # what is wrong is found here
+    form = job_form(opened, settings.execution.kubernetes, template)  # errors in the settings are found here
     for line in overruled(settings, store, template) if template else ():
         say(line, Tone.CAUTION)
     _refuse_secrets(values)

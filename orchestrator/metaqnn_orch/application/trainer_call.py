@@ -72,7 +72,7 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
         try:
             last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "), 600)
             code = process.wait()
-        except BaseException:  # somebody stops us: nobody waits for the answer any more
+        except BaseException:  # a signal stops this process: nobody waits for the answer any more
             process.kill()
             raise
         answer.seek(0)

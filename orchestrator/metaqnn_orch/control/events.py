@@ -17,7 +17,7 @@ from metaqnn_trainer.contract.keys import TRIAL_PATTERN
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Prediction, Status
 
-MAX_ENTRY_BYTES: Final = 1 << 26  # one of ten thousand events has a tenth of that
+MAX_ENTRY_BYTES: Final = 1 << 26  # bytes; an entry of ten thousand events has a tenth of it
 
 
 class Opened(Message):

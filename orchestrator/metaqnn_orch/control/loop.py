@@ -1,7 +1,7 @@
-"""The control loop: what is done next is a function of the journal, the launcher's trials and the results in the store.
+"""The control loop: the next action is a function of the journal, the launcher's trials and the results in the store.
 
 Decisions are written to the journal first and acted on afterwards, and every action may be repeated. So the loop can
-be killed between any two of its lines: the next one to run it does what is still missing.
+be killed between any two of its lines: the next session does what is still missing.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Trial:
     charged: int = 0
     """Lost attempts that were charged."""
     samplings: int = 1
-    """How often the searcher proposed it."""
+    """How often the searcher proposed the trial."""
     device: str = ""
     """The device that the net was trained on, or the name of the table that answered."""
     trouble: str = ""
@@ -124,9 +124,9 @@ class RunState:
         self.step = 0
         """The searcher's next step."""
         self.told = 0
-        """Presentations of results, repeated ones included."""
+        """Number of times that the searcher was told a result, including repeated ones."""
         self.unique = 0
-        """Nets told at least once."""
+        """Number of nets that were told at least once."""
         self.abandoned = 0
         self.attempts_lost = 0
         """Lost attempts that were charged to their trials."""

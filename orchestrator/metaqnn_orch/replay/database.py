@@ -16,7 +16,7 @@ REQUIRED = ("net", "accuracy_best_val", "ix_q_value_update", "epsilon")
 
 
 class Presentation(NamedTuple):
-    """One row: a net presented to the agent."""
+    """One row: a net that was presented to the agent."""
 
     line: int
     net: str

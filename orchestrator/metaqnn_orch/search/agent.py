@@ -29,7 +29,7 @@ class Agent:
         state: Any | None = self.space.start
         while state is not None:
             choices = self.space.legal(state) if rng.random() < epsilon else self.best(state)
-            # rng.random() alone: Python keeps its sequence from version to version, not that of choice().
+            # Only rng.random() is used: Python keeps its sequence from version to version, but not that of choice().
             move = choices[int(rng.random() * len(choices))]
             moves.append(move)
             state = self.space.step(state, move)

@@ -107,7 +107,7 @@ class Searcher(ABC):
     """Proposes trials, and is told their rewards. It reads no clock and no file, and has no randomness of its own."""
 
     Options: ClassVar[Any]
-    """Its options in the settings: a dataclass or a pydantic model with good defaults."""
+    """The searcher's options in the settings: a dataclass or a pydantic model with good defaults."""
     section: ClassVar[str] = "search"
     """The section of the settings with its options."""
     summary: ClassVar[str]

@@ -1,12 +1,12 @@
 """The dataset object: one immutable safetensors file, described by its own header.
 
-Its tensors, of any names and types, are the task's to read. Those of classified images (square, uint8, NCHW):
-    train_images, train_labels (int64)      everything that training and validation draw on
+Its tensors may have any names and types; the task reads them. Those of classified images (square, uint8, NCHW):
+    train_images, train_labels (int64)      all examples of training and validation
     train_indices, val_indices (int64)      the stratified split of the above
     test_images, test_labels                possibly empty
     mean, std (float32, per channel)        over train_indices, of values in [0, 1]
 
-The header carries `info`, the JSON of DatasetInfo, so that its first kibibytes tell everything but the examples.
+The header carries `info`, the JSON of DatasetInfo, so that its first kibibytes contain everything but the examples.
 """
 
 from __future__ import annotations

@@ -2,15 +2,15 @@
 
 datasets/<name>-<digest>.safetensors
 runs/<run>/run.json
-runs/<run>/imported.csv                  of a run that began with an import: the file
-runs/<run>/dataset.json                  and the dataset that it went on with
-runs/<run>/finals.json                   of a run that trained the best nets of another again: what they are worth
+runs/<run>/imported.csv                  the file that a run began with, if it began with an import
+runs/<run>/dataset.json                  the dataset with which such a run went on
+runs/<run>/finals.json                   the verdict of a run of finals: its nets on the test images
 runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
 runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
 runs/<run>/trials/<trial>/picture-<name>-<digest>.png
-runs/<run>/trials/<trial>/removed.json   where the weights were removed on purpose
+runs/<run>/trials/<trial>/removed.json   the note that the weights were removed on purpose
 runs/<run>/quarantine/<trial>-{<attempt>.json,weights-<digest>.safetensors,history-<digest>.jsonl}
 """
 

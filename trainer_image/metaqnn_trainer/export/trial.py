@@ -43,7 +43,7 @@ def export_trial(
     """Write the trial's net to `to` in the format `form`, and a model card beside it. Existing files are replaced.
 
     Raises:
-        RequestError: the trial kept no weights, the format cannot be written here, or what was written is not the net.
+        RequestError: the trial kept no weights, the format cannot be written here, or the file is not the same net.
         DatasetError: its dataset is missing or damaged.
         StoreError: the store does not answer.
     """

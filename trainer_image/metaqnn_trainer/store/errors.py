@@ -1,9 +1,9 @@
-"""The store's error tree. Which exit code each gets is said by the side that ends with it: metaqnn_orch.errors and
+"""The store's error tree. The exit codes are in the errors of the two programs: metaqnn_orch.errors and
 metaqnn_trainer.errors.
 
 StoreError          the object store did not do what was asked
 └── ObjectMissing   no object under this key
-AddressError        what should name a store does not: bad input, an error of the contract
+AddressError        the address of a store is not valid: bad input, an error of the contract
 """
 
 from __future__ import annotations

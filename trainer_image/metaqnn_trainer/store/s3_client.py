@@ -52,7 +52,7 @@ def default_client() -> S3Client:
     """The client that the environment and the AWS configuration ask for.
 
     Raises:
-        BotoCoreError, ValueError: what is found contradicts itself.
+        BotoCoreError, ValueError: what boto3's chain finds contradicts itself.
         AddressError: METAQNN_S3_ADDRESSING_STYLE is no style.
     """
     style = os.environ.get(STYLE_VARIABLE) or "auto"

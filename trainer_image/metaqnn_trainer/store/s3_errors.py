@@ -100,7 +100,7 @@ def _answered(where: Where, key: str, error: ClientError) -> StoreError:
         return not_s3(where, key)
     if status < 300 and not code:
         message = "an answer that is cut off, or no XML"
-    of_one = error.operation_name in _OF_ONE  # a listing finds nothing, but not that it is missing
+    of_one = error.operation_name in _OF_ONE  # a listing has no key that could be missing
     if of_one and (code == "NoSuchKey" or (status == 404 and error.operation_name == "HeadObject" and not page)):
         return ObjectMissing(f"{where.place(key)}: no such object", status=status, code=code)
     words = one_line(f"HTTP {status} {code}".rstrip() + f": {message}").rstrip(": ")

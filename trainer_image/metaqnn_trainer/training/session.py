@@ -36,33 +36,39 @@ def train(
     initial: Weights | None = None,
     elapsed: Callable[[], float] | None = None,
 ) -> Training:
-    """Train a design by its recipe, on the device where its data lie.
+    """Train a design by its recipe, on the device where its data are.
 
-    A first epoch that is no better than chance, or whose loss is not finite, starts training again from fresh weights
-    at a lower rate. When all rates fail the net is untrainable; when it does not fit the device it is too large: both
-    count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before
-    it stands. So it does when the time is up: `elapsed` tells the seconds that this attempt has used, by default since
+    If the first epoch is no better than chance, or its loss is not finite, training starts again from fresh weights at
+    a
+    lower learning rate. When all learning rates fail, the net is untrainable; when it does not fit the device, it is
+    too
+    large: both count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before it
+    counts. The same happens when the time is up: `elapsed` returns the seconds that this attempt has used, by default
+    since
     this call, and those of earlier attempts count, too. With `options.early_end` training ends after the first epoch
-    from which the net will probably not beat the best one, and no weights are kept: nobody is to take it for a trained
+    from
+    which the net will probably not beat the best one, and no weights are kept, so that it is not taken for a trained
     net.
 
-    Before anything is allocated, what training takes at least is held against `memory`, by default the device's, where
-    the task can tell. What does not fit, then or when memory runs out, is begun anew once with micro-batches (see
-    Course), where those can fit. Where nobody can tell, smaller ones are tried as long as memory runs out.
+    Before any allocation, the memory that training needs at least is compared with `memory`, by default the device's,
+    if the
+    task can estimate it. Training that does not fit, then or when memory runs out, begins again once with micro-batches
+    (see Course), if those can fit. Without an estimate, smaller ones are tried as long as memory runs out.
 
-    Training begins with the `initial` weights, as far as they fit, and with fresh ones else.
+    Training begins with the `initial` weights, as far as they fit, and otherwise with fresh ones.
 
-    Goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of training that was
-    never interrupted, bit for bit.
+    Training goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of an
+    uninterrupted
+    training, bit for bit.
 
-    `stop` is asked before the first step, after every step and after every batch that is evaluated.
+    `stop` is called before the first step, after every step and after every batch of an evaluation.
 
     Raises:
-        Preempted: `stop` said so; that step is the last checkpoint's.
+        Preempted: `stop` returned True; the last checkpoint is from that step.
         Settled: another attempt has delivered the result.
-        StoreError: the store does not tell whether there is a checkpoint.
-        HostMemoryError: main memory is large enough for the net, but others have it now.
-        RuntimeError: anything else.
+        StoreError: the store does not say whether there is a checkpoint.
+        HostMemoryError: main memory is large enough for the net, but other processes use it now.
+        RuntimeError: any other error.
     """
     memory = memory or DeviceMemory.of(subject.device)
     return _Session(subject, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
@@ -144,7 +150,7 @@ class _Session:
         return Course(self._subject, self._hooks, micro_batch, recorder, self._initial, self._affordable)
 
     def _affordable(self) -> bool:
-        """Whether a step may be recorded: by the estimate, or else by what the first steps took."""
+        """Whether a step may be recorded: by the estimate, or else by the memory that the first steps used."""
         need = self._need(self._spec.recipe.batch_size)
         return _RECORDINGS * (need or self._peak.bytes() or 0) < self._memory.size
 

@@ -191,7 +191,7 @@ def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> 
 
 
 def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Finding:
-    """By the Pods that are still there."""
+    """A finding about nodes whose GPU a trainer did not find, by the Pods that still exist."""
     nodes = without_device(pods)
     if nodes:
         some = sorted(nodes)[:MOST_NAMED]

@@ -28,7 +28,7 @@ from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import ObjectMissing
 
-# The reward of a result, with no objective of anybody's.
+# It leaves the reward as the task measured it: no objective changes it.
 _AS_IT_IS: Final = Objective(
     parse_settings({"dataset": {"name": "check"}, "space": {"image_size": SIZE, "channels": 1, "classes": CLASSES}})
 )

@@ -32,7 +32,7 @@ class ProcessEnd(NamedTuple):
     """Standard output: its beginning and its end."""
     err: bytes
     too_much: bool
-    """Whether it was killed because it wrote too much."""
+    """Whether the program was killed because it wrote too much."""
 
     @property
     def last_words(self) -> str:

@@ -34,7 +34,7 @@ class Connection(NamedTuple):
     client: Any
     namespace: str
     inside: bool = False
-    """Whether they are those of the Pod that this process runs in."""
+    """Whether the credentials are those of the Pod that this process runs in."""
     context: str | None = None
     """Name of the kubeconfig's context; None in a Pod."""
     seconds: float = inf

@@ -71,7 +71,7 @@ class KubernetesLauncher:
         self._still_since: dict[str, float] = {}  # Jobs that stand still, by uid
         self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
         self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
-        self._known: dict[str, tuple[Evidence, Status]] = {}  # what was classified last, by the Job's uid
+        self._known: dict[str, tuple[Evidence, Status]] = {}  # the last evidence and its status, by the Job's uid
         self._trouble = ""
 
     @property

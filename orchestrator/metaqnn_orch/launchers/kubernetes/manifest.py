@@ -164,9 +164,9 @@ def _job(
         "spec": {
             "completions": 1,
             "parallelism": 1,
-            # The orchestrator counts attempts, for it alone knows whether a result came all the same. What the cluster
-            # itself interrupted it replaces by itself, though, whether an orchestrator looks on or not: a few times,
-            # each later than the one before.
+            # The orchestrator counts attempts, because only it knows whether there is a result all the same. But Pods
+            # that the cluster itself interrupted are replaced by the cluster, even without an orchestrator: a few
+            # times, each time after a longer pause.
             "backoffLimit": REPLACEMENTS,
             "podFailurePolicy": {
                 "rules": [

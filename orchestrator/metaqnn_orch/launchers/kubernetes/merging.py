@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from metaqnn_orch.launchers.kubernetes.job_schema import KEYED, identifier
 
-# Mappings that are merged key by key, and the one list whose items are. All else is taken whole, from whoever has the
-# last word: much of it is one of several things, as a volume is a claim or a directory.
+# Mappings that are merged key by key, and the one list that is merged item by item. Every other value is taken whole
+# from the upper layer: many values are alternatives, as a volume is either a claim or a directory.
 _MERGED: Final = (
     *("", "metadata", "labels", "annotations", "spec", "template", "affinity", "nodeAffinity"),
     *("containers", "securityContext", "resources", "limits", "requests"),

@@ -33,7 +33,7 @@ class SeenJob(NamedTuple):
     identity: Identity | None
     """None where somebody edited its labels, so that it belongs to no trial."""
     live: bool
-    """Whether it may have a Pod now or later."""
+    """Whether the Job may have a Pod now or later."""
 
     @property
     def group(self) -> str:

@@ -132,7 +132,7 @@ class Layer(ABC):
     """Whether dropout counts it as a part of the layer before it, and is placed after both."""
 
     colour: ClassVar[Colour]
-    """Its colour in a drawing."""
+    """The kind's colour in a drawing."""
     paper: ClassVar[bool] = False
     """Whether it is one of the paper's kinds: every space has rules for it, and the table's estimator uses its numbers.
     For other kinds the estimator only counts the layers of a net.
