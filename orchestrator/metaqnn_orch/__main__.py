@@ -1,4 +1,4 @@
-"""The program's entry point. The orchestrator's image, where the package is not installed, runs `python -m metaqnn_orch`."""
+"""The program's entry point: `python -m metaqnn_orch` works also where the package is not installed, as in its image."""
 
 import sys
 

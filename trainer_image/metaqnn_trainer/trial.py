@@ -67,8 +67,7 @@ class Trainer:
         self._opened = lru_cache(1)(opened)
         self._tasks, self._spaces = tasks, spaces
         began = process_began()
-        # The start of the process counts for the first trial. Time in which the process then waits for an order does
-        # not.
+        # The start of the process counts for the first trial; the time in which it then waits for an order does not.
         self._startup = time.monotonic() - began if began is not None else 0.0
 
     def carry_out(self, order: WorkOrder) -> WorkReport:

@@ -25,7 +25,7 @@ from metaqnn_trainer.store.directory import DirectoryStore
 if TYPE_CHECKING:
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 
-FETCHING_SECONDS: Final = 600.0  # that a node may take for the image, and a tenth of the time limit at most
+FETCHING_SECONDS: Final = 600.0  # seconds that a node may take for the image, at most a tenth of the limit
 MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
 
 
@@ -71,7 +71,7 @@ def make_launcher(
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
             answer, delay = rehearsal.answer, rehearsal.delay
-            # What a table answered it answers again: unlike the journal it need not outlive a loss of power.
+            # A table gives the same answers again: unlike the journal, its results may be lost when the power fails.
             answers = DirectoryStore(store.uri, durable=False) if isinstance(store, DirectoryStore) else store
             return lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
         case LauncherName.KUBERNETES:

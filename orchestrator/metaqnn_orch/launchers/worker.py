@@ -147,8 +147,8 @@ class Worker:
     def _wait(self) -> None:
         self._until_dead()
         with self._reaping:
-            # A child of the worker may hold its pipes open: children end first, while the group's number is still the
-            # worker's.
+            # A child of the worker may hold its pipes open: children end first, while the worker still has
+            # the group's number.
             self._kill_group()
             code = self._process.wait()
         for thread in (self._reader, self._drain):

@@ -40,8 +40,7 @@ class QTable:
         self._values: list[float] = []
         self._updates: list[int] = []
         # A state has several only where limits on a design's size leave it other moves. They are compared one by one
-        # and
-        # not hashed: the tuple is nearly always the identical object, and hashing a dozen moves takes longer.
+        # and not hashed: the tuple is nearly always the identical object, and hashing a dozen moves takes longer.
         self._selects: dict[Hashable, list[tuple[Sequence[Any], Select]]] = {}
         # restored values whose places were not asked for yet
         self._restored: dict[tuple[str, str], tuple[float, int]] = {}

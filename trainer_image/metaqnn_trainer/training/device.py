@@ -98,8 +98,7 @@ def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 def _keep_freed_memory() -> None:
     # By default glibc returns each large block to the system, and faults its pages in again: this takes up to a quarter
-    # of
-    # a step's time on a CPU. Other C libraries know no mallopt, or ignore it.
+    # of a step's time on a CPU. Other C libraries know no mallopt, or ignore it.
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, 1)  # other threads share it: an arena of their own would not keep freed memory

@@ -70,8 +70,7 @@ def _activations(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) ->
         training = max(training, kept + out.features + max(layer.backward(shape), out.features))
         evaluation = max(evaluation, layer.forward(shape, model))
         if index in dropout:
-            # A byte says whether a value was kept. The output of dropout replaces its input, which no other layer
-            # needs.
+            # A byte says whether a value was kept. The output of dropout takes the place of its input.
             kept += out.features // _FLOAT + (out.features if layer.activated else 0)
             training = max(training, kept + out.features)
         shape, before = out, type(layer)

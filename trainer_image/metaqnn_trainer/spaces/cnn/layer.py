@@ -127,7 +127,7 @@ class Layer(ABC):
     convolves: ClassVar[bool] = False
     pools: ClassVar[bool] = False
     dropout: ClassVar[Literal["every_second", "each", "none"]] = "every_second"
-    """After which layers of the kind dropout is placed, where the recipe has the paper's dropout."""
+    """The layers of the kind after which dropout is placed, where the recipe has the paper's dropout."""
     joins: ClassVar[bool] = False
     """Whether dropout counts it as a part of the layer before it, and is placed after both."""
 
