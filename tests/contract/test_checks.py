@@ -107,7 +107,7 @@ TALES: list[tuple[dict[str, Any], str]] = [
     ({"last_val_accuracy": 0.95}, "the last epoch is better than the best"),
     ({"status": "timed_out", "best_epoch": 0, "weights": None}, "no epoch counts, but the accuracies differ"),
     ({"status": "timed_out", "best_epoch": 0, "last_val_accuracy": 0.9}, "no epoch counts, but there are weights"),
-    ({"last_val_accuracy": None}, "of two accuracies one is missing"),
+    ({"last_val_accuracy": None}, "val_accuracy and last_val_accuracy must be given together"),
     ({"status": "timed_out", "test_measures": {"loss": 0.1}}, "test images were seen before"),
     ({"learning_rates": []}, "no learning rate was tried"),
     ({"status": "timed_out", "test_accuracy": 0.9}, "test images were seen before"),
@@ -126,7 +126,7 @@ def test_what_no_early_end_comes_to() -> None:
         forged(STOPPED, weights={"size": 1, "sha256": "ab" * 32})
     with pytest.raises(MessageError, match="better than the best"):
         forged(STOPPED, measured=0.96)
-    with pytest.raises(MessageError, match="not what was foretold"):
+    with pytest.raises(MessageError, match="its reward is not the predicted one"):
         forged(STOPPED, reward=0.93)
     with pytest.raises(MessageError, match="a measured reward come together"):
         forged(STOPPED, measured=None)
@@ -169,8 +169,8 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
     (chance("untrainable", epochs=2, learning_rates=_RATES), "gave up after 5 learning rates and 2 epochs"),
     (chance("too_large", **accuracy(0.9)), "no epoch counts, but its reward is 0.9"),
     (chance("timed_out", **accuracy(0.9)), "no epoch counts, but its reward is 0.9"),
-    (forged(val_accuracy=0.89, last_val_accuracy=0.8), "its reward is 0.9, its accuracy 0.89"),
-    (forged(val_accuracy=None, last_val_accuracy=None), "images were classified, but it has no accuracy"),
+    (forged(val_accuracy=0.89, last_val_accuracy=0.8), "its reward is 0.9, but its accuracy is 0.89"),
+    (forged(val_accuracy=None, last_val_accuracy=None), "it has no accuracy, although the task is classification"),
     (forged(resumed_from={"rate": 6, "epoch": 1, "step": 0}), "went on from rate 6, epoch 1, step 0"),
     (forged(resumed_from={"rate": 1, "epoch": 22, "step": 0}), "went on from rate 1, epoch 22, step 0"),
     (forged(micro_batch=129), "129 images went through the net at once, of a batch of 128"),
@@ -225,5 +225,5 @@ def test_what_another_task_comes_to_is_held_against_its_own_chance() -> None:
         check_result(of_regression(**nothing), REGRESSION, cost)
     with pytest.raises(MessageError, match=r"no epoch counts, but its reward is -0\.5"):
         check_result(of_regression(**nothing, chance=None), REGRESSION, cost)
-    with pytest.raises(MessageError, match="the net 1 and 2"):
+    with pytest.raises(MessageError, match="the net has 1 and 2"):
         check_result(of_regression(), REGRESSION, (1, 2))

@@ -137,7 +137,7 @@ def test_a_table_of_numbers_has_no_images() -> None:
     )
     assert read_info(headed({"__metadata__": {"info": table.text()}}), "x") == table
     assert "image" not in table.text()
-    with pytest.raises(MessageError, match="the dataset t is not one of images in classes"):
+    with pytest.raises(MessageError, match="the dataset t has no images with classes"):
         table.images()
 
 

@@ -63,7 +63,7 @@ class TestTower(SpaceBehaviour):
         return Tower(TowerOptions(), ModelOptions())
 
     def test_it_says_what_it_does_not_hold(self, space: Space) -> None:
-        with pytest.raises(ValueError, match=r"^choice 2, 16: the space does not offer this$"):
+        with pytest.raises(ValueError, match=r"^choice 2, 16: this is not in the space$"):
             space.walk("4-16.")
 
     def test_neighbours_change_one_choice(self, space: Space) -> None:

@@ -114,7 +114,7 @@ class TestBehaviour(Behaviour):
     def test_its_nets_are_not_loaded_as_those_that_classify(self, store: DirectoryStore) -> None:
         spec = self.spec(self.put_dataset(store))
         self.delivered(store, spec)
-        with pytest.raises(RequestError, match="made-up is not one that classifies images: there are its weights"):
+        with pytest.raises(RequestError, match="nets of the task made-up do not classify images"):
             load_trial(store, RUN, spec.trial_id(), self.tasks, self.spaces)
 
 

@@ -202,7 +202,7 @@ def test_requests_that_are_not_this_trials(trainer: Trainer, bench: Bench) -> No
     refused(trainer, bench, trial, ExitCode.BAD_REQUEST, f"is the request of trial {other}")
     forged = TrainingRequest(run=RUN, trial=trial, spec=spec_of(bench.dataset, "[SM(10)]"))
     bench.store.put(keys.request(RUN, trial), encode(forged))
-    refused(trainer, bench, trial, ExitCode.BAD_REQUEST, f"is not trial {trial} but {other}")
+    refused(trainer, bench, trial, ExitCode.BAD_REQUEST, f"is a request for trial {other}, not for {trial}")
 
 
 def test_a_request_with_what_a_message_may_not_hold(trainer: Trainer, bench: Bench) -> None:
@@ -215,7 +215,13 @@ def test_a_request_with_what_a_message_may_not_hold(trainer: Trainer, bench: Ben
 
 def test_nets_that_cannot_be_built(trainer: Trainer, bench: Bench) -> None:
     refused(trainer, bench, bench.ask("[P(9,1), SM(10)]"), ExitCode.BAD_REQUEST, "does not fit")
-    refused(trainer, bench, bench.ask("[SM(11)]"), ExitCode.BAD_REQUEST, "the 10 classes of digits")
+    refused(
+        trainer,
+        bench,
+        bench.ask("[SM(11)]"),
+        ExitCode.BAD_REQUEST,
+        "[SM(11)] does not end in 10 classes, as digits has",
+    )
 
 
 def test_a_dataset_that_is_missing_or_damaged(trainer: Trainer, bench: Bench, digits: Any) -> None:

@@ -12,7 +12,7 @@ from metaqnn_orch.errors import JournalError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.contract.bounds import Measures, Probability, Reward, Sha256
-from metaqnn_trainer.contract.codec import Message, encode_line
+from metaqnn_trainer.contract.codec import Message, encode_line, first_error
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Prediction, Status
@@ -221,11 +221,8 @@ def decode_entry(data: bytes, key: str) -> list[Event]:
         for line in lines:
             events.append(_EVENT.validate_json(line))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole line"
-        raise JournalError(
-            f"{key}, after {len(events)} events, is damaged or of another version: {place}: {first['msg']}"[:300]
-        ) from None
+        what = f"{key}, after {len(events)} events, is damaged or of another version"
+        raise JournalError(f"{what}: {first_error(error)}"[:300]) from None
     if len(events) != head.events:
         raise JournalError(f"{key} is damaged: it has {len(events)} events, but its first line says {head.events}")
     return events

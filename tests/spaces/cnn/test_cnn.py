@@ -76,7 +76,7 @@ def test_what_may_follow(beginning: str, following: list[str]) -> None:
         ("[C(8,3,1), P(2,2), AP(3,2), SM(10)]", "layer 3, AP(3,2): pooling may not follow pooling"),
         (
             "[RES(8,9,1), SM(10)]",
-            "layer 1, RES(8,9,1): the kernel size must be smaller than 8, the bucket of size 16",
+            "layer 1, RES(8,9,1): the kernel size must be smaller than 8, the lower bound of the bucket of size 16",
         ),
         ("[RES(7,3,1), SM(10)]", "layer 1, RES(7,3,1): this layer is not in the space"),
         ("[DSC(7,3,1), SM(10)]", "layer 1, DSC(7,3,1): this layer is not in the space"),
@@ -134,8 +134,8 @@ def test_the_rules_in_words() -> None:
     words = dict(SPACE.words())
     assert words["batch normalisation"] == "after convolutions of any kind, never twice in a row"
     assert words["local average pooling"] == "AP(3,2); where pooling may stand"
-    assert words["residual block"] == "8 filters; fields 3; strides 1, 2"
-    assert words["depthwise-separable convolution"] == "8, 16 filters; fields 3; strides 1"
+    assert words["residual block"] == "8 filters; kernel sizes 3; strides 1, 2"
+    assert words["depthwise-separable convolution"] == "8, 16 filters; kernel sizes 3; strides 1"
     assert "residual block" not in dict(Cnn(SVHN).words())
 
 

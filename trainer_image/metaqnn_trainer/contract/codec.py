@@ -56,12 +56,17 @@ def decode(kind: type[M], data: bytes | str, what: str) -> M:
         json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twins)
         return kind.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise MessageError(_readable(f"{what} is not valid: {place}: {first['msg']}")) from None
+        raise MessageError(_readable(f"{what} is not valid: {first_error(error)}")) from None
     except (ValueError, RecursionError) as error:
         # Not UTF-8, not JSON, a key twice, a number of thousands of digits, nested too deeply.
         raise MessageError(_readable(f"{what} is not valid JSON: {error}")) from None
+
+
+def first_error(error: ValidationError, above: str = "") -> str:
+    """The first thing that is wrong: its dotted place, below `above`, and the rule that it breaks."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join([*([above] if above else []), *map(str, first["loc"])]) or "the whole"
+    return f"{place}: {first['msg']}"
 
 
 def read(kind: type[M], get: Callable[[str, int], bytes], key: str, what: str = "") -> M:

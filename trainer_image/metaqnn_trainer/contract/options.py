@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from metaqnn_trainer.contract.codec import canonical_json
+from metaqnn_trainer.contract.codec import canonical_json, first_error
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import PluginRef
 
@@ -20,6 +20,4 @@ def parse_options(kind: Any, ref: PluginRef, section: str) -> Any:
     try:
         return TypeAdapter(kind).validate_json(canonical_json(ref.options))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join([section, "options", *(str(part) for part in first["loc"])])
-        raise MessageError(f"{place}: {first['msg']}") from error
+        raise MessageError(first_error(error, f"{section}.options")) from error

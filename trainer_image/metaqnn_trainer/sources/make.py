@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from metaqnn_trainer.catalogue import SOURCES
+from metaqnn_trainer.contract.codec import first_error
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -90,7 +91,9 @@ def encode_examples(name: str, examples: Examples) -> MadeDataset:
     """
     try:
         info = DatasetInfo(name=name, **examples.info)
-    except (ValidationError, TypeError) as error:
+    except ValidationError as error:
+        raise DatasetError(f"the source of {name} gives impossible data: {first_error(error)}") from error
+    except TypeError as error:
         raise DatasetError(f"the source of {name} gives impossible data: {one_line(str(error))}") from error
     return _object(info, examples.tensors)
 

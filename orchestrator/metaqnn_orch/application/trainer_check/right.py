@@ -10,7 +10,7 @@ from metaqnn_orch.application.trainer_check.registry import Checks, Doubt, NotTr
 from metaqnn_orch.application.trainer_check.sample import CLASSES
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
@@ -55,7 +55,7 @@ def siblings(bench: Bench) -> str:
     for kind, artifact in found.items():
         key = artifacts.key_of(RUN, delivery.request.trial, kind, artifact)
         try:
-            data = delivery.place.store.get(key)
+            data = delivery.place.store.get(key, artifact.size + 1)
         except ObjectMissing:
             raise Shortfall(f"no {key}", "the object that the result names") from None
         there = f"{len(data)} bytes of sha256 {hashlib.sha256(data).hexdigest()}"
@@ -158,7 +158,7 @@ def first_wins(bench: Bench) -> str:
         ended = process.wait(bench.limits.timeout)
     if ended is None:
         raise Shortfall(f"still running {bench.limits.timeout:.0f} s after its time limit", "an end, with exit code 0")
-    if place.store.get(keys.result(RUN, request.trial)) != theirs:
+    if place.store.get(keys.result(RUN, request.trial), ENOUGH_BYTES) != theirs:
         raise Shortfall("the other attempt's result was overwritten", "the first result to stay")
     if ended.code != 0:
         raise Shortfall(ended.in_words(), "exit code 0: there is a result")

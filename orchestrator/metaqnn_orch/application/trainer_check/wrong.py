@@ -13,7 +13,7 @@ from metaqnn_orch.application.trainer_check.process import ProcessEnd
 from metaqnn_orch.application.trainer_check.registry import Checks, Shortfall
 from metaqnn_orch.application.trainer_check.sample import CLASSES, SIZE
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode
 from metaqnn_trainer.contract.messages import PluginRef, TrainingRequest
 from metaqnn_trainer.contract.result import ExitCode
 
@@ -111,7 +111,7 @@ def damaged_dataset(bench: Bench) -> str:
     """One bit of the dataset is another."""
     place = bench.place()
     request = place.ask()
-    data = bytearray(place.store.get(place.dataset))
+    data = bytearray(place.store.get(place.dataset, ENOUGH_BYTES))
     data[-1] ^= 1
     place.store.put(place.dataset, bytes(data))
     return _refused(bench, place, request, ExitCode.DATASET)
