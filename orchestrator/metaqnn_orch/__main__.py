@@ -1,4 +1,4 @@
-"""The program's entry point: `python -m metaqnn_orch` works also where the package is not installed, as in its image."""
+"""The program's entry point. `python -m metaqnn_orch` also works where the package is not installed: in its image."""
 
 import sys
 

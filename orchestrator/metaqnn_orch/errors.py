@@ -1,7 +1,7 @@
 """The whole error tree of the orchestrator. Third-party errors are turned into it once, where they are caught.
 
 OrchestratorError                 exit 1
-├── RunFailed                              every trial of the run failed
+├── RunFailed                              no trial ever worked, or too many were abandoned
 ├── BadInput                      exit 2   what the caller typed or wrote: nothing was created
 │   ├── SettingsError                      a settings file, a --set, an environment variable
 │   ├── RunConflict                        a run of this name exists with other settings
@@ -40,7 +40,7 @@ class OrchestratorError(Exception):
 
 
 class RunFailed(OrchestratorError):
-    """Every trial of the run failed, so that going on would waste machines."""
+    """No trial ever worked, or too many were abandoned, so that going on would waste machines."""
 
 
 class BadInput(OrchestratorError):

@@ -99,8 +99,7 @@ class Trainer:
         `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then.
 
         If another attempt's result is there before, during or after training, it stays as it is, and this attempt
-        leaves
-        nothing behind.
+        leaves nothing behind.
 
         Raises:
             RequestError: the request cannot be read, or asks for a net that cannot be built.

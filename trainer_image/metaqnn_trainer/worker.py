@@ -1,6 +1,5 @@
 """A long-lived trainer: it reads one WorkOrder a line from standard input, and writes to standard output one
-WorkerReady,
-and then one WorkReport a line.
+WorkerReady, and then one WorkReport a line.
 
 Torch is imported once, before the first order comes. An error in one order becomes a report, and never ends the worker.
 The end of standard input ends it: then the parent has ended, and the process leaves at once, even in a training,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 
 FETCHING_SECONDS: Final = 600.0  # seconds that a node may take for the image, at most a tenth of the limit
-MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
+MAX_WORKERS: Final = 256  # on one machine; its memory is a lower limit: about half a GiB for each
 
 
 class LauncherName(StrEnum):
@@ -106,7 +106,7 @@ def open_cluster(settings: KubernetesSettings) -> Cluster:
     """The cluster that the settings name, or else the kubeconfig or the Pod that this process runs in.
 
     Raises:
-        LauncherError: none does.
+        LauncherError: there is none.
     """
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
     from metaqnn_orch.launchers.kubernetes.credentials import connect

@@ -44,9 +44,6 @@ def begin(
     store. `answered_by` stands in for the dataset where a table answers. `make_dataset` makes a dataset that the
     store does not have yet; by default this machine makes it.
 
-    `answered_by` stands in for the dataset where a table answers. `make_dataset` makes one that the store has not got
-    yet; by default this machine does.
-
     Raises:
         BadInput: the run exists with other settings, or its dataset is missing, or does not fit, or a table answers
             where one trained, or the other way round.

@@ -58,8 +58,6 @@ def push(
     """Have the trainer make the dataset object, in a process of its own on this machine: only the trainer imports
     torch. `options` are those of `python -m metaqnn_trainer dataset`; `report` gets its progress, a line at a time.
 
-    `options` are those of `python -m metaqnn_trainer dataset`; `report` gets its progress, a line at a time.
-
     Raises:
         NotFound: it could not be made; the trainer's words say why.
         StoreError: the store does not answer, or the trainer could not write it there.

@@ -61,7 +61,7 @@ def final_settings(
 
 
 def scaled(recipe: Recipe, factor: float) -> Recipe:
-    """The settings with all learning rates times `factor`. The test images are never measured, whatever the recipe
+    """The recipe with all learning rates times `factor`. The test images are never measured, whatever the recipe
     says.
     """
     values = recipe.model_dump(mode="json")

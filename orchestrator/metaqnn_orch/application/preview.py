@@ -61,7 +61,7 @@ def preview(
 
 
 def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> tuple[TrialSpec, str]:
-    """The request for a net's trial, and the run's uid, as far as they are known before the run exists."""
+    """The specification of a net's trial, and the run's uid, as far as they are known before the run exists."""
     name, digest = settings.dataset.name, settings.dataset.digest
     try:
         record = load_record(store, run)

@@ -110,10 +110,8 @@ class Release(NamedTuple):
 
 def find_release(wanted: str | None, namespace: str | None, context: str | None, say: Say) -> Release:
     """The release of that name (NAME or NAMESPACE/NAME), wherever these credentials may look; or, where no name is
-    given,
-    the only release in the given namespace, or in the kubeconfig's. A release that nobody named is reported before it
-    is
-    used.
+    given, the only release in the given namespace, or in the kubeconfig's. A release that nobody named is reported
+    before it is used.
 
     Whoever may install a release into any namespace of a shared cluster decides there which store is opened with the
     caller's keys, and which image runs. So a release is not used merely because it is the only one in some other
@@ -152,8 +150,8 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None,
 
 
 def _look(namespace: str | None, context: str | None) -> tuple[list[Release], list[Release], str]:
-    """The releases of the namespace, or of all namespaces where the given one has none and was not asked for; and where
-    they were looked for, in words.
+    """The releases of the namespace; those of all others, if it has none and was not given; and the places that were
+    searched, in words.
     """
     try:
         cluster = open_cluster(KubernetesSettings(namespace=namespace, context=context))

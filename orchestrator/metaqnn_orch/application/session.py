@@ -171,7 +171,7 @@ def _searched(
 
 
 def _metrics(run: str) -> Metrics:
-    """The server of metrics, where the settings ask for one.
+    """The metrics of a run.
 
     Raises:
         BadInput: the extra is not installed.

@@ -31,8 +31,6 @@ def watch(
     """Show the run to the listener until it has ended, and return its last state. Changes nothing. A run whose
     orchestrator is gone is still watched: somebody may start it again. Ctrl-C (KeyboardInterrupt) ends the watching.
 
-    A run whose orchestrator is gone is watched on: somebody may start it again. Ctrl-C (KeyboardInterrupt) ends it.
-
     Raises:
         NotFound: no run of this name.
         JournalError: the journal is damaged.

@@ -19,8 +19,7 @@ def early_end(settings: Settings, newest_first: Iterable[Trial], best: Trial | N
     """The rule for a trial that begins now, where the settings ask for one and there are enough examples; else None.
 
     Examples are nets that were trained to their end while the settings asked for a rule. A list of nets, as in finals,
-    is
-    trained to its end, because the rewards of all its nets are wanted.
+    is trained to its end, because the rewards of all its nets are wanted.
     """
     rule, epochs = settings.execution.early_end, settings.recipe.epochs
     if not rule.enabled or settings.nets or best is None or best.reward is None:

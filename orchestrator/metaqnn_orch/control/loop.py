@@ -83,7 +83,7 @@ class Loop:
 
         Raises:
             RunHeld: another orchestrator took the run over.
-            RunFailed: every trial failed.
+            RunFailed: no trial ever worked, or too many were abandoned.
             StoreError, LauncherError: the error will not pass; a store that is merely out of reach is waited for.
         """
         me = self._hold.me

@@ -145,8 +145,7 @@ def stand_in(settings: Settings, digest: str, source: str, table: str | None = N
     """A stand-in for the dataset of a run whose accuracies come from a file and not from training.
 
     Its digest is the file's, so that a trial's id shows where its accuracy came from, and no such trial can be taken
-    for
-    a trained one. The numbers of images are the smallest valid ones.
+    for a trained one. The numbers of images are the smallest valid ones.
     """
     space = settings.space
     info = DatasetInfo(

@@ -163,8 +163,7 @@ class Retention:
 
     def tidy(self, state: RunState, now: str) -> bool:
         """Examine trials that were told or abandoned since the last call, and those that dropped out of the best nets.
-        If the
-        store fails now, the next call tries again, or gc does.
+        If the store fails now, the next call tries again, or gc does.
 
         Returns whether there is more to remove: after a change of the setting there may be thousands of objects.
         """

@@ -87,8 +87,7 @@ class Launcher(Protocol):
 
     def launch(self, request: TrainingRequest, attempt: int) -> None:
         """Start `attempt` (from 1) of a trial whose request.json is in the store. Launching an attempt of a trial that
-        is
-        already known changes nothing.
+        is already known changes nothing.
 
         Raises:
             LauncherError: no trial can be launched here; trying another trial would not help.

@@ -51,8 +51,6 @@ def at_once(request: TrainingRequest) -> float:
 class TableLauncher:
     """Up to `parallel` trials at once, each of which seems to run for `duration` seconds. It is safe to use from many
     threads.
-
-    Safe to use from many threads.
     """
 
     def __init__(

@@ -1,9 +1,8 @@
 """One long-lived worker: a process that reads orders and writes reports, and the threads that listen to it.
 
 The worker ends as soon as its standard input ends, so it cannot outlive the orchestrator, however the orchestrator
-ends.
-It runs in a session of its own: Ctrl-C at the terminal reaches only the orchestrator, and every process that the worker
-starts ends with it.
+ends. It runs in a session of its own: Ctrl-C at the terminal reaches only the orchestrator, and every process that the
+worker starts ends with it.
 """
 
 from __future__ import annotations

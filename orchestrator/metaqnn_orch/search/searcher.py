@@ -1,8 +1,7 @@
 """The interface of a searcher: it proposes designs, is told their results, and explains its beliefs.
 
 A searcher is a fold: its proposals depend on the seed, the step, the results in the order in which it was told them,
-and
-the designs that are known. A model that it fits to them is a cache, which a resumed run builds again.
+and the designs that are known. A model that it fits to them is a cache, which a resumed run builds again.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """YAML without surprises, for settings files, environment variables and --set.
 
 It has the core types of YAML 1.2: `no`, `on` and `yes` are words, 010 is ten, 1e-3 is a number, dates are text. It has
-no
-anchors, so that no text expands into a larger one, no duplicate keys, and only the tags of these types.
+no anchors, so that no text expands into a larger one, no duplicate keys, and only the tags of these types.
 """
 
 from __future__ import annotations

@@ -133,8 +133,7 @@ def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each pixel over images (n, channels, size, size) uint8, of values in [0, 1].
 
     A deviation is at least one step of a byte: so a constant pixel is not divided by zero, and a nearly constant one is
-    not
-    amplified.
+    not amplified.
     """
     total, squares = torch.zeros((2, *images.shape[1:]), dtype=torch.float64)
     for batch in images.split(RESIZE_BATCH):
@@ -165,8 +164,7 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Images (n, channels, size, size) uint8 as float32 of mean 0 and deviation 1 in each channel, or in each pixel,
-    over the
-    set. `mean` and `std` are a Dataset's.
+    over the set. `mean` and `std` are a Dataset's.
 
     The memory layout is channels last, on which convolutions are fastest.
     """

@@ -21,8 +21,7 @@ def build_model(
 
     The softmax is part of the loss. `dropout` gives the probability after the layer at an index of the net. Weights are
     Xavier uniform (Glorot and Bengio 2010) from `generator`, which must be the CPU's; biases are zero. A module's name
-    has
-    its layer's index and its part in the layer, so that saved weights can be assigned to layers.
+    has its layer's index and its part in the layer, so that saved weights can be assigned to layers.
 
     Raises:
         ShapeError: a layer does not fit.

@@ -10,8 +10,7 @@ def stratified(labels: NDArray[np.int64], held_back: int, seed: int = 0) -> tupl
     """Indices (kept, held back), each in ascending order.
 
     Each class contributes its share of `held_back`, by largest remainders; among equal remainders the smaller class
-    number
-    comes first. Within a class the choice is random, but always the same for the same seed.
+    number comes first. Within a class the choice is random, but always the same for the same seed.
     """
     counts = np.bincount(labels)
     shares, remainders = np.divmod(held_back * counts, len(labels))

@@ -1,10 +1,9 @@
 """A directory as a store: one file per object, for one machine or a file system that several machines share.
 
 A file is written under a name that no key can have, flushed to the disk, and only then gets its own name. A process
-that
-is killed meanwhile leaves such a file behind, which is never listed and never read; a listing a day later removes it.
-Directories are opened one part at a time without following symbolic links, so that no key leads out of the root. The
-root itself may be a link.
+that is killed meanwhile leaves such a file behind, which is never listed and never read; a listing a day later removes
+it. Directories are opened one part at a time without following symbolic links, so that no key leads out of the root.
+The root itself may be a link.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ class DirectoryStore:
     """A store under `root`, which the first write creates.
 
     Without `durable` no file is flushed to the disk. This is many times faster, and as safe when a process is killed;
-    but a
-    machine that loses power may lose the last writes, and leave files that have a name and no content.
+    but a machine that loses power may lose the last writes, and leave files that have a name and no content.
     """
 
     def __init__(self, root: Path | str, *, durable: bool = True) -> None:

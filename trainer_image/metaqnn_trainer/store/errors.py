@@ -26,8 +26,7 @@ class Cause(StrEnum):
 
 class StoreError(Exception):
     """The object store did not do what was asked. `str()` is one line with the store, the key and the cause; `hint` is
-    what to
-    do, if that is known. It is unknown whether a failed write happened.
+    what to do, if that is known. It is unknown whether a failed write happened.
 
     `status` is the HTTP status, 0 where there is none; `code` is the store's own word, such as NoSuchBucket.
     """

@@ -24,8 +24,7 @@ def open_store(uri: str, patience: Sequence[float] = (), report: Callable[[str],
     """The store that `uri` names. Nothing is created, and the store is not called yet.
 
     `patience`: the pauses, in seconds, after which a write to a store that is away or full is tried again; `report` is
-    called
-    with a line about each.
+    called with a line about each.
 
     Raises:
         AddressError: not one of the accepted forms.

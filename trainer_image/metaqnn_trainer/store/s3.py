@@ -1,9 +1,8 @@
 """An S3 bucket as a store: AWS, or any server that speaks its protocol and honours conditional writes.
 
 boto3 itself repeats a failed request a few times; a caller that needs to outlast a longer outage uses
-`StoreError.cause`.
-An answer of success must show that it comes from S3, because a login page has a status of success, too: an object's
-answer has an ETag, and a listing's names the bucket or says whether it is complete.
+`StoreError.cause`. An answer of success must show that it comes from S3, because a login page has a status of success,
+too: an object's answer has an ETag, and a listing's names the bucket or says whether it is complete.
 """
 
 from __future__ import annotations

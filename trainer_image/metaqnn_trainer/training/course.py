@@ -41,9 +41,8 @@ class Course:
 
     With a `micro_batch` the recipe's batch goes through the net in parts of so many examples, and a step adds up their
     gradients. Batches, examples and the optimiser's steps are those of undivided training. The weights differ in the
-    last
-    bits: sums are rounded in another order, dropout draws other numbers of the same kind, and batch normalisation uses
-    the statistics of a part, which are noisier.
+    last bits: sums are rounded in another order, dropout draws other numbers of the same kind, and batch normalisation
+    uses the statistics of a part, which are noisier.
     """
 
     def __init__(

@@ -1,6 +1,5 @@
 """Predicts what a net will reach, from its first epochs and from nets that were trained to their end (Baker, Gupta,
-Raskar,
-Naik 2017, "Accelerating Neural Architecture Search using Performance Prediction").
+Raskar, Naik 2017, "Accelerating Neural Architecture Search using Performance Prediction").
 
 The method is ridge regression of the final accuracy on the epochs so far and on the net's size. Pure: the same examples
 and the same epochs give the same answer.
@@ -39,8 +38,7 @@ class Forecast(NamedTuple):
 
 def forecast(examples: Sequence[LearningCurve], begun: LearningCurve) -> Forecast:
     """The best accuracy that the net of `begun`, of which some epochs are known, will have reached after the number of
-    epochs
-    of the `examples`.
+    epochs of the `examples`.
 
     Its standard deviation comes from the residual that each example would have if it were left out, and grows the less
     similar the net is to the examples.
@@ -69,8 +67,7 @@ def foretold_to_fail(
     rule: EarlyEnd, begun: LearningCurve, epochs: int, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Prediction | None:
     """The prediction for the net of `begun` after so many `epochs`, if it is a reason to stop the net now; rewards lie
-    within
-    `bounds`.
+    within `bounds`.
 
     None where it is no reason, where the rule is not applied, and where the rule's examples had another number of
     epochs.

@@ -80,8 +80,7 @@ class Gpus(NamedTuple):
 
     def check(self, wanted: int, device: torch.device) -> None:
         """Check that a trial that was given `wanted` GPUs (0: any device) can train on `device`, which was chosen when
-        the process
-        began. An error of an earlier trial may have broken CUDA for the rest of the process.
+        the process began. An error of an earlier trial may have broken CUDA for the rest of the process.
 
         Raises:
             DeviceError: it cannot, or would have to do without a GPU.

@@ -72,8 +72,7 @@ def memory_free(device: torch.device, machine: Path = _MACHINE) -> int:
 
 class PeakMemory:
     """The largest number of bytes that this process has had on `device` since this object was made, in addition to
-    those that
-    it had then.
+    those that it had then.
 
     On a CPU it is the resident set's size, which includes libraries and fragmentation, and which some systems do not
     tell.

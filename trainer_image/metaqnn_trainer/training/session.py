@@ -39,27 +39,22 @@ def train(
     """Train a design by its recipe, on the device where its data are.
 
     If the first epoch is no better than chance, or its loss is not finite, training starts again from fresh weights at
-    a
-    lower learning rate. When all learning rates fail, the net is untrainable; when it does not fit the device, it is
-    too
-    large: both count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before it
-    counts. The same happens when the time is up: `elapsed` returns the seconds that this attempt has used, by default
-    since
-    this call, and those of earlier attempts count, too. With `options.early_end` training ends after the first epoch
-    from
-    which the net will probably not beat the best one, and no weights are kept, so that it is not taken for a trained
-    net.
+    a lower learning rate. When all learning rates fail, the net is untrainable; when it does not fit the device, it is
+    too large: both count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before
+    it counts. The same happens when the time is up: `elapsed` returns the seconds that this attempt has used, by
+    default since this call, and those of earlier attempts count, too. With `options.early_end` training ends after the
+    first epoch from which the net will probably not beat the best one, and no weights are kept, so that it is not taken
+    for a trained net.
 
     Before any allocation, the memory that training needs at least is compared with `memory`, by default the device's,
-    if the
-    task can estimate it. Training that does not fit, then or when memory runs out, begins again once with micro-batches
-    (see Course), if those can fit. Without an estimate, smaller ones are tried as long as memory runs out.
+    if the task can estimate it. Training that does not fit, then or when memory runs out, begins again once with
+    micro-batches (see Course), if those can fit. Without an estimate, smaller ones are tried as long as memory runs
+    out.
 
     Training begins with the `initial` weights, as far as they fit, and otherwise with fresh ones.
 
     Training goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of an
-    uninterrupted
-    training, bit for bit.
+    uninterrupted training, bit for bit.
 
     `stop` is called before the first step, after every step and after every batch of an evaluation.
 

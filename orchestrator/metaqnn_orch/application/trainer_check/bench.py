@@ -112,7 +112,7 @@ class CheckStore:
         """The trial's result, checked as the orchestrator checks it.
 
         Raises:
-            Shortfall: it would not.
+            Shortfall: the orchestrator would refuse it.
         """
         found = read_result(self.store, sample().info, request, _AS_IT_IS)
         if found is None:

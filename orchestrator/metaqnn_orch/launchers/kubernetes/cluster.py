@@ -115,8 +115,7 @@ class Cluster:
         self, resource: Resource, labels: str, version: str, on_open: Callable[[Callable[[], None]], None]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Changes since `version`, by type and object, until the API ends the watch. `on_open` gets a function that
-        ends the
-        watch from another thread.
+        ends the watch from another thread.
 
         Raises:
             ClusterError: the watch failed in any way. A new listing shows what it missed.

@@ -67,8 +67,7 @@ class Credentials:
     threads.
 
     Credentials that are read again must lead to the same server as before, or they are refused: so a search does not
-    move
-    to another cluster when somebody switches the current context, or when the kubeconfig is gone for a moment.
+    move to another cluster when somebody switches the current context, or when the kubeconfig is gone for a moment.
     """
 
     def __init__(self, connect: Callable[[str | None], Connection], context: str | None = None) -> None:

@@ -1,6 +1,5 @@
 """The launcher for Kubernetes: trials are Jobs. What it observes is a function of the Jobs that exist and of the orders
-for
-Jobs that do not exist yet; so a new orchestrator finds the Jobs of the one before it, and goes on with them.
+for Jobs that do not exist yet; so a new orchestrator finds the Jobs of the one before it, and goes on with them.
 
 Only this launcher's own threads wait for the API: they create and delete Jobs, and ask why a Job stands still.
 """

@@ -1,6 +1,5 @@
 """What the state of a Job, its Pods and their containers means for a trial. Pure and total: every answer of the API,
-now or
-in a later version, gives some state, and no exception.
+now or in a later version, gives some state, and no exception.
 
 The exit code says only whether a result was delivered. 137 alone proves nothing, and a Pod that was deleted by hand
 leaves no evidence at all; so an end without evidence against the trial is a disruption.
