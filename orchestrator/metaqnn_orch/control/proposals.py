@@ -1,4 +1,4 @@
-"""From a searcher's proposal to what the journal says of it: which trial it is, with which recipe and which weights."""
+"""Turns a searcher's proposal into its event: which trial it is, with which recipe and which weights."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from metaqnn_trainer.store.base import Store
 def as_event(
     store: Store, record: RunRecord, state: RunState, step: int, epsilon: float | None, proposal: Proposal
 ) -> Proposed:
-    """The proposal of a step as an event. A plain one of a known design is that design's trial, whatever it is called:
-    an import may have named it. Weights that are not there any more are left out: the trial then begins afresh.
+    """The proposal of a step as an event. A proposal of a known design without changes belongs to that design's trial,
+    whatever its id: an import may have given it another one. Weights that do not exist any more are left out: the
+    trial then begins without them.
 
     Raises:
         SearcherFailed: the design is none of the space, or the changes to the recipe make no recipe.
@@ -70,7 +71,7 @@ def _first(error: ValueError) -> str:
 
 
 def weights_of(store: Store, run: str, trial: str) -> WeightsRef | None:
-    """Where the weights of a trained design are; None where it kept none, or they are gone.
+    """The key of the weights of a trained design; None where it kept none, or they do not exist any more.
 
     Raises:
         StoreError: the store did not answer.

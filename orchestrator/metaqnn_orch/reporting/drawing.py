@@ -1,4 +1,4 @@
-"""A net as a drawing: a block for each layer, as high as its representation is large, as wide as it has channels."""
+"""A net as a drawing: each layer is a block, as high as its representation is large, and as wide as it has channels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from metaqnn_orch.reporting.vega import SCHEMA, Spec, said
 from metaqnn_trainer.spaces.cnn.layer import LayerReport, Shape
 from metaqnn_trainer.spaces.cnn.registry import kinds
 
-_TALLEST: Final = 74  # pixels, of the image
-_STEP: Final = 54  # from one block to the next
+_TALLEST: Final = 74  # pixels of the image
+_STEP: Final = 54  # pixels between two blocks
 
 
 def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
-    """The specification of a net's drawing, the image first. `reports` are of the whole net."""
+    """The specification of a net's drawing, the image first. `reports` cover the whole net."""
     blocks = [_block(0, "image", "image", f"{image.size}×{image.size}", image, image, f"images of {image}")]
     for number, report in enumerate(reports, 1):
         layer, shape, cost = report

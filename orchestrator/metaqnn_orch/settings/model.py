@@ -265,7 +265,7 @@ class Settings(Section):
                 space.check(net)
             except ShapeError as error:
                 raise ValueError(f"nets: {net} {error}") from None
-        object.__setattr__(self, "nets", nets)  # as a frozen dataclass does while it is made
+        object.__setattr__(self, "nets", nets)  # as a frozen dataclass does in __init__
         return self
 
     @model_validator(mode="after")
@@ -278,7 +278,7 @@ class Settings(Section):
         return self
 
     def state_space(self) -> Space:
-        """The designs that there are. It never changes, and is shared."""
+        """The space of designs. It never changes, and is shared."""
         return _made(self.space.family, self.space, self.model)
 
     def searcher(self) -> Searcher:
@@ -290,11 +290,13 @@ class Settings(Section):
         return searcher
 
     def randomness(self, purpose: str, count: int) -> Random:
-        """Depends on seed, purpose and counter alone: a resumed run draws what an undisturbed one draws."""
+        """A generator that depends on seed, purpose and counter alone: a resumed run draws the same numbers as an
+        undisturbed one.
+        """
         return Random(f"{self.seed}/{purpose}/{count}")
 
     def phases(self) -> tuple[EpsilonPhase, ...]:
-        """The schedule; of a list of nets one phase, without chance."""
+        """The schedule; for a list of nets, one phase with epsilon 0."""
         return (EpsilonPhase(0.0, len(self.nets)),) if self.nets else self.schedule.resolve()
 
     @property
@@ -304,16 +306,16 @@ class Settings(Section):
         return min(total, self.execution.max_trials or total)
 
     def on(self, digest: str) -> Settings:
-        """The same with the dataset's digest decided."""
+        """These settings with the dataset's digest decided."""
         return self.model_copy(update={"dataset": self.dataset.model_copy(update={"digest": digest})})
 
     def identity(self) -> dict[str, Any]:
-        """What may not change when the run goes on, as JSON."""
+        """The settings that may not change when the run goes on, as JSON."""
         values = self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
         return {**values, "space": recorded(values["space"])}
 
     def recorded(self) -> dict[str, Any]:
-        """What run.json keeps: the identity, and what was said of the finals."""
+        """The settings in run.json: the identity, and the settings of the finals."""
         return {**self.identity(), "finals": self.finals.model_dump(mode="json", exclude_unset=True)}
 
 

@@ -1,4 +1,4 @@
-"""Right requests: what is delivered, how, and beside whom."""
+"""Checks with right requests: what is delivered, how, and what happens beside other attempts."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def first_wins(bench: Bench) -> str:
 
 
 def _chance(request: TrainingRequest) -> TrainingResult:
-    """What another attempt may have delivered."""
+    """The result of a net that learned nothing, as another attempt may have delivered it."""
     params, macs = spec_cost(request.spec, channels=1)
     return TrainingResult(
         run=request.run,
@@ -194,5 +194,5 @@ def _chance(request: TrainingRequest) -> TrainingResult:
 
 
 def _left(place: CheckStore, request: TrainingRequest) -> list[str]:
-    """Files beside request and result."""
+    """The files beside request and result."""
     return sorted({path.name for path in place.folder(request).iterdir()} - {"request.json", "result.json"})
