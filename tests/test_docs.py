@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,13 @@ from metaqnn_orch.cli.app import COMMANDS, build_app
 
 ROOT = Path(__file__).parents[1]
 WRITTEN = sorted([*PAGES.glob("*.md"), *ROOT.glob("*.md")])
+PACKAGES = [ROOT / "orchestrator" / "metaqnn_orch", ROOT / "trainer_image" / "metaqnn_trainer"]
+# Words with which a text begins that leaves out its subject: "Of what did not pass", "That the searcher is told".
+FRAGMENT = re.compile(
+    r"(of|that|those|whose|whom|from|as|by|in|on|to|under|than|ours|none of|what of|which (?:is|are|was|were|has|had)"
+    r"|(?:for|with|at|after|before) (?:which|whom|whose)) ",
+    re.IGNORECASE,
+)
 
 
 def words(text: str) -> str:
@@ -91,3 +100,40 @@ def test_every_room_has_its_line() -> None:
         assert missing == [], "docs/architecture.md has no line for these"
         readme = (ROOT / "README.md").read_text()
         assert [room for room in sorted(rooms) if f"{room}/" not in readme] == [], "README's map has no place for these"
+
+
+def texts(source: str) -> Iterator[tuple[int, str]]:
+    """Every docstring, and every string that stands as a statement (below a field, for example), with its line."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value.strip()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_every_docstring_begins_with_what_it_is_about(package: Path) -> None:
+    fragments = [
+        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for path in sorted(package.rglob("*.py"))
+        for line, text in texts(path.read_text())
+        if FRAGMENT.match(text)
+    ]
+    assert fragments == [], "name the subject first: 'Share of the nets', 'Reward that the searcher is told'"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_fragment"),
+    [
+        ("Of every net the best of its trainings, by reward.", True),
+        ("That the searcher is told.", True),
+        ("For which the attempt was seen to run.", True),
+        ("Whose certificates are accepted.", True),
+        ("In the order of their proposal.", True),
+        ("The trials, in the order of their proposal.", False),
+        ("Which weights stay in the store.", False),
+        ("For each value, the mean of the last ones.", False),
+        ("Often called.", False),
+    ],
+)
+def test_a_fragment_is_told_from_a_sentence(text: str, is_fragment: bool) -> None:
+    source = f'class Fields:\n    name: str\n    """{text}"""\n'
+    assert [bool(FRAGMENT.match(found)) for _, found in texts(source)] == [is_fragment]

@@ -1,4 +1,4 @@
-"""The orchestrator: samples architectures, has them trained, learns from the results.
+"""The orchestrator: it samples designs, has them trained, and learns from the results.
 
 Belongs here: decisions and bookkeeping. Forbidden here: torch, and anything of the trainer but its contract.
 
@@ -16,7 +16,7 @@ __all__ = ["Search"]
 
 
 def __getattr__(name: str) -> Any:
-    # When it is asked for: importing any module of the package would otherwise import all of them.
+    # Imported at the first use: importing any module of the package would otherwise import all of them.
     if name == "Search":
         from metaqnn_orch.api import Search
 

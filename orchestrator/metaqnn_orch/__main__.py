@@ -1,20 +1,20 @@
-"""The program's beginning; `python -m metaqnn_orch` where it is not installed: in the orchestrator's image."""
+"""The program's entry point. `python -m metaqnn_orch` also works where the package is not installed: in its image."""
 
 import sys
 
 
 def main() -> None:
-    try:  # the imports take a moment, in which somebody may press Ctrl-C
+    try:  # the imports take a moment, in which Ctrl-C may come
         from metaqnn_orch.application.signals import raise_when_stopped, unbroken
         from metaqnn_orch.cli.streams import open_closed
 
         open_closed()
         raise_when_stopped()
-        with unbroken():  # where it builds its models, pydantic takes whatever is raised for a fault of theirs
+        with unbroken():  # pydantic takes an exception that comes while it builds a model for the model's error
             from metaqnn_orch.cli.app import main as run_command
 
         run_command()
-    except KeyboardInterrupt:  # of a command that has nothing to bring to an end
+    except KeyboardInterrupt:  # the command has nothing to finish first
         sys.exit(130)
 
 

@@ -1,4 +1,4 @@
-"""The front door for Python: what the commands do, with the objects that they use.
+"""The front door for Python: the work of the commands, with the objects that they use.
 
     from metaqnn_orch import Search
 
@@ -38,7 +38,9 @@ from metaqnn_trainer.store.opening import open_store
 
 
 class Search:
-    """A run as its store has it at one moment; `refresh` looks again. Looking changes nothing."""
+    """A run as its store has it at one moment; `refresh` reads it again. No method but `start` and `export` writes
+    anything.
+    """
 
     def __init__(self, run: str, store: str | os.PathLike[str]) -> None:
         """An existing run of the store at a directory or s3://bucket/prefix.
@@ -65,17 +67,17 @@ class Search:
 
         `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}.
 
-        Ctrl-C, or an interrupted kernel, ends it as it ends the command: once waits for the trials in training, twice
-        leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run. In a thread nobody
-        hears it: a search there ends with the main thread.
+        Ctrl-C, or an interrupted kernel, ends the search as it ends the command: the first waits for the trials in
+        training, the second leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run.
+        A search outside of the main thread hears no signal, and ends with the main thread.
 
-        What happens meanwhile is in the log `metaqnn_orch`: logging.basicConfig(level=logging.INFO) shows it.
+        Its progress is written to the log `metaqnn_orch`: logging.basicConfig(level=logging.INFO) shows it.
 
         Raises:
-            BadInput: something does not fit; nothing was created.
+            BadInput: the arguments do not fit each other, the store or an existing run; nothing was created.
             RunHeld: another orchestrator works on the run.
             RunFailed, StoreError, LauncherError: as the command says.
-            KeyboardInterrupt: somebody stopped it, and everything is in order.
+            KeyboardInterrupt: a signal stopped the search, and its state is saved.
         """
         check_name("run", run)
         where, place = LauncherName(launcher), os.fspath(store)
@@ -91,12 +93,12 @@ class Search:
             ended = session.run(opened, run, wanted, launcher_of, Logged(), answered_by=answered_by)
         if ended.outcome is Outcome.INTERRUPTED:
             if ended.signal not in (0, signal.SIGINT):
-                signal.raise_signal(ended.signal)  # it does now what it would have done without us
+                signal.raise_signal(ended.signal)  # the signal now has the effect that it has without this handler
             raise KeyboardInterrupt
         return cls(run, place)
 
     def refresh(self) -> Search:
-        """The same run, as it is now."""
+        """The same run, in its present state."""
         return Search(self.run, self._store.uri)
 
     @property
@@ -105,12 +107,12 @@ class Search:
 
     @property
     def settings(self) -> Settings:
-        """That the run began with."""
+        """The settings that the run began with."""
         return self._view.record.settings_as_run()
 
     @property
     def state(self) -> RunState:
-        """Searcher, trials and counters: the fold of the journal."""
+        """The searcher, the trials and the counters, folded from the journal."""
         return self._view.state
 
     @property
@@ -120,7 +122,7 @@ class Search:
 
     @property
     def trials(self) -> list[Trial]:
-        """In the order of their proposal."""
+        """The trials, in the order of their proposal."""
         return [*self.state.trials.values()]
 
     @property
@@ -147,7 +149,7 @@ class Search:
 
     @property
     def q_table(self) -> list[QValue]:
-        """Every value that was ever updated: state, move, value, number of updates.
+        """Every Q-value that was ever updated: state, move, value, number of updates.
 
         Raises:
             BadInput: the searcher keeps no Q-values.
@@ -160,7 +162,7 @@ class Search:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Of a run of finals: what the test images said, where they were asked."""
+        """The verdict of a run of finals: the accuracies on the test images, where they were measured."""
         return read_verdict(self._store, self.run)
 
     def export(self, to: str | os.PathLike[str], trial: Trial | None = None) -> exports.Exported:

@@ -1,14 +1,15 @@
-"""The whole error tree of the orchestrator. Third-party errors are renamed into it once, at the edge that met them.
+"""The whole error tree of the orchestrator. Third-party errors are turned into it once, where they are caught.
 
 OrchestratorError                 exit 1
-├── RunFailed                              nothing of the run ever worked
+├── RunFailed                              no trial ever worked, or too many were abandoned
+├── SearcherFailed                         the searcher, which may be a plug-in, raised something or proposed nonsense
 ├── BadInput                      exit 2   what the caller typed or wrote: nothing was created
 │   ├── SettingsError                      a settings file, a --set, an environment variable
 │   ├── RunConflict                        a run of this name exists with other settings
-│   └── NotFound                           a run, a trial, a dataset that is not there
+│   └── NotFound                           a run, a trial or a dataset does not exist
 ├── JournalError                  exit 3   the journal is damaged: gaps, foreign or future entries
 ├── RunHeld                       exit 4   another orchestrator holds the run, or took it over
-└── LauncherError                 exit 6   nothing can be launched here
+└── LauncherError                 exit 6   no trial can be launched here
     └── ClusterError                       the Kubernetes API did not do what was asked
 
 Two trees are shared with the trainer, and stand beside it:
@@ -30,7 +31,7 @@ from metaqnn_trainer.store.errors import StoreError as StoreError
 
 
 class OrchestratorError(Exception):
-    """Root of the tree. `str()` is one line with cause and evidence; `hint` is what to do, if anything is known."""
+    """Root of the tree. `str()` is one line with cause and evidence; `hint` is what to do, if that is known."""
 
     exit_code = 1
 
@@ -40,11 +41,15 @@ class OrchestratorError(Exception):
 
 
 class RunFailed(OrchestratorError):
-    """Nothing of the run ever worked, so that going on would burn machines."""
+    """No trial ever worked, or too many were abandoned, so that going on would waste machines."""
+
+
+class SearcherFailed(OrchestratorError):
+    """The searcher raised an error that is none of ours, or proposed what cannot be trained."""
 
 
 class BadInput(OrchestratorError):
-    """What the caller typed or wrote cannot be used."""
+    """The caller's input cannot be used."""
 
     exit_code = 2
 
@@ -58,7 +63,7 @@ class RunConflict(BadInput):
 
 
 class NotFound(BadInput):
-    """A run, a trial or a dataset that is not there."""
+    """A run, a trial or a dataset does not exist."""
 
 
 class JournalError(OrchestratorError):
@@ -74,7 +79,7 @@ class RunHeld(OrchestratorError):
 
 
 class LauncherError(OrchestratorError):
-    """Nothing can be launched here."""
+    """No trial can be launched here."""
 
     exit_code = 6
 
@@ -82,7 +87,7 @@ class LauncherError(OrchestratorError):
 class ClusterError(LauncherError):
     """The Kubernetes API did not do what was asked. The message names the call and the cause.
 
-    `status` is the HTTP status, 0 where there was no whole answer: whether a write happened is not known then.
+    `status` is the HTTP status, 0 where the answer was incomplete: then it is unknown whether a write happened.
     """
 
     def __init__(
@@ -91,22 +96,22 @@ class ClusterError(LauncherError):
         super().__init__(message, hint)
         self.status = status
         self.reason = reason
-        """In the API's own word, as AlreadyExists."""
+        """The reason in the API's word, such as AlreadyExists."""
         self.retry_after = retry_after
-        """Seconds that the API asked for."""
+        """Seconds that the API asked to wait."""
 
     @property
     def transient(self) -> bool:
-        """The same call may well succeed a little later, without anybody doing anything."""
+        """Whether the same call may succeed a little later, although nobody changes anything."""
         return self.status in (0, 408, 410, 429) or self.status >= 500 or self.reason == "Conflict"
 
 
 KNOWN: Final = (OrchestratorError, StoreError, ContractError)
-"""Every error that has a line to say and an exit code; anything else is a fault of ours."""
+"""Every error with a message for the user and an exit code; any other exception is a fault of the program."""
 
 
 def exit_code(error: BaseException) -> int:
-    """How a process ends that one of the KNOWN errors ends."""
+    """The exit code of a process that ends with one of the KNOWN errors."""
     match error:
         case OrchestratorError():
             return error.exit_code

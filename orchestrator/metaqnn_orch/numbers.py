@@ -1,4 +1,4 @@
-"""Sums, means and spans of what somebody else wrote: whatever it is, what comes out is a number."""
+"""Sums, means and spans of foreign data: whatever the input is, the result is a number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LARGEST: Final = sys.float_info.max
 
 
 def finite(value: float) -> float:
-    """`value`, or the largest number of its sign where it is too large for any; 0 where it is none."""
+    """`value`, or the largest number of its sign where it is too large for a float; 0 where it is not a number."""
     try:
         return min(max(float(value), -LARGEST), LARGEST) if value == value else 0.0
     except OverflowError:  # an int
@@ -24,8 +24,8 @@ def mean(values: Sequence[float]) -> float:
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Seconds from one moment to another, both in ISO 8601; 0 where one of them is none, or the clock went back."""
+    """Seconds from one moment to another, both in ISO 8601; 0 where one of them is invalid, or the clock went back."""
     try:
         return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())
-    except (ValueError, TypeError):  # one with and one without a zone
+    except (ValueError, TypeError):  # one moment has a time zone and the other has none
         return 0.0

@@ -1,6 +1,6 @@
 """The trainer: one training request in, one training result out.
 
-Belongs here: everything that touches a network's weights, and the contract that callers speak.
+Belongs here: every use of a network's weights, and the contract that callers speak.
 Forbidden here: the orchestrator, Kubernetes, and any decision about which network to train.
 """
 

@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The process's exit code."""
+    """Run the command. Returns the process's exit code."""
     options = parser().parse_args(arguments)
     try:
         match options.command:
@@ -101,8 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> int:
     order = _order(options, options.attempt)
     stop = threading.Event()
-    # Before torch is imported, which takes seconds: a container's first process does not die of a SIGTERM that comes
-    # before there is a handler. It only never hears of it.
+    # The handler is set before torch is imported, which takes seconds: a SIGTERM without a handler does not end a
+    # container's first process, and would only be lost.
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
         from metaqnn_trainer.trial import Trainer
@@ -117,7 +117,7 @@ def _order(options: argparse.Namespace, attempt: int = 1) -> WorkOrder:
     """The trial that the options name.
 
     Raises:
-        RequestError: they are no names.
+        RequestError: a name is not valid.
     """
     try:
         return WorkOrder(store=options.store, run=options.run, trial=options.trial, attempt=attempt)
@@ -138,7 +138,7 @@ def _make_dataset(options: argparse.Namespace) -> int:
     from metaqnn_trainer.store.patient import PATIENCE
 
     store = open_store(options.store, PATIENCE, say)
-    # What a library prints is no part of the answer.
+    # The output of libraries is no part of the answer.
     with redirect_stdout(sys.stderr):
         made = make_dataset(
             options.name,

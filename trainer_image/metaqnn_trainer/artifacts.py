@@ -1,7 +1,7 @@
-"""The siblings of a result: written, found, checked and read, for both sides.
+"""The siblings of a result (weights, history, pictures): written, found, checked and read, for both sides.
 
-Each is named by its digest, so that two attempts of one trial that know nothing of each other overwrite nothing, and
-what a result names stays what it names. Results of earlier releases have siblings with plain names.
+Each is named by its digest. So two attempts of one trial that do not know of each other overwrite nothing, and a
+result's siblings never change. Results of earlier releases have siblings with plain names.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from metaqnn_trainer.store.base import Stat, Store
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 
 Kind = str
-"""`weights`, `history`, or `picture-` and the picture's name."""
+"""The kind of a sibling: `weights`, `history`, or `picture-` and the picture's name."""
 
 PICTURE: Final = "picture-"
 _PLAIN_NAMES: Final[dict[Kind, str]] = {"weights": "weights.safetensors", "history": "history.jsonl"}
-_READINGS: Final = 2  # before an object is called damaged: what came on the way may have been
+_READINGS: Final = 2  # reads before an object is called damaged: the transfer may have been
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 def plain_name(kind: Kind) -> str:
-    """Of the file that a sibling is outside of the store."""
+    """Name of the file for a sibling outside of the store."""
     return _PLAIN_NAMES.get(kind, f"{kind}.png")
 
 
 def checked_picture(name: str, data: bytes) -> bytes:
-    """`data`, if they can be a picture beside a result.
+    """`data`, if it can be a picture beside a result.
 
     Raises:
         MessageError: they cannot.
@@ -45,7 +45,7 @@ def checked_picture(name: str, data: bytes) -> bytes:
 
 
 def put(store: Store, run: str, trial: str, kind: Kind, data: bytes) -> Artifact:
-    """Write `data`; what the result has to say of it.
+    """Write `data`. Returns the entry for it in the result.
 
     Raises:
         StoreError: the store does not answer, or refuses.
@@ -56,24 +56,24 @@ def put(store: Store, run: str, trial: str, kind: Kind, data: bytes) -> Artifact
 
 
 def key_of(run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> str:
-    """Where `put` writes it."""
+    """The key under which `put` writes it."""
     if kind.startswith(PICTURE):
         return keys.picture(run, trial, kind.removeprefix(PICTURE), artifact.sha256)
     return (keys.weights if kind == "weights" else keys.history)(run, trial, artifact.sha256)
 
 
 def named(result: TrainingResult) -> dict[Kind, Artifact]:
-    """The siblings that a result has."""
+    """The siblings that a result names."""
     found: dict[Kind, Artifact | None] = {"weights": result.weights, "history": result.history}
     own = {kind: artifact for kind, artifact in found.items() if artifact is not None}
     return own | {PICTURE + name: artifact for name, artifact in result.pictures.items()}
 
 
 def locate(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> str:
-    """The key under which the artifact lies: with its size, and its checksum where the store keeps one.
+    """The key of the artifact, whose size is checked, and its checksum where the store keeps one.
 
     Raises:
-        MessageError: it is missing, or is not what the result, or the reference, says.
+        MessageError: it is missing, or differs from what the result, or the reference, says.
         StoreError: the store does not answer.
     """
     key, (size, sha256) = _found(store, run, trial, kind, artifact)
@@ -85,10 +85,10 @@ def locate(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | 
 
 
 def read(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | WeightsRef) -> bytes:
-    """The artifact's bytes, checked. What is damaged is put aside, so that nobody takes it for whole.
+    """The artifact's bytes, checked. A damaged artifact is put aside, so that no reader takes it for whole.
 
     Raises:
-        MessageError: it is missing, or is not what the result, or the reference, says.
+        MessageError: it is missing, or differs from what the result, or the reference, says.
         StoreError: the store does not answer.
     """
     key, (size, _) = _found(store, run, trial, kind, artifact)
@@ -98,14 +98,14 @@ def read(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact | We
         if hashlib.sha256(data).hexdigest() == artifact.sha256:
             return data
     aside, where = keys.damaged(run, trial, key.rpartition("/")[2]), ""
-    # A reference may be wrong itself, and what lies there right; a result and its siblings were written together.
+    # A reference may be wrong while the object is right; a result and its siblings, however, were written together.
     if isinstance(artifact, Artifact) and _put_aside(store, key, aside, data):
         where = f"; it was put aside as {aside}"
     raise MessageError(f"{key} ({size} bytes) does not have the sha256 that result.json says{where}")
 
 
 def _put_aside(store: Store, key: str, aside: str, data: bytes) -> bool:
-    """Whether that could be done: whoever reads may not be allowed to write."""
+    """Put the object aside. Returns whether that was possible: a reader may not be allowed to write."""
     try:
         store.put(aside, data)
         store.delete(key)
@@ -115,7 +115,7 @@ def _put_aside(store: Store, key: str, aside: str, data: bytes) -> bool:
 
 
 def remove(store: Store, run: str, trial: str, kind: Kind, artifact: Artifact) -> None:
-    """Remove what `put` wrote.
+    """Remove the object that `put` wrote.
 
     Raises:
         StoreError: the store does not answer, or refuses.

@@ -1,4 +1,4 @@
-"""Which datasets are known by name. Free of everything that reading one takes: the orchestrator names them, too."""
+"""The datasets that are known by name. This module imports no library that reads one: the orchestrator uses it, too."""
 
 from __future__ import annotations
 
@@ -7,5 +7,6 @@ from typing import Final
 from metaqnn_trainer.plugins import Group
 
 SOURCES: Final = Group("metaqnn.datasets", "metaqnn_trainer.sources.known")
-"""A source is a function of a path, or None where there is none, and of a Report (sources/base.py). It gives a Source,
-which is one of images in classes, or Examples, which are anything else."""
+"""The sources of datasets. A source is a function of a path, or None where there is none, and of a Report
+(sources/base.py). It returns a Source of images in classes, or Examples of any other kind.
+"""

@@ -1,4 +1,4 @@
-"""What a trial leaves behind: history, weights, pictures, and its result."""
+"""Delivers the outcome of a trial: history, weights, pictures, and its result."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def deliver(
     begun: float,
     started: float,
 ) -> None:
-    """Leave what came of `training` beside the request: the siblings first, result.json last, and only if none is
-    there; then nothing of this attempt is left. `begun` and `started` are as `result_of` says.
+    """Write the outcome of `training` beside the request: the siblings first, and result.json last, only if there is
+    none; then remove what this attempt does not need any more. `begun` and `started` are those of `result_of`.
 
     Raises:
         StoreError: the store does not answer, or refuses.
@@ -69,8 +69,9 @@ def result_of(
     started: float,
     siblings: Mapping[artifacts.Kind, Artifact],
 ) -> TrainingResult:
-    """What there is to say of `training`. `begun` and `started`, by time.monotonic, are when the work for the trial
-    began and when its request was read."""
+    """The result of `training`. `begun` and `started`, by time.monotonic, are when the work for the trial began and
+    when its request was read.
+    """
     foretold, accuracy = training.prediction, training.measure == "accuracy"
     return TrainingResult(
         run=request.run,
@@ -114,7 +115,9 @@ def result_of(
 
 
 def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Kind, Artifact]) -> None:
-    """Another attempt was first: remove of ours what its result does not name, too."""
+    """Another attempt delivered first: remove this attempt's siblings, except those that the other's result names,
+    too.
+    """
     say("another attempt has delivered the result meanwhile")
     try:
         first = read(TrainingResult, store.get, keys.result(run, trial))
@@ -126,7 +129,7 @@ def _give_way(store: Store, run: str, trial: str, siblings: Mapping[artifacts.Ki
 
 
 def _weights_file(weights: Weights, spec: TrialSpec) -> bytes:
-    # One entry of metadata and no more: safetensors writes several in no fixed order.
+    # Exactly one entry of metadata, because safetensors writes several in no fixed order.
     contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
     return safetensors.torch.save(contiguous, metadata={"net": spec.net})
 
@@ -136,12 +139,12 @@ def _versions() -> dict[str, str]:
 
 
 def in_words(measure: str, reward: float) -> str:
-    """A reward, by the name of what was measured."""
+    """A reward in words, with the name of its measure."""
     return f"{_NAMES.get(measure, measure or 'reward')} {reward:.4f}"
 
 
 def teller(measure: str, epochs: int) -> Callable[[EpochRecord], None]:
-    """Says how each epoch went."""
+    """A function that prints the progress of each epoch."""
 
     def tell(record: EpochRecord) -> None:
         loss = "not finite" if record.train_loss is None else f"{record.train_loss:.4f}"

@@ -1,13 +1,13 @@
 """The trainer's error tree. Each class says how the process ends; the text is one line with cause and evidence.
 
 TrainerError
-├── RequestError      exit BAD_REQUEST   the request cannot be read, or asks for what cannot be built
-├── DatasetError      exit DATASET       a dataset, or what one is to be made of, is missing or not what it should be
+├── RequestError      exit BAD_REQUEST   the request cannot be read, or asks for a net that cannot be built
+├── DatasetError      exit DATASET       a dataset, or its source, is missing or not what it should be
 ├── DeviceError       exit DEVICE        a GPU was asked for and none is usable, or it failed
 ├── HostMemoryError   exit HOST_MEMORY   the machine's own memory did not suffice, and no net is to blame
-├── Preempted         exit PREEMPTED     asked to stop; what was done so far is in a checkpoint
-├── Settled           exit DELIVERED     another attempt has delivered the result: there is nothing left to do
-└── CheckpointError                      a checkpoint cannot be gone on from; training begins anew
+├── Preempted         exit PREEMPTED     asked to stop; the work done so far is in a checkpoint
+├── Settled           exit DELIVERED     another attempt has delivered the result: there is no work left
+└── CheckpointError                      training cannot go on from a checkpoint, and begins anew
 
 Two trees are shared with the orchestrator, and stand beside it:
 
@@ -33,13 +33,13 @@ class TrainerError(Exception):
 
 
 class RequestError(TrainerError):
-    """The request cannot be read, or asks for what cannot be built."""
+    """The request cannot be read, or asks for a net that cannot be built."""
 
     exit_code = ExitCode.BAD_REQUEST
 
 
 class DatasetError(TrainerError):
-    """A dataset, or what one is to be made of, is missing or not what it should be."""
+    """A dataset, or its source, is missing or not what it should be."""
 
     exit_code = ExitCode.DATASET
 
@@ -57,33 +57,33 @@ class HostMemoryError(TrainerError):
 
 
 class Preempted(TrainerError):
-    """Asked to stop; what was done so far is in a checkpoint."""
+    """The trainer was asked to stop; the work done so far is in a checkpoint."""
 
     exit_code = ExitCode.PREEMPTED
 
 
 class Settled(TrainerError):
-    """Another attempt has delivered the result: there is nothing left to do."""
+    """Another attempt has delivered the result: there is no work left."""
 
     exit_code = ExitCode.DELIVERED
 
 
 class CheckpointError(TrainerError):
-    """A checkpoint cannot be gone on from."""
+    """Training cannot go on from a checkpoint."""
 
 
 KNOWN: Final = (TrainerError, StoreError, ContractError)
-"""Every error that has a line to say and an exit code; anything else is a fault of ours."""
+"""Every error with a message for the user and an exit code; any other exception is a fault of the program."""
 
 
 def in_words(error: BaseException) -> str:
-    """What happened and, where that is known, what to do: one line, cut to a readable length."""
+    """What happened and, where it is known, what to do: one line, cut to a readable length."""
     hint = getattr(error, "hint", "")
     return one_line(f"{error} ({hint})" if hint else str(error), 600)
 
 
 def exit_code(error: BaseException) -> ExitCode:
-    """How a process ends that one of the KNOWN errors ends."""
+    """The exit code of a process that ends with one of the KNOWN errors."""
     match error:
         case TrainerError():
             return error.exit_code

@@ -1,4 +1,6 @@
-"""Trained nets on the test images, alone and together: what is left to do when everything else has been decided."""
+"""Measures trained nets on the test images, each alone and all together: the last step, when everything else is
+decided.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,19 @@ from metaqnn_trainer.store.base import Store
 
 
 class Judged(NamedTuple):
-    """Accuracies on images that no decision has seen."""
+    """Accuracies on the test images, which no decision of the search has seen."""
 
     images: int
     first: float
-    """Of the first trial alone."""
+    """Test accuracy of the first trial alone."""
     together: float
-    """Of all of them: the class of the highest mean probability."""
+    """Test accuracy of all trials together: the class of the highest mean probability counts."""
     validation_together: float
-    """The same on the validation images."""
+    """The same accuracy on the validation images."""
 
 
 def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]) -> Judged:
-    """`trials` are runs and trials, the first of them to be judged alone, too.
+    """Measure these trials (run, trial) on the test images: all together, and the first of them also alone.
 
     Raises:
         RequestError: a trial kept no weights, they are of several datasets, or the dataset has no test images.
@@ -61,7 +63,7 @@ def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device,
 
 @torch.inference_mode()
 def _probabilities(trained: Trained, images: Tensor, device: torch.device) -> Tensor:
-    """Softmax (n, classes), in main memory."""
+    """The net's probabilities (n, classes), in main memory."""
     model, data = trained.model.to(device), trained.dataset
     mean, std = data.mean.to(device), data.std.to(device)
     parts = [

@@ -1,4 +1,4 @@
-"""A trained net back in Python, from the folder that `metaqnn-orch pull` made and its dataset object.
+"""Loads a trained net into Python, from the folder that `metaqnn-orch pull` made and from its dataset object.
 
 from metaqnn_trainer.load import load
 
@@ -48,7 +48,7 @@ class Trained:
     dataset: Dataset
 
     def accuracy(self, part: Literal["train", "validation", "test"] = "validation") -> float:
-        """The share of one part of the dataset that the network classifies rightly."""
+        """Share of one part of the dataset that the network classifies correctly."""
         return measured(self.model, self.dataset.part(part), self.dataset).accuracy
 
     @torch.inference_mode()
@@ -83,7 +83,7 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
 def load_trial(
     store: Store, run: str, trial: str, tasks: Load = TASKS.load, spaces: Load = SPACES.load
 ) -> tuple[Trained, TrainingResult]:
-    """A trial as it lies in the store, and its result. `tasks` and `spaces` give plug-ins by their names.
+    """A trial in the store, and its result. `tasks` and `spaces` return plug-ins by their names.
 
     Raises:
         RequestError: the trial has no request, no result or no weights, they do not belong together, or it does not
@@ -101,7 +101,7 @@ def load_trial(
 
 
 def _trusted(request: bytes, answer: bytes) -> tuple[TrialSpec, TrainingResult]:
-    """What was asked, and what came of it, if they belong together."""
+    """The trial's specification and its result, if they belong together."""
     spec = decode(TrainingRequest, request, "request.json").spec
     result = decode(TrainingResult, answer, "result.json")
     if result.spec_digest != spec.digest():
@@ -119,7 +119,7 @@ def _kept(result: TrainingResult) -> Artifact:
 def _assembled(
     spec: TrialSpec, weights: bytes, found: DatasetObject, tasks: Load = TASKS.load, spaces: Load = SPACES.load
 ) -> Trained:
-    # Without dropout, which rests once training is over.
+    # The net has no dropout, which does nothing after training.
     plain = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"dropout": "none"})})
     task = task_of(plain, tasks, spaces)
     if not isinstance(task, Classification):

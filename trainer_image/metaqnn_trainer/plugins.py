@@ -1,7 +1,7 @@
-"""Plug-ins: what is built in and what installed distributions add, found the same way and loaded when it is used.
+"""Plug-ins: built-in ones and those of installed distributions, found the same way, and loaded when they are used.
 
 A kind of plug-in is a Group. Its built-in members are the modules of one package, and each has the attribute PLUGIN;
-installed distributions add members by entry points. Both are objects of the same shape.
+installed distributions add members by entry points. Both are objects with the same interface.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.text import one_line
 
-_NO_PLUGIN: Final = ("base", "registry")  # modules of such a package that are no members
+_NO_PLUGIN: Final = ("base", "registry")  # modules of such a package that are not members
 
 
 class Plugin(NamedTuple):
@@ -25,16 +25,16 @@ class Plugin(NamedTuple):
     group: str
     name: str
     value: str
-    """Where it is: `package.module:attribute`."""
+    """Place of the plug-in's object: `package.module:attribute`."""
     distribution: str = ""
-    """Which installed distribution it came with; empty where it is built in."""
+    """The installed distribution that contains it; empty where it is built in."""
     version: str = ""
     trouble: str = ""
-    """Why it cannot be used, where that is known without loading it."""
+    """Why the plug-in cannot be used, where this is known without loading it."""
 
     @property
     def identity(self) -> str:
-        """Distribution and version; empty where it is built in. What was trained with it depends on both."""
+        """Distribution and version; empty where it is built in. The result of a training depends on both."""
         return f"{self.distribution} {self.version}".strip()
 
     def load(self) -> Any:
@@ -50,7 +50,7 @@ class Plugin(NamedTuple):
             thing: Any = import_module(module)
             for part in attribute.split("."):
                 thing = getattr(thing, part)
-        except (Exception, SystemExit) as error:  # a foreign module may raise anything
+        except (Exception, SystemExit) as error:  # a foreign module may raise any exception
             raise PluginError(f"{self} cannot be loaded: {type(error).__name__}: {one_line(str(error))}") from error
         return thing
 
@@ -60,17 +60,19 @@ class Plugin(NamedTuple):
 
 
 class Group(NamedTuple):
-    """One kind of plug-in. Whatever is part of a kind says its Group; only that of tasks stands here, because the
-    orchestrator has to know of them, too, and never loads one."""
+    """One kind of plug-in. The package of a kind defines its Group; only the group of tasks is defined here, because
+    the orchestrator needs their names, and never loads one.
+    """
 
     entry_points: str
-    """The group's name in a distribution's metadata, as `metaqnn.searchers`."""
+    """The group's name in a distribution's metadata, for example `metaqnn.searchers`."""
     package: str
-    """Whose modules are the built-in members; a module `q_learning` is the member `q-learning`."""
+    """The package whose modules are the built-in members; a module `q_learning` is the member `q-learning`."""
 
     def members(self) -> dict[str, Plugin]:
-        """All members by name, the built-in ones first. Of two that share a name the first counts; the other one is
-        among `refused`."""
+        """All members by name, the built-in ones first. If two share a name, the first one counts; the other one is
+        among `refused`.
+        """
         return _members(self)[0]
 
     def refused(self) -> list[Plugin]:
@@ -78,9 +80,10 @@ class Group(NamedTuple):
         return _members(self)[1]
 
     def find(self, name: str) -> Plugin:
-        """
+        """The member of this name.
+
         Raises:
-            PluginError: there is none of this name; the text lists those that there are.
+            PluginError: there is none of this name; the text lists the existing ones.
         """
         members = self.members()
         if name not in members:
@@ -89,7 +92,8 @@ class Group(NamedTuple):
         return members[name]
 
     def load(self, name: str) -> Any:
-        """
+        """Load the member of this name.
+
         Raises:
             PluginError: there is none of this name, or it cannot be loaded.
         """

@@ -1,4 +1,6 @@
-"""Progress on standard error, a line at a time; each says whose it is, for several trials may share the stream."""
+"""Writes progress to standard error, a line at a time; each line names its trial, because several trials may share the
+stream.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _TRIAL: Final[ContextVar[str]] = ContextVar("trial", default="")
 
 @contextmanager
 def of_trial(trial: str) -> Iterator[None]:
-    """What this thread says inside is this trial's."""
+    """A block in which every line that this thread writes is of this trial."""
     token = _TRIAL.set(trial)
     try:
         yield
@@ -22,7 +24,7 @@ def of_trial(trial: str) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Standard output belongs to whoever asked. Of several lines each is the trial's."""
+    """Write lines to standard error: standard output belongs to the answer. Each line names the thread's trial."""
     whose = f"trial {trial}: " if (trial := _TRIAL.get()) else ""
     lines = "".join(f"{whose}{line}\n" for line in text.splitlines())
-    print(lines, end="", file=sys.stderr, flush=True)  # at once, beside other threads' lines
+    print(lines, end="", file=sys.stderr, flush=True)  # in one call, so that lines of other threads do not mix with it

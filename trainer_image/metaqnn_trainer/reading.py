@@ -1,4 +1,4 @@
-"""What a trial reads of a store: its dataset object, and whatever else its task asks for."""
+"""Reads from a store for a trial: its dataset object, and whatever else its task needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from metaqnn_trainer.store.errors import ObjectMissing
 
 
 class Tensors(dict[str, Tensor]):
-    """Tensors by name; `what` they are of is said where one is missing."""
+    """Tensors by name. An error about a missing one names `what` contains them."""
 
     def __init__(self, what: str, tensors: dict[str, Tensor]) -> None:
         super().__init__(tensors)
@@ -37,19 +37,19 @@ class Tensors(dict[str, Tensor]):
 
 
 class DatasetObject(NamedTuple):
-    """A dataset as it is stored."""
+    """A dataset, as it is stored."""
 
     info: DatasetInfo
     tensors: Tensors
 
     def to(self, device: torch.device) -> DatasetObject:
-        """With all tensors on `device`."""
+        """The dataset with all tensors on `device`."""
         moved = {name: tensor.to(device) for name, tensor in self.tensors.items()}
         return self._replace(tensors=Tensors(self.tensors.what, moved))
 
 
 def parse_object(data: bytes, what: str) -> DatasetObject:
-    """A dataset object's bytes; `what` names them in errors.
+    """Parse a dataset object's bytes; `what` names them in errors.
 
     Raises:
         DatasetError: they are none.
@@ -62,10 +62,10 @@ def parse_object(data: bytes, what: str) -> DatasetObject:
 
 
 class Reader:
-    """A store, to read from."""
+    """Reads from a store."""
 
     def __init__(self, store: Store, folder: Path | None = None) -> None:
-        """`folder` keeps datasets for other trainers, too: a volume that their machines share."""
+        """`folder` keeps datasets for other trainers, too, if it is on a volume that several machines share."""
         self._store = store
         self._folder = folder
 
@@ -96,7 +96,7 @@ class Reader:
         """The weights of a trial of any run of this store.
 
         Raises:
-            RequestError: they are not there, or are others.
+            RequestError: they are missing, or are other weights.
             StoreError: the store does not answer.
         """
         try:
@@ -105,7 +105,7 @@ class Reader:
             raise RequestError(f"weights of trial {ref.trial} of run {ref.run}: {error}") from error
 
     def spec(self, run: str, trial: str) -> TrialSpec:
-        """What was asked of a trial of any run of this store.
+        """The specification of a trial of any run of this store.
 
         Raises:
             RequestError: it is not there.
@@ -130,15 +130,17 @@ class Reader:
 
 
 class Loaded:
-    """The data used last, ready on the device: a worker that trains many nets on one set reads it once."""
+    """Keeps the data that was used last, ready on the device: a worker that trains many nets on one dataset reads it
+    once.
+    """
 
     def __init__(self) -> None:
         self._last: tuple[Hashable, Any] | None = None
 
     def get(self, key: Hashable, load: Callable[[], Any]) -> Any:
-        """What `load` gives, or gave for this `key`, if that was the last one."""
+        """The result of `load`; if the last call had the same `key`, the result of that call."""
         if self._last is None or self._last[0] != key:
-            self._last = None  # two large sets may not fit beside each other
+            self._last = None  # two large datasets may not fit into memory together
             self._last = (key, load())
         return self._last[1]
 
@@ -152,7 +154,7 @@ def _kept(file: Path, digest: str) -> bytes | None:
 
 
 def _keep(file: Path, data: bytes) -> None:
-    """Whole or not at all, however many trainers do so; a folder that cannot be written is no error."""
+    """Write the file completely or not at all, also where several trainers write it; a read-only folder is no error."""
     aside = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
     try:
         aside.write_bytes(data)

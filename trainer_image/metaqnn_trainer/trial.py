@@ -1,4 +1,4 @@
-"""A trial from request to result: what is asked lies in the store, and so will the answer."""
+"""Runs a trial from its request, which is in the store, to its result, which is written there."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ from metaqnn_trainer.training.session import train
 
 
 def patient_store(uri: str) -> Store:
-    """The store at `uri`; what was trained is worth some minutes of waiting for it."""
+    """The store at `uri`, with writes that are repeated for some minutes, because the result of a training is worth
+    it.
+    """
     return open_store(uri, PATIENCE, say)
 
 
 class Trainer:
-    """What outlives a trial in its process: the device, the data used last, the store used last."""
+    """What a process keeps from one trial to the next: the device, the data used last, the store used last."""
 
     def __init__(
         self,
@@ -53,9 +55,10 @@ class Trainer:
         tasks: Load = TASKS.load,
         spaces: Load = SPACES.load,
     ) -> None:
-        """`stop` is asked after every step whether to leave the trial, with a checkpoint. `dataset_cache` is a folder
-        that keeps datasets beyond this process. `gpus` looks for a GPU, `opened` gives the store at an address, `tasks`
-        and `spaces` give plug-ins by their names."""
+        """`stop` is called after every step, and returns whether to end the trial with a checkpoint. `dataset_cache` is
+        a folder that keeps datasets beyond this process. `gpus` looks for a GPU, `opened` returns the store at an
+        address, `tasks` and `spaces` return plug-ins by their names.
+        """
         self._gpus = gpus
         self._device = choose_device(threads, gpus)
         self._dataset_cache = dataset_cache
@@ -64,11 +67,11 @@ class Trainer:
         self._opened = lru_cache(1)(opened)
         self._tasks, self._spaces = tasks, spaces
         began = process_began()
-        # Part of the first trial's time, as it was done for that. How long the process then waits for an order is not.
+        # The start of the process counts for the first trial; the time in which it then waits for an order does not.
         self._startup = time.monotonic() - began if began is not None else 0.0
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
-        """Run the trial that `order` names. Whatever happens becomes the report; nothing is raised."""
+        """Run the trial that `order` names. Every outcome becomes the report; no exception is raised."""
         with of_trial(order.trial):
             return self._carry_out(order)
 
@@ -81,30 +84,31 @@ class Trainer:
         except Exception as error:
             if failed := self._gpus.failed(error):
                 return _failed(order, failed.exit_code, in_words(failed))
-            if is_out_of_memory(error):  # outside training, which has an answer for that
+            if is_out_of_memory(error):  # outside of training, which handles this error itself
                 return _failed(order, HostMemoryError.exit_code, in_words(error))
             say(traceback.format_exc())
             return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {in_words(error)}")
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
     def run(self, store: Store, order: WorkOrder, begun: float) -> None:
-        """Train what the request of `order` asks for, and leave result.json, last of all and only if none is there.
+        """Train the design that the request of `order` asks for, and write result.json, last of all and only if there
+        is none.
 
-        An earlier attempt's checkpoint is gone on from, and removed once the result is there.
+        Training goes on from an earlier attempt's checkpoint, which is removed once there is a result.
 
         `begun` is when the work for this trial began, by time.monotonic: the time limit counts from then.
 
-        Where a result is there already, before training, in its midst or after it, that stays as it is, and nothing of
-        this attempt is left.
+        If another attempt's result is there before, during or after training, it stays as it is, and this attempt
+        leaves nothing behind.
 
         Raises:
-            RequestError: the request cannot be read, or asks for what cannot be built.
-            PluginError: it asks for a plug-in that is not here.
+            RequestError: the request cannot be read, or asks for a net that cannot be built.
+            PluginError: it asks for a plug-in that is not installed here.
             DeviceError: a GPU was asked for and none is usable.
-            DatasetError: the dataset is missing, or is not the one that was asked for.
+            DatasetError: the dataset is missing, or is not the requested one.
             StoreError: the store does not answer.
-            HostMemoryError: others have the main memory that training needs.
-            Preempted: asked to stop.
+            HostMemoryError: other processes use the main memory that training needs.
+            Preempted: the trainer was asked to stop.
         """
         started = time.monotonic()
         run, trial, attempt = order.run, order.trial, order.attempt
@@ -129,7 +133,7 @@ class Trainer:
             checkpoints.remove()
 
     def _subject(self, read: Reader, spec: TrialSpec) -> Subject:
-        """What is trained, with its data.
+        """The design to train, its task and its data.
 
         Raises:
             RequestError, PluginError, DatasetError, StoreError: as `run` says.
@@ -151,7 +155,7 @@ def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:
 
 
 def _check_plugins(spec: TrialSpec) -> None:
-    """Whether the plug-ins that decide what is trained are those with which the trial was asked for."""
+    """Check that the plug-ins that decide what is trained are those of the request."""
     for member, wanted in spec.plugins.items():
         group, _, name = member.rpartition(":")
         found = Group(group, "").find(name).identity

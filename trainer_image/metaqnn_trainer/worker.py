@@ -1,10 +1,10 @@
-"""A long-lived trainer: one WorkOrder a line on standard input; on standard output one WorkerReady, and then one
-WorkReport a line.
+"""A long-lived trainer: it reads one WorkOrder a line from standard input, and writes to standard output one
+WorkerReady, and then one WorkReport a line.
 
-Importing torch is paid once, and begins before the first order comes. An error in one order is a report, never the
-worker's end. The end of standard input is: then the parent is gone, and the process leaves at once, even while
-training, because nobody will read what it finds. What is lost is not told, and can be asked for again. SIGTERM ends it
-too, after a checkpoint and a report that says so.
+Torch is imported once, before the first order comes. An error in one order becomes a report, and never ends the worker.
+The end of standard input ends it: then the parent has ended, and the process leaves at once, even in a training,
+because nobody will read the result. The lost work is not reported, and can be ordered again. SIGTERM ends the worker,
+too, after a checkpoint and a report about it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from metaqnn_trainer.contract.keys import TRIAL_PATTERN
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 
-NO_TRIAL: Final = "0" * 12  # names the trial in a report about a line that does not
+NO_TRIAL: Final = "0" * 12  # the trial's name in a report about a line that names none
 
 
 def work(threads: int | None = None) -> NoReturn:
     """Serve until SIGTERM, or until standard input ends; the process ends with it."""
-    # The terminal sends Ctrl-C to the whole group; it is for the parent, which decides what becomes of its workers.
+    # The terminal sends Ctrl-C to the whole process group; it is for the parent, which decides what its workers do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reports = _claim_stdout()
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -40,7 +40,7 @@ def work(threads: int | None = None) -> NoReturn:
 
     def end(*_: object) -> None:
         stop.set()
-        lines.put(None)  # wakes whoever waits for an order
+        lines.put(None)  # wakes a thread that waits for an order
 
     signal.signal(signal.SIGTERM, end)
     threading.Thread(target=_read, args=(sys.stdin.buffer, lines), daemon=True).start()
@@ -53,10 +53,10 @@ def work(threads: int | None = None) -> NoReturn:
     try:
         while (line := lines.get()) is not None and not stop.is_set():
             _say(reports, _answer(trainer.carry_out, line))
-    except BaseException:  # the order would wait for a report for ever
+    except BaseException:  # otherwise the parent would wait for a report of this order for ever
         traceback.print_exc()
         os._exit(ExitCode.INTERNAL)
-    # Leaving as usual would abort: Python wants to close standard input, and the reader waits in it.
+    # A usual exit would abort: Python wants to close standard input, while the reader waits in it.
     sys.stderr.flush()
     os._exit(ExitCode.PREEMPTED)
 
@@ -71,13 +71,15 @@ def _answer(carry_out: Callable[[WorkOrder], WorkReport], line: bytes) -> WorkRe
 
 def _say(reports: BinaryIO, message: WorkerReady | WorkReport) -> None:
     try:
-        reports.write(encode_line(message))  # in one piece, as a pipe takes what is so short
+        reports.write(encode_line(message))  # in one write, as a pipe takes so few bytes at once
     except BrokenPipeError:
         os._exit(0)
 
 
 def _claim_stdout() -> BinaryIO:
-    """A private way to standard output; whatever else writes there, a library's C code too, goes to standard error."""
+    """A private copy of standard output; everything else that is written there, also by a library's C code, goes to
+    standard error.
+    """
     private = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return private
@@ -90,7 +92,7 @@ def _read(stream: BinaryIO, lines: queue.SimpleQueue[bytes | None]) -> None:
 
 
 def _trial_in(line: bytes) -> str:
-    """The trial that a line names, though it is no order, so that the report can be told apart."""
+    """The trial that a line names although it is no valid order, so that the report can name it."""
     with suppress(ValueError, RecursionError):
         found = json.loads(line)
         if isinstance(found, dict) and re.fullmatch(TRIAL_PATTERN, str(found.get("trial"))):

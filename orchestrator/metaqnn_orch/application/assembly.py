@@ -1,4 +1,4 @@
-"""From settings to things that do something: the one place that knows every kind of launcher."""
+"""Builds launchers and stores from settings: the one place that knows every kind of launcher."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from metaqnn_trainer.store.directory import DirectoryStore
 if TYPE_CHECKING:
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 
-FETCHING_SECONDS: Final = 600.0  # that a node may take for the image, and a tenth of the time limit at most
-MAX_WORKERS: Final = 256  # on one machine; far below that its memory, about half a GiB for each, is the limit
+FETCHING_SECONDS: Final = 600.0  # seconds that a node may take for the image, at most a tenth of the limit
+MAX_WORKERS: Final = 256  # on one machine; its memory is a lower limit: about half a GiB for each
 
 
 class LauncherName(StrEnum):
-    """Where trials can run."""
+    """The launchers: where trials can run."""
 
     LOCAL = "local"
     TABLE = "table"
@@ -47,8 +47,8 @@ def make_launcher(
     rehearsal: Rehearsal | None = None,
     template: Mapping[str, Any] = MappingProxyType({}),
 ) -> LauncherOfRun:
-    """What gives a run with these settings the launcher of that name. Nothing is started yet, but whatever can be wrong
-    has been found. `template` is an administrator's, of Kubernetes Jobs.
+    """A factory that gives a run with these settings the launcher of that name. It has started nothing yet, but it has
+    found whatever can be wrong. `template` is an administrator's template of Kubernetes Jobs.
 
     Raises:
         BadInput: more trials at a time than can run there, no table for the launcher that needs one, or settings that
@@ -71,7 +71,7 @@ def make_launcher(
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
             answer, delay = rehearsal.answer, rehearsal.delay
-            # What a table answered it answers again: unlike the journal it need not outlive a loss of power.
+            # A table gives the same answers again: unlike the journal, its results may be lost when the power fails.
             answers = DirectoryStore(store.uri, durable=False) if isinstance(store, DirectoryStore) else store
             return lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
         case LauncherName.KUBERNETES:
@@ -86,15 +86,16 @@ def make_launcher(
 
 
 def options_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:
-    """What trials are told on this machine."""
+    """The options of trials on this machine."""
     return TrainerOptions(
         checkpoint_seconds=settings.checkpoint_seconds, time_limit_seconds=settings.time_limit_seconds
     )
 
 
 def options_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
-    """What trials are told in a Pod. The trainer ends before its Pod is ended: delivering takes a moment, and the Pod's
-    clock began when its node took it, before the image was there."""
+    """The options of trials in a Pod. The trainer stops before its Pod is ended, because delivering a result takes a
+    moment, and because the Pod's time limit began when its node took it, before the image was pulled.
+    """
     most = settings.kubernetes.time_limit_seconds
     spared = settings.kubernetes.grace_seconds + min(FETCHING_SECONDS, most / 10)
     update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - spared, most / 2)}
@@ -102,10 +103,10 @@ def options_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
 
 
 def open_cluster(settings: KubernetesSettings) -> Cluster:
-    """The cluster that the settings, or else kubeconfig or Pod, name.
+    """The cluster that the settings name, or else the kubeconfig or the Pod that this process runs in.
 
     Raises:
-        LauncherError: none does.
+        LauncherError: there is none.
     """
     from metaqnn_orch.launchers.kubernetes.cluster import Cluster
     from metaqnn_orch.launchers.kubernetes.credentials import connect
@@ -114,9 +115,10 @@ def open_cluster(settings: KubernetesSettings) -> Cluster:
 
 
 def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, Any]) -> JobForm:
-    """
+    """The settings of the Jobs for this store.
+
     Raises:
-        BadInput: settings that make no Job, or Pods could not reach the store.
+        BadInput: the settings make no Job, or Pods could not reach the store.
     """
     form = JobForm(store.uri, settings, template)
     if isinstance(store, DirectoryStore):
@@ -135,7 +137,8 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
 
 
 def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
-    """The store, asked by a client with the options of Pods; None where a client has none, as of a directory.
+    """The store, opened by a client with the options of Pods; None where the store has no client, as a directory has
+    none.
 
     Raises:
         StoreError: the client cannot be made.
@@ -153,9 +156,10 @@ def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
 
 
 def refuse_unsafe_store(store: Store) -> None:
-    """
+    """Check that the store honours conditional writes.
+
     Raises:
-        StoreError: the store does not honour conditional writes, so that a run there could have two writers.
+        StoreError: it does not, so that a run there could have two writers.
     """
     if not honours_put_if_absent(store, keys.probes()):
         raise StoreError(

@@ -1,4 +1,4 @@
-"""A run's record found or made: what it searches on, and that everything fits, before anything is written."""
+"""Finds or makes a run's record (run.json), and checks that everything fits before anything is written."""
 
 from __future__ import annotations
 
@@ -39,11 +39,10 @@ def begin(
     answered_by: Binding | None = None,
     make_dataset: Callable[[str], DatasetRef] | None = None,
 ) -> RunRecord:
-    """run.json of this run: the one that is there, if it asks for the same, or a new one. Whatever can be wrong is
-    found before anything is written; `check_store` is the last to be asked, because it may have to write to learn.
-
-    `answered_by` stands in for the dataset where a table answers. `make_dataset` makes one that the store has not got
-    yet; by default this machine does.
+    """The record (run.json) of this run: the existing one, if it has the same settings, or a new one. Whatever can be
+    wrong is found before anything is written; `check_store` is called last, because it may have to write to the
+    store. `answered_by` stands in for the dataset where a table answers. `make_dataset` makes a dataset that the
+    store does not have yet; by default this machine makes it.
 
     Raises:
         BadInput: the run exists with other settings, or its dataset is missing, or does not fit, or a table answers
@@ -55,14 +54,14 @@ def begin(
         check_answers(record, answered_by)
         return record
 
-    trackers(settings.tracking)  # what is not installed is said before anything is written
+    trackers(settings.tracking)  # a missing plug-in is reported before anything is written
     try:
         record = check(load_record(store, run))
     except NotFound:
         recall(store, run, settings, rehearsal=answered_by is not None)
         binding = answered_by or _find_dataset(store, settings, say, make_dataset)
         check_store(store)
-        # Somebody else may have begun the run at the same moment.
+        # Another process may have begun the run at the same moment.
         return check(create_record(store, _new_record(run, settings, binding)))
     if record.is_open:
         check_imported(store, record)
@@ -86,7 +85,7 @@ def _new_record(run: str, settings: Settings, binding: Binding) -> RunRecord:
 
 
 def begin_imported(store: Store, run: str, settings: Settings, replay: Replay) -> RunState:
-    """A new run that begins with what others have trained; or the same one, if the import was cut short.
+    """A new run that begins with trials that were imported; or the existing run, if the same import was cut short.
 
     Raises:
         RunConflict: a run of this name exists.
@@ -99,7 +98,7 @@ def begin_imported(store: Store, run: str, settings: Settings, replay: Replay) -
 
 
 def _find_dataset(store: Store, settings: Settings, say: Say, make: Callable[[str], DatasetRef] | None) -> Binding:
-    """The dataset that the settings name, in the store; made now, if it is not there yet."""
+    """The dataset that the settings name, in the store; it is made now, if it is not there yet."""
     name, digest = settings.dataset.name, settings.dataset.digest
     ref = datasets.find(store, name, digest)
     if ref is None and digest is None:
@@ -118,7 +117,7 @@ def _find_dataset(store: Store, settings: Settings, say: Say, make: Callable[[st
 
 def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
     name = settings.dataset.name
-    # Made aside: what does not fit leaves nothing behind.
+    # The dataset is made in another place first: one that does not fit leaves nothing behind.
     with tempfile.TemporaryDirectory(prefix="metaqnn-") as directory:
         aside = open_store(directory)
         try:

@@ -26,7 +26,7 @@ def push_in_cluster(
     template: Mapping[str, Any],
     say: Say,
 ) -> DatasetRef:
-    """Have the cluster make the dataset object, and wait for it. Asking again while it is made waits for the same Job.
+    """Have the cluster make the dataset object, and wait for it. A second call while it is made waits for the same Job.
 
     Raises:
         BadInput: settings that make no Job.

@@ -16,13 +16,14 @@ from metaqnn_trainer.store.base import Store
 
 
 def all_refs(store: Store, name: str = "") -> list[tuple[DatasetRef, int]]:
-    """Every dataset object, or those of one name, with its size in bytes."""
+    """Every dataset object, or every one of this name, with its size in bytes."""
     found = [(ref_of_key(entry.key), entry.size) for entry in store.list(keys.datasets(name))]
     return [(ref, size) for ref, size in found if ref is not None and name in ("", ref.name)]
 
 
 def info(store: Store, ref: DatasetRef) -> DatasetInfo:
-    """
+    """What the dataset object says of itself.
+
     Raises:
         MessageError: the object is not a dataset.
     """
@@ -54,9 +55,8 @@ def push(
     report: Callable[[str], None],
     trainer: Sequence[str] = TRAINER,
 ) -> DatasetRef:
-    """Have the trainer make the dataset object, in a process of its own on this machine: it alone knows torch.
-
-    `options` are those of `python -m metaqnn_trainer dataset`; `report` gets its progress, a line at a time.
+    """Have the trainer make the dataset object, in a process of its own on this machine: only the trainer imports
+    torch. `options` are those of `python -m metaqnn_trainer dataset`; `report` gets its progress, a line at a time.
 
     Raises:
         NotFound: it could not be made; the trainer's words say why.
@@ -64,13 +64,13 @@ def push(
         LauncherError: there is no trainer on this machine, or it failed.
     """
     keys.check_name("dataset", name)
-    all_refs(store, name)  # a store that does not answer is told of now, and not when all is made
+    all_refs(store, name)  # a store that does not answer is reported now, and not when everything is made
     answer = call(["dataset", name, "--store", store.uri, *options], report, trainer)
     return made(name, answer)
 
 
 def made(name: str, answer: TrainerAnswer) -> DatasetRef:
-    """The dataset that the trainer made, wherever it ran.
+    """The dataset that the trainer made, in a process on this machine or in a Pod.
 
     Raises:
         NotFound, StoreError, LauncherError: as `push` says.
@@ -84,7 +84,7 @@ def made(name: str, answer: TrainerAnswer) -> DatasetRef:
 
 
 def _ref_in(answer: bytes) -> DatasetRef | None:
-    """The dataset that the trainer's answer names, in its last line; a log holds other lines, too."""
+    """The dataset that the last line of the trainer's answer names; a log holds other lines, too."""
     for line in reversed(answer.splitlines()):
         with suppress(ValueError, LookupError, TypeError):
             found = json.loads(line)

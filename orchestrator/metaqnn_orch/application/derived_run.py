@@ -1,4 +1,4 @@
-"""Runs that a command makes out of another run, as finals and retrain do: they train a list of its nets."""
+"""Runs that a command makes out of another run, as finals and retrain do: they train a list of the other run's nets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _DIGEST: Final = 8  # characters
 
 
 def derived(name: str) -> str:
-    """A run's name that nobody typed: where it is too long, its end gives way to a digest of the whole, so that the
-    same command finds the same run, and no other does."""
+    """The name of a derived run. Where it would be too long, its end is replaced by a digest of the whole name, so that
+    the same command finds the same run, and no other command does.
+    """
     if len(name) <= MAX_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
@@ -29,9 +30,10 @@ def derived(name: str) -> str:
 
 
 def refuse_open(record: RunRecord) -> None:
-    """
+    """Refuse a run whose nets cannot be trained again.
+
     Raises:
-        BadInput: the run was imported, and on which dataset its nets are to be trained is not decided.
+        BadInput: the run was imported, so that the dataset to train its nets on is not decided.
     """
     if record.is_open:
         raise BadInput(
@@ -48,7 +50,7 @@ def train(
     release: Release | None,
     listener: Listener,
 ) -> SessionEnd:
-    """Train the nets of `settings` as the run of that name, from wherever it is to its end."""
+    """Train the nets of `settings` as the run of that name: begin the run, or go on with it, until it is complete."""
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)
     return run(store, name, settings, launcher_of, listener)

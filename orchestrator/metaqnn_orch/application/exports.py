@@ -1,4 +1,4 @@
-"""A trial's net as a file that needs nothing of this project, written by the trainer on this machine."""
+"""Writes a trial's net as a file that needs nothing of this project, with the trainer on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUFFIXES: Final = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensor
 
 
 class Exported(NamedTuple):
-    """What was written, and how the file did on the validation images."""
+    """The file that was written, and its accuracy on the validation images."""
 
     files: list[str]
     images: int
@@ -24,11 +24,11 @@ class Exported(NamedTuple):
     recorded: float
     """The validation accuracy of the trial's result."""
     difference: float
-    """Largest between two logits, the file's and the trainer's."""
+    """Largest difference between two logits, the file's and the trainer's."""
 
 
 def choose(store: Store, view: RunView, trial: str | None) -> str:
-    """The trial whose net is written: the one that is named, or the best.
+    """The trial whose net is written: the named one, or else the best.
 
     Raises:
         NotFound: the run has no such trial.
@@ -60,7 +60,7 @@ def export(
     report: Callable[[str], None],
     trainer: Sequence[str] = TRAINER,
 ) -> Exported:
-    """Have the trainer write the trial's net to `to`, in a format of SUFFIXES, and prove it.
+    """Have the trainer write the trial's net to `to`, in a format of SUFFIXES, and check the file.
 
     Raises:
         BadInput: the net cannot be written so; the trainer's words say why.

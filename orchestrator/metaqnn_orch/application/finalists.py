@@ -22,11 +22,11 @@ from metaqnn_trainer.contract.messages import DatasetRef, Recipe, WeightsRef
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
 
-SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # that finals take from settings
+SECTIONS: Final = ("finals", "execution", "budget", "tracking")  # what finals take from settings
 
 
 class Elsewhere(Message):
-    """Another dataset than the search's."""
+    """A dataset other than the search's."""
 
     dataset: DatasetRef
     info: DatasetInfo
@@ -40,8 +40,8 @@ def final_settings(
     elsewhere: Elsewhere | None = None,
     initial: Sequence[WeightsRef] = (),
 ) -> Settings:
-    """The settings of the run that trains `nets` again; its recipe, and how the work is done, are `present`'s. With
-    `initial` weights, one for each net, they do not begin from scratch.
+    """The settings of the run that trains `nets` again. The recipe, and the settings of how the work is done, are those
+    of `present`. With `initial` weights, one set for each net, training does not begin from scratch.
 
     Raises:
         SettingsError: a net does not fit the other dataset.
@@ -61,7 +61,9 @@ def final_settings(
 
 
 def scaled(recipe: Recipe, factor: float) -> Recipe:
-    """All learning rates times `factor`. The test images stay out of it, whatever the recipe says."""
+    """The recipe with all learning rates times `factor`. The test images are never measured, whatever the recipe
+    says.
+    """
     values = recipe.model_dump(mode="json")
     values["evaluate_test"] = False
     for phase in values["phases"] or [values]:
@@ -83,7 +85,7 @@ def candidates(view: RunView, top: int) -> list[str]:
 
 
 def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[WeightsRef]:
-    """Where the weights of these trained nets are.
+    """The keys of the weights of these trained nets.
 
     Raises:
         BadInput: a trial has none, or they are gone.
@@ -109,7 +111,9 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
 
 
 def ranked(runs: Mapping[float, RunView], searched: Mapping[str, Trial]) -> list[Finalist]:
-    """Of every net the best of its trainings, by reward; `runs` by their rate factors, `searched` by their nets."""
+    """The best training of every net, by reward. `runs` are by their learning-rate factors, `searched` by their
+    nets.
+    """
     best: dict[str, Finalist] = {}
     for factor, view in runs.items():
         for trial in view.state.trials.values():

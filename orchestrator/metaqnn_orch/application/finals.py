@@ -1,5 +1,5 @@
-"""What follows a search (paper, section 5): the best nets trained again with a longer recipe, ranked by validation, and
-then, once and for all, judged on the test images.
+"""The finals after a search (paper, section 5): the best nets are trained again with a longer recipe, ranked by
+validation accuracy, and then measured once on the test images.
 
 Each recipe is a run of its own: a list of nets in place of a search, and everything else as in every run.
 """
@@ -30,21 +30,21 @@ from metaqnn_trainer.store.base import Store
 
 
 class Asked(NamedTuple):
-    """How a search's best nets are to be trained again."""
+    """How the best nets of a search are to be trained again."""
 
     name: str
-    """Of the run that trains them with the recipe's own learning rates; the others' names follow from it."""
+    """Name of the run that trains them with the recipe's own learning rates; the names of the others follow from it."""
     present: Settings
-    """Of which finalists.SECTIONS count."""
+    """Settings in force now; only the sections finalists.SECTIONS count."""
     factors: Sequence[float]
-    """On the learning rates: a run for each."""
+    """Factors on the learning rates: there is a run for each."""
     top: int | None
-    """How many nets; None for ten, or as many as an earlier call began with."""
+    """Number of nets; None for ten, or for the number that an earlier call began with."""
     ensemble: int
     dataset: str | None
-    """Another one than the search's."""
+    """Name of another dataset than the search's, or None."""
     from_weights: bool
-    """Begin with the weights that they have."""
+    """Whether training begins with the weights that the nets have."""
 
 
 class Unfinished(NamedTuple):
@@ -57,8 +57,8 @@ class Unfinished(NamedTuple):
 def hold(
     store: Store, source: RunView, asked: Asked, train: Callable[[str, Settings], SessionEnd], say: Say
 ) -> Verdict | Unfinished:
-    """Train the best nets of a search again, from wherever that is, and judge them once. `train` trains the nets of
-    settings as the run of a name.
+    """Train the best nets of a search again, from wherever an earlier call ended, and measure them once on the test
+    images. `train` trains the nets of settings as the run of a name.
 
     Raises:
         BadInput: what is asked for is not what was begun, or judged; or nothing learned anything.
@@ -89,7 +89,7 @@ def hold(
         else []
     )
     plans = {factor: final_settings(record, nets, asked.present, factor, elsewhere, initial) for factor in names}
-    for factor, settings in plans.items():  # all of them before the first is begun
+    for factor, settings in plans.items():  # every run is checked before the first one begins
         _check(store, names[factor], settings)
     views = {}
     for factor, settings in plans.items():
@@ -119,12 +119,12 @@ def default_name(run: str, dataset: str | None, from_weights: bool) -> str:
 
 
 def name_of(base: str, factor: float) -> str:
-    """The run's that trains with the learning rates times `factor`."""
+    """The name of the run that trains with the learning rates times `factor`."""
     return derived(f"{base}-x{shortest(factor)}".replace(".", "-").replace("+", ""))
 
 
 def shortest(factor: float) -> str:
-    """Six digits, and more only where another factor has the same six."""
+    """The factor with six digits, or with more where another factor has the same six."""
     return short if float(short := f"{factor:g}") == factor else repr(factor)
 
 
@@ -136,16 +136,17 @@ def _elsewhere(store: Store, name: str) -> Elsewhere:
 
 
 def _check(store: Store, name: str, settings: Settings) -> None:
-    """
+    """Check that a run of this name, if there is one, asks for the same.
+
     Raises:
-        RunConflict: there is a run of this name that does not ask for the same.
+        RunConflict: it does not.
     """
     with suppress(NotFound):
         check_same(load_record(store, name), settings)
 
 
 def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
-    """The settings of finals that exist: the search may have found better nets since."""
+    """The settings of finals that were begun earlier, if any: the search may have found better nets since."""
     for name in names:
         try:
             settings = load_record(store, name).settings_as_run()
@@ -182,7 +183,7 @@ def _judge(
 
 
 def write_verdict(store: Store, run: str, verdict: Verdict) -> Verdict:
-    """Write it, or read what somebody else found first."""
+    """Write the verdict, or read the one that another process wrote first."""
     if store.put_if_absent(keys.finals(run), encode(verdict)):
         return verdict
     found = read_verdict(store, run)

@@ -1,4 +1,4 @@
-"""The plug-ins that are there: which, from which distribution, and whether they can be loaded."""
+"""The plug-ins that are installed: their names, their distributions, and whether they can be loaded."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ class Installed(NamedTuple):
     kind: str
     name: str
     distribution: str
-    """With its version; empty where it is built in."""
+    """Distribution with its version; empty where the plug-in is built in."""
     value: str
-    """Where it is: package.module:attribute."""
+    """Where the plug-in's object is: package.module:attribute."""
     trouble: str
-    """Why it cannot be used, in one line; empty where it can."""
+    """Why the plug-in cannot be used, in one line; empty where it can."""
 
 
 def list_plugins() -> list[Installed]:
-    """All of them. Each is loaded to learn whether it can be, but what needs torch on a machine without it."""
+    """All plug-ins. Each is loaded to learn whether it can be, except those that need torch on a machine without
+    torch.
+    """
     return [
         Installed(kind, plugin.name, plugin.identity, plugin.value, _trouble(plugin))
         for kind, group in GROUPS.items()

@@ -1,4 +1,4 @@
-"""An administrator's template of Jobs: where it is read, and where it is not obeyed."""
+"""An administrator's template of Jobs: where it is read from, and which of its fields are overruled."""
 
 from __future__ import annotations
 
@@ -37,6 +37,6 @@ def read_template(settings: Settings, release: Release | None = None) -> Mapping
 
 
 def overruled(settings: Settings, store: str, template: Mapping[str, Any]) -> list[str]:
-    """Where the template is not obeyed, and why: a line for each place."""
+    """The fields of the template that are overruled, and why: a line for each."""
     form = JobForm(store, settings.execution.kubernetes, template)
     return [f"{form.template_name}: {reason}" for reason in form.overruled]

@@ -1,4 +1,4 @@
-"""A run's Jobs, from outside of its search: what they say, and that they end."""
+"""A run's Jobs, handled from outside of its search: reading their logs and ending them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from metaqnn_trainer import __version__
 from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 1.0  # seconds between two looks at the Jobs
-PATIENCE: Final = 30.0  # seconds until whoever lost the run must have stopped
+PATIENCE: Final = 30.0  # seconds until an orchestrator that lost the run must have stopped
 
 _TRIAL_BEGINNING: Final = r"[0-9a-f]{1,12}"
 
@@ -40,8 +40,8 @@ def _selector_of(record: RunRecord) -> str:
 
 
 def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
-    """Take the run from whoever works on it, and delete its Jobs in `cluster`, where there is one. Whether nobody
-    worked on it.
+    """Take the run from the orchestrator that works on it, and delete its Jobs in `cluster`, where there is one.
+    Returns whether no orchestrator worked on it.
 
     Raises:
         LauncherError, ClusterError: as delete_until_none_appears says.
@@ -50,15 +50,15 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
     if holder is not None:
         say(f"run {record.run} was held by {holder.owner}, which now stops at its next step")
     if cluster is not None:
-        # Until it hears of it, which it looks for that often, it would start again what is deleted here.
+        # The other orchestrator checks its hold that often; until then it would make new Jobs for those deleted here.
         count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
         say(f"{count} Jobs deleted in namespace {cluster.namespace}")
     return idle
 
 
 def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int | None) -> list[str]:
-    """What the trainer of a trial said, which is named by how its id begins; of its latest attempt, and of that the
-    last `tail` lines.
+    """The log of a trial's trainer: of the latest attempt, the last `tail` lines. The trial is named by the first
+    characters of its id.
 
     Raises:
         BadInput: it may be another trial, too.
@@ -82,7 +82,8 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
 
 
 def check_beginning(trial: str) -> None:
-    """
+    """Check that an id of a trial can begin so.
+
     Raises:
         BadInput: no trial's id begins so.
     """
@@ -91,7 +92,7 @@ def check_beginning(trial: str) -> None:
 
 
 def ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
-    """Jobs that have ended: of trials, and that of a search which was submitted for this store."""
+    """The Jobs that have ended: those of trials, and that of a search which was submitted for this store."""
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
     from metaqnn_orch.launchers.kubernetes.runner import find
 
@@ -109,8 +110,8 @@ def delete_until_none_appears(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Delete the run's Jobs until two looks in a row, the last of them after `at_least` seconds, find none that is
-    live. How many were deleted.
+    """Delete the run's Jobs until two looks in a row find no live one, the second of them after `at_least` seconds.
+    Returns how many were deleted.
 
     Raises:
         LauncherError: after `patience` seconds somebody still makes new ones.

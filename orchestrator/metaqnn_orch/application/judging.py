@@ -1,4 +1,4 @@
-"""Trained nets on the test images, alone and together, by the trainer on this machine."""
+"""Measures trained nets on the test images, each alone and all together, with the trainer on this machine."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from metaqnn_trainer.store.base import Store
 
 
 class Judged(NamedTuple):
-    """Accuracies on images that no decision has seen."""
+    """Accuracies on the test images, which no decision of the search has seen."""
 
     images: int
     first: float
     together: float
-    """Of the mean of all nets' probabilities."""
+    """Accuracy of the mean of all nets' probabilities."""
     validation_together: float
 
 
@@ -26,7 +26,7 @@ def judge(
     report: Callable[[str], None],
     trainer: Sequence[str] = TRAINER,
 ) -> Judged:
-    """Have the trainer measure the test accuracy of the first of some (run, trial), and of all of them together.
+    """Have the trainer measure, on the test images, the first of some trials (run, trial), and all of them together.
 
     Raises:
         BadInput: it cannot be measured; the trainer's words say why.

@@ -1,4 +1,4 @@
-"""What a run left behind in the store and nobody needs any more."""
+"""What a run left behind in the store and no command needs any more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaqnn_trainer.store.base import Store
 
 
 def left_behind(store: Store, view: RunView, keep_weights: str) -> list[Surplus]:
-    """What may go, where these weights stay (settings.model.KEEP_WEIGHTS)."""
+    """The objects that may be deleted when these weights are kept (settings.model.KEEP_WEIGHTS)."""
     run = view.record.run
     entries = list(store.list(keys.trials(run)))
     doomed = surplus(view.state, entries, run, kept(keep_weights))
@@ -22,7 +22,7 @@ def left_behind(store: Store, view: RunView, keep_weights: str) -> list[Surplus]
 
 
 def delete(store: Store, run: str, doomed: Sequence[Surplus], by: str, say: Say) -> None:
-    """`by` is who did it, for the note that stays."""
+    """Delete the leftovers. `by` says who deleted them, in the note that stays."""
     note = Removed(at=now(), by=by)
     for number, thing in enumerate(doomed, 1):
         remove(store, run, thing, note)

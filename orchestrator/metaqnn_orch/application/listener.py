@@ -1,4 +1,6 @@
-"""Who hears what goes on: a live screen, or a log. The application says it, and knows nothing of how it is shown."""
+"""Listeners of a command's progress: a live screen, or a log. The application calls them, and does not know how they
+show it.
+"""
 
 from __future__ import annotations
 
@@ -15,58 +17,59 @@ PACE: Final = 1.0  # seconds between two calls of View.refresh, at most
 
 
 class Tone(Enum):
-    """How a line is meant."""
+    """How a line is meant: as plain news or as a warning."""
 
     PLAIN = "plain"
     ASIDE = "aside"
-    CAUTION = "caution"  # something is in the way, or is not as somebody may think
+    CAUTION = "caution"  # something is in the way, or is not what a reader may expect
 
 
 class Say(Protocol):
-    """One line for a person. It never raises: whoever listens or not, the work goes on."""
+    """Shows one line to a person. It never raises: the work goes on whether anybody reads it or not."""
 
     def __call__(self, line: str, tone: Tone = Tone.PLAIN) -> None: ...
 
 
 class View(Protocol):
-    """A run while it goes on. Its state has taken in already what is heard here."""
+    """Shows a run while it goes on. The run's state has already taken in every event that the view is told of."""
 
     def recall(self, events: Sequence[Event]) -> None:
-        """What happened before anybody listened; the run is under way."""
+        """Take in the events from before this view existed; the run is under way."""
         ...
 
     def happened(self, event: Event) -> None: ...
 
     def trouble(self, text: str) -> None:
-        """What is being waited for; empty when it is over."""
+        """Show what the run is waiting for; an empty text when the wait is over."""
         ...
 
     def refresh(self) -> None:
-        """Time has passed. Called often, also while nothing happens."""
+        """Take note that time has passed. It is called often, also while nothing happens."""
         ...
 
 
 class Listener(Protocol):
-    """Whoever is told of a command's work from its beginning to its end."""
+    """What a command tells of its progress, from beginning to end."""
 
     def say(self, line: str, tone: Tone = Tone.PLAIN) -> None: ...
 
     def follow(
         self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str]
     ) -> AbstractContextManager[View]:
-        """Hear of this run until the context ends. `foot` says how to stop that, and `now` is the moment to which the
-        run has been at work."""
+        """A view that is told of this run until the context ends. `foot` says how to stop the run, and `now` is the
+        moment up to which the run has been at work.
+        """
         ...
 
 
 def introduction(record: RunRecord, state: RunState) -> str:
-    """What run it is, how far it is, and where it is worked on."""
+    """Show which run this is, how far it has come, and where it is worked on."""
     goal = state.opened.goal if state.opened is not None else state.settings.goal
     begun = f"run {record.run} on {record.dataset.name}: {state.unique} of {goal} nets trained"
     return ", ".join([begun, *where(state)])
 
 
 def where(state: RunState) -> list[str]:
-    """How many trials are in training at a time, and by what; nothing where nobody said so."""
+    """How many trials are trained in parallel, and by what; empty where the listener was not told."""
     opened = state.opened
     return [f"{opened.places:,} at a time ({opened.launcher})"] if opened is not None and opened.places else []

@@ -1,4 +1,4 @@
-"""A search that is heard of in a log, for programs: quiet unless somebody has asked for it."""
+"""A search whose progress goes to a log, for programs: it is quiet unless the program has set up logging."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEVELS: Final = {Tone.PLAIN: logging.INFO, Tone.ASIDE: logging.DEBUG, Tone.CAUT
 
 
 class Logged:
-    """A listener. Python shows warnings on standard error where no logging was set up, and nothing else."""
+    """A listener that logs. Where no logging was set up, Python shows warnings on standard error, and nothing else."""
 
     def say(self, line: str, tone: Tone = Tone.PLAIN) -> None:
         LOG.log(_LEVELS[tone], "%s", line)

@@ -1,4 +1,4 @@
-"""The present moment, as runs write it down."""
+"""The present moment, in the format that runs use."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def now() -> str:
-    """In ISO 8601, to the millisecond, in UTC."""
+    """The present moment in ISO 8601, to the millisecond, in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

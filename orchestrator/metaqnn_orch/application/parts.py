@@ -1,4 +1,4 @@
-"""A trained trial with all its parts, each of them checked."""
+"""A trained trial with all its parts (the files of its result), each of them checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaqnn_trainer.store.base import Store
 
 
 def whole(store: Store, view: RunView, trial: Trial) -> dict[str, bytes]:
-    """All parts of a trial, by the names of their files, if they are still what the searcher was told of.
+    """All parts of a trial, by the names of their files, if they are still those that the searcher was told of.
 
     Raises:
         MessageError: they are not.

@@ -1,4 +1,4 @@
-"""What a run would cost and create, before it is there. Reads, and creates nothing."""
+"""What a run would cost and create, before it exists. A preview only reads."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
 from metaqnn_trainer.store.base import Store
 
 NO_UID: Final = "0" * 32
-"""Of a run that is not there."""
+"""Stands for the uid of a run that does not exist yet."""
 
 
 class Preview(NamedTuple):
-    """What `start` with the same arguments would come to."""
+    """What `start` with the same arguments would train and create."""
 
     bill: Bill
     basis: Basis
     creates: list[str]
-    """A line for each kind of thing."""
+    """What `start` would create: a line for each kind of thing."""
 
 
 def preview(
@@ -39,7 +39,8 @@ def preview(
     rehearsal: Rehearsal | None,
     trial_seconds: float | None,
 ) -> Preview:
-    """
+    """The preview of a run.
+
     Raises:
         BadInput: the run exists with other settings, or its accuracies come from elsewhere.
     """
@@ -60,7 +61,7 @@ def preview(
 
 
 def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> tuple[TrialSpec, str]:
-    """What a net's trial asks for, and the run's uid; as far as they are known before the run is there."""
+    """The specification of a net's trial, and the run's uid, as far as they are known before the run exists."""
     name, digest = settings.dataset.name, settings.dataset.digest
     try:
         record = load_record(store, run)
@@ -91,7 +92,7 @@ def _run(store: Store, run: str, settings: Settings, rehearsal: Rehearsal | None
 def _dataset(
     store: Store, settings: Settings, record: RunRecord | None, rehearsal: Rehearsal | None
 ) -> tuple[int | None, list[str]]:
-    """Training images, where they are known; and the dataset, where it would have to be made."""
+    """The number of training images, where it is known; and the dataset, where it would have to be made."""
     if rehearsal is not None:
         return None, []
     if record is not None and not record.is_open:

@@ -1,4 +1,4 @@
-"""Rehearsals: runs that train nothing, because a table answers."""
+"""Rehearsals: runs that train nothing, because a table of accuracies answers in place of the trainer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metaqnn_trainer.spaces.cnn.notation import parse_net
 
 
 class Rehearsal(NamedTuple):
-    """A table of accuracies, and how long each trial takes."""
+    """A table of accuracies, and how long each trial seems to take."""
 
     file: str
     table: Table
@@ -30,7 +30,7 @@ class Rehearsal(NamedTuple):
         return stand_in(settings, self.table.digest, f"none: answered by the table {self.file}", self.file)
 
     def answer(self, request: TrainingRequest) -> TableAnswer:
-        """What the table says of the net, and what the net costs.
+        """The table's accuracies of the net, and the net's cost.
 
         Raises:
             NoAnswer: the net does not fit the images.
@@ -46,7 +46,7 @@ class Rehearsal(NamedTuple):
 
 
 def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0) -> Rehearsal:
-    """A rehearsal with the table of a file; it is said how much of that can be used.
+    """A rehearsal with the table in a file; the listener is told how much of the table can be used.
 
     Raises:
         BadInput: the file cannot be read, or is no table, or no table answers for what the settings search for.

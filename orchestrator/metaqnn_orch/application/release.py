@@ -1,7 +1,7 @@
-"""What a release of the chart says to whoever has a kubeconfig: where results go, and how trials run.
+"""The settings that a release of the chart gives to everybody with a kubeconfig: where results go, and how trials run.
 
-Its ConfigMap holds settings by their dotted names. Of those only `execution` counts: how the work is done is the
-cluster's to say, and what is searched is not.
+Its ConfigMap holds settings by their dotted names. Only the section `execution` counts: how the work is done is the
+cluster's decision, and what is searched is the run's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TEMPLATE: Final = "job-template.yaml"
 ORCHESTRATOR: Final = "orchestrator-job.yaml"
 _NAME: Final = "app.kubernetes.io/instance"
 
-# Variables of the AWS SDK that say the same, the strongest first.
+# Variables of the AWS SDK for the same setting, the strongest first.
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _MAY_NOT_LOOK: Final = " (these credentials need the permission to list configmaps there)"
@@ -33,20 +33,20 @@ _LOCAL_HINT: Final = "to search on this machine, use --store ./runs; to make a r
 
 
 class Release(NamedTuple):
-    """One release, as its ConfigMap has it."""
+    """One release of the chart, read from its ConfigMap."""
 
     namespace: str
     name: str
     context: str | None
     data: Mapping[str, str]
     words: str
-    """Options by which another command finds it, and the store, as this one did."""
+    """Options by which another command finds the same release and the same store."""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
 
     def in_words(self) -> str:
-        """What it is, where results go, and what trains: for whoever did not name it."""
+        """The release, its store and its trainer's image in words, for a person who did not name it."""
         endpoint = self.data.get("external-endpoint") or self.data.get("execution.kubernetes.store_endpoint", "")
         store = (self.data.get("store") or "no store") + (f" at {endpoint}" if endpoint else "")
         return f"{self.source}: {store}, image {self.data.get('execution.kubernetes.image') or 'unknown'}"
@@ -57,7 +57,8 @@ class Release(NamedTuple):
 
     @property
     def store(self) -> str:
-        """
+        """The store that the release names.
+
         Raises:
             BadInput: it names none.
         """
@@ -71,7 +72,7 @@ class Release(NamedTuple):
         return store
 
     def layer(self) -> SettingsLayer:
-        """What it says of how the work is done."""
+        """The release's settings of how the work is done."""
         known = known_keys()
         found = {key: parse_value(text, f"{self.source}: {key}") for key, text in self.data.items() if key in known}
         own = {"execution.kubernetes.namespace": self.namespace, "execution.kubernetes.context": self.context}
@@ -79,7 +80,7 @@ class Release(NamedTuple):
         return SettingsLayer(self.source, values)
 
     def kubernetes(self) -> KubernetesSettings:
-        """The same as settings, nothing laid over them.
+        """The release's settings of Kubernetes, with no other source laid over them.
 
         Raises:
             SettingsError: one of them is wrong.
@@ -87,15 +88,17 @@ class Release(NamedTuple):
         return load_settings("digits", {}, [], {}, self.layer()).settings.execution.kubernetes
 
     def document(self, key: str) -> dict[str, Any]:
-        """A mapping that stands in it as text.
+        """A mapping that the ConfigMap holds as text.
 
         Raises:
-            SettingsError: it does not.
+            SettingsError: the text is no mapping.
         """
         return parse_mapping(self.data.get(key, ""), f"{self.source}: {key}")
 
     def show_store(self, environment: MutableMapping[str, str]) -> None:
-        """Have the AWS SDK of this process find the store, unless the environment already says where it is."""
+        """Set the environment of the AWS SDK in this process so that it finds the store, unless the environment already
+        says where the store is.
+        """
         endpoint = self.data.get("external-endpoint") or self.data.get("execution.kubernetes.store_endpoint", "")
         for names, value in (
             (_ENDPOINTS, endpoint),
@@ -106,15 +109,17 @@ class Release(NamedTuple):
 
 
 def find_release(wanted: str | None, namespace: str | None, context: str | None, say: Say) -> Release:
-    """The release of that name (NAME or NAMESPACE/NAME), wherever these credentials may look; or, where none is named,
-    the only one in the namespace that is given, or the kubeconfig's own. What nobody named is said before it is used.
+    """The release of that name (NAME or NAMESPACE/NAME), wherever these credentials may look; or, where no name is
+    given, the only release in the given namespace, or in the kubeconfig's. A release that nobody named is reported
+    before it is used.
 
     Whoever may install a release into any namespace of a shared cluster decides there which store is opened with the
-    caller's keys, and which image runs. So one that merely is the only one somewhere is not used, also where a command
-    only reads: it would sign requests for a foreign endpoint, and show the runs of others as one's own.
+    caller's keys, and which image runs. So a release is not used merely because it is the only one in some other
+    namespace, not even where a command only reads: the command would sign requests for a foreign endpoint, and show the
+    runs of others as the caller's own.
 
     Raises:
-        BadInput: there is no cluster, no release, or no saying which.
+        BadInput: there is no cluster, no release, or more than one.
         ClusterError: the API does not answer.
     """
     before, slash, name = (wanted or "").rpartition("/")
@@ -145,7 +150,9 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None,
 
 
 def _look(namespace: str | None, context: str | None) -> tuple[list[Release], list[Release], str]:
-    """The releases of the namespace, all others where it has none and was not given, and in words where was looked."""
+    """The releases of the namespace; those of all others, if it has none and was not given; and the places that were
+    searched, in words.
+    """
     try:
         cluster = open_cluster(KubernetesSettings(namespace=namespace, context=context))
     except LauncherError as error:
@@ -155,7 +162,7 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
     def listed(*, everywhere: bool = False) -> tuple[list[Release], bool]:
-        """Those that are there, and whether these credentials may look."""
+        """The existing releases, and whether these credentials may look for them."""
         try:
             found = cluster.list(Resource.CONFIG_MAPS, LABELS, everywhere=everywhere).items
         except ClusterError as error:

@@ -1,4 +1,4 @@
-"""Trials trained again, as they were trained: their weights were lost, damaged or removed."""
+"""Trains trials again, exactly as they were trained, because their weights were lost, damaged or removed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
 
-SECTIONS: Final = ("execution", "budget", "tracking")  # that may differ from the run's
+SECTIONS: Final = ("execution", "budget", "tracking")  # what may differ from the run's settings
 
 
 def again(source: RunView, trials: Sequence[str]) -> Settings:
-    """The run's own settings, for the nets of these trials, with what was particular to each.
+    """The run's own settings, with a list of these trials' nets in place of the search, and with the recipe and the
+    initial weights of each.
 
     Raises:
         NotFound: it has no such trial.

@@ -1,4 +1,4 @@
-"""One session of a run: the run held, the loop watched."""
+"""One session of a run: holds the run, and works on it with the loop."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ if TYPE_CHECKING:
 
 
 class SessionEnd(NamedTuple):
-    """What a session left behind, and how it ended."""
+    """The state that a session left behind, and how it ended."""
 
     view: RunView
     outcome: Outcome
     signal: int
-    """The first that was received, 0 if none was."""
+    """Number of the first signal that was received, 0 if none was."""
     reason: str = ""
-    """In words, where a budget or a target ended it."""
+    """The budget or target that ended the session, in words; empty where none did."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was to be trained was."""
+        """Whether every trial of the run was trained."""
         return self.outcome in (Outcome.GOAL, Outcome.EXHAUSTED)
 
 
@@ -64,7 +64,7 @@ def run(
     make_dataset: Callable[[str], DatasetRef] | None = None,
     metrics_port: int | None = None,
 ) -> SessionEnd:
-    """Begin the run of that name, or go on with it, until it is complete or somebody stops it.
+    """Begin the run of that name, or go on with it, until it is complete or a signal stops it.
 
     Raises:
         BadInput, StoreError: as `begin` says; nothing was created.
@@ -83,7 +83,7 @@ def search(
     listener: Listener,
     metrics_port: int | None = None,
 ) -> SessionEnd:
-    """Go on with a run, from wherever its journal ends, until it is complete or somebody stops it.
+    """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it.
 
     Raises:
         RunHeld: another orchestrator works on it.
@@ -114,7 +114,7 @@ def _searched(
     metrics: Metrics | None,
     metrics_port: int | None,
 ) -> SessionEnd:
-    """The same, while the run is held."""
+    """Search as `search` does, while the run is held."""
     state, journal = resume(store, record, settings, session)
     if state.recalled is None and (event := recall(store, record.run, settings, rehearsal=bool(record.table))):
         journal.append([event])
@@ -171,7 +171,8 @@ def _searched(
 
 
 def _metrics(run: str) -> Metrics:
-    """
+    """The metrics of a run.
+
     Raises:
         BadInput: the extra is not installed.
     """

@@ -1,7 +1,7 @@
-"""Signals by which somebody asks the program to stop: Ctrl-C, SIGTERM, and the end of its terminal, SIGHUP.
+"""Signals that ask the program to stop: Ctrl-C (SIGINT), SIGTERM, and SIGHUP, which comes when its terminal closes.
 
-A search hears them itself (stopping.py). Everything else is ended by an exception, so that what was begun is
-cleared up. Exit codes are 128 and the signal's number. Only the standard library is needed here.
+A search handles them itself (stopping.py). Every other command is ended by an exception, so that it can clean up.
+The exit code is 128 plus the signal's number. Only the standard library is needed here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(SystemExit):
-    """SIGTERM or SIGHUP came: the process ends as if the signal had ended it, but not before all is cleared up."""
+    """SIGTERM or SIGHUP came: the process ends as if the signal had ended it, but only after its clean-up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -25,14 +25,15 @@ class Stopped(SystemExit):
 
 
 def can_be_heard(number: int) -> bool:
-    """Whether a handler may be set here: Python calls handlers in the main thread alone, and what was ignored when the
-    program began (SIGHUP under nohup) stays so."""
+    """Whether a handler may be set here. Python calls handlers in the main thread alone, and a signal that was ignored
+    when the program began (SIGHUP under nohup) stays ignored.
+    """
     ignored = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
     return current_thread() is main_thread() and not ignored and signal.getsignal(number) is not None
 
 
 def raise_when_stopped() -> None:
-    """From now on SIGTERM and SIGHUP raise Stopped, as Ctrl-C raises KeyboardInterrupt."""
+    """Have SIGTERM and SIGHUP raise Stopped from now on, as Ctrl-C raises KeyboardInterrupt."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if can_be_heard(number):
             signal.signal(number, _stop)
@@ -44,7 +45,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt at once, whatever it does outside: an event loop would wait for us to end."""
+    """Have Ctrl-C raise KeyboardInterrupt at once inside the block, even where an event loop would delay it."""
     if not can_be_heard(signal.SIGINT):
         yield
         return
@@ -57,8 +58,9 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """Whoever wants to stop us waits until the block has ended, unless it is said twice: for what must be done whole,
-    and is done soon, but for a store that does not answer."""
+    """Hold signals back until the block has ended, unless one comes twice. It is for work that must be done whole, and
+    that is done soon unless a store does not answer.
+    """
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
@@ -89,7 +91,7 @@ T = TypeVar("T", bound=_Closable)
 
 @contextmanager
 def surely_closing(thing: T) -> Iterator[T]:
-    """contextlib.closing, where no signal comes between."""
+    """contextlib.closing, in which no signal can come between opening and closing."""
     try:
         yield thing
     finally:

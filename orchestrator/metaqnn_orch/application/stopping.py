@@ -1,4 +1,4 @@
-"""How somebody stops a search, and what is said of it."""
+"""How signals stop a search, and what the person is told."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from metaqnn_orch.control.surroundings import Stop
 
 
 class Signals:
-    """Ctrl-C once asks the loop to finish what runs; twice, SIGTERM or SIGHUP, to leave at once. There is nothing to
-    wait for where trials outlive us: then once is enough.
+    """Counts the signals that stop a search.
 
-    A search in another thread than the main one hears no signal, which Python gives to that one; it leaves when the
-    main thread has ended, because the process could not end before."""
+    One Ctrl-C asks the loop to finish the trials that run. A second one, SIGTERM and SIGHUP ask it to leave at once.
+    Where trials outlive the orchestrator there is nothing to wait for, and one Ctrl-C is enough to leave.
+
+    A search outside of the main thread hears no signal, because Python gives signals to the main thread only. It leaves
+    when the main thread has ended, because the process could not end before.
+    """
 
     def __init__(self, say: Say, trials_outlive_us: bool = False) -> None:
         self._say = say
@@ -46,7 +49,7 @@ class Signals:
         if self._received:
             wanted = Stop.DRAIN if self._received == [signal.SIGINT] and not self._outlived else Stop.NOW
         if wanted is not self._announced:
-            # Said here and not by the handler, which may have interrupted another line.
+            # The loop says it, and not the handler, which may have interrupted another line.
             self._say(
                 "stopping: waiting for the trials in training; Ctrl-C again leaves at once"
                 if wanted is Stop.DRAIN
@@ -59,7 +62,7 @@ class Signals:
         return wanted
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but not through a signal."""
+        """Sleep, and wake up early when a signal comes."""
         heard, end = len(self._received), time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and len(self._received) == heard:
             time.sleep(min(left, 0.1))

@@ -1,4 +1,4 @@
-"""A search that itself runs in the cluster: its Job, told everything that this machine knows."""
+"""A search that itself runs in the cluster: its Job, with everything that this machine knows of its settings."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from metaqnn_trainer.store.opening import open_store
 _OF_A_SECRET: Final = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY)$", re.IGNORECASE
 )
-"""A variable's name."""
+"""Matches the name of a variable that may hold a secret."""
 
 
 class Submitted(NamedTuple):
-    """The Job that searches."""
+    """The Job that runs a search in the cluster."""
 
     job: str
     namespace: str
     is_new: bool
-    """Otherwise it was there, and nothing was changed."""
+    """Whether the Job was created now; otherwise it was there, and nothing was changed."""
 
 
 def submit(
@@ -49,7 +49,7 @@ def submit(
     unsafe_single_writer: bool = False,
 ) -> Submitted:
     """Create the Job that searches in a store, by its URI, unless one is at work. `settings` are those in force here,
-    and `values` what of them this machine says: the release's own the Pod finds itself.
+    and `values` the part of them that comes from this machine: the Pod finds the release's part itself.
 
     Raises:
         BadInput: no Job can be made of it, or a secret would stand in it.
@@ -57,7 +57,7 @@ def submit(
     """
     template = read_template(settings, release)
     opened = open_store(store)
-    form = job_form(opened, settings.execution.kubernetes, template)  # what is wrong is found here
+    form = job_form(opened, settings.execution.kubernetes, template)  # errors in the settings are found here
     for line in overruled(settings, store, template) if template else ():
         say(line, Tone.CAUTION)
     _refuse_secrets(values)
@@ -76,9 +76,10 @@ def submit(
 
 
 def _refuse_secrets(values: Mapping[str, Any]) -> None:
-    """
+    """Check that no setting holds a secret.
+
     Raises:
-        BadInput: one of the settings holds a secret, which whoever may look at Pods would see.
+        BadInput: one does; whoever may look at Pods would see it.
     """
     for key, value in flatten(values):
         if isinstance(value, str) and redacted(value) != value:
@@ -91,9 +92,10 @@ def _refuse_secrets(values: Mapping[str, Any]) -> None:
 
 
 def _refuse_secrets_of(form: JobForm) -> None:
-    """
+    """Check that the Job template holds no secret.
+
     Raises:
-        BadInput: the Job template, which becomes an annotation here, holds a secret.
+        BadInput: it holds one; the template becomes an annotation of the Job.
     """
     for place, container in each_container(pod_of(form.layer)):
         named = [(entry["name"], entry.get("value", "")) for entry in container.get("env", ())]
@@ -109,8 +111,9 @@ def _refuse_secrets_of(form: JobForm) -> None:
 
 
 def searches(store: Store, run: str, pods: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the latest of these Pods works on the run, or is about to. One that has ended does not, nor one that lost
-    the run and will end in a moment: the cluster then says whether there will be another."""
+    """Whether the latest of these Pods works on the run, or is about to. A Pod that has ended does not, nor one that
+    lost the run and will end in a moment: the cluster then says whether there will be another.
+    """
     if not pods or errand.exit_code(pods) is not None:
         return not pods
     pod = errand.latest(pods)
@@ -128,8 +131,10 @@ def _home(release: Release) -> dict[str, str | None]:
 
 
 def _files(values: dict[str, Any], template: Mapping[str, Any]) -> dict[str, str]:
-    """What the Pod needs of this machine: settings, without where this machine finds the cluster; and what is obeyed
-    of a Job template that is a file here. The release's own it finds itself."""
+    """The files that the Pod needs from this machine: the settings, without those of how this machine finds the
+    cluster; and the fields in force of a Job template that is a file here. The Pod finds the release's settings
+    itself.
+    """
     kubernetes = values.get("execution", {}).get("kubernetes", {})
     for key in ("context", "namespace"):
         kubernetes.pop(key, None)

@@ -1,4 +1,6 @@
-"""The trainer called on this machine, in a process of its own: it alone knows torch, and it need not be installed."""
+"""Calls the trainer on this machine, in a process of its own: only the trainer imports torch, and it need not be
+installed.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ class TrainerAnswer(NamedTuple):
     code: int
     data: bytes
     last_words: str
-    """The last line of standard error: where it failed, the reason."""
+    """The last line of standard error; where the trainer failed, it is the reason."""
 
     def told(self, shape: Callable[..., T], undone: str, doing: str) -> T:
-        """What its last line tells, by the names of `shape`. `undone` says that it could not be done.
+        """The message in the last line of its output, read by the names of `shape`. `undone` says that it could not be
+        done.
 
         Raises:
             BadInput, NotFound: that cannot be done, or the dataset is missing; the trainer's words say why.
@@ -44,7 +47,7 @@ class TrainerAnswer(NamedTuple):
         raise self.error(doing)
 
     def error(self, doing: str) -> StoreError | LauncherError:
-        """What an end with this code means, where it means nothing in particular while `doing` what was asked."""
+        """The error for an exit code that has no meaning of its own; `doing` says what the trainer was asked to do."""
         if self.code in (ExitCode.STORE, ExitCode.STORE_REFUSED):
             away = self.code == ExitCode.STORE
             return StoreError(self.last_words, cause=Cause.OUTAGE if away else Cause.REFUSED)
@@ -56,7 +59,9 @@ class TrainerAnswer(NamedTuple):
 
 
 def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Sequence[str] = TRAINER) -> TrainerAnswer:
-    """Run `python -m metaqnn_trainer` with these arguments to its end; `report` gets its progress, a line at a time."""
+    """Run `python -m metaqnn_trainer` with these arguments until it ends; `report` gets its progress, a line at a
+    time.
+    """
     with (
         tempfile.TemporaryFile() as answer,
         subprocess.Popen(
@@ -67,7 +72,7 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
         try:
             last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "), 600)
             code = process.wait()
-        except BaseException:  # somebody stops us: nobody waits for the answer any more
+        except BaseException:  # a signal stops this process: nobody waits for the answer any more
             process.kill()
             raise
         answer.seek(0)
@@ -75,12 +80,14 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
 
 
 def _relay(lines: Iterable[bytes], report: Callable[[str], None]) -> str:
-    """Hand on what the trainer says, but for a traceback and for its last words, which are returned: its reason."""
+    """Pass on the trainer's lines, except a traceback and the last line, which is returned: it is the reason of a
+    failure.
+    """
     last_words, tracing = "", False
     for line in lines:
         if last_words and not tracing:
             report(last_words)
-        # Of a progress bar, which rewrites its line, the last state.
+        # A progress bar rewrites its line: only the last state of the line counts.
         last_words = line.decode(errors="replace").rstrip().rpartition("\r")[2]
         tracing = tracing or last_words.startswith("Traceback ")
     return last_words

@@ -1,4 +1,6 @@
-"""A search inside the cluster, seen from here: what it waits for, and whether anybody still works on it."""
+"""Watches, from this machine, a search inside the cluster: what it waits for, and whether an orchestrator still works
+on it.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ from metaqnn_orch.launchers.kubernetes.errand import in_words, search_job_name
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_trainer.store.base import Store
 
-LOOK: Final = 2.0  # seconds between two looks at what has not begun yet
-VIGIL: Final = 10.0  # seconds between two looks at whether it still works
+LOOK: Final = 2.0  # seconds between two looks at a search that has not begun yet
+VIGIL: Final = 10.0  # seconds between two looks at whether an orchestrator still works
 
 
 def wait_for_start(
     has_ended: Callable[[], bool], cluster: Any, run: str, sleep: Callable[[float], None], say: Say
 ) -> None:
-    """Return when the run is under way, or has ended and no Job is about to go on with it.
+    """Return when the run is under way, or when it has ended and no Job is about to go on with it.
 
     Raises:
         NotFound: there is no such run, and nothing that will begin it.
@@ -41,7 +43,7 @@ def wait_for_start(
             job = find(cluster, name)
             words = _words(cluster, name) if job is not None else ""
         except (ClusterError, StoreError) as error:
-            if not error.transient or not said:  # where nothing was seen yet, nobody knows whether anything is right
+            if not error.transient or not said:  # before the first look succeeded, nothing is known
                 raise
             say(str(error), Tone.CAUTION)
             sleep(LOOK)
@@ -62,7 +64,7 @@ def wait_for_start(
 
 
 class Vigil:
-    """Sleeps as a watcher does, and looks now and then whether there is anything left to wait for."""
+    """Sleeps between a watcher's looks, and checks now and then whether there is anything left to wait for."""
 
     def __init__(
         self,
@@ -84,9 +86,10 @@ class Vigil:
         self._said = False
 
     def sleep(self, seconds: float) -> None:
-        """
+        """Sleep, and check the search when a check is due.
+
         Raises:
-            LauncherError: nobody works on the run, and its Job has ended.
+            LauncherError: no orchestrator works on the run, and its Job has ended.
         """
         from metaqnn_orch.launchers.kubernetes.runner import find
 
@@ -96,7 +99,7 @@ class Vigil:
         self._next = self._monotonic() + VIGIL
         name = search_job_name(self._run)
         over = False
-        with suppress(ClusterError, StoreError):  # out of reach: the next look will tell
+        with suppress(ClusterError, StoreError):  # the cluster cannot be reached: the next look will tell
             job = find(self._cluster, name)
             ended = job is not None and not live(job)
             over = ended and self._is_idle()
@@ -107,7 +110,7 @@ class Vigil:
                     f"job {name} has ended ({words}): another orchestrator works on the run, and this is what it does",
                     Tone.CAUTION,
                 )
-            if over and self._was_over:  # and the watcher has had time to see how
+            if over and self._was_over:  # and the watcher has had time to see how it ended
                 raise LauncherError(
                     f"job {name} has ended, but the run has not: {_words(self._cluster, name)}",
                     hint=f"submit it again to go on; see kubectl logs --namespace {self._cluster.namespace} job/{name}",
@@ -116,7 +119,7 @@ class Vigil:
 
 
 def is_idle(store: Store, run: str) -> bool:
-    """Whether nobody works on the run."""
+    """Whether no orchestrator works on the run."""
     holder = read_holder(store, run)
     return holder is None or is_dead(holder) is True
 

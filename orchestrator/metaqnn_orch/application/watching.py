@@ -1,4 +1,4 @@
-"""A run followed from its store alone, wherever it works."""
+"""Follows a run by reading its store alone, wherever the run is worked on."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ def watch(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunView:
-    """Have the run heard of until it has ended; what was heard last is returned. Changes nothing.
-
-    A run whose orchestrator is gone is watched on: somebody may start it again. Ctrl-C (KeyboardInterrupt) ends it.
+    """Show the run to the listener until it has ended, and return its last state. Changes nothing. A run whose
+    orchestrator is gone is still watched: somebody may start it again. Ctrl-C (KeyboardInterrupt) ends the watching.
 
     Raises:
         NotFound: no run of this name.
@@ -63,7 +62,9 @@ def watch(
 
 
 class _Pulse:
-    """Whether an orchestrator works on the run. One elsewhere shows it by changing what holder.json says."""
+    """Tells whether an orchestrator works on the run: one on another machine shows it by changing what holder.json
+    says.
+    """
 
     def __init__(self, store: Store, run: str, monotonic: Callable[[], float]) -> None:
         self._store = store
@@ -72,7 +73,7 @@ class _Pulse:
         self._seen: Holder | None = None
         self._since = 0.0
         self.trouble = ""
-        """What the orchestrator said last that it waits for."""
+        """What the orchestrator last said that it waits for."""
 
     def beats(self) -> bool:
         holder = read_holder(self._store, self._run)
@@ -85,7 +86,7 @@ class _Pulse:
 
 
 def _recent(store: Store, run: str, position: int) -> list[Event]:
-    """What the last entries of the journal hold."""
+    """The events in the last entries of the journal."""
     entries = [keys.journal_entry(run, number) for number in range(max(1, position - _BEFORE + 1), position + 1)]
     return [event for key in entries for event in decode_entry(store.get(key, MAX_ENTRY_BYTES + 1), key)]
 

@@ -1,5 +1,5 @@
-"""The command line: one command per file, flags in and lines out.
+"""The command line: one command per file; flags come in, and lines go out.
 
 Belongs here: arguments, the environment, what is printed and how; typer and rich.
-Forbidden here: deciding anything about a run, and doing what a command does: that is the application's.
+Forbidden here: decisions about a run, and the work of a command: both belong to the application.
 """

@@ -1,4 +1,4 @@
-"""The command line's door: registers the commands, and turns errors into one line and an exit code."""
+"""The entry point of the command line: registers the commands, and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from metaqnn_orch.cli.trials import trials
 from metaqnn_orch.errors import KNOWN, exit_code
 from metaqnn_trainer import __version__
 
-# In the order in which --help lists them, each with an example, which stands in its own --help.
+# The commands in the order in which --help lists them, each with an example, which its own --help shows.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "start": (start, "start digits --run first --store ./runs"),
     "submit": (submit, "submit cifar10 --run first"),
@@ -76,7 +76,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
 
 _GROUPS: Final = (dataset, config, trainer)
 
-# The library's words for wrong arguments, and ours.
+# The library's messages about wrong arguments, and this program's.
 _SHORTER: Final = {
     r"Value error, ": "",
     r"Input should be": "it must be",
@@ -115,7 +115,7 @@ def build_app() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, by default with the process's arguments; leaves by SystemExit."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # better a letter written out than no answer
+        if isinstance(stream, io.TextIOWrapper):  # an escaped letter is better than no answer
             stream.reconfigure(errors="backslashreplace")
     out, err = Guarded(sys.stdout, lost_stdout), Guarded(sys.stderr, lambda error: None)
     with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    """The exit code."""
+    """Run the command line. Returns the exit code."""
     code: int
     try:
         code = build_app()(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
@@ -141,7 +141,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _refuse(error: TyperException) -> int:
-    """Say what is wrong with the arguments, and how they are meant."""
+    """Print what is wrong with the arguments, and how the command is used. Returns the exit code."""
     context, message = getattr(error, "ctx", None), error.format_message()
     if context is not None and message == context.get_help():  # a group without a command
         say(message)

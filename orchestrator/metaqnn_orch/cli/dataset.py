@@ -35,7 +35,9 @@ _COLUMNS: Final = {
 
 
 class PushCommand(TyperCommand):
-    """Its help also names the sources that installed distributions add; they are looked for when it is asked for."""
+    """A command whose help also names the sources that installed distributions add; it looks for them only to show its
+    help.
+    """
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         super().format_help_text(ctx, formatter)
@@ -85,7 +87,7 @@ def push(
     Without --source a known dataset is downloaded; digits comes with scikit-learn.
     """
     opened = open_store(store)
-    if source is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(source)):  # of :// a Path keeps one
+    if source is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(source)):  # a Path keeps only one slash of ://
         raise BadInput("--source is an address, but must be a folder on this machine", hint="download the files first")
     flags = {"--source": source, "--image-size": image_size, "--validation": validation}
     given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]

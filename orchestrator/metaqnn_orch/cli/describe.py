@@ -88,7 +88,7 @@ def describe_net(
 
 
 def _parts(designs: Space, design: str) -> tuple[list[Part], str]:
-    """Each part, none if they do not fit each other; and why the space does not hold the design."""
+    """Each part with its cost, no part where they do not fit each other; and why the space does not hold the design."""
     reason = ""
     try:
         designs.walk(design)

@@ -40,7 +40,7 @@ def doctor(
     findings: list[Finding] = []
     try:
         opened = open_store(store)
-    except StoreError as error:  # what else there is cannot be judged without
+    except StoreError as error:  # the other checks need this one
         findings.append(Finding("store: a client for it", Mark.BAD, str(error), error.hint))
     else:
         findings += examine_store(opened)

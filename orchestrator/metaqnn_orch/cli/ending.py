@@ -1,4 +1,4 @@
-"""How a session ended: what is said of it, what can be done next, and the exit code."""
+"""What a command prints when a session ends: how it ended, what can be done next, and the exit code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEADERS: Final = {"rank": "d", "reward": ".4f", "params": ",d", "seconds": ".1f
 
 
 def report(ended: SessionEnd, where: str, output: Format) -> int:
-    """Say how a session ended, and what can be done next. Returns the exit code."""
+    """Print how a session ended, and what can be done next. Returns the exit code."""
     run, state = ended.view.record.run, ended.view.state
     if output is Format.JSON:
         print_json(summary(ended.view, None))
@@ -71,9 +71,10 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
 
 
 def leave(name: str, ended: SessionEnd) -> NoReturn:
-    """
+    """Leave a command whose run a signal or the budget ended before all its nets were trained.
+
     Raises:
-        typer.Exit: always. A signal or the budget ended the run before all its nets were trained.
+        typer.Exit: always.
     """
     say(f"run {name} {f'stopped: {ended.reason}' if ended.reason else 'was stopped'}; the same command goes on")
     raise typer.Exit(128 + ended.signal if ended.outcome is Outcome.INTERRUPTED else 0)

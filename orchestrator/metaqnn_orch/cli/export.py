@@ -17,7 +17,7 @@ from metaqnn_trainer.store.opening import open_store
 
 
 class NetFormat(StrEnum):
-    """How a net can be written."""
+    """The formats in which a net can be written."""
 
     ONNX = "onnx"
     TORCH = "torch"

@@ -1,4 +1,4 @@
-"""Options that are settings: declared once, for every command that takes them."""
+"""Options that are settings, declared once for every command that takes them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import typer
 from metaqnn_orch.cli import options
 
 Flags = Mapping[str, Any]
-"""Dotted keys of settings with what was given for them; None where nothing was."""
+"""Dotted keys of settings with the values that were given; None where no value was given."""
 NO_FLAGS: Final[Flags] = MappingProxyType({})
 
 
 class Flag(NamedTuple):
-    """One such option."""
+    """One option that is a setting."""
 
     key: str
-    """Of the setting, dotted."""
+    """The setting's dotted key."""
     kind: Any
-    """Type and help, as typer takes them."""
+    """Type and help text, as typer takes them."""
 
 
-# By the names of the options, in the order in which --help lists them.
+# The flags by the names of their options, in the order in which --help lists them.
 SEARCH: Final[Mapping[str, Flag]] = {
     "parallel": Flag(
         "execution.parallel",
@@ -89,7 +89,9 @@ TRACKING: Final[Mapping[str, Flag]] = {
 
 
 def taking(flags: Mapping[str, Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Of a command with a parameter `flags` one that has these options in its place, and hands them on as Flags."""
+    """A decorator for commands with a parameter `flags`: it replaces the parameter by these options, and passes their
+    values on as Flags.
+    """
 
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)

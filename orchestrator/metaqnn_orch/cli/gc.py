@@ -1,4 +1,4 @@
-"""metaqnn-orch gc RUN: what a run left behind and nobody needs any more."""
+"""metaqnn-orch gc RUN: delete the leftovers of a run."""
 
 from __future__ import annotations
 

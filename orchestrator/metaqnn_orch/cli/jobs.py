@@ -1,4 +1,4 @@
-"""metaqnn-orch cancel | logs: a run's Jobs, from outside of its search."""
+"""metaqnn-orch cancel | logs: a run's Jobs, handled from outside of its search."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def manifest(
 
 
 class _Plain(yaml.SafeDumper):
-    """The same mapping twice is written twice: no anchors."""
+    """A YAML dumper without anchors: a mapping that occurs twice is written twice."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

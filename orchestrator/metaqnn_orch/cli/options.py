@@ -13,9 +13,10 @@ from metaqnn_orch.errors import BadInput
 
 
 def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], hint: str = "") -> None:
-    """
+    """Refuse an option --set of another section than these.
+
     Raises:
-        BadInput: one of these --set is of another section of the settings.
+        BadInput: an assignment belongs to another section of the settings.
     """
     for text in assignments:
         if text.partition("=")[0].partition(".")[0].strip() not in sections:

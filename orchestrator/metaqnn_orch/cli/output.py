@@ -1,7 +1,7 @@
-"""Data to standard output, everything else to standard error.
+"""Writes data to standard output, and everything else to standard error.
 
-All text leaves through here. What comes from trainers, stores and people may hold commands for a terminal, so whatever
-cannot be seen is written out (`visible`).
+All text leaves the program through this module. Text from trainers, stores and people may hold control sequences for
+a terminal, so characters that cannot be seen are escaped (`visible`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNBROKEN: Final = 10_000  # columns: a row of data is one line, which can be co
 
 _STYLES: Final = {Tone.PLAIN: "", Tone.ASIDE: "dim", Tone.CAUTION: "yellow"}
 
-_UNREADABLE: Final = 1e15  # from here on a number is shown by its exponent
+_UNREADABLE: Final = 1e15  # from this size on a number is shown with an exponent
 
 _NARROWEST: Final = 40  # columns in which a wrapped value can still be read
 
@@ -50,7 +50,9 @@ class RowFormat(StrEnum):
 
 
 class Progress(Console):
-    """Standard error, as long as somebody reads it: a search does not end because its progress is no longer wanted."""
+    """Standard error, as long as somebody reads it: a search does not end because nobody reads its progress any
+    more.
+    """
 
     def __init__(self) -> None:
         super().__init__(stderr=True, soft_wrap=True, highlight=False)
@@ -60,7 +62,7 @@ class Progress(Console):
 
 
 def visible(text: str) -> str:
-    """`text` with everything that a terminal would obey or hide written out; line breaks stay."""
+    """`text` with every character escaped that a terminal would obey or hide; line breaks stay."""
     return "".join(
         letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
         for letter in text
@@ -68,27 +70,29 @@ def visible(text: str) -> str:
 
 
 def say(*parts: str | tuple[str, str], to: Console | None = None) -> None:
-    """One line to standard error, of plain parts and of parts with a style."""
+    """Print one line to standard error, made of plain parts and of parts with a style."""
     styled = [(visible(part), "") if isinstance(part, str) else (visible(part[0]), part[1]) for part in parts]
-    with suppress(OSError):  # whoever listens or not, the work goes on
+    with suppress(OSError):  # the work goes on whether anybody reads this or not
         (to or Progress()).print(Text.assemble(*styled))
 
 
 def tell(line: str, tone: Tone = Tone.PLAIN, *, to: Console | None = None) -> None:
-    """The same, of one part, for whoever knows of no styles."""
+    """Print one line to standard error, for callers that do not know styles."""
     say((line, _STYLES[tone]), to=to)
 
 
 def complain(message: str, hint: str = "") -> None:
-    """An error: what is wrong, and what to do."""
+    """Print an error: what is wrong, and what to do."""
     say(("error: ", "bold red"), redacted(message))
     if hint:
         say(("hint: ", "bold"), typeable(hint))
 
 
 def typeable(text: str) -> str:
-    """`text` with this program's name so that its commands can be typed as they stand: by the path that the program
-    was started by, where the shell would not find it, or would find another, by its name. Twice is once."""
+    """`text` with the program's name replaced so that its commands can be typed as they stand: by the path that the
+    program was started with, if the shell would not find the program by its name, or would find another one.
+    Applying it twice changes nothing more.
+    """
     started, found = Path(sys.argv[0]), shutil.which(PROGRAM)
     if started.name != PROGRAM or (found is not None and started.exists() and started.samefile(found)):
         return text
@@ -96,7 +100,7 @@ def typeable(text: str) -> str:
 
 
 def emit(text: str) -> None:
-    """Data to standard output.
+    """Print data to standard output.
 
     Raises:
         SystemExit: as `lost_stdout` says.
@@ -106,9 +110,10 @@ def emit(text: str) -> None:
 
 
 def lost_stdout(error: OSError) -> NoReturn:
-    """
+    """Leave because standard output cannot be written to. No library takes SystemExit for an error of its own.
+
     Raises:
-        SystemExit: nobody reads on, or nothing more can be written there. No library takes it for its own error.
+        SystemExit: the reader has stopped reading, or the disk is full, for example.
     """
     if isinstance(error, BrokenPipeError):  # as with `| head`
         raise SystemExit(128 + signal.SIGPIPE) from None
@@ -129,7 +134,7 @@ def print_csv(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def csv_text(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Of rows that may say more than these fields."""
+    """Rows as CSV with these fields; further fields of a row are left out."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fields, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -138,7 +143,9 @@ def csv_text(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def print_rows(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:
-    """A table, one line for each row. `columns` are headings with the format of their numbers; text has none."""
+    """Print a table, one line for each row. `columns` are headings with the format of their numbers; text has no
+    format.
+    """
     table = _table()
     for heading, form in columns.items():
         table.add_column(Text.assemble((heading, "bold")), justify="right" if form else "left", no_wrap=True)
@@ -148,7 +155,7 @@ def print_rows(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> 
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
-    """Names and values, one below the other; long values are wrapped on a terminal."""
+    """Print names and values, one below the other; long values are wrapped on a terminal."""
     table = _table(show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -158,7 +165,7 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
 
 
 def cell(value: object, form: str = "") -> str:
-    """One value in a table."""
+    """One value as the text of a table's cell."""
     match value:
         case None:
             return "-"

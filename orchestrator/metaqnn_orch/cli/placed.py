@@ -1,6 +1,7 @@
-"""The options by which a command finds the store, and perhaps a release in a cluster: the same for all commands.
+"""The options by which a command finds the store, and perhaps a release in a cluster; they are the same for all
+commands.
 
-Where --store is given, and where trials run on this machine, no cluster is asked for anything.
+No cluster is asked where --store is given and trials run on this machine.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ _STORE: Final = Annotated[
 
 
 def placed(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with --store optional and the options above. It gets a store's URI in any case, and as `release`, if it
-    has such a parameter, what was found. A command that knows neither stays as it is."""
+    """`command` with --store optional and the options above. It always gets a store's URI, and the release that was
+    found, if it has a parameter `release`. A command with neither parameter stays as it is.
+    """
     own = inspect.signature(command, eval_str=True).parameters
     if "store" not in own and "release" not in own:
         return command
@@ -103,13 +105,13 @@ def _words(release: Release, given: Mapping[str, Any], store: str | None) -> str
 
 
 def _refuse_idle(given: Mapping[str, Any], own: Mapping[str, Parameter]) -> None:
-    """Options that would do nothing, because no release was looked for."""
+    """Refuse options that would have no effect, because no release was looked for."""
     hint = "name it: --release NAMESPACE/NAME"
     if given["use_cluster_secret"]:
         raise BadInput("--use-cluster-secret needs a release", hint)
     idle = [name for name in ("namespace", "context") if given[name] and name not in own]
     if idle:
-        # Where trials run is a setting; which release says so is what these options are about.
+        # The launcher is a setting; these options only say which release provides it.
         settings = [f"--set execution.kubernetes.{name}={shlex.quote(given[name])}" for name in idle]
         raise BadInput(
             f"{' and '.join(f'--{name}' for name in idle)}: only for finding a release, and with --store no release "

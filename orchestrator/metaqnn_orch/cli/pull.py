@@ -18,7 +18,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.opening import open_store
 
 _FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
-_OF_STOPPED: Final = ("measured", "predicted", "spread")  # none of them is here
+_OF_STOPPED: Final = ("measured", "predicted", "spread")  # the leaderboard has no net that was stopped early
 
 
 def pull(

@@ -1,4 +1,4 @@
-"""metaqnn-orch retrain RUN TRIAL: another training of trials whose weights were lost or removed."""
+"""metaqnn-orch retrain RUN TRIAL: train trials again whose weights were lost or removed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def retrain(
     present = continue_settings(source.record.settings, f"run {run}", *above)
     settings = made.model_copy(update={key: getattr(present, key) for key in SECTIONS})
     ended = train(opened, base, settings, launcher, release, Terminal())
-    # Or else by their nets: an imported trial has another id than one of the same net that was trained here.
+    # By ids, else by nets: an imported trial has another id than one of the same net that was trained here.
     before = source.state.trials
     rows = [
         (trial.trial, trial.state, trial.reward, was.reward, trial.net)

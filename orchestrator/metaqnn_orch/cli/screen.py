@@ -1,4 +1,4 @@
-"""A run as one calm screen: a renderable of rich, from 60 columns up."""
+"""A run on one screen: a renderable of rich, from 60 columns up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import Stage, Standing
 
-FIXED_LINES: Final = 16  # of a screen, at most: everything but the events
+FIXED_LINES: Final = 16  # lines of a screen, at most: everything but the events
 _FOR_EVER: Final = 100 * 365 * 86_400.0  # seconds
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _LABEL: Final = 12  # columns: the longest is epsilon 0.10
@@ -24,7 +24,7 @@ _OUTCOME: Final = 11  # columns: the longest is untrainable
 
 
 class Line(NamedTuple):
-    """One event, for the lower part of the screen."""
+    """One event, as a line in the lower part of the screen."""
 
     at: str
     outcome: str
@@ -33,7 +33,7 @@ class Line(NamedTuple):
 
 
 def event_line(event: Event, state: RunState) -> Line | None:
-    """What a person is told of an event, `state` being that after it; None for what is no news."""
+    """The line for an event; `state` is the run's state after the event. None where the event is no news."""
     match event:
         case Told():
             trial, completed = state.trials[event.trial], event.status == "completed"
@@ -54,7 +54,7 @@ def event_line(event: Event, state: RunState) -> Line | None:
 
 
 def outcome(event: Told) -> str:
-    """The reward, after ~ where it was foretold; where it is not the net's own, what became of the trial."""
+    """The reward, after ~ where it was predicted; for a trial without a reward of its own, how it ended."""
     match event.status:
         case "completed":
             return f"{event.reward:.4f}"
@@ -65,10 +65,10 @@ def outcome(event: Told) -> str:
 
 
 class Screen:
-    """Head, two bars, numbers, events, foot."""
+    """Draws the screen: head, two bars, numbers, events, foot."""
 
     def __init__(self, head: str, standing: Standing, hours: float, events: Sequence[Line], foot: str) -> None:
-        """`hours` of work so far, the present session's included."""
+        """`hours` is the work so far, including the present session."""
         self._head = head
         self._standing = standing
         self._hours = hours
@@ -159,7 +159,7 @@ class Screen:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """Values as a row of blocks, the lowest and the highest of them as low and high as can be."""
+    """Values as a row of blocks: the lowest value is the lowest block, the highest value the highest."""
     low, high = min(values), max(values)
     if low == high:
         return _BLOCKS[len(_BLOCKS) // 2] * len(values)
@@ -167,7 +167,7 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def span(seconds: float) -> str:
-    """A time that somebody waits, in one or two units."""
+    """A waiting time in one or two units."""
     if seconds >= _FOR_EVER:
         return "more than 100 years"
     minutes = round(seconds / 60)
@@ -221,7 +221,7 @@ def _short(value: float) -> str:
 
 
 def _clock(at: str) -> str:
-    """Of the wall, where the watcher is."""
+    """The time of day in the watcher's time zone."""
     try:
         return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")
     except (ValueError, OverflowError, OSError):

@@ -129,10 +129,10 @@ def start(
 
 
 def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings) -> Rehearsal | None:
-    """What the table launcher needs to know, where it is that one.
+    """The table and its delay, where the launcher is the table launcher; None otherwise.
 
     Raises:
-        BadInput: a table for another launcher, or one that cannot be read.
+        BadInput: a table was given for another launcher, or cannot be read.
     """
     if launcher is not LauncherName.TABLE:
         if table is not None or delay is not None:

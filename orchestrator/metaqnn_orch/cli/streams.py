@@ -1,6 +1,7 @@
-"""Standard streams that are closed, full, or read by nobody: the program ends quietly and rightly all the same.
+"""Handles standard streams that are closed, full, or read by nobody: the program still ends quietly, with the right
+code.
 
-Only the standard library is needed here: this is the first thing that the program does.
+Only the standard library is needed here, because this is the first thing that the program does.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, TextIO
 
-_STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by their descriptors
+_STREAMS: Final = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by their file descriptors
 
 
 def open_closed() -> None:
-    """Open the null device wherever a standard stream is closed: whoever closed it wants nothing from there. Otherwise
-    the next file that is opened would take its place, and get what is written to it."""
+    """Open the null device wherever a standard stream is closed. Otherwise the next file that is opened would get the
+    stream's descriptor, and with it everything that is written to the stream.
+    """
     for descriptor, (name, mode) in enumerate(_STREAMS):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest free descriptor: this one
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 class Guarded:
-    """A text stream that can be lost. `lost` is told why, once; then everything written to it goes nowhere."""
+    """A text stream that may be lost. `lost` is called with the error, once; after that, everything written is
+    dropped.
+    """
 
     def __init__(self, stream: TextIO, lost: Callable[[OSError], None]) -> None:
         self._stream = stream
@@ -45,7 +49,7 @@ class Guarded:
             self._lose(error)
 
     def _lose(self, error: OSError) -> None:
-        # What is left in the buffer would be tried again when the process ends.
+        # The process would try to write the rest of the buffer again when it ends.
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)

@@ -25,7 +25,7 @@ def track(
     makers = trackers(wanted)
     if not makers:
         raise BadInput("no tracker is named", hint="--mlflow URI or --tensorboard DIR")
-    # Of MLflow's client, whose own seven tries take minutes; a search has those, for nobody waits for its trackers.
+    # MLflow's client by default makes seven tries, which take minutes; in a search that is fine, as nobody waits.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     shown = show_run(opened := open_store(store), read_run(opened, run), makers)
     say(f"{shown:,} trials of run {run} were copied")

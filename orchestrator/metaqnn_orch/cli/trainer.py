@@ -16,7 +16,7 @@ from metaqnn_orch.cli.output import Format, print_json, print_lines, say
 
 HELP: Final = "Train with a program of your own."
 
-# Options are for us until COMMAND begins; everything after that is the program's.
+# Options before COMMAND are this command's; everything after it is passed to the program.
 COMMAND_LINE: Final[dict[str, Any]] = {"allow_interspersed_args": False}
 
 _SIGNS: Final = {CheckMark.PASSED: "✓", CheckMark.WARNED: "!", CheckMark.FAILED: "✗", CheckMark.NOT_TRIED: "?"}

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: one calm screen on a terminal, a line for each event everywhere else."""
+"""Shows a run while it goes on: one screen on a terminal, a line for each event everywhere else."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
 
-EVENTS: Final = 8  # on the screen
+EVENTS: Final = 8  # events on the screen
 
 
 class Terminal:
-    """Whoever reads standard error."""
+    """A listener that writes for the person who reads standard error."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Progress()
 
     def say(self, line: str, tone: Tone = Tone.PLAIN) -> None:
-        # By the console that the screen is on, so that a line stands above it.
+        # The line is printed by the console that draws the screen, so that it stands above the screen.
         tell(line, tone, to=self._console)
 
     def follow(self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str]) -> SearchView:
@@ -37,7 +37,7 @@ class Terminal:
 
 
 class SearchView:
-    """Context manager around whatever follows a run."""
+    """A view of a run; it is a context manager around the code that follows the run."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class SearchView:
         now: Callable[[], str],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`foot` is the last line; `now` is the moment to which the run has been at work."""
+        """`foot` is the last line; `now` is the moment up to which the run has been at work."""
         self._console = console
         self._record = record
         self._state = state
@@ -74,20 +74,20 @@ class SearchView:
             self._live.stop()
 
     def happened(self, event: Event) -> None:
-        """Show what the state has taken in already."""
+        """Show an event that the state has already taken in."""
         self._remember(event)
         if self._live is None:
             self._tell(event)
         self.refresh()
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Say what run it is, and show what happened before: the screen alone has room for it."""
+        """Show which run this is, and its earlier events: only the screen has room for them."""
         for event in events:
             self._remember(event)
         self._introduce()
 
     def trouble(self, text: str) -> None:
-        """What is being waited for; empty when it is over."""
+        """Show what the run is waiting for; an empty text when the wait is over."""
         if text and not self._trouble:
             self._say((f"waiting: {text}", "yellow"))
         elif not text and self._trouble:
@@ -98,7 +98,7 @@ class SearchView:
         say(*parts, to=self._console)
 
     def refresh(self) -> None:
-        """Draw the screen, if it is time to. To be called often, also while nothing happens."""
+        """Draw the screen, if it is time to. It is called often, also while nothing happens."""
         if self._live is None or self._monotonic() < self._drawn_at + PACE:
             return
         self._drawn_at = self._monotonic()
@@ -117,7 +117,7 @@ class SearchView:
             self._events.append(line)
 
     def _introduce(self) -> None:
-        """The screen says it all the time."""
+        """Print the introduction where there is no screen; the screen shows it all the time."""
         if self._live is None:
             self._say(introduction(self._record, self._state))
             self._say((self._foot, "dim"))

@@ -1,4 +1,4 @@
-"""Several calls to a store at once: one that is far away takes its time for each."""
+"""Makes several calls to a store in parallel, because a store that is far away takes its time for each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 def each(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """What `work` makes of each item, in order.
+    """The results of `work` for each item, in order.
 
     Raises:
         Exception: the first that `work` raised, when all calls under way have ended.

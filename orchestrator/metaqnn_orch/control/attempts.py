@@ -1,4 +1,4 @@
-"""When the attempts of this session's trials began, how long they were seen to run, and when the next ones are due."""
+"""The times of this session's attempts: when they began, how long they were seen to run, when the next ones are due."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ _SLACK: Final = 60.0  # seconds that two clocks may differ by, and a little
 
 
 class Attempts:
-    """By trial. The wall clock may be set, and the monotonic one stands still while a machine sleeps: the longer of the
-    two spans is taken for the time that has passed."""
+    """Times of the attempts, by trial. The wall clock may be set, and the monotonic clock stands still while a machine
+    sleeps; so the longer of the two spans is taken for the time that has passed.
+    """
 
     def __init__(self, now: Callable[[], str], monotonic: Callable[[], float], run_began: str) -> None:
-        """`now`: the wall clock, ISO 8601. `run_began`: when the run was created, by that of whoever did."""
+        """`now`: the wall clock, ISO 8601. `run_began`: when the run was created, by the clock of the machine that
+        created it.
+        """
         self._now = now
         self._monotonic = monotonic
         self._run_began = run_began
@@ -38,23 +41,25 @@ class Attempts:
         return self._since(*began) if began is not None else 0.0
 
     def running_seconds(self, trials: Iterable[str]) -> tuple[float, ...]:
-        """For which each of these was seen to run, where it was."""
+        """Seconds for which each of these trials was seen to run; trials that were not seen to run are left out."""
         return tuple(self._since(*self._running[trial]) for trial in trials if trial in self._running)
 
     def forget(self, trial: str) -> None:
-        """The trial has ended, and needs no further attempt."""
+        """Forget the trial: it has ended, and needs no further attempt."""
         for known in (self._launched, self._running, self._due):
             known.pop(trial, None)
 
     def postpone(self, trial: Trial) -> None:
-        """Let its next attempt wait as long as one of its number has to."""
+        """Let the trial's next attempt wait as long as its number demands."""
         self._due[trial.trial] = self._monotonic() + pause_before(trial.attempt)
 
     def is_due(self, trial: str) -> bool:
         return self._monotonic() >= self._due.get(trial, 0.0)
 
     def longest(self, trial: str) -> float | None:
-        """Seconds that no attempt of the trial can have exceeded; None where the clocks do not tell."""
+        """The longest time in seconds that an attempt of the trial can have taken; None where the clocks do not
+        tell.
+        """
         launched = self._launched.get(trial)
         if launched is not None:
             return self._since(*launched) + _SLACK
@@ -69,7 +74,7 @@ class Attempts:
 
 
 def waiting_of(in_flight: Mapping[str, Trial], observations: Mapping[str, Observation]) -> list[Trial]:
-    """What is in flight and not under way."""
+    """The trials in flight that are not under way."""
     return [
         trial
         for trial in in_flight.values()
@@ -78,12 +83,12 @@ def waiting_of(in_flight: Mapping[str, Trial], observations: Mapping[str, Observ
 
 
 def running_of(in_flight: Mapping[str, Trial], observations: Mapping[str, Observation]) -> list[str]:
-    """What is seen to run."""
+    """The trials that are seen to run."""
     return [trial for trial in in_flight if trial in observations and observations[trial].phase is Phase.RUNNING]
 
 
 def pausing(waiting: Sequence[Trial], due: Sequence[Trial], in_flight: int) -> str:
-    """What is being waited for, where nothing goes on but pauses."""
+    """What the run waits for, where every trial in flight pauses before its next attempt; empty otherwise."""
     if not waiting or due or len(waiting) < in_flight:
         return ""
     last = max(waiting, key=lambda trial: trial.attempt)

@@ -1,4 +1,4 @@
-"""What a run has used of what it may use, and whether one more trial fits into what is left. Pure."""
+"""What a run has used of its budget, and whether one more trial fits into what is left. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.settings.budget import BudgetSettings
 
-RECENT: Final = 100  # trials that say what the next one will be like
+RECENT: Final = 100  # trials whose mean is the estimate for the next one
 
 
 class Limit(NamedTuple):
@@ -20,16 +20,16 @@ class Limit(NamedTuple):
 
 
 class Used(NamedTuple):
-    """Over all sessions of a run; what is in training counts when it ends."""
+    """Use of all sessions of a run; a trial in training counts when it ends."""
 
     gpu_hours: float
     money: float | None
-    """None where no price is known."""
+    """Money spent; None where no price is known."""
     wall_clock_hours: float
 
 
 def used(state: RunState, budget: BudgetSettings, now: str) -> Used:
-    """`now` is the present moment, or that of the last event where no session is going on."""
+    """The use until `now`: the present moment, or that of the last event where no session is going on."""
     hours = finite(state.device_seconds) / 3600
     price = budget.price_per_gpu_hour
     worked = state.worked_seconds + state.session_seconds(now)
@@ -37,13 +37,14 @@ def used(state: RunState, budget: BudgetSettings, now: str) -> Used:
 
 
 def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -> Limit | None:
-    """What keeps so many further trials from beginning, if anything does; of none, a further attempt of those that are
-    in flight."""
+    """The limit that keeps so many further trials from beginning, or None. With 0, it is the limit that keeps a further
+    attempt of the trials in flight from beginning.
+    """
     best, target = state.best, budget.target
     if target is not None and best is not None and best.worth >= target:
         return Limit("target", f"budget.target is {target:g}, and a net has reached {best.worth:.4f}")
     if budget.gpu_hours is None and budget.money is None and budget.wall_clock_hours is None:
-        return None  # asked for every proposal: the mean below is for those who have a limit
+        return None  # this is called for every proposal: the mean below is computed only where there is a limit
     so_far, hours = used(state, budget, now), recent_seconds(state) / 3600
     devices = state.opened.devices if state.opened is not None else 1
     gpu_hours = (len(state.in_flight) + further) * devices * hours
@@ -61,7 +62,7 @@ def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -
 
 
 def recent_seconds(state: RunState) -> float:
-    """What one of the last trials took on average; 0 where none has ended."""
+    """Mean seconds of the last trials; 0 where none has ended."""
     ended = (trial.seconds for trial in reversed(state.trials.values()) if trial.seconds)
     seconds = list(islice(ended, RECENT))
     return mean(seconds) if seconds else 0.0

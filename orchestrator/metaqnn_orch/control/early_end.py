@@ -1,4 +1,4 @@
-"""What a trainer needs to know to stop a net that will not beat the best: it alone can do the arithmetic."""
+"""The rule by which a trainer stops a net that will not beat the best one: only the trainer can do the arithmetic."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 
-MOST: Final = 200  # examples in a request: the latest, which are most like what the agent proposes now
-_EPOCHS: Final = 20_000  # of all examples together, so that a request remains a message
+MOST: Final = 200  # examples in a request: the latest, which are most like the searcher's present proposals
+_EPOCHS: Final = 20_000  # bytes of all examples together, so that a request does not exceed a message's size
 
 
 def early_end(settings: Settings, newest_first: Iterable[Trial], best: Trial | None) -> EarlyEnd | None:
-    """The rule for a trial that begins now, where the settings ask for one and there are examples enough.
+    """The rule for a trial that begins now, where the settings ask for one and there are enough examples; else None.
 
-    Examples are nets that were trained to their end while the settings asked for a rule. A list of nets, as finals are,
-    is trained to its end: it is their rewards that are asked for.
+    Examples are nets that were trained to their end while the settings asked for a rule. A list of nets, as in finals,
+    is trained to its end, because the rewards of all its nets are wanted.
     """
     rule, epochs = settings.execution.early_end, settings.recipe.epochs
     if not rule.enabled or settings.nets or best is None or best.reward is None:

@@ -33,10 +33,10 @@ Lost = Literal[
 ]
 """How an attempt can end without a result. The journal, `status`, `trials` and reports say it by the phase's value."""
 
-EAGER_ATTEMPTS: Final = 3  # begin at once; further ones wait longer and longer
+EAGER_ATTEMPTS: Final = 3  # these begin at once; further ones wait longer and longer
 LONGEST_PAUSE: Final = 300.0  # seconds
 
-_FREE: Final[Mapping[Phase, int | None]] = {  # so many of a trial cost nothing; None: as many as the settings say
+_FREE: Final[Mapping[Phase, int | None]] = {  # free so often per trial; None: as often as the settings say
     Phase.DISRUPTED: None,
     Phase.FALSE_START: None,
     Phase.CUT_OFF: None,
@@ -46,19 +46,20 @@ _FREE: Final[Mapping[Phase, int | None]] = {  # so many of a trial cost nothing;
 
 
 class Charge(NamedTuple):
-    """What one end means for its trial."""
+    """The charge of one end to its trial."""
 
     charged: bool
     abandoned: bool
     used_up: bool = False
-    """Charged, because there were too many that were free."""
+    """Whether it was charged only because the free attempts were used up."""
 
 
 def cost(
     end: Phase, free: Mapping[str, int], charged: int, *, free_attempts: int, retries: int, store_reached: bool
 ) -> Charge:
-    """`free` and `charged` count the trial's earlier lost attempts: the free ones by their ends, the others together.
-    `store_reached`: whether any trial of the run ever delivered to the store."""
+    """The charge for this end. `free` and `charged` count the trial's earlier lost attempts: the free ones by their
+    ends, the others together. `store_reached`: whether any trial of the run ever delivered to the store.
+    """
     most = _FREE.get(end, 0)
     if end is Phase.CUT_OFF and not store_reached:
         most = 0  # the store's address is perhaps wrong

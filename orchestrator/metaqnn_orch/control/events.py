@@ -1,4 +1,4 @@
-"""What a journal holds: everything that ever happened to a run, as values. The state of a run is their fold."""
+"""The events of a journal: everything that ever happened to a run, as values. The state of a run is their fold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metaqnn_trainer.contract.keys import TRIAL_PATTERN
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Prediction, Status
 
-MAX_ENTRY_BYTES: Final = 1 << 26  # one of ten thousand events has a tenth of that
+MAX_ENTRY_BYTES: Final = 1 << 26  # bytes; an entry of ten thousand events has a tenth of it
 
 
 class Opened(Message):
@@ -32,10 +32,11 @@ class Opened(Message):
     """Unique trained nets after which this session calls the run complete."""
     launcher: str = ""
     places: int = 0
-    """Trials in flight at most, what everything else calls `parallel`: journals have had this name from the beginning.
-    0 where nobody said so."""
+    """Trials in flight at most. Everything else calls it `parallel`; journals have had this name from the beginning. 0
+    where it is not known.
+    """
     devices: float = 1.0
-    """That a trial of this session holds while it runs; a part of one where several share it."""
+    """Devices that a trial of this session holds while it runs; a fraction where several trials share one."""
     budget: BudgetSettings = BudgetSettings()
 
 
@@ -51,20 +52,22 @@ class Recalled(Message):
 
 
 class Proposed(Message):
-    """The searcher proposed a design. Of a known one it is told again; of one in flight when that ends."""
+    """The searcher proposed a design. If the design is known, the searcher is told of it again; if it is in flight, the
+    searcher is told when its trial ends.
+    """
 
     type: Literal["proposed"] = "proposed"
     step: int
-    """Of the searcher, from 0: together with the run's seed it is the randomness of this proposal."""
+    """The searcher's step, from 0: together with the run's seed it is the randomness of this proposal."""
     epsilon: Probability | None
-    """Of a searcher that has none: null."""
+    """The searcher's epsilon; null for a searcher that has none."""
     net: str
     """The design."""
     trial: str = Field(pattern=TRIAL_PATTERN)
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     """Settings of the recipe that differ for this trial."""
     initial: WeightsRef | None = None
-    """Weights that this trial begins with, where the searcher wants it."""
+    """Weights that this trial begins with, where the searcher asks for it."""
 
 
 class Told(Message):
@@ -74,25 +77,26 @@ class Told(Message):
     at: str
     trial: str = Field(pattern=TRIAL_PATTERN)
     attempt: int
-    """That delivered, from 1; 0 where the result was imported."""
+    """The attempt that delivered the result, from 1; 0 where the result was imported."""
     status: Status
     reward: Reward
-    """That the searcher is told: the task's, or what the objective made of it; of a net that was stopped early what was
-    foretold."""
+    """The reward that the searcher is told: the task's, or the objective's; for a net that was stopped early, the
+    predicted one.
+    """
     measures: Measures = Field({})
-    """Of the result. Where images are classified `accuracy` is among them, whatever became of the trial."""
+    """The result's measures. In image classification `accuracy` is among them, however the trial ended."""
     params: int
     macs: int
     seconds: float
     images_per_second: float = 0.0
-    """While training; 0 where nobody measured it."""
+    """Images per second in training; 0 where it was not measured."""
     device: str = ""
-    """What answered: where it was trained, or the table that knew."""
+    """The device that the net was trained on, or the name of the table that answered."""
     measured: Reward | None = None
-    """Of a net that was stopped early: the reward of its best epoch."""
+    """For a net that was stopped early: the reward of its best epoch."""
     prediction: Prediction | None = None
-    """Of a net that was stopped early: what it would have reached."""
-    curve: tuple[Reward, ...] = Field((), strict=False)  # a list, after what comes first
+    """For a net that was stopped early: the prediction of the reward that it would have reached."""
+    curve: tuple[Reward, ...] = Field((), strict=False)  # a list, after the fields with single values
     """Rewards of the epochs that counted, where the early end is enabled."""
 
     @model_validator(mode="before")
@@ -106,18 +110,18 @@ class Told(Message):
 
     @property
     def val_accuracy(self) -> float | None:
-        """Validation accuracy, where `accuracy` is a measure; of a net that was stopped early the foretold one."""
+        """Validation accuracy, where `accuracy` is a measure; for a net that was stopped early, the predicted one."""
         return shown_accuracy(self.status, self.reward, self.measures)
 
 
 def shown_accuracy(state: str, reward: float | None, measures: Mapping[str, float]) -> float | None:
-    """What is called the validation accuracy of a trial in this state."""
+    """The number that is shown as the validation accuracy of a trial in this state."""
     accuracy = measures.get("accuracy")
     return reward if accuracy is not None and state == "stopped_early" else accuracy
 
 
 class Failed(Message):
-    """An attempt ended without an answer."""
+    """An attempt ended without a result."""
 
     type: Literal["failed"] = "failed"
     at: str
@@ -126,11 +130,11 @@ class Failed(Message):
     kind: Lost
     detail: str
     seconds: float = 0.0
-    """For which the attempt was seen to run."""
+    """Seconds for which the attempt was seen to run."""
     charged: bool | None = None
-    """Whether it costs one of the trial's attempts. None, as earlier releases wrote: a crash does."""
+    """Whether the end counts against the trial's attempts. Earlier releases wrote None: then a crash counts."""
     refused: Sha256 | None = None
-    """sha256 of the result that was refused, if that ended the attempt. The same one is not charged again."""
+    """sha256 of the result that was refused, if that ended the attempt. The same result is not charged again."""
 
     @property
     def is_charged(self) -> bool:
@@ -158,25 +162,27 @@ class Finished(Message):
 
 
 class Left(Message):
-    """Somebody stopped the session. It had worked until then, whether or not anything had happened."""
+    """A signal stopped the session. It had worked until then, whether or not any event had happened."""
 
     type: Literal["left"] = "left"
     at: str
     seconds: tuple[float, ...] = ()
-    """For which each trial was seen to run that ended with the session, and is to be launched again."""
+    """Seconds for which each trial was seen to run that ended with the session and is to be launched again."""
 
 
 Event = Opened | Recalled | Proposed | Told | Failed | Abandoned | Finished | Left
 
 
 class Head(Message):
-    """First line of an entry. The session makes entries of different writers different, whatever they say."""
+    """First line of an entry. The session's name makes entries of different writers different, whatever their
+    events.
+    """
 
     type: Literal["entry"] = "entry"
     schema_version: Literal[1] = 1
     session: str
     events: int
-    """How many lines follow: a cut entry is seen to be cut."""
+    """Number of lines that follow: it shows where an entry was cut off."""
 
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
@@ -189,7 +195,7 @@ def encode_entry(session: str, events: Sequence[Event]) -> bytes:
 
 
 def decode_head(data: bytes, key: str) -> Head:
-    """Who wrote an object of the journal.
+    """The head of an object of the journal: it names the writer.
 
     Raises:
         JournalError: its first line is damaged.

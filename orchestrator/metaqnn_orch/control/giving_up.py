@@ -1,4 +1,6 @@
-"""When a session gives its run up: trial after trial is abandoned, so that it is no fault of theirs. Pure."""
+"""The rule by which a session gives its run up: so many trials in a row are abandoned that their designs cannot be the
+cause. Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import Phase
 
-HOPELESS_TRIALS: Final = 3  # abandoned before any was told, or in a row where others would end so, too
-ABANDONED_TRIALS: Final = 10  # in a row, or as many as there are trials in flight at most, for whatever reason
+HOPELESS_TRIALS: Final = 3  # before any was told, or in a row where others would end the same
+ABANDONED_TRIALS: Final = 10  # in a row for any reason, or `parallel` in a row if that is more
 
 
 class Abandonments:
-    """The trials that a session abandoned since one was told."""
+    """Counts the trials that a session has abandoned since the last trial was told."""
 
     def __init__(self, state: RunState, parallel: int) -> None:
         self._state = state
@@ -22,7 +24,7 @@ class Abandonments:
         self._hopeless = self._in_a_row = 0
 
     def add(self, end: Phase) -> None:
-        """Another one, whose last attempt ended so."""
+        """Count another abandoned trial; its last attempt ended with `end`."""
         self._in_a_row += 1
         self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
 
@@ -31,7 +33,7 @@ class Abandonments:
         self._hopeless = self._in_a_row = 0
 
     def failure(self, *, ended: bool) -> RunFailed | None:
-        """Why there is no use in going on, if there is none. `ended`: nothing is left to do anyway."""
+        """The reason to give the run up, if there is one. `ended`: no trial is left to train anyway."""
         abandoned = self._state.abandoned - self._before
         if abandoned >= HOPELESS_TRIALS and not self._state.told:
             return self._failed(f"{abandoned} trials were abandoned, and none was trained")

@@ -1,8 +1,8 @@
-"""Who works on a run. holder.json is a courtesy: it tells a second orchestrator that the first one lives.
+"""Who works on a run. holder.json only tells a second orchestrator that the first one lives.
 
 The journal alone makes a single writer certain: whoever wrote its newest entry holds the run, whatever holder.json
-says. A holder proves that it lives by changing the object; whether it did is judged by watching, never by comparing
-clocks. On the same machine a dead process is recognised at once.
+says. A holder proves that it lives by changing the object. Whether it did is judged by watching the object, never by
+comparing clocks. On the same machine a dead process is recognised at once.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
 
-LEASE_SECONDS = 20.0  # several beats, short enough to wait for
+LEASE_SECONDS = 20.0  # seconds: several beats, and short enough to wait for
 BEAT_SECONDS = 5.0
 
 
 class Holder(Message):
-    """holder.json"""
+    """The content of holder.json."""
 
     session: str
     host: str
     machine: str
-    """Host, boot and process namespace: where this process's number means something."""
+    """Host, boot and process namespace: the machine on which the process number is valid."""
     pid: int
     process_started: str
     at: str
     beat: int
     released: bool = False
     trouble: str = ""
-    """What it waits for, if it does."""
+    """What the orchestrator waits for; empty where it does not wait."""
 
     @property
     def owner(self) -> str:
@@ -58,7 +58,7 @@ def this_process(session: str, at: str) -> Holder:
 
 
 def read_holder(store: Store, run: str) -> Holder | None:
-    """The last one that said so; None where nobody did, or nobody can tell."""
+    """The last holder that is recorded; None where none is recorded, or the record cannot be read."""
     try:
         return read(Holder, store.get, keys.holder(run))
     except (ObjectMissing, MessageError):
@@ -66,7 +66,7 @@ def read_holder(store: Store, run: str) -> Holder | None:
 
 
 def is_dead(holder: Holder) -> bool | None:
-    """Whether the holder's process has ended; None where this cannot be told from here."""
+    """Whether the holder's process has ended; None where this cannot be told from this machine."""
     if holder.released:
         return True
     if holder.machine != _machine():
@@ -75,7 +75,7 @@ def is_dead(holder: Holder) -> bool | None:
 
 
 class Hold:
-    """This process's hold on a run. Safe to use from several threads."""
+    """This process's hold on a run. It is safe to use from several threads."""
 
     def __init__(
         self, store: Store, run: str, me: Holder, monotonic: Callable[[], float], beat_seconds: float = BEAT_SECONDS
@@ -90,7 +90,7 @@ class Hold:
         self._lost: RunHeld | None = None
 
     def claim(self, sleep: Callable[[float], None], on_wait: Callable[[str], None]) -> None:
-        """Take the run, if nobody alive holds it. Waits for one lease where that cannot be seen at once.
+        """Take the run, unless a living orchestrator holds it. Waits for one lease where that cannot be seen at once.
 
         Raises:
             RunHeld: somebody alive holds it.
@@ -115,12 +115,12 @@ class Hold:
 
     @contextmanager
     def kept(self, now: Callable[[], str]) -> Iterator[None]:
-        """Beat in a thread of its own until the block ends, however long the work in it takes."""
+        """Beat in a thread of its own until the block ends, however long the work in the block takes."""
         ended = Event()
 
         def beat_on() -> None:
             while not ended.wait(self._pace / 2):
-                # What fails here fails again where the run is worked on, and is told and waited for there.
+                # An error here comes again where the run is worked on, and is reported and waited for there.
                 with suppress(Exception):
                     self.beat(now(), self.me.trouble)
 
@@ -130,11 +130,11 @@ class Hold:
             yield
         finally:
             ended.set()
-            thread.join(self._pace)  # a store that does not answer keeps it, and nobody needs to wait for it
+            thread.join(self._pace)  # a store that does not answer delays it, and nobody waits
 
     def beat(self, at: str, trouble: str = "") -> None:
-        """Show that this process lives, and what it waits for; does nothing when it did so a moment ago. Whoever may
-        read the store reads `trouble`, so that no secret passes here, whoever worded it.
+        """Write that this process lives, and what it waits for; does nothing if the last beat was a moment ago.
+        Everybody with access to the store can read `trouble`, so secrets in it are hidden first.
 
         Raises:
             RunHeld: somebody took the run over meanwhile, and said so.
@@ -146,7 +146,7 @@ class Hold:
             if self._monotonic() < self._next_beat and trouble == self.me.trouble:
                 return
             seen = read_holder(self._store, self._run) if self.me.beat else None
-            # One that lost a race, or was asleep between looking and writing, may have said that it holds the run.
+            # An orchestrator that lost a race, or slept between its read and its write, may have written its name here.
             other = seen is not None and seen.session != self.me.session
             if seen is not None and other and last_writer(self._store, self._run) != self.me.session:
                 self._lost = RunHeld(
@@ -159,7 +159,7 @@ class Hold:
             self._next_beat = self._monotonic() + self._pace
 
     def release(self) -> None:
-        """Let the next orchestrator begin at once. No beat follows, were it already on its way."""
+        """Let the next orchestrator begin at once. No beat follows, not even one that was about to be written."""
         with self._lock:
             self._lost = self._lost or RunHeld(f"run {self._run} was released")
             now = read_holder(self._store, self._run)
@@ -183,7 +183,7 @@ def _machine() -> str:
 
 
 def _process_started(pid: int) -> str:
-    """When the process began, so that a number used again is no mistake; empty where there is no such process."""
+    """When the process began, so that a reused process number is no mistake; empty where there is no such process."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

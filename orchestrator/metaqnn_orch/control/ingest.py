@@ -1,4 +1,4 @@
-"""Result bytes to a told trial, or a reason for refusing them. A result is foreign data until it has passed here."""
+"""Reads result bytes: either they can be trusted, and the trial is told, or there is a reason to refuse them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from metaqnn_trainer.store.base import Store
 
 
 class Trusted(NamedTuple):
-    """A result, what the searcher is told of it, and the rewards of the epochs that counted, where its history was
-    kept."""
+    """A trusted result, what the searcher is told of it, and the rewards of the epochs that counted, where the history
+    was kept.
+    """
 
     result: TrainingResult
     reward: float
@@ -53,7 +54,9 @@ class Trusted(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Bytes that are no result of this trial, and why. Of very many, the first."""
+    """Bytes that are no valid result of this trial, and the reason. Only the first bytes are kept where there are very
+    many.
+    """
 
     reason: str
     data: bytes
@@ -64,13 +67,15 @@ class Refused(NamedTuple):
 
 
 Asked = tuple[TrainingRequest, float | None]
-"""Whose result is looked for, and how many seconds it can have taken, where that is known."""
+"""The request whose result is looked for, and the longest time in seconds that the trial can have taken, where it is
+known.
+"""
 
 
 def read_results(
     store: Store, info: DatasetInfo, asked: Sequence[Asked], objective: Objective
 ) -> list[Trusted | Refused | None]:
-    """As read_result, of several trials at once.
+    """Read the results of several trials in parallel, each as `read_result` does.
 
     Raises:
         StoreError: the store did not answer.
@@ -86,10 +91,11 @@ def read_result(
     *,
     longest: float | None = None,
 ) -> Trusted | Refused | None:
-    """The trial's result, if there is one that can be trusted: schema, identity, numbers, and siblings of one tale.
+    """The trial's result, if there is one that can be trusted: its schema, identity, numbers and sibling files are
+    consistent.
 
-    Weights and pictures are there, and of the right size; their bytes are checked when somebody uses them. `longest`:
-    seconds that the trial can have taken.
+    Weights and pictures exist and have the right size; their bytes are checked when a command uses them. `longest`: the
+    longest time in seconds that the trial can have taken.
 
     Raises:
         StoreError: the store did not answer.
@@ -119,13 +125,13 @@ def read_result(
 
 
 def quarantine(store: Store, request: TrainingRequest, attempt: int, refused: Refused) -> None:
-    """Keep the refused bytes for people, and clear the way for another attempt."""
+    """Keep the refused bytes for people, and remove them from where another attempt writes."""
     store.put(keys.quarantine(request.run, request.trial, attempt), refused.data)
     store.delete(keys.result(request.run, request.trial))
 
 
 def _cost(spec: TrialSpec, info: DatasetInfo) -> Cost:
-    """What the design costs, as its family says.
+    """The design's cost, computed by its space.
 
     Raises:
         MessageError: it cannot be built for this dataset.

@@ -1,7 +1,7 @@
-"""The journal: ordered events of a run, the only state there is.
+"""The journal: the ordered events of a run, which are its only state.
 
-Each entry is an object of its own, created only if absent, so that of two orchestrators that both believe to hold the
-run only one can go on. Nothing is ever overwritten.
+Each entry is an object of its own, created only if absent. So if two orchestrators both believe that they hold the
+run, only one can go on. No entry is ever overwritten.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Journal:
         self.position = 0
         """Sequence of the last entry read or written; 0 while there is none."""
         self.owner = "another orchestrator"
-        """Who opened the last session before `position`, where that is known."""
+        """The orchestrator that opened the last session before `position`, where it is known."""
 
     def read(self) -> Iterator[Event]:
         """Every event after `position`, in order; `position` moves along.
 
-        A listing can be wrong about its end, and nothing in it tells: the entry after it is asked for by its name.
+        A listing may lack the newest entries without a sign of it; so the entry after its end is asked for by name.
 
         Raises:
-            JournalError: an entry is missing, be it before `position`, or damaged.
+            JournalError: an entry is missing, even one before `position`, or damaged.
         """
         for sequence, entry in enumerate(self._store.list(keys.journal(self._run)), 1):
             expected = keys.journal_entry(self._run, sequence)
@@ -78,14 +78,14 @@ class Journal:
             yield event
 
     def append(self, events: Sequence[Event]) -> None:
-        """Write one entry. May be called again with the same events after a StoreError: it is written once.
+        """Write one entry. It may be called again with the same events after a StoreError: the entry is written once.
 
         Raises:
             RunHeld: another session wrote the next entry: it holds the run now.
         """
         key = keys.journal_entry(self._run, self.position + 1)
         data = encode_entry(self._session, events)
-        # A write whose answer was lost is asked for again, and finds itself: entries carry their session's name.
+        # A write whose answer was lost is repeated, and finds its own entry: entries carry their session's name.
         if not self._store.put_if_absent(key, data) and self._store.get(key, len(data) + 1) != data:
             raise RunHeld(
                 f"run {self._run} was taken over by {self._owner_after()}",

@@ -1,7 +1,7 @@
-"""The control loop: what is done next is a function of the journal, the launcher's trials and the results in the store.
+"""The control loop: the next action is a function of the journal, the launcher's trials and the results in the store.
 
 Decisions are written to the journal first and acted on afterwards, and every action may be repeated. So the loop can
-be killed between any two of its lines: the next one to run it does what is still missing.
+be killed between any two of its lines: the next session does what is still missing.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 
-FRUITLESS_PROPOSALS = 2_000  # in a row without a new net: the space holds none that this epsilon would find
-REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent draws what it waits for again and again
-AT_ONCE = 32  # results, between two looks whether somebody wants to stop
-NAP = 0.02  # seconds after which a resting loop asks the launcher for news
+FRUITLESS_PROPOSALS = 2_000  # proposals in a row without a new net: this epsilon finds no more
+REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent repeats nets that are in flight
+AT_ONCE = 32  # results that are read between two looks for a signal
+NAP = 0.02  # seconds after which an idle loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
 
 
@@ -65,8 +65,8 @@ class Loop:
         self._world = surroundings
         self._settings = state.settings.execution
         self._budget = state.settings.budget
-        self._limit: Limit | None = None  # why nothing more is proposed
-        self._withheld: Limit | None = None  # why no attempt begins of what is in flight
+        self._limit: Limit | None = None  # why no further trial is proposed
+        self._withheld: Limit | None = None  # why no further attempt begins of trials in flight
         self._attempts = Attempts(surroundings.now, surroundings.monotonic, record.created_at)
         self._uncommitted: list[Event] = []
         self._refused: list[tuple[TrainingRequest, int, Refused]] = []
@@ -75,16 +75,16 @@ class Loop:
         self._abandonments = Abandonments(state, launcher.parallel)
         self._objective = Objective(state.settings)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
-        self._untidy = False  # the store still holds what nobody needs
+        self._untidy = False  # whether the store still holds superfluous objects
         self._snapshots = Snapshots(store, record.run, state)
 
     def run(self) -> Outcome:
-        """Work until the goal is reached, the budget is used, nothing new is found, or somebody asks to stop.
+        """Work until the goal is reached, the budget is used, no new net is found, or a signal asks to stop.
 
         Raises:
             RunHeld: another orchestrator took the run over.
-            RunFailed: nothing ever works.
-            StoreError, LauncherError: for good; a store that is merely out of reach is waited for.
+            RunFailed: no trial ever worked, or too many were abandoned.
+            StoreError, LauncherError: the error will not pass; a store that is merely out of reach is waited for.
         """
         me = self._hold.me
         self._emit(
@@ -124,8 +124,10 @@ class Loop:
                 self._rest()
 
     def _tick(self) -> tuple[Outcome | None, bool]:
-        """Look, decide, write down, act. Returns how the session ended, if it did, and whether anything happened."""
-        self._commit()  # what a store out of reach left behind
+        """One step: observe, decide, write the journal, act. Returns how the session ended, if it did, and whether
+        there was any event.
+        """
+        self._commit()  # what could not be written while the store was out of reach
         self._hold.beat(self._world.now(), self._trouble)
         observations = self._launcher.observe()
         self._collect(observations)
@@ -166,7 +168,7 @@ class Loop:
             self._world.on_trouble(trouble)
 
     def _collect(self, observations: Mapping[str, Observation]) -> None:
-        """Turn every trial that ended, or that nobody knows, into a told, failed or abandoned one."""
+        """Turn every trial that ended, or that the launcher does not know, into a told, failed or abandoned one."""
         ended: list[Trial] = []
         for trial in self._state.in_flight.values():
             seen = observations.get(trial.trial)
@@ -175,7 +177,7 @@ class Loop:
             if seen is None or (seen.phase not in (Phase.PENDING, Phase.RUNNING) and seen.attempt >= trial.attempt):
                 ended.append(trial)
         for first in range(0, len(ended), AT_ONCE):
-            if self._world.stop() is Stop.NOW:  # hundreds take minutes; they are there the next time
+            if self._world.stop() is Stop.NOW:  # to read hundreds takes minutes; the rest is read in the next tick
                 return
             self._read(ended[first : first + AT_ONCE], observations)
 
@@ -188,7 +190,7 @@ class Loop:
         results = read_results(self._store, self._record.info, asked, self._objective)
         for trial, (request, _), found in zip(ended, asked, results, strict=True):
             if isinstance(found, Refused):
-                left_behind = found.digest == trial.refused  # it was charged, and then somebody was killed
+                left_behind = found.digest == trial.refused  # charged before the orchestrator was killed
                 self._refused.append((request, trial.attempt - left_behind, found))
                 if not left_behind:
                     self._lose(trial, Phase.CRASHED, f"its result was refused: {found.reason}", refused=found.digest)
@@ -204,7 +206,7 @@ class Loop:
                     self._lose(trial, seen.phase, seen.detail, seen.seconds)
 
     def _lose(self, trial: Trial, end: Phase, detail: str, seconds: float = 0.0, refused: str | None = None) -> None:
-        """An attempt came to nothing, and ran for so many seconds at least."""
+        """Record an attempt that ended without a result, after at least so many seconds."""
         charged, abandoned, used_up = cost(
             end,
             trial.free,
@@ -234,7 +236,9 @@ class Loop:
             self._attempts.postpone(trial)
 
     def _propose(self) -> list[Trial]:
-        """Fill the free places with new nets, which are returned; nets sampled again on the way are noted."""
+        """Fill the free places with new nets, which are returned; nets that the searcher proposed again on the way are
+        recorded.
+        """
         state = self._state
         step, fruitless, repeats = state.step, 0, 0
         patience = max(REPEATS_IN_FLIGHT, self._launcher.parallel - len(state.in_flight))
@@ -277,7 +281,7 @@ class Loop:
         return None
 
     def _end(self, observations: Mapping[str, Observation]) -> Outcome | None:
-        """Where there is nothing left to do, why."""
+        """The reason why the session ends, if there is nothing left to do."""
         state = self._state
         if self._withheld is not None and len(waiting_of(self._state.in_flight, observations)) == len(state.in_flight):
             return Outcome(self._withheld.reason)
@@ -290,7 +294,7 @@ class Loop:
         return Outcome(self._limit.reason) if self._limit is not None else None
 
     def _launch(self, due: Sequence[Trial]) -> None:
-        """Start an attempt of each of these trials. Launching twice is launching once."""
+        """Start an attempt of each of these trials. A second launch of the same attempt changes nothing."""
         if not due:
             return
         state = self._state
@@ -303,7 +307,7 @@ class Loop:
             self._launcher.launch(request, trial.attempt)
 
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
-        """Put refused results aside, have the launcher forget what is over, and remove what nobody needs any more."""
+        """Put refused results aside, have the launcher forget trials that ended, and remove superfluous objects."""
         self._put_aside()
         over = [trial for trial in observations if trial not in self._state.in_flight]
         for trial in over:

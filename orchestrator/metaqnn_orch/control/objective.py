@@ -1,11 +1,12 @@
-"""From a result to the reward that the searcher is told: the task's own, or what the settings' objective makes of it.
+"""Turns a result into the reward that the searcher is told: the task's reward, or the value of the settings' objective.
 
-Told is `value * PRODUCT((measure / reference) ** -weight)`, MnasNet's soft form (Tan et al. 2019, section 3), over all
-soft limits. A negative value is divided by the product instead, so that a smaller measure is always the better one. The
-value is a measure of the result, or the task's reward; its unit is whatever the task says, and higher is better.
+The objective is `value * PRODUCT((measure / reference) ** -weight)`, MnasNet's soft form (Tan et al. 2019, section 3),
+over all soft limits. A negative value is divided by the product instead, so that a smaller measure is always better.
+The value is a measure of the result, or the task's reward; its unit is the task's, and higher is better.
 
-Of a net that has learned nothing chance is the value: it earns no bonus for being small, and pays for what is known of
-it. So it is never told as better than a net of the same costs that learned something. Pure.
+For a net that has learned nothing, the value is chance. Such a net earns no bonus for being small, and pays for the
+costs that are known. So its reward is never higher than that of a net with the same costs that learned something.
+Pure.
 """
 
 from __future__ import annotations
@@ -20,36 +21,39 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.contract.result import TrainingResult
 
-SECONDS: Final = "seconds"  # of training, beside what the space knows and what the result measures
-MOST: Final = 1e12  # of a reward, and of a factor: what the contract allows
+SECONDS: Final = "seconds"  # measures of training, beside those of the space and of the result
+MOST: Final = 1e12  # of a reward, and of a factor: the largest size that the contract allows
 
 _MOST_LOG: Final = log(MOST)
 
 
 class Evidence(NamedTuple):
-    """What came of a design, as far as an objective looks at it."""
+    """The facts about a trained design that an objective uses."""
 
     reward: float
-    """The task's; of a net that has learned nothing chance."""
+    """The task's reward; chance for a net that has learned nothing."""
     measures: Mapping[str, float]
-    """Of the result."""
+    """The result's measures."""
     known: Mapping[str, float]
-    """What the space knows of the design, and the seconds of training. These names hide those of `measures`."""
+    """The space's measures of the design, and the seconds of training. They take precedence over `measures` of the same
+    name.
+    """
     learned: bool = True
-    """False of a net of which no epoch counts."""
+    """Whether the net learned anything; False where no epoch counts."""
 
 
 class Objective:
-    """What a run's searcher is told of a result."""
+    """Computes the reward that a run's searcher is told of a result."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.objective
         self._space = settings.state_space()
 
     def reward(self, design: str, result: TrainingResult) -> float:
-        """
+        """The reward of a design with this result.
+
         Raises:
-            MessageError: a measure that the objective needs is missing, or no number that it can use.
+            MessageError: a measure that the objective needs is missing, or is not a number that it can use.
         """
         if not self._settings.changes_reward:
             return result.reward
@@ -73,8 +77,9 @@ def told(settings: ObjectiveSettings, outcome: Evidence) -> float:
 
 
 def measures_of(result: TrainingResult) -> dict[str, float]:
-    """The measures of a result. Where images are classified, `accuracy` is always among them: of a net that has
-    learned nothing it is chance."""
+    """The measures of a result. In image classification, `accuracy` is always among them; for a net that has learned
+    nothing it is chance.
+    """
     accuracy = {} if result.val_accuracy is None else {"accuracy": result.val_accuracy}
     return {**result.measures, **accuracy}
 
@@ -112,7 +117,7 @@ def _measure(name: str, outcome: Evidence) -> float:
 
 
 def _excess(name: str, limit: SoftLimit, measure: float, *, bonus: bool) -> float:
-    """Weight times the logarithm of how many times its reference the measure is."""
+    """The weight times the logarithm of measure / reference."""
     if measure <= limit.reference and (limit.only_above or not bonus):
         return 0.0
     if measure <= 0:

@@ -1,13 +1,14 @@
-"""run.json: what a run is. Written once, when the run begins; a run of the same name must ask for the same.
+"""run.json: what a run is. It is written once, when the run begins; a later call with the same name must ask for the
+same.
 
-A run whose trials a table answers has no dataset: what stands for it carries the table's digest, and record and binding
-say which file it was. Such a run is gone on with by that table alone, and no other run by any table: accuracies that
-were measured and accuracies that were looked up are never told to one agent by accident.
+A run whose trials a table answers has no dataset. A stand-in for the dataset carries the table's digest, and the record
+and the binding name the file. Such a run continues with that table only, and no other run continues with a table: so
+measured accuracies and looked-up accuracies are never mixed in one search by accident.
 
-A run that began with an import has no dataset yet: its trials were trained on data that nobody here has seen, and which
-dataset the search will go on with is known when it goes on. So the dataset in its run.json stands for the imported
-file, by the file's digest, until the first `start` writes dataset.json. Trial ids before and after differ in it, as the
-trials do; within the run a net is known by its text, whatever its trial is called.
+A run that began with an import has no dataset yet: its trials were trained on data that is not in this store, and the
+dataset of the further search is known only when it goes on. So the dataset in its run.json is a stand-in for the
+imported file, with the file's digest, until the first `start` writes dataset.json. The ids of trials before and after
+differ by it, as the trials do; within the run a net is known by its text, whatever its trial's id.
 """
 
 from __future__ import annotations
@@ -34,26 +35,30 @@ from metaqnn_trainer.store.base import Store
 
 
 class Imported(Message):
-    """Which file a run began with."""
+    """The file that a run began with."""
 
     file: str = Field(max_length=500)
     sha256: Sha256
     rows: int
-    """That were told to the agent."""
+    """Number of rows that the searcher was told."""
     refused: int
 
 
 class Binding(Message):
-    """What a run's accuracies rest on. As dataset.json: what an imported run goes on with, written once."""
+    """The source of a run's accuracies. It is also the content of dataset.json, which is written once: the dataset with
+    which an imported run goes on.
+    """
 
     dataset: DatasetRef
     info: DatasetInfo
     table: str | None = Field(None, max_length=500)
-    """The file that answers, where nothing is trained; the dataset then stands for it."""
+    """The file of the table, where a table answers in place of a trainer; the dataset then is a stand-in for it."""
 
 
 class RunRecord(Message):
-    """Settings that may not change, the dataset that was found for them, and who began it all."""
+    """The settings that may not change, the dataset that was found for them, and the orchestrator that began the
+    run.
+    """
 
     schema_version: Literal[1] = 1
     run: str = Field(pattern=NAME_PATTERN)
@@ -70,7 +75,7 @@ class RunRecord(Message):
 
     @property
     def is_open(self) -> bool:
-        """Whether the dataset is still to be decided: nothing was trained here yet."""
+        """Whether the dataset is still to be decided: no trial was trained in this run yet."""
         imported = self.imported is not None and self.imported.sha256.startswith(self.dataset.digest)
         return imported and self.table is None
 
@@ -85,8 +90,8 @@ class RunRecord(Message):
         recipe: Mapping[str, Any] = MappingProxyType({}),
         initial: WeightsRef | None = None,
     ) -> TrialSpec:
-        """What a trial of this run asks for: a design, and where the searcher wants, changes to the recipe and weights
-        to begin with.
+        """The specification of a trial of this run: a design, and where the searcher wants them, changes to the recipe
+        and weights to begin with.
 
         Raises:
             ValueError: the changes make no recipe.
@@ -94,10 +99,10 @@ class RunRecord(Message):
         return trial_spec(settings, self.dataset, self.plugins, net, recipe, initial)
 
     def settings_as_run(self, present: Settings | None = None) -> Settings:
-        """The settings that the run began with; how the work is done, and how much of it, as `present` says.
+        """The settings that the run began with; those of how the work is done, and of how much, are from `present`.
 
         Raises:
-            SettingsError: a plug-in that they name is not installed here.
+            SettingsError: one of their plug-ins is not installed here.
         """
         try:
             begun = parse_settings(self.settings)
@@ -118,7 +123,9 @@ def trial_spec(
     recipe: Mapping[str, Any] = MappingProxyType({}),
     initial: WeightsRef | None = None,
 ) -> TrialSpec:
-    """As RunRecord.spec, of a run that need not be there; `plugins` are those that its record has."""
+    """The specification of a trial, as RunRecord.spec returns it, for a run that need not exist; `plugins` are those of
+    its record.
+    """
     space = settings.state_space()
     return TrialSpec(
         space=PluginRef(name=settings.space.family, options=design_options(settings)),
@@ -137,10 +144,10 @@ def trial_spec(
 
 
 def stand_in(settings: Settings, digest: str, source: str, table: str | None = None) -> Binding:
-    """What stands for the dataset of a run whose accuracies come from a file and not from training.
+    """A stand-in for the dataset of a run whose accuracies come from a file and not from training.
 
-    Its digest is the file's, so that trial ids tell where their accuracies came from, and no such trial can be taken
-    for a trained one. The numbers of images are the least that can be said.
+    Its digest is the file's, so that a trial's id shows where its accuracy came from, and no such trial can be taken
+    for a trained one. The numbers of images are the smallest valid ones.
     """
     space = settings.space
     info = DatasetInfo(
@@ -159,7 +166,8 @@ def stand_in(settings: Settings, digest: str, source: str, table: str | None = N
 
 
 def load_record(store: Store, run: str) -> RunRecord:
-    """
+    """The record of a run.
+
     Raises:
         NotFound: no run of this name.
         MessageError: run.json is damaged, or of another run.
@@ -180,14 +188,15 @@ def load_record(store: Store, run: str) -> RunRecord:
 
 
 def check_same(record: RunRecord, settings: Settings) -> None:
-    """
+    """Check that the settings fit the record.
+
     Raises:
         RunConflict: the settings differ from those that the run began with, one line for each.
     """
     wanted = settings.identity()
     if wanted["dataset"]["digest"] is None or record.is_open or record.table is not None:
         wanted["dataset"]["digest"] = record.dataset.digest
-    # What the release that began the run did not know yet has its default.
+    # A setting that did not exist in the release that began the run has its default.
     lines = differences(record.settings_as_run().identity(), wanted)
     lines += _other_plugins(record.plugins, plugins_of(settings))
     if lines:
@@ -210,8 +219,9 @@ def check_plugins(record: RunRecord, settings: Settings) -> None:
 
 
 def _other_plugins(begun: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
-    """A line for each plug-in of which another version is installed now, and which decides what is trained. A searcher
-    decides only what is asked next: the journal says what it asked for."""
+    """A line for each plug-in that decides what is trained and of which another version is installed now. A searcher is
+    not among them: it decides only what is proposed next, and the journal says what it proposed.
+    """
     return [
         f"{key} {name}: {begun.get(plugin, 'built in')} -> {present.get(plugin, 'built in')}"
         for plugin in dict.fromkeys([*begun, *present])
@@ -225,7 +235,7 @@ def _is_searcher(plugin: str) -> bool:
 
 
 def check_answers(record: RunRecord, answered_by: Binding | None) -> None:
-    """That the run goes on as it began: by training, or by this very table.
+    """Check that the run goes on as it began: by training, or with this very table.
 
     Raises:
         RunConflict: it does not.
@@ -253,14 +263,14 @@ def check_answers(record: RunRecord, answered_by: Binding | None) -> None:
 
 
 def create_record(store: Store, record: RunRecord) -> RunRecord:
-    """Write run.json, or read the one that somebody else wrote first."""
+    """Write run.json, or read the one that another process wrote first."""
     if store.put_if_absent(keys.run_record(record.run), encode(record)):
         return record
     return load_record(store, record.run)
 
 
 def bind(store: Store, record: RunRecord, binding: Binding) -> RunRecord:
-    """Decide the dataset of an open record, or learn what somebody else decided first."""
+    """Decide the dataset of an open record, or read the decision that another process wrote first."""
     if store.put_if_absent(keys.run_dataset(record.run), encode(binding)):
         return record.bound_to(binding)
     return _bound(store, record)

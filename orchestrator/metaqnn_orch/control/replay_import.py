@@ -1,11 +1,11 @@
-"""A run that begins with what others have trained: the authors' replay database as told trials.
+"""Begins a run with the results of others: the rows of a replay database in the authors' format become told trials.
 
-The file's rows become ordinary events, so that everything that reads or resumes a run does so with this one. What the
-format does not hold is computed (parameters, multiply-accumulates) or left at zero (seconds).
+The rows become ordinary events, so that everything that reads or resumes a run works with this one. What the format
+does not hold is computed (parameters, multiply-accumulates) or left at zero (seconds).
 
-run.json comes first: it takes the name, and says which file is to follow. Then the file itself, for what events do not
-hold: an export gives it back. Then one single entry of the journal holds all of it. Cut short in between, the run is
-refused by everything but the same import, which completes it.
+run.json is written first: it takes the name, and says which file is to follow. Then follows the file itself, for what
+events do not hold: an export returns it. Then a single entry of the journal holds all events. If the import is cut
+short in between, the run is refused by every command but the same import, which completes it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def import_run(
             refused=replay.refusals.count,
         ),
     )
-    told_ones = [*_events(record, settings, replay.presentations)]  # what is wrong with them is found here
+    told_ones = [*_events(record, settings, replay.presentations)]  # an error in the events is found here
     journal = Journal(store, run, me.session)
     found = create_record(store, record)
     if found.imported is None or found.imported.sha256 != sha256 or any(True for _ in journal.read()):

@@ -1,4 +1,4 @@
-"""What trainers are asked: request.json of each trial."""
+"""The requests to trainers: request.json of each trial."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from metaqnn_trainer.store.base import Store
 def request_of(
     record: RunRecord, settings: Settings, trial: Trial, options: TrainerOptions = NO_OPTIONS
 ) -> TrainingRequest:
-    """
+    """The request for a trial.
+
     Raises:
-        RunConflict: what would be asked for now is another trial, because other plug-ins are installed.
+        RunConflict: with the plug-ins that are installed now, it would be another trial.
     """
     spec = record.spec(settings, trial.net, trial.recipe, trial.initial)
     if spec.trial_id() != trial.trial:
@@ -37,18 +38,20 @@ def request_of(
 
 
 def write_requests(store: Store, requests: Sequence[TrainingRequest]) -> None:
-    """Several at once: at the beginning there may be hundreds."""
+    """Write several requests in parallel: at the beginning there may be hundreds."""
     each(partial(_write, store), requests)
 
 
 def _write(store: Store, request: TrainingRequest) -> None:
-    """As the present attempt needs it: an earlier one may have run elsewhere, or under other settings."""
+    """Write the request as the present attempt needs it: an earlier attempt may have run elsewhere, or with other
+    settings.
+    """
     key = keys.request(request.run, request.trial)
     if store.put_if_absent(key, encode(request)):
         return
     with suppress(MessageError):
         there = read(TrainingRequest, store.get, key)
-        # All attempts come to the same decision about an early end.
+        # All attempts of a trial must come to the same decision about an early end.
         options = request.options.model_copy(update={"early_end": there.options.early_end})
         request = request.model_copy(update={"options": options})
         if request == there:

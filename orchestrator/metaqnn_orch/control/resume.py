@@ -1,4 +1,4 @@
-"""From a store to the state of a run: the newest snapshot that can be used, then the journal from there on."""
+"""Resumes a run from its store: the newest snapshot that can be used, then the journal from there on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def resume(store: Store, record: RunRecord, settings: Settings, session: str = "
 
 
 def check_imported(store: Store, record: RunRecord) -> None:
-    """
+    """Check that an import was not cut short.
+
     Raises:
         RunConflict: the run began with an import that was cut short.
     """

@@ -1,7 +1,7 @@
-"""Objects of a run that nobody needs any more: which they are, and their removal.
+"""Superfluous objects of a run: which they are, and their removal.
 
-Weights are the bulk of a run, and most of them are never looked at. Whoever removes some leaves a note in their place,
-so that they are not taken for lost. What is not known here is left alone.
+Weights are most of a run's bytes, and most of them are never read. Whoever removes weights leaves a note in their
+place, so that they are not taken for lost. Objects of unknown kinds are left alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SIBLING: Final = re.compile(
 
 
 class Why(StrEnum):
-    """What makes an object superfluous."""
+    """The reason why an object is superfluous."""
 
     CHECKPOINT = "checkpoints of trials that have ended"
     ABANDONED = "weights of abandoned trials"
@@ -42,21 +42,21 @@ class Why(StrEnum):
 
 
 class Surplus(NamedTuple):
-    """One object that may go."""
+    """One object that may be removed."""
 
     key: str
     trial: str
     size: int
-    """Bytes."""
+    """Size in bytes."""
     why: Why
 
 
 class Removed(Message):
-    """removed.json: a trial's weights are gone on purpose."""
+    """removed.json: the note that a trial's weights were removed on purpose."""
 
     at: str
     by: str
-    """What asked for it, in words."""
+    """The command or setting that asked for the removal, in words."""
 
     def __str__(self) -> str:
         return f"its weights were removed at {self.at}, by {self.by}"
@@ -68,8 +68,9 @@ def kept(setting: str) -> int | None:
 
 
 def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | None) -> list[Surplus]:
-    """Those of a run's objects that nobody needs, if the best `keep` nets keep their weights, and those with which
-    a trial in flight begins."""
+    """The superfluous objects of a run, where the best `keep` nets keep their weights, and also every net with whose
+    weights a trial in flight begins.
+    """
     best = {trial.trial for trial in state.ranking()[:keep]}
     best |= {trial.initial.trial for trial in state.in_flight.values() if trial.initial and trial.initial.run == run}
     found = []
@@ -89,8 +90,8 @@ def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | Non
 
 
 def orphans(store: Store, state: RunState, entries: Iterable[Entry], run: str) -> list[Surplus]:
-    """Those of a run's objects that attempts left behind which were killed before they had a result. Of a trial that
-    was told, and whose result is gone or cannot be read, everything stays: it may be all that is left of it.
+    """The objects of attempts that were killed before they had a result. If a trial was told, and its result is gone or
+    cannot be read, every object of it stays: it may be all that is left of the trial.
 
     Raises:
         StoreError: the store did not answer.
@@ -120,7 +121,8 @@ def orphans(store: Store, state: RunState, entries: Iterable[Entry], run: str) -
 
 
 def _named(store: Store, run: str, trial: str) -> set[str]:
-    """
+    """The keys that the trial's result names.
+
     Raises:
         ObjectMissing: the trial has no result.
         MessageError: it cannot be read.
@@ -131,10 +133,10 @@ def _named(store: Store, run: str, trial: str) -> set[str]:
 
 
 def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
-    """Remove one object, for good.
+    """Remove one object for good.
 
     Raises:
-        StoreError: the store did not do it; it may be tried again.
+        StoreError: the store did not remove it; the call may be repeated.
     """
     if thing.why not in (Why.CHECKPOINT, Why.ORPHAN):
         store.put(keys.removed(run, thing.trial), encode(note))
@@ -142,7 +144,7 @@ def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
 
 
 def read_removed(store: Store, run: str, trial: str) -> Removed | None:
-    """Who removed a trial's weights; None where nobody did."""
+    """The note about the removal of a trial's weights; None where there is none."""
     try:
         return read(Removed, store.get, keys.removed(run, trial))
     except (ObjectMissing, MessageError):
@@ -150,7 +152,7 @@ def read_removed(store: Store, run: str, trial: str) -> Removed | None:
 
 
 class Retention:
-    """Removes, while a search goes on, what has become superfluous."""
+    """Removes superfluous objects while a search goes on."""
 
     def __init__(self, store: Store, run: str, setting: str) -> None:
         self._store = store
@@ -160,17 +162,17 @@ class Retention:
         self._looked_at: set[str] = set()
 
     def tidy(self, state: RunState, now: str) -> bool:
-        """Look at trials that were told or abandoned since the last time, and at those that others have displaced. A
-        store that fails now is asked again the next time, or by gc.
+        """Examine trials that were told or abandoned since the last call, and those that dropped out of the best nets.
+        If the store fails now, the next call tries again, or gc does.
 
-        Returns whether there is more to be done: where a setting was changed there may be thousands.
+        Returns whether there is more to remove: after a change of the setting there may be thousands of objects.
         """
         displaced = state.ranking()[self._keep :] if self._keep is not None else []
         ended = {trial.trial for trial in state.trials.values() if trial.state == "abandoned"}
         todo = sorted(ended.union(trial.trial for trial in displaced) - self._looked_at)
         if not todo:
             return False
-        # Many there are only where a session begins: then one listing is shorter than one for each.
+        # There are many only where a session begins: then one listing is shorter than one for each trial.
         prefixes = [keys.trials(self._run)] if len(todo) > FEW else [keys.trial(self._run, trial) for trial in todo]
         note = Removed(at=now, by=f"execution.keep_weights={self._setting}")
         with suppress(StoreError):

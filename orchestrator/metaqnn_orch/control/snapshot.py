@@ -1,7 +1,7 @@
 """Snapshots: the state of a run after some entry of its journal, so that resuming does not fold everything again.
 
-Never needed for the truth. One that is damaged, of another release, or of another journal is passed over, and the fold
-begins earlier. The state it gives is the fold's, to the last bit.
+A run never depends on them. A snapshot that is damaged, of another release, or of another journal is ignored, and the
+fold begins earlier. The state that a snapshot gives equals the fold's, to the last bit.
 
 The object is gzipped JSON: numbers are written so that they are read back exactly, and nothing in it can be executed.
 """
@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.searcher import SEARCHERS
@@ -31,9 +32,9 @@ from metaqnn_trainer.store.base import Store
 
 EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
-MAX_BYTES: Final = 1 << 26  # of the object
-MAX_TEXT: Final = 1 << 28  # unpacked: about a million nets; it also is what a few kilobytes of zeros could become
-_FORM: Final = "4"  # of what is written, within a release
+MAX_BYTES: Final = 1 << 26  # bytes of the object
+MAX_TEXT: Final = 1 << 28  # bytes unpacked: about a million nets; a few kilobytes of zeros could become as much
+_FORM: Final = "4"  # version of the format, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
@@ -51,17 +52,21 @@ class Snapshots:
         self._told = state.told
 
     def consider(self, state: RunState, position: int) -> None:
-        """`state` is that after the journal's entry `position`."""
+        """Save a snapshot if one is due. `state` is the state after the journal's entry `position`."""
         if state.told - self._told >= EVERY:
             self._told = state.told
             save(self._store, self._run, state, position)
 
 
 def save(store: Store, run: str, state: RunState, position: int) -> None:
-    """Write one, and remove the oldest. A store that fails now will be noticed by what matters more."""
+    """Write a snapshot, and remove the oldest. An error of the store is ignored: the next write to the journal will
+    meet it.
+    """
     with suppress(StoreError):
         entry = store.get(keys.journal_entry(run, position), MAX_ENTRY_BYTES + 1)
-        store.put(keys.snapshot(run, position), encode(state, entry))
+        with faults_of(state.settings.search.method, "keeping a snapshot"):
+            data = encode(state, entry)
+        store.put(keys.snapshot(run, position), data)
         for old in _positions(store, run)[KEPT:]:
             store.delete(keys.snapshot(run, old))
 
@@ -82,13 +87,13 @@ def load(store: Store, run: str, settings: Settings) -> tuple[RunState, int] | N
 
 
 def _positions(store: Store, run: str) -> list[int]:
-    """Of the snapshots that are there, the newest first."""
+    """The positions of the existing snapshots, the newest first."""
     names = (entry.key.removeprefix(keys.snapshots(run)) for entry in store.list(keys.snapshots(run)))
     return sorted((int(match[1]) for match in map(_NAME.fullmatch, names) if match), reverse=True)
 
 
 def encode(state: RunState, entry: bytes) -> bytes:
-    """`state` after the journal's entry that consists of these bytes."""
+    """The bytes of a snapshot of `state` after the journal's entry that consists of `entry`."""
     numbers = {name: number for number, name in enumerate(state.trials)}
     content = {
         **_origin(entry, state.settings),
@@ -107,7 +112,7 @@ def encode(state: RunState, entry: bytes) -> bytes:
 
 
 def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
-    """The state, or None where this is no snapshot of ours after that entry."""
+    """The state, or None where the bytes are no valid snapshot after that entry."""
     try:
         with gzip.open(BytesIO(data)) as file:
             text = file.read(MAX_TEXT + 1)
@@ -122,7 +127,7 @@ def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
 
 
 def _origin(entry: bytes, settings: Settings) -> dict[str, str]:
-    """What a snapshot is only good for: this release's fold, this searcher, and the journal with this entry."""
+    """What a snapshot depends on: this release's fold, this searcher, and the journal with this entry."""
     searcher = SEARCHERS.find(settings.search.method)
     release = f"{__version__}/{_FORM}/{searcher.name} {searcher.identity}"
     return {"release": release, "entry": hashlib.sha256(entry).hexdigest()}

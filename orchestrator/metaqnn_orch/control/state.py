@@ -21,6 +21,7 @@ from metaqnn_orch.control.events import (
     Told,
     shown_accuracy,
 )
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.errors import BadInput, JournalError
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
@@ -31,14 +32,14 @@ from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Status
 
-MOST_SECONDS: Final = 1e8  # of an attempt: three years
+MOST_SECONDS: Final = 1e8  # seconds of an attempt: three years
 
 TrialState = Literal["in_flight", "abandoned"] | Status
 
 
 @dataclass(slots=True)
 class Trial:
-    """What the journal says of one trial."""
+    """The state of one trial, from the journal."""
 
     trial: str
     net: str
@@ -46,28 +47,28 @@ class Trial:
     epsilon: float | None
     state: TrialState = "in_flight"
     reward: float | None = None
-    """That the searcher was told."""
+    """The reward that the searcher was told."""
     measures: dict[str, float] = field(default_factory=dict)
-    """Of its result; of a net that was stopped early those of its best epoch."""
+    """The measures of its result; for a net that was stopped early, those of its best epoch."""
     params: int | None = None
     macs: int | None = None
     seconds: float | None = None
     images_per_second: float = 0.0
     attempt: int = 1
-    """The current one, or the last; 0 where the result was imported."""
+    """Number of the current attempt, or of the last; 0 where the result was imported."""
     charged: int = 0
     """Lost attempts that were charged."""
     samplings: int = 1
-    """How often the searcher proposed it."""
+    """How often the searcher proposed the trial."""
     device: str = ""
-    """What answered: where it was trained, or the table that knew."""
+    """The device that the net was trained on, or the name of the table that answered."""
     trouble: str = ""
-    """What ended the last attempt that did not deliver."""
+    """Why the last attempt without a result ended."""
     measured: float | None = None
-    """Of a net that was stopped early, whose reward is foretold: that of its best epoch."""
+    """For a net that was stopped early, whose reward is predicted: the reward of its best epoch."""
     predicted: float | None = None
     spread: float | None = None
-    """Standard deviation of what was predicted."""
+    """Standard deviation of the prediction."""
     curve: list[float] = field(default_factory=list)
     """Rewards of its epochs, where the early end is enabled."""
     free: dict[str, int] = field(default_factory=dict)
@@ -77,26 +78,28 @@ class Trial:
     recipe: dict[str, Any] = field(default_factory=dict)
     """Settings of the recipe that differ for this trial."""
     initial: WeightsRef | None = None
-    """Weights that it begins with."""
+    """Weights that the trial begins with."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is its design trained by the run's recipe, from fresh weights."""
+        """Whether the trial trains its design by the run's recipe, from fresh weights."""
         return not self.recipe and self.initial is None
 
     @property
     def was_trained(self) -> bool:
-        """Whether its reward is what the net earned: not while nothing is known, nor where it was stopped early."""
+        """Whether the net earned its reward itself: False while there is no reward, and where the net was stopped
+        early.
+        """
         return self.reward is not None and self.state != "stopped_early"
 
     @property
     def val_accuracy(self) -> float | None:
-        """Validation accuracy, where `accuracy` is a measure; of a net that was stopped early the foretold one."""
+        """Validation accuracy, where `accuracy` is a measure; for a net that was stopped early, the predicted one."""
         return shown_accuracy(self.state, self.reward, self.measures)
 
     @property
     def worth(self) -> float:
-        """The reward; of a trial without one less than any."""
+        """The reward; for a trial without one, less than any reward."""
         return -inf if self.reward is None else self.reward
 
 
@@ -114,38 +117,38 @@ class RunState:
         self.space = self.searcher.space
         self.trials: dict[str, Trial] = {}
         self.in_flight: dict[str, Trial] = {}
-        """In the order of their proposal."""
+        """The trials in flight, in the order of their proposal."""
         self.by_net: dict[str, Trial] = {}
-        """The first trial of each design, by its canonical text; a plain one where there is one."""
+        """The first trial of each design, by its canonical text; a trial without changes where there is one."""
         self.presented: list[Trial] = []
-        """What the searcher was told, in that order, repeated ones included."""
+        """The trials that the searcher was told, in that order; a trial appears each time that it was told."""
         self.step = 0
-        """Of the searcher: the next proposal's."""
+        """The searcher's next step."""
         self.told = 0
-        """Presentations of results, repeated ones included."""
+        """Number of times that the searcher was told a result, including repeated ones."""
         self.unique = 0
-        """Nets told at least once."""
+        """Number of nets that were told at least once."""
         self.abandoned = 0
         self.attempts_lost = 0
-        """Those that were charged to their trials."""
+        """Lost attempts that were charged to their trials."""
         self.disruptions = 0
-        """Attempts that were lost and cost nothing."""
+        """Lost attempts that cost their trials nothing."""
         self.lost: dict[str, int] = {}
         """Attempts without a result, charged or not, by how they ended."""
         self.last_lost = ""
-        """Which attempt that was the last time, and why, in words."""
+        """The last attempt without a result, and the reason, in words."""
         self.device_seconds = 0.0
-        """Of all attempts that ended, times the devices that each held."""
+        """Seconds of all attempts that ended, times the devices that each held."""
         self.worked_seconds = 0.0
-        """Of all sessions before the present one, pauses between them left out."""
+        """Seconds of all sessions before the present one, without the pauses between them."""
         self.heard = ""
-        """When the last event was written that says so."""
+        """The time in the last event that has one."""
         self.best: Trial | None = None
-        """That of the highest reward that was measured; of equals the first told."""
+        """The trial of the highest measured reward; among equals, the one that was told first."""
         self.opened: Opened | None = None
         self.recalled: Recalled | None = None
         self.finished: Finished | None = None
-        self._flying: dict[str, int] = {}  # designs in flight, in the order of their proposal, and how many trials each
+        self._flying: dict[str, int] = {}  # designs in flight and their numbers of trials, in the order of proposal
 
     @property
     def agent(self) -> Agent:
@@ -160,32 +163,36 @@ class RunState:
 
     @property
     def known(self) -> Known:
-        """What the searcher may know of the run besides what it was told."""
+        """What the searcher may know of the run beside what it was told."""
         return Known(self.unique, self._flying.keys(), self.by_net.keys())
 
     @property
     def epsilon(self) -> float | None:
-        """For the next design; None of a searcher that has none."""
+        """Epsilon for the next design; None for a searcher that has none."""
         return 0.0 if self.settings.nets else self.searcher.epsilon(self.known)
 
     def propose(self, step: int) -> Proposal | None:
-        """What to train next: the searcher's proposal, or the step's net of the settings' list; None after the end."""
+        """What to train next: the searcher's proposal, or the step's net from the list in the settings; None after the
+        end.
+        """
         nets, changes = self.settings.nets, self.settings.changes
         if nets:
             return Proposal(nets[step], changes[step] if changes else NOTHING) if step < len(nets) else None
-        return self.searcher.propose(step, self.known)
+        with faults_of(self.settings.search.method, f"proposing step {step}"):
+            return self.searcher.propose(step, self.known)
 
     def beliefs(self) -> str:
-        """sha256, in hex, of what the searcher's beliefs follow from; of the paper's agent, of its Q-table."""
+        """sha256, in hex, of the searcher's beliefs; for the paper's agent, of its Q-table."""
         if isinstance(self.searcher, QLearning):
             return self.searcher.agent.q_table.digest()
         rows = [[trial.net, (trial.reward or 0.0).hex()] for trial in self.presented]
         return hashlib.sha256(canonical_json(rows)).hexdigest()
 
     def apply(self, event: Event) -> None:
-        """
+        """Take in the next event of the journal.
+
         Raises:
-            JournalError: the event cannot follow what came before.
+            JournalError: the event cannot follow the events before.
         """
         if isinstance(event, Opened):
             self.worked_seconds += self.session_seconds(self.heard)
@@ -201,7 +208,8 @@ class RunState:
                 self.finished = event
             case Recalled():
                 self.recalled = event
-                self.searcher.recall(event.rows, self.settings.warm_start.weight)
+                with faults_of(self.settings.search.method, f"beginning with run {event.run}"):
+                    self.searcher.recall(event.rows, self.settings.warm_start.weight)
             case Proposed():
                 self._proposed(event)
             case Told():
@@ -239,15 +247,15 @@ class RunState:
                 self.abandoned += 1
 
     def ranking(self) -> list[Trial]:
-        """Trained nets by reward, smaller ones first among equals; none that was stopped early."""
+        """Trained nets by reward, smaller ones first among equals; nets that were stopped early are left out."""
         trained = [trial for trial in self.trials.values() if trial.was_trained]
         return sorted(trained, key=lambda trial: (-trial.worth, trial.params or 0))
 
     def restore(self, presented: Sequence[Trial], snapshot: Any) -> None:
-        """Make the searcher what it was when it had been told of these trials, and gave that snapshot.
+        """Restore the searcher to its state after it had been told of these trials, when it gave that snapshot.
 
         Raises:
-            ValueError, TypeError, LookupError: the snapshot is none of this searcher.
+            ValueError, TypeError, LookupError: the snapshot is not one of this searcher.
         """
         self.presented = [*presented]
         for trial in self.in_flight.values():
@@ -257,11 +265,11 @@ class RunState:
         self.searcher.restore(snapshot, rows, self.settings.warm_start.weight, told)
 
     def session_seconds(self, now: str) -> float:
-        """Of the present session, or the last one, at that moment; 0 where its times are no times."""
+        """Seconds of the present session, or of the last one, until `now`; 0 where its times cannot be read."""
         return seconds_between(self.opened.at, now) if self.opened is not None else 0.0
 
     def _used(self, seconds: float) -> None:
-        # No attempt takes longer; earlier releases believed whatever a result said.
+        # No attempt takes longer; earlier releases accepted any number in a result.
         self.device_seconds += min(seconds, MOST_SECONDS) * (self.opened.devices if self.opened is not None else 1)
 
     def _proposed(self, event: Proposed) -> None:
@@ -280,11 +288,12 @@ class RunState:
     def _learn(self, trial: Trial) -> None:
         self.presented.append(trial)
         if not self.settings.nets:
-            self.searcher.tell(_experience(trial))
+            with faults_of(self.settings.search.method, f"being told of trial {trial.trial}"):
+                self.searcher.tell(_experience(trial))
         self.told += 1
 
     def index(self, trial: Trial) -> None:
-        """Have the trial found by its design."""
+        """Enter the trial in `by_net`, where its design has no better one."""
         known = self.by_net.get(trial.net)
         if known is None or (trial.is_plain and not known.is_plain):
             self.by_net[trial.net] = trial

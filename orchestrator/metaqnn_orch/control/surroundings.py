@@ -1,4 +1,4 @@
-"""What a session has around it: a clock, somebody who may stop it, somebody who listens; and how it may end."""
+"""The surroundings of a session: a clock, signals, listeners; and how a session may end."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Outcome(StrEnum):
 
 
 class Stop(StrEnum):
-    """What somebody asked a running loop for."""
+    """What a signal asks of a running loop."""
 
     NO = "no"
-    DRAIN = "drain"  # propose nothing more, wait for what runs
+    DRAIN = "drain"  # propose nothing more, wait for the trials that run
     NOW = "now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Everything of the outside world that the loop uses, so that a test can be the world."""
+    """Everything that the loop uses of the outside world, so that a test can stand in for it."""
 
     now: Callable[[], str]  # wall clock, ISO 8601: for people and for budgets
     monotonic: Callable[[], float]  # seconds, for pauses
     sleep: Callable[[float], None]
     stop: Callable[[], Stop]
-    on_event: Callable[[Event], None]  # after it is in the journal
-    on_trouble: Callable[[str], None]  # what is being waited for; empty when it is over
+    on_event: Callable[[Event], None]  # called after the event is in the journal
+    on_trouble: Callable[[str], None]  # called with what the run waits for; an empty text when the wait is over

@@ -1,4 +1,4 @@
-"""Stopping a run from elsewhere: take it over, and do nothing with it."""
+"""Stops a run from another place: takes the run over, and does not work on it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.base import Store
 
-ATTEMPTS = 10  # to write the next entry before a busy orchestrator does
+ATTEMPTS = 10  # attempts to write the next entry before a busy orchestrator does
 
 
 class Taken(NamedTuple):
     """What a takeover found."""
 
     holder: Holder | None = None
-    """From whom the run was taken, if one lives or may live."""
+    """The holder that lost the run, if one lives or may live."""
     idle: bool = False
-    """The run is complete, or nobody began it: it stays as it is."""
+    """Whether the run is complete, or was never begun: then it stays as it is."""
 
 
 def take_over(store: Store, record: RunRecord, me: Holder, version: str) -> Taken:
-    """Make whoever works on the run stop at its next step, without changing what was learned.
+    """Make the orchestrator that works on the run stop at its next step, without changing what was learned.
 
     Raises:
         RunHeld: an orchestrator was faster every time.
@@ -45,7 +45,7 @@ def take_over(store: Store, record: RunRecord, me: Holder, version: str) -> Take
             for event in journal.read():
                 state.apply(event)
             continue
-        # Now that it is true: until then, whoever wrote the newest entry goes on holding the run.
+        # holder.json is changed only now that it is true: until here the writer of the newest entry still held the run.
         store.put(keys.holder(record.run), encode(me.model_copy(update={"beat": 1, "released": True})))
         return Taken(seen if seen is not None and not is_dead(seen) else None)
     raise held

@@ -1,7 +1,7 @@
-"""What another run has learned, as the beginning of this one: its replay memory, copied into this run's journal.
+"""Begins a run with what another run has learned: the other run's replay memory is copied into this run's journal.
 
-The copy makes the run independent of the other one, which may go on or go away; and it makes resuming what it always
-is, a fold of the journal.
+The copy makes the run independent of the other one, which may go on or be deleted. And resuming remains a fold of the
+journal alone.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from metaqnn_trainer.store.base import Store
 
 
 def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Recalled | None:
-    """What `run` begins with, if its settings name another run. Nets of the other run that this one's space does not
-    hold are left out, and counted; where the number of classes differs, nets get this one's.
+    """The presentations that `run` begins with, if its settings name another run. Nets that this run's space does not
+    hold are left out and counted; where the number of classes differs, nets get this run's number.
 
     Raises:
         NotFound: there is no such run.

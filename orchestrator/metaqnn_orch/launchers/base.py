@@ -1,4 +1,4 @@
-"""The launcher's protocol. One behaviour suite (tests/launchers/test_launchers.py) says what each launcher promises."""
+"""The launchers' protocol. One test suite (tests/launchers/test_launchers.py) says what each launcher promises."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from metaqnn_trainer.contract.result import ExitCode
 
 
 class Phase(StrEnum):
-    """Where a launched attempt stands, or how it ended. What an end costs, control/ends.py says."""
+    """The phase of a launched attempt, or how it ended. control/ends.py says what an end costs."""
 
     PENDING = "pending"  # accepted, not yet running; the detail says why
     RUNNING = "running"
-    DELIVERED = "delivered"  # ended, and says that a result is there
+    DELIVERED = "delivered"  # ended, and says that it delivered a result
     DISRUPTED = "disrupted"  # ended through no fault of its own: preempted, evicted, its node lost
-    FALSE_START = "false start"  # never began: what its image begins with cannot be started
+    FALSE_START = "false start"  # never began: the first command of its image cannot be started
     CUT_OFF = "cut off"  # did not reach the store
     NO_DEVICE = "no device"  # was given a GPU and found none that works
-    NO_RESULT = "no result"  # said that a result is there, and none is
+    NO_RESULT = "no result"  # said that it delivered a result, and there is none
     CRASHED = "crashed"  # any other end without a result
-    REFUSED = "refused"  # the store will not take what it made
-    HOPELESS = "hopeless"  # ended without a result, and would end so again
+    REFUSED = "refused"  # the store refused what it wrote
+    HOPELESS = "hopeless"  # ended without a result, and every further attempt would end the same way
 
 
 NO_OPTIONS: Final = TrainerOptions()
@@ -37,7 +37,7 @@ BY_EXIT_CODE: Final[Mapping[int, Phase]] = {
     int(ExitCode.BAD_REQUEST): Phase.HOPELESS,
     int(ExitCode.DATASET): Phase.HOPELESS,
 }
-"""What a trainer says by its exit code; every other one is a crash."""
+"""The phases that a trainer reports by its exit code; every other code is a crash."""
 
 
 class Observation(NamedTuple):
@@ -47,11 +47,11 @@ class Observation(NamedTuple):
     phase: Phase
     detail: str = ""
     seconds: float = 0.0
-    """For which it ran, as far as the launcher knows; it may have ended while nobody looked on."""
+    """Seconds for which it ran, as far as the launcher knows; it may have ended earlier, between two looks."""
 
 
 class Launcher(Protocol):
-    """Starts, watches and stops trials. Identity is the trial id: what is there already is not started twice."""
+    """Starts, watches and stops trials. A trial is identified by its id: one that is known is not started twice."""
 
     @property
     def name(self) -> str: ...
@@ -63,46 +63,53 @@ class Launcher(Protocol):
 
     @property
     def outlives_us(self) -> bool:
-        """Whether trials go on, and deliver, after the orchestrator's process has ended."""
+        """Whether trials go on, and deliver their results, after the orchestrator's process has ended."""
         ...
 
     @property
     def devices(self) -> float:
-        """GPUs that a trial holds while it runs, or its share of one; without a GPU the same of a worker."""
+        """GPUs that a trial holds while it runs, a fraction where several share one; without a GPU, workers in the same
+        way.
+        """
         ...
 
     @property
     def options(self) -> TrainerOptions:
-        """What every trainer is told here: how long it has, how many GPUs it was given."""
+        """The options of every trainer of this launcher: its time limit, its number of GPUs."""
         ...
 
     @property
     def trouble(self) -> str:
-        """What keeps anything more from running here, in one line, for as long as it lasts; empty when nothing does.
-        Launching pauses meanwhile, and nothing is lost."""
+        """The reason, in one line, why no further trial can start at present; empty when there is none. Launching
+        pauses meanwhile, and no trial is lost.
+        """
         ...
 
     def launch(self, request: TrainingRequest, attempt: int) -> None:
-        """Start `attempt` (from 1) of a trial whose request.json lies in the store. Launching the same attempt of a
-        trial that is already there changes nothing.
+        """Start `attempt` (from 1) of a trial whose request.json is in the store. Launching an attempt of a trial that
+        is already known changes nothing.
 
         Raises:
-            LauncherError: nothing can be launched here; trying another trial would not help.
+            LauncherError: no trial can be launched here; trying another trial would not help.
         """
         ...
 
     def observe(self) -> Mapping[str, Observation]:
-        """Every trial that this launcher knows, by trial id: the latest attempt. Ended ones stay until forgotten."""
+        """The latest attempt of every trial that this launcher knows, by trial id. Attempts that ended stay until
+        forgotten.
+        """
         ...
 
     def has_news(self) -> bool:
-        """Whether the next look will show something new, which is a reason to look early. Who cannot tell says no."""
+        """Whether the next `observe` will show something new, so that an early look is worth it; False where it cannot
+        tell.
+        """
         ...
 
     def cancel(self, trial: str) -> None:
-        """Stop the trial if it runs, and forget it. Unknown trials are no error."""
+        """Stop the trial if it runs, and forget it. An unknown trial is no error."""
         ...
 
     def close(self) -> None:
-        """Give back what the launcher holds on this machine. Work that runs elsewhere goes on."""
+        """Release what the launcher holds on this machine. Trials that run on other machines go on."""
         ...

@@ -1,7 +1,8 @@
-"""Trials on this machine: a pool of long-lived workers, each the trainer's own process taking one order after another.
+"""The launcher for this machine: a pool of long-lived workers. Each worker is a trainer process that takes one order
+after another.
 
-Importing torch takes seconds and training a small net less, so a worker stays for many trials. It is replaced when it
-dies, and the trial it was working on has then crashed.
+Importing torch takes seconds, and training a small net takes less, so a worker stays for many trials. It is replaced
+when it dies, and the trial that it was working on has then crashed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer", "worker")
-FALSE_STARTS: Final = 3  # in a row, over all workers: then it is the installation and no accident
-KILLED_STARTS: Final = 10  # the same of killed ones: somebody, or the kernel for want of memory, may kill a few
+# false starts in a row, over all workers: then the installation is the cause, and not an accident
+FALSE_STARTS: Final = 3
+KILLED_STARTS: Final = 10  # killed starts in a row: a person, or the kernel for want of memory, may kill a few
 
 _INSTALL: Final = "install the trainer beside the orchestrator: pip install 'metaqnn-orch[train]'"
 
@@ -39,21 +41,22 @@ class LocalLauncher:
         command: Sequence[str] = TRAINER,
         options: TrainerOptions = NO_OPTIONS,
     ) -> None:
-        """`store` is the URI that workers open. `command` starts one, which is told its `--threads`. `options` are told
-        to every trial."""
+        """`store` is the URI that workers open. `command` starts a worker; `--threads` is appended. `options` are
+        passed to every trial.
+        """
         self._store = store
         self._options = options
         self._parallel = parallel
         threads = max(1, _cores() // parallel)
         self._command = [*command, "--threads", str(threads)]
         # The libraries below torch read it when they are loaded, which is before --threads can be obeyed.
-        # A thread that waits sleeps, unless told otherwise: turning in circles instead takes four times the processor
+        # A waiting thread sleeps, unless this says otherwise: busy waiting takes four times the processor
         # seconds on small nets, and four times as long where other programs want the processors, too.
         self._environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": str(threads)}
         self._lock = Lock()  # guards everything below
         self._seen: dict[str, Observation] = {}
         self._queue: deque[WorkOrder] = deque()
-        self._orders: dict[Worker, WorkOrder | None] = {}  # that each has, if it has one
+        self._orders: dict[Worker, WorkOrder | None] = {}  # the order that each worker has, if any
         self._dying: set[Worker] = set()  # killed, not yet gone: their places are not free
         self._false_starts = 0  # workers that ended before they were ready, in a row
         self._broken: tuple[str, str] | None = None  # message and hint of the error that every further call raises
@@ -109,7 +112,7 @@ class LocalLauncher:
                 self._dismiss(worker)
 
     def close(self) -> None:
-        """Kill the workers and forget everything: what was running has to be launched again."""
+        """Kill the workers and forget every order: trials that were running have to be launched again."""
         with self._lock:
             self._broken = self._broken or ("the local launcher is closed", "")
             self._queue.clear()
@@ -128,13 +131,14 @@ class LocalLauncher:
         with self._lock:
             order = self._orders.get(worker)
             if order is None or order.trial != report.trial:
-                if worker in self._orders and order is None:  # it is free, and gets nothing more
+                if worker in self._orders and order is None:  # the worker is free, and gets no further order
                     del self._orders[worker]
                     self._dying.add(worker)
                 worker.kill(f"the worker reported on trial {report.trial}, which it was not given")
                 return
             self._orders[worker] = None
-            if report.exit_code in (ExitCode.PREEMPTED, ExitCode.DEVICE):  # what failed may not come back in it
+            # an attempt that failed may not begin again in it
+            if report.exit_code in (ExitCode.PREEMPTED, ExitCode.DEVICE):
                 self._dismiss(worker)
             phase = BY_EXIT_CODE.get(report.exit_code, Phase.CRASHED)
             detail = "" if phase is Phase.DELIVERED else _reason(report)
@@ -148,12 +152,12 @@ class LocalLauncher:
             if order and not worker.is_ready:
                 self._false_start(order, end)
             elif order:
-                # Asked to stop, it may leave without a word about an order that it had not begun.
+                # A worker that was asked to stop may leave without a report about an order that it had not begun.
                 phase = Phase.DISRUPTED if end.code == ExitCode.PREEMPTED else Phase.CRASHED
                 self._seen[order.trial] = Observation(order.attempt, phase, end.cause_for(order.trial))
             self._assign()
 
-    # Everything below is called with the lock held.
+    # Every method below is called with the lock held.
 
     def _assign(self) -> None:
         """Give waiting orders to free workers, and start workers while there may be more of them."""
@@ -174,12 +178,14 @@ class LocalLauncher:
             if worker.give(order) or not worker.is_ready:
                 self._orders[worker] = order
                 self._seen[order.trial] = Observation(order.attempt, Phase.RUNNING, f"process {worker.pid}")
-            else:  # it died while it was free, which is not this trial's fault
+            else:  # the worker died while it was free, which is not this trial's fault
                 self._queue.appendleft(order)
                 self._dismiss(worker)
 
     def _false_start(self, order: WorkOrder, end: End) -> None:
-        """A worker ended before it was ready, which is not the trial's fault: it waits for another."""
+        """Note a worker that ended before it was ready, which is not the trial's fault: the trial waits for another
+        worker.
+        """
         cause = end.cause_for(order.trial)
         self._enqueue(order, f"waits for a worker to start; {cause}", front=True)
         self._false_starts += 1
@@ -195,7 +201,7 @@ class LocalLauncher:
         return f"try it by hand: {shlex.join(self._command)}"
 
     def _dismiss(self, worker: Worker) -> None:
-        """Kill it, and forget what it had."""
+        """Kill the worker, and forget its order."""
         del self._orders[worker]
         self._dying.add(worker)
         worker.kill()

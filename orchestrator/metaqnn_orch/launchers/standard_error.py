@@ -1,7 +1,7 @@
-"""What a worker writes to standard error, so that the end of a trial is told in that trial's own last words.
+"""The standard error of a worker, sorted by trial, so that the end of a trial is reported with that trial's last lines.
 
-A worker has many trials, one after another. The trainer begins its lines with `trial ID:`;
-what the libraries below it write has no such beginning.
+A worker has many trials, one after another. The trainer begins its lines with `trial ID:`; lines of the libraries
+below it have no such beginning.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import one_line
 
-_LINE_BYTES: Final = 4096  # of a line are kept
-_LINES: Final = 3  # of a trial are quoted
-_STRAYS: Final = 20  # lines of no trial are kept: enough for the end of a traceback
+_LINE_BYTES: Final = 4096  # bytes of a line that are kept
+_LINES: Final = 3  # lines of a trial that are quoted
+_STRAYS: Final = 20  # lines of no trial that are kept: enough for the end of a traceback
 _READ_BYTES: Final = 65_536
-_READS: Final = 16  # at most, of a worker that never stops talking
+_READS: Final = 16  # reads at most, from a worker that never stops writing
 _OF_TRIAL: Final = re.compile(r"trial ([0-9a-f]{12})[:,]\s*")
 
 
@@ -32,22 +32,24 @@ _NOBODY: Final[deque[_Line]] = deque(maxlen=0)
 
 
 class StandardError:
-    """The end of a worker's standard error, by trial. Safe to use from several threads."""
+    """The end of a worker's standard error, by trial. It is safe to use from several threads."""
 
     def __init__(self, descriptor: int) -> None:
-        """`descriptor` is read from here alone, and closed by whoever opened it."""
+        """Only this object reads `descriptor`, and its opener closes it."""
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._lock = Lock()  # guards everything below
         self._ended = False
-        self._rest = b""  # of a line that has not ended yet
+        self._rest = b""  # the beginning of a line that has not ended yet
         self._count = 0
         self._trials: dict[str, deque[_Line]] = {}
-        self._begun: dict[str, int] = {}  # how many lines there were
+        self._begun: dict[str, int] = {}  # number of lines so far
         self._strays: deque[_Line] = deque(maxlen=_STRAYS)
 
     def drain(self) -> None:
-        """Read until the worker has closed it, all the time: or else a talkative worker would stand still."""
+        """Read all the time until the worker has closed its standard error; otherwise a worker that writes much would
+        stand still.
+        """
         poll = select.poll()
         poll.register(self._descriptor, select.POLLIN)
         while not self._ended:
@@ -56,10 +58,11 @@ class StandardError:
                 self._read()
 
     def begin(self, trial: str, *, first: bool) -> None:
-        """The trial is about to be given to the worker: what was said until now is not about it, unless it is the
-        `first`, for which the worker was started."""
+        """Note that the trial is about to be given to the worker. The lines until now are not about it, unless it is
+        the `first` one, for which the worker was started.
+        """
         with self._lock:
-            for _ in range(_READS):  # what lies in the pipe was said before
+            for _ in range(_READS):  # the bytes in the pipe were written before
                 if self._ended or not self._read():
                     break
             self._trials[trial] = deque(maxlen=_LINES)
@@ -71,7 +74,7 @@ class StandardError:
             self._begun.pop(trial, None)
 
     def last_words(self, trial: str) -> str:
-        """One line: the last that the trial said, and what no trial said after that; never what another one said."""
+        """One line: the last line of the trial, and lines of no trial after it; never a line of another trial."""
         with self._lock:
             own = [*self._trials.get(trial, ())]
             since = own[-1].number if own else self._begun.get(trial, self._count)
@@ -85,15 +88,15 @@ class StandardError:
         with self._lock:
             return [line.text for line in self._strays]
 
-    # Everything below is called with the lock held.
+    # Every method below is called with the lock held.
 
     def _read(self) -> bool:
-        """Take what is there, if anything is."""
+        """Read the available bytes. Returns whether there were any."""
         try:
             chunk = os.read(self._descriptor, _READ_BYTES)
         except BlockingIOError:
             return False
-        self._ended = not chunk  # the descriptor may be somebody else's from now on
+        self._ended = not chunk  # the descriptor may belong to another file from now on
         *lines, rest = (chunk or b"\n").split(b"\n")
         for line in lines:
             self._keep(self._rest + line)
@@ -102,7 +105,7 @@ class StandardError:
         return True
 
     def _keep(self, line: bytes) -> None:
-        """Whose line it is its beginning says, for all that a terminal would show as several."""
+        """Keep a line. Its beginning says whose line it is, even if a terminal would show it as several lines."""
         kept = self._strays
         for number, text in enumerate(line[:_LINE_BYTES].decode(errors="replace").splitlines()):
             if (found := _OF_TRIAL.match(text)) or number == 0:

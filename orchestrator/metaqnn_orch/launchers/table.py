@@ -1,7 +1,8 @@
-"""Trials that somebody answers at once: rehearsals, scale tests and benchmarks of the whole loop, without training.
+"""The launcher that trains nothing: a table answers at once. It serves rehearsals, scale tests and benchmarks of the
+loop.
 
-Nothing runs anywhere. What is due is written when somebody looks, as the trainer would write it: result.json, only if
-absent. There are no weights and no history.
+No process runs. When `observe` is called, the results that are due are written, as the trainer would write them:
+result.json, only if absent. There are no weights and no history.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from metaqnn_trainer.contract.result import TrainingResult
 
 
 class TableAnswer(NamedTuple):
-    """What a table answers for a trial."""
+    """The answer of a table for a trial."""
 
     accuracy: float
     params: int
@@ -31,11 +32,11 @@ class TableAnswer(NamedTuple):
 
 
 class NoAnswer(Exception):
-    """The design cannot be trained, in one line. The trial ends as a crash."""
+    """The design cannot be trained; the text says why, in one line. The trial ends as a crash."""
 
 
 class _Order(NamedTuple):
-    """What was asked, and when it is due; `ends` is None while it waits for a free place."""
+    """An order for a trial, and when it is due; `ends` is None while it waits for a free place."""
 
     request: TrainingRequest
     attempt: int
@@ -43,14 +44,13 @@ class _Order(NamedTuple):
 
 
 def at_once(request: TrainingRequest) -> float:
-    """Seconds that a trial takes: none."""
+    """A trial's duration in seconds: none."""
     return 0.0
 
 
 class TableLauncher:
-    """Up to `parallel` trials at once, each of which seems to run for as many seconds as `duration` says.
-
-    Safe to use from many threads.
+    """Up to `parallel` trials at once, each of which seems to run for `duration` seconds. It is safe to use from many
+    threads.
     """
 
     def __init__(
@@ -61,7 +61,9 @@ class TableLauncher:
         duration: Callable[[TrainingRequest], float] = at_once,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`put_if_absent` is that of the run's store. `answer` is asked when a trial is due, and may raise NoAnswer."""
+        """`put_if_absent` is the method of the run's store. `answer` is called when a trial is due, and may raise
+        NoAnswer.
+        """
         self._put_if_absent = put_if_absent
         self._answer = answer
         self._parallel = parallel
@@ -117,7 +119,7 @@ class TableLauncher:
             now = self._monotonic()
             for trial, order in list(self._orders.items()):
                 if order.ends is not None and order.ends <= now:
-                    # A store that fails here is asked again the next time: the order still stands.
+                    # If the store fails, the next call tries again: the order is kept.
                     self._ended[trial] = self._end(order)
                     del self._orders[trial]
             self._start()

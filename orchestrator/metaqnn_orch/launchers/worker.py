@@ -1,8 +1,8 @@
 """One long-lived worker: a process that reads orders and writes reports, and the threads that listen to it.
 
-The worker leaves as soon as its standard input ends, so it cannot outlive the orchestrator, however that one dies. It
-runs in a session of its own: Ctrl-C at the terminal reaches the orchestrator alone, and whatever the worker starts ends
-with it.
+The worker ends as soon as its standard input ends, so it cannot outlive the orchestrator, however the orchestrator
+ends. It runs in a session of its own: Ctrl-C at the terminal reaches only the orchestrator, and every process that the
+worker starts ends with it.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ from metaqnn_trainer.contract.codec import decode, encode_line
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
 
-_LINE_BYTES: Final = 16_384  # a report is far shorter; what is longer is none
+_LINE_BYTES: Final = 16_384  # bytes: a report is far shorter, and a longer line is no report
 
 
 class End(NamedTuple):
     """How a worker ended."""
 
     code: int
-    """As subprocess has it: the exit code, or minus the signal's number."""
+    """The return code of subprocess: the exit code, or minus the signal's number."""
     cause: str
-    """In words, one line."""
+    """The cause in words, one line."""
     said: StandardError
 
     def cause_for(self, trial: str) -> str:
-        """In words, with the last that was said of this trial."""
+        """The cause in words, with the last lines of this trial."""
         words = self.said.last_words(trial)
         return self.cause + (f": {words}" if words else "")
 
 
 class Worker:
-    """A worker process. `on_ready`, `on_report` and `on_end` are called from its threads: the first once, before every
-    report, if ever; the last once, as the last thing."""
+    """A worker process. `on_ready`, `on_report` and `on_end` are called from its threads: `on_ready` at most once,
+    before every report; `on_end` once, as the last call.
+    """
 
     def __init__(
         self,
@@ -52,7 +53,8 @@ class Worker:
         on_report: Callable[[Worker, WorkReport], None],
         on_end: Callable[[Worker, End], None],
     ) -> None:
-        """
+        """Start the worker.
+
         Raises:
             OSError: the process cannot be started.
         """
@@ -88,32 +90,37 @@ class Worker:
         return self._process.pid
 
     def give(self, order: WorkOrder) -> bool:
-        """Hand over an order; False if the worker is no longer there to take it."""
+        """Hand over an order; False if the worker has ended."""
         self._said.begin(order.trial, first=not self.is_ready)
         try:
             _open(self._process.stdin).write(encode_line(order))
             return True
-        except (OSError, ValueError):  # nobody reads any more, or the pipe is closed
+        except (OSError, ValueError):  # the worker does not read any more, or the pipe is closed
             return False
 
     def kill(self, complaint: str = "") -> None:
-        """End it and what it started, at once. `complaint` is the cause to be told, if this is not by wish."""
+        """End the worker and every process that it started, at once. `complaint` is the reported cause, if something
+        went wrong.
+        """
         with self._reaping:
             self._complaint = self._complaint or complaint
-            # Until it is reaped its number cannot belong to anybody else.
+            # Until the process is waited for, no other process can have its number.
             if self._process.returncode is None:
                 self._kill_group()
 
     def join(self) -> None:
-        """Wait until it is gone, together with its threads. Not to be called from its own callbacks."""
+        """Wait until the worker has ended, together with its threads. It must not be called from the worker's own
+        callbacks.
+        """
         self._waiter.join()
 
     def _kill_group(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # gone already; macOS says the latter of the dead
+        # the process has ended already; macOS raises the latter for it
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
     def _read_reports(self) -> None:
-        """Whatever goes wrong here, the worker ends by it: nobody would hear of its trials any more."""
+        """Read the worker's reports. After any error the worker is killed: nobody would hear of its trials any more."""
         try:
             self._listen()
         except Exception as error:
@@ -123,7 +130,7 @@ class Worker:
         while line := _open(self._process.stdout).readline(_LINE_BYTES):
             try:
                 if not line.endswith(b"\n") and len(line) < _LINE_BYTES:
-                    return  # it died while writing
+                    return  # the worker died while writing
                 if not self.is_ready:
                     decode(WorkerReady, line, "its first line")
                     self.is_ready = True
@@ -139,7 +146,8 @@ class Worker:
     def _wait(self) -> None:
         self._until_dead()
         with self._reaping:
-            # What the worker started may hold its pipes open: it goes first, while the number is still the worker's.
+            # A child of the worker may hold its pipes open: children end first, while the worker still has
+            # the group's number.
             self._kill_group()
             code = self._process.wait()
         for thread in (self._reader, self._drain):
@@ -150,7 +158,7 @@ class Worker:
 
     def _until_dead(self) -> None:
         if hasattr(os, "waitid"):
-            with suppress(ChildProcessError):  # somebody else has waited for it: how it ended, nobody knows
+            with suppress(ChildProcessError):  # the process was waited for elsewhere, so that its exit code is unknown
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             return
         while True:  # macOS has it from Python 3.13 on

@@ -1,4 +1,4 @@
-"""The authors' replay database read: what an agent was told, in the order of its telling."""
+"""Reads the authors' replay database: the presentations of nets to the agent, in their order."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ REQUIRED = ("net", "accuracy_best_val", "ix_q_value_update", "epsilon")
 
 
 class Presentation(NamedTuple):
-    """One row: a net presented to the agent."""
+    """One row: a net that was presented to the agent."""
 
     line: int
     net: str
     accuracy: float
     epsilon: float
     update: float
-    """Presentations are ordered by it."""
+    """Number of the update; presentations are ordered by it."""
     finished: datetime
     machine: str
     learned: bool
-    """False where every learning rate failed and the net counts as trained at chance."""
+    """Whether the net learned; False where every learning rate failed and the net counts as trained at chance."""
 
 
 class Replay(NamedTuple):
-    """A file's presentations in the order of their telling, and what was refused."""
+    """A file's presentations in their order, and the rows that were refused."""
 
     file: str
     data: bytes
@@ -44,7 +44,7 @@ class Replay(NamedTuple):
 
 
 def read_replay(data: bytes, file: str, settings: Settings) -> Replay:
-    """The rows that a run with these settings can be told.
+    """The rows that the searcher of a run with these settings can be told.
 
     Raises:
         BadInput: it is no replay database, or has no row that can be used.

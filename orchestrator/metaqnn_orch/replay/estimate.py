@@ -1,4 +1,4 @@
-"""What a net that nobody trained might reach, judged by the trained nets that are most like it."""
+"""Estimates the accuracy of a net that was never trained, from the trained nets that are most similar to it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NEIGHBOURS: Final = 10
 
 
 class Estimator:
-    """The mean accuracy of the nearest known nets, each weighing as much as it is near: the inverse of its distance.
+    """The mean accuracy of the nearest known nets, weighted by the inverse of their distance.
 
-    On 300 of the authors' SVHN nets, ten-fold cross-validated, ranks agree with Spearman's 0.63 and the error is 0.29
-    (root mean square) where accuracies spread by 0.39. Gradient boosting reaches 0.66 and 0.28.
+    On 300 of the authors' SVHN nets, ten-fold cross-validated, Spearman's rank correlation is 0.63, and the root mean
+    square error is 0.29 where accuracies spread by 0.39. Gradient boosting reaches 0.66 and 0.28.
     """
 
     def __init__(self, known: Mapping[Net, float], shape: Shape) -> None:
@@ -33,13 +33,15 @@ class Estimator:
         self._further = sorted({layer.name for net in known for layer in net if not layer.paper})
         rows = [features(net, shape, self._further) for net in known]
         self._accuracies: list[float] = list(known.values())
-        # Each feature in units of its own deviation; one that never differs says nothing, in whatever unit.
+        # Each feature is divided by its standard deviation; a constant feature says nothing in any unit.
         self._scales = [pstdev(column) or 1.0 for column in zip(*rows, strict=True)]
         self._tree = _tree([self._scaled(row) for row in rows])
-        self._nearest = range(1, min(NEIGHBOURS, len(rows)) + 1)  # one by one: of 1 alone the tree would make no list
+        # as a list of distances, because for k=1 the tree would return no list
+        self._nearest = range(1, min(NEIGHBOURS, len(rows)) + 1)
 
     def __call__(self, net: Net) -> float:
-        """
+        """The estimated accuracy of the net.
+
         Raises:
             ShapeError: the net does not fit.
         """
@@ -54,7 +56,7 @@ class Estimator:
 
 
 def features(net: Net, shape: Shape, further: Sequence[str] = ()) -> list[float]:
-    """What a net is like, in a dozen numbers, and how many layers it has of each of the `further` kinds.
+    """The features of a net: a dozen numbers, and how many layers it has of each of the `further` kinds.
 
     Raises:
         ShapeError: the net does not fit images of `shape`.
@@ -82,7 +84,7 @@ def features(net: Net, shape: Shape, further: Sequence[str] = ()) -> list[float]
 
 
 def _tree(rows: list[list[float]]) -> KDTree:
-    # Imported here: it takes half a second and 40 MB, and a table that knows every net has no need of it.
+    # SciPy is imported here: it takes half a second and 40 MB, and a table that knows every net does not need it.
     try:
         from scipy.spatial import KDTree
     except ImportError as error:

@@ -1,7 +1,7 @@
 """The authors' replay database as text: CSV, one row for each presentation of a net to the agent (bowenbaker/metaqnn).
 
-A file of theirs, or of anybody's hand, is foreign data: it is read line by line, and each line that cannot be used is
-refused by itself, with a reason. Nets carry the authors' dropout, D(i,n), which is no part of a net's identity here.
+A file from the authors, or written by hand, is foreign data: it is read line by line, and each line that cannot be used
+is refused by itself, with a reason. Nets have the authors' dropout, D(i,n), which is no part of a net's identity here.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ COLUMNS: Final = (
     "machine_run_on",
 )
 UNKNOWN: Final = -1.0
-"""What the authors write where a number was never measured: their test accuracies."""
+"""The authors' number for a value that was never measured, such as their test accuracies."""
 
-MAX_FILE_BYTES: Final = 1 << 26  # some 300,000 rows
+MAX_FILE_BYTES: Final = 1 << 26  # bytes: some 300,000 rows
 _MAX_LINE: Final = 10_000  # characters; a net has at most 4,096
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _SHOWN: Final = 5
@@ -60,7 +60,7 @@ def refuse_other_runs(settings: Settings, file: str) -> None:
 
 
 class RowError(ValueError):
-    """Why one row is refused, in one line."""
+    """A row is refused; the text says why, in one line."""
 
 
 class Row(NamedTuple):
@@ -70,7 +70,8 @@ class Row(NamedTuple):
     cells: dict[str, str]
 
     def net(self) -> Net:
-        """
+        """The net of the row.
+
         Raises:
             RowError: not the text of a net.
         """
@@ -80,7 +81,8 @@ class Row(NamedTuple):
             raise RowError(f"the net is not valid: {error}") from None
 
     def number(self, column: str) -> float:
-        """
+        """The number in a column.
+
         Raises:
             RowError: not a finite number in decimal notation.
         """
@@ -90,7 +92,8 @@ class Row(NamedTuple):
         return value
 
     def probability(self, column: str) -> float:
-        """
+        """The probability in a column.
+
         Raises:
             RowError: not a number between 0 and 1.
         """
@@ -101,7 +104,7 @@ class Row(NamedTuple):
 
 
 class Refusals:
-    """How many rows were refused, and why the first ones were."""
+    """The number of rows that were refused, and the reasons for the first ones."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -119,7 +122,7 @@ class Refusals:
 
 
 def read_file(path: Path) -> bytes:
-    """A CSV file; of one that is too large the beginning, which is too large all the same.
+    """The bytes of a CSV file; for one that is too large, the beginning, which is too large as well.
 
     Raises:
         BadInput: it cannot be read.
@@ -132,16 +135,16 @@ def read_file(path: Path) -> bytes:
 
 
 def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refusals) -> Iterator[Row]:
-    """The rows of a CSV file whose first line names its columns; empty lines are none.
+    """The rows of a CSV file whose first line names its columns; empty lines are not rows.
 
     A row never spans lines, so that an open quotation mark spoils one row and not the rest.
 
     Raises:
-        BadInput: no such file is this: too large, or a required column is missing.
+        BadInput: the file is too large, or a required column is missing.
     """
     if len(data) > MAX_FILE_BYTES:
         raise BadInput(f"{what} has {len(data)} bytes, but may have at most {MAX_FILE_BYTES}")
-    # What is not UTF-8 spoils the row only if it stands where it matters.
+    # A character that is not UTF-8 spoils the row only if it stands in a cell that is needed.
     lines = re.split(r"\r\n|\n|\r", data.decode("utf-8-sig", errors="replace"))
     try:
         columns = [name.strip() for name in _split(lines[0])]

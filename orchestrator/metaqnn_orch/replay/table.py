@@ -13,16 +13,16 @@ from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.spaces.cnn.layer import Net, Shape, describe
 
 LOOKED_UP: Final = "table"
-ESTIMATED: Final = "table (estimated)"  # what result.json calls the device
+ESTIMATED: Final = "table (estimated)"  # the names of the device in result.json
 
 
 class Table:
-    """Accuracies by net for images of one shape, and estimates for the nets that it does not have."""
+    """Accuracies by net for images of one shape, and estimates for nets that the table does not contain."""
 
     def __init__(self, accuracies: Mapping[Net, float], shape: Shape, digest: str, refusals: Refusals) -> None:
         self.shape = shape
         self.digest = digest
-        """Of the file: a trial's id tells which table answered."""
+        """Digest of the file: a trial's id shows which table answered."""
         self.refusals = refusals
         self._accuracies = accuracies
         self._estimator: Estimator | None = None
@@ -48,10 +48,10 @@ class Table:
 def read_table(data: bytes, what: str, shape: Shape) -> Table:
     """A CSV file with the columns net and accuracy, or the authors' replay database with net and accuracy_best_val.
 
-    Of several rows of one net the last counts, so that a file can be corrected by appending to it.
+    If several rows have the same net, the last one counts, so that a file can be corrected by appending to it.
 
     Raises:
-        BadInput: it has neither, or not one row that can be used.
+        BadInput: it has neither of the columns, or no row that can be used.
     """
     refusals = Refusals()
     first_line = data[:4096].split(b"\n", 1)[0]

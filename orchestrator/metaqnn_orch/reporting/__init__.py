@@ -1,5 +1,5 @@
-"""What people and scripts read of a run.
+"""Reports about runs, for people and scripts.
 
-Belongs here: summaries, statistics, tables, figures, and the trackers that somebody asked for.
-Forbidden here: changing anything in the store, and deciding anything about a run.
+Belongs here: summaries, statistics, tables, figures, and the trackers that the settings ask for.
+Forbidden here: changing anything in the store, and decisions about a run.
 """

@@ -1,4 +1,4 @@
-"""What the agent believes, by depth: the mean Q-values of the paper's Figures A3 and A4."""
+"""The agent's Q-values by depth: the means in the paper's Figures A3 and A4."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metaqnn_trainer.spaces.cnn.registry import kinds
 
 
 def q_by_layer(q_table: QTable, colours: Palette) -> Figure:
-    """The paper's Figure A3."""
+    """Mean Q-values by the kind of layer (the paper's Figure A3)."""
     found = statistics.mean_q(q_table, statistics.layer_type)
     groups = {item.group for item in found}
     used = [kind for name, kind in kinds().items() if name in groups]
@@ -33,7 +33,7 @@ def q_by_layer(q_table: QTable, colours: Palette) -> Figure:
 
 
 def q_by_field(q_table: QTable, colours: Palette) -> Figure:
-    """The paper's Figure A4."""
+    """Mean Q-values by the receptive field (the paper's Figure A4)."""
     found = statistics.mean_q(q_table, statistics.receptive_field)
     fields = sorted({item.group for item in found}, key=int)
     names = {field: f"{field}×{field}" for field in fields}

@@ -1,4 +1,4 @@
-"""What a search will probably cost, before it costs anything. Pure, but for `calibration`, which reads the store."""
+"""The probable cost of a search, before it costs anything. Pure, but for `calibration`, which reads the store."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.store.base import Store
 
-_SAMPLE: Final = 200  # random nets that stand for the space
+_SAMPLE: Final = 200  # random nets whose mean stands for the space
 
 
 class Basis(NamedTuple):
-    """How long a trial is taken to run, and why; None where nobody knows."""
+    """The assumed duration of a trial, and the reason for it; None where it is unknown."""
 
     seconds: float | None
     words: str
 
 
 class Spending(NamedTuple):
-    """Of the nets that one epsilon still has to train, or of all."""
+    """The cost of the nets that one epsilon still has to train, or of all nets."""
 
     nets: int
     gpu_hours: float | None
@@ -39,8 +39,9 @@ class Spending(NamedTuple):
 
 
 class Bill(NamedTuple):
-    """What is still to come, by epsilon where the searcher has one. `limits` are the budget's, with the nets that each
-    leaves room for."""
+    """The cost that is still to come, by epsilon where the searcher has one. `limits` are the budget's limits, with the
+    number of nets for which each leaves room.
+    """
 
     phases: list[tuple[float, Spending]]
     whole: Spending
@@ -48,7 +49,9 @@ class Bill(NamedTuple):
 
 
 def bill(settings: Settings, state: RunState, seconds: float | None, parallel: int, devices: float) -> Bill:
-    """`state` is that of the run, or an empty one; `parallel` trials run at a time on `devices` each."""
+    """The bill of a run. `state` is the run's state, or an empty one; `parallel` trials run at a time on `devices`
+    each.
+    """
     budget = settings.budget
 
     def cost(nets: int) -> Spending:
@@ -75,7 +78,7 @@ def bill(settings: Settings, state: RunState, seconds: float | None, parallel: i
 
 
 def remaining(settings: Settings, state: RunState) -> Iterator[EpsilonPhase]:
-    """The schedule from where the run stands to its goal. What is in flight is still to be paid for."""
+    """The schedule from the run's position to its goal. Trials in flight are still to be paid for."""
     told, left = state.unique, settings.goal - state.unique
     for epsilon, unique in settings.phases():
         nets = min(left, max(0, unique - told))
@@ -86,19 +89,21 @@ def remaining(settings: Settings, state: RunState) -> Iterator[EpsilonPhase]:
 
 
 def own_basis(state: RunState) -> Basis | None:
-    """What the run itself says."""
+    """The basis from the run's own trials."""
     seconds = recent_seconds(state)
     return Basis(seconds, f"the mean of the last {min(RECENT, state.unique)} nets of this run") if seconds else None
 
 
 def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
-    """What other runs of the store say of a net of this space. `images` are those of the training set, where known."""
+    """The basis from other runs of the store, for a net of this space. `images` is the size of the training set, where
+    it is known.
+    """
     names = sorted({entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json")})
     found: list[tuple[bool, int, str, float]] = []
     for name in names:
         try:
             view = read_run(store, name)
-        except KNOWN:  # one that cannot be read says nothing
+        except KNOWN:  # a run that cannot be read says nothing
             continue
         basis = _from_run(view.record, view.state, settings, images)
         if basis is not None:
@@ -112,7 +117,7 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
 
 
 def _from_run(record: RunRecord, state: RunState, settings: Settings, images: int | None) -> tuple[bool, float] | None:
-    """Seconds for a net, and whether the run trained the like of it; None where nothing was trained."""
+    """Seconds for a net, and whether the run trained similar nets; None where it trained none."""
     trained = [trial for trial in state.trials.values() if trial.seconds and trial.macs]
     if record.table is not None or not trained:
         return None
@@ -132,6 +137,6 @@ def _from_run(record: RunRecord, state: RunState, settings: Settings, images: in
 
 
 def _mean_macs(settings: Settings) -> float:
-    """Of random nets of the space."""
+    """The mean multiply-accumulates of random nets of the space."""
     space = settings.state_space()
     return fmean(space.cost(random_design(space, Random(number))).macs for number in range(_SAMPLE))

@@ -1,4 +1,4 @@
-"""The words and numbers of a report's page: a run in sentences, facts and tables."""
+"""The text and numbers of a report's page: a run in sentences, facts and tables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Facts = list[tuple[str, str]]
 
 
 class OutcomeCount(NamedTuple):
-    """What became of trials, or of attempts."""
+    """How many trials, or attempts, ended in some way."""
 
     name: str
     number: int
@@ -58,29 +58,29 @@ class OutcomeCount(NamedTuple):
 
 
 class Content(NamedTuple):
-    """Everything on the page that is not drawn."""
+    """Everything on the page but the figures."""
 
     run: str
     lead: str
     notes: list[str]
-    """What a reader must know before any number."""
+    """What a reader must know before reading any number."""
     numbers: Facts
     outcomes: list[OutcomeCount]
     reasons: list[tuple[str, int]]
-    """Why attempts came to nothing, the most frequent first."""
+    """Why attempts ended without a result, the most frequent reason first."""
     cost: Facts
     settings: Facts
     versions: Facts
     start: str
-    """The command that does it again."""
+    """The command that starts the same search."""
     trials: list[Trial]
-    """All that have a reward, in the order of their telling."""
+    """All trials with a reward, in the order in which they were told."""
     reward: str
-    """What the reward is called: accuracy, where it is one."""
+    """The name of the reward: accuracy, where it is one."""
 
 
 def content(view: RunView, history: History, best: TrainingResult | None, price: float | None) -> Content:
-    """`best` is the best trial's result; `price` that of an hour of training."""
+    """The content of a page. `best` is the best trial's result; `price` is the price of an hour of training."""
     state, record = view.state, view.record
     rewards = [item.reward for item in history.ended]
     accuracy = tells_accuracy(state.settings.task.name, state.settings.objective)

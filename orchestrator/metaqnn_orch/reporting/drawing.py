@@ -1,5 +1,6 @@
-"""A design as a drawing: of a net a block for each layer, as high as its representation is large, as wide as it has
-channels; of any other design a block for each part, as high as it has parameters."""
+"""A design as a drawing. Of a net each layer is a block, as high as its representation is large, and as wide as it has
+channels; of any other design each part is a block, as high as it has parameters.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +9,18 @@ from math import log2, sqrt
 from typing import Any, Final
 
 from metaqnn_orch.reporting.palette import Palette
-from metaqnn_orch.reporting.vega import SCHEMA, Spec
+from metaqnn_orch.reporting.vega import SCHEMA, Spec, said
 from metaqnn_trainer.spaces.base import Part
 from metaqnn_trainer.spaces.cnn.layer import LayerReport, Shape
 from metaqnn_trainer.spaces.cnn.registry import kinds
 
-_TALLEST: Final = 74  # pixels, of the image
-_STEP: Final = 54  # from one block to the next
-_PART: Final = 30.0  # wide, of a design that is no net of the cnn family
+_TALLEST: Final = 74  # pixels of the image
+_STEP: Final = 54  # pixels between two blocks
+_PART: Final = 30.0  # pixels: the width of a block of a design that is no net of the cnn family
 
 
 def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
-    """The specification of a net's drawing, the image first. `reports` are of the whole net."""
+    """The specification of a net's drawing, the image first. `reports` cover the whole net."""
     blocks = [_block(0, "image", "image", f"{image.size}×{image.size}", image, image, f"images of {image}")]
     for number, report in enumerate(reports, 1):
         layer, shape, cost = report
@@ -76,7 +77,7 @@ def _drawn(blocks: Sequence[Mapping[str, Any]], fills: Mapping[str, str], colour
                         "scale": {"domain": list(fills), "range": list(fills.values())},
                         "legend": None,
                     },
-                    "description": {"field": "told", "type": "nominal"},
+                    **said("told"),
                 },
             },
             {

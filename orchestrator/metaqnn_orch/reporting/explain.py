@@ -1,10 +1,13 @@
-"""What the searcher believes after the beginning of a design, what it would do there, and what was trained there."""
+"""What the searcher believes after the beginning of a design, what it would choose there, and what was trained
+there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.search.searcher import Belief
@@ -15,32 +18,34 @@ class Move(NamedTuple):
     """One legal move."""
 
     layer: str
-    """The move: of the cnn space a layer."""
+    """The move; in the cnn space, a layer."""
     q_value: float | None
-    """None where the searcher keeps no values."""
+    """The move's Q-value; None where the searcher keeps none."""
     updates: int | None
     probability: float | None
-    """That the searcher chooses it next, where it can tell."""
+    """Probability that the searcher chooses the move next, where it is known."""
     is_best: bool
     completion: str | None
-    """The design that choosing the best from there on leads to, of tied moves the first."""
+    """The design to which the move leads if the best move follows each time; among tied moves, the first."""
     trained: int
-    """Designs that begin so."""
+    """Number of trained designs with this beginning."""
     best_trained: str | None
     best_reward: float | None
     best_accuracy: float | None
-    """Of that one, where `accuracy` is a measure."""
+    """Validation accuracy of the best of them, where `accuracy` is a measure."""
 
 
 class Explanation(NamedTuple):
-    """Of one state."""
+    """The explanation of one state."""
 
     after: str
     epsilon: float | None
     moves: list[Move]
-    """The best first, in the order of the space among equals. None where the design is whole."""
+    """The moves, the best first, in the order of the space among equals. There are none where the design is
+    complete.
+    """
     choice: str
-    """What the searcher would do, in words."""
+    """What the searcher would choose, in words."""
     trained: int
     best_trained: str | None
     best_reward: float | None
@@ -48,24 +53,26 @@ class Explanation(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """A design that the searcher was told of, by its moves."""
+    """A design that the searcher was told of, as a sequence of moves."""
 
     moves: Sequence[Any]
     trial: Trial
 
 
 def explain(state: RunState, beginning: str) -> Explanation:
-    """
+    """The explanation of the state after a beginning.
+
     Raises:
         BadInput: the space of the run does not hold the beginning.
-        NotationError: it is none.
+        NotationError: the text is no beginning of a design.
     """
     space = state.space
     prefix = space.beginning(beginning)
     after = space.text(prefix)
     try:
-        beliefs, choice = state.searcher.explain(after, state.known)
         here = space.after(after)
+        with faults_of(state.settings.search.method, "explaining"):
+            beliefs, choice = state.searcher.explain(after, state.known)
     except IllegalDesign as error:
         raise BadInput(f"{after} is not in the space of the run: {error}") from None
     told = [_Told(space.parse(trial.net), trial) for trial in state.trials.values() if trial.reward is not None]
@@ -90,7 +97,7 @@ def _move(belief: Belief, told: Sequence[_Told]) -> Move:
 
 
 def _best(told: Iterable[_Told]) -> Trial | None:
-    """The best that was trained, the first told among equals."""
+    """The best trial whose net was trained, the first told among equals."""
     trained = (trial for _, trial in told if trial.was_trained)
     return max(trained, key=lambda trial: trial.worth, default=None)
 

@@ -1,4 +1,4 @@
-"""The figures of a report as values: what each shows, its numbers, and how it is drawn."""
+"""The figures of a report as values: what each shows, its numbers, and its drawing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
 from metaqnn_orch.reporting.history import EndedTrial, History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.timeline import timeline
-from metaqnn_orch.reporting.vega import WIDTH, Figure, axis, config, said, spec
+from metaqnn_orch.reporting.vega import WIDTH, Figure, axis, said, spec
 from metaqnn_orch.search.q_table import QTable
 
-_MAX_HOVER_POINTS: Final = 300  # of a line: more lie closer together than one can point
-_LABEL_WIDTH: Final = 20  # pixels below which an epsilon's number does not fit its bar
+_MAX_HOVER_POINTS: Final = 300  # points of a line: more lie closer together than a mouse can point
+_LABEL_WIDTH: Final = 20  # pixels: in a narrower bar an epsilon's number does not fit
 
 
 class Scale(NamedTuple):
@@ -24,21 +24,21 @@ class Scale(NamedTuple):
     low: float
     high: float
     form: str
-    """Of a number there."""
+    """The format of a number on the axis."""
 
 
 ACCURACIES: Final = Scale("validation accuracy", 0.0, 1.0, ".2f")
 
 
 def scale_of(ended: Sequence[EndedTrial]) -> Scale:
-    """From the lowest reward to the highest."""
+    """A scale from the lowest reward to the highest."""
     rewards = [item.reward for item in ended]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
     return Scale("reward", low, high if high > low else low + max(1.0, abs(low)), ".4g")
 
 
 def figures(history: History, scale: Scale, best: Figure, q_table: QTable | None, colours: Palette) -> list[Figure]:
-    """All that the run has numbers for; `best` is the front."""
+    """Every figure for which the run has numbers; `best` is the figure of the front."""
     ended = history.ended
     made = [
         learning(ended, scale, colours),
@@ -51,7 +51,7 @@ def figures(history: History, scale: Scale, best: Figure, q_table: QTable | None
 
 
 def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
-    """The paper's Figure 3."""
+    """The rewards over the course of the search (the paper's Figure 3)."""
     means = statistics.rolling_means([item.reward for item in ended])
     line = [{"net": number, "rolling_mean": mean} for number, mean in enumerate(means, 1)]
     has_accuracy = any(item.trial.val_accuracy is not None for item in ended)
@@ -126,7 +126,7 @@ def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Fig
 
 
 def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
-    """The paper's Figure A2."""
+    """Histograms of the rewards by epsilon (the paper's Figure A2)."""
     found = ((item.trial.epsilon, item.reward) for item in ended)
     bins = statistics.histograms(found, low=scale.low, high=scale.high)
     rows = [bar._asdict() for bar in bins]
@@ -165,7 +165,6 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
                 **said("text"),
             },
         },
-        config={**config(colours), "view": {"stroke": None}},
     )
     return Figure(
         "figure-a2-histograms",

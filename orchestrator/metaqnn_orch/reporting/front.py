@@ -1,4 +1,4 @@
-"""One measure of the trained nets against another, and the nets that none beats in both: the Pareto front."""
+"""One measure of the trained nets against another, and the Pareto front: the nets that no other beats in both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metaqnn_orch.reporting.vega import Figure, Rows, axis, said, spec
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.spaces.base import Space
 
-COLUMNS: Final = ("params", "macs", "seconds", "reward")  # of a trial, beside its measures
+COLUMNS: Final = ("params", "macs", "seconds", "reward")  # fields of a trial that count beside its measures
 
 _WORDS: Final = {
     "params": "parameters",
@@ -23,20 +23,20 @@ _WORDS: Final = {
     "seconds": "seconds of training",
     "accuracy": "validation accuracy",
 }
-_CROWD: Final = 500  # nets from which on points lie on each other, and are drawn lighter
+_CROWD: Final = 500  # from so many nets on points overlap, and are drawn lighter
 
 
 class Axes(NamedTuple):
     """Names of two measures."""
 
     cost: str
-    """Of which less is better."""
+    """The measure of which less is better."""
     value: str
-    """Of which more is better."""
+    """The measure of which more is better."""
 
     @property
     def name(self) -> str:
-        """Of the figure, and of its files."""
+        """Name of the figure, and of its files."""
         return "accuracy-and-size" if self == ACCURACY_AND_SIZE else f"front-{self.value}-{self.cost}"
 
 
@@ -44,7 +44,8 @@ ACCURACY_AND_SIZE: Final = Axes("params", "accuracy")
 
 
 def parse_axes(text: str) -> Axes:
-    """
+    """The axes that a text names.
+
     Raises:
         BadInput: these are not two names.
     """
@@ -58,11 +59,11 @@ def parse_axes(text: str) -> Axes:
 
 
 def front(ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palette) -> Figure:
-    """Every trained net by two measures; nets that were stopped early, and those that lack one of the two, are left
+    """Every trained net by two measures. Nets that were stopped early, and nets that lack one of the measures, are left
     out.
 
     Raises:
-        BadInput: no net has one of the two; the text says which there are.
+        BadInput: no net has one of the two; the text lists the measures that exist.
     """
     found = [(item.trial, _values(item.trial, axes, space)) for item in ended if item.trial.was_trained]
     for name in axes:
@@ -88,7 +89,7 @@ def front(ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palett
 
 
 def _values(trial: Trial, axes: Axes, space: Space) -> dict[str, float]:
-    """Of the two, those that the trial has."""
+    """The values of the two measures, as far as the trial has them."""
     there: dict[str, Any] = {**trial.measures, **{name: getattr(trial, name) for name in COLUMNS}}
     if not {*axes} <= there.keys():
         there = {**_known(trial, space), **there}

@@ -1,4 +1,4 @@
-"""What a journal tells beyond the state that it folds to: when trials ended, and every attempt that came to nothing."""
+"""What a journal says beyond the state: when trials ended, and every attempt without a result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EndedTrial(NamedTuple):
     trial: Trial
     reward: float
     at: datetime | None
-    """None where the journal's text is no time."""
+    """The moment; None where the journal's text is no time."""
 
     @property
     def seconds(self) -> float:
@@ -39,18 +39,18 @@ class EndedTrial(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """An attempt that came to nothing."""
+    """An attempt without a result."""
 
     trial: str
     attempt: int
     kind: str
-    """How it ended: control/ends.py has the words."""
+    """How it ended, in the words of control/ends.py."""
     detail: str
     at: datetime | None
 
 
 class History(NamedTuple):
-    """In the order of the journal."""
+    """What happened in a run, in the order of the journal."""
 
     ended: list[EndedTrial]
     troubles: list[Trouble]
@@ -59,7 +59,7 @@ class History(NamedTuple):
 
 
 def read_history(store: Store, view: RunView) -> History:
-    """The journal of a run as far as `view` saw it.
+    """The history of a run, as far as `view` read its journal.
 
     Raises:
         JournalError: the journal is damaged.
@@ -91,8 +91,8 @@ def when(text: str) -> datetime | None:
 
 
 def read_pictures(store: Store, view: RunView, trials: Iterable[Trial]) -> Pictures:
-    """What these trials' results show in pictures, as far as they are there and whole. Large ones are left in the
-    store: `pull` fetches them.
+    """The pictures in these trials' results, as far as they exist and are intact. Large ones are left in the store:
+    `pull` fetches them.
 
     Raises:
         StoreError: the store did not answer.

@@ -1,8 +1,8 @@
-"""A running search in numbers, for Prometheus. Takes the extra `metrics`.
+"""Metrics of a running search, for Prometheus. Needs the extra `metrics`.
 
-Every metric carries the run's name, and never a trial's: there are thousands of those. What is counted goes on where an
-earlier session stopped, because it is read from the run's state; of what the journal does not hold, waiting times, the
-help says that it is the present session's.
+Every metric carries the run's name, and never a trial's, because there are thousands of trials. Counters go on where an
+earlier session stopped, because they are read from the run's state. Waiting times are not in the journal: their help
+text says that they are the present session's.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class _Times(NamedTuple):
 
 
 class Metrics:
-    """The metrics of one session. The loop tells it what happened; launcher and store are watched on their way."""
+    """The metrics of one session. The loop reports its events; the launcher and the store are observed by wrappers."""
 
     def __init__(self, run: str, clock: Callable[[], float] = time.time) -> None:
-        """Nothing is known of the run yet, and nothing counted before `begin`."""
+        """Before `begin`, no metric has a value."""
         self._name = run
         self._state: RunState | None = None
         self._clock = clock
@@ -59,7 +59,7 @@ class Metrics:
         self._lost = Counter(
             "metaqnn_attempts_lost", "Attempts that were lost, by kind.", ["run", "kind"], registry=self.registry
         )
-        self._shown: dict[str, int] = {}  # of them, by kind
+        self._shown: dict[str, int] = {}  # trials in flight, by kind
         self._in_flight = gauge("trials_in_flight", "Trials that were proposed and have not ended.")
         self._epsilon = gauge("epsilon", "Epsilon of the next proposal.")
         self._best = gauge("best_reward", "Highest reward so far.")
@@ -81,7 +81,7 @@ class Metrics:
         self._store = gauge("store_last_contact_timestamp_seconds", "Time at which the store last answered.")
 
     def begin(self, state: RunState, goal: int) -> None:
-        """Where the run stands: what earlier sessions counted."""
+        """Take over the state of the run, with the counts of earlier sessions."""
         self._state = state
         if has_accuracy(state):
             text = "Validation accuracy of the net of the highest reward."
@@ -90,7 +90,7 @@ class Metrics:
         for trial in state.trials.values():
             if trial.state in self._trials:
                 self._trials[trial.state].inc()
-            if trial.seconds is not None and trial.attempt:  # an imported one was trained elsewhere
+            if trial.seconds is not None and trial.attempt:  # an imported trial was trained elsewhere
                 self._run.observe(trial.seconds)
         self._goal.set(goal)
         self._refresh()
@@ -148,19 +148,19 @@ class Metrics:
         self._store.set(self._clock())
 
     def watched_launcher(self, launcher: Launcher) -> Launcher:
-        """The launcher, its trials timed."""
+        """The launcher in a wrapper that measures its trials' times."""
         return _WatchedLauncher(launcher, self)
 
     def watched_store(self, store: Store) -> Store:
-        """The store, of which is known when it last answered."""
+        """The store in a wrapper that notes when it last answered."""
         return _WatchedStore(store, self)
 
     @contextmanager
     def served(self, port: int) -> Iterator[int]:
-        """On all addresses, until the block ends; `port` 0 takes any. Yields the port.
+        """Serve the metrics on all addresses until the block ends; `port` 0 takes any free port. Yields the port.
 
         Raises:
-            BadInput: the port cannot be had.
+            BadInput: the port is not available.
         """
         try:
             server, thread = start_http_server(port, registry=self.registry)

@@ -1,4 +1,4 @@
-"""MLflow: a parent run for the search, a child run for each trial, found again by their tags."""
+"""The tracker for MLflow: a parent run for the search and a child run for each trial, found again by their tags."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_orch.reporting.tracking import Point
 from metaqnn_orch.settings.values import flatten
 
-UID: Final = "metaqnn.uid"  # of the search, on parent and children
-TRIAL: Final = "metaqnn.trial"  # on children
+UID: Final = "metaqnn.uid"  # tag of the search, on parent and children
+TRIAL: Final = "metaqnn.trial"  # tag of the trial, on children
 _PARENT: Final = "mlflow.parentRunId"
 _NAME: Final = "mlflow.runName"
 _PARAMS_AT_ONCE: Final = 100
@@ -25,7 +25,9 @@ _PAGE: Final = 1000
 
 
 class MlflowTracker:
-    """A child is complete when it is FINISHED: whatever else is found was cut short, and is made anew."""
+    """Shows a run in MLflow. A child is complete when it is FINISHED: any other child was cut short, and is made
+    again.
+    """
 
     def __init__(self, uri: str, experiment: str) -> None:
         self._uri = uri
@@ -62,7 +64,7 @@ class MlflowTracker:
 
     def _show(self, point: Point) -> None:
         trial, moment = point.trial, max(0, round(point.at.timestamp() * 1000))
-        begun = max(0, moment - round(finite((trial.seconds or 0.0) * 1000)))  # it knows no time before 1970
+        begun = max(0, moment - round(finite((trial.seconds or 0.0) * 1000)))  # MLflow knows no time before 1970
         tags = {UID: self._uid, TRIAL: trial.trial, _PARENT: self._parent, _NAME: trial.trial}
         tags |= {"metaqnn.state": trial.state, "metaqnn.device": trial.device}
         child = self._client.create_run(self._place, start_time=begun, tags=tags).info.run_id
@@ -95,7 +97,7 @@ class MlflowTracker:
         return parent
 
     def _there(self) -> tuple[list[Run], list[Run]]:
-        """Parents, of which there should be one, and children that are there."""
+        """The existing parents, of which there should be one, and the existing children."""
         runs = list(self._search())
         children = [run for run in runs if TRIAL in run.data.tags]
         return [run for run in runs if TRIAL not in run.data.tags], children

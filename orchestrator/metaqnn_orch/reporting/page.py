@@ -1,5 +1,6 @@
-"""The page: one HTML file that asks nobody for anything. Text is escaped by the template; scripts other than its own
-are refused by the page itself, whatever stands in it."""
+"""The page: one HTML file that loads nothing from anywhere. The template escapes all text, and the page itself forbids
+scripts other than its own, whatever the text contains.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from metaqnn_orch.reporting.palette import DARK, LIGHT
 
 
 class Drawn(NamedTuple):
-    """A figure as the page holds it."""
+    """A figure in the form in which the page holds it."""
 
     name: str
     title: str
@@ -27,14 +28,15 @@ class Leader(NamedTuple):
 
     trial: Trial
     drawing: str
-    """SVG."""
+    """The drawing, as SVG."""
     pictures: list[tuple[str, str]]
     """Names, and PNG files in base64."""
 
 
 def page(content: Content, front: str, figures: list[Drawn], leaders: list[Leader]) -> str:
-    """The HTML. `front` is the name of the figure beside the best nets; `leaders` are the best trials, the best
-    first."""
+    """The HTML of the page. `front` is the name of the figure beside the best nets; `leaders` are the best trials, the
+    best first.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

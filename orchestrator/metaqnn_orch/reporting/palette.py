@@ -1,4 +1,6 @@
-"""The colours of a report: in files as they are, on the page as CSS variables, so that a page can be light and dark."""
+"""The colours of a report: fixed values in files, and CSS variables on the page, so that a page can be light or
+dark.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,16 @@ from typing import Final, NamedTuple
 
 
 class Palette(NamedTuple):
-    """`conv` to `softmax` are the layers', told apart also by people who see few colours."""
+    """Colours by their use. `conv` to `softmax` are for layers; people with colour blindness can tell them apart,
+    too.
+    """
 
     page: str
     surface: str
-    """Behind what stands out from the page a little."""
+    """Background of boxes that stand out from the page a little."""
     ink: str
     soft: str
-    """Text that may be overlooked."""
+    """Text of less importance."""
     line: str
     accent: str
     conv: str
@@ -24,7 +28,7 @@ class Palette(NamedTuple):
 
     @property
     def series(self) -> list[str]:
-        """Colours of things that are of a kind."""
+        """Colours for several series in one figure."""
         return [self.conv, self.dense, self.pool, self.average, self.softmax]
 
 

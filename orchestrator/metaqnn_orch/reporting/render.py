@@ -1,6 +1,6 @@
-"""Figures to SVG and PNG. The only place that knows the library which draws them (vl-convert, of the extra `report`).
+"""Draws figures as SVG and PNG. Only this module knows the library that draws them (vl-convert, of the extra `report`).
 
-It is imported when it is needed: few commands draw, and it is no small thing.
+The library is imported when it is needed: few commands draw, and it is large.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 
 from metaqnn_orch.reporting.vega import Spec
 
-_NOWHERE = ["about:blank"]  # a figure carries its data: no address is ever asked for any
+_NOWHERE = ["about:blank"]  # a figure carries its data: no address is ever loaded
 
 
 def svg(spec: Spec) -> str:
@@ -19,12 +19,12 @@ def svg(spec: Spec) -> str:
 
 
 def png(spec: Spec) -> bytes:
-    """Two pixels for each CSS pixel."""
+    """The figure as PNG, with two pixels for each CSS pixel."""
     import vl_convert
 
     return vl_convert.vegalite_to_png(_text(spec), scale=2, allowed_base_urls=_NOWHERE)
 
 
 def _text(spec: Spec) -> str:
-    """As text: in a dict the library takes no integer of more than 64 bits."""
+    """The specification as text: in a dict the library accepts no integer of more than 64 bits."""
     return json.dumps(spec, allow_nan=False)

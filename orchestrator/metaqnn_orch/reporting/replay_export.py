@@ -1,10 +1,10 @@
-"""A run in the authors' format: every presentation of a net to the agent, in the order of their telling.
+"""A run in the authors' format: every presentation of a net to the searcher, in order.
 
-What was imported comes out as it went in. Of the rest, nets are written with the authors' dropout, and updates counted
-from 1, or from the last imported one. Iterations are read from the trials' results, as epochs times batches; those that
-a table answered have none, nor a last accuracy, and -1 stands there as in the authors' test columns, which are always
--1: a search does not look at test accuracy. Where the searcher was told anything else than the validation accuracy, a
-column `reward` and one for each measure follow those of the authors.
+Imported rows are written as they were read. In the other rows, nets have the authors' dropout, and updates are counted
+from 1, or from the last imported one. Iterations are computed from the trials' results, as epochs times batches. Trials
+that a table answered have no iterations and no last accuracy: -1 stands there, as in the authors' columns of test
+accuracy, which are always -1 here because a search does not measure test accuracy. Where the reward is not the
+validation accuracy, a column `reward` and one for each measure follow those of the authors.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
 
     Raises:
         JournalError: the journal is damaged.
-        StoreError: the file that the run began with is gone, or another.
+        StoreError: the file that the run began with is missing, or is another one.
     """
     imported, settings = _imported_rows(store, record), record.settings_as_run()
     further = not tells_accuracy(settings.task.name, settings.objective)
@@ -58,7 +58,7 @@ def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
 
 
 def replay_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The authors' columns, and those that some of these rows have beside them."""
+    """The authors' columns, and the further columns of these rows."""
     further = {name for row in rows for name in row}.difference(COLUMNS)
     return [*COLUMNS, *sorted(further, key=lambda name: (name != "reward", name))]
 
@@ -72,9 +72,9 @@ def _further(told: Told) -> dict[str, Any]:
 
 
 def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float | None]]:
-    """Each time that the agent was told of a net: the net, what it was told, and the epsilon of its sampling."""
+    """Each presentation of a net to the searcher: the net, its result, and the epsilon at which it was sampled."""
     nets: dict[str, str] = {}
-    waiting: dict[str, list[float | None]] = {}  # the epsilons at which a net in training was sampled
+    waiting: dict[str, list[float | None]] = {}  # the epsilons at which the nets in flight were sampled
     known: dict[str, Told] = {}
     for event in events:
         match event:
@@ -92,7 +92,7 @@ def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float |
 
 
 def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
-    """What the run began with, as it stands in the file: the rows that the agent was told, in that order."""
+    """The rows of the imported file that the searcher was told, in that order."""
     if record.imported is None:
         return []
     key = keys.run_imported(record.run)
@@ -102,7 +102,7 @@ def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
     cells = {row.line: row.cells for row in read_rows(data, file, ("net",), Refusals())}
     told = [cells[shown.line] for shown in read_replay(data, file, record.settings_as_run()).presentations]
     absent = {**dict.fromkeys(COLUMNS, str(UNKNOWN)), "time_finished": "0.0", "machine_run_on": "unknown"}
-    # Nobody has looked at the cells that telling does not need: they may hold anything.
+    # The import did not check the cells that it does not use: they may hold any text.
     return [{name: one_line(row.get(name, absent[name]), 5_000) for name in COLUMNS} for row in told]
 
 
@@ -122,7 +122,7 @@ def _row(store: Store, record: RunRecord, net: str, told: Told) -> dict[str, Any
 
 
 def _iterations(store: Store, record: RunRecord, told: Told) -> tuple[float, float, float]:
-    """Of the best and of the last epoch, and the accuracy after the last."""
+    """Number of iterations of the best epoch and of the last epoch, and the accuracy after the last."""
     if told.status in ("untrainable", "too_large"):
         return 0.0, 0.0, UNKNOWN if told.val_accuracy is None else told.val_accuracy
     key = keys.result(record.run, told.trial)

@@ -31,11 +31,11 @@ NO_PICTURES: Final[Pictures] = MappingProxyType({})
 
 
 class Report(NamedTuple):
-    """What goes into a report's folder, by the names of the files."""
+    """The content of a report's folder, by the names of the files."""
 
     files: dict[str, bytes]
     tables: dict[str, Rows]
-    """As CSV; columns are the rows' keys."""
+    """Tables that become CSV files; their columns are the rows' keys."""
 
 
 def compose(
@@ -50,7 +50,7 @@ def compose(
 ) -> Report:
     """The report of a run that has at least one reward.
 
-    `best` is the best trial's result, for the versions that it was trained with; `price` that of an hour of training.
+    `best` is the best trial's result, for the versions of its libraries; `price` is the price of an hour of training.
     `axes` are those of the front: by default the reward against parameters. `shown` are pictures of the best trials.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Where a run stands and where it is going, in the numbers that somebody watching it wants. Pure."""
+"""How far a run has come and how it will probably go on, in the numbers of the live screen. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ENDINGS: Final[tuple[Status, ...]] = get_args(Status)
 
 
 class Stage(NamedTuple):
-    """A stretch of the search: how much of it is done, and how long the rest will probably take."""
+    """A phase of the search: how much of it is done, and how long the rest will probably take."""
 
     done: int
     nets: int
     seconds_left: float | None
-    """None where nobody can tell yet."""
+    """Seconds until its end; None while they cannot be estimated."""
 
 
 class Standing(NamedTuple):
@@ -36,28 +36,28 @@ class Standing(NamedTuple):
     phase: Stage
     best: Trial | None
     recent_mean: float | None
-    """Of the rewards of the last nets, at most a hundred."""
+    """Mean reward of the last nets, at most a hundred."""
     recent: int
     curve: list[float]
-    """Mean rewards from the first net to the last, in equal parts of at most twenty."""
+    """Mean rewards of at most twenty equal parts of the run, from the first net to the last."""
     endings: dict[str, int]
-    """Trials by what became of them, those that occur."""
+    """Number of trials by how they ended; ends that did not occur are left out."""
     in_flight: int
     lost: dict[str, int]
-    """Attempts, by their kind."""
+    """Number of lost attempts, by how they ended."""
     abandoned: int
     images_per_second: float
-    """That those in flight probably train together."""
+    """Images per second that the trials in flight probably train together."""
     budget: BudgetSettings
     used: Used
     forecast: Used | None
-    """At the end, if the trials to come are like the last ones."""
+    """The use of the budget at the end, if the trials to come are like the last ones."""
     limit: str
-    """Why no further trial begins, if none does."""
+    """Why no further trial begins; empty if trials begin."""
 
 
 def standing(state: RunState, now: str) -> Standing:
-    """`now` is the present moment, or that of the last event where no session is going on."""
+    """The standing of the run at `now`: the present moment, or that of the last event where no session is going on."""
     opened = state.opened
     budget = opened.budget if opened is not None else state.settings.budget
     goal, parallel, devices = (
@@ -97,7 +97,7 @@ def standing(state: RunState, now: str) -> Standing:
 
 
 def _phase(state: RunState, goal: int) -> tuple[int, int]:
-    """Nets told and nets in all of the phase that the next net belongs to, or of the last one."""
+    """How many nets were told, and how many there are in all, in the phase of the next net, or in the last phase."""
     told, proposed, left = state.unique, state.unique + len(state.in_flight), goal
     done = nets = 0
     for _, unique in state.settings.phases():

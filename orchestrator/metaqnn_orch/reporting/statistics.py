@@ -1,4 +1,4 @@
-"""What the paper's figures show, as numbers. Pure functions of plain values."""
+"""The numbers of the paper's figures. Pure functions of plain values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from metaqnn_orch.search.q_table import QValue
 from metaqnn_trainer.spaces.cnn.layer import Layer
 
-ROLLING: Final = 100  # nets; the paper's Figure 3
+ROLLING: Final = 100  # nets in a rolling mean, as in the paper's Figure 3
 BINS: Final = 20
 
 
@@ -19,44 +19,44 @@ class EpsilonBar(NamedTuple):
     """The nets that were sampled at one epsilon: a bar of Figure 3."""
 
     epsilon: float | None
-    """None where the searcher has none."""
+    """The epsilon; None where the searcher has none."""
     nets: int
     mean: float
     best: float
     first: int
-    """How many nets belong to the phases before it."""
+    """Number of nets in the phases before this one."""
 
 
 class Bin(NamedTuple):
-    """One bar of a histogram (Figure A2): rewards from `low` up to `high`, which the last bar includes."""
+    """One bar of a histogram (Figure A2): rewards from `low` up to `high`; only the last bar includes `high`."""
 
     epsilon: float | None
     low: float
     high: float
     nets: int
     share: float
-    """Of the nets at this epsilon."""
+    """Share of the nets at this epsilon."""
 
 
 class MeanQ(NamedTuple):
     """The mean Q-value of the layers of one group at one depth (Figures A3 and A4)."""
 
     depth: int
-    """Of the layer, from 1."""
+    """Depth of the layer, from 1."""
     group: str
     mean: float
     entries: int
-    """Values of the Q-table that went into it: those that were ever updated."""
+    """Number of Q-values in the mean; only values that were updated count."""
 
 
 def rolling_means(values: Sequence[float], window: int = ROLLING) -> list[float]:
-    """After each value the mean of the last `window`, or of all while there are fewer."""
+    """For each value, the mean of the last `window` values up to it, or of all while there are fewer."""
     sums = [0.0, *accumulate(values)]
     return [(sums[n] - sums[max(0, n - window)]) / min(n, window) for n in range(1, len(sums))]
 
 
 def phases(rewards: Iterable[tuple[float | None, float]]) -> list[EpsilonBar]:
-    """Rewards with their epsilons, by epsilon: the highest first, as the schedule has them."""
+    """Groups rewards with their epsilons by epsilon, the highest first, as in the schedule."""
     found: list[EpsilonBar] = []
     for epsilon, values in _grouped(rewards):
         first = found[-1].first + found[-1].nets if found else 0
@@ -67,8 +67,9 @@ def phases(rewards: Iterable[tuple[float | None, float]]) -> list[EpsilonBar]:
 def histograms(
     rewards: Iterable[tuple[float | None, float]], bins: int = BINS, low: float = 0.0, high: float = 1.0
 ) -> list[Bin]:
-    """Rewards from `low` to `high` with their epsilons, counted in bars of one width; empty bars too. The highest
-    epsilon first."""
+    """Counts rewards from `low` to `high`, with their epsilons, in bars of equal width, including empty bars. The
+    highest epsilon comes first.
+    """
     edges = [low + (high - low) * n / bins for n in range(bins + 1)]
     found: list[Bin] = []
     for epsilon, values in _grouped(rewards):
@@ -80,7 +81,9 @@ def histograms(
 
 
 def mean_q(entries: Iterable[QValue], group: Callable[[Layer], str | None]) -> list[MeanQ]:
-    """Mean Q-values by the group that `group` puts a layer in and the layer's depth; None leaves it out."""
+    """Mean Q-values by the layer's depth and by the group that `group` returns for it; layers with None are left
+    out.
+    """
     values: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
     for state, layer, value, _ in entries:
         name = group(layer)
@@ -95,13 +98,14 @@ def layer_type(layer: Layer) -> str:
 
 
 def receptive_field(layer: Layer) -> str | None:
-    """Of a convolution of any kind: 3 for 3x3."""
+    """Receptive field of a convolution of any kind: 3 for 3x3; None for other layers."""
     return str(layer.convolutions[0][1]) if layer.convolves and layer.convolutions else None
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[int]:
-    """Which of some (cost, value) no other beats in both, by their numbers in the order given: the cheapest first.
-    Of equal ones the first."""
+    """The Pareto front of points (cost, value): the indices of the points that no other beats in both, the cheapest
+    first. Among equal points, the first counts.
+    """
     ordered = sorted(enumerate(points), key=lambda item: (item[1][0], -item[1][1], item[0]))
     front: list[int] = []
     best = float("-inf")
@@ -113,7 +117,7 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[int]:
 
 
 def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
-    """A lane, from 0, for each span of time (begin, end), the lowest in which it overlaps no other."""
+    """A lane, from 0, for each span of time (begin, end): the lowest lane in which it overlaps no other span."""
     ends: list[float] = []
     chosen = [0] * len(spans)
     for number in sorted(range(len(spans)), key=lambda number: spans[number]):
@@ -125,7 +129,7 @@ def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def _grouped(rewards: Iterable[tuple[float | None, float]]) -> list[tuple[float | None, list[float]]]:
-    """By epsilon, the highest first."""
+    """Rewards by epsilon, the highest epsilon first."""
     groups: defaultdict[float | None, list[float]] = defaultdict(list)
     for epsilon, reward in rewards:
         groups[epsilon].append(reward)

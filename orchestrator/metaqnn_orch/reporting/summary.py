@@ -1,4 +1,4 @@
-"""A run in a few numbers, and its trials as rows. The field names are relied on by scripts."""
+"""A run in a few numbers, and its trials as rows. Scripts rely on the field names."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from metaqnn_trainer.store.base import Store
 
 Rows = list[dict[str, Any]]
 
-ACCURACY: Final = "val_accuracy"  # of runs in which `accuracy` is a measure
-MEASURE: Final = "measure."  # before the name of one, where each has a column of its own
+ACCURACY: Final = "val_accuracy"  # fields of runs in which `accuracy` is a measure
+MEASURE: Final = "measure."  # prefix of a measure's name, where each has a column of its own
 _FIELDS: Final = (
     *("trial", "net", "epsilon", "state", "reward", ACCURACY, "params", "seconds", "attempts", "estimated"),
     *("measured", "predicted", "spread"),
@@ -42,7 +42,7 @@ class RunView(NamedTuple):
 
 
 def read_run(store: Store, run: str) -> RunView:
-    """The run as its journal tells it, changing nothing.
+    """The run according to its journal. Nothing is changed.
 
     Raises:
         NotFound: no run of this name.
@@ -91,12 +91,14 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
 
 
 def lost_attempts(state: RunState) -> dict[str, int]:
-    """Attempts that ended without an answer, over all sessions, by how they ended; what did not happen is 0."""
+    """Number of attempts that ended without a result, over all sessions, by how they ended; ends that did not occur are
+    0.
+    """
     return {kind: state.lost.get(kind, 0) for kind in get_args(Lost)}
 
 
 def late_results(store: Store, view: RunView) -> int:
-    """How many abandoned trials have a result all the same: it came too late, and the agent does not know it."""
+    """Number of abandoned trials that have a result all the same: it came too late, and the searcher was not told."""
     late = 0
     for trial in view.state.trials.values():
         if trial.state == "abandoned":
@@ -106,7 +108,9 @@ def late_results(store: Store, view: RunView) -> int:
 
 
 def run_state(state: RunState, alive: Holder | None) -> str:
-    """new, running, complete, exhausted (nothing new to try), out_of_budget or interrupted: start it again to go on."""
+    """The state of the run: new, running, complete, exhausted (no new net was found), out_of_budget or interrupted
+    (start it again to go on).
+    """
     if state.finished is not None:
         return {"goal": "complete", "target": "complete", "budget": "out_of_budget"}.get(
             state.finished.reason, "exhausted"
@@ -117,9 +121,11 @@ def run_state(state: RunState, alive: Holder | None) -> str:
 
 
 def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
-    """The fields of `metaqnn-orch trials -o json`; by default of all trials. `recipe` and `initial` are there where a
-    trial is anything else than its design by the run's recipe: the settings that differ, and the trial with whose
-    weights it begins."""
+    """The fields of `metaqnn-orch trials -o json`; by default for all trials.
+
+    A trial that is not its design by the run's recipe also has `recipe`, the settings that differ, or `initial`, the
+    trial with whose weights it begins.
+    """
     names = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     return [
         {name: getattr(trial, name, None) for name in names}
@@ -135,7 +141,9 @@ def _particulars(trial: Trial) -> dict[str, Any]:
 
 
 def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple[list[str], Rows]:
-    """The columns and rows of `metaqnn-orch trials -o csv`: the same, with a column `measure.NAME` for each measure."""
+    """The columns and rows of `metaqnn-orch trials -o csv`: the fields of trial_rows, with a column `measure.NAME` for
+    each measure.
+    """
     measures = sorted({name for trial in state.trials.values() for name in trial.measures})
     columns = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     rows = trial_rows(state, trials)
@@ -154,7 +162,7 @@ def has_accuracy(state: RunState) -> bool:
 
 
 def reward_name(settings: Settings) -> str:
-    """What people are told that the reward is."""
+    """The name of the reward that is shown to people."""
     return "val accuracy" if tells_accuracy(settings.task.name, settings.objective) else "reward"
 
 
@@ -164,20 +172,20 @@ def _worth(state: RunState, trial: Trial) -> dict[str, Any]:
 
 
 def is_estimated(trial: Trial) -> bool:
-    """Whether its reward is what a table made of its neighbours, and nobody measured it."""
+    """Whether the reward was estimated from similar nets in a table, and not measured."""
     return trial.device == ESTIMATED
 
 
 def estimated(state: RunState) -> int:
-    """How many of the rewards told are estimates."""
+    """Number of told rewards that are estimates."""
     return sum(map(is_estimated, state.trials.values()))
 
 
 def stopped_early(state: RunState) -> int:
-    """How many of the rewards told are foretold."""
+    """Number of told rewards that are predictions."""
     return sum(trial.state == "stopped_early" for trial in state.trials.values())
 
 
 def leaderboard(state: RunState, top: int) -> list[Trial]:
-    """The best trials by reward, smaller nets first among equals; none that was stopped early."""
+    """The best trials by reward, smaller nets first among equals; nets that were stopped early are left out."""
     return state.ranking()[:top]

@@ -1,5 +1,6 @@
-"""TensorBoard: curves over the trials of a run. The event file is written anew whenever a session begins, from the
-journal: what was written twice would be shown twice."""
+"""The tracker for TensorBoard: curves over the trials of a run. The event file is written again from the journal
+whenever a session begins, because a point that is written twice would be shown twice.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.reporting.tracking import Point
 
 SUFFIX: Final = ".metaqnn"
-_LARGEST: Final = 3.4e38  # that its files hold
+_LARGEST: Final = 3.4e38  # values that its files hold
 
 
 class TensorboardTracker:
-    """Event files in a folder's folder of the run's name."""
+    """Writes event files to a folder with the run's name."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder).expanduser()

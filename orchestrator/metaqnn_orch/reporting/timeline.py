@@ -1,4 +1,4 @@
-"""When trials were in training."""
+"""The figure of when trials were in training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, axis, legend, said, spec
 
-_FAULTS: Final = (Phase.CRASHED, Phase.REFUSED, Phase.HOPELESS)  # of lost attempts; the others are no trial's doing
-_FINEST: Final = 600  # of the whole: no bar is narrower, so that the shortest trial can be seen
+# ends of lost attempts that are shown; the others are not caused by a trial
+_FAULTS: Final = (Phase.CRASHED, Phase.REFUSED, Phase.HOPELESS)
+_FINEST: Final = 600  # of the whole width: no bar is narrower, so that the shortest trial can be seen
 
 
 def timeline(history: History, colours: Palette) -> Figure:
-    """When each trial was in training, and which attempts came to nothing."""
+    """When each trial was in training, and which attempts ended without a result."""
     rows = _rows(history)
     unit, per_hour = _time_unit(max((row["end"] for row in rows), default=0.0))
     longest = max((row["end"] for row in rows), default=0.0) or 1.0
@@ -68,7 +69,7 @@ def timeline(history: History, colours: Palette) -> Figure:
 
 
 def _rows(history: History) -> Rows:
-    """Trials in lanes from 1, and what came to nothing in lane 0. Times are hours since the first."""
+    """Trials in lanes from 1, and attempts without a result in lane 0. Times are hours since the first event."""
     spans = [(_before(item.at, item.seconds), item.at, item) for item in history.ended if item.at]
     lost = [(trouble.at, trouble) for trouble in history.troubles if trouble.at]
     start = min([begin for begin, _, _ in spans] + [at for at, _ in lost], default=None)
@@ -103,7 +104,7 @@ def _rows(history: History) -> Rows:
 
 
 def _before(moment: datetime, seconds: float) -> datetime:
-    """The first moment that there is, where it would be before that."""
+    """The moment so many seconds before; the earliest possible moment, where there is none so early."""
     try:
         return moment - timedelta(seconds=seconds)
     except OverflowError:

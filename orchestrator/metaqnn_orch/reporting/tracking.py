@@ -1,7 +1,7 @@
-"""Where else a run is shown: MLflow, TensorBoard. A projection of the journal, which can be made again at any time.
+"""Trackers: other places where a run is shown (MLflow, TensorBoard). They project the journal, at any time again.
 
-A tracker is shown every trial that was told, in that order, and leaves out what it has already; so whoever shows it a
-run twice, or from the middle on, changes nothing. Whatever goes wrong there is said once, and the run goes on without.
+A tracker is shown every trial that was told, in that order, and leaves out those that it has already; so showing a run
+twice, or from the middle on, changes nothing. An error of a tracker is reported once, and the run goes on without it.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 20.0  # seconds that the end of a session waits for its trackers
-_AT_ONCE: Final = 100  # points
+_AT_ONCE: Final = 100  # points that are shown at once
 
 
 class Point(NamedTuple):
-    """A trial that was told, and the run after it."""
+    """A trial that was told, and the state of the run after it."""
 
     number: int
-    """From 1, in the order of telling."""
+    """Number of the trial, from 1, in the order of telling."""
     trial: Trial
     reward: float
     at: datetime
     best: float
-    """The highest reward."""
+    """The highest reward so far."""
     mean: float
-    """Of the last hundred rewards."""
+    """Mean of the last hundred rewards."""
     hours: float
-    """Of training, of all trials until then."""
+    """Hours of training, of all trials so far."""
 
 
 class Points:
-    """Trials to points; each depends on those before it."""
+    """Turns trials into points; each point depends on those before it."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -62,27 +62,27 @@ class Points:
         self._hours = finite(self._hours + (trial.seconds or 0.0) / 3600)
         self._last.append(reward)
         mean = sum(self._last) / len(self._last)
-        # A copy: the state goes on with its own.
+        # The state is copied, because the original changes further.
         moment = at or datetime.fromtimestamp(0, UTC)
         return Point(self._number, replace(trial), reward, moment, self._best, mean, self._hours)
 
 
 class Tracker(Protocol):
-    """Any method may raise anything."""
+    """Shows a run in another place. Any method may raise any exception."""
 
     @property
     def name(self) -> str: ...
 
     def begin(self, record: RunRecord) -> None:
-        """Find what is there of the run already."""
+        """Find what the tracker already has of the run."""
         ...
 
     def show(self, points: Sequence[Point]) -> None:
-        """In order; those that are there already are left out."""
+        """Show the points in order; points that are already there are left out."""
         ...
 
     def end(self, finished: bool) -> None:
-        """The session has ended, and perhaps the run."""
+        """Note that the session has ended; `finished` says whether the run has."""
         ...
 
 
@@ -90,7 +90,7 @@ TrackerOfRun = Callable[[], Tracker]
 
 
 def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
-    """What makes the trackers that the settings ask for.
+    """The makers of the trackers that the settings ask for.
 
     Raises:
         BadInput: an extra is not installed.
@@ -120,15 +120,15 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
 
 
 def history_points(store: Store, view: RunView, points: Points) -> list[Point]:
-    """Of all trials told until now."""
+    """The points of all trials told until now."""
     return [points.add(item.trial, item.reward, item.at) for item in read_history(store, view).ended]
 
 
 def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun]) -> int:
-    """Show a run as it stands. How many trials that are.
+    """Show a run in its present state. Returns the number of trials.
 
     Raises:
-        BadInput: a tracker failed, and how.
+        BadInput: a tracker failed; the text says how.
     """
     told = history_points(store, view, Points())
     for make in makers:
@@ -146,7 +146,7 @@ def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun]) -> int
 
 
 class Tracking:
-    """Context manager around a session: trackers fed by threads of their own, so that none can hold up the run."""
+    """Context manager around a session: each tracker has a thread of its own, so that no tracker can delay the run."""
 
     def __init__(
         self,
@@ -192,7 +192,7 @@ class _Feed(Thread):
     ) -> None:
         super().__init__(daemon=True, name="tracker")
         self.queue: SimpleQueue[Point | bool] = SimpleQueue()
-        """Points, and last of all whether the run has ended."""
+        """Points, and as the last item whether the run has ended."""
         self.label = "a tracker"
         self._make = make
         self._record = record
@@ -218,7 +218,7 @@ class _Feed(Thread):
             )
 
     def _next(self) -> tuple[list[Point], bool | None]:
-        """What has come, at least one thing."""
+        """The items that have arrived; waits for the first one."""
         points: list[Point] = []
         item = self.queue.get()
         while not isinstance(item, bool):

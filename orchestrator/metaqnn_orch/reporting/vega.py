@@ -1,6 +1,6 @@
-"""What all figures have in common: their shape as values, and the Vega-Lite that they are written in.
+"""What all figures have in common: their form as values, and the Vega-Lite specification for them.
 
-Every mark carries a description, which the page shows where one points at it.
+Every mark carries a description, which the page shows when the mouse points at it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from metaqnn_orch.reporting.palette import Palette
 Rows = list[dict[str, Any]]
 Spec = dict[str, Any]
 
-WIDTH: Final = 760  # of a plot, in CSS pixels
+WIDTH: Final = 760  # size of a plot, in CSS pixels
 SCHEMA: Final = "https://vega.github.io/schema/vega-lite/v6.1.json"
 
 
 class Figure(NamedTuple):
-    """One figure; `rows` are what is drawn, for a CSV file."""
+    """One figure; `rows` are the drawn values, for a CSV file."""
 
     name: str
     title: str

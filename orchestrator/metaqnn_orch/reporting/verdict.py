@@ -1,4 +1,4 @@
-"""What the test images said of the best nets of a search (paper, section 5)."""
+"""The verdict on the best nets of a search: their accuracies on the test images (paper, section 5)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Finalist(Message):
     trial: str
     params: int
     rate_factor: float
-    """On the recipe's learning rates: the best of those that were tried."""
+    """Factor on the recipe's learning rates: the best of those that were tried."""
     reward: Reward
-    """By the objective of the search, where it has one."""
+    """Reward in the finals, by the objective of the search where it has one."""
     measures: Measures = Field({})
     val_accuracy: Probability | None = None
     searched_reward: Reward | None = None
-    """While searching; None on another dataset."""
+    """Reward in the search; None on another dataset."""
     searched_val_accuracy: Probability | None = None
 
     @model_validator(mode="before")
@@ -41,24 +41,24 @@ class Finalist(Message):
 
 
 class Verdict(Message):
-    """finals.json: written once, because the test images are looked at once."""
+    """finals.json: written once, because the test images are measured once."""
 
     schema_version: Literal[1] = 1
     at: str
     dataset: DatasetRef
     finalists: list[Finalist]
-    """By reward, the best first."""
+    """The finalists by reward, the best first."""
     ensemble: int
-    """So many of them, the best, were judged together."""
+    """Number of the best finalists that were measured together."""
     test_images: int
     test_accuracy: Probability
-    """Of the best."""
+    """Test accuracy of the best finalist."""
     ensemble_val_accuracy: Probability
     ensemble_test_accuracy: Probability
 
 
 def read_verdict(store: Store, run: str) -> Verdict | None:
-    """None where the test images have not been looked at."""
+    """The verdict; None where the test images have not been measured."""
     key = keys.finals(run)
     try:
         return read(Verdict, store.get, key, f"{store.uri}: {key}")

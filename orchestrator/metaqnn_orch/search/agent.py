@@ -12,7 +12,7 @@ from metaqnn_trainer.spaces.base import Space
 
 
 class Agent:
-    """Ask it for a design, tell it the reward. It holds no randomness: each call brings its own generator."""
+    """Proposes designs, and learns from their rewards. It holds no randomness: each call brings its own generator."""
 
     def __init__(self, space: Space, q_table: QTable, *, replay_draws: int = 100) -> None:
         self.space = space
@@ -22,12 +22,14 @@ class Agent:
         self._transitions: dict[str, tuple[Transition, ...]] = {}
 
     def propose(self, epsilon: float, rng: Random) -> str:
-        """A design: with probability `epsilon` any legal move comes next, else one of the best, ties uniform."""
+        """A design. Each move is any legal one with probability `epsilon`, and else one of the best; ties are broken
+        uniformly.
+        """
         moves: list[Any] = []
         state: Any | None = self.space.start
         while state is not None:
             choices = self.space.legal(state) if rng.random() < epsilon else self.best(state)
-            # rng.random() alone: Python keeps its sequence from version to version, not that of choice().
+            # Only rng.random() is used: Python keeps its sequence from version to version, but not that of choice().
             move = choices[int(rng.random() * len(choices))]
             moves.append(move)
             state = self.space.step(state, move)
@@ -56,7 +58,7 @@ class Agent:
             self.q_table.update(self.transitions(drawn), drawn_reward)
 
     def transitions(self, design: str) -> tuple[Transition, ...]:
-        """The decisions that lead to a design, resolved to places in the Q-table."""
+        """The decisions that lead to a design, with their places in the Q-table."""
         known = self._transitions.get(design)
         if known is None:
             space, table = self.space, self.q_table

@@ -7,7 +7,9 @@ from random import Random
 
 
 class ReplayMemory:
-    """A net presented twice has two rows and is drawn twice as often: draws are uniform over rows (authors' code)."""
+    """Presentations to draw from. A net presented twice has two rows and is drawn twice as often: draws are uniform
+    over rows (authors' code).
+    """
 
     def __init__(self) -> None:
         self._rows: list[tuple[str, float]] = []
@@ -16,7 +18,7 @@ class ReplayMemory:
         self._weight = 1.0
 
     def recall(self, rows: Sequence[tuple[str, float]], weight: float) -> None:
-        """Draw from the rows of another memory too: each of them `weight` times as often as one of this memory's."""
+        """Draw also from the rows of another memory: each of them `weight` times as often as one of this memory's."""
         self._prior, self._weight = rows, weight
 
     def remember(self, net: str, reward: float) -> None:

@@ -1,4 +1,4 @@
-"""Designs drawn from a space without knowing anything about them."""
+"""Random designs from a space."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from metaqnn_trainer.spaces.base import Space
 
 
 def random_design(space: Space, rng: Random) -> str:
-    """Each legal move is as likely as the others."""
+    """A random design; each legal move is as likely as the others."""
     moves: list[Any] = []
     state: Any | None = space.start
     while state is not None:

@@ -25,7 +25,7 @@ def total(phases: Sequence[EpsilonPhase]) -> int:
 
 
 def epsilon_at(phases: Sequence[EpsilonPhase], unique: int) -> float:
-    """Epsilon for the net after `unique` unique ones. Past the end of the schedule the last epsilon holds."""
+    """Epsilon for the net after `unique` unique ones. After the end of the schedule the last epsilon holds."""
     for epsilon, count in phases:
         if unique < count:
             return epsilon

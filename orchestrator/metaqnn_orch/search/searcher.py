@@ -1,7 +1,7 @@
-"""What a searcher has to be: it proposes designs, is told what came of them, and says what it believes.
+"""The interface of a searcher: it proposes designs, is told their results, and explains its beliefs.
 
-A searcher is a fold: what it proposes depends on the seed, the step, what it was told in which order, and on which
-designs are known. Whatever it fits to that is a cache, which a resumed run builds again.
+A searcher is a fold: its proposals depend on the seed, the step, the results in the order in which it was told them,
+and the designs that are known. A model that it fits to them is a cache, which a resumed run builds again.
 """
 
 from __future__ import annotations
@@ -22,87 +22,95 @@ DEFAULT_METHOD: Final = "q-learning"
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 Randomness = Callable[[str, int], Random]
-"""A generator for a purpose and a counter. It depends on them and on the run's seed alone, so that a resumed run draws
-what an undisturbed one draws. Use `random()` of it: its sequence never changes between versions of Python."""
+"""A random generator for a purpose and a counter. It depends on them and on the run's seed alone, so that a resumed run
+draws the same numbers as an undisturbed one. Use only its `random()`: that sequence never changes between versions
+of Python.
+"""
 
 
 class Setup(NamedTuple):
-    """What a searcher is made with."""
+    """The arguments with which a searcher is made."""
 
     space: Space
     options: Any
     """An instance of its Options."""
     randomness: Randomness
     phases: tuple[EpsilonPhase, ...]
-    """The schedule: how many designs the search is for, and with which epsilon those are sampled that use one."""
+    """The schedule: how many designs the search trains, and at which epsilon each is sampled, where the searcher uses
+    one.
+    """
 
 
 class Known(NamedTuple):
-    """What a searcher may know of the run besides what it was told."""
+    """What a searcher may know of the run beside what it was told."""
 
     told: int
     """Designs whose reward is known."""
     in_flight: Collection[str]
     """Designs in training, in the order of their proposal."""
     designs: Collection[str]
-    """Those that were proposed already: told, in flight or abandoned. To propose one again trains nothing."""
+    """The designs that were proposed already: told, in flight or abandoned. To propose one of them again trains
+    nothing.
+    """
 
 
 class Proposal(NamedTuple):
-    """What is to be trained next."""
+    """The next trial that the searcher wants."""
 
     design: str
-    """Its canonical text."""
+    """The design's canonical text."""
     recipe: Mapping[str, Any] = NOTHING
-    """Settings of the recipe that differ for this one. The same design with another recipe is another trial."""
+    """Settings of the recipe that differ for this trial. The same design with another recipe is another trial."""
     initial: str | None = None
-    """A design that was told before, with whose weights this one begins, as far as they fit. Another trial, too."""
+    """A design that was told before, with whose weights this trial begins, as far as they fit. This, too, makes another
+    trial.
+    """
 
 
 class Experience(NamedTuple):
-    """What came of one design."""
+    """The result of one design."""
 
     design: str
     reward: float
     """Higher is better."""
     measures: Mapping[str, float] = NOTHING
     trained: bool = True
-    """False where training was stopped early and the reward is foretold."""
+    """Whether training went to its end; False where it was stopped early and the reward is predicted."""
 
 
 class Belief(NamedTuple):
-    """What a searcher thinks of one move."""
+    """What a searcher believes of one move."""
 
     move: str
     value: float | None = None
-    """What it believes the move to be worth, where it believes such things."""
+    """The value that it gives the move; None where it keeps no values."""
     updates: int | None = None
-    """How often that was learned."""
+    """How often the value was updated."""
     probability: float | None = None
-    """That it chooses the move next, where it can tell."""
+    """Probability that it chooses the move next, where it is known."""
     is_best: bool = False
     completion: str | None = None
-    """The design that the move leads to, if what it thinks best follows."""
+    """The design to which the move leads if the best move follows each time."""
 
 
 class Beliefs(NamedTuple):
-    """What a searcher thinks where a design begins in some way."""
+    """What a searcher believes of the moves after the beginning of a design."""
 
     beliefs: list[Belief]
-    """Of each legal move, the best first. None where the design is whole."""
+    """A belief for each legal move, the best first. There are none where the design is complete."""
     choice: str
-    """What it would do, in words."""
+    """What the searcher would choose, in words."""
 
 
 class Searcher(ABC):
-    """Ask it for a proposal, tell it the reward. It reads no clock and no file, and has no randomness of its own."""
+    """Proposes trials, and is told their rewards. It reads no clock and no file, and has no randomness of its own."""
 
     Options: ClassVar[Any]
-    """What the settings may say of it: a dataclass or a pydantic model, whose defaults are good ones."""
+    """The searcher's options in the settings: a dataclass or a pydantic model with good defaults."""
     section: ClassVar[str] = "search"
     """The section of the settings with its options."""
     summary: ClassVar[str]
-    """What it does and what it is good for, in one line."""
+    """What the searcher does and what it is good for, in one line."""
 
     def __init__(self, setup: Setup) -> None:
         self.space = setup.space
@@ -111,40 +119,47 @@ class Searcher(ABC):
 
     @abstractmethod
     def propose(self, step: int, known: Known) -> Proposal | None:
-        """The proposal of a step, counted from 0; None where there is nothing new to try. It may be a known design:
-        then the searcher is told its reward again, and the next step follows."""
+        """The proposal of a step, counted from 0; None where there is no new design to try. It may be a known design:
+        then the searcher is told its reward again, and the next step follows.
+        """
 
     @abstractmethod
     def tell(self, experience: Experience) -> None:
-        """What came of a design: once for each time that it was proposed, in the order in which results came in."""
+        """Take in the result of a design. It is called once for each time that the design was proposed, in the order in
+        which results came in.
+        """
 
     def recall(self, rows: Sequence[tuple[str, float]], weight: float) -> None:
-        """Begin with designs and rewards of another run. `weight`: how much one of them counts beside one of this
-        run's. By default each is told."""
+        """Begin with designs and rewards of another run. `weight`: how much a result of the other run counts beside one
+        of this run. By default the searcher is told each.
+        """
         for design, reward in rows:
             self.tell(Experience(design, reward))
 
     def epsilon(self, known: Known) -> float | None:
-        """The probability with which the next move is drawn at random; None where it does not work like that."""
+        """The probability with which the next move is drawn at random; None for a searcher without epsilon."""
         return None
 
     def explain(self, beginning: str, known: Known) -> Beliefs:
-        """What it thinks of the moves after the beginning of a design. By default it only names them."""
+        """The beliefs about the moves after the beginning of a design. By default they only name the moves."""
         state = self.space.after(beginning)
         moves = [] if state is None else self.space.legal(state)
         return Beliefs([Belief(str(move)) for move in moves], self.summary)
 
     def snapshot(self) -> Any:
-        """What makes `restore` quick: plain JSON, or None where telling everything again is quick enough."""
+        """A snapshot that makes `restore` quick: plain JSON, or None where telling every result again is quick
+        enough.
+        """
         return None
 
     def restore(
         self, snapshot: Any, recalled: Sequence[tuple[str, float]], weight: float, told: Iterable[Experience]
     ) -> None:
-        """Be what was told all this, and gave that snapshot. By default everything is told again.
+        """Restore the state of a searcher that was told all this, and gave that snapshot. By default it is told every
+        result again.
 
         Raises:
-            ValueError, TypeError, LookupError: the snapshot is none of its own.
+            ValueError, TypeError, LookupError: the snapshot is not one of this searcher.
         """
         if recalled:
             self.recall(recalled, weight)

@@ -1,5 +1,5 @@
-"""The settings of a run: what there is to set, where it is set, and what is wrong with it.
+"""The settings of a run: which settings there are, where their values come from, and what is wrong with them.
 
-Belongs here: the shapes (model.py), their values, the sources that they come from, presets.
-Forbidden here: doing anything with them, and every other room but the search, whose rules they hold.
+Belongs here: the models (model.py), their values, the sources that they come from, presets.
+Forbidden here: using the settings, and every other package but the search, whose rules they hold.
 """

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with settings, in words of settings."""
+"""Turns pydantic's errors about settings into words of settings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _OWN_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _GONE: Final = {
     "execution.side_by_side": "a worker trains one net at a time: several in one process were slower, on GPUs too",
 }
-_UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's words, of models and dataclasses
+_UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's phrases about models and dataclasses
 
 
 def place_of(error: Mapping[str, Any]) -> str:
-    """The dotted key that it is about."""
+    """The dotted key that the error is about."""
     # Members of unions add their type's name to the location; only what a user wrote is a key.
     *above, last = error["loc"] or ("",)
     kept = [str(part) for part in above if isinstance(part, int) or _OWN_KEY.fullmatch(part)]
@@ -26,7 +26,7 @@ def place_of(error: Mapping[str, Any]) -> str:
 
 
 def sentence(error: Mapping[str, Any], known: Sequence[str]) -> str:
-    """What is wrong, in words; `known` are the keys that there are."""
+    """What is wrong, in words; `known` are the existing keys."""
     place = place_of(error)
     if error["type"] in _UNKNOWN:
         if place in _GONE:
@@ -44,7 +44,9 @@ def sentence(error: Mapping[str, Any], known: Sequence[str]) -> str:
 
 
 def _similar(place: str, keys: Sequence[str]) -> str:
-    """The setting or section that was perhaps meant: one of the same name elsewhere, or one that is written alike."""
+    """The setting or section that was perhaps meant: one of the same name in another section, or one of similar
+    spelling.
+    """
     leaf = place.rpartition(".")[2]
     sections = {key.rpartition(".")[0] for key in keys} - {""}
     elsewhere = [key for key in keys if key.rpartition(".")[2] == leaf]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from random import Random
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.schedule import EpsilonPhase
@@ -40,16 +40,11 @@ SECRET_KEY: Final = r"^[-._A-Za-z0-9]{1,253}$"
 class DatasetSettings(Section):
     """Which dataset object of the store the search uses."""
 
-    name: str
+    name: Annotated[str, AfterValidator(partial(check_name, "dataset"))]
     """Name of the dataset: a built-in one (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), or the name you gave
     it."""
     digest: str | None = Field(None, pattern=DIGEST_PATTERN)
     """Digest of the dataset. Needed only if the store has several datasets of this name."""
-
-    @field_validator("name")
-    @classmethod
-    def _is_a_name(cls, name: str) -> str:
-        return check_name("dataset", name)
 
 
 class PhaseSettings(Section):
@@ -116,15 +111,10 @@ class SecretKeys(Section):
 class WarmStartSettings(Section):
     """Starting from the results (the replay memory) of another run in the same store."""
 
-    run: str | None = None
+    run: Annotated[str, AfterValidator(partial(check_name, "run"))] | None = None
     """Name of the run to start from."""
     weight: float = Field(0.5, gt=0, le=1)
     """How often a result of the other run is drawn from the replay memory, compared with a result of this run."""
-
-    @field_validator("run")
-    @classmethod
-    def _is_a_name(cls, run: str | None) -> str | None:
-        return run if run is None else check_name("run", run)
 
 
 class KubernetesSettings(Section):
@@ -292,7 +282,7 @@ class Settings(Section):
                 space.check(net)
             except ShapeError as error:
                 raise ValueError(f"nets: {net} {error}") from None
-        object.__setattr__(self, "nets", nets)  # as a frozen dataclass does while it is made
+        object.__setattr__(self, "nets", nets)  # as a frozen dataclass does in __init__
         return self
 
     @model_validator(mode="after")
@@ -305,7 +295,7 @@ class Settings(Section):
         return self
 
     def state_space(self) -> Space:
-        """The designs that there are. It never changes, and is shared."""
+        """The space of designs. It never changes, and is shared."""
         return _made(self.space.family, self.space, self.model)
 
     def searcher(self) -> Searcher:
@@ -317,11 +307,13 @@ class Settings(Section):
         return searcher
 
     def randomness(self, purpose: str, count: int) -> Random:
-        """Depends on seed, purpose and counter alone: a resumed run draws what an undisturbed one draws."""
+        """A generator that depends on seed, purpose and counter alone: a resumed run draws the same numbers as an
+        undisturbed one.
+        """
         return Random(f"{self.seed}/{purpose}/{count}")
 
     def phases(self) -> tuple[EpsilonPhase, ...]:
-        """The schedule; of a list of nets one phase, without chance."""
+        """The schedule; for a list of nets, one phase with epsilon 0."""
         return (EpsilonPhase(0.0, len(self.nets)),) if self.nets else self.schedule.resolve()
 
     @property
@@ -331,16 +323,16 @@ class Settings(Section):
         return min(total, self.execution.max_trials or total)
 
     def on(self, digest: str) -> Settings:
-        """The same with the dataset's digest decided."""
+        """These settings with the dataset's digest decided."""
         return self.model_copy(update={"dataset": self.dataset.model_copy(update={"digest": digest})})
 
     def identity(self) -> dict[str, Any]:
-        """What may not change when the run goes on, as JSON."""
+        """The settings that may not change when the run goes on, as JSON."""
         values = self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
         return {**values, "space": recorded(values["space"])}
 
     def recorded(self) -> dict[str, Any]:
-        """What run.json keeps: the identity, and what was said of the finals."""
+        """The settings in run.json: the identity, and the settings of the finals."""
         return {**self.identity(), "finals": self.finals.model_dump(mode="json", exclude_unset=True)}
 
 

@@ -41,5 +41,5 @@ class ObjectiveSettings(Section):
 
     @property
     def changes_reward(self) -> bool:
-        """Whether the searcher is told anything else than the task's own reward."""
+        """Whether the searcher's reward differs from the task's own."""
         return self.measure is not None or bool(self.soft_limits)

@@ -1,6 +1,7 @@
-"""Settings whose shape depends on plug-ins: `search` on the searcher, `space` on the family.
+"""Settings whose model depends on plug-ins: `search` on the searcher, `space` on the family.
 
-The options of a plug-in become settings like all others: checked, unknown ones refused, in `config show`.
+The options of a plug-in become settings like all others: they are checked, unknown ones are refused, and `config show`
+shows them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _STRICT: Final[ConfigDict] = {"frozen": True, "extra": "forbid", "strict": True,
 
 
 def shape_of(values: Mapping[str, Any]) -> type[Settings]:
-    """The shape that these plain values have to have: it follows from `search.method` and `space.family`.
+    """The model for these plain values: it follows from `search.method` and `space.family`.
 
     Raises:
         SettingsError: there is no such plug-in, or it cannot be loaded.
@@ -58,7 +59,7 @@ def _space(family: str) -> type[Any]:
 def _choice(values: Mapping[str, Any], section: str, key: str, default: str) -> str:
     said = values.get(section)
     name = said.get(key, default) if isinstance(said, Mapping) else default
-    return name if isinstance(name, str) else default  # what is no text is refused with all the rest
+    return name if isinstance(name, str) else default  # a value that is no text is refused later, with all other errors
 
 
 def _load(group: Group, name: str, key: str) -> Any:
@@ -69,7 +70,7 @@ def _load(group: Group, name: str, key: str) -> Any:
 
 
 def _with_choice(options: Any, key: str, name: str) -> Any:
-    """The options' type with one field more, which says whose they are; whatever it does not know it refuses."""
+    """The options' model with one field more, which names the plug-in; unknown keys are refused."""
     literal = Literal[name]  # type: ignore[valid-type]
     if is_dataclass(options):
         kind: Any = options
@@ -87,8 +88,8 @@ def _with_choice(options: Any, key: str, name: str) -> Any:
 
 
 def plugins_of(settings: Settings) -> dict[str, str]:
-    """The installed plug-ins that these settings name, by group and name, with distribution and version. Those that
-    are built in are left out.
+    """The installed plug-ins that these settings name, by group and name, with distribution and version. Built-in ones
+    are left out.
 
     Raises:
         SettingsError: one of them is not installed.
@@ -100,7 +101,7 @@ def plugins_of(settings: Settings) -> dict[str, str]:
         (TASKS, settings.task.name, "task.name"),
     ):
         if (group, name) == (TASKS, CLASSIFICATION.name):
-            continue  # the trainer has it, and this machine need not
+            continue  # the trainer has it, and this machine need not have it
         try:
             plugin = group.find(name)
         except PluginError as error:
@@ -112,7 +113,9 @@ def plugins_of(settings: Settings) -> dict[str, str]:
 
 
 def design_options(settings: Settings) -> dict[str, Any]:
-    """What a trainer has to know of the space to read a design: nothing of the cnn family, whose designs say all."""
+    """The options of the space that a trainer needs to read a design: none for the cnn family, whose designs say
+    everything.
+    """
     if settings.space.family == DEFAULT_FAMILY:
         return {}
     values = json.loads(TypeAdapter(type(settings.space)).dump_json(settings.space))

@@ -1,7 +1,7 @@
-"""Presets: settings files that have a name, our own and those of installed packages.
+"""Presets: settings files with a name, built in or from installed packages.
 
 A package of presets is named by an entry point of the group `metaqnn.presets`, as `presets = "their_package.presets"`:
-each *.yaml in it is one. The entry point's own name says nothing.
+each *.yaml in it is a preset. The entry point's own name does not matter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from metaqnn_trainer.plugins import Group, Plugin
 
 PACKAGES: Final = Group("metaqnn.presets", package="")
 OWN: Final = "metaqnn_orch.presets"
-MAX_BYTES: Final = 1 << 16  # a file that names every setting has three kilobytes
+MAX_BYTES: Final = 1 << 16  # characters: a file that names every setting has three kilobytes
 
 
 class Preset(NamedTuple):
@@ -26,10 +26,11 @@ class Preset(NamedTuple):
     name: str
     file: Traversable
     identity: str = ""
-    """Distribution and version; empty where it is our own."""
+    """Distribution and version; empty for a built-in preset."""
 
     def read(self) -> str:
-        """
+        """The preset's text.
+
         Raises:
             SettingsError: it is no text, or too long.
         """
@@ -47,17 +48,17 @@ class Preset(NamedTuple):
 
 
 def presets() -> dict[str, Preset]:
-    """All presets, by name in order; our own names win."""
+    """All presets, sorted by name; a built-in preset wins over another of its name."""
     return _found()[0]
 
 
 def troubles() -> list[str]:
-    """A line for each preset whose name was taken, and for each package that cannot be looked into."""
+    """A line for each preset whose name was taken, and for each package that cannot be read."""
     return _found()[1]
 
 
 def suggestion(name: str) -> str:
-    """Which presets there are, for whoever named one that is not."""
+    """A hint with the existing presets, where the named one does not exist."""
     close = get_close_matches(name, presets(), n=1)
     return (f"did you mean {close[0]}? " if close else "") + "presets: " + ", ".join(presets())
 
@@ -69,7 +70,7 @@ def _found() -> tuple[dict[str, Preset], list[str]]:
     for package in [*PACKAGES.members().values(), *PACKAGES.refused()]:
         try:
             theirs = _presets_in(package.value.partition(":")[0], package.identity)
-        except Exception as error:  # of a foreign package, which may raise anything
+        except Exception as error:  # code of a foreign package, which may raise any exception
             troubles.append(f"{_package(package)} cannot be loaded: {type(error).__name__}: {one_line(str(error))}")
             continue
         for preset in theirs:

@@ -1,5 +1,6 @@
-"""Where settings come from: flags over METAQNN_* environment over a file over a release over a preset. Each value knows
-its origin."""
+"""The sources of settings, the strongest first: flags, METAQNN_* environment variables, a file, a release, a preset.
+Each value has its source noted.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +19,10 @@ from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
 from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 
-MAX_FILE_BYTES: Final = 1 << 16  # a file that names every setting has three kilobytes
+MAX_FILE_BYTES: Final = 1 << 16  # characters: a file that names every setting has three kilobytes
 OTHER_VARIABLES: Final = frozenset(
     {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK", "METAQNN_S3_ADDRESSING_STYLE"}
-)  # read elsewhere
+)  # variables that other modules read
 
 RENAMED: Final = {"budget.target_accuracy": "budget.target"}
 """Older names of settings, which every source may still use."""
@@ -37,7 +38,7 @@ _KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
 class SettingsLayer(NamedTuple):
-    """What one source says: dotted keys and their values."""
+    """The values of one source, by their dotted keys."""
 
     source: str
     values: Mapping[str, Any]
@@ -57,7 +58,7 @@ def load_settings(
     flags: Mapping[str, Any],
     release: SettingsLayer | None = None,
 ) -> Layered:
-    """All layers, weakest first. `flags` are dotted keys with values, None where the flag was not given.
+    """The settings of all sources together. `flags` are dotted keys with values, None where the flag was not given.
 
     Raises:
         SettingsError: one line with the source and the key.
@@ -74,7 +75,9 @@ def continue_settings(
     flags: Mapping[str, Any],
     release: SettingsLayer | None = None,
 ) -> Settings:
-    """The same over settings that are there already; `source` says where. Raises as load_settings does."""
+    """Settings of a run that has begun, with the present sources over them; `source` says where the run's own come
+    from. Raises as load_settings does.
+    """
     base = [SettingsLayer(source, dict(flatten(begun))), *([release] if release else [])]
     values, origins = _stack(base, environment, assignments, flags)
     return parse_settings(values, {"": source, **origins})
@@ -87,7 +90,7 @@ def gather(
     flags: Mapping[str, Any],
     release: SettingsLayer | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """What the layers say, nested and not yet looked at, and the source of each dotted key."""
+    """The values of all sources, nested and not yet checked, and the source of each dotted key."""
     presets, file = _preset_or_file(preset_or_file)
     return _stack([*presets, *([release] if release else []), *file], environment, assignments, flags)
 
@@ -128,9 +131,10 @@ def _forget_options(values: dict[str, Any], origins: dict[str, str], group: Sequ
 
 
 def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """
+    """The values by the present names of the settings.
+
     Raises:
-        SettingsError: one setting stands there by two names.
+        SettingsError: one setting occurs under two names.
     """
     for old, new in RENAMED.items():
         if old in values and new in values:
@@ -144,19 +148,19 @@ def _preset(name: str) -> SettingsLayer:
 
 
 def _preset_or_file(name: str) -> tuple[list[SettingsLayer], list[SettingsLayer]]:
-    """The preset of that name, and no file; or the file of that name, with the preset that it builds on, if it does."""
+    """The preset of that name, and no file; or the file of that name, with the preset that it builds on, if any."""
     if name in presets():
         return [_preset(name)], []
     content = parse_mapping(_read(name), name)
     base = content.pop("preset", None)
-    if base is not None and base not in [*presets()]:  # it may be anything
+    if base is not None and base not in [*presets()]:  # the value may be of any type
         raise SettingsError(f"{name}: there is no preset {base!r}", hint=suggestion(str(base)))
     return [_preset(str(base))] if base is not None else [], [SettingsLayer(name, dict(flatten(content)))]
 
 
 def _read(name: str) -> str:
     try:
-        with Path(name).open("rb") as file:  # perhaps a pipe, whose size nobody knows before its end
+        with Path(name).open("rb") as file:  # perhaps a pipe, whose size is unknown before its end
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise SettingsError(f"{name} is too long: a settings file has at most {MAX_FILE_BYTES} bytes")
@@ -197,7 +201,7 @@ def _flag(key: str) -> str:
 
 
 def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:
-    """Put a value in its place, replacing what a weaker source put there."""
+    """Set a value, replacing the value of a weaker source."""
     *sections, leaf = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})

@@ -1,7 +1,7 @@
 """YAML without surprises, for settings files, environment variables and --set.
 
-The core types of YAML 1.2: `no`, `on` and `yes` are words, 010 is ten, 1e-3 is a number, dates are text. No anchors, so
-that no text unfolds into more than it says; no key twice; no tags that name anything but those types.
+It has the core types of YAML 1.2: `no`, `on` and `yes` are words, 010 is ten, 1e-3 is a number, dates are text. It has
+no anchors, so that no text expands into a larger one, no duplicate keys, and only the tags of these types.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from metaqnn_orch.errors import SettingsError, one_line
 
 
 def parse_mapping(text: str, source: str, *, as_written: bool = False) -> dict[str, Any]:
-    """A settings file's text to nested values; `source` names it in errors. With `as_written` fractions stay text, and
-    so do numbers that would be written otherwise: 1.10 as a label is not 1.1, and 007 is not 7.
+    """Parse a settings file's text into nested values; `source` names it in errors. With `as_written`, fractions stay
+    text, and so do numbers that would be written otherwise: 1.10 as a label is not 1.1, and 007 is not 7.
 
     Raises:
         SettingsError: one line with the source, the line and the column.
@@ -32,7 +32,9 @@ def parse_mapping(text: str, source: str, *, as_written: bool = False) -> dict[s
 
 
 def parse_value(text: str, source: str) -> Any:
-    """One value: null, a truth value, a number, text, a list or a mapping. As parse_mapping otherwise."""
+    """Parse one value: null, a truth value, a number, text, a list or a mapping. Everything else is as in
+    parse_mapping.
+    """
     return _parse(text, source, _Loader)
 
 
@@ -47,7 +49,7 @@ def _parse(text: str, source: str, loader: type[_Loader]) -> Any:
         raise SettingsError(f"{source}: nested too deeply") from None
     except yaml.reader.ReaderError as error:
         raise SettingsError(f"{source}: the character {error.character:#x} is not allowed") from None
-    except ValueError as error:  # an integer of more digits than Python reads
+    except ValueError as error:  # an integer with more digits than Python converts
         raise SettingsError(f"{source}: {one_line(str(error))}") from None
 
 
@@ -56,7 +58,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
-        if event.anchor is not None:  # of a node that has one, or of an alias
+        if event.anchor is not None:  # the anchor of a node or of an alias
             raise yaml.composer.ComposerError(None, None, "anchors and aliases are not supported", event.start_mark)
         return super().compose_node(parent, index)
 

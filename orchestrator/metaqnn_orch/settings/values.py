@@ -1,4 +1,4 @@
-"""Settings as plain values: from them, with what is wrong by its dotted key, and beside others of them."""
+"""Settings as plain values: parsing them, with errors by dotted key, and comparing them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 
 def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = MappingProxyType({})) -> Settings:
-    """Nested plain values, as read from YAML, to settings. `origins` says where dotted keys came from, and "" the rest.
+    """Parse nested plain values, as read from YAML, into settings. `origins` gives the source of dotted keys, and under
+    "" the source of all others.
 
     Raises:
         SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
@@ -25,7 +26,7 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
     try:
         return shape_of(values).model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
-        # A rule of ours says more than a type that one branch of a union would have liked better.
+        # An error of this project's own rules says more than one about a type in another branch of a union.
         found = sorted(error.errors(include_url=False, include_context=False), key=lambda e: e["type"] != "value_error")
         first, places = dict(found[0]), {place_of(dict(other)) for other in found}
         source = _origin_of_error(place_of(first), origins)
@@ -42,15 +43,16 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
 
 
 def origin(key: str, origins: Mapping[str, str]) -> str:
-    """Where a setting came from, or the nearest section above it that was set as a whole: the root's is under ""."""
+    """The source of a setting, or of the nearest section above it that was set as a whole; the root's is under ""."""
     while key and key not in origins:
         key = key.rpartition(".")[0]
     return origins.get(key, "")
 
 
 def _origin_of_error(place: str, origins: Mapping[str, str]) -> str:
-    """Where to look: where the place itself was set; where everything below it was, if that is one; else the root's,
-    which is that of what is missing. A contradiction between settings comes from nowhere in particular."""
+    """The source in which to look for an error: the source of the place itself; or of everything below it, if that is
+    one source; else the root's, which stands for missing settings. A contradiction between settings has no source.
+    """
     below = {source for key, source in origins.items() if key.startswith(f"{place}.")}
     if place in origins or not below:
         return origin(place, origins) if place else ""
@@ -58,7 +60,7 @@ def _origin_of_error(place: str, origins: Mapping[str, str]) -> str:
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings to dotted keys with their values, in order."""
+    """The dotted keys of nested mappings with their values, in order."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from flatten(value, f"{prefix}{key}.")
@@ -81,8 +83,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
 
 
 def known_keys() -> list[str]:
-    """Every dotted key that a setting may have, the search's before those of what follows it."""
+    """Every dotted key that a setting may have; the keys of the search come before those that depend on it."""
     example = Settings(dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2))
     values = example.model_dump(mode="json")
-    values["space"]["pooling"] = dict.fromkeys(("shapes", "kernels", "strides"))  # of which only some can stand at once
+    # options of which only some can be given together
+    values["space"]["pooling"] = dict.fromkeys(("shapes", "kernels", "strides"))
     return [key for key, _ in flatten(values)]

@@ -1,4 +1,4 @@
-"""A result held against what was asked: what the message alone cannot tell."""
+"""Checks a result against its request, beyond what the message alone can show."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import CLASSIFICATION, Recipe, TrialSpec
 from metaqnn_trainer.contract.result import TrainingResult
 
-WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a file of weights that are no numbers
+WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a weights file beside the numbers
 
 
 def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int], classes: int | None = None) -> None:
-    """Whether training `spec` can have come to `result`. `cost` are the design's parameters and multiply-accumulates;
-    `classes` are the dataset's, and what chance is where images are classified. Other tasks say it in their results.
+    """Check that training `spec` can have led to `result`. `cost` are the design's parameters and multiply-accumulates;
+    `classes` are the dataset's, which give chance in image classification. Other tasks give chance in their results.
 
     Raises:
         MessageError: it cannot; the text says what is wrong, in one line.
@@ -52,10 +52,10 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         ),
         "the test images were used, which was not asked for": recipe.evaluate_test
         or not (result.test_measures or result.test_accuracy is not None),
-        # Many are read at once: none may take more memory than it has lines.
+        # Many results are read at once: none may take more memory than the lines of its history need.
         "its history is longer than its training": history is None
         or history.size <= MAX_LINE * recipe.epochs * recipe.max_rates,
-        # Statistics are no more numbers than parameters are.
+        # Batch statistics are at most as many numbers as parameters.
         "its weights are larger than the net": weights is None
         or not classifies
         or weights.size <= 8 * params + WEIGHTS_EXTRA,
@@ -66,7 +66,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
 
 
 def first_rates(recipe: Recipe) -> list[float]:
-    """The first learning rates, of one try after another."""
+    """The first learning rate of each try, in order."""
     first = recipe.phases[0].learning_rate if recipe.phases else recipe.learning_rate
     return [first * recipe.restart_factor**number for number in range(recipe.max_rates)]
 

@@ -1,5 +1,5 @@
-"""Messages and their bytes. All are strict: wrong types, unknown keys, NaN and infinities are refused, never repaired.
-All are values: frozen, compared by content.
+"""Messages and their bytes. All messages are strict: wrong types, unknown keys, NaN and infinities are refused, never
+repaired. All are values: frozen, and compared by content.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metaqnn_trainer.contract.errors import MessageError
 
-SCHEMA: Final = 1  # of requests and results
-MAX_MESSAGE_BYTES: Final = 1 << 20  # a result is about 2 KiB; anything near this is not ours
-ENOUGH_BYTES: Final = MAX_MESSAGE_BYTES + 1  # to read of what should be a message: with one byte too many it is none
+SCHEMA: Final = 1  # bytes of requests and results
+MAX_MESSAGE_BYTES: Final = 1 << 20  # bytes: a result has about 2 KiB, and nothing of this size comes from a trainer
+# bytes to read of an object that should be a message: one byte too many shows that it is none
+ENOUGH_BYTES: Final = MAX_MESSAGE_BYTES + 1
 
 
 class Message(BaseModel):
-    """Base of everything that crosses the contract."""
+    """Base of all messages of the contract."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -27,12 +28,12 @@ M = TypeVar("M", bound=Message)
 
 
 def canonical_json(value: Any) -> bytes:
-    """One text for one value: keys sorted, no blanks, ASCII."""
+    """The only JSON text of a value: keys sorted, no blanks, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def encode(message: Message) -> bytes:
-    """A message as indented JSON, for bytes that people may look at."""
+    """A message as indented JSON, for people to read."""
     return (message.model_dump_json(indent=2) + "\n").encode()
 
 
@@ -42,12 +43,12 @@ def encode_line(message: Message) -> bytes:
 
 
 def decode(kind: type[M], data: bytes | str, what: str) -> M:
-    """Bytes from outside to a message of `kind`; `what` names them in the error.
+    """Decode bytes from outside into a message of `kind`; `what` names them in the error.
 
     Raises:
         MessageError: too long, not JSON, a key twice, or not the shape of `kind`. One line, cut to a readable length.
     """
-    # Halves of surrogate pairs pass here and are refused below, with everything else that is not UTF-8.
+    # Halves of surrogate pairs pass here and are refused below, with all other text that is not UTF-8.
     raw = data.encode(errors="surrogatepass") if isinstance(data, str) else data
     if len(raw) > MAX_MESSAGE_BYTES:
         raise MessageError(f"{what} has more than the {MAX_MESSAGE_BYTES} bytes that a message may have")
@@ -69,7 +70,7 @@ def first_error(error: ValidationError, above: str = "") -> str:
 
 
 def read(kind: type[M], get: Callable[[str, int], bytes], key: str, what: str = "") -> M:
-    """The message of `kind` that a store holds under `key`. `get` is the store's, and asked for no more bytes than a
+    """The message of `kind` that a store holds under `key`. `get` is the store's method, and reads no more bytes than a
     message may have; `what` names the object in errors, by default the key.
 
     Raises:
@@ -80,7 +81,7 @@ def read(kind: type[M], get: Callable[[str, int], bytes], key: str, what: str = 
 
 
 def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    # Readers of JSON disagree about which of two equal keys counts, so neither does.
+    # JSON readers disagree about which of two equal keys counts, so both are refused.
     single: dict[str, object] = {}
     for key, value in pairs:
         if key in single:

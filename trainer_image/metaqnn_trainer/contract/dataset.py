@@ -1,12 +1,12 @@
 """The dataset object: one immutable safetensors file, described by its own header.
 
-Its tensors, of any names and types, are the task's to read. Those of classified images (square, uint8, NCHW):
-    train_images, train_labels (int64)      everything that training and validation draw on
+Its tensors may have any names and types; the task reads them. Those of classified images (square, uint8, NCHW):
+    train_images, train_labels (int64)      all examples of training and validation
     train_indices, val_indices (int64)      the stratified split of the above
     test_images, test_labels                possibly empty
     mean, std (float32, per channel)        over train_indices, of values in [0, 1]
 
-The header carries `info`, the JSON of DatasetInfo, so that its first kibibytes tell everything but the examples.
+The header carries `info`, the JSON of DatasetInfo, so that its first kibibytes contain everything but the examples.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Fact = (
     | Annotated[int, Field(ge=-(2**63), lt=2**63)]
     | Annotated[float, Field(ge=-1e300, le=1e300)]
 )
-HEADER_BYTES: Final = 1 << 20  # as much of an object as is read to learn what it is
+HEADER_BYTES: Final = 1 << 20  # bytes that are read of an object to learn what it is
 _NAME, _DIGEST = NAME_PATTERN.strip("^$"), DIGEST_PATTERN.strip("^$")
 _KEY: Final = re.compile(rf"datasets/(?P<name>{_NAME})-(?P<digest>{_DIGEST})\.safetensors")
 
@@ -61,7 +61,8 @@ class DatasetInfo(Message):
     """Further facts that a task needs before it reads the examples."""
 
     def images(self) -> Images:
-        """
+        """The size, channels and classes of the images.
+
         Raises:
             MessageError: it has no images, or they have no classes.
         """
@@ -70,13 +71,14 @@ class DatasetInfo(Message):
         return Images(self.channels, self.image_size, self.classes)
 
     def text(self) -> str:
-        """What stands in the header. What has its default is left out: an object keeps the digest that it had before
-        there was a field."""
+        """The JSON in the header. Fields with their defaults are left out: so an object keeps the digest that it had
+        before a field was introduced.
+        """
         return self.model_dump_json(exclude_defaults=True)
 
 
 def object_digest(data: bytes) -> str:
-    """The digest in a dataset's name: the first 16 of the sha256 of the whole object."""
+    """The digest in a dataset's name: the first 16 hexadecimal digits of the sha256 of the whole object."""
     return hashlib.sha256(data).hexdigest()[:16]
 
 
@@ -90,7 +92,7 @@ def read_info(head: bytes, what: str) -> DatasetInfo:
     """DatasetInfo from the first bytes of a dataset object. (safetensors: 8 bytes of little-endian length, then JSON.)
 
     Raises:
-        MessageError: not a dataset object.
+        MessageError: the bytes are not those of a dataset object.
     """
     length = int.from_bytes(head[:8], "little")
     if not 2 <= length <= min(len(head) - 8, HEADER_BYTES):

@@ -9,7 +9,7 @@ ContractError
 
 
 class ContractError(ValueError):
-    """Something handed over at the contract's edge is malformed. The text says what and where, in one line."""
+    """A value passed to the contract is malformed. The text says what is wrong and where, in one line."""
 
 
 class NotationError(ContractError):
@@ -21,11 +21,11 @@ class NotationError(ContractError):
 
 
 class ShapeError(ContractError):
-    """A layer cannot be applied to the representation in front of it."""
+    """A layer cannot be applied to the representation before it."""
 
 
 class MessageError(ContractError):
-    """Bytes that should have been a message are not one."""
+    """Bytes that should be a message are not one."""
 
 
 class PluginError(ContractError):

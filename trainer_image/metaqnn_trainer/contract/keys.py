@@ -2,15 +2,15 @@
 
 datasets/<name>-<digest>.safetensors
 runs/<run>/run.json
-runs/<run>/imported.csv                  of a run that began with an import: the file
-runs/<run>/dataset.json                  and the dataset that it went on with
-runs/<run>/finals.json                   of a run that trained the best nets of another again: what they are worth
+runs/<run>/imported.csv                  the file that a run began with, if it began with an import
+runs/<run>/dataset.json                  the dataset with which such a run went on
+runs/<run>/finals.json                   the verdict of a run of finals: its nets on the test images
 runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
 runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
 runs/<run>/trials/<trial>/picture-<name>-<digest>.png
-runs/<run>/trials/<trial>/removed.json   where the weights were removed on purpose
+runs/<run>/trials/<trial>/removed.json   the note that the weights were removed on purpose
 runs/<run>/quarantine/<trial>-{<attempt>.json,weights-<digest>.safetensors,history-<digest>.jsonl}
 """
 
@@ -23,14 +23,15 @@ from metaqnn_trainer.contract.errors import MessageError
 
 MAX_NAME: Final = 40  # characters
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-DIGEST_PATTERN: Final = r"^[0-9a-f]{16}$"  # of a dataset object: the first 16 of its sha256
+DIGEST_PATTERN: Final = r"^[0-9a-f]{16}$"  # hexadecimal digits of a dataset object's digest: the first 16 of its sha256
 TRIAL_PATTERN: Final = r"^[0-9a-f]{12}$"
 
 _NAME: Final = re.compile(NAME_PATTERN)
 
 
 def check_name(what: str, name: str) -> str:
-    """`name` itself, if it can name a run or a dataset: also in a URL, a file system and a Kubernetes label.
+    """`name` itself, if it can name a run or a dataset; it is then valid in a URL, a file system and a Kubernetes
+    label.
 
     Raises:
         MessageError: with the rule.
@@ -49,7 +50,7 @@ def dataset(name: str, digest: str) -> str:
 
 
 def datasets(name: str = "") -> str:
-    """Prefix of all dataset objects, or of those whose name begins with `name`."""
+    """Prefix of all dataset objects, or of those whose names begin with `name`."""
     return f"datasets/{name}"
 
 
@@ -71,7 +72,7 @@ def run_dataset(run_name: str) -> str:
 
 
 def finals(run_name: str) -> str:
-    """Written once: what the test images said."""
+    """Key of the verdict on the test images, which is written once."""
     return f"runs/{run_name}/finals.json"
 
 
@@ -80,7 +81,7 @@ def holder(run_name: str) -> str:
 
 
 def probes() -> str:
-    """Prefix of what is written only to learn what the store can do."""
+    """Prefix of objects that are written only to learn what the store can do."""
     return "probes/"
 
 
@@ -90,7 +91,9 @@ def journal(run_name: str) -> str:
 
 
 def journal_entry(run_name: str, sequence: int) -> str:
-    """Sequences begin at 1; nine digits, so that a listing is in order."""
+    """Key of the journal's entry `sequence`. Sequences begin at 1; they have nine digits, so that a listing is in
+    order.
+    """
     return f"runs/{run_name}/journal/{sequence:09d}.jsonl"
 
 
@@ -100,7 +103,7 @@ def snapshots(run_name: str) -> str:
 
 
 def snapshot(run_name: str, sequence: int) -> str:
-    """Of the state after the journal's entry of that sequence."""
+    """Key of the snapshot after the journal's entry `sequence`."""
     return f"runs/{run_name}/snapshots/{sequence:09d}.json.gz"
 
 
@@ -115,7 +118,7 @@ def trials(run_name: str) -> str:
 
 
 def removed(run_name: str, trial_id: str) -> str:
-    """Says that the trial's weights were removed on purpose: that they are missing is no damage."""
+    """Key of the note that the trial's weights were removed on purpose, so that they are not taken for lost."""
     return trial(run_name, trial_id) + "removed.json"
 
 
@@ -128,7 +131,9 @@ def result(run_name: str, trial_id: str) -> str:
 
 
 def history(run_name: str, trial_id: str, sha256: str) -> str:
-    """Of the content's sha256 in hex the first 16. (artifacts.py also knows the names of earlier releases.)"""
+    """Key of the history; its name has the first 16 hexadecimal digits of the content's sha256. (artifacts.py also
+    knows the names of earlier releases.)
+    """
     return trial(run_name, trial_id) + f"history-{sha256[:16]}.jsonl"
 
 
@@ -141,7 +146,7 @@ def picture(run_name: str, trial_id: str, name: str, sha256: str) -> str:
 
 
 def checkpoint(run_name: str, trial_id: str) -> str:
-    """Only there while the trial has no result."""
+    """Key of the checkpoint, which exists only while the trial has no result."""
     return trial(run_name, trial_id) + "checkpoint"
 
 
@@ -150,5 +155,5 @@ def quarantine(run_name: str, trial_id: str, attempt: int) -> str:
 
 
 def damaged(run_name: str, trial_id: str, name: str) -> str:
-    """Where a sibling of a result is put aside that is not what the result says; `name` is its last part."""
+    """Key under which a damaged sibling of a result is put aside; `name` is the last part of the sibling's key."""
     return f"runs/{run_name}/quarantine/{trial_id}-{name}"

@@ -106,7 +106,7 @@ class Recipe(Message):
         if self.phases:
             total = sum(phase.epochs for phase in self.phases)
             if "epochs" not in self.model_fields_set:
-                object.__setattr__(self, "epochs", total)  # as a frozen dataclass does while it is made
+                object.__setattr__(self, "epochs", total)  # as a frozen dataclass does in __init__
             if self.epochs != total or total > bounds.MAX_EPOCHS:
                 raise ValueError(
                     f"epochs is {self.epochs}, but the phases have {total} together, of at most {bounds.MAX_EPOCHS}"
@@ -142,7 +142,7 @@ class WeightsRef(Message):
     sha256: bounds.Sha256
 
 
-# Not in the digest while they have their defaults: a trial keeps the id that it had before there were any.
+# Fields with their defaults are not in the digest: so a trial keeps the id that it had before a field was introduced.
 _LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision")
 _LATER_FIELDS: Final = ("initial", "space", "task", "plugins")
 
@@ -198,7 +198,9 @@ class TrialSpec(Message):
         return hashlib.sha256(canonical_json(content)).hexdigest()
 
     def trial_id(self) -> str:
-        """The trial's name: the first 12 of the digest. The same net asked for twice is the same trial."""
+        """The trial's id: the first 12 hexadecimal digits of the digest. A net that is requested twice is the same
+        trial.
+        """
         return self.digest()[:12]
 
 
@@ -258,5 +260,5 @@ class TrainingRequest(Message):
         found = self.spec.digest()
         if self.spec_digest not in ("", found):
             raise ValueError(f"spec_digest is {self.spec_digest}, its spec's is {found}")
-        object.__setattr__(self, "spec_digest", found)  # as a frozen dataclass does while it is made
+        object.__setattr__(self, "spec_digest", found)  # as a frozen dataclass does in __init__
         return self

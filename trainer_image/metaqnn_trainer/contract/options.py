@@ -1,4 +1,4 @@
-"""What a plug-in is told: checked against what it says that it takes."""
+"""Checks the options of a plug-in against the plug-in's own model of them."""
 
 from __future__ import annotations
 

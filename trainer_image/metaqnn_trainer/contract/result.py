@@ -175,12 +175,12 @@ class TrainingResult(Message):
 
     @property
     def best_reward(self) -> float:
-        """Measured reward of the best epoch; chance if none counts."""
+        """Measured reward of the best epoch; chance if no epoch counts."""
         return self.reward if self.measured is None else self.measured
 
     @model_validator(mode="after")
     def _is_consistent(self) -> TrainingResult:
-        """What holds of every result, whatever was asked. checks.py holds a result against its request."""
+        """Check what holds for every result, whatever its request. checks.py checks a result against its request."""
         status, counts, foretold = self.status, self.best_epoch > 0, self.prediction
         best, last = self.val_accuracy, self.last_val_accuracy
         sizes = [picture.size for picture in self.pictures.values()]

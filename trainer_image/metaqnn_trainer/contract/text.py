@@ -1,4 +1,4 @@
-"""Foreign text that is about to be shown."""
+"""Makes foreign text safe to show."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ _TERMINAL_COMMAND: Final = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(
 _SECRET: Final = (
     r"password|passwd|passphrase|(?<!store_)secret|token|signature|credential|(?:api|access|private)[_-]?key"
 )
-_SECRETS: Final = (  # each is bounded, so that a megabyte without a space takes no time
-    # User info of a URL; what follows a colon may hold slashes, unless it is a port.
+_SECRETS: Final = (  # each pattern is bounded, so that a megabyte without a space takes no time
+    # User info of a URL; the text after a colon may hold slashes, unless it is a port.
     (re.compile(r"//(?:[^/\s]{1,500}|[^/\s:@]{0,200}:(?!\d+/)[^\s@]{0,500})@"), "//***@"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.S), "***"),
     (re.compile(r"(?i)\b((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?)[^\s\"',;]+"), r"\1***"),
@@ -33,8 +33,9 @@ def redacted(text: str) -> str:
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Foreign text as one readable line: no control characters, no secret, its middle left out if longer than `limit`
-    characters. What another program wrote may hold anything, and is printed to a terminal."""
+    """Foreign text as one readable line: no control characters, no secret, and its middle left out if it is longer than
+    `limit` characters. Text from another program may hold anything, and is printed to a terminal.
+    """
     plain = _TERMINAL_COMMAND.sub("", text)
     visible = "".join(letter if letter.isprintable() else " " for letter in plain)
     line = " ".join(redacted(" ".join(visible.split())).split())

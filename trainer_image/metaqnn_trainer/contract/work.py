@@ -1,4 +1,4 @@
-"""What a launcher and its workers say to each other, a line at a time."""
+"""The messages between a launcher and its workers, one per line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
 
 
 class WorkOrder(Message):
-    """One line to a worker's standard input: where the request lies."""
+    """One line to a worker's standard input: the trial whose request it is to read."""
 
     store: str = Field(max_length=4096)
     run: str = Field(pattern=NAME_PATTERN)
@@ -21,13 +21,15 @@ class WorkOrder(Message):
 
 
 class WorkerReady(Message):
-    """The first line from a worker's standard output: everything is loaded, what ends it now is an order's doing."""
+    """The first line from a worker's standard output: everything is loaded, and if the worker ends now, an order is the
+    cause.
+    """
 
     ready: Literal[True]
 
 
 class WorkReport(Message):
-    """Every further line: an order's end, as the exit code of its own process would say it."""
+    """Every further line from a worker: the end of an order, as the exit code that a process of its own would have."""
 
     trial: str = Field(pattern=TRIAL_PATTERN)
     exit_code: int = Field(ge=0, le=255)

@@ -1,4 +1,4 @@
-"""The model card: what a network is, what it was trained on, how well it does, and what it must not be trusted with."""
+"""The model card: what a network is, what it was trained on, how well it does, and what it must not be used for."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ logits = network(images)    # uint8, (n, {channels}, {size}, {size})
 def card(
     trained: Trained, result: TrainingResult, form: str, file: str, module: str, measured: Mapping[str, str]
 ) -> str:
-    """Markdown. `measured` are the figures of the export's own proof, by what they say."""
+    """The card's Markdown. `measured` are the numbers of the export's own proof, by their names."""
     spec, info = trained.spec, trained.dataset.info
     recipe = spec.recipe.model_dump()
     use = _USE[form].format(file=file, module=module, channels=info.channels, size=spec.image_size)
@@ -100,7 +100,7 @@ Trained for {result.seconds:,.0f} seconds on {plain(result.device)}, with \
 
 
 def plain(text: str) -> str:
-    """Foreign text in Markdown: one line, and no markup in it."""
+    """Foreign text for Markdown: one line, without markup."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return "".join("\\" + letter if letter in "\\`*_{}[]<>|#&!" else letter for letter in line)
 

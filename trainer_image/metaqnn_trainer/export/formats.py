@@ -1,4 +1,4 @@
-"""The formats: each writes a network to a file, and runs a file that it wrote, by its own runtime."""
+"""The formats: each writes a network to a file, and runs a file that it wrote with the format's own runtime."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.export.standalone import module_name, source
 
-Run = Callable[[Tensor], Tensor]  # images uint8 to logits, some at a time
+Run = Callable[[Tensor], Tensor]  # from images (uint8) to logits, in batches
 
 
 class FileFormat(NamedTuple):
-    """How to write a network, told facts of it as texts, and how to run what was written."""
+    """How to write a network with facts about it as texts, and how to run the written file."""
 
     suffix: str
     write: Callable[[Network, Tensor, Path, Mapping[str, str]], list[Path]]
-    """The network, some of its images, the file to write and the facts; every file that was written."""
+    """Called with the network, some of its images, the file to write and the facts; returns every file that was
+    written.
+    """
     open: Callable[[Path], Run]
 
 
@@ -70,7 +72,7 @@ def _open_programme(file: Path) -> Run:
 
 def _write_weights(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    # One entry of metadata and no more: safetensors writes several in no fixed order.
+    # Exactly one entry of metadata, because safetensors writes several in no fixed order.
     to.write_bytes(safetensors.torch.save(tensors, metadata={"metaqnn": json.dumps(facts)}))
     module = to.with_name(module_name(to.stem) + ".py")
     module.write_text(source(network, tuple(example.shape[1:]), to.name, facts), encoding="utf-8")

@@ -11,7 +11,7 @@ from metaqnn_trainer.load import Trained
 
 
 class Network(nn.Module):
-    """Images (n, channels, size, size) uint8 to logits (n, classes)."""
+    """Maps images (n, channels, size, size) uint8 to logits (n, classes)."""
 
     offset: Tensor
     scale: Tensor
@@ -20,7 +20,7 @@ class Network(nn.Module):
         super().__init__()
         self.register_buffer("offset", 255 * trained.dataset.mean)
         self.register_buffer("scale", 255 * trained.dataset.std)
-        # Not as training laid it out, channels last, for which the formats have no word.
+        # Training's memory layout, channels last, is dropped: the formats cannot express it.
         self.layers = deepcopy(trained.model).to(memory_format=torch.contiguous_format)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -85,6 +85,6 @@ def source(network: Network, image: tuple[int, ...], weights: str, facts: Mappin
 
 
 def module_name(stem: str) -> str:
-    """`stem`, if need be changed to what Python can import."""
+    """`stem`, changed if necessary to a name that Python can import."""
     name = re.sub(r"\W", "_", stem, flags=re.ASCII)
     return f"net_{name}" if name[:1].isdigit() else name

@@ -1,4 +1,6 @@
-"""A trial in the store to files on this machine, proved to do what the trainer's net does before they are there."""
+"""Exports a trial from the store to files on this machine; the files appear only when they are proved to compute the
+same as the trainer's net.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,11 @@ from metaqnn_trainer.images.evaluate import EVALUATION_BATCH
 from metaqnn_trainer.load import Trained, load_trial
 from metaqnn_trainer.store.base import Store
 
-TOLERANCE: Final = 1e-4  # of a logit, in units of the largest: sums in another order differ by about 1e-6
+TOLERANCE: Final = 1e-4  # of a logit, in units of the largest logit: sums in another order differ by about 1e-6
 
 
 class Exported(NamedTuple):
-    """What was written, and how it did on the validation images."""
+    """The files that were written, and their accuracy on the validation images."""
 
     files: list[Path]
     images: int
@@ -32,7 +34,7 @@ class Exported(NamedTuple):
     recorded: float
     """The validation accuracy in result.json."""
     difference: float
-    """Largest between two logits, the file's and the trainer's."""
+    """Largest difference between two logits, the file's and the trainer's."""
 
 
 def export_trial(
@@ -41,7 +43,7 @@ def export_trial(
     """Write the trial's net to `to` in the format `form`, and a model card beside it. Existing files are replaced.
 
     Raises:
-        RequestError: the trial kept no weights, the format cannot be written here, or what was written is not the net.
+        RequestError: the trial kept no weights, the format cannot be written here, or the file is not the same net.
         DatasetError: its dataset is missing or damaged.
         StoreError: the store does not answer.
     """
@@ -59,7 +61,7 @@ def export_trial(
     }
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        # Written aside: what stands under its name is whole, and proved.
+        # The files are written in another folder first: a file under its final name is whole, and proved.
         with tempfile.TemporaryDirectory(dir=to.parent, prefix=".export-") as aside:
             network, images = Network(trained).eval(), trained.dataset.validation.images
             files = chosen.write(network, images[:2], Path(aside) / to.name, facts)

@@ -1,4 +1,4 @@
-"""Images in classes, as training sees them: read, resized, normalised, augmented, and classified rightly or not.
+"""Images in classes, for training: reading, resizing, normalising, augmenting them, and measuring accuracy.
 
 Belongs here: operations on batches of images. Forbidden here: how a net is trained.
 """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 def augmented(images: Tensor, mirror: bool, translate: int, generator: torch.Generator) -> Tensor:
     """Images (n, channels, size, size), each flipped left to right one time in two if `mirror`, and moved by up to
-    `translate` pixels in each direction. Where nothing was, there is 0, the mean of normalised images.
+    `translate` pixels in each direction. The uncovered border is 0, the mean of normalised images.
 
     `generator` must be the CPU's, so that every device sees the same images.
     """

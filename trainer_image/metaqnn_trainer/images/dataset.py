@@ -1,4 +1,4 @@
-"""Images in classes as training sees them: checked, resized once, on the device as bytes."""
+"""Images in classes, ready for training: checked, resized once, on the device as bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.reading import DatasetObject, parse_object
 from metaqnn_trainer.spaces.cnn.layer import Shape
 
-RESIZE_BATCH = 4096  # images at once
+RESIZE_BATCH = 4096  # images that are resized at once
 
 Normalisation = Literal["channel", "pixel"]
 
@@ -32,7 +32,9 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What one trial trains on. `mean` and `std` are of values in [0, 1], (channels, 1, 1) or of one image's shape."""
+    """The dataset of one trial. `mean` and `std` are of values in [0, 1], with shape (channels, 1, 1) or that of one
+    image.
+    """
 
     info: DatasetInfo
     train: Labelled
@@ -46,7 +48,7 @@ class Dataset:
 
     @property
     def shape(self) -> Shape:
-        """Of one image, at the size that it has now."""
+        """Shape of one image, at its present size."""
         return Shape(self.info.images().channels, self.train.images.shape[-1])
 
     def chance(self) -> float:
@@ -56,7 +58,7 @@ class Dataset:
 
 
 def parse_dataset(data: bytes, what: str) -> Dataset:
-    """A dataset object's bytes, laid out as contract/dataset.py says; `what` names them in errors.
+    """Parse a dataset object's bytes, whose layout is in contract/dataset.py; `what` names them in errors.
 
     Raises:
         DatasetError: as `labelled` says.
@@ -65,7 +67,7 @@ def parse_dataset(data: bytes, what: str) -> Dataset:
 
 
 def labelled(found: DatasetObject) -> Dataset:
-    """The images and their classes that a dataset object holds.
+    """The images and classes in a dataset object.
 
     Raises:
         DatasetError: a tensor is missing, of another type or shape than the header says, or out of range.
@@ -78,7 +80,7 @@ def labelled(found: DatasetObject) -> Dataset:
         raise DatasetError(f"{what}: {error}") from error
     total = info.train + info.validation
     image = (channels, size, size)
-    expected: dict[str, tuple[torch.dtype, tuple[int, ...], int | None]] = {  # type, shape, end of the range
+    expected: dict[str, tuple[torch.dtype, tuple[int, ...], int | None]] = {  # type, shape, upper bound of the values
         "train_images": (torch.uint8, (total, *image), None),
         "train_labels": (torch.int64, (total,), classes),
         "train_indices": (torch.int64, (info.train,), total),
@@ -116,7 +118,7 @@ def prepare(
 ) -> Dataset:
     """The same dataset with images of `image_size`, on `device`.
 
-    Resized and measured in main memory, so that every device sees the same numbers.
+    Images are resized and their statistics computed in main memory, so that every device sees the same numbers.
     """
     parts = [
         Labelled(resized(part.images, image_size), part.labels)
@@ -130,8 +132,8 @@ def prepare(
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each pixel over images (n, channels, size, size) uint8, of values in [0, 1].
 
-    A deviation is at least one step of a byte: a pixel that never changes is not divided by zero, and one that hardly
-    ever does is not blown up.
+    A deviation is at least one step of a byte: so a constant pixel is not divided by zero, and a nearly constant one is
+    not amplified.
     """
     total, squares = torch.zeros((2, *images.shape[1:]), dtype=torch.float64)
     for batch in images.split(RESIZE_BATCH):
@@ -144,7 +146,9 @@ def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def resized(images: Tensor, size: int) -> Tensor:
-    """Images (n, channels, s, s) uint8 to (n, channels, size, size), bilinear, without aliasing when made smaller."""
+    """Images (n, channels, s, s) uint8 resized to (n, channels, size, size), bilinear, without aliasing when made
+    smaller.
+    """
     if images.shape[-1] == size or not len(images):
         return images if images.shape[-1] == size else images.new_empty((0, images.shape[1], size, size))
     return torch.cat(
@@ -159,10 +163,10 @@ def resized(images: Tensor, size: int) -> Tensor:
 
 
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Images (n, channels, size, size) uint8 as float32 of mean 0 and deviation 1 in each channel, or each pixel, of
-    the set. `mean` and `std` are a Dataset's.
+    """Images (n, channels, size, size) uint8 as float32 of mean 0 and deviation 1 in each channel, or in each pixel,
+    over the set. `mean` and `std` are a Dataset's.
 
-    The memory is laid out with the channels last, which is what convolutions are fastest on.
+    The memory layout is channels last, on which convolutions are fastest.
     """
     scaled = (images.float() - 255 * mean) / (255 * std)
     return scaled.contiguous(memory_format=torch.channels_last)

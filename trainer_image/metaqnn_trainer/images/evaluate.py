@@ -15,10 +15,10 @@ EVALUATION_BATCH: Final = 512
 
 
 class Measured(NamedTuple):
-    """Of one part of a dataset."""
+    """The measures of one part of a dataset."""
 
     accuracy: float
-    """The share that is classified rightly."""
+    """Share of images that are classified correctly."""
     loss: float
     """Mean cross-entropy."""
 
@@ -31,7 +31,7 @@ def measured(
     pause: Callable[[], None] = lambda: None,
     batch: int = EVALUATION_BATCH,
 ) -> Measured:
-    """What `model` makes of `part`. `pause` is called after every `batch`, and may raise."""
+    """The accuracy and loss of `model` on `part`. `pause` is called after every `batch`, and may raise."""
     model.eval()
     right = torch.zeros((), dtype=torch.int64, device=dataset.mean.device)
     loss = torch.zeros((), device=dataset.mean.device)

@@ -1,4 +1,4 @@
-"""What a builder is, how it is found, and what several of them need."""
+"""The interface of a builder, the look-up of builders, and what several of them share."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ from metaqnn_trainer.spaces.cnn.layer import Layer, Shape
 Parts = list[tuple[str, nn.Module]]
 """Modules that run one after another, each with the end of its name: `conv` of `0_conv`."""
 Builder = Callable[[Layer, Shape, ModelOptions, type[Layer] | None], Parts]
-"""A layer, the representation in front of it, the options and the kind before it, to modules. Images come as
-(n, channels, size, size), with channels last in memory; after a layer without pixels as (n, features)."""
+"""A function from a layer, the representation before it, the options and the kind of the layer before it to torch
+modules. Images come as (n, channels, size, size), with channels last in memory; after a layer without pixels as (n,
+features).
+"""
 
 
 class Written(NamedTuple):
-    """How a module is added to the network of an exported file."""
+    """The source code that adds a module to the network of an exported file."""
 
     lines: list[tuple[str, str]]
-    """Names and expressions, of modules that run one after another. The first expression that has weights keeps the
-    module's own name, so that they find their places."""
+    """Names and expressions of modules that run one after another. The first expression with weights keeps the module's
+    own name, so that the weights are loaded into it.
+    """
     definition: str = ""
-    """Source of a class that the expressions use, for what torch has no word for; its name is its own."""
+    """Source of a class that the expressions use, where torch has no such class; the class has a name of its own."""
 
 
 @runtime_checkable
 class Writable(Protocol):
-    """A module that is none of torch's own says how it is written."""
+    """A module that is not one of torch's own, and can write its own source code."""
 
     def written(self, name: str) -> Written:
-        """In torch's own words, under a name."""
+        """The source code that adds the module under this name, with torch's own classes."""
 
 
 @cache
 def builder_of(kind: type[Layer]) -> Builder:
-    """
+    """The builder of a layer kind.
+
     Raises:
         PluginError: it cannot be loaded; the text names the kind.
     """
@@ -52,7 +56,7 @@ def activation(options: ModelOptions) -> nn.Module:
 
 
 def written(name: str, module: nn.Module) -> Written:
-    """How to add a module under its name, in torch's own words.
+    """The source code that adds a module under this name, with torch's own classes.
 
     Raises:
         TypeError: it is none of torch's own, and does not say.
@@ -65,7 +69,9 @@ def written(name: str, module: nn.Module) -> Written:
 
 
 def words_of(module: nn.Module) -> str:
-    """The expression that makes a module of torch's own, or what one of ours is but for what it adds."""
+    """The expression that makes a module of torch's own class; for a subclass, the expression of torch's class below
+    it.
+    """
     match module:
         case nn.Conv2d():
             return _convolution(module)
@@ -77,7 +83,7 @@ def words_of(module: nn.Module) -> str:
             return f"nn.Linear({module.in_features}, {module.out_features})"
         case nn.ReLU() | nn.ELU() | nn.Flatten():
             return f"nn.{type(module).__name__}()"
-    return f"nn.{module!r}"  # which is how torch makes its own
+    return f"nn.{module!r}"  # the text form of torch's own modules is the expression that makes them
 
 
 def _convolution(module: nn.Conv2d) -> str:

@@ -14,7 +14,7 @@ from metaqnn_trainer.spaces.cnn.layers.depthwise_separable import DepthwiseSepar
 def build(layer: DepthwiseSeparable, shape: Shape, options: ModelOptions, before: type[Layer] | None) -> Parts:
     channels, kernel, stride = shape.channels, layer.kernel, layer.stride
     return [
-        # Without a bias: the one behind it does the same.
+        # It has no bias: the bias of the second convolution has the same effect.
         ("depthwise", SameConv2d(channels, channels, kernel, stride, shape.size, groups=channels, bias=False)),
         ("pointwise", nn.Conv2d(channels, layer.filters, 1)),
         *([("norm", nn.BatchNorm2d(layer.filters))] if options.batch_norm else []),

@@ -19,7 +19,7 @@ def build(layer: GAP, shape: Shape, options: ModelOptions, before: type[Layer] |
 
 
 class ClassMaps(nn.Conv2d):
-    """The convolution in front of global average pooling. After a fully connected layer it finds one flat pixel."""
+    """The convolution before global average pooling. After a fully connected layer its input is one pixel."""
 
     def __init__(self, channels: int, classes: int, *, flat: bool) -> None:
         super().__init__(channels, classes, 1)

@@ -1,4 +1,4 @@
-"""A net's text made flesh: layers to a torch module, with the weights that training starts from."""
+"""Builds a torch module from a net's layers, with the weights that training starts from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def build_model(
 ) -> nn.Sequential:
     """The network for images of `shape`, normalised: (n, channels, size, size) to logits (n, classes).
 
-    The softmax is the loss's. `dropout` gives the probability after the layer at an index of the net. Weights are
-    Xavier uniform (Glorot and Bengio 2010) from `generator`, which must be the CPU's; biases are zero. A module is
-    named after its layer's index and its part in it, so that weights tell where they belong.
+    The softmax is part of the loss. `dropout` gives the probability after the layer at an index of the net. Weights are
+    Xavier uniform (Glorot and Bengio 2010) from `generator`, which must be the CPU's; biases are zero. A module's name
+    has its layer's index and its part in the layer, so that saved weights can be assigned to layers.
 
     Raises:
         ShapeError: a layer does not fit.
@@ -43,7 +43,9 @@ def build_model(
 
 
 def _initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Xavier uniform, by the numbers that reach one output and that one input reaches."""
+    """Xavier uniform weights. The fan-in is the number of inputs of one output, the fan-out the number of outputs of
+    one input.
+    """
     if isinstance(module, nn.Conv2d) and module.groups > 1:
         fan_in, reached = module.weight[0].numel(), module.weight[:, 0].numel() // module.groups
         bound = (6 / (fan_in + reached)) ** 0.5
@@ -80,4 +82,4 @@ class Dropout(nn.Module):
         return x * kept * (1 / (1 - self.p)) if self.p < 1 else x * 0
 
     def written(self, name: str) -> Written:
-        return Written([])  # it rests once training is over
+        return Written([])  # dropout does nothing after training

@@ -48,7 +48,7 @@ def _norm(name: str, layer: Residual, options: ModelOptions) -> Parts:
 
 
 class Sum(nn.Module):
-    """What two branches give, added; an empty one gives what came in."""
+    """The sum of two branches; an empty branch passes its input on."""
 
     def __init__(self, body: OrderedDict[str, nn.Module], skip: OrderedDict[str, nn.Module]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The dense layer in front of the softmax, which itself is the loss's."""
+"""The dense layer before the softmax; the softmax itself is part of the loss."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where images come from: known sets and folders of one's own, to be made into one dataset object.
+"""Sources of images: known datasets, and folders of a user's own images, which become one dataset object.
 
 Belongs here: foreign formats, the split, the statistics.
-Forbidden here: training, and anything of torch beyond what torchvision needs to read its sets.
+Forbidden here: training, and anything of torch beyond what torchvision needs to read its datasets.
 """

@@ -1,4 +1,4 @@
-"""What a source gives: labelled images and the names of their classes, or any other tensors."""
+"""What a source returns: labelled images and the names of their classes, or any other tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Report = Callable[[str], None]
-"""Takes one line about the progress."""
+"""A function that takes one line about the progress."""
 
 
 class LabelledImages(NamedTuple):
@@ -24,7 +24,7 @@ class LabelledImages(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A whole set; `test` may be empty. `text` says in words where it comes from, the same on every machine."""
+    """A whole dataset; `test` may be empty. `text` says in words where it comes from, the same on every machine."""
 
     train: LabelledImages
     test: LabelledImages
@@ -33,12 +33,12 @@ class Source(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """A set of anything but images in classes, split already; what its tensors are called is for its task to say."""
+    """A dataset of anything but images in classes, already split; its task defines the names of its tensors."""
 
     tensors: Mapping[str, NDArray[Any]]
     info: Mapping[str, Any]
-    """Fields of DatasetInfo: `train`, `validation`, `test` and `source`, and what else there is to say."""
+    """Fields of DatasetInfo: `train`, `validation`, `test`, `source`, and any further ones."""
 
 
 Read = Callable[[Path | None, Report], Source | Examples]
-"""What a source is: from a path, or from wherever it is known to be."""
+"""A source: a function that reads a path, or where there is none, a place that it knows."""

@@ -1,4 +1,4 @@
-"""Images of one's own: one folder for each class."""
+"""A user's own images: one folder for each class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 from metaqnn_trainer.sources.split import stratified
 
-TEST_SHARE: Final = 0.15  # held back where the folder has no test part
+TEST_SHARE: Final = 0.15  # share of the images for the test, where the folder has no test part
 SUFFIXES: Final = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -21,10 +21,10 @@ def read_folder(directory: Path, image_size: int, grayscale: bool, report: Repor
     """DIR/train/<class>/* with an optional DIR/test/<class>/*, or DIR/<class>/*, of which a part becomes the test set.
 
     Images are turned upright, resized to `image_size` without regard to their proportions, and made RGB or gray.
-    Files that do not end like an image are passed over; one that does and cannot be read is an error.
+    Files without an image's ending are skipped; a file with such an ending that cannot be read is an error.
 
     Raises:
-        DatasetError: names the folder or file and what is wrong with it.
+        DatasetError: the text names the folder or file, and what is wrong with it.
     """
     if not directory.is_dir():
         raise DatasetError(f"{directory} is not a directory; it must contain one folder of images for each class")
@@ -80,7 +80,7 @@ def _read_image(path: Path, image_size: int, grayscale: bool) -> NDArray[np.uint
                 raise DatasetError(f"{path} has more than 8 bits in a channel; convert it first")
             upright = ImageOps.exif_transpose(image).convert("L" if grayscale else "RGB")
             pixels = np.asarray(upright.resize((image_size, image_size), Image.Resampling.BILINEAR))
-    # Pillow raises nearly anything about a damaged file.
+    # Pillow may raise almost any exception for a damaged file.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path} cannot be read as an image: {error}") from error
     return pixels[None] if grayscale else np.ascontiguousarray(pixels.transpose(2, 0, 1))

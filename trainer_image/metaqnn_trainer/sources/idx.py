@@ -20,11 +20,11 @@ MAX_BYTES: Final = 1 << 32
 
 
 class IdxSet(NamedTuple):
-    """One of the sets that come as four IDX files."""
+    """A dataset of four IDX files."""
 
     title: str
     folder: str
-    """torchvision's name for it."""
+    """Name of torchvision's folder for it."""
     class_names: list[str]
 
 
@@ -32,10 +32,10 @@ FILES: Final = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-id
 
 
 def read_idx_set(kind: IdxSet, directory: Path) -> Source:
-    """The four files, gzipped or not, from `directory` itself or from torchvision's folder in it.
+    """The dataset in four files, gzipped or not, from `directory` itself or from torchvision's folder in it.
 
     Raises:
-        DatasetError: names the file and what is wrong with it.
+        DatasetError: the text names the file, and what is wrong with it.
     """
     train, test = (_read_part(kind, directory, part) for part in ("train", "t10k"))
     return Source(train, test, kind.class_names, f"{kind.title}, from its IDX files")

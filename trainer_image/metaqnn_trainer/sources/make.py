@@ -1,4 +1,4 @@
-"""From a name and perhaps a folder to the bytes of a dataset object, the same bytes for the same source."""
+"""Makes a dataset object's bytes from a name and perhaps a folder; the same source gives the same bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from metaqnn_trainer.sources.split import stratified
 
 FOLDER_IMAGE_SIZE: Final = 32
 PAPERS_VALIDATION: Final = 5_000
-MAX_VALIDATION_SHARE: Final = 0.2  # so that small sets keep something to learn from
+MAX_VALIDATION_SHARE: Final = 0.2  # so that small datasets keep enough images for training
 MIN_CLASS: Final = 3  # images: one each for training, validation and test
 
 
@@ -84,10 +84,10 @@ def _read(
 
 
 def encode_examples(name: str, examples: Examples) -> MadeDataset:
-    """The tensors as they are, under the names that they have.
+    """A dataset object with these tensors, unchanged and under their names.
 
     Raises:
-        DatasetError: what the source says of them is no DatasetInfo, or too long.
+        DatasetError: the source's description is no valid DatasetInfo, or too long.
     """
     try:
         info = DatasetInfo(name=name, **examples.info)
@@ -99,7 +99,7 @@ def encode_examples(name: str, examples: Examples) -> MadeDataset:
 
 
 def encode(name: str, source: Source, validation: int | None = None) -> MadeDataset:
-    """Split, measured and laid out as contract/dataset.py says.
+    """A dataset object of labelled images: split, with their statistics, in the layout of contract/dataset.py.
 
     Raises:
         DatasetError: a class has too few images, or the source contradicts itself.
@@ -170,8 +170,9 @@ def _class_counts(labels: NDArray[np.int64], source: Source) -> NDArray[np.int64
 
 
 def channel_statistics(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each channel (float32), of values in [0, 1]. A channel of one value alone has
-    deviation 1. Whole numbers to the end, so that every machine gets the same bits."""
+    """Mean and standard deviation of each channel (float32), of values in [0, 1]. A constant channel has deviation 1.
+    Sums are of whole numbers, so that every machine gets the same bits.
+    """
     means, deviations = [], []
     for channel in range(images.shape[1]):
         counts = [int(count) for count in np.bincount(images[:, channel].ravel(), minlength=256)]

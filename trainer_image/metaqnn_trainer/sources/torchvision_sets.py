@@ -1,4 +1,4 @@
-"""Sets from torchvision's files, and their download."""
+"""Datasets from torchvision's files, and their download."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 
-DOWNLOAD_SECONDS: Final = 30.0  # without a byte
+DOWNLOAD_SECONDS: Final = 30.0  # seconds without a byte
 
 
 _TRAIN_FLAG: Final[tuple[dict[str, Any], dict[str, Any]]] = ({"train": True}, {"train": False})
 
 
 class TorchvisionSet(NamedTuple):
-    """How torchvision's class of one set is called, and what its folder holds. It is a source."""
+    """The name of torchvision's class for one dataset, and the content of its folder. It is a source."""
 
     title: str
     class_name: str
@@ -29,10 +29,10 @@ class TorchvisionSet(NamedTuple):
     parts: tuple[dict[str, Any], dict[str, Any]] = _TRAIN_FLAG
     """Arguments for the training and the test part."""
     from_files: Callable[[Path], Source] | None = None
-    """Reads a folder without torchvision."""
+    """A function that reads a folder without torchvision."""
 
     def __call__(self, path: Path | None, report: Report) -> Source:
-        """The set from the folder `path`, or downloaded and not kept.
+        """The dataset from the folder `path`, or downloaded and not kept.
 
         Raises:
             DatasetError: it could not be downloaded, or the folder does not hold it; the text says what it must hold.
@@ -49,15 +49,15 @@ class TorchvisionSet(NamedTuple):
 
 
 def read_parts(kind: TorchvisionSet, open_part: Callable[..., Any], directory: Path) -> Source:
-    """Both parts by `open_part`, torchvision's class of the set.
+    """Both parts of the dataset; `open_part` is torchvision's class for it.
 
-    `directory` is torchvision's root, or the folder in it that the set's archive unpacks to.
+    `directory` is torchvision's root, or the folder in it into which the archive is unpacked.
     """
     if directory.name == getattr(open_part, "base_folder", None):
         directory = directory.absolute().parent
     try:
         train, test = (open_part(str(directory), download=False, **part) for part in kind.parts)
-    # torchvision compares checksums before it unpickles anything.
+    # torchvision checks checksums before it unpickles any file.
     except (RuntimeError, OSError, ValueError, LookupError) as error:
         cause = str(error).split(". ")[0].splitlines()[0]
         raise DatasetError(

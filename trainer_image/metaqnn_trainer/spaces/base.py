@@ -1,4 +1,4 @@
-"""What a family of designs has to be: a start, moves, where they lead, and a text for what they make."""
+"""The interface of a family of designs: a start, moves, the states to which they lead, and a text for each design."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_FAMILY: Final = "cnn"
 
 State = Hashable
 Move = Hashable
-"""One choice. Its `str()` is how people and reports know it."""
+"""One choice. Its `str()` is its name for people and reports."""
 
 
 class Cost(NamedTuple):
@@ -34,7 +34,7 @@ class Cost(NamedTuple):
 
 
 class IllegalDesign(ValueError):
-    """A design that the space does not hold; the text names the place and the rule."""
+    """The space does not hold the design; the text names the place and the rule."""
 
 
 class Part(NamedTuple):
@@ -42,25 +42,27 @@ class Part(NamedTuple):
 
     name: str
     output: str
-    """What leaves it, in words: for a layer the shape."""
+    """Output of the part, in words; for a layer, its shape."""
     cost: Cost
     shape: tuple[int, ...] = ()
-    """The same as numbers, where it has a shape."""
+    """Output of the part as numbers, where it has a shape."""
 
 
 class Space(ABC):
-    """All designs of one family. It never changes, and holds no randomness.
+    """All designs of one family. A space never changes, and holds no randomness.
 
     A design is made move by move: from `start`, each of the `legal` moves leads a `step` further, until one completes
-    it. Searchers know designs by their texts.
+    the design. Searchers identify designs by their texts.
     """
 
     Options: ClassVar[Any]
-    """What the settings' section `space` may say of this family, `family` aside: a pydantic model, or a dataclass."""
+    """The options of this family in the settings' section `space`, except `family`: a pydantic model, or a
+    dataclass.
+    """
     noun: ClassVar[str] = "choice"
-    """What a move is called."""
+    """The family's word for a move."""
     part: ClassVar[str] = "part"
-    """What a part of a design is called."""
+    """The family's word for a part of a design."""
 
     def __init__(self, options: Any, model: ModelOptions) -> None:
         """`options` are an instance of Options.
@@ -78,19 +80,19 @@ class Space(ABC):
 
     @abstractmethod
     def legal(self, state: Any) -> Sequence[Any]:
-        """The moves from a state, in an order that never changes. There is at least one in each state of a walk."""
+        """The legal moves from a state, in an order that never changes. Each state of a walk has at least one."""
 
     @abstractmethod
     def step(self, state: Any, move: Any) -> Any | None:
-        """Where a legal move leads; None where it completes the design."""
+        """The state to which a legal move leads; None where it completes the design."""
 
     @abstractmethod
     def text(self, moves: Sequence[Any]) -> str:
-        """The canonical text of the design, or of the beginning of one, that these moves make."""
+        """The canonical text of the design, or of the beginning of one, that consists of these moves."""
 
     @abstractmethod
     def parse(self, text: str) -> list[Any]:
-        """The moves that make a design, or the beginning of one, whether or not they are legal here.
+        """The moves of a design, or of the beginning of one, whether or not they are legal in this space.
 
         Raises:
             NotationError: the text breaks the grammar.
@@ -98,7 +100,7 @@ class Space(ABC):
 
     @abstractmethod
     def describe(self, design: str) -> list[Part]:
-        """The parts of a design in order, and what each costs.
+        """The parts of a design in order, with their costs.
 
         Raises:
             NotationError: the text breaks the grammar.
@@ -106,12 +108,14 @@ class Space(ABC):
         """
 
     def key(self, state: Any) -> Any:
-        """What a table of values keeps for a state: states with equal keys learn together. By default the state."""
+        """The key of a state in a table of values: states with equal keys learn together. By default it is the
+        state.
+        """
         known: Hashable = state
         return known
 
     def objection(self, state: Any, move: Any) -> str | None:
-        """Why a move may not follow a state, in words; None where it may."""
+        """Why a move is illegal in this state, in words; None where it is legal."""
         return None if move in self.legal(state) else "this is not in the space"
 
     def beginning(self, text: str) -> list[Any]:
@@ -123,7 +127,7 @@ class Space(ABC):
         return self.parse(text) if text.strip() else []
 
     def walk(self, text: str) -> list[tuple[Any, Any]]:
-        """Each decision of a design, or of the beginning of one: the state and the move chosen there.
+        """The decisions of a design, or of the beginning of one: each is a state and the move chosen there.
 
         Raises:
             NotationError: the text breaks the grammar.
@@ -140,7 +144,7 @@ class Space(ABC):
         return decisions
 
     def after(self, text: str) -> Any | None:
-        """The state that the beginning of a design leads to; None where the design is whole.
+        """The state to which the beginning of a design leads; None where the design is complete.
 
         Raises:
             NotationError, IllegalDesign: as `walk` says.
@@ -149,7 +153,7 @@ class Space(ABC):
         return self.step(*decisions[-1]) if decisions else self.start
 
     def following(self, text: str) -> list[str]:
-        """What may follow the beginning of a design, as texts; nothing where the design is whole.
+        """The moves that may follow the beginning of a design, as texts; none where the design is complete.
 
         Raises:
             NotationError, IllegalDesign: as `walk` says.
@@ -158,37 +162,40 @@ class Space(ABC):
         return [] if state is None else [str(move) for move in self.legal(state)]
 
     def canonical(self, text: str) -> str:
-        """
+        """The canonical text of a design.
+
         Raises:
             NotationError: the text breaks the grammar.
         """
         return self.text(self.parse(text))
 
     def check(self, design: str) -> None:
-        """That a design, legal or not, can be trained on what this space is for.
+        """Check that a design, legal or not, can be trained on this space's kind of data.
 
         Raises:
             NotationError: the text breaks the grammar.
-            ShapeError: it cannot; the text goes on after the design's name, as "does not fit images of 3x32x32".
+            ShapeError: it cannot; the text continues the design's name, for example "does not fit images of 3x32x32".
         """
         self.describe(design)
 
     def adapted(self, design: str) -> str:
-        """A design of another run, as this space would write it: for its number of classes, for example. By default
-        the design as it is."""
+        """A design of another run, adapted to this space: to its number of classes, for example. By default it is the
+        design unchanged.
+        """
         return self.canonical(design)
 
     def cost(self, design: str) -> Cost:
-        """Of the whole design. Raises as `describe` does."""
+        """The cost of the whole design. Raises as `describe` does."""
         return sum((part.cost for part in self.describe(design)), Cost(0, 0))
 
     def measures(self, design: str) -> dict[str, float]:
-        """What is known of a design before it is trained, by the names that `objective` may use."""
+        """The measures of a design that are known before it is trained, by the names that `objective` may use."""
         return dict(self.cost(design)._asdict())
 
     def neighbours(self, design: str) -> Iterator[str]:
         """The designs that differ from a legal one by one choice, in an order that never changes. After the changed
-        choice the others are taken over as far as they are legal, then the first legal ones complete the design."""
+        choice, the other choices are kept as far as they are legal; then the first legal ones complete the design.
+        """
         decisions = self.walk(design)
         moves = [move for _, move in decisions]
         seen = {design}
@@ -212,25 +219,27 @@ class Space(ABC):
         return self.text(moves)
 
     def net(self, design: str) -> str:
-        """The net of the cnn family that a design stands for, for tasks that build such nets.
+        """The net of the cnn family that a design represents, for tasks that build such nets.
 
         Raises:
-            NotationError: it stands for none.
+            NotationError: it represents none.
         """
         raise NotationError("designs of this family are not cnn nets", 1)
 
     def recipe(self, design: str, recipe: Recipe) -> Recipe:
-        """How a design is trained, where `recipe` is what the settings say: by default as they say. It becomes a part
-        of the trial."""
+        """The recipe for a design; `recipe` is the one in the settings, and by default the same is returned. It becomes
+        a part of the trial.
+        """
         return recipe
 
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        """Settings that contradict a dataset, by dotted key: what they say, and what the dataset has."""
+        """Settings that contradict a dataset, by dotted key: the setting's value, and the dataset's."""
         return {}
 
     def plugins(self, design: str) -> dict[str, str]:
-        """Installed plug-ins, by group and name, that what the design is depends on, with their identities; those
-        that are built in are left out. The family itself is not among them."""
+        """The installed plug-ins on which the meaning of the design depends, by group and name, with their identities.
+        Built-in ones are left out, and so is the family itself.
+        """
         return {}
 
     def words(self) -> list[tuple[str, str]]:
@@ -242,8 +251,8 @@ class Space(ABC):
 
 
 def space_of(spec: TrialSpec, load: Callable[[str], Any] = SPACES.load) -> Space | None:
-    """The family of a trial's design; None where that is the cnn family, whose rules are no part of a trial. `load`
-    gives a plug-in by its name.
+    """The space of a trial's design; None for the cnn family, whose rules are no part of a trial. `load` returns a
+    plug-in by its name.
 
     Raises:
         PluginError: there is no such family, or it cannot be loaded.

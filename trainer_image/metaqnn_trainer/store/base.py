@@ -1,4 +1,4 @@
-"""The store's protocol. One behaviour suite (tests/store/test_stores.py) says what every store promises."""
+"""The protocol of stores. One test suite (tests/store/test_stores.py) says what every store promises."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from metaqnn_trainer.store.errors import ObjectMissing, StoreError
 
 MAX_KEY: Final = 512
-MAX_PART: Final = 255  # what file systems take for one name
+MAX_PART: Final = 255  # characters that file systems accept in one name
 
 # No part begins with a dot: neither "." nor "..", and the names of half-written files stay out of the way.
 _PART: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]*")
@@ -25,11 +25,11 @@ class Entry(NamedTuple):
 
 
 class Stat(NamedTuple):
-    """What a store says of an object without its bytes."""
+    """What a store knows of an object without reading its bytes."""
 
     size: int
     sha256: str | None
-    """Of the object, in hex, where the store keeps a checksum of its own; None says nothing."""
+    """sha256 of the object, in hex, where the store keeps a checksum of its own; else None."""
 
 
 class Store(Protocol):
@@ -41,22 +41,26 @@ class Store(Protocol):
 
     @property
     def uri(self) -> str:
-        """What was given to open the store, without secrets; another process opens the same store with it."""
+        """The address with which the store was opened, without secrets; another process opens the same store with
+        it.
+        """
         ...
 
     def put(self, key: str, data: bytes) -> None:
-        """Write, replacing what was there."""
+        """Write the object, replacing an existing one."""
         ...
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Write only if nothing is there; False if something is. Of any number of racing calls exactly one wins."""
+        """Write the object only if there is none of this key; False if there is. Of any number of racing calls exactly
+        one wins.
+        """
         ...
 
     def get(self, key: str, first: int | None = None) -> bytes:
         """The object, or its `first` bytes (fewer if it is shorter).
 
         Raises:
-            ObjectMissing: nothing is there.
+            ObjectMissing: there is no object of this key.
         """
         ...
 
@@ -64,7 +68,7 @@ class Store(Protocol):
         """What is known of the object without reading it.
 
         Raises:
-            ObjectMissing: nothing is there.
+            ObjectMissing: there is no object of this key.
         """
         ...
 
@@ -73,7 +77,7 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Remove; nothing happens if nothing is there."""
+        """Remove the object; a missing one is no error."""
         ...
 
 
@@ -81,7 +85,7 @@ def check_key(key: str) -> str:
     """`key` itself, if it can name an object in every store.
 
     Raises:
-        StoreError: with the rule.
+        StoreError: it cannot; the text gives the rule.
     """
     if not is_key(key):
         shown = repr(key if len(key) <= 80 else key[:77] + "...")
@@ -94,10 +98,10 @@ def check_key(key: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """`prefix` itself, if a key could begin with it. The empty one is the prefix of all.
+    """`prefix` itself, if a key could begin with it. The empty one is the prefix of all keys.
 
     Raises:
-        StoreError: with the rule.
+        StoreError: no key can; the text gives the rule.
     """
     if prefix and not prefix.endswith("/"):
         return check_key(prefix)
@@ -115,7 +119,7 @@ def is_part(text: str) -> bool:
 
 
 def exists(store: Store, key: str) -> bool:
-    """Whether something is there. False also where the store denies to tell.
+    """Whether there is an object of this key. It is False also where the store refuses to tell.
 
     Raises:
         StoreError: the store does not answer, or refuses otherwise.
@@ -132,7 +136,7 @@ def exists(store: Store, key: str) -> bool:
 
 
 def holds(store: Store, key: str, data: bytes) -> bool:
-    """Whether these very bytes are there.
+    """Whether the object consists of exactly these bytes.
 
     Raises:
         StoreError: the store does not answer, or refuses.
@@ -144,7 +148,7 @@ def holds(store: Store, key: str, data: bytes) -> bool:
 
 
 def lists_what_is_there(store: Store, prefix: str) -> bool:
-    """Whether what was written is in a listing at once, with its size. Leaves nothing behind under `prefix`.
+    """Whether a new object appears in a listing at once, with its size. Leaves no object under `prefix`.
 
     Raises:
         StoreError: the store does not answer, or refuses.
@@ -158,8 +162,8 @@ def lists_what_is_there(store: Store, prefix: str) -> bool:
 
 
 def honours_put_if_absent(store: Store, prefix: str) -> bool:
-    """Whether the store keeps what is there when something else is put in its place if absent: some accept the
-    condition and ignore it, and one run could then have two writers. Leaves nothing behind under `prefix`.
+    """Whether the store keeps an existing object when another one is put in its place only if absent. Some stores
+    accept the condition and ignore it, and a run there could have two writers. Leaves no object under `prefix`.
 
     Raises:
         StoreError: the store does not answer, or refuses conditional writes by name.
@@ -173,7 +177,9 @@ def honours_put_if_absent(store: Store, prefix: str) -> bool:
 
 @contextmanager
 def removed(store: Store, *keys: str) -> Iterator[None]:
-    """These objects are gone after the block. What fails in it is told, rather than that removing failed then, too."""
+    """A block after which these objects are deleted. An error in the block is raised, and not an error of a deletion
+    after it.
+    """
     try:
         yield
     except StoreError:

@@ -1,9 +1,9 @@
-"""A directory as a store: one file per object, for one machine or a file system that several share.
+"""A directory as a store: one file per object, for one machine or a file system that several machines share.
 
 A file is written under a name that no key can have, flushed to the disk, and only then gets its own name. A process
-killed on the way leaves such a file behind, which is never listed and never read; a listing that comes by a day later
-removes it. Directories are opened one part at a time without following symbolic links, so that no key leads out of the
-root. The root itself may be a link.
+that is killed meanwhile leaves such a file behind, which is never listed and never read; a listing a day later removes
+it. Directories are opened one part at a time without following symbolic links, so that no key leads out of the root.
+The root itself may be a link.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, is_
 from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe has nobody at its other end
+# so that opening a pipe that nobody writes to returns
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ASIDE: Final = re.compile(r"\.[0-9a-f]{16}\.tmp")
-_LEFT_BEHIND: Final = 86_400.0  # seconds: nobody writes one file for so long, whatever the clocks of two machines say
+_LEFT_BEHIND: Final = 86_400.0  # seconds: no write takes so long, whatever the difference between two machines' clocks
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _HINTS: Final = {
@@ -50,8 +51,8 @@ _CAUSES: Final = {
 class DirectoryStore:
     """A store under `root`, which the first write creates.
 
-    Without `durable` nothing is flushed to the disk: many times faster, as safe from a process that is killed, but a
-    machine that loses power may lose what was written last, and leave files of which only the name is there.
+    Without `durable` no file is flushed to the disk. This is many times faster, and as safe when a process is killed;
+    but a machine that loses power may lose the last writes, and leave files that have a name and no content.
     """
 
     def __init__(self, root: Path | str, *, durable: bool = True) -> None:
@@ -115,7 +116,7 @@ class DirectoryStore:
             self._sync(directory)
 
     def _walk(self, parts: Sequence[str], beginning: str) -> Iterator[Entry]:
-        # Nothing stays open while the caller looks at an entry, and what vanishes meanwhile is not there.
+        # No directory stays open while the caller handles an entry; an entry that disappears meanwhile is left out.
         path = "".join(part + "/" for part in parts)
         found: list[tuple[str, int | None]] = []
         with (
@@ -134,7 +135,7 @@ class DirectoryStore:
                             found.append((entry.name + "/", None))
                 elif _ASIDE.fullmatch(entry.name):
                     _remove_if_left_behind(entry, directory)
-        # With its slash a directory sorts where its keys do: after "a-b" and "a.json", before "a0".
+        # With its slash a directory is sorted where its keys are: after "a-b" and "a.json", before "a0".
         for name, size in sorted(found):
             if size is None:
                 yield from self._walk([*parts, name.removesuffix("/")], "")
@@ -143,7 +144,7 @@ class DirectoryStore:
 
     @contextmanager
     def _directory(self, parts: Sequence[str], create: bool = False) -> Iterator[int]:
-        """A descriptor of the directory `parts` below the root; `create` makes what is missing, durably."""
+        """A descriptor of the directory `parts` below the root; `create` makes missing directories, durably."""
         current = self._open_root(create)
         try:
             for part in parts:
@@ -181,7 +182,9 @@ class DirectoryStore:
 
     @contextmanager
     def _aside(self, directory: int, data: bytes) -> Iterator[str]:
-        """The name of a new file in `directory` that holds `data`, on the disk. Removed afterwards if still there."""
+        """The name of a new file in `directory` that holds `data`, flushed to the disk. It is removed afterwards if it
+        still exists.
+        """
         name = f".{secrets.token_hex(8)}.tmp"
         try:
             with os.fdopen(os.open(name, _CREATE, 0o666, dir_fd=directory), "wb") as file:
@@ -195,7 +198,7 @@ class DirectoryStore:
                 os.unlink(name, dir_fd=directory)
 
     def _sync(self, directory: int) -> None:
-        """Make the names in a directory durable, where the file system knows how: some over a network do not."""
+        """Make the names in a directory durable, where the file system can: some network file systems cannot."""
         if not self._durable:
             return
         try:
@@ -222,7 +225,7 @@ class DirectoryStore:
 
 
 def _expect_file(name: str, directory: int) -> int:
-    """Its size in bytes. A directory, a link or a pipe under a key's name is no object."""
+    """The file's size in bytes. A directory, a link or a pipe under a key's name is no object."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if not stat.S_ISREG(status.st_mode):
         raise FileNotFoundError(errno.ENOENT, "not a regular file")
@@ -230,7 +233,7 @@ def _expect_file(name: str, directory: int) -> int:
 
 
 def _remove_if_left_behind(entry: os.DirEntry[str], directory: int) -> None:
-    # Whoever may only read here, or comes second, leaves it.
+    # A process that may only read here, or that comes second, leaves the file.
     with suppress(OSError):
         if time.time() - entry.stat(follow_symlinks=False).st_mtime > _LEFT_BEHIND:
             os.unlink(entry.name, dir_fd=directory)

@@ -1,9 +1,9 @@
-"""The store's error tree. Which exit code each gets is said by the side that ends with it: metaqnn_orch.errors and
+"""The store's error tree. The exit codes are in the errors of the two programs: metaqnn_orch.errors and
 metaqnn_trainer.errors.
 
 StoreError          the object store did not do what was asked
 └── ObjectMissing   no object under this key
-AddressError        what should name a store does not: bad input, an error of the contract
+AddressError        the address of a store is not valid: bad input, an error of the contract
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from metaqnn_trainer.contract.errors import ContractError
 
 
 class Cause(StrEnum):
-    """Whose turn it is."""
+    """The cause of an error: who can remove it."""
 
     OUTAGE = "outage"
-    """No answer, or one that says: not now. The same call may well succeed a little later."""
+    """No answer, or one that means: not now. The same call may succeed a little later."""
     FULL = "full"
-    """There is no room. Somebody has to make some, and may be doing so."""
+    """The store is full. Somebody has to make room, and may be doing so."""
     REFUSED = "refused"
-    """The answer would be the same tomorrow."""
+    """The store refuses. The answer would be the same tomorrow."""
 
 
 class StoreError(Exception):
     """The object store did not do what was asked. `str()` is one line with the store, the key and the cause; `hint` is
-    what to do, if anything is known. Whether a failed write happened is not known.
+    what to do, if that is known. It is unknown whether a failed write happened.
 
-    `status` is the HTTP status, 0 where there is none; `code` is the store's own word, as NoSuchBucket.
+    `status` is the HTTP status, 0 where there is none; `code` is the store's own word, such as NoSuchBucket.
     """
 
     def __init__(
@@ -42,13 +42,14 @@ class StoreError(Exception):
 
     @property
     def transient(self) -> bool:
-        """The same call may well succeed a little later, without anybody doing anything."""
+        """Whether the same call may succeed a little later, although nobody changes anything."""
         return self.cause is Cause.OUTAGE
 
     @property
     def denied(self) -> bool:
-        """HTTP 403: these credentials may not do that. S3 says the same of a missing object to whoever may not list the
-        bucket, and a trainer needs no right to list."""
+        """HTTP 403: these credentials lack the right. S3 gives the same answer for a missing object to a caller without
+        the right to list the bucket, and a trainer needs no right to list.
+        """
         return self.status == 403
 
 
@@ -57,7 +58,7 @@ class ObjectMissing(StoreError):
 
 
 class AddressError(ContractError):
-    """What was given to open a store is none of the accepted forms."""
+    """The address of a store has none of the accepted forms."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""From an address to a store: the one place that knows every kind of store."""
+"""Opens a store by its address: the one place that knows every kind of store."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from metaqnn_trainer.store.patient import PatientStore
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FORMS: Final = "a store is a directory (./runs, /data/runs, file:///data/runs) or a bucket (s3://bucket/prefix)"
-_MAX_PREFIX: Final = MAX_KEY // 2  # the rest is for the keys below it
+_MAX_PREFIX: Final = MAX_KEY // 2  # characters of an address: the others are for the keys below it
 
 
 def open_store(uri: str, patience: Sequence[float] = (), report: Callable[[str], None] = lambda _line: None) -> Store:
-    """The store that `uri` names. Nothing is created and nothing is asked yet.
+    """The store that `uri` names. Nothing is created, and the store is not called yet.
 
     `patience`: the pauses, in seconds, after which a write to a store that is away or full is tried again; `report` is
-    told of each.
+    called with a line about each.
 
     Raises:
         AddressError: not one of the accepted forms.
@@ -80,7 +80,7 @@ def _bucket(uri: str) -> Store:
             raise AddressError(f"the prefix of {_shown(uri)} cannot be used: {error}") from None
         if len(prefix) > _MAX_PREFIX:
             raise AddressError(f"the prefix of {_shown(uri)} has more than {_MAX_PREFIX} characters")
-    # boto3 takes a third of a second to import: who keeps results in a directory does not wait for it.
+    # boto3 takes a third of a second to import, which a store in a directory does not need.
     from metaqnn_trainer.store.s3 import S3Store
 
     return S3Store(bucket, prefix)

@@ -1,4 +1,4 @@
-"""A store whose writes outlast an outage: hours of training may be in the data."""
+"""A store whose writes are repeated after an outage, because the data may be the work of hours."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from metaqnn_trainer.store.base import Entry, Stat, Store, holds
 from metaqnn_trainer.store.errors import Cause, StoreError
 
 PATIENCE: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds: the trainer's pauses. Between them the client itself asks for ten seconds, so that it is minutes in all."""
+"""The trainer's pauses in seconds. Between them the client itself repeats a request for ten seconds, so that all
+together takes minutes.
+"""
 
 T = TypeVar("T")
 
 
 class PatientStore:
-    """Another store, but a write that meets an outage or a full store is tried again after each of `pauses`, in
-    seconds. What is refused for good is refused at once; reading is left as it is, for whoever reads can begin anew.
-    `report` is told what is waited for."""
+    """Wraps another store. A write that meets an outage or a full store is tried again after each of `pauses`, in
+    seconds. A write that is refused for good fails at once; reads are not repeated, because the caller can begin
+    again. `report` is called with what is waited for.
+    """
 
     def __init__(
         self, store: Store, pauses: Sequence[float], report: Callable[[str], None] = lambda _line: None
@@ -35,8 +38,9 @@ class PatientStore:
         self._repeated(lambda _again: self._store.put(key, data))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """As the protocol says. A write that failed may have happened all the same: after a repetition, and only then,
-        equal bytes count as ours."""
+        """Write only if absent, as the protocol says. A failed write may have happened all the same: so after a
+        repetition, and only then, an object with equal bytes counts as this call's.
+        """
 
         def write(again: bool) -> bool:
             return self._store.put_if_absent(key, data) or (again and holds(self._store, key, data))
@@ -56,7 +60,7 @@ class PatientStore:
         self._store.delete(key)
 
     def _repeated(self, write: Callable[[bool], T]) -> T:
-        """What `write` returns; it is told whether it was called before."""
+        """The result of `write`, which is called with whether it was called before."""
         pauses = iter(self._pauses)
         again = False
         while True:

@@ -1,8 +1,8 @@
-"""An S3 bucket as a store: AWS, or anything that speaks its protocol and honours conditional writes.
+"""An S3 bucket as a store: AWS, or any server that speaks its protocol and honours conditional writes.
 
-boto3 itself repeats a failed request a few times; whoever needs to outlast a longer outage looks at `StoreError.cause`.
-What answers with success has to show that it is S3, for a login page does so, too: an object's answer has an ETag, a
-listing's names the bucket, or says whether it is whole.
+boto3 itself repeats a failed request a few times; a caller that needs to outlast a longer outage uses
+`StoreError.cause`. An answer of success must show that it comes from S3, because a login page has a status of success,
+too: an object's answer has an ETag, and a listing's names the bucket or says whether it is complete.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _CONFLICT_PAUSES: Final = (0.1, 0.2, 0.4, 0.8)  # seconds
-_DOWNLOADS: Final = 3  # of an object whose bytes break off
-_SHA256: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # in base64
-_PAGE: Final = 1000  # keys; stores give no more
+_DOWNLOADS: Final = 3  # reads of an object whose transfer breaks off
+_SHA256: Final = re.compile(r"[A-Za-z0-9+/]{43}=")  # characters of a sha256 in base64
+_PAGE: Final = 1000  # keys per page; stores return no more
 
 
 class S3Store:
-    """A store under s3://bucket/prefix. Safe to use from many threads."""
+    """A store under s3://bucket/prefix. It is safe to use from many threads."""
 
     def __init__(self, bucket: str, prefix: str = "", client: S3Client | None = None, page: int = _PAGE) -> None:
-        """`client` replaces the one that boto3's chain would give; `page` is how many keys to ask for at a time.
+        """`client` replaces the one from boto3's chain; `page` is the number of keys to ask for at a time.
 
         Raises:
             StoreError: the configuration that boto3 finds cannot be used.
@@ -70,15 +70,15 @@ class S3Store:
 
     @property
     def endpoint(self) -> str:
-        """URL of a store other than AWS; empty for AWS, which is found by the region."""
+        """URL of a store other than AWS; empty for AWS, whose endpoint follows from the region."""
         return "" if is_aws(self._where.endpoint) else self._where.endpoint
 
     def by_pages_of(self, page: int) -> S3Store:
-        """The same store, listed by smaller pages."""
+        """The same store, with this many keys per page of a listing."""
         return self._with(self._client, page)
 
     def with_options(self, options: ClientOptions) -> S3Store:
-        """The same bucket, asked by another client: it has our credentials, and these options instead of ours.
+        """The same bucket with another client: it has the same credentials, but these options.
 
         Raises:
             StoreError: the client cannot be made.
@@ -90,12 +90,12 @@ class S3Store:
         return S3Store(self._bucket, self._root.removesuffix("/"), client, page)
 
     def seconds_ahead(self) -> float:
-        """By how much the store's clock is ahead of ours; its answers name whole seconds."""
+        """Seconds by which the store's clock is ahead of this machine's; the store's answers name whole seconds."""
         with renamed(self._where, ""):
             answer = self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)["ResponseMetadata"]
         try:
             return parsedate_to_datetime(answer["HTTPHeaders"]["date"]).timestamp() - time.time()
-        except (KeyError, TypeError, ValueError):  # a store that does not say
+        except (KeyError, TypeError, ValueError):  # a store that does not say its time
             return 0.0
 
     def put(self, key: str, data: bytes) -> None:
@@ -103,9 +103,11 @@ class S3Store:
             self._put(key, data, **self._checksum(data))
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """As the protocol says. When the reply to our write is lost, boto3 asks again, and the store answers that
-        something is there: our own object. Only after such a repetition is the content compared, and equal bytes count
-        as ours. Writers that must tell themselves apart put their name into what they write."""
+        """Write only if absent, as the protocol says. When the reply to a write is lost, boto3 repeats the request, and
+        the store answers that the object exists: it may be this call's own. Only after such a repetition is the
+        content compared, and equal bytes count as this call's. Writers that must be told apart put their name into
+        the content.
+        """
         check_key(key)
         checksum = self._checksum(data)
         pauses = iter(_CONFLICT_PAUSES)
@@ -128,10 +130,10 @@ class S3Store:
 
     def get(self, key: str, first: int | None = None) -> bytes:
         ask = partial(self._client.get_object, Bucket=self._bucket, Key=self._root + check_key(key))
-        if first is not None:  # a range holds at least one byte; what is too much is not read
+        if first is not None:  # a range has at least one byte; further bytes are not read
             ask = partial(ask, Range=f"bytes=0-{max(first, 1) - 1}")
         with renamed(self._where, key):
-            # boto3 repeats a request that fails, but not the reading of an answer that breaks off.
+            # boto3 repeats a failed request, but not the reading of an answer that breaks off.
             for left in reversed(range(_DOWNLOADS)):
                 try:
                     reply = ask()
@@ -144,7 +146,8 @@ class S3Store:
                     if "ETag" not in reply:
                         raise not_s3(self._where, key)
                     try:
-                        # Read to the end, for only then is its length compared; but not where a server ignores ranges.
+                        # The answer is read to its end, because only then is its length compared; but not where a
+                        # server ignores ranges.
                         whole = first is None or reply.get("ContentLength", math.inf) <= first
                         return body.read(None if whole else first)
                     except (HTTPClientError, IncompleteReadError, FlexibleChecksumError):
@@ -159,7 +162,7 @@ class S3Store:
             found = self._client.head_object(Bucket=self._bucket, Key=self._root + key, **options)
         if "ETag" not in found or "ContentLength" not in found:
             raise not_s3(self._where, key)
-        # A checksum of parts is written as CHECKSUM-PARTS, and is none of the object.
+        # A checksum of parts is written as CHECKSUM-PARTS, and is not the object's.
         encoded = found.get("ChecksumSHA256", "")
         return Stat(found["ContentLength"], base64.b64decode(encoded).hex() if _SHA256.fullmatch(encoded) else None)
 
@@ -183,7 +186,7 @@ class S3Store:
                 raise not_s3(self._where, prefix)
             for found in page.get("Contents", ()):
                 key = found["Key"].removeprefix(self._root)
-                if is_key(key):  # a bucket may hold what is not ours
+                if is_key(key):  # a bucket may hold objects of other programs
                     yield Entry(key, found["Size"])
             if not page.get("IsTruncated"):
                 return
@@ -204,7 +207,7 @@ class S3Store:
             raise not_s3(self._where, key)
 
     def _checksum(self, data: bytes) -> dict[str, str]:
-        """What the store shall compare with what arrives, and keep with the object."""
+        """The checksum that the store compares with the received bytes, and keeps with the object."""
         if not self._checksums:
             return {}
         return {"ChecksumSHA256": base64.b64encode(hashlib.sha256(data).digest()).decode()}

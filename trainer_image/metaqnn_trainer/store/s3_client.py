@@ -1,5 +1,6 @@
-"""How an S3 client is made. Whatever AWS has a name for comes by boto3's own chain: environment, ~/.aws, the machine's
-or the Pod's role. METAQNN_S3_ADDRESSING_STYLE is ours, because AWS has no variable for it."""
+"""Makes S3 clients. Every option that AWS has a name for is found by boto3's own chain: environment, ~/.aws, the
+machine's or the Pod's role. METAQNN_S3_ADDRESSING_STYLE is this project's own variable, because AWS has none for it.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 STYLE_VARIABLE: Final = "METAQNN_S3_ADDRESSING_STYLE"
 _STYLES: Final = ("auto", "path", "virtual")
 _COMMON: Final[Mapping[str, Any]] = {
-    "retries": {"mode": "standard", "total_max_attempts": 5},  # about ten seconds in all
+    "retries": {"mode": "standard", "total_max_attempts": 5},  # tries: about ten seconds in all
     "connect_timeout": 5,  # seconds
     "read_timeout": 60,  # seconds without a byte
-    "max_pool_connections": 32,  # kept open; further threads open and close their own
+    "max_pool_connections": 32,  # connections that are kept open; further threads open and close their own
     "tcp_keepalive": True,
 }
 _CHECKSUMS: Final = ("request_checksum_calculation", "response_checksum_validation")
@@ -30,7 +31,7 @@ _AWS_DOMAINS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 class ClientOptions(NamedTuple):
-    """Of a client. What is left open is found by boto3's chain."""
+    """Options of a client. Options that are not given are found by boto3's chain."""
 
     endpoint: str = ""
     region: str = ""
@@ -40,7 +41,7 @@ class ClientOptions(NamedTuple):
     """auto, when_required or when_supported. auto is when_required for stores other than AWS."""
 
     def resolved(self) -> ClientOptions:
-        """What they come to where no AWS configuration says anything: in a Pod."""
+        """The options in force where there is no AWS configuration: in a Pod."""
         elsewhere = bool(self.endpoint) and not is_aws(self.endpoint)
         style = "path" if elsewhere and self.style == "auto" else self.style
         checksums = "when_required" if elsewhere else "when_supported"
@@ -51,23 +52,24 @@ def default_client() -> S3Client:
     """The client that the environment and the AWS configuration ask for.
 
     Raises:
-        BotoCoreError, ValueError: what is found contradicts itself.
+        BotoCoreError, ValueError: what boto3's chain finds contradicts itself.
         AddressError: METAQNN_S3_ADDRESSING_STYLE is no style.
     """
     style = os.environ.get(STYLE_VARIABLE) or "auto"
     if style not in _STYLES:
         raise AddressError(f"{STYLE_VARIABLE} is {style[:40]!r}: it can be {', '.join(_STYLES)}")
-    # AWS_REGION is what every other AWS SDK reads.
+    # AWS_REGION is the variable that every other AWS SDK reads.
     return make_client(ClientOptions(region=os.environ.get("AWS_REGION") or "", style=style))
 
 
 def make_client(options: ClientOptions) -> S3Client:
-    """
+    """A client with these options.
+
     Raises:
         BotoCoreError, ValueError: what boto3's chain finds contradicts itself.
     """
     session = boto3.session.Session()
-    region = options.region or session.region_name or "us-east-1"  # the last is what clones of S3 call themselves
+    region = options.region or session.region_name or "us-east-1"  # the last is the default region of clones of S3
 
     def make(config: Config) -> S3Client:
         return session.client("s3", region_name=region, endpoint_url=options.endpoint or None, config=config)
@@ -76,9 +78,9 @@ def make_client(options: ClientOptions) -> S3Client:
     client = make(Config(**_COMMON, **given, **_styled(options.style)))
     if is_aws(client.meta.endpoint_url):
         return client
-    # Stores other than AWS seldom have a name in DNS for each bucket, nor know checksums in trailers; whoever's does
-    # has said so in the environment or in the AWS configuration.
-    profile = session._session.get_scoped_config()  # boto3 has no public way
+    # Stores other than AWS seldom have a DNS name for each bucket, and seldom support checksums in trailers; a user of
+    # one that does says so in the environment or in the AWS configuration.
+    profile = session._session.get_scoped_config()  # boto3 has no public method for it
     said = {name for name in _CHECKSUMS if name in profile or f"AWS_{name.upper()}" in os.environ}
     given = {name: "when_required" for name in _CHECKSUMS if name not in said} | given
     style = style_of(client)
@@ -96,10 +98,10 @@ def style_of(client: S3Client) -> str:
 
 
 def keeps_checksums(client: S3Client) -> bool:
-    """Whether the store is one that takes a checksum with an object, and gives it back."""
+    """Whether the store accepts a checksum with an object, and returns it."""
     return getattr(client.meta.config, "request_checksum_calculation", "") == "when_supported"
 
 
 def _styled(style: str) -> dict[str, Any]:
-    """Nothing for auto: what the AWS configuration says counts then."""
+    """The option for this addressing style; none for auto, where the AWS configuration counts."""
     return {} if style == "auto" else {"s3": {"addressing_style": style}}

@@ -1,4 +1,4 @@
-"""What the S3 client's errors mean: one line of evidence, whose turn it is, and a hint."""
+"""Turns the S3 client's errors into StoreError: one line of evidence, the cause, and a hint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from metaqnn_trainer.store import s3_hints as hints
 from metaqnn_trainer.store.errors import AddressError, Cause, ObjectMissing, StoreError
 from metaqnn_trainer.store.s3_foreign import REAL_STATUS, is_page
 
-# By the store's own words, whatever the status: AWS, MinIO, Ceph and SeaweedFS agree neither on codes nor on statuses.
+# Errors are told apart by the store's words, whatever the status: AWS, MinIO, Ceph and SeaweedFS agree on neither.
 _REFUSED: Final = re.compile(r"Quota|TooLarge|TooLong|NotImplemented|AccessDenied|Invalid|Malformed|Unsupported")
 _FULL: Final = re.compile(r"StorageFull|InsufficientStorage|DiskFull|NoSpace")
 _NO_ROOM: Final = re.compile(
@@ -27,7 +27,7 @@ _NO_ROOM: Final = re.compile(
 _LATER: Final = frozenset(
     {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestTimeout", "OperationAborted"}
     | {"ConditionalRequestConflict", "IDPCommunicationError"}
-    | {"BadDigest", "IncompleteBody"}  # changed or cut on the way
+    | {"BadDigest", "IncompleteBody"}  # changed or cut off on the way
 )
 _LATER_STATUSES: Final = frozenset({408, 425, 429})
 _NEVER_STATUSES: Final = frozenset({501, 505})
@@ -41,12 +41,12 @@ _OUTAGES: Final = (
 )
 _OURS: Final = frozenset({"PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject"})
 _OF_ONE: Final = frozenset({"GetObject", "HeadObject", "DeleteObject"})
-# Handshakes also fail because a server goes away; these would fail again.
+# Handshakes also fail because a server goes away; these errors would come again.
 _BAD_TLS: Final = re.compile(r"CERTIFICATE|CRL_FOUND|PEM|\[Errno|match|WRONG_VERSION|ALERT|UNSUPPORTED|HANDSHAKE_F")
 
 
 class Where(NamedTuple):
-    """What a client speaks to."""
+    """The endpoint, bucket and options of a client."""
 
     uri: str
     endpoint: str = ""
@@ -77,12 +77,12 @@ def renamed(where: Where, key: str) -> Iterator[None]:
         raise StoreError(f"{where.place(key)}: {one_line(str(error))}", hint, cause=cause) from error
     except AddressError:
         raise
-    except ValueError as error:  # the client refuses the address of an endpoint in this way
+    except ValueError as error:  # the client rejects an endpoint's address with this exception
         raise StoreError(f"{where.place(key)}: {one_line(str(error))}", hints.ENDPOINT) from error
 
 
 def not_s3(where: Where, key: str) -> StoreError:
-    """For an answer with a status of success that is none of S3's."""
+    """The error for an answer with a status of success that does not come from S3."""
     said = f"{where.endpoint} answered HTTP 200, but not with S3: probably with a page of a console, a login or a proxy"
     return StoreError(f"{where.place(key)}: {said}", hints.NOT_S3 + hints.by_proxy(where.endpoint), status=200)
 
@@ -93,18 +93,18 @@ def _answered(where: Where, key: str, error: ClientError) -> StoreError:
     given = metadata.get("HTTPStatusCode", 0)
     status, page = int(headers.get(REAL_STATUS, given)), is_page(headers)
     told = error.response.get("Error", {})
-    # An answer without a body or with a page has no code: boto3 writes the status in its place.
+    # For an answer without a body, or with an HTML page, boto3 uses the status as the code.
     code = "" if told.get("Code") in (None, str(given)) else str(told["Code"])
     message = told.get("Message") or responses.get(status, "")
     if status < 300 and page:
         return not_s3(where, key)
     if status < 300 and not code:
         message = "an answer that is cut off, or no XML"
-    of_one = error.operation_name in _OF_ONE  # a listing finds nothing, but not that it is missing
+    of_one = error.operation_name in _OF_ONE  # a listing has no key that could be missing
     if of_one and (code == "NoSuchKey" or (status == 404 and error.operation_name == "HeadObject" and not page)):
         return ObjectMissing(f"{where.place(key)}: no such object", status=status, code=code)
     words = one_line(f"HTTP {status} {code}".rstrip() + f": {message}").rstrip(": ")
-    # Credentials may be fetched from elsewhere on the way.
+    # Credentials may be fetched from another server on the way.
     whom = where.endpoint if error.operation_name in _OURS else f"{error.operation_name}, for credentials,"
     cause = _cause(given, code, message)
     answer = hints.StoreAnswer(status, code, headers, page, told)
@@ -113,8 +113,9 @@ def _answered(where: Where, key: str, error: ClientError) -> StoreError:
 
 
 def _cause(status: int, code: str, message: str) -> Cause:
-    """Expired credentials are a refusal: what this process was given it keeps, and what can be renewed boto3 renews by
-    itself, in time. A new process begins with new ones."""
+    """The cause of a refusal. Expired credentials count as a lasting refusal: this process keeps those that it was
+    given, and boto3 renews in time those that can be renewed. A new process begins with new ones.
+    """
     if status == 507 or _FULL.search(code) or _NO_ROOM.search(message):
         return Cause.FULL
     if code in _LATER or status in _LATER_STATUSES:

@@ -1,8 +1,8 @@
-"""Answers that no S3 gave: pages of consoles, logins and proxies, and redirects to somewhere else.
+"""Detects answers that do not come from S3: pages of consoles, logins and proxies, and redirects to another place.
 
-boto3 makes something of each of them: of a page an empty listing or a server's error that it asks for again, of a
-redirect without a region a request to find the region, which is answered by the same redirect, without end. So they are
-taken out before it looks at them.
+boto3 misreads each of them: it takes a page for an empty listing, or for a server's error, and asks again; after a
+redirect without a region it asks for the region, which the same redirect answers, without end. So such answers are
+taken out before boto3 parses them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 REAL_STATUS: Final = "x-status-before-boto3"
-"""Header with the status that came: boto3 makes 500 of 200 where it cannot parse the body."""
+"""Header with the original status: boto3 turns 200 into 500 where it cannot parse the body."""
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 _HTML: Final = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
@@ -26,13 +26,13 @@ _ELEMENT: Final = re.compile(rb"<(Code|Message|Endpoint|Region)>([^<]*)<")
 
 
 def refuse_foreign_answers(client: S3Client) -> None:
-    """From now on such an answer is a ClientError at once, with the status that it came with."""
-    # Two wildcards come before boto3's own handler of "before-parse.s3.*", however early that was registered.
+    """Have the client raise a ClientError at once for such an answer, with the answer's own status."""
+    # Two wildcards run before boto3's own handler of "before-parse.s3.*", however early that was registered.
     client.meta.events.register_first("before-parse.*.*", _look, unique_id="metaqnn-foreign-answers")
 
 
 def is_page(headers: MutableMapping[str, str]) -> bool:
-    """Whether an answer with these headers was made for people."""
+    """Whether an answer with these headers is a page for people."""
     return headers.get("content-type", "").startswith("text/html") and "etag" not in headers
 
 

@@ -1,4 +1,4 @@
-"""What to do about an S3 store that does not do what was asked: the hint of each error, right for the case."""
+"""Hints about errors of an S3 store: what to do, for each case."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _BUSY: Final = (
 )
 _CONDITIONS: Final = "this store does not support conditional writes (If-None-Match), which a run's journal needs"
 
-UNSENDABLE: Final = "Invalid header value"  # the client's own words, before it asks anybody
+UNSENDABLE: Final = "Invalid header value"  # the client's own errors, before it sends a request
 
 _BY_CODE: Final = {
     **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"), _UNKNOWN),
@@ -102,23 +102,23 @@ _BY_CLASS: Final[tuple[tuple[type[BotoCoreError], str], ...]] = (
 
 
 class StoreAnswer(NamedTuple):
-    """An answer that was none of success."""
+    """An answer with a status of failure."""
 
     status: int
     code: str
     headers: Mapping[str, str]
-    """By names in small letters."""
+    """Headers, by names in small letters."""
     page: bool
-    """Made for people: no S3 wrote it."""
+    """Whether it is a page for people, which no S3 writes."""
     told: Mapping[str, Any]
     """The elements of its body."""
 
 
 def answered(answer: StoreAnswer, endpoint: str, bucket: str, style: str) -> str:
-    """For an answer."""
+    """The hint for an answer."""
     status, code = answer.status, answer.code
     named = style == "virtual" and not is_aws(endpoint)
-    if code == "NoSuchKey" and urlsplit(endpoint).path.strip("/"):  # of what is no object: the bucket is named twice
+    if code == "NoSuchKey" and urlsplit(endpoint).path.strip("/"):  # the endpoint's path names the bucket a second time
         return _FOLDER
     if code == "NoSuchBucket":
         create = f"create the bucket: aws s3 mb s3://{bucket}"
@@ -147,7 +147,7 @@ def answered(answer: StoreAnswer, endpoint: str, bucket: str, style: str) -> str
 
 
 def unanswered(error: BotoCoreError, bucket: str) -> str:
-    """For a client that got no answer, or did not ask."""
+    """The hint for a client that got no answer, or sent no request."""
     text = str(error)
     asked = urlsplit(str(error.kwargs.get("endpoint_url", "")))
     named = (asked.hostname or "").startswith(f"{bucket}.") and not is_aws(asked.geturl())
@@ -158,7 +158,7 @@ def unanswered(error: BotoCoreError, bucket: str) -> str:
             return _BUNDLE
         if "WRONG_VERSION" in text:
             return _PLAIN
-        if "match" in text:  # of the host's name, or of its IP address
+        if "match" in text:  # the host's name, or its IP address, does not match
             return (
                 _PATH
                 if named
@@ -175,7 +175,7 @@ def unanswered(error: BotoCoreError, bucket: str) -> str:
 
 
 def by_proxy(endpoint: str) -> str:
-    """A further word where a proxy stands between."""
+    """A further sentence where a proxy is used."""
     proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme, "")
     host = urlsplit(proxy if "//" in proxy else f"//{proxy}").hostname if proxy else ""
     return f"; requests go through the proxy {host}: name hosts that need no proxy in NO_PROXY" if host else ""
@@ -201,7 +201,7 @@ def _elsewhere(answer: StoreAnswer, endpoint: str) -> str:
         return f"it only supports TLS: set {address}"
     if there.hostname:
         return f"it redirects to {there.hostname}: if that is the store, set {address}; if not, {NOT_S3}"
-    if location:  # a page of its own, as that of a login
+    if location:  # a page of its own, such as a login page
         return NOT_S3
     if other := answer.told.get("Endpoint"):
         return f"the bucket is served at {other}: set AWS_ENDPOINT_URL_S3, or AWS_REGION, to match"

@@ -1,5 +1,5 @@
-"""Tasks: what is learned, and what is measured. Each module is a task; base.py says what one has to be.
+"""Tasks: what is learned, and what is measured. Each module is a task; base.py defines their interface.
 
 Belongs here: data to batches, designs to modules, losses, measures.
-Forbidden here: how training goes about it (metaqnn_trainer.training).
+Forbidden here: how a net is trained (metaqnn_trainer.training).
 """

@@ -1,4 +1,6 @@
-"""What a task has to be: data in batches, a module for a design, a loss, measures, and which of them is the reward."""
+"""The interface of a task: data in batches, a module for a design, a loss, measures, and which of them is the
+reward.
+"""
 
 from __future__ import annotations
 
@@ -23,41 +25,44 @@ TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
 Part = Literal["train", "validation", "test"]
 Pause = Callable[[], None]
 Load = Callable[[str], Any]
-"""A plug-in by its name."""
+"""A function that returns a plug-in by its name."""
 
 
 class NoOptions(BaseModel):
-    """Of a task that has nothing to choose."""
+    """The options of a task that has none."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Task(ABC):
-    """What a trial learns. It holds no randomness and no state: training may ask for any batch at any time, and again.
+    """What a trial learns. A task holds no randomness and no state: training may ask for any batch at any time, and
+    again.
 
-    `data` is whatever `load` gave. What a task draws comes from the generator that it is given or, within `loss`, from
-    torch's own, which are seeded before every step: so training comes out the same whenever it is interrupted.
+    `data` is the result of `load`. Random numbers come from the generator that a method gets or, within `loss`, from
+    torch's own, which is seeded before every step: so an interrupted training gives the same result.
     """
 
     Options: ClassVar[type[BaseModel]] = NoOptions
-    """What `task.options` may say."""
+    """The model of `task.options` in the settings."""
     measure: ClassVar[str] = ""
-    """The measure that is the reward, unless `reward` says otherwise. Where it is `accuracy`, results also hold it as
-    the validation accuracy."""
+    """The measure that is the reward, unless `reward` returns another value. If it is `accuracy`, results also contain
+    it as the validation accuracy.
+    """
     bounds: ClassVar[tuple[float, float]] = (-1e12, 1e12)
-    """Between which every reward lies."""
+    """The lowest and the highest possible reward."""
 
     def __init__(self, spec: TrialSpec, options: Any, space: Space | None) -> None:
-        """`options` are an instance of Options; `space` is the design's family, None where that is the cnn family,
-        whose rules are no part of a trial."""
+        """`options` is an instance of Options; `space` is the design's space, None for the cnn family, whose rules are
+        no part of a trial.
+        """
         self.spec = spec
         self.options = options
         self.space = space
 
     def load(self, read: Reader, device: torch.device) -> Any:
         """The data of a trial, on `device`: by default the dataset object. It may depend on everything in the trial's
-        spec but the design, the weights to begin with and, `normalisation` aside, the recipe: the next trial may be
-        given what this one loaded.
+        specification but the design, the initial weights and the recipe, of which only `normalisation` counts: the
+        next trial may be given the data that this one loaded.
 
         Raises:
             DatasetError: the dataset is not what it should be.
@@ -67,18 +72,19 @@ class Task(ABC):
 
     @abstractmethod
     def examples(self, data: Any, part: Part) -> int:
-        """How many there are."""
+        """Number of examples in a part."""
 
     @abstractmethod
     def batch(self, data: Any, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Training examples, given by their indices (n), which are on the device: what `loss` is called with. All
-        tensors have n examples along their first dimension: parts of a batch are cut along it. `generator` is the
-        CPU's, for augmentation."""
+        """Training examples, given by their indices (n), which are on the device: the arguments of `loss`. All tensors
+        have n examples along their first dimension: parts of a batch are cut along it. `generator` is the CPU's, for
+        augmentation.
+        """
 
     @abstractmethod
     def build(self, data: Any, generator: torch.Generator) -> nn.Module:
         """The design as a module, in main memory, with fresh weights from `generator`, which is the CPU's, or from
-        torch's own, which is seeded alike.
+        torch's own generator, which has the same seed.
 
         Raises:
             RequestError, NotationError, ShapeError: the design cannot be built for this data.
@@ -86,15 +92,16 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
-        """What a step makes smaller: a sum over the examples, on the device, without a look at its value."""
+        """The quantity that a step minimises: a sum over the examples, on the device, whose value is not read."""
 
     @abstractmethod
     def evaluate(self, model: nn.Module, data: Any, part: Part, batch: int, pause: Pause) -> dict[str, float]:
-        """Measures by name: `[a-z][a-z0-9_]*`. The model is in evaluation mode and computes no gradients. No more than
-        `batch` examples go through it at once; `pause` is called after each of these, and may raise."""
+        """Measures by name: `[a-z][a-z0-9_]*`. The model is in evaluation mode and computes no gradients. At most
+        `batch` examples go through it at once; `pause` is called after each such batch, and may raise.
+        """
 
     def reward(self, measures: dict[str, float]) -> float:
-        """The higher the better."""
+        """The reward: the higher the better."""
         return measures[self.measure]
 
     def chance(self, data: Any) -> float:
@@ -103,15 +110,16 @@ class Task(ABC):
 
     def learned(self, measures: dict[str, float], data: Any) -> bool:
         """Whether a first epoch with these measures is better than chance: otherwise training begins again at a lower
-        rate."""
+        learning rate.
+        """
         return self.reward(measures) > self.chance(data)
 
     def pictures(self, model: nn.Module, data: Any) -> dict[str, bytes]:
-        """PNG files by name, of the best weights, once training is over."""
+        """PNG files by name, about the best weights, after training."""
         return {}
 
     def cost(self, data: Any) -> Cost:
-        """What the design costs: what its space says.
+        """The cost of the design, as its space computes it.
 
         Raises:
             RequestError, NotationError, ShapeError: the design cannot be built for this data.
@@ -121,17 +129,18 @@ class Task(ABC):
         return self.space.cost(self.spec.net)
 
     def parts(self) -> int:
-        """How many the design has: layers, of a net."""
+        """Number of parts of the design: for a net, layers."""
         assert self.space is not None
         return len(self.space.describe(self.spec.net))
 
     def memory(self, data: Any, batch: int) -> int | None:
-        """Bytes of the device that training with `batch` examples at once takes at least, data not counted; None where
-        nobody knows. Then it is tried."""
+        """Bytes of the device's memory that training with `batch` examples at once needs at least, without the data;
+        None where it is unknown. Then training is tried.
+        """
         return None
 
     def evaluation_batch(self, data: Any, batch: int, device: torch.device) -> int:
-        """Examples at once while evaluating, where `batch` of them fit while training."""
+        """Examples at once in evaluation, where `batch` of them fit in training."""
         return batch
 
 
@@ -148,6 +157,6 @@ def task_of(spec: TrialSpec, tasks: Load = TASKS.load, spaces: Load = SPACES.loa
 
 
 def data_key(spec: TrialSpec) -> str:
-    """What the data of a task depends on: trials with equal keys may share it."""
+    """A key of the data of a task: trials with equal keys may share the data."""
     content = spec.model_dump(mode="json", exclude={"net", "model", "recipe", "initial"})
     return canonical_json([content, spec.recipe.normalisation]).decode()

@@ -1,4 +1,4 @@
-"""Images in classes: cross-entropy, and the share of images that are classified rightly."""
+"""The task of classifying images: cross-entropy, and the share of images that are classified correctly."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
 class Classification(Task):
-    """The recipe's mirroring and translations augment the images. Designs of another family than cnn are those that
-    stand for such nets (Space.net)."""
+    """Classification of images. The recipe's mirroring and translations augment the images. Designs of another family
+    than cnn must represent nets of cnn (Space.net).
+    """
 
     measure = "accuracy"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -36,11 +37,11 @@ class Classification(Task):
         return self.prepared(read.dataset(self.spec.dataset), device)
 
     def prepared(self, found: DatasetObject, device: torch.device) -> Dataset:
-        """The images of a dataset object, as they are trained on.
+        """The images of a dataset object, prepared for training.
 
         Raises:
-            DatasetError: it has none, or they are not what its header says.
-            MessageError: nobody said how large they are to be.
+            DatasetError: it has none, or they differ from its header.
+            MessageError: their size is not given.
         """
         return prepare(labelled(found), self.spec.images_of(), device, self.spec.recipe.normalisation)
 
@@ -66,14 +67,16 @@ class Classification(Task):
         return 1 / data.info.images().classes
 
     def learned(self, measures: dict[str, float], data: Dataset) -> bool:
-        """Naming always the same class is chance, too: where classes are uneven (SVHN) that is right more often than
-        the recipe's multiple of 1 / classes, and the share of the largest class is what has to be beaten."""
+        """Whether the net beats chance. Always naming the same class is chance, too: where classes are uneven (SVHN),
+        its accuracy may be above the recipe's multiple of 1 / classes, and then the share of the largest class has
+        to be beaten.
+        """
         return measures["accuracy"] > max(self.spec.recipe.chance_factor / data.info.images().classes, data.chance())
 
     def cost(self, data: Dataset) -> Cost:
         net, images = self._net, data.info.images()
         for layer in net:
-            builder_of(type(layer))  # what cannot be built is said before anything is trained
+            builder_of(type(layer))  # a net that cannot be built is reported before training
         if net[-1] != net[-1].for_classes(images.classes):
             raise RequestError(f"{self.spec.net} does not end in {images.classes} classes, as {data.info.name} has")
         return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
@@ -94,7 +97,7 @@ class Classification(Task):
 
     @property
     def _as_cnn(self) -> TrialSpec:
-        """The trial with its design as a net of the cnn family."""
+        """The trial's specification with its design as a net of the cnn family."""
         if self.space is None:
             return self.spec
         return self.spec.model_copy(update={"net": self.space.net(self.spec.net)})

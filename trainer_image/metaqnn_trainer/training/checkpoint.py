@@ -1,7 +1,7 @@
-"""Checkpoints: training as it stands between two steps, as one object beside the trial.
+"""Checkpoints: the state of a training between two steps, as one object of the trial.
 
 The object is the sha256 of the rest in hex, a line's end, and a safetensors file; nothing in it can be executed.
-Randomness is not in it, being a function of seed, epoch and step.
+Randomness is not in it, because it is a function of seed, epoch and step.
 """
 
 from __future__ import annotations
@@ -32,34 +32,36 @@ from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import StoreError
 
 _DIGEST_BYTES: Final = 64
-_WITHIN_EPOCH: Final = 60.0  # seconds: a checkpoint costs as much as some steps do
-_STATE, _HISTORY = "state", "history"  # the names of tensors that are text
+_WITHIN_EPOCH: Final = 60.0  # seconds between checkpoints within an epoch: a checkpoint takes as long as some steps
+_STATE, _HISTORY = "state", "history"  # names of tensors that hold text
 
 Say = Callable[[str], None]
 
 
 class CheckpointState(Message):
-    """What a checkpoint says, apart from its tensors and the history."""
+    """The content of a checkpoint, apart from its tensors and the history."""
 
     release: str = Field(max_length=200)
     spec_digest: Sha256
     position: Position
-    """The next step's."""
+    """Position of the next step."""
     images: int = Field(ge=0, le=10**15)
-    """Trained on, over all rates."""
+    """Images trained on, over all learning rates."""
     train_seconds: Seconds
-    """Spent on them."""
+    """Seconds of training on them."""
     epoch_seconds: Seconds
-    """Spent on those of the present epoch."""
+    """Seconds of training in the present epoch."""
     micro_batch: MicroBatch | None = None
-    """Images at once, where a whole batch does not fit the device."""
+    """Images in a micro-batch, where a whole batch does not fit the device."""
     seconds: Seconds
-    """Of all attempts, evaluation and all; what one did after its last checkpoint is not counted."""
+    """Seconds of all attempts, including evaluation; the time of an attempt after its last checkpoint is not
+    counted.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`tensors`, all in main memory, are named after their part, a slash, and their own name."""
+    """A checkpoint. `tensors`, all in main memory, are named after their part, a slash, and their own name."""
 
     state: CheckpointState
     records: list[EpochRecord]
@@ -72,7 +74,7 @@ class Checkpoint:
 
 
 def release() -> str:
-    """What has to be the same where training goes on."""
+    """Versions that must be the same where training goes on."""
     return f"metaqnn {__version__}, torch {torch.__version__}"
 
 
@@ -87,7 +89,8 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
 
 
 def decode_checkpoint(data: bytes, spec: TrialSpec) -> Checkpoint:
-    """
+    """The checkpoint in these bytes.
+
     Raises:
         CheckpointError: damaged, of another trial or of another release.
     """
@@ -113,8 +116,9 @@ def _text(tensors: dict[str, Tensor], name: str) -> bytes:
 
 
 class Checkpoints:
-    """Those of one trial. They travel to the store while training goes on, one at a time, and a new one replaces the
-    last; one that cannot be stored is no reason to stop."""
+    """The checkpoints of one trial. They are sent to the store while training goes on, one at a time, and a new one
+    replaces the last. One that cannot be stored does not stop training.
+    """
 
     def __init__(
         self,
@@ -125,7 +129,9 @@ class Checkpoints:
         say: Say,
         within_epoch: float = _WITHIN_EPOCH,
     ) -> None:
-        """At least `seconds` lie between two of them, and between steps of one epoch at least `within_epoch`, too."""
+        """At least `seconds` lie between two checkpoints, and between those within one epoch also at least
+        `within_epoch`.
+        """
         self._store = store
         self._key = keys.checkpoint(run, spec.trial_id())
         self._result = keys.result(run, spec.trial_id())
@@ -134,15 +140,15 @@ class Checkpoints:
         self._within_epoch = max(seconds, within_epoch)
         self._say = say
         self._last = time.monotonic()
-        self._there = True  # for all that is known
+        self._there = True  # assumed until it is known
         self._refused = False
         self.settled = False
-        """Whether a result was there when the last one had arrived: another attempt's, of which nobody knew."""
+        """Whether there was a result when the last checkpoint had arrived: another attempt delivered it meanwhile."""
         self._sender: ThreadPoolExecutor | None = None
         self._sending: Future[None] | None = None
 
     def read(self) -> Checkpoint | None:
-        """The earlier attempt's, or None where there is none that can be gone on from.
+        """The earlier attempt's checkpoint, or None where there is none from which training can go on.
 
         Raises:
             StoreError: the store does not answer.
@@ -157,17 +163,17 @@ class Checkpoints:
             return None
 
     def refuse(self, error: CheckpointError) -> None:
-        """Say why what was read is of no use."""
+        """Report why the checkpoint that was read cannot be used."""
         self._say(f"training starts from the beginning, because {self._key} cannot be used: {error}")
 
     @property
     def due(self) -> bool:
-        """Whether the last one has arrived, and is old enough for another after an epoch."""
+        """Whether the last checkpoint has arrived, and is old enough for another after an epoch."""
         return self._arrived and time.monotonic() - self._last >= self._seconds
 
     @property
     def overdue(self) -> bool:
-        """Whether it is old enough for another between two steps."""
+        """Whether the last checkpoint is old enough for another between two steps."""
         return self._arrived and time.monotonic() - self._last >= self._within_epoch
 
     @property
@@ -175,7 +181,9 @@ class Checkpoints:
         return not self._refused and (self._sending is None or self._sending.done())
 
     def send(self, checkpoint: Checkpoint) -> None:
-        """Returns at once; waits only if another one is still on its way. Nothing is sent to where one was refused."""
+        """Send a checkpoint. Returns at once, and waits only if another one is still on its way. After a refusal no
+        further checkpoint is sent.
+        """
         self.wait()
         if self._refused:
             return
@@ -184,12 +192,12 @@ class Checkpoints:
         self._sending = self._sender.submit(copy_context().run, self._put, checkpoint)
 
     def wait(self) -> None:
-        """Until what was sent has arrived, or failed to."""
+        """Wait until the last checkpoint has arrived, or failed to."""
         if self._sending is not None:
             self._sending.result()
 
     def remove(self) -> None:
-        """For when the result is there."""
+        """Remove the checkpoint, once there is a result."""
         self.wait()
         try:
             if self._there:
@@ -198,7 +206,7 @@ class Checkpoints:
             self._say(f"the checkpoint could not be removed: {error}")
 
     def close(self) -> None:
-        """Wait, and give the thread back."""
+        """Wait for the last checkpoint, and end the thread."""
         if self._sender is not None:
             self._sender.shutdown()
 
@@ -207,9 +215,9 @@ class Checkpoints:
             self._store.put(self._key, encode_checkpoint(checkpoint))
             if exists(self._store, self._result):
                 self.settled = True
-                self._store.delete(self._key)  # whoever delivered may have looked for it before it was there
+                self._store.delete(self._key)  # the attempt that delivered may have looked for it before it was there
         except StoreError as error:
-            # What is too large, or not allowed, will be so the next time; a store that is full has been waited for.
+            # An object that is too large, or not allowed, will be refused again; a full store has been waited for.
             self._refused = not error.transient
             more = ", and no other will be tried" if self._refused else ""
             self._say(f"a checkpoint could not be written{more}: {error}")

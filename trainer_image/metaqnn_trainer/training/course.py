@@ -1,4 +1,4 @@
-"""The course of one training: rates, epochs and steps, from any of them to the end."""
+"""The course of one training: learning rates, epochs and steps, from any of them to the end."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ from metaqnn_trainer.training.outcome import Subject, Training, Weights
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Who listens. `pause` comes after every step and every batch of an evaluation, and may end all by raising."""
+    """Functions that a training calls. `pause` is called after every step and every batch of an evaluation, and may end
+    the training by raising.
+    """
 
     pause: Callable[[], None]
     on_epoch: Callable[[EpochRecord], None]
     at_rest: Callable[[], None]
-    """After every epoch, when the next step is the next one's first."""
+    """Called after every epoch, when the next step is the first of the next epoch."""
 
 
 class Course:
-    """A design in training: a model, its optimiser, and where they stand.
+    """A design in training: a model, its optimiser, and their position.
 
     With a `micro_batch` the recipe's batch goes through the net in parts of so many examples, and a step adds up their
-    gradients. Batches, examples and the optimiser's steps are those of undivided training. The weights are not, to the
-    last bit: sums are rounded in another order, dropout draws other numbers of the same kind, and batch normalisation
-    sees the statistics of a part, which are noisier.
+    gradients. Batches, examples and the optimiser's steps are those of undivided training. The weights differ in the
+    last bits: sums are rounded in another order, dropout draws other numbers of the same kind, and batch normalisation
+    uses the statistics of a part, which are noisier.
     """
 
     def __init__(
@@ -52,8 +54,9 @@ class Course:
         initial: Weights | None = None,
         affordable: Callable[[], bool] = lambda: True,
     ) -> None:
-        """With a `recorder` whole batches are stepped by what it records, if that is `affordable` once the first steps
-        are done. Each rate begins with the `initial` weights, where they fit."""
+        """With a `recorder`, steps of whole batches are recorded and repeated, if that is `affordable` once the first
+        steps are done. Each learning rate begins with the `initial` weights, where they fit.
+        """
         self._task, self._data, self._device, _ = subject
         self._recipe = subject.spec.recipe
         self._digest = subject.spec.digest()
@@ -63,7 +66,7 @@ class Course:
         self.training = Training(self._task.chance(self._data), self._task.measure, micro_batch=micro_batch)
         self._rate, self._epoch, self._step = 1, 1, 0
         self._epoch_seconds = 0.0
-        # Kept on the device: asking for a number after each step would make a GPU wait.
+        # The sum is kept on the device: reading a number after each step would make a GPU wait.
         self._loss = torch.zeros((), device=self._device)
         self._model: nn.Module | None = None
         self._optimizer: Optimizer | None = None
@@ -74,17 +77,17 @@ class Course:
 
     @property
     def position(self) -> Position:
-        """The next step."""
+        """Position of the next step."""
         return Position(rate=self._rate, epoch=self._epoch, step=self._step)
 
     @property
     def counted(self) -> list[EpochRecord]:
-        """What counts is what the present rate did, once it had begun to learn."""
+        """The epochs that count: those of the present learning rate, once it had begun to learn."""
         records = self.training.records
         return [record for record in records if record.rate == self._rate and record.train_loss is not None]
 
     def run(self) -> None:
-        """From here to the end, whichever it is."""
+        """Train from the present position to the end, whichever it is."""
         while self._rate <= self._recipe.max_rates:
             self._hooks.pause()
             if self._model is None:
@@ -94,22 +97,22 @@ class Course:
                 self.training.status = "completed"
                 return
             self._rate, self._epoch, self._model = self._rate + 1, 1, None
-            if self._rate <= self._recipe.max_rates:  # there is nothing to go on with else
+            if self._rate <= self._recipe.max_rates:  # there is no other net to go on with
                 self._hooks.at_rest()
         rates = ", ".join(f"{rate:.3g}" for rate in self.training.learning_rates)
         self.training.reason = f"no better than chance after the first epoch, at each of the learning rates {rates}"
 
     def forget(self) -> None:
-        """Let go of the net. What refers to itself, as this does, would keep it until it is collected as garbage."""
+        """Free the net. Its circular references would keep it until the garbage collector runs."""
         self._model = self._optimizer = None
         self._step_on = self._plain_step
 
     def _begin(self) -> None:
-        """Fresh weights for the present rate."""
+        """Begin the present learning rate with fresh weights."""
         self.training.learning_rates = [rules.learning_rate(self._recipe, rate, 1) for rate in range(1, self._rate + 1)]
         self.training.epochs = 0
         seed = rules.derive_seed(self._recipe, self._digest, self._rate, 0, "weights")
-        torch.default_generator.manual_seed(seed)  # which modules draw from that are built as usual
+        torch.default_generator.manual_seed(seed)  # modules that draw from torch's own generator are built as usual
         model = self._task.build(self._data, torch.Generator().manual_seed(seed))
         fresh = model.state_dict()
         fitting = {
@@ -124,7 +127,7 @@ class Course:
             self._step_on = RecordedStep(self._plain_step, self._recipe.batch_size, self._recorder, self._affordable)
 
     def _learns(self) -> bool:
-        """All epochs that are left of the present rate; False if the first of them did not learn."""
+        """Train the remaining epochs of the present learning rate; False if the first of them did not learn."""
         training = self.training
         while self._epoch <= self._recipe.epochs:
             self._train_epoch()
@@ -159,7 +162,7 @@ class Course:
         return True
 
     def _train_epoch(self) -> None:
-        """What is left of one pass over the training examples, the last and smaller batch too."""
+        """Train the rest of one pass over the training examples, including the last and smaller batch."""
         recipe = self._recipe
         assert self._optimizer is not None
         self._optimizer.set_rate(rules.learning_rate(recipe, self._rate, self._epoch))
@@ -174,14 +177,14 @@ class Course:
                 self.training.last_step = time.monotonic()
                 self.training.images += len(batch)
                 self._hooks.pause()
-            self._loss.item()  # so that the time is that of the work
+            self._loss.item()  # so that the measured time includes the work
         finally:
             seconds = time.perf_counter() - started
             self._epoch_seconds += seconds
             self.training.seconds += seconds
 
     def _train_step(self, batch: Tensor) -> None:
-        """One batch, given by the indices (n) of its examples."""
+        """Train one batch, given by the indices (n) of its examples."""
         seed_dropout(self._dropout, self._seed("dropout", self._step))
         self._step_on(*self._task.batch(self._data, batch, self._generator("augmentation", self._step)))
 
@@ -201,7 +204,7 @@ class Course:
             self.training.test_measures, _ = self._evaluate("test")
 
     def draw(self) -> None:
-        """Have the task show what the best epoch's weights do, if it does. An error of that is said, and no more."""
+        """Have the task draw its pictures of the best epoch's weights, if it has any. An error is only reported."""
         if type(self._task).pictures is Task.pictures or not self.training.weights:
             return
         try:
@@ -217,7 +220,7 @@ class Course:
         self._net.load_state_dict(self.training.weights)
 
     def _evaluate(self, part: Part) -> tuple[dict[str, float], float | None]:
-        """The measures that are numbers, and the reward if it is one."""
+        """The measures that are finite numbers, and the reward if it is one."""
         batch = self._task.evaluation_batch(self._data, self._at_once, self._device)
         with torch.inference_mode(), autocast(self._device, self._recipe.precision):
             found = self._task.evaluate(self._net.eval(), self._data, part, batch, self._hooks.pause)
@@ -230,7 +233,7 @@ class Course:
 
     @property
     def _at_once(self) -> int:
-        """Examples of a batch that go through the net together."""
+        """Number of examples of a batch that go through the net together."""
         return self.training.micro_batch or self._recipe.batch_size
 
     def _generator(self, purpose: rules.Purpose, step: int) -> torch.Generator:
@@ -245,7 +248,9 @@ class Course:
         return self._model
 
     def checkpoint(self, seconds: float) -> Checkpoint:
-        """Everything that the rest of the course depends on, in main memory. `seconds` is what training took so far."""
+        """A checkpoint with everything that the rest of the course depends on, in main memory. `seconds` is the time of
+        training so far.
+        """
         training = self.training
         state = CheckpointState(
             release=release(),
@@ -266,7 +271,7 @@ class Course:
         return Checkpoint(state, list(training.records), tensors)
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Be what `checkpoint` was taken of.
+        """Restore the state in `checkpoint`.
 
         Raises:
             CheckpointError: it does not fit; this course must not be used any more.

@@ -23,9 +23,10 @@ _M_ARENA_MAX: Final = -8
 
 
 def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torch.device:
-    """The GPU if there is one that works, else the CPU with `threads` threads (by default as many as there are
-    processors for this process), set up so that the same request gives the same weights. On a GPU that holds but for
-    overlapping pooling, whose gradient has no deterministic implementation there."""
+    """The GPU if there is one that works, else the CPU with `threads` threads (by default, the number of processors of
+    this process), set up so that the same request gives the same weights. On a GPU there is one exception:
+    overlapping pooling, whose gradient has no deterministic implementation there.
+    """
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
@@ -43,37 +44,41 @@ def device_name(device: torch.device) -> str:
 
 
 def allow_precision(precision: Precision) -> None:
-    """Whether products of single precision may be computed in TF32, on GPUs that have it."""
+    """Set whether products in single precision may be computed in TF32, on GPUs that have it."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """The context of a forward pass: layers in bfloat16, if asked for, on GPUs that have it; the loss stays single."""
+    """The context of a forward pass: layers in bfloat16, if asked for, on GPUs that have it; the loss stays in single
+    precision.
+    """
     if precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
 
 
 def dropout_source(device: torch.device) -> torch.Generator:
-    """What a net's dropout draws from on `device`. On a GPU each net has one of its own: a recorded step reads the seed
-    when the device comes to it."""
+    """The generator for a net's dropout on `device`. On a GPU each net has one of its own: a recorded step reads the
+    seed when the device executes it.
+    """
     return torch.Generator(device) if device.type == "cuda" else torch.default_generator
 
 
 def seed_dropout(source: torch.Generator, seed: int) -> None:
-    """Have dropout draw from `source`, which is seeded. torch.manual_seed would seed every device there is, which takes
-    160 µs."""
+    """Seed `source`, from which dropout draws. torch.manual_seed would seed every device that exists, which takes 160
+    µs.
+    """
     if source.device.type == "cuda":
         torch.cuda.default_generators[torch.cuda.current_device()].graphsafe_set_state(source)
     source.manual_seed(seed)
 
 
 def process_began(own: Path = Path("/proc/self/stat")) -> float | None:
-    """When this process was started, by time.monotonic; None where the system does not tell."""
+    """When this process was started, by time.monotonic; None where the system does not say."""
     try:
         ticks = int(
             own.read_text().rpartition(")")[2].split()[19]
-        )  # starttime, see proc(5), after a name that may be odd
+        )  # starttime, see proc(5); it stands after a name that may hold any character
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
         return None
@@ -81,8 +86,9 @@ def process_began(own: Path = Path("/proc/self/stat")) -> float | None:
 
 
 def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Processors that the container may use, by its limit: torch counts those of the whole machine, and its threads
-    would then spend their time waiting for each other."""
+    """Number of processors that the container may use, by its limit: torch counts those of the whole machine, and its
+    threads would then spend their time waiting for each other.
+    """
     try:
         quota, period = file.read_text().split()
         return max(1, int(quota) // int(period))
@@ -91,10 +97,10 @@ def cpu_quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 def _keep_freed_memory() -> None:
-    # glibc returns each large block to the system, and faults its pages in again at the next step: up to a quarter of
-    # a step's time on a CPU. Other C libraries know no mallopt, or ignore it.
+    # By default glibc returns each large block to the system, and faults its pages in again: this takes up to a quarter
+    # of a step's time on a CPU. Other C libraries know no mallopt, or ignore it.
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, 1)  # the arenas that other threads would get keep nothing
+        libc.mallopt(_M_ARENA_MAX, 1)  # other threads share it: an arena of their own would not keep freed memory
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,8 +1,8 @@
-"""Learning curves continued: what a net will reach, told from its first epochs and from nets that were trained to their
-end (Baker, Gupta, Raskar, Naik 2017, "Accelerating Neural Architecture Search using Performance Prediction").
+"""Predicts what a net will reach, from its first epochs and from nets that were trained to their end (Baker, Gupta,
+Raskar, Naik 2017, "Accelerating Neural Architecture Search using Performance Prediction").
 
-Ridge regression of the final accuracy on the epochs so far and on the net's size. Pure: the same examples and the same
-epochs give the same answer.
+The method is ridge regression of the final accuracy on the epochs so far and on the net's size. Pure: the same examples
+and the same epochs give the same answer.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from metaqnn_trainer.contract.bounds import MAX_SPREAD
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
 from metaqnn_trainer.contract.result import Prediction
 
-RIDGE: Final = 1.0  # on standardised features: as much as one example says
-_EARLIEST: Final = 0.25  # of the epochs, before which too little is known
-_CONSTANT: Final = 1e-9  # deviation below which a feature is the same for all examples
-_LEAST_SPREAD: Final = 1e-6  # nothing is foretold with certainty
+RIDGE: Final = 1.0  # ridge penalty on standardised features: its weight is that of one example
+_EARLIEST: Final = 0.25  # share of the epochs before which too little is known
+_CONSTANT: Final = 1e-9  # standard deviation below which a feature counts as constant
+_LEAST_SPREAD: Final = 1e-6  # smallest standard deviation: no prediction is certain
 
 
 class Forecast(NamedTuple):
@@ -37,11 +37,11 @@ class Forecast(NamedTuple):
 
 
 def forecast(examples: Sequence[LearningCurve], begun: LearningCurve) -> Forecast:
-    """The best accuracy that the net of `begun`, of which some epochs are known, will have reached after as many epochs
-    as the `examples` have.
+    """The best accuracy that the net of `begun`, of which some epochs are known, will have reached after the number of
+    epochs of the `examples`.
 
-    The spread is that of the residuals that each example would have had, had it not been among them, and wider the less
-    the net is like any of them.
+    Its standard deviation comes from the residual that each example would have if it were left out, and grows the less
+    similar the net is to the examples.
     """
     epochs = len(begun.accuracies)
     features = torch.stack([_features(example, epochs) for example in examples])
@@ -51,7 +51,7 @@ def forecast(examples: Sequence[LearningCurve], begun: LearningCurve) -> Forecas
     x, asked = (features - mean) / deviation, (_features(begun, epochs) - mean) / deviation
     inverse = torch.linalg.inv(x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=x.dtype))
     weights = inverse @ x.T @ (final - final.mean())
-    # The hat matrix's diagonal: residual / (1 - leverage) is the residual of an example that is left out.
+    # The diagonal of the hat matrix: residual / (1 - leverage) is the residual of an example that is left out.
     leverage = 1 / len(x) + (x @ inverse * x).sum(1)
     residuals = final - final.mean() - x @ weights
     variance = (residuals**2 / (1 - leverage)).mean() * (1 + 1 / len(x) + asked @ inverse @ asked)
@@ -59,17 +59,18 @@ def forecast(examples: Sequence[LearningCurve], begun: LearningCurve) -> Forecas
 
 
 def is_asked(done: int, epochs: int) -> bool:
-    """Whether the rule speaks when so many epochs are done: not before a quarter of them, nor after the last."""
+    """Whether the rule is applied after so many epochs: not before a quarter of them, nor after the last."""
     return max(2, math.ceil(_EARLIEST * epochs)) <= done < epochs
 
 
 def foretold_to_fail(
     rule: EarlyEnd, begun: LearningCurve, epochs: int, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> Prediction | None:
-    """What the net of `begun` will probably reach in so many `epochs`, if that is a reason to stop it now; rewards lie
+    """The prediction for the net of `begun` after so many `epochs`, if it is a reason to stop the net now; rewards lie
     within `bounds`.
 
-    None where it is not, where it is not asked, and where the rule's examples had another number of epochs.
+    None where it is no reason, where the rule is not applied, and where the rule's examples had another number of
+    epochs.
     """
     if not is_asked(len(begun.accuracies), epochs) or max(begun.accuracies) >= rule.best:
         return None

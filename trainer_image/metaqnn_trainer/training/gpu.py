@@ -1,4 +1,4 @@
-"""Whether there is a GPU that works, and what was found where there is none."""
+"""Looks for a GPU that works, and says what was found where there is none."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from metaqnn_trainer.training.memory import is_out_of_memory
 _KERNEL_MODULE: Final = Path("/proc/driver/nvidia/version")
 _VISIBLE: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _NODE: Final = ("NODE_NAME", "HOSTNAME")
-# What CUDA says of a device, or of its driver, that no program can use. What it says of a program, such as an illegal
-# memory access, is not among them.
+# CUDA's errors about a device, or its driver, that no program can use. Errors of a program, such as an illegal
+# memory access, are not among them.
 _DEVICE_FAILURES: Final = re.compile(
     r"no CUDA-capable device is detected|invalid device ordinal|busy or unavailable|uncorrectable (ECC|NVLink) error"
     r"|hardware stack error|driver version is insufficient|no kernel image is available|system not yet initialized"
@@ -35,12 +35,12 @@ def _compute() -> None:
         if (torch.ones(1, device="cuda") + 1).item() != 2:
             raise RuntimeError("a test computation gave a wrong result")
     except torch.OutOfMemoryError:
-        if not torch.cuda.memory_allocated():  # of others: then no net could be trained
+        if not torch.cuda.memory_allocated():  # other processes hold the memory: no net could be trained
             raise
 
 
 def _driver() -> str:
-    """What the machine has of what CUDA needs, in words."""
+    """The parts of CUDA that the machine has, in words."""
     if torch.version.cuda is None:
         return "this torch is built without CUDA"
     found = f"torch is built for CUDA {torch.version.cuda}"
@@ -57,17 +57,17 @@ def _driver() -> str:
 
 
 class Gpus(NamedTuple):
-    """How GPUs are looked for."""
+    """The functions that look for GPUs."""
 
     available: Callable[[], bool] = torch.cuda.is_available
     devices: Callable[[], int] = torch.cuda.device_count
     compute: Callable[[], None] = _compute
-    """Raises RuntimeError where the GPU does not work."""
+    """Computes on the GPU; raises RuntimeError where the GPU does not work."""
     driver: Callable[[], str] = _driver
     environment: Mapping[str, str] = os.environ
 
     def trouble(self) -> str:
-        """Why no GPU can be used, in words; nothing where one can."""
+        """Why no GPU can be used, in words; empty where one can."""
         if not self.available():
             return "CUDA is not available"
         if not self.devices():
@@ -79,8 +79,8 @@ class Gpus(NamedTuple):
         return ""
 
     def check(self, wanted: int, device: torch.device) -> None:
-        """Whether a trial that was given `wanted` GPUs, 0: whatever there is, can train on `device`, which was chosen
-        when the process began. An error of an earlier trial may have broken CUDA for the rest of the process.
+        """Check that a trial that was given `wanted` GPUs (0: any device) can train on `device`, which was chosen when
+        the process began. An error of an earlier trial may have broken CUDA for the rest of the process.
 
         Raises:
             DeviceError: it cannot, or would have to do without a GPU.
@@ -96,7 +96,9 @@ class Gpus(NamedTuple):
             raise DeviceError(f"{subject}{self._place()}: {trouble}; {self.driver()}; {seen}")
 
     def failed(self, error: Exception) -> DeviceError | None:
-        """What it means where `error` says that the device, or its driver, cannot be used any more."""
+        """The DeviceError for `error`, if it says that the device, or its driver, cannot be used any more; else
+        None.
+        """
         if not isinstance(error, RuntimeError) or is_out_of_memory(error) or not _DEVICE_FAILURES.search(str(error)):
             return None
         return DeviceError(f"the GPU failed{self._place()}: {_first_line(error)}")
@@ -110,5 +112,5 @@ THIS_MACHINE: Final = Gpus()
 
 
 def _first_line(error: BaseException) -> str:
-    """CUDA's errors go on with advice for people who debug kernels."""
+    """The first line of an error: CUDA's errors continue with advice for people who debug kernels."""
     return one_line(str(error).strip().partition("\n")[0])

@@ -1,7 +1,8 @@
-"""A training step recorded as one CUDA graph. A small net's kernels are over before the next one is launched; a
-recorded step launches all of them at once ("CUDA Graphs" in PyTorch's notes on CUDA semantics).
+"""Records a training step as one CUDA graph. A small net's kernels end before the next one is launched; a recorded step
+launches all of them at once ("CUDA Graphs" in PyTorch's notes on CUDA semantics).
 
-What that saves has not been measured yet."""
+The saving has not been measured yet.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +15,31 @@ from torch import Tensor
 
 from metaqnn_trainer.training.memory import is_out_of_memory
 
-_WARM_UP: Final = 3  # steps that run as they are: libraries choose and allocate in them what must not change later
+# steps that run unrecorded: libraries choose algorithms and allocate memory in them, which must not change later
+_WARM_UP: Final = 3
 
 Step = Callable[..., None]
-"""Called with a batch's tensors."""
+"""A function that is called with a batch's tensors."""
 
 
 class Recorder(Protocol):
-    """What can record a step."""
+    """Records a step."""
 
     def warm_up(self, step: Callable[[], None]) -> None:
         """Run `step` in the way that prepares a recording."""
         ...
 
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
-        """What repeats the work of `step` on the same tensors. Nothing is computed while recording."""
+        """Record `step`, and return a function that repeats its work on the same tensors. Recording computes
+        nothing.
+        """
         ...
 
 
 class CudaRecorder:
-    """Records on the current GPU, in a stream of its own: the default one cannot be recorded, and what libraries keep
-    for a stream has to be there before."""
+    """Records on the current GPU, in a stream of its own: the default stream cannot be recorded, and what libraries
+    keep for a stream must exist before.
+    """
 
     def __init__(self) -> None:
         self._stream = torch.cuda.Stream()
@@ -48,22 +53,22 @@ class CudaRecorder:
 
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        # What other threads ask of the device meanwhile is no part of it.
+        # Calls of other threads to the device are not recorded.
         with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             step()
         return graph.replay
 
 
 class RecordedStep:
-    """`step` for batches of one size: run as it is a few times, then recorded, and repeated from then on.
+    """`step` for batches of one size: run unrecorded a few times, then recorded, and repeated from then on.
 
-    A batch of another size, an epoch's last, runs as it is. So does everything where recording fails.
+    A batch of another size, such as an epoch's last, runs unrecorded. So does every batch where recording fails.
     """
 
     def __init__(
         self, step: Step, size: int, recorder: Recorder, affordable: Callable[[], bool] = lambda: True
     ) -> None:
-        """`affordable` is asked before recording, which takes as much memory as the step again."""
+        """`affordable` is called before recording, which takes as much memory as the step again."""
         self._affordable = affordable
         self._step = step
         self._size = size

@@ -1,4 +1,4 @@
-"""The device's memory: how much there is, how much a trial took of it, and an end to what there is not."""
+"""The device's memory: how much there is, how much a trial used, and a limit on allocations."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import torch
 _OWN: Final = Path("/proc/self")
 _MACHINE: Final = Path("/proc/meminfo")
 _CONTAINER: Final = Path("/sys/fs/cgroup/memory.max")
-_RESET_PEAK: Final = "5"  # to clear_refs, see proc(5)
+_RESET_PEAK: Final = "5"  # written to clear_refs, see proc(5)
 _OUT_OF_MEMORY: Final = (
-    "can't allocate memory",  # the CPU's allocator
+    "can't allocate memory",  # message of the CPU's allocator
     "not enough memory",
-    "Storage size calculation overflowed",  # more bytes than 64 bits can count
+    "Storage size calculation overflowed",  # message for more bytes than 64 bits can count
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
@@ -37,12 +37,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class DeviceMemory(NamedTuple):
-    """Of one device."""
+    """The memory of one device."""
 
     size: int
-    """Bytes that this process could have there, if it were alone, beside what it has already."""
+    """Bytes that this process could have there, if it were alone, in addition to those that it has."""
     free: Callable[[], int]
-    """Bytes that nobody has taken now."""
+    """Returns the number of free bytes."""
 
     @classmethod
     def of(cls, device: torch.device) -> DeviceMemory:
@@ -50,19 +50,20 @@ class DeviceMemory(NamedTuple):
 
 
 def memory_size(device: torch.device, container: Path = _CONTAINER) -> int:
-    """Bytes that this process could have on `device`, if it were alone there, beside what it has already. The
-    container's limit counts, if that is less than the machine's memory."""
+    """Bytes that this process could have on `device`, if it were alone there, in addition to those that it has. The
+    container's limit counts, if it is less than the machine's memory.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory - torch.cuda.memory_allocated(device)
     size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with suppress(OSError, ValueError):  # no such file, or no limit: "max"
         size = min(size, int(container.read_text()))
-    # Libraries' pages are the files', and make room where memory is short.
+    # Pages of libraries are backed by files, and are freed where memory is short.
     return max(0, size - (_field(_OWN / "status", "RssAnon") or 0))
 
 
 def memory_free(device: torch.device, machine: Path = _MACHINE) -> int:
-    """Bytes of `device` that nobody has now, or that their holder would give up."""
+    """Bytes of `device` that are free, or that would be freed when needed."""
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
@@ -70,10 +71,11 @@ def memory_free(device: torch.device, machine: Path = _MACHINE) -> int:
 
 
 class PeakMemory:
-    """The most that this process has had of `device` since this was made, beside what it had then.
+    """The largest number of bytes that this process has had on `device` since this object was made, in addition to
+    those that it had then.
 
-    On a CPU that is the resident set's, which libraries and fragments are part of, and which the system may be unable
-    to tell.
+    On a CPU it is the resident set's size, which includes libraries and fragmentation, and which some systems do not
+    tell.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -98,9 +100,10 @@ class PeakMemory:
 
 @contextmanager
 def bounded_memory(device: torch.device, size: int) -> Iterator[None]:
-    """Allocations in main memory fail that would give this process more than `size` bytes beside what it has already,
-    where the kernel would grant them, and kill this or another process when they are used. Only on Linux, and only
-    where training happens in main memory."""
+    """A block in which an allocation in main memory fails if it would give this process more than `size` additional
+    bytes. Without it the kernel would grant the allocation, and kill this or another process when the memory is
+    used. It works only on Linux, and only where training happens in main memory.
+    """
     data = _field(_OWN / "status", "VmData")
     if device.type != "cpu" or data is None:
         yield
@@ -115,7 +118,7 @@ def bounded_memory(device: torch.device, size: int) -> Iterator[None]:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what the last net held."""
+    """Free the memory of the last net."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     with suppress(OSError, AttributeError):
@@ -130,14 +133,14 @@ def memory_for_training(device: torch.device) -> Iterator[DeviceMemory]:
         with bounded_memory(device, memory.size):
             yield memory
     except Exception as error:
-        traceback.clear_frames(error.__traceback__)  # which hold the net
+        traceback.clear_frames(error.__traceback__)  # its frames hold the net
         raise
     finally:
         release_memory(device)
 
 
 def _field(file: Path, name: str) -> int | None:
-    """Bytes that a line `name:  1234 kB` of a file of /proc gives."""
+    """The bytes in a line `name:  1234 kB` of a file of /proc."""
     with suppress(OSError, ValueError, IndexError):
         for line in file.read_text().splitlines():
             if line.startswith(f"{name}:"):

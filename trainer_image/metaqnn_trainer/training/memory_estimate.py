@@ -1,4 +1,6 @@
-"""What training a net takes of its device's memory, from shapes alone. Pure; nothing here touches a tensor."""
+"""Estimates the memory that training a net needs on its device, from shapes alone. Pure; no function here touches a
+tensor.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,18 @@ _FLOAT: Final = 4  # bytes
 
 
 class Memory(NamedTuple):
-    """Bytes that are in use at once when training takes most. What a library needs for itself is not among them, so
-    that training takes at least this much; nor is the dataset."""
+    """Bytes that are in use at once when training needs most. The libraries' own memory is not included, so that
+    training needs at least this much; neither is the dataset.
+    """
 
     parameters: int
     gradients: int
     optimizer: int
     """Adam keeps two numbers for each parameter, SGD with momentum one."""
     activations: int
-    """What the forward pass keeps for the backward pass, and the gradients on both sides of a layer. Evaluation is
-    given no more images at once than fit into the same (see evaluation_batch)."""
+    """Values that the forward pass keeps for the backward pass, and the gradients on both sides of a layer. Evaluation
+    uses no more images at once than fit into the same memory (see evaluation_batch).
+    """
 
     @property
     def total(self) -> int:
@@ -30,7 +34,7 @@ class Memory(NamedTuple):
 
 
 def training_memory(spec: TrialSpec, shape: Shape, batch: int) -> Memory:
-    """What training `spec`'s net on images of `shape` takes, `batch` of them at once.
+    """The memory that training `spec`'s net on images of `shape` needs, `batch` of them at once.
 
     Raises:
         ShapeError: a layer does not fit.
@@ -43,8 +47,8 @@ def training_memory(spec: TrialSpec, shape: Shape, batch: int) -> Memory:
 
 
 def evaluation_batch(spec: TrialSpec, shape: Shape, batch: int, largest: int) -> int:
-    """Images at once while evaluating, up to `largest`: as many as take no more memory than `batch` of them while
-    training, which keeps what the backward pass needs.
+    """Images at once in evaluation, up to `largest`: as many as need no more memory than `batch` of them in training,
+    which keeps the values for the backward pass.
 
     Raises:
         ShapeError: a layer does not fit.
@@ -54,7 +58,7 @@ def evaluation_batch(spec: TrialSpec, shape: Shape, batch: int, largest: int) ->
 
 
 def _activations(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) -> tuple[int, int]:
-    """Bytes an image while training, and while evaluating."""
+    """Bytes for each image in training, and in evaluation."""
     dropout = dropout_probabilities(net, recipe)
     kept = shape.features  # the normalised image
     training = evaluation = 0
@@ -62,11 +66,11 @@ def _activations(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) ->
     for index, layer in enumerate(net):
         out = layer.output(shape)
         kept += layer.kept(shape, model, before)
-        # Gradients are never in place: an activation function's are of one size.
+        # Gradients are never in place: those of an activation function have one size.
         training = max(training, kept + out.features + max(layer.backward(shape), out.features))
         evaluation = max(evaluation, layer.forward(shape, model))
         if index in dropout:
-            # A byte says whether a number was kept. What dropout gives takes the place of what nothing else needs.
+            # A byte says whether a value was kept. The output of dropout takes the place of its input.
             kept += out.features // _FLOAT + (out.features if layer.activated else 0)
             training = max(training, kept + out.features)
         shape, before = out, type(layer)

@@ -1,4 +1,4 @@
-"""What is trained, and what came of it."""
+"""The subject of a training, and its outcome."""
 
 from __future__ import annotations
 
@@ -17,55 +17,55 @@ Weights = dict[str, Tensor]
 
 @dataclass(slots=True)
 class Training:
-    """How training went, filled in as it goes: where memory runs out, it says how far it came."""
+    """The outcome of a training, filled in while it goes on: where memory runs out, it says how far training came."""
 
     chance: float
     measure: str = ""
-    """Which of the measures is the reward, where one is."""
+    """Name of the measure that is the reward, where one is."""
     status: Status = "untrainable"
     reason: str = ""
     reward: float = field(init=False)
-    """Of the best epoch; chance where none counts."""
+    """Reward of the best epoch; chance where no epoch counts."""
     last_reward: float = field(init=False)
     measures: dict[str, float] = field(default_factory=dict)
-    """Of the best epoch."""
+    """Measures of the best epoch."""
     best_epoch: int = 0
     epochs: int = 0
     test_measures: dict[str, float] = field(default_factory=dict)
     weights: Weights | None = None
-    """Of the best epoch, in main memory."""
+    """Weights of the best epoch, in main memory."""
     records: list[EpochRecord] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
     images: int = 0
-    """Examples seen while training, over all rates."""
+    """Examples seen in training, over all learning rates."""
     seconds: float = 0.0
-    """Spent on them; evaluation not counted."""
+    """Seconds of training on them, without evaluation."""
     prediction: Prediction | None = None
-    """Why it was stopped early."""
+    """The prediction for which training was stopped early."""
     resumed_from: Position | None = None
     micro_batch: int | None = None
-    """Examples at once, where a whole batch does not fit the device."""
+    """Examples in a micro-batch, where a whole batch does not fit the device."""
     pictures: dict[str, bytes] = field(default_factory=dict)
     """PNG files of the best epoch's weights."""
     first_step: float | None = None
-    """When it began, by time.monotonic; None where no step was taken."""
+    """When the first step began, by time.monotonic; None where no step was taken."""
     last_step: float | None = None
-    """When it ended."""
+    """When the last step ended."""
     estimated_memory: int | None = None
-    """Bytes that training takes of the device at least, foreseen where that can be."""
+    """Bytes of the device's memory that training needs at least, where it can be estimated."""
     peak_memory: int | None = None
-    """Bytes that it took, where that can be told."""
+    """Bytes of the device's memory that training used, where it is known."""
 
     def __post_init__(self) -> None:
         self.fall_back()
 
     def fall_back(self) -> None:
-        """No epoch counts."""
+        """Reset the outcome: no epoch counts."""
         self.reward = self.last_reward = self.chance
         self.best_epoch, self.measures, self.weights = 0, {}, None
 
     def count(self, record: EpochRecord) -> bool:
-        """Take in an epoch that learned; whether it is the best so far."""
+        """Take in an epoch that learned. Returns whether it is the best so far."""
         self.epochs, self.last_reward = record.epoch, record.reward
         if record.epoch > 1 and record.reward <= self.reward:
             return False
@@ -74,11 +74,11 @@ class Training:
 
 
 class Subject(NamedTuple):
-    """What is trained."""
+    """The design to train, its task and its data."""
 
     task: Task
     data: Any
-    """As the task loaded it."""
+    """The data, as the task loaded it."""
     device: torch.device
     cost: tuple[int, int]
     """The design's parameters and multiply-accumulates."""

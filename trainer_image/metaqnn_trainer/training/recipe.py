@@ -15,7 +15,7 @@ Purpose = Literal["weights", "order", "augmentation", "dropout"]
 
 
 def learning_rate(recipe: Recipe, rate: int, epoch: int) -> float:
-    """The learning rate of an epoch, from 1, of the `rate`-th try, from 1."""
+    """The learning rate of an epoch, counted from 1, in the `rate`-th try, counted from 1."""
     return _scheduled(recipe, epoch) * recipe.restart_factor ** (rate - 1)
 
 
@@ -38,10 +38,10 @@ def dropout_probabilities(net: Net, recipe: Recipe) -> dict[int, float]:
 
 
 def derive_seed(recipe: Recipe, spec_digest: str, rate: int, epoch: int, purpose: Purpose, step: int = 0) -> int:
-    """A seed for one purpose at one moment of training, 63 bits.
+    """A seed of 63 bits for one purpose at one moment of training.
 
-    A function of numbers rather than a stream that is drawn from, so that training can go on at any step and see what
-    it would have seen. Weights are drawn before the first epoch, epoch 0.
+    It is a function of numbers and not drawn from a stream, so that training can go on at any step with the same random
+    numbers. Weights are drawn before the first epoch, in epoch 0.
     """
     text = f"{recipe.seed}:{spec_digest}:{rate}:{epoch}:{step}:{purpose}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Training one design by the recipe (paper, section 5 and appendix A; Recipe says what else)."""
+"""Trains one design by the recipe (paper, section 5 and appendix A; Recipe has the details)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from metaqnn_trainer.training.memory import DeviceMemory, PeakMemory, is_out_of_
 from metaqnn_trainer.training.outcome import Subject, Training, Weights
 
 DEFAULTS: Final = TrainerOptions()
-_SMALLEST_MICRO_BATCH: Final = 8  # smaller ones would train for days
-_RECORDINGS: Final = 4  # of a step must fit the device, for one to be made
-_FILLED: Final = 0.5  # of what is there, by a micro-batch's estimate: libraries take their part, and fragments
+_SMALLEST_MICRO_BATCH: Final = 8  # smallest micro-batch: a smaller one would train for days
+_RECORDINGS: Final = 4  # a step is recorded if its memory fits the device so many times
+# share of the free memory that a micro-batch's estimate may use: libraries and fragmentation need the rest
+_FILLED: Final = 0.5
 
 
 def train(
@@ -35,40 +36,41 @@ def train(
     initial: Weights | None = None,
     elapsed: Callable[[], float] | None = None,
 ) -> Training:
-    """Train a design by its recipe, on the device where its data lie.
+    """Train a design by its recipe, on the device where its data are.
 
-    A first epoch that is no better than chance, or whose loss is not finite, starts training again from fresh weights
-    at a lower rate. When all rates fail the net is untrainable; when it does not fit the device it is too large: both
-    count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before
-    it stands. So it does when the time is up: `elapsed` tells the seconds that this attempt has used, by default since
-    this call, and those of earlier attempts count, too. With `options.early_end` training ends after the first epoch
-    from which the net will probably not beat the best one, and no weights are kept: nobody is to take it for a trained
-    net.
+    If the first epoch is no better than chance, or its loss is not finite, training starts again from fresh weights at
+    a lower learning rate. When all learning rates fail, the net is untrainable; when it does not fit the device, it is
+    too large: both count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before
+    it counts. The same happens when the time is up: `elapsed` returns the seconds that this attempt has used, by
+    default since this call, and those of earlier attempts count, too. With `options.early_end` training ends after the
+    first epoch from which the net will probably not beat the best one, and no weights are kept, so that it is not taken
+    for a trained net.
 
-    Before anything is allocated, what training takes at least is held against `memory`, by default the device's, where
-    the task can tell. What does not fit, then or when memory runs out, is begun anew once with micro-batches (see
-    Course), where those can fit. Where nobody can tell, smaller ones are tried as long as memory runs out.
+    Before any allocation, the memory that training needs at least is compared with `memory`, by default the device's,
+    if the task can estimate it. Training that does not fit, then or when memory runs out, begins again once with
+    micro-batches (see Course), if those can fit. Without an estimate, smaller ones are tried as long as memory runs
+    out.
 
-    Training begins with the `initial` weights, as far as they fit, and with fresh ones else.
+    Training begins with the `initial` weights, as far as they fit, and otherwise with fresh ones.
 
-    Goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of training that was
-    never interrupted, bit for bit.
+    Training goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of an
+    uninterrupted training, bit for bit.
 
-    `stop` is asked before the first step, after every step and after every batch that is evaluated.
+    `stop` is called before the first step, after every step and after every batch of an evaluation.
 
     Raises:
-        Preempted: `stop` said so; that step is the last checkpoint's.
+        Preempted: `stop` returned True; the last checkpoint is from that step.
         Settled: another attempt has delivered the result.
-        StoreError: the store does not tell whether there is a checkpoint.
-        HostMemoryError: main memory is large enough for the net, but others have it now.
-        RuntimeError: anything else.
+        StoreError: the store does not say whether there is a checkpoint.
+        HostMemoryError: main memory is large enough for the net, but other processes use it now.
+        RuntimeError: any other error.
     """
     memory = memory or DeviceMemory.of(subject.device)
     return _Session(subject, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
 
 
 class _TimeUp(Exception):
-    """The time limit is reached."""
+    """The time limit was reached."""
 
 
 class _FallsShort(Exception):
@@ -76,7 +78,7 @@ class _FallsShort(Exception):
 
 
 class _Session:
-    """One attempt at a course: what interrupts it, and what it leaves behind."""
+    """One attempt at a course, with its interruptions and its outcome."""
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class _Session:
         self._peak = PeakMemory(subject.device)
         begun = time.monotonic()
         self._elapsed = elapsed or (lambda: time.monotonic() - begun)
-        self._earlier = 0.0  # seconds, of attempts before this one
+        self._earlier = 0.0  # seconds of attempts before this one
         self._hooks = Hooks(self._pause, on_epoch, self._at_rest)
         self._course = self._begun()
         found = checkpoints.read() if checkpoints is not None else None
@@ -136,20 +138,21 @@ class _Session:
         return training
 
     def _begun(self, micro_batch: int | None = None) -> Course:
-        """A course at its beginning. On a GPU steps are recorded where there is memory for it: a recording keeps its
-        own, which nothing else can use."""
+        """A course at its beginning. On a GPU, steps are recorded where there is enough memory: a recording keeps
+        memory of its own.
+        """
         recorder = CudaRecorder() if self._subject.device.type == "cuda" and micro_batch is None else None
         return Course(self._subject, self._hooks, micro_batch, recorder, self._initial, self._affordable)
 
     def _affordable(self) -> bool:
-        """Whether a step may be recorded: by the estimate, or else by what the first steps took."""
+        """Whether a step may be recorded: by the estimate, or else by the memory that the first steps used."""
         need = self._need(self._spec.recipe.batch_size)
         return _RECORDINGS * (need or self._peak.bytes() or 0) < self._memory.size
 
     def _attempt(self) -> str:
-        """Train; what was said where memory ran out, or nothing."""
+        """Train. Returns the error's message where memory ran out, else an empty text."""
         training, need = self._course.training, self._need(self._batch)
-        # What others have of a GPU ends in an error, and in nothing worse.
+        # If other processes use the GPU's memory, the result is this error, and nothing worse.
         if need is not None and need > self._memory.free() and self._subject.device.type == "cpu":
             raise HostMemoryError(f"training needs at least {_gib(need)} of memory, which other processes use now")
         allow_precision(self._spec.recipe.precision)
@@ -175,7 +178,7 @@ class _Session:
         return ""
 
     def _divide(self) -> bool:
-        """Go over to micro-batches, from the beginning; False where that was done before, or is of no use."""
+        """Switch to micro-batches, from the beginning; False where that was done before, or cannot help."""
         micro_batch = self._smaller()
         if micro_batch is None:
             return False
@@ -185,7 +188,7 @@ class _Session:
         return True
 
     def _smaller(self) -> int | None:
-        """The largest of a half, a quarter, and so on, of the batch that may fit; None if none, or none is left."""
+        """The largest of a half, a quarter, and so on, of the batch that may fit; None if there is none."""
         batch, need = self._batch, self._need(self._batch)
         if need is not None and self._course.training.micro_batch is not None:
             return None
@@ -197,7 +200,7 @@ class _Session:
         return None
 
     def _need(self, batch: int) -> int | None:
-        """Bytes that training takes at least, with so many examples at once."""
+        """Bytes that training needs at least, with so many examples at once."""
         return self._subject.task.memory(self._subject.data, batch)
 
     @property
@@ -216,7 +219,8 @@ class _Session:
     def _pause(self) -> None:
         stopped = self._stop()
         if self._limit is not None and self._seconds >= self._limit:
-            raise _TimeUp  # whether stopped or not: to write the answer takes no longer than to write a checkpoint
+            # whether a stop was asked for or not: writing the result takes no longer than writing a checkpoint
+            raise _TimeUp
         if stopped:
             raise Preempted(f"stopped at {self._course.position}")
         if self._checkpoints is not None and self._checkpoints.settled:
@@ -230,13 +234,15 @@ class _Session:
             self._keep()
 
     def _keep(self) -> None:
-        """Send a checkpoint, where this attempt has done anything yet."""
+        """Send a checkpoint, if this attempt has done any work yet."""
         begin = self._course.training.resumed_from or Position()
         if self._checkpoints is not None and self._course.position != begin:
             self._checkpoints.send(self._course.checkpoint(self._seconds))
 
     def _look_ahead(self) -> None:
-        """Before a checkpoint: what goes on from one has been found worth going on with."""
+        """Apply the early-end rule before a checkpoint: so an attempt that goes on from a checkpoint has a net that
+        passed the rule.
+        """
         counted, epochs = self._course.counted, self._spec.recipe.epochs
         if self._early_end is None or not counted:
             return

@@ -1,1 +1,1 @@
-"""The diagnosis of a place to search in: what was looked at, what was found, what to do about it."""
+"""The diagnosis of a place to search in: what was examined, what was found, what to do about it."""

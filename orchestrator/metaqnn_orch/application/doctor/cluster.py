@@ -1,4 +1,4 @@
-"""doctor's part about the cluster: may and can everything be done in it that a search does?"""
+"""doctor's part about the cluster: whether everything that a search does can be done in it, and is allowed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from metaqnn_orch.application.release import Release
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import TRAINERS
+from metaqnn_orch.launchers.kubernetes.quantities import amount
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.launchers.kubernetes.status import without_device
 from metaqnn_orch.settings.model import KubernetesSettings, Settings
@@ -65,7 +66,9 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
 
 
 def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
-    """A Job's Pods are judged only when they are made: by ranges of limits, for one."""
+    """Judge a Job, and its Pods apart from it: the cluster judges Pods only when they are made, by limit ranges for
+    example.
+    """
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
     yield tried("namespace: accepts our Jobs", lambda: _judged(cluster.dry_run(Resource.JOBS, job)))
@@ -133,8 +136,9 @@ def _surroundings(cluster: Any, settings: KubernetesSettings) -> Iterator[Findin
 
 
 def _seen(what: str, look: Callable[[], Any], judge: Callable[[Any], str | Finding], missing: str = "") -> Finding:
-    """Not being allowed to look is no fault: an orchestrator needs no more than its rights. `missing` is what to do
-    about a thing that is not there."""
+    """A finding from a look that may be forbidden. That is no fault: an orchestrator needs no more than its rights.
+    `missing` is what to do about an object that does not exist.
+    """
     try:
         found = look()
     except ClusterError as error:
@@ -161,14 +165,12 @@ def _secret(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -
 
 
 def _quotas(found: Mapping[str, Any]) -> str | Finding:
-    from metaqnn_orch.launchers.kubernetes.cluster import parse_quantity
-
     used_up = [
         f"{quota['metadata']['name']}: {resource} {status.get('used', {}).get(resource)} of {hard}"
         for quota in found.get("items") or ()
         for status in (quota.get("status") or {},)
         for resource, hard in (status.get("hard") or {}).items()
-        if parse_quantity(status.get("used", {}).get(resource, "0")) >= parse_quantity(hard)
+        if amount(status.get("used", {}).get(resource, "0")) >= amount(hard)
     ]
     if used_up:
         return Finding("namespace: quotas", Mark.BAD, "; ".join(used_up[:5]), "trials wait until there is room")
@@ -188,7 +190,7 @@ def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> 
 
 
 def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Finding:
-    """By the Pods that are still there."""
+    """A finding about nodes whose GPU a trainer did not find, by the Pods that still exist."""
     nodes = without_device(pods)
     if nodes:
         some = sorted(nodes)[:MOST_NAMED]

@@ -1,4 +1,4 @@
-"""What a diagnosis found: one line for each thing that was looked at, and what to do about it."""
+"""What a diagnosis found: one line for each thing that was examined, and what to do about it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a 
 class Mark(StrEnum):
     GOOD = "good"
     BAD = "bad"
-    UNKNOWN = "unknown"  # cannot be seen with these credentials, which may be as it should be
+    UNKNOWN = "unknown"  # these credentials cannot see it, which need not be a fault
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at."""
+    """One thing that was examined."""
 
     what: str
     mark: Mark
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
 
 
 def tried(what: str, look: Callable[[], str | Finding]) -> Finding:
-    """What looking says, or how it failed."""
+    """The finding that the examination returns, or one that says how the examination failed."""
     try:
         seen = look()
     except KNOWN as error:
@@ -36,7 +36,7 @@ def tried(what: str, look: Callable[[], str | Finding]) -> Finding:
 
 
 def clock(what: str, ahead: float) -> str | Finding:
-    """A verdict on a clock that is `ahead` seconds ahead of ours."""
+    """A finding about a clock that is `ahead` seconds ahead of this machine's."""
     if abs(ahead) <= MOST_SECONDS_APART:
         return "it agrees with this machine's"
     apart = f"it is {abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} this machine's"

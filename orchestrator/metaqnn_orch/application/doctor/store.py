@@ -1,4 +1,4 @@
-"""doctor's part about the store: can everything be done with it that a search does?"""
+"""doctor's part about the store: whether everything that a search does can be done with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def examine_store(store: Store) -> Iterator[Finding]:
         try:
             return f"{store.uri}, {sum(1 for _ in store.list(keys.datasets()))} datasets"
         except StoreError as error:
-            away = error.transient or not error.status  # what follows would not be answered, either
+            away = error.transient or not error.status  # what follows would get no answer, either
             raise
 
     yield tried("store: can be listed", listing)
@@ -71,7 +71,9 @@ def _conditional(store: Store) -> str | Finding:
 
 
 def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Finding]:
-    """The store once more, but spoken to as the trainers are told to. From here it may be out of reach, though."""
+    """Examine the store once more, with the options that the trainers get. This machine may be unable to reach it that
+    way.
+    """
     what = "store: as Pods talk to it"
     told = store_of_pods(store, settings)
     if told is None:

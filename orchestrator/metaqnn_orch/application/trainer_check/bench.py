@@ -1,4 +1,4 @@
-"""What checks work with: stores in a temporary folder, requests, and runs of the program."""
+"""The tools of the checks: stores in a temporary folder, requests, and runs of the program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from metaqnn_orch.application.trainer_check.sample import CLASSES, SIZE, sample
 from metaqnn_orch.application.trainer_check.watch import Change, Watch
 from metaqnn_orch.control.ingest import Refused, read_result
 from metaqnn_orch.control.objective import Objective
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_EPOCHS
@@ -26,9 +26,8 @@ from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRe
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.store.errors import ObjectMissing
 
-# The reward of a result, with no objective of anybody's.
+# It leaves the reward as the task measured it: no objective changes it.
 _AS_IT_IS: Final = Objective(
     parse_settings({"dataset": {"name": "check"}, "space": {"image_size": SIZE, "channels": 1, "classes": CLASSES}})
 )
@@ -48,16 +47,16 @@ class Limits(NamedTuple):
     """How long the program may take, in seconds."""
 
     timeout: float = 120.0
-    """For one run."""
+    """Time limit of one run."""
     grace: float = 60.0
-    """From SIGTERM to its end: execution.kubernetes.grace_seconds."""
+    """Time limit from SIGTERM to the program's end: execution.kubernetes.grace_seconds."""
 
 
 DEFAULTS: Final = Limits()
 
 
 class CheckStore:
-    """A store of one check, in a folder, with the dataset in it."""
+    """The store of one check, in a folder, with the dataset in it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -72,7 +71,7 @@ class CheckStore:
     def ask(
         self, recipe: Recipe = QUICK, options: TrainerOptions = OFTEN, *, run: str = RUN, **spec: Any
     ) -> TrainingRequest:
-        """The request for a trial, which lies in the store then."""
+        """The request for a trial; it is written to the store."""
         asked: dict[str, Any] = {"net": NET, "dataset": sample().ref, "image_size": SIZE, "recipe": recipe} | spec
         wanted = TrialSpec(**asked)
         request = TrainingRequest(run=run, trial=wanted.trial_id(), spec=wanted, options=options)
@@ -80,7 +79,7 @@ class CheckStore:
         return request
 
     def folder(self, request: TrainingRequest) -> Path:
-        """Where everything of the trial lies."""
+        """The folder of everything that belongs to the trial."""
         return self.root / keys.trial(request.run, request.trial)
 
     def tree(self) -> dict[str, bytes]:
@@ -95,7 +94,7 @@ class CheckStore:
         return exists(self.store, keys.result(request.run, request.trial))
 
     def result(self, request: TrainingRequest) -> TrainingResult:
-        """The result, as a message.
+        """The trial's result, as a message.
 
         Raises:
             Shortfall: there is none, or it cannot be read.
@@ -109,10 +108,10 @@ class CheckStore:
             raise Shortfall(str(error), "a result that is one of the contract") from None
 
     def accepted(self, request: TrainingRequest) -> TrainingResult:
-        """The result, if the orchestrator would take it.
+        """The trial's result, checked as the orchestrator checks it.
 
         Raises:
-            Shortfall: it would not.
+            Shortfall: the orchestrator would refuse it.
         """
         found = read_result(self.store, sample().info, request, _AS_IT_IS)
         if found is None:
@@ -123,15 +122,15 @@ class CheckStore:
 
 
 class Delivery(NamedTuple):
-    """A short training, carried out."""
+    """A short training that the program carried out."""
 
     place: CheckStore
     before: Mapping[str, bytes]
-    """The files that lay in the store."""
+    """The files that lay in the store before."""
     request: TrainingRequest
     ended: ProcessEnd
     changes: Sequence[Change] | None
-    """What happened in the trial's folder, in order; None where the system cannot tell."""
+    """The changes in the trial's folder, in order; None where the system cannot tell."""
 
 
 class Bench:
@@ -144,14 +143,14 @@ class Bench:
         self._numbers = count(1)
         self._delivery: Delivery | Shortfall | None = None
         self.hangs = False
-        """Whether a short training had to be ended, because it did not end, or did not stop talking."""
+        """Whether a short training had to be ended, because it did not end, or did not stop writing output."""
 
     def place(self) -> CheckStore:
-        """A new store."""
+        """Make a new store."""
         return CheckStore(self._folder / f"store-{next(self._numbers)}")
 
     def file(self) -> Path:
-        """A file where a folder could stand."""
+        """Make a file in a place where a folder is expected."""
         path = self._folder / f"file-{next(self._numbers)}"
         path.touch()
         return path
@@ -165,7 +164,8 @@ class Bench:
         trial: str | None = None,
         gpus: bool = True,
     ) -> Process:
-        """Start it, as a Job does; another `trial` than the request's may be named. Without `gpus` it is to see none.
+        """Start the program, as a Job does; `trial` names another trial than the request's. Without `gpus` the program
+        sees no GPU.
 
         Raises:
             BadInput: it cannot be started.
@@ -191,7 +191,7 @@ class Bench:
         gpus: bool = True,
         timeout: float | None = None,
     ) -> ProcessEnd:
-        """Start it and wait for its end.
+        """Start the program and wait until it ends.
 
         Raises:
             Shortfall: it did not end in time, or said far too much.
@@ -206,7 +206,7 @@ class Bench:
         return ended
 
     def deliver(self) -> Delivery:
-        """A short training, which is done once for all checks.
+        """The delivery of a short training, which is done once for all checks.
 
         Raises:
             Shortfall: it delivers nothing.
@@ -235,7 +235,7 @@ class Bench:
         return Delivery(place, before, request, ended, changes)
 
     def delivery(self) -> Delivery:
-        """The same, for checks that need it.
+        """The delivery, for checks that need one.
 
         Raises:
             NotTried: there is none.
@@ -246,7 +246,7 @@ class Bench:
             raise NotTried(f"it does not deliver: {shortfall.found}") from None
 
     def until_training(self, place: CheckStore, request: TrainingRequest, process: Process) -> None:
-        """Wait until it surely trains: it has written a checkpoint, or has had time to.
+        """Wait until the program has certainly begun to train: it has written a checkpoint, or has had time to.
 
         Raises:
             NotTried: it has ended.
@@ -260,7 +260,7 @@ class Bench:
             time.sleep(_LOOK)
 
     def soon(self) -> TrainerOptions:
-        """Options by which a training of any length ends in a few seconds, with a result."""
+        """Options with which a training of any length ends in a few seconds, with a result."""
         return OFTEN.model_copy(update={"time_limit_seconds": self.delivery().ended.seconds + 3})
 
 

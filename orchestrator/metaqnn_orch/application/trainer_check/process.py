@@ -1,5 +1,6 @@
-"""One run of the program that is checked: its end, its time and its words. However it behaves, it is gone in the end,
-with all that it started, and what it says takes no more than a little memory."""
+"""Runs the checked program once, and keeps its end, its time and its output. However the program behaves, it is ended
+in the end with all that it started, and its output takes little memory.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +16,27 @@ from typing import IO, Final, NamedTuple
 
 from metaqnn_orch.errors import one_line
 
-MOST_WORDS: Final = 16 << 20  # bytes of one run: more is no log any more
-_KEPT: Final = 1 << 16  # bytes, of the beginning and of the end
+MOST_WORDS: Final = 16 << 20  # bytes of output of one run: more is no log any more
+_KEPT: Final = 1 << 16  # bytes that are kept of the beginning and of the end
 _LOOK: Final = 0.01  # seconds between two looks
-_FOR_WORDS: Final = 10.0  # seconds, after the end: what escaped from the group may hold a pipe open
+_FOR_WORDS: Final = 10.0  # seconds after the end: a process that left the group may still hold a pipe open
 
 
 class ProcessEnd(NamedTuple):
     """How a run ended."""
 
     code: int
-    """As subprocess has it: the exit code, or minus the signal's number."""
+    """The return code of subprocess: the exit code, or minus the signal's number."""
     seconds: float
     out: bytes
     """Standard output: its beginning and its end."""
     err: bytes
     too_much: bool
-    """It was killed for all that it said."""
+    """Whether the program was killed because it wrote too much."""
 
     @property
     def last_words(self) -> str:
-        """The last line of standard error, or nothing."""
+        """The last line of standard error, or an empty text."""
         lines = [line for line in self.err.decode(errors="replace").splitlines() if line.strip()]
         return one_line(lines[-1]) if lines else ""
 
@@ -50,7 +51,7 @@ class ProcessEnd(NamedTuple):
 
 
 class _Words:
-    """What comes out of a pipe, read all the time, so that nobody waits for us."""
+    """Reads a pipe all the time, so that the program never waits for its reader."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._pipe = pipe
@@ -77,7 +78,8 @@ class Process:
     """The program, running in a process group of its own, until the block ends."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """
+        """Start the program.
+
         Raises:
             OSError: it cannot be started.
         """
@@ -106,11 +108,11 @@ class Process:
 
     @property
     def seconds(self) -> float:
-        """Since its start."""
+        """Seconds since the program was started."""
         return time.monotonic() - self._began
 
     def wait(self, seconds: float) -> ProcessEnd | None:
-        """Its end, if it comes within `seconds` from now."""
+        """The end of the program, if it comes within `seconds` from now."""
         until = time.monotonic() + seconds
         while not self.is_over():
             if self._talks_too_much:
@@ -121,7 +123,7 @@ class Process:
         return self._bury()
 
     def is_over(self) -> bool:
-        """Whether it has ended; until it is buried its number belongs to nobody else."""
+        """Whether the program has ended; until it is waited for, no other process gets its number."""
         if self._ended is not None:
             return True
         if not hasattr(os, "waitid"):  # macOS has it from Python 3.13 on
@@ -129,7 +131,7 @@ class Process:
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
     def signal(self, number: int) -> bool:
-        """Send it a signal, as the cluster does, to the first process alone; False if it has ended before."""
+        """Send the first process of the program a signal, as the cluster does; False if it has ended before."""
         if self.is_over():
             return False
         self._process.send_signal(number)
@@ -140,10 +142,10 @@ class Process:
         return self._out.count + self._err.count > MOST_WORDS
 
     def _bury(self) -> ProcessEnd:
-        """End it and its group, where that did not happen, and take its words."""
+        """End the program and its group, where they have not ended, and return how it ended, with its output."""
         if self._ended is None:
             seconds, too_much = self.seconds, self._talks_too_much
-            with suppress(ProcessLookupError, PermissionError):  # gone already; macOS says the latter of the dead
+            with suppress(ProcessLookupError, PermissionError):  # it has ended: macOS then raises the latter
                 os.killpg(self._process.pid, signal.SIGKILL)
             code = self._process.wait()
             self._ended = ProcessEnd(code, seconds, self._out.close(), self._err.close(), too_much)

@@ -1,4 +1,4 @@
-"""What a check is, what it can come to, and how checks are registered."""
+"""What a check is, how it can end, and how checks are registered."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 
 
 class CheckMark(StrEnum):
-    """What a check came to."""
+    """The outcome of a check."""
 
     PASSED = "passed"
-    WARNED = "warned"  # the contract allows it, and somebody will be sorry
+    WARNED = "warned"  # the contract allows it, but it is unwise
     FAILED = "failed"
     NOT_TRIED = "not tried"
 
 
 class Checked(NamedTuple):
-    """One check, made."""
+    """The outcome of one check."""
 
     group: str
     check: str
     mark: CheckMark
     about: str
-    """What was checked, in a sentence."""
+    """The promise that was checked, in a sentence."""
     found: str
     expected: str = ""
-    """Of what did not pass."""
+    """What was expected, where the check did not pass."""
     fix: str = ""
-    """What to do about it."""
+    """What to do about it, where the check did not pass."""
     seconds: float = 0.0
 
 
@@ -75,7 +75,9 @@ class Checks:
         self._checks: list[Check] = []
 
     def add(self, name: str, *, fix: str) -> Callable[[Callable[[Bench], str]], Callable[[Bench], str]]:
-        """A decorator: the function's docstring says what it checks; it raises what is in its way."""
+        """A decorator for checks: the function's docstring says what it checks, and it raises Shortfall where the check
+        fails.
+        """
 
         def register(look: Callable[[Bench], str]) -> Callable[[Bench], str]:
             about = " ".join((look.__doc__ or "").split())

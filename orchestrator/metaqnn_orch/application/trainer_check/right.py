@@ -1,4 +1,4 @@
-"""Right requests: what is delivered, how, and beside whom."""
+"""Checks with right requests: what is delivered, how, and what happens beside other attempts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 from metaqnn_orch.application.trainer_check.bench import LONG, RUN, Bench, CheckStore
 from metaqnn_orch.application.trainer_check.registry import Checks, Doubt, NotTried, Shortfall
 from metaqnn_orch.application.trainer_check.sample import CLASSES
+from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
-from metaqnn_trainer.store.errors import ObjectMissing
 
 CHECKS: Final = Checks("right")
 
@@ -168,7 +168,7 @@ def first_wins(bench: Bench) -> str:
 
 
 def _chance(request: TrainingRequest) -> TrainingResult:
-    """What another attempt may have delivered."""
+    """The result of a net that learned nothing, as another attempt may have delivered it."""
     params, macs = spec_cost(request.spec, channels=1)
     return TrainingResult(
         run=request.run,
@@ -194,5 +194,5 @@ def _chance(request: TrainingRequest) -> TrainingResult:
 
 
 def _left(place: CheckStore, request: TrainingRequest) -> list[str]:
-    """Files beside request and result."""
+    """The files beside request and result."""
     return sorted({path.name for path in place.folder(request).iterdir()} - {"request.json", "result.json"})

@@ -1,7 +1,7 @@
 """A dataset object for checks: a few dozen images in three classes that any trainer can tell apart.
 
-Its bytes are written by hand, so that nothing heavy is needed: a safetensors file is a length, a JSON header, and the
-numbers.
+Its bytes are written by hand, so that no heavy library is needed: a safetensors file is a length, a JSON header, and
+the numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FORMATS: Final = {"U8": "B", "I64": "q", "F32": "f"}
 
 
 class Sample(NamedTuple):
-    """A dataset object, and what it is called."""
+    """A dataset object and its name."""
 
     ref: DatasetRef
     info: DatasetInfo
@@ -37,7 +37,7 @@ class Sample(NamedTuple):
 
 @cache
 def sample() -> Sample:
-    """The same bytes every time."""
+    """The dataset object, with the same bytes every time."""
     info = DatasetInfo(
         name=_NAME,
         channels=1,
@@ -72,13 +72,13 @@ def sample() -> Sample:
 
 
 def _image(label: int, noise: random.Random) -> list[int]:
-    """SIZE x SIZE bytes: a bar of two bright columns, which say the class."""
+    """SIZE x SIZE bytes: an image with a bar of two bright columns, whose place is the class."""
     bar = (2 * label + 1, 2 * label + 2)
     return [noise.randrange(60) + 180 * (column in bar) for _ in range(SIZE) for column in range(SIZE)]
 
 
 def _safetensors(tensors: dict[str, tuple[str, tuple[int, ...], Sequence[float]]], metadata: dict[str, str]) -> bytes:
-    """Of each tensor its type, its shape and its numbers, rows first."""
+    """A safetensors file of these tensors, each given by its type, its shape and its numbers, rows first."""
     header: dict[str, object] = {"__metadata__": metadata}
     body = b""
     for name, (kind, shape, numbers) in tensors.items():
@@ -86,5 +86,5 @@ def _safetensors(tensors: dict[str, tuple[str, tuple[int, ...], Sequence[float]]
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(body), len(body) + len(packed)]}
         body += packed
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the numbers begin where processors like it
+    text += b" " * (-len(text) % 8)  # so that the numbers begin at an aligned address
     return struct.pack("<Q", len(text)) + text + body

@@ -1,4 +1,4 @@
-"""What comes between: the end of the time, SIGTERM, SIGKILL, and a node without the GPU that was asked for."""
+"""Checks of trainings that are cut short: by the time limit, SIGTERM, SIGKILL, or a missing GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SLOW: Final = Checks("slow")
 KILLED: Final = Checks("killed")
 DEVICES: Final = Checks("devices")
 
-_SLACK: Final = 10.0  # seconds beyond the time limit, for what is to be written
+_SLACK: Final = 10.0  # seconds beyond the time limit, in which the trainer writes its result
 _NEXT: Final = (
     "a next attempt begins anew, or goes on from the checkpoint; a damaged checkpoint is no use, and no error"
 )
@@ -106,7 +106,7 @@ def no_gpu(bench: Bench) -> str:
 
 
 def _next(bench: Bench, place: CheckStore, request: TrainingRequest) -> TrainingResult:
-    """What a second attempt delivers, which is given a few seconds."""
+    """The result of a second attempt, which is given a few seconds of training."""
     place.ask(request.spec.recipe, bench.soon())
     ended = bench.run(request, place.store.uri, attempt=2)
     if ended.code != 0:

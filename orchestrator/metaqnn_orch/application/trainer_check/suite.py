@@ -1,4 +1,4 @@
-"""All checks, and how they are made one after another."""
+"""All checks, and the function that makes them one after another."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def chosen(names: Collection[str]) -> list[Check]:
-    """The checks of these names, in order; all without a name.
+    """The checks of these names, in order; all checks where no name is given.
 
     Raises:
         BadInput: there is no such check.
@@ -41,8 +41,8 @@ def check_trainer(
     limits: Limits = DEFAULTS,
     report: Callable[[Check], None] = lambda check: None,
 ) -> Generator[Checked, None, None]:
-    """Make these checks of the program `command`; `report` is told of each before it is made. Nothing is left of it,
-    no file and no process, also when the caller stops in between.
+    """Make these checks of the program `command`; `report` is called with each check before it is made. No file and no
+    process is left, also when the caller stops in between.
 
     Raises:
         BadInput: there is no such program, or it cannot be started.

@@ -1,4 +1,4 @@
-"""In which order files appear in a folder, as the system tells it."""
+"""The order in which files appear in a folder, as the system reports it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ _ROOM: Final = 1 << 16
 
 
 class Change(NamedTuple):
-    """A name in the folder: it appeared, or what is under it was written to."""
+    """A change of a name in the folder: it appeared, or something under it was written to."""
 
     name: str
     appeared: bool
 
 
 class Watch:
-    """Changes in a folder, from the beginning of the block on. Needs Linux."""
+    """Watches the changes in a folder from the beginning of the block on. Needs Linux."""
 
     def __init__(self, folder: Path) -> None:
-        """
+        """Start to watch the folder.
+
         Raises:
-            OSError: this system cannot tell.
+            OSError: this system cannot report changes.
         """
         self._changes: list[Change] = []
         try:
@@ -53,7 +54,7 @@ class Watch:
         os.close(self._descriptor)
 
     def changes(self) -> list[Change]:
-        """Those until now, in their order."""
+        """The changes until now, in their order."""
         while True:
             try:
                 data = os.read(self._descriptor, _ROOM)

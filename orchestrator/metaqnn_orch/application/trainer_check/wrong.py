@@ -122,7 +122,7 @@ def store_refuses(bench: Bench) -> str:
     """The store takes nothing."""
     place = bench.place()
     request, codes = place.ask(), (ExitCode.STORE, ExitCode.STORE_REFUSED)
-    if os.geteuid() == 0:  # who may write everything is given what no folder can stand under
+    if os.geteuid() == 0:  # a user with every right gets a path that cannot be a folder
         return _judge(bench.run(request, str(bench.file() / "store")), codes)
     with _read_only(place.folder(request)):
         return _refused(bench, place, request, *codes)

@@ -1,5 +1,5 @@
-"""From bytes of the Kubernetes API to what they say. ValueError is raised for everything that it does not say: proxies
-and portals answer too.
+"""Reads bytes from the Kubernetes API. Whatever is not an answer of the API raises ValueError: proxies and login
+portals answer, too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kubernetes import client as api
 
-MAX_LINE: Final = 8 << 20  # of a watch; no object is larger than 3 MiB
+MAX_LINE: Final = 8 << 20  # bytes of one line of a watch; no object is larger than 3 MiB
 
 
 def json_object(answer: bytes) -> dict[str, Any]:

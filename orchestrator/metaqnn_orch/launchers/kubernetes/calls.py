@@ -1,4 +1,4 @@
-"""One call of the Kubernetes API: its time-out, its credentials, and its failure in our words.
+"""Makes one call of the Kubernetes API: its time-out, its credentials, and its failure as a ClusterError.
 
 Every call is made once, except that credentials are loaded again when the API no longer accepts them.
 """
@@ -27,30 +27,31 @@ class Calls:
         timeout: tuple[float, float],
         context: str | None,
     ) -> None:
-        """Arguments and errors as of Cluster."""
+        """Arguments and errors are those of Cluster."""
         self._credentials = Credentials(connect, context)
         self.timeout = timeout
         self.namespace = namespace or self._credentials.connection.namespace
         self.server = server(self._credentials.connection)
         self.disowned = False
-        """As of Cluster."""
+        """Whether the account of this Pod was deleted, as Cluster.disowned says."""
 
     def close(self) -> None:
-        """Close the connections that nobody uses; calls under way go on to their end."""
+        """Close the connections that are not in use; calls under way go on to their end."""
         self._credentials.connection.client.rest_client.pool_manager.clear()
 
     def ask(self, group: Any, method: str, *arguments: Any, **options: Any) -> bytes:
-        """The body of the answer to a call that succeeded."""
+        """The body of the answer to a successful call."""
         return bytes(self.open(group, method, *arguments, **options).data)
 
     def open(self, group: Any, method: str, *arguments: Any, **options: Any) -> Any:
-        """The answer, its body unread, to a call that succeeded."""
+        """The answer to a successful call; its body is not read yet."""
         options = {"_preload_content": False, "_request_timeout": self.timeout, **options}
 
         def call(connection: Connection) -> Any:
             try:
                 return getattr(group(connection.client), method)(*arguments, **options)
-            except (AttributeError, UnicodeDecodeError) as error:  # the client decodes bodies that are none, or no text
+            # the client fails where it decodes bodies that are no JSON, or no text
+            except (AttributeError, UnicodeDecodeError) as error:
                 met = error.__context__
                 if not isinstance(met, api.ApiException):
                     raise
@@ -73,7 +74,9 @@ class Calls:
 
     @contextmanager
     def named(self, call: str) -> Iterator[None]:
-        """Foreign errors as ours, named after the call: whatever they are, because threads live on them."""
+        """Turn every exception of the call into a ClusterError that names the call: an unknown exception would end a
+        thread.
+        """
         try:
             yield
         except LauncherError as error:  # the credentials

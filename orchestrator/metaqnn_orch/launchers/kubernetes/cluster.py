@@ -1,7 +1,7 @@
-"""The conversation with the Kubernetes API, through its official client: the one file that speaks it.
+"""Talks to the Kubernetes API, through its official client; no other file imports the client.
 
-Objects go in and come out as plain mappings. Every call has a time-out and is made once; whoever calls repeats what
-may be repeated.
+Objects go in and come out as plain mappings. Every call has a time-out and is made once; the caller repeats what may be
+repeated.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from kubernetes import client as api
-from kubernetes.utils.quantity import parse_quantity as parse_quantity
 
 from metaqnn_orch.errors import ClusterError, one_line
 from metaqnn_orch.launchers.kubernetes.answers import event, json_object, lines, thing, whole
 from metaqnn_orch.launchers.kubernetes.calls import Calls
 from metaqnn_orch.launchers.kubernetes.credentials import Connection
 
-TIMEOUT: Final = (5.0, 30.0)  # seconds to connect, and without a byte
-WATCH_SECONDS: Final = 30  # after which the API ends a watch: a dead connection is noticed little later
+TIMEOUT: Final = (5.0, 30.0)  # seconds to connect, and seconds without a byte
+WATCH_SECONDS: Final = 30  # seconds after which the API ends a watch, so that a dead connection is noticed soon after
 PAGE: Final = 500
-RESTARTS: Final = 3  # of a listing whose pages expired
+RESTARTS: Final = 3  # tries of a listing whose pages expired
 MAX_LOG: Final = 4 << 20
 
 KUEUE: Final = "kueue.x-k8s.io"
@@ -33,7 +32,7 @@ Object = Mapping[str, Any]
 
 
 class Resource(Enum):
-    """What is listed and watched: its client, and the name that the client's methods end in."""
+    """A kind of object that is listed and watched: its client, and the name in which the client's methods end."""
 
     JOBS = ("jobs", api.BatchV1Api, "namespaced_job")
     PODS = ("pods", api.CoreV1Api, "namespaced_pod")
@@ -46,7 +45,7 @@ class Resource(Enum):
 
 
 class Lookup(Enum):
-    """What a diagnosis looks up, and the client's method."""
+    """An object that only a diagnosis looks up, and the client's method for it."""
 
     SERVICE_ACCOUNT = "read_namespaced_service_account"
     SECRET = "read_namespaced_secret"
@@ -55,15 +54,15 @@ class Lookup(Enum):
 
 
 class Listing(NamedTuple):
-    """Everything that was there at one moment."""
+    """Every object that existed at one moment."""
 
     items: list[dict[str, Any]]
     version: str
-    """Where a watch goes on."""
+    """The version from which a watch goes on."""
 
 
 class Cluster:
-    """One namespace of a cluster. Safe to use from many threads."""
+    """One namespace of a cluster. It is safe to use from many threads."""
 
     def __init__(
         self,
@@ -73,7 +72,7 @@ class Cluster:
         context: str | None = None,
     ) -> None:
         """`connect` is called now, and again when the credentials are no longer accepted. `timeout`: seconds to
-        connect, and to wait for an answer. `context`: of the kubeconfig.
+        connect, and to wait for an answer. `context`: name of the kubeconfig's context.
 
         Raises:
             LauncherError: as `connect` says.
@@ -84,22 +83,24 @@ class Cluster:
 
     @property
     def disowned(self) -> bool:
-        """Whether the account of this Pod is gone. Its token is no other account's, so that only another Pod can go on;
-        other credentials somebody may mend, and they are waited for."""
+        """Whether the account of this Pod was deleted. Its token belongs to no other account, so that only another Pod
+        can go on. Other credentials may be renewed, and the run waits for that.
+        """
         return self._calls.disowned
 
     def close(self) -> None:
-        """Close the connections that nobody uses; calls under way go on to their end."""
+        """Close the connections that are not in use; calls under way go on to their end."""
         self._calls.close()
 
     def version(self) -> str:
-        """Of the server, as v1.34.1."""
+        """Version of the server, for example v1.34.1."""
         with self._calls.named("ask for the version"):
             return str(json_object(self._calls.ask(api.VersionApi, "get_code")).get("gitVersion", ""))
 
     def list(self, resource: Resource, labels: str = "", fields: str = "", *, everywhere: bool = False) -> Listing:
-        """All of it, page by page; begun again when its pages expire, so that no partial view is ever returned.
-        `everywhere` lists all namespaces, which few credentials may."""
+        """All objects, page by page. The listing begins again when its pages expire, so that no partial list is ever
+        returned. `everywhere` lists all namespaces, which few credentials are allowed to.
+        """
         with self._calls.named(f"list {resource.plural}"):
             for restart in range(RESTARTS + 1):
                 try:
@@ -112,11 +113,11 @@ class Cluster:
     def watch(
         self, resource: Resource, labels: str, version: str, on_open: Callable[[Callable[[], None]], None]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Changes since `version`, by type and object, until the API ends the watch. `on_open` is handed what ends it
-        from another thread.
+        """Changes since `version`, by type and object, until the API ends the watch. `on_open` gets a function that
+        ends the watch from another thread.
 
         Raises:
-            ClusterError: anything odd. What was missed, a listing tells.
+            ClusterError: the watch failed in any way. A new listing shows what it missed.
         """
         with self._calls.named(f"watch {resource.plural}"):
             answer = self._calls.open(
@@ -142,7 +143,9 @@ class Cluster:
             return thing(self._calls.ask(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
 
     def dry_run(self, resource: Resource, body: Object) -> tuple[str, ...]:
-        """Have the server judge an object without keeping it. Returns its warnings, as those of the Pod security."""
+        """Have the server judge an object without storing it. Returns the server's warnings, such as those of the Pod
+        security.
+        """
         with self._calls.named(f"check a dry run of {resource.plural}"):
             group, name = resource.value[1:]
             answer = self._calls.open(group, f"create_{name}", self.namespace, body, dry_run="All")
@@ -150,17 +153,17 @@ class Cluster:
             return tuple(one_line(text.split('"', 1)[-1].rstrip('"')) for text in answer.headers.getlist("Warning"))
 
     def seconds_ahead(self) -> float:
-        """By how much the server's clock is ahead of ours; its answers name whole seconds."""
+        """Seconds by which the server's clock is ahead of this machine's; the server's answers name whole seconds."""
         with self._calls.named("ask for the time"):
             answer = self._calls.open(api.VersionApi, "get_code")
             json_object(answer.data)
             try:
                 return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
-            except (KeyError, TypeError):  # a server that does not say
+            except (KeyError, TypeError):  # a server that does not say its time
                 return 0.0
 
     def look_up(self, kind: Lookup, *name: str) -> dict[str, Any]:
-        """What only a diagnosis asks for, and few credentials may see."""
+        """An object that only a diagnosis asks for, and that few credentials may see."""
         with self._calls.named(f"look up {' '.join((kind.name.lower(), *name))}"):
             where = () if kind is Lookup.NODES else (self.namespace,)
             return json_object(self._calls.ask(api.CoreV1Api, kind.value, *name, *where))
@@ -183,7 +186,9 @@ class Cluster:
             return thing(self._calls.ask(api.BatchV1Api, "read_namespaced_job", name, self.namespace))
 
     def delete_job(self, name: str, uid: str) -> None:
-        """The Job of this uid and its Pods. Nothing happens where it is gone, or another has its name."""
+        """Delete the Job of this uid and its Pods. Nothing happens where the Job is gone, or another Job has its
+        name.
+        """
         # Without the policy the Pods would stay, and keep their GPUs.
         body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
@@ -213,7 +218,7 @@ class Cluster:
             return answer.decode(errors="replace")
 
     def may(self, verb: str, resource: str, group: str = "", subresource: str = "") -> bool:
-        """Whether these credentials are allowed to, in this namespace."""
+        """Whether these credentials have this right in this namespace."""
         attributes = {"namespace": self.namespace, "verb": verb, "resource": resource, "group": group}
         if subresource:
             attributes["subresource"] = subresource
@@ -227,9 +232,11 @@ class Cluster:
             return json_object(answer).get("status", {}).get("allowed") is True
 
     def _preferred_version(self, group: str) -> str:
-        """In which the server serves a group of resources that is not its own; empty if it does not."""
+        """The version in which the server prefers to serve a group of resources; empty if it does not serve the
+        group.
+        """
         try:
-            # The client has no method of its own for this.
+            # The client has no method of its own for this call.
             answer = self._calls.ask(
                 lambda client: client, "call_api", f"/apis/{group}", "GET", auth_settings=["BearerToken"]
             )
@@ -257,7 +264,7 @@ class Cluster:
                 )
             )
             found, metadata = page.get("items"), page.get("metadata")
-            # Half a picture would be taken for the whole: an answer that is no list ends the listing.
+            # Part of a list would be taken for the whole: an answer that is no list ends the listing.
             if (
                 not isinstance(found, list | None)
                 or not isinstance(metadata, dict)

@@ -1,5 +1,5 @@
-"""What the Kubernetes API knows us by, in one place: read at the start, and again whenever the API no longer accepts it
-or it is about to expire. A login that fails is no end: it is tried again when the next one asks.
+"""The credentials for the Kubernetes API, in one place. They are read at the start, and again when the API no longer
+accepts them or when they are about to expire. A failed login is tried again at the next call.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from metaqnn_orch.launchers.kubernetes.kubeconfig import Context, KubeconfigEntr
 from metaqnn_orch.launchers.kubernetes.login import TOKEN_FILE_SECONDS, bearer, log_in
 from metaqnn_orch.launchers.kubernetes.transport import authority, environment_proxy, pools, show_certificate
 
-AGAIN: Final = 1.0  # seconds in which a login that failed is not repeated, however many ask
-SPARE: Final = 10.0  # seconds before they expire that credentials are read again
+AGAIN: Final = 1.0  # seconds in which a failed login is not repeated, however many calls need it
+SPARE: Final = 10.0  # seconds before they expire at which credentials are read again
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class Connection(NamedTuple):
-    """A client with credentials, and what goes with them."""
+    """A client with its credentials, and facts about them."""
 
     client: Any
     namespace: str
     inside: bool = False
-    """By the account of the Pod that this runs in."""
+    """Whether the credentials are those of the Pod that this process runs in."""
     context: str | None = None
     """Name of the kubeconfig's context; None in a Pod."""
     seconds: float = inf
-    """After which they are to be read again."""
+    """Seconds after which the credentials are to be read again."""
     trusted: str = ""
-    """Whose certificates are accepted, in words."""
+    """The authority whose certificates are accepted, in words."""
 
 
 def connect(context: str | None = None, account: Path = SERVICE_ACCOUNT) -> Connection:
-    """By the kubeconfig and one of its contexts, the current one if none is named, or as the Pod that this runs in.
-    `account` is the folder in which a Pod finds its service account.
+    """Connect by the kubeconfig and one of its contexts, by default the current one, or by the account of the Pod that
+    this process runs in. `account` is the folder in which a Pod finds its service account.
 
     Raises:
         LauncherError: neither leads anywhere. One line, with the file and what is wrong there.
@@ -63,28 +63,31 @@ def connect(context: str | None = None, account: Path = SERVICE_ACCOUNT) -> Conn
 
 
 class Credentials:
-    """The credentials of one kubeconfig context, or of one Pod, for this process. Safe to use from many threads.
+    """The credentials of one kubeconfig context, or of one Pod, for this process. They are safe to use from many
+    threads.
 
-    What is read again leads to the same server as before, or is refused: who switches the current context, or whose
-    kubeconfig is gone for a moment, does not send the rest of a search elsewhere.
+    Credentials that are read again must lead to the same server as before, or they are refused: so a search does not
+    move to another cluster when somebody switches the current context, or when the kubeconfig is gone for a moment.
     """
 
     def __init__(self, connect: Callable[[str | None], Connection], context: str | None = None) -> None:
-        """
+        """Read the credentials for the first time.
+
         Raises:
             LauncherError: as `connect` says.
         """
         self._connect = connect
         self._lock = Lock()  # guards everything below
         self.connection = connect(context)
-        """What was read last."""
+        """The connection with the credentials that were read last."""
         self._read_at = time.monotonic()
         self._failure: Exception | None = None
         self._failed_at = -inf
 
     def current(self) -> Connection:
-        """What to ask with now. Where the time to read them again has come and that fails, the old ones are tried: only
-        the API knows whether they are still good."""
+        """The connection for the next call. If the credentials are due to be read again and that fails, the old ones
+        are used: only the API knows whether they are still valid.
+        """
         connection = self.connection
         if time.monotonic() - self._read_at > max(SPARE, connection.seconds - SPARE):
             with suppress(Exception):
@@ -93,10 +96,10 @@ class Credentials:
         return connection
 
     def renewed(self, rejected: Connection) -> Connection:
-        """Others than those, read now unless somebody else just did.
+        """A connection with other credentials than `rejected`. They are read now, unless another thread just did so.
 
         Raises:
-            Exception: whatever `connect` raises; LauncherError if they lead elsewhere.
+            Exception: whatever `connect` raises; LauncherError if they lead to another server.
         """
         with self._lock:
             if self.connection is not rejected:
@@ -122,7 +125,9 @@ def server(connection: Connection) -> str:
 
 
 def _inside(folder: Path) -> Connection:
-    """By the client's own loader, which knows where a Pod finds things; the token is ours to read again."""
+    """A connection by the client's own loader, which knows where a Pod finds its account; the token is read again
+    here.
+    """
     settings = _settings()
     try:
         loader = InClusterConfigLoader(str(folder / "token"), str(folder / "ca.crt"), try_refresh_token=False)
@@ -182,12 +187,12 @@ def _outside(chosen: Context) -> Connection:
 
 def _settings() -> Any:
     settings = api.Configuration()
-    settings.proxy = None  # the client takes HTTP_PROXY for all
+    settings.proxy = None  # the client uses HTTP_PROXY for every URL
     return settings
 
 
 def _acting_as(user: KubeconfigEntry) -> list[tuple[str, str]]:
-    """The headers by which one asks with another's rights."""
+    """The headers of a request with another account's rights."""
     name = user.text("as")
     others = {key: user.values.get(key) for key in ("as-uid", "as-groups", "as-user-extra")}
     if not name:

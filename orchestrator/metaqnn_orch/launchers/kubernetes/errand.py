@@ -1,7 +1,8 @@
-"""Jobs that are no trials: a search inside the cluster, a dataset made there. Pure.
+"""Jobs that are not trials: a search inside the cluster, or a dataset made there. Pure.
 
-What such a Pod looks like is the release's to say; here it gets a name, arguments and files. The files are annotations
-of the Pod, which it sees as a volume: they come and go with it, and no right to any other object is needed.
+The release decides what such a Pod looks like; here it gets a name, arguments and files. The files are annotations of
+the Pod, which it sees as a volume: they are created and deleted with the Pod, and no right to any other object is
+needed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _ANNOTATIONS: Final = {SETTINGS: "metaqnn/settings", JOB_TEMPLATE: "metaqnn/job-
 
 
 def search_job_name(run: str) -> str:
-    """No trial's Job can have it: theirs end in a number."""
+    """Name of the Job that searches. No trial's Job can have this name, because theirs end in a number."""
     return f"{run}-{ORCHESTRATOR}"
 
 
@@ -33,7 +34,7 @@ def latest(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def exit_code(pods: Sequence[Mapping[str, Any]]) -> int | None:
-    """With which the container of the latest Pod ended; None if it did not, or nobody knows."""
+    """Exit code of the container of the latest Pod; None if it has not ended, or the code is unknown."""
     for container in (latest(pods).get("status") or {}).get("containerStatuses") or () if pods else ():
         code = ((container.get("state") or {}).get("terminated") or {}).get("exitCode")
         if isinstance(code, int):
@@ -42,7 +43,7 @@ def exit_code(pods: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def in_words(pods: Sequence[Mapping[str, Any]]) -> str:
-    """How the latest of an errand's Pods is, in one line."""
+    """The state of the latest Pod, in one line."""
     if not pods:
         return "it has no Pod"
     status = latest(pods).get("status") or {}

@@ -1,7 +1,7 @@
-"""What may stand where in a Job: its fields, their types, and what of them is one of several. Pure.
+"""The schema of a Job: its fields, their types, and which of them exclude each other. Pure.
 
-The fields are in job_schema.json, which is made from the `kubernetes` client's models. What their types do not say, but
-the API does, is here.
+The fields are in job_schema.json, which is made from the `kubernetes` client's models. This file adds the rules that
+the API has and the types do not say.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ KEYED: Final = {
     "env": "name",
     "volumeMounts": "mountPath",
 }
-"""Lists whose items are told apart by a field."""
+"""Lists whose items are identified by a field."""
 
-# Of these exactly one must be given, or at most one. Of a volume: everything but its name.
+# Exactly one, or at most one, of these must be given. For a volume: of every field but its name.
 _ONE: Final = {
     "EnvVarSource": ("configMapKeyRef", "fieldRef", "fileKeyRef", "resourceFieldRef", "secretKeyRef"),
     "EnvFromSource": ("configMapRef", "secretRef"),
@@ -46,13 +46,13 @@ _ONE: Final = {
 }
 _AT_MOST_ONE: Final = {"EnvVar": ("value", "valueFrom"), "VolumeMount": ("subPath", "subPathExpr")}
 
-_METADATA: Final = ("labels", "annotations")  # the rest is an object's, and no template's
+_METADATA: Final = ("labels", "annotations")  # the other fields belong to an object, not to a template
 _SERVERS: Final = {"Job": ("status",), "PodSpec": ("ephemeralContainers",)}
 
 _LABELS: Final = (("ObjectMeta", "labels"), ("PodSpec", "nodeSelector"), ("LabelSelector", "matchLabels"))
 _QUANTITIES: Final = (("EmptyDirVolumeSource", "sizeLimit"), ("ResourceFieldSelector", "divisor"))
 _IDENTIFIED: Final = ("Container", "EphemeralContainer", "Volume", "PodResourceClaim")
-_INCOMPLETE: Final = ("PodSpec", "JobSpec")  # a template leaves out what we say
+_INCOMPLETE: Final = ("PodSpec", "JobSpec")  # a template leaves out the fields that every Job gets
 _ENVELOPE: Final = {
     "JobSpec": "spec",
     "PodSpec": "spec.template.spec",
@@ -67,21 +67,21 @@ _MAX_ANNOTATIONS: Final = 1 << 18  # bytes, of keys and values
 
 
 class Misfit(Exception):
-    """Something that cannot stand in a Job. `str()` is one line with the place."""
+    """A value that cannot stand at this place in a Job. `str()` is one line with the place."""
 
 
 def conform(template: Mapping[str, Any]) -> dict[str, Any]:
-    """The same without empty keys, and with text where the API wants text.
+    """The template without empty keys, and with text where the API expects text.
 
     Raises:
-        Misfit: an unknown field, a wrong type, two where the API takes one, a name that is none.
+        Misfit: an unknown field, a wrong type, two fields that exclude each other, an invalid name.
     """
     return _mapping(template, "Job", "")
 
 
 @cache
 def _types() -> Mapping[str, Mapping[str, str]]:
-    """Fields by type, as job_schema.json has them."""
+    """Fields by type, from job_schema.json."""
     table: dict[str, dict[str, str]] = json.loads((files(__package__) / "job_schema.json").read_text())
     return table
 
@@ -158,7 +158,9 @@ def _list(value: Any, kind: str, place: str, field: tuple[str, str]) -> list[Any
 
 
 def identifier(item: Mapping[str, Any], key: str) -> str:
-    """What tells an item of a KEYED list from others: a directory has one name, with or without a / at its end."""
+    """The value that identifies an item of a KEYED list. A directory has the same identifier with or without a / at its
+    end.
+    """
     return posixpath.normpath(item[key]) if key == "mountPath" else str(item[key])
 
 
@@ -206,7 +208,7 @@ def _text(value: Any, place: str, *, exact: bool) -> Any:
 
 
 def _refuse_wrong(found: Mapping[str, Any], kind: str, shown: str) -> None:
-    """What the API refuses in a mapping whose fields are of the right types."""
+    """Refuse what the API refuses in a mapping whose fields have the right types."""
     alternatives = _ONE.get(kind) or _AT_MOST_ONE.get(kind) or ()
     if kind == "Volume":
         alternatives = tuple(key for key in _types()[kind] if key != "name")
@@ -223,7 +225,7 @@ def _refuse_wrong(found: Mapping[str, Any], kind: str, shown: str) -> None:
 
 
 def _unknown(key: str, kind: str, shown: str) -> Misfit:
-    """An unknown field, with where it belongs or what may be meant."""
+    """An unknown field, with the place where it belongs, or the field that was perhaps meant."""
     fields = {name.lower(): name for name in _types()[kind]}
     if kind == "ObjectMeta":
         fields = {name: name for name in _METADATA}

@@ -1,6 +1,7 @@
-"""Reads kubeconfigs as kubectl does: the files that KUBECONFIG names, or ~/.kube/config; what the first says counts.
+"""Reads kubeconfigs as kubectl does: the files that KUBECONFIG names, or ~/.kube/config; where two differ, the first
+counts.
 
-Every error is one line with the file and what is wrong there, and without what stands there, which may be a secret.
+Every error is one line with the file and what is wrong there. It does not quote the value, which may be a secret.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ _HINT: Final = (
 
 
 class KubeconfigEntry(NamedTuple):
-    """A cluster, a user or a context of a kubeconfig. Whatever is read of it raises LauncherError where it is wrong."""
+    """A cluster, a user or a context of a kubeconfig. Reading a wrong value raises LauncherError."""
 
     file: Path
     what: str
-    """As: user ada."""
+    """The entry in words, for example: user ada."""
     values: Mapping[str, Any]
 
     def wrong(self, words: str, hint: str = "") -> LauncherError:
         return LauncherError(f"{self.file}: {self.what}: {one_line(words)}", hint or _HINT)
 
     def text(self, key: str) -> str:
-        """Without the white space around it; empty where there is none."""
+        """The text under `key`, without white space around it; empty where there is none."""
         value = self.values.get(key)
         if value is None:
             return ""
@@ -63,7 +64,7 @@ class KubeconfigEntry(NamedTuple):
         return KubeconfigEntry(self.file, f"{self.what}, {key}", value)
 
     def path(self, key: str) -> Path | None:
-        """Relative ones start where the kubeconfig is."""
+        """The path under `key`; a relative path starts at the kubeconfig's folder."""
         text = self.text(key)
         return self.file.parent / Path(text).expanduser() if text else None
 
@@ -85,13 +86,13 @@ class KubeconfigEntry(NamedTuple):
 
 
 class Context(NamedTuple):
-    """One context, and what it refers to."""
+    """One context, and the entries that it names."""
 
     name: str
     own: KubeconfigEntry
     cluster: KubeconfigEntry
     user: KubeconfigEntry
-    """Empty where the context names none."""
+    """The user; an empty entry where the context names none."""
 
     @property
     def words(self) -> str:
@@ -99,7 +100,7 @@ class Context(NamedTuple):
 
 
 def files() -> list[Path]:
-    """Those that there are."""
+    """The kubeconfig files that exist."""
     named = os.environ.get("KUBECONFIG") or "~/.kube/config"
     return [path for text in named.split(os.pathsep) if text and (path := Path(text).expanduser()).exists()]
 
@@ -108,7 +109,7 @@ def read_context(name: str | None) -> Context:
     """The context of that name, or the current one.
 
     Raises:
-        LauncherError: there is no kubeconfig, or no such context, or something of it is wrong.
+        LauncherError: there is no kubeconfig, or no such context, or an entry of it is wrong.
     """
     read = [(path, found) for path in files() if (found := _read(path))]
     if not read:
@@ -143,7 +144,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         place = f" line {mark.line + 1}:" if mark is not None else ""
         raise LauncherError(f"{path}:{place} {one_line(str(problem or 'it is not valid YAML'))}", _HINT) from None
-    except (ValueError, RecursionError) as error:  # a date that is none, a thousand brackets
+    except (ValueError, RecursionError) as error:  # a date that does not exist, a thousand brackets
         raise LauncherError(f"{path}: it is not YAML: {type(error).__name__}", _HINT) from None
     if not isinstance(found, Mapping):
         raise LauncherError(f"{path} is not a kubeconfig: it is not a mapping", _HINT)
@@ -151,7 +152,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _entries(read: list[tuple[Path, Mapping[str, Any]]], plural: str, kind: str) -> dict[str, KubeconfigEntry]:
-    """By name, in order."""
+    """The entries by name, in order."""
     entries: dict[str, KubeconfigEntry] = {}
     for path, found in read:
         named = found.get(plural) or []

@@ -1,13 +1,13 @@
-"""Trials as Jobs. What is seen is a function of the Jobs that are there and of what was asked for and is not yet there;
-so a new orchestrator finds the Jobs of the one before it, and goes on with them.
+"""The launcher for Kubernetes: trials are Jobs. What it observes is a function of the Jobs that exist and of the orders
+for Jobs that do not exist yet; so a new orchestrator finds the Jobs of the one before it, and goes on with them.
 
-Nothing here waits for the API but threads of its own: they create, delete and ask for the reasons of what stands still.
+Only this launcher's own threads wait for the API: they create and delete Jobs, and ask why a Job stands still.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Event, RLock
 from typing import Any, Final
 
@@ -21,10 +21,10 @@ from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_
 from metaqnn_orch.launchers.kubernetes.status import Status, Stuck, classify, live, node_of, ran
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 
-PATIENCE: Final = 15.0  # seconds that something may stand still before it is called trouble
-GONE_SECONDS: Final = 1.0  # that a failed Job may be without Pod before the Pod counts as gone
-FALSE_STARTS: Final = 3  # before any trial delivered: then it is the image and no accident
-LEAVE_SECONDS: Final = 0.5  # that closing waits for what is under way
+PATIENCE: Final = 15.0  # seconds that a Job may stand still before it is reported as trouble
+GONE_SECONDS: Final = 1.0  # seconds that a failed Job may be without a Pod before the Pod counts as gone
+FALSE_STARTS: Final = 3  # false starts before any trial delivered: then the image is the cause, and not an accident
+LEAVE_SECONDS: Final = 0.5  # seconds that closing waits for calls under way
 
 _ADVICE: Final = {
     Stuck.UNSCHEDULABLE: "no node has enough free resources; execution.kubernetes says what a trial asks for",
@@ -36,7 +36,7 @@ _ADVICE: Final = {
 
 Object = dict[str, Any]
 Evidence = tuple[Object, list[Object], list[Object]]
-"""A Job, its Pods, the warnings about them."""
+"""A Job, its Pods, and the warnings about them."""
 
 
 class KubernetesLauncher:
@@ -50,9 +50,8 @@ class KubernetesLauncher:
         parallel: int,
         options: TrainerOptions = NO_OPTIONS,
         patience: float = PATIENCE,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`options` are told to every trial. Nothing is asked of the API yet."""
+        """`options` are passed to every trial. The API is not called yet."""
         self._cluster = cluster
         self._run = run
         self._form = form
@@ -60,17 +59,16 @@ class KubernetesLauncher:
         self._parallel = parallel
         self._options = options
         self._patience = patience
-        self._monotonic = monotonic
         self._news = Event()
         self._jobs = Reflector(cluster, Resource.JOBS, selector(run), see_job, self._news.set)
         self._pods = Reflector(cluster, Resource.PODS, selector(run), see_pod, self._news.set)
         self._orders = Orders(cluster, self._jobs, self._room, form.settings.creates_per_second, self._news.set)
         self._lock = RLock()  # guards everything below
         self._started = self._closed = self._proven = False
-        self._still_since: dict[str, float] = {}  # Jobs that do not get on, by uid
+        self._still_since: dict[str, float] = {}  # Jobs that stand still, by uid
         self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
         self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
-        self._known: dict[str, tuple[Evidence, Status]] = {}  # what was classified last, by the Job's uid
+        self._known: dict[str, tuple[Evidence, Status]] = {}  # the last evidence and its status, by the Job's uid
         self._trouble = ""
 
     @property
@@ -111,7 +109,7 @@ class KubernetesLauncher:
                 if known.attempt >= attempt:
                     return
                 avoided |= self._nodes(job)
-                if live(job):  # its trainer has ended, or it would not be asked for again
+                if live(job):  # its trainer has ended, or the loop would not ask for another attempt
                     self._orders.delete(job)
             identity = Identity(self._run, request.trial, attempt)
             body = manifest(request, attempt, self._run.uid, self._form, sorted(avoided))
@@ -132,7 +130,7 @@ class KubernetesLauncher:
                     still.append(uid)
                 if status.stuck is not None:
                     if annotation(job, FORM) != self._digest:
-                        self._orders.delete(job)  # made by other settings, which were mended since
+                        self._orders.delete(job)  # it was made with other settings, which have been repaired since
                         continue
                     stuck[uid] = status
                 if identity.trial not in seen or seen[identity.trial].attempt < identity.attempt:
@@ -153,7 +151,7 @@ class KubernetesLauncher:
                 self._orders.delete(job)
 
     def close(self) -> None:
-        """Jobs go on without us."""
+        """Stop the threads. The Jobs go on without the orchestrator."""
         with self._lock:
             self._closed = True
         parts = (self._orders, self._jobs, self._pods)
@@ -163,12 +161,13 @@ class KubernetesLauncher:
             part.join(LEAVE_SECONDS)
         self._cluster.close()
 
-    # Everything below is called with the lock held, but for _room.
+    # Every method below is called with the lock held, except _room.
 
     def _be_ready(self) -> None:
-        """
+        """Start, if that has not been done.
+
         Raises:
-            LauncherError: closed, or the cluster refuses for good; or, the first time, does not answer.
+            LauncherError: it is closed, or the cluster refuses for good; or, the first time, does not answer.
         """
         if self._closed:
             raise LauncherError("the Kubernetes launcher is closed")
@@ -187,18 +186,18 @@ class KubernetesLauncher:
             self._started = True
 
     def _own(self, jobs: Iterable[SeenJob]) -> Iterator[tuple[Identity, Object]]:
-        """Those of the run that are not on their way out."""
+        """The Jobs of the run that are not being deleted."""
         for job in jobs:
             if job.identity is not None and not self._orders.hides(job.object):
                 yield job.identity, job.object
 
     def _nodes(self, job: Object) -> set[str]:
-        """Where the Job's Pods were."""
+        """The nodes of the Job's Pods."""
         pods = (pod.object for pod in self._pods.group(str(job["metadata"]["uid"])))
         return {node for pod in pods if (node := node_of(pod))}
 
     def _status(self, uid: str, job: Object, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
-        """What the Job's state means; worked out again only where something about it is new."""
+        """What the Job's state means; it is computed again only where the Job, a Pod or a warning has changed."""
         pods = [pod.object for pod in self._pods.group(uid)]
         about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods))
         evidence = (job, pods, [event for each in about for event in self._orders.warnings.get(each, ())])
@@ -210,9 +209,10 @@ class KubernetesLauncher:
         return status
 
     def _is_new(self, uid: str) -> bool:
-        """Whether the Job was seen without a Pod only now. Pods and Jobs are watched apart: perhaps the other watch is
-        behind, and the Pod will speak yet."""
-        now = self._monotonic()
+        """Whether the Job was first seen without a Pod a moment ago. Pods and Jobs are watched separately: perhaps the
+        watch of Pods is behind, and a Pod will still appear.
+        """
+        now = time.monotonic()
         return now - self._gone_since.setdefault(uid, now) < GONE_SECONDS
 
     def _observation(self, uid: str, attempt: int, status: Status) -> Observation:
@@ -226,8 +226,10 @@ class KubernetesLauncher:
         return Observation(attempt, status.phase, status.detail, seconds)
 
     def _judge(self, still: list[str], stuck: Mapping[str, Status]) -> None:
-        """What has not got on for a while is looked into; what stands still for a reason is trouble for the run."""
-        now = self._monotonic()
+        """Ask for the warnings about Jobs that have stood still for a while; Jobs that cannot go on are trouble for the
+        run.
+        """
+        now = time.monotonic()
         self._still_since = {uid: self._still_since.get(uid, now) for uid in still}
         lasting = [uid for uid, since in self._still_since.items() if now - since >= self._patience]
         self._orders.look_into = bool(lasting)
@@ -235,14 +237,15 @@ class KubernetesLauncher:
         self._trouble = f"{worst.detail} ({_ADVICE[worst.stuck]})" if worst and worst.stuck else ""
 
     def _room(self) -> int:
-        """How many more Jobs may be there, as far as is known."""
+        """How many more Jobs may exist, as far as is known."""
         return self._parallel - sum(job.live for job in self._jobs.objects())
 
 
 def refuse_unreachable(cluster: Cluster) -> None:
-    """
+    """Check that Jobs and Pods can be listed.
+
     Raises:
-        ClusterError: the API does not answer, or does not let us see Jobs and Pods.
+        ClusterError: the API does not answer, or refuses to list Jobs and Pods.
     """
     for resource in (Resource.JOBS, Resource.PODS):
         cluster.list(resource, labels=f"{RUN}=,{TRIAL}=")

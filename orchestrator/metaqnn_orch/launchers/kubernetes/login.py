@@ -1,5 +1,6 @@
-"""From a user of a kubeconfig to what the API knows them by. Login helpers are asked as kubectl asks them: exec plugins
-(https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins) and OIDC issuers.
+"""Turns a user of a kubeconfig into credentials for the API. Login helpers are called as kubectl calls them: exec
+plugins (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins) and
+OIDC issuers.
 """
 
 from __future__ import annotations
@@ -23,29 +24,30 @@ from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.kubernetes.kubeconfig import KubeconfigEntry
 from metaqnn_orch.launchers.kubernetes.oidc import id_token
 
-HELPER_SECONDS: Final = 60.0  # that a helper may take which asks nobody
-TOKEN_FILE_SECONDS: Final = 60.0  # after which a token in a file is read again: others rotate it
+HELPER_SECONDS: Final = 60.0  # seconds that a helper may take which asks no person
+# seconds after which a token in a file is read again, because other programs replace it
+TOKEN_FILE_SECONDS: Final = 60.0
 _PROVIDERS: Final = (
     "kubectl no longer supports it either: name a login helper with `kubectl config set-credentials --exec-command`"
 )
 
 
 class Login(NamedTuple):
-    """What the API knows somebody by."""
+    """The credentials of one user."""
 
     authorization: str = ""
-    """The header's value."""
+    """Value of the header Authorization."""
     certificate: bytes = b""
     key: bytes = b""
     seconds: float = inf
-    """For which it is good."""
+    """Seconds for which they are valid."""
 
 
 def log_in(user: KubeconfigEntry, cluster: KubeconfigEntry, helper_seconds: float = HELPER_SECONDS) -> Login:
-    """A login helper that asks nobody gets `helper_seconds`.
+    """The credentials of this user. A login helper that asks no person gets `helper_seconds`.
 
     Raises:
-        LauncherError: something of it is wrong, or a login helper failed.
+        LauncherError: an entry is wrong, or a login helper failed.
     """
     login = Login(certificate=user.content("client-certificate"), key=user.content("client-key"))
     provider = user.inner("auth-provider")
@@ -76,12 +78,12 @@ def bearer(user: KubeconfigEntry, token: str) -> str:
 
 
 def _ask(helper: KubeconfigEntry, cluster: KubeconfigEntry, login: Login, seconds_to_answer: float) -> Login:
-    """What an exec plugin answers."""
+    """The answer of an exec plugin."""
     name, version = helper.text("command"), helper.text("apiVersion")
     if not name:
         raise helper.wrong("it names no command")
     command = str(helper.file.parent / name) if os.sep in name else name
-    # Only who starts a command can be asked: by a terminal, and not from a thread in mid-session.
+    # Only the person who starts a command can be asked: on a terminal, and not from a thread during a session.
     mode, asked = helper.text("interactiveMode"), current_thread() is main_thread() and _has_terminal()
     if mode == "Always" and not asked:
         raise helper.wrong(f"login helper {name} needs a terminal", "log in first: kubectl get pods")
@@ -117,8 +119,9 @@ def _ask(helper: KubeconfigEntry, cluster: KubeconfigEntry, login: Login, second
 def _run(
     helper: KubeconfigEntry, command: list[str], environment: Mapping[str, str], limit: float | None
 ) -> tuple[int, bytes, str]:
-    """Exit code, standard output and standard error of a login helper, which gets `limit` seconds. One without a limit
-    may ask somebody, and says what it has to say to the terminal."""
+    """Exit code, standard output and standard error of a login helper, which gets `limit` seconds. A helper without a
+    limit may ask a person, and writes its standard error to the terminal.
+    """
     name, asking = one_line(command[0], 200), limit is None
     try:
         process = subprocess.Popen(
@@ -137,7 +140,7 @@ def _run(
         try:
             out, err = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # what it started holds its pipes open
+            os.killpg(process.pid, signal.SIGKILL)  # a process that it started holds its pipes open
             _, err = process.communicate()
             words = one_line(err.decode(errors="replace")) or "it said nothing"
             raise helper.wrong(f"login helper {name} did not end within {limit:.0f} s: {words}") from None
@@ -157,7 +160,7 @@ def _variables(helper: KubeconfigEntry) -> dict[str, str]:
 
 
 def _described(cluster: KubeconfigEntry) -> dict[str, Any]:
-    """What a helper is told of the cluster it logs in to."""
+    """The description of the cluster that a helper gets."""
     authority = cluster.content("certificate-authority")
     told = {
         "server": cluster.text("server"),

@@ -1,7 +1,7 @@
-"""What a Job of ours looks like: a pure function from request, attempt and settings to a batch/v1 Job.
+"""Builds the Job of a trial: a pure function from request, attempt and settings to a batch/v1 Job.
 
-Three layers, the later ones winning: our defaults, the administrator's template, and what the orchestrator and the
-security of the cluster rely on.
+It has three layers, and the later ones win: defaults, the administrator's template, and the fields on which the
+orchestrator and the security of the cluster rely.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from metaqnn_trainer.contract.result import ExitCode
 
 NET: Final = "metaqnn/net"  # annotation, for people
 
-REPLACEMENTS: Final = 3  # of a Pod that the cluster interrupted, within one attempt
+REPLACEMENTS: Final = 3  # interruptions of a Pod by the cluster, within one attempt
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _EXAMPLE: Final = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
 _CA_FOLDER: Final = "/etc/metaqnn/store-ca"
-_USER: Final = 65_532  # the image's own; a template may say another, but not root
+_USER: Final = 65_532  # the user of the trainer's image; a template may name another, but not root
 _TERMINAL_CODES: Final = sorted(code for code in ExitCode if code)
 
 
@@ -37,14 +37,15 @@ class JobForm:
     """Everything in a Job that is the same for all trials of a session."""
 
     store: str
-    """URI that the trainer opens."""
+    """URI of the store that the trainer opens."""
     settings: KubernetesSettings
     template: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """
+        """Check the settings.
+
         Raises:
-            BadInput: settings that cannot make a Job, or no template of one.
+            BadInput: they cannot make a Job, or the template is none of a Job.
         """
         if self.settings.image is None:
             raise BadInput(
@@ -55,12 +56,12 @@ class JobForm:
 
     @property
     def template_name(self) -> str:
-        """In words. Where no file is named, it is the release's."""
+        """Name of the template, in words. Where the settings name no file, it is the release's."""
         return self.settings.template or "the release's Job template"
 
     @cached_property
     def digest(self) -> str:
-        """Two sessions with the same digest make the same Jobs."""
+        """Digest of the form: two sessions with the same digest make the same Jobs."""
         values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self._checked]
         return hashlib.sha256(canonical_json(values)).hexdigest()[:16]
 
@@ -74,12 +75,12 @@ class JobForm:
 
     @property
     def layer(self) -> dict[str, Any]:
-        """What of the template is obeyed."""
+        """The part of the template that is used."""
         return self._obeyed[0]
 
     @property
     def overruled(self) -> list[Overruled]:
-        """What of it is not."""
+        """The fields of the template that are overruled."""
         return self._obeyed[1]
 
     def mounts(self) -> list[str]:
@@ -91,14 +92,16 @@ class JobForm:
 def manifest(
     request: TrainingRequest, attempt: int, run_uid: str, form: JobForm, avoided: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The Job of one attempt, as it is sent to the API. `avoided`: nodes that others are preferred to."""
+    """The Job of one attempt, as it is sent to the API. `avoided`: nodes to avoid, if there are others."""
     identity = Identity(RunRef(request.run, run_uid), request.trial, attempt)
     body = _laid_over(_mandatory(identity, request.spec.net, form), form)
     return merged(body, _elsewhere(body["spec"]["template"]["spec"], avoided)) if avoided else body
 
 
 def _elsewhere(pod: Mapping[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
-    """Other nodes, beside what the Pod prefers already. A preference and no rule: a cluster may have no other node."""
+    """An affinity for other nodes, in addition to the Pod's own. It is a preference and no rule: a cluster may have no
+    other node.
+    """
     preferred = ((pod.get("affinity") or {}).get("nodeAffinity") or {}).get(_PREFERRED) or ()
     term = {"matchFields": [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]}
     of_nodes = {_PREFERRED: [*preferred, {"weight": 100, "preference": term}]}
@@ -106,7 +109,9 @@ def _elsewhere(pod: Mapping[str, Any], nodes: Sequence[str]) -> dict[str, Any]:
 
 
 def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[str, Any]:
-    """The Job that makes a dataset object: the trainer's image again, and no GPU. The same wish has the same name."""
+    """The Job that makes a dataset object: it has the trainer's image and no GPU. The same name and options give the
+    same Job name.
+    """
     form = replace(form, settings=form.settings.model_copy(update={"gpus": 0}))
     arguments = ["dataset", name, f"--store={form.store}", *options]
     digest = hashlib.sha256(canonical_json([arguments, form.digest])).hexdigest()[:8]
@@ -115,7 +120,7 @@ def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[s
 
 
 def _laid_over(mandatory: dict[str, Any], form: JobForm) -> dict[str, Any]:
-    """The three layers as one."""
+    """The three layers as one Job."""
     whole: dict[str, Any] = merged(merged(_defaults(form.settings), form.layer), mandatory)
     return whole
 
@@ -159,14 +164,14 @@ def _job(
         "spec": {
             "completions": 1,
             "parallelism": 1,
-            # The orchestrator counts attempts, for it alone knows whether a result came all the same. What the cluster
-            # itself interrupted it replaces by itself, though, whether an orchestrator looks on or not: a few times,
-            # each later than the one before.
+            # The orchestrator counts attempts, because only it knows whether there is a result all the same. But Pods
+            # that the cluster itself interrupted are replaced by the cluster, even without an orchestrator: a few
+            # times, each time after a longer pause.
             "backoffLimit": REPLACEMENTS,
             "podFailurePolicy": {
                 "rules": [
                     {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                    # This one leaves the exit code in the Job's condition, for when the Pod is gone.
+                    # This rule leaves the exit code in the Job's condition, for when the Pod is gone.
                     _fail_job("In", [int(code) for code in _TERMINAL_CODES], containerName=CONTAINER),
                     _fail_job("NotIn", [0]),
                 ]
@@ -178,7 +183,7 @@ def _job(
                 "metadata": {"labels": own_labels},
                 "spec": {
                     "restartPolicy": "Never",
-                    # Of the Pod and not of the Job, whose clock also runs while it waits for a node.
+                    # The limit is the Pod's and not the Job's, whose clock also runs while it waits for a node.
                     "activeDeadlineSeconds": settings.time_limit_seconds,
                     "terminationGracePeriodSeconds": settings.grace_seconds,
                     "automountServiceAccountToken": False,
@@ -196,7 +201,7 @@ def _job(
 
 
 def _fail_job(operator: str, codes: list[int], **container: str) -> dict[str, Any]:
-    """The schemas of servers before 1.29 ask for conditions, empty or not."""
+    """A rule that fails the Job. Servers before 1.29 ask for a list of conditions, even an empty one."""
     on_exit = {**container, "operator": operator, "values": codes}
     return {"action": "FailJob", "onExitCodes": on_exit, "onPodConditions": []}
 
@@ -215,7 +220,7 @@ def _container(arguments: list[str], form: JobForm) -> dict[str, Any]:
         "env": _environment(settings),
         "resources": {"requests": amounts, "limits": amounts},
         "securityContext": restricted.CONTAINER,
-        # The end of what a trainer said stays with its Pod's status.
+        # The end of the trainer's log stays in its Pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, *_ca_mounts(settings)],
     }

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from metaqnn_orch.launchers.kubernetes.job_schema import KEYED, identifier
 
-# Mappings that are merged key by key, and the one list whose items are. All else is taken whole, from whoever has the
-# last word: much of it is one of several things, as a volume is a claim or a directory.
+# Mappings that are merged key by key, and the one list that is merged item by item. Every other value is taken whole
+# from the upper layer: many values are alternatives, as a volume is either a claim or a directory.
 _MERGED: Final = (
     *("", "metadata", "labels", "annotations", "spec", "template", "affinity", "nodeAffinity"),
     *("containers", "securityContext", "resources", "limits", "requests"),
@@ -28,7 +28,7 @@ def merged(below: Any, above: Any, key: str = "") -> Any:
 
 
 def differences(template: Any, mandatory: Any, place: str = "", key: str = "") -> Iterator[tuple[str, str]]:
-    """Where the template says something else than what we must have: the dotted place, and its last part."""
+    """The places where the template differs from the mandatory fields: the dotted place, and its last part."""
     if isinstance(template, Mapping) and isinstance(mandatory, Mapping) and key in _MERGED:
         for name in (name for name in mandatory if name in template):
             yield from differences(template[name], mandatory[name], f"{place}.{name}".lstrip("."), name)

@@ -1,7 +1,7 @@
 """Names and labels of a run's Jobs. Pure.
 
-A Job is named after run, trial and attempt, so that creating it twice is creating it once: the second time the API
-answers that it is there. Whose it is, when two runs of two stores share a name, the run's uid tells.
+A Job is named after run, trial and attempt, so that it cannot be created twice: the second time the API answers that
+it exists. The run's uid says whose Job it is, when two runs of two stores share a name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORM: Final = "metaqnn/form"
 """Annotation: digest of everything in a Job that is the same for all trials of a session."""
 
 STORE: Final = "metaqnn/store"
-"""Annotation of Jobs that are no trials: for which store they work."""
+"""Annotation of Jobs that are not trials: the store for which they work."""
 
 _COMMON: Final = {
     "app.kubernetes.io/name": "metaqnn",
@@ -35,14 +35,14 @@ _UID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class RunRef(NamedTuple):
-    """Which run: its name, and the uid that tells it from other runs of that name."""
+    """The run: its name, and the uid that distinguishes it from other runs of that name."""
 
     name: str
     uid: str
 
 
 class Identity(NamedTuple):
-    """Whose Job it is."""
+    """The run, trial and attempt of a Job."""
 
     run: RunRef
     trial: str
@@ -50,10 +50,10 @@ class Identity(NamedTuple):
 
 
 def job_name(identity: Identity) -> str:
-    """At most 63 characters, a DNS label, different for different run names, trials and attempts.
+    """The name of a Job: at most 63 characters, a DNS label, different for different runs, trials and attempts.
 
     Raises:
-        BadInput: the attempt's number is none that fits.
+        BadInput: the attempt's number is out of range.
     """
     if not 1 <= identity.attempt <= MAX_ATTEMPT:
         attempt = f"attempt {identity.attempt} of trial {identity.trial}"
@@ -62,7 +62,7 @@ def job_name(identity: Identity) -> str:
 
 
 def labels(identity: Identity) -> dict[str, str]:
-    """Of the Job and of its Pods."""
+    """Labels of the Job and of its Pods."""
     return {
         **_COMMON,
         RUN: identity.run.name,
@@ -73,7 +73,7 @@ def labels(identity: Identity) -> dict[str, str]:
 
 
 def dataset_labels(name: str) -> dict[str, str]:
-    """Of the Job that makes a dataset, and of its Pod."""
+    """Labels of the Job that makes a dataset, and of its Pod."""
     return {**_COMMON, "app.kubernetes.io/component": "dataset", "metaqnn/dataset": name}
 
 
@@ -83,12 +83,12 @@ def label(thing: Mapping[str, Any], key: str) -> str:
 
 
 def annotation(thing: Mapping[str, Any], key: str) -> str:
-    """The same of its annotations."""
+    """The annotation of a Job or a Pod as the API gave it; empty where it has none."""
     return str((thing["metadata"].get("annotations") or {}).get(key, ""))
 
 
 def selector(run: RunRef) -> str:
-    """Everything that belongs to the run, and nothing else."""
+    """Selects every Job and Pod of the run's trials, and no other."""
     return f"{RUN}={run.name},{RUN_UID}={run.uid}"
 
 
@@ -97,7 +97,9 @@ TRAINERS: Final = ",".join(f"{key}={value}" for key, value in _COMMON.items())
 
 
 def read_identity(job: Mapping[str, Any]) -> Identity | None:
-    """Whose Job it is, by its labels; None where they, or its name, are not what we write."""
+    """The run, trial and attempt of the Job, by its labels; None where the labels, or its name, are not those of a
+    trial's Job.
+    """
     metadata = job.get("metadata")
     found = metadata.get("labels") if isinstance(metadata, Mapping) else None
     if not isinstance(metadata, Mapping) or not isinstance(found, Mapping):

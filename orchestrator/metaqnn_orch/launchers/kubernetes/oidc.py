@@ -1,4 +1,4 @@
-"""An identity token of a kubeconfig's OIDC provider; asked for anew, as kubectl does, when it has expired."""
+"""Gets an identity token from a kubeconfig's OIDC provider; an expired token is renewed, as kubectl does."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from metaqnn_orch.launchers.kubernetes.transport import authority, environment_p
 
 TIMEOUT: Final = urllib3.Timeout(connect=5.0, read=10.0)  # seconds, for each of the two requests
 EARLY: Final = 10.0  # seconds before its end that a token counts as expired
-MAX_BYTES: Final = 1 << 20  # of an answer
+MAX_BYTES: Final = 1 << 20  # bytes of an answer
 
 
 def id_token(provider: KubeconfigEntry, timeout: urllib3.Timeout = TIMEOUT) -> tuple[str, float]:
-    """The token, and the seconds for which it is good.
+    """The token, and the seconds for which it is valid.
 
     Raises:
         LauncherError: it has expired, and its issuer gives no other.
@@ -49,7 +49,7 @@ def id_token(provider: KubeconfigEntry, timeout: urllib3.Timeout = TIMEOUT) -> t
         raise config.wrong(f"{where} does not answer: {cause(error)}", again) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise config.wrong(f"{where} gives no new one: {one_line(str(error), 150)}", again) from None
-    with suppress(OSError, ValueError, KeyError, TypeError):  # a file that is not ours to write
+    with suppress(OSError, ValueError, KeyError, TypeError):  # a file that must not be written here
         _keep(provider, {"id-token": fresh["id_token"], "refresh-token": fresh.get("refresh_token") or refresh})
     return str(fresh["id_token"]).strip(), max(0.0, _seconds_left(str(fresh["id_token"])))
 
@@ -60,7 +60,7 @@ def _seconds_left(token: str) -> float:
         expires = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))).get("exp")
         return inf if expires is None else float(expires) - time.time() - EARLY
     except (ValueError, IndexError, TypeError, AttributeError):
-        return inf  # the API will say what it thinks of it
+        return inf  # the API will say whether it accepts it
 
 
 def _refreshed(config: KubeconfigEntry, issuer: str, refresh: str, timeout: urllib3.Timeout) -> dict[str, Any]:
@@ -93,14 +93,14 @@ def _json(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 
 def _keep(provider: KubeconfigEntry, values: Mapping[str, str]) -> None:
-    """Write them where they came from: an issuer may take a refresh token once only."""
+    """Write the values back to the kubeconfig: an issuer may accept a refresh token only once."""
     file = provider.file.resolve()
     content = yaml.safe_load(file.read_bytes())
     for each in content["users"]:
         found = (each.get("user") or {}).get("auth-provider")
         if found == provider.values:
             found["config"] = {**found["config"], **values}
-    descriptor, name = tempfile.mkstemp(dir=file.parent)  # for its owner alone
+    descriptor, name = tempfile.mkstemp(dir=file.parent)  # readable by its owner alone
     try:
         with os.fdopen(descriptor, "w") as written:
             yaml.safe_dump(content, written, sort_keys=False)

@@ -1,7 +1,7 @@
-"""What is to be created and deleted, and the threads that do it, politely and for as long as it takes.
+"""Orders to create and delete Jobs, and the threads that carry them out, at a limited rate and for as long as it takes.
 
-A Job's name follows from what it is for, so a creation whose answer was lost is simply repeated: the API then says that
-it is there. While the API refuses, one creation at a time is tried, less and less often.
+A Job's name follows from its purpose, so a creation whose answer was lost is simply repeated: the API then says that
+the Job exists. While the API refuses, one creation at a time is tried, less and less often.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 
 THREADS: Final = 4
 FIRST_PAUSE: Final = 0.25  # seconds after a refusal
-MAKING_WAY: Final = 0.1  # seconds until an older Job of the same name is asked for again
-LOOK_SECONDS: Final = 10.0  # between two looks at the warnings of what stands still
-TOLERATED: Final = 2  # refusals in a row of the kind that passes, before they are called trouble
+MAKING_WAY: Final = 0.1  # seconds between two tries while an older Job of the same name exists
+LOOK_SECONDS: Final = 10.0  # seconds between two looks at the warnings about Jobs that stand still
+TOLERATED: Final = 2  # refusals in a row of the transient kind, before they are reported as trouble
 
 Object = dict[str, Any]
 
 
 @dataclass(eq=False)
 class Order:
-    """A Job that shall be there."""
+    """A Job that is to be created."""
 
     identity: Identity
     body: Object
@@ -62,25 +62,27 @@ class Orders:
         per_second: float,
         on_change: Callable[[], None],
     ) -> None:
-        """`room` says how many more Jobs there may be."""
+        """`room` says how many more Jobs may exist."""
         self._cluster = cluster
         self._jobs = jobs
         self._room = room
         self._per_second = per_second
         self._on_change = on_change
         self.broken: LauncherError | None = None
-        """What makes going on useless."""
+        """The error for which going on is useless, if there is one."""
         self.look_into = False
-        """Whether something stands still whose reason only the cluster's warnings may tell."""
+        """Whether a Job stands still for a reason that only the cluster's warnings may tell."""
         self.warnings: Mapping[str, Sequence[Object]] = {}
-        """The cluster's, by the uid of the Job or Pod that they are about, the latest last. Replaced, never changed."""
+        """The cluster's warnings, by the uid of the Job or Pod that they are about, the latest last. The mapping is
+        replaced, never changed.
+        """
         self._changed = Condition()  # guards everything below
         self._orders: dict[str, Order] = {}
-        self._posting: dict[str, Order] = {}  # by name, those that were withdrawn too
+        self._posting: dict[str, Order] = {}  # orders in creation, by name, including withdrawn ones
         self._deletions: deque[_Deletion] = deque()
         self._leaving: set[str] = set()  # uids of Jobs that are deleted or about to be
-        self._refusals = Setbacks(FIRST_PAUSE, TOLERATED)  # of creations
-        self._losses = Setbacks(FIRST_PAUSE, TOLERATED)  # of deletions
+        self._refusals = Setbacks(FIRST_PAUSE, TOLERATED)  # at creations
+        self._losses = Setbacks(FIRST_PAUSE, TOLERATED)  # at deletions
         self._mishaps = Setbacks(FIRST_PAUSE, tolerated=0)  # of these threads themselves
         self._pause_until = 0.0
         self._look_after = 0.0
@@ -105,7 +107,7 @@ class Orders:
             self._changed.notify_all()
 
     def join(self, seconds: float) -> None:
-        """Wait for its threads, but not for longer each."""
+        """Wait for each thread, for at most this time."""
         for thread in self._threads:
             thread.join(seconds)
 
@@ -129,7 +131,7 @@ class Orders:
                 order.withdrawn = True
 
     def delete(self, job: Object) -> None:
-        """Have it deleted. From now on it is not shown any more."""
+        """Have the Job deleted. From now on it is hidden."""
         with self._changed:
             uid = str(job["metadata"]["uid"])
             if uid not in self._leaving:
@@ -138,13 +140,13 @@ class Orders:
                 self._changed.notify()
 
     def hides(self, job: Object) -> bool:
-        """Whether the Job is on its way out, or was created for an order that was withdrawn meanwhile."""
+        """Whether the Job is being deleted, or was created for an order that was withdrawn meanwhile."""
         with self._changed:
             posting = self._posting.get(str(job["metadata"]["name"]))
             return job["metadata"]["uid"] in self._leaving or (posting is not None and posting.withdrawn)
 
     def _work(self) -> bool:
-        """Do one thing, when there is one; False when there will be none any more."""
+        """Do the next piece of work, waiting for it; False when there will be none any more."""
         match task := self._next():
             case None:
                 return False
@@ -160,8 +162,9 @@ class Orders:
         return True
 
     def _next(self) -> Order | _Deletion | str | None:
-        """The next thing to do, when there is one; None when there will be none any more. What shall be deleted is
-        tried before leaving, once."""
+        """The next piece of work, waiting for it; None when there will be none any more. Deletions are still tried once
+        before the thread ends.
+        """
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -196,7 +199,7 @@ class Orders:
         return order
 
     def _strike_out(self) -> None:
-        """Forget orders whose Jobs the watch has shown meanwhile: the answer to their creation was lost."""
+        """Remove orders whose Jobs the watch has shown meanwhile: the answer to their creation was lost."""
         for order in [order for order in self._orders.values() if not order.under_way]:
             job = self._jobs.get(order.name)
             if job is not None and job.identity == order.identity and not self.hides(job.object):
@@ -204,7 +207,7 @@ class Orders:
                 self._refusals.clear()
 
     def _create(self, order: Order) -> None:
-        """Whatever happens to it, the order is then done, or waits for its next turn."""
+        """Try to create the Job. In every case the order is then done, or waits for its next turn."""
         job: Object | None = None
         error: Exception | None = None
         try:
@@ -214,7 +217,7 @@ class Orders:
         with self._changed:
             try:
                 if job is not None:
-                    # Known before the order is forgotten, so that the trial is known all the time.
+                    # The Job is known before the order is removed, so that the trial is known at every moment.
                     self._jobs.put(job)
                     self._refusals.clear()
                     if self._orders.get(order.identity.trial) is order:
@@ -232,7 +235,7 @@ class Orders:
                 self._changed.notify()
 
     def _made(self, order: Order) -> Object | None:
-        """The Job, made now or found there; None if one of its name has to go first.
+        """The Job, created now or found; None if another Job of its name has to be deleted first.
 
         Raises:
             Exception: whatever went wrong.
@@ -250,7 +253,7 @@ class Orders:
             return None
 
     def _adopted(self, order: Order) -> Object | None:
-        """The Job that is there already under the order's name; None if it is leaving, or not ours."""
+        """The existing Job under the order's name; None if it is being deleted, or belongs to another run."""
         job = self._cluster.get_job(order.name)
         metadata = job["metadata"]
         if read_identity(job) != order.identity:
@@ -267,10 +270,10 @@ class Orders:
     def _refused(self, error: Exception) -> None:
         self._pause_until = time.monotonic() + self._refusals.add(error)
         if isinstance(error, ClusterError) and (error.status, error.reason) == (404, "NotFound"):
-            self.broken = error  # of the namespace; any other 404 is a proxy's
+            self.broken = error  # the namespace is missing; any other 404 is a proxy's
 
     def _delete(self, deletion: _Deletion) -> None:
-        """Whatever happens, it is done or will be tried again."""
+        """Try to delete the Job. In every case the deletion is then done, or will be tried again."""
         try:
             self._cluster.delete_job(deletion.name, deletion.uid)
         except Exception as error:
@@ -282,11 +285,11 @@ class Orders:
                 self._losses.clear()
 
     def _look(self) -> None:
-        """Warnings about Jobs and Pods of the namespace, by the object that they are about."""
+        """Read the warnings about Jobs and Pods of the namespace, by the object that they are about."""
         try:
             found = self._cluster.list(Resource.EVENTS, fields="type=Warning").items
         except Exception:
-            return  # only the reason is missing then
+            return  # then only the reason is missing
         by_uid: dict[str, list[Object]] = {}
         for event in sorted(found, key=_when):
             about = event.get("involvedObject")

@@ -1,8 +1,8 @@
-"""A picture of the run's Jobs or Pods, kept by list and watch.
+"""A copy of the run's Jobs or Pods, kept up to date by list and watch.
 
-The watch only makes it fresher. Anything odd about it (an error, an event that nobody knows, half a line, silence)
-leads to a new listing, and so does the passing of time. There are hundreds of objects, looked at for every trial; so
-each version of one is read once, when it arrives.
+The watch only makes the copy fresher. Any irregularity of the watch (an error, an unknown event, half a line, silence)
+leads to a new listing, and so does the passing of time. There are hundreds of objects, and they are looked at for every
+trial; so each version of an object is parsed once, when it arrives.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 
-RESYNC: Final = 300.0  # seconds after which everything is listed again, whatever the watch said
+RESYNC: Final = 300.0  # seconds after which all objects are listed again, whatever the watch said
 FIRST_PAUSE: Final = 0.1  # seconds
 SHORT: Final = 1.0  # seconds: a watch that ends sooner, again and again, must not become a hot loop
 
@@ -27,26 +27,26 @@ Object = dict[str, Any]
 
 
 class SeenJob(NamedTuple):
-    """A Job, and what its launcher wants to know of it."""
+    """A Job, and the facts that its launcher needs."""
 
     object: Object
     identity: Identity | None
-    """None: somebody edited its labels, and it is nobody's."""
+    """None where somebody edited its labels, so that it belongs to no trial."""
     live: bool
-    """Whether it may have a Pod now or later."""
+    """Whether the Job may have a Pod now or later."""
 
     @property
     def group(self) -> str:
-        """Its trial."""
+        """The id of its trial."""
         return self.identity.trial if self.identity is not None else ""
 
 
 class SeenPod(NamedTuple):
-    """A Pod, and whose it is."""
+    """A Pod, and the Job that it belongs to."""
 
     object: Object
     group: str
-    """The uid of what controls it."""
+    """The uid of the object that controls it."""
 
 
 def see_job(job: Object) -> SeenJob:
@@ -62,7 +62,7 @@ Seen = TypeVar("Seen", SeenJob, SeenPod)
 
 
 class Reflector(Generic[Seen]):
-    """Objects of one resource with one selector, by name and by group. Safe to use from many threads."""
+    """Objects of one resource with one selector, by name and by group. It is safe to use from many threads."""
 
     def __init__(
         self,
@@ -94,11 +94,11 @@ class Reflector(Generic[Seen]):
 
     @property
     def trouble(self) -> str:
-        """Why the picture is not fresh; empty when it is."""
+        """Why the copy is not up to date; empty when it is."""
         return self._setbacks.trouble
 
     def start(self) -> None:
-        """List once, then go on in a thread of its own. May be repeated after an error.
+        """List once, then go on in a thread of its own. It may be called again after an error.
 
         Raises:
             ClusterError: the first listing failed.
@@ -120,7 +120,7 @@ class Reflector(Generic[Seen]):
             return self._objects.get(name)
 
     def put(self, thing: Object) -> None:
-        """What the API just answered elsewhere, so that it is known before the watch tells."""
+        """Take in an object from another answer of the API, so that it is known before the watch shows it."""
         with self._lock:
             known = self._objects.get(_metadata(thing, "name"))
             if known is None or _newer(thing, known.object):
@@ -131,11 +131,11 @@ class Reflector(Generic[Seen]):
         with self._lock:
             end = self._end_watch
         if end is not None:
-            with suppress(Exception):  # it ended by itself
+            with suppress(Exception):  # the watch ended by itself
                 end()
 
     def join(self, seconds: float) -> None:
-        """Wait for its thread, but not for longer."""
+        """Wait for the thread, for at most this time."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
 
@@ -150,7 +150,7 @@ class Reflector(Generic[Seen]):
             self._setbacks.relieve()
             self._follow()
         except Exception:
-            self._version = ""  # whatever it was, perhaps something was missed
+            self._version = ""  # after any error a change may have been missed
             raise
         if time.monotonic() - began >= SHORT:
             self._setbacks.clear()
@@ -202,7 +202,7 @@ class Reflector(Generic[Seen]):
 
     def _keep(self, thing: Object) -> None:
         if name := _metadata(thing, "name"):
-            thing["metadata"].pop("managedFields", None)  # half of an object's bytes, of no use here
+            thing["metadata"].pop("managedFields", None)  # half of an object's bytes, which are not needed here
             self._drop(name)
             seen = self._see(thing)
             self._objects[name] = seen
@@ -224,7 +224,7 @@ def _metadata(thing: Object, key: str) -> str:
 
 
 def _newer(one: Object, other: Object) -> bool:
-    """Whether `one` may tell more than `other`: it is another object, or a later version of the same one."""
+    """Whether `one` is newer than `other`: it is another object, or a later version of the same one."""
     versions = [_metadata(thing, "resourceVersion") for thing in (one, other)]
     same = _metadata(one, "uid") == _metadata(other, "uid")
     return not (same and all(text.isdecimal() for text in versions) and int(versions[0]) <= int(versions[1]))

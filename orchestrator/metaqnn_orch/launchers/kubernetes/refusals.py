@@ -1,5 +1,6 @@
-"""What the API, or the way to it, answered instead of doing what was asked, as an error of ours. Pure, but for the
-clock that a date is compared with."""
+"""Turns a refusal by the API, or by a proxy on the way, into a ClusterError. Pure, but for the clock that a date is
+compared with.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ _HINTS: Final = {
     403: "metaqnn-orch doctor lists every permission that is needed",
     404: "does the namespace exist? execution.kubernetes.namespace chooses another",
 }
-MOST_SECONDS: Final = 60.0  # that a Retry-After is obeyed
+MOST_SECONDS: Final = 60.0  # seconds that a Retry-After is obeyed at most
 _ANYBODY: Final = "system:anonymous"
 _QUOTA: Final = "`kubectl describe quota` shows what is exhausted; the search goes on when there is room"
 _RULES: Final = "the namespace's rules refuse it; change execution.kubernetes or its template"
@@ -30,22 +31,22 @@ def refusal(error: Any, what: str) -> ClusterError:
     try:
         said = json.loads(body)
         message, reason = str(said.get("message") or ""), str(said.get("reason") or "")
-    except (ValueError, AttributeError, RecursionError):  # a proxy's page, or nothing
+    except (ValueError, AttributeError, RecursionError):  # a proxy's page, or an empty answer
         message, reason = body or str(error.reason or ""), ""
     text = f"{what}: {status} {one_line(message)}".rstrip()
-    if status in (404, 409) and not reason:  # of something on the way, which knows nothing of what is there
+    if status in (404, 409) and not reason:  # an answer of a proxy on the way, which does not know the API's objects
         status = 0
     hint, retry_after = _hint(status, reason, message), _seconds(headers.get("Retry-After"))
     return ClusterError(text, hint, status=status, reason=reason, retry_after=retry_after)
 
 
 def not_recognised(error: Any) -> bool:
-    """Whether the API did not know who asked: it refused the credentials, or took us for anybody."""
+    """Whether the API did not know the caller: it refused the credentials, or took the caller for anonymous."""
     return error.status == 401 or (error.status == 403 and _ANYBODY in str(error.body))
 
 
 def _seconds(retry_after: Any) -> float:
-    """At most a minute; the header has seconds, or a date."""
+    """The seconds in a header Retry-After, at most a minute; the header has seconds, or a date."""
     with suppress(ValueError, TypeError):
         return min(max(float(retry_after), 0.0), MOST_SECONDS)
     with suppress(ValueError, TypeError, IndexError):
@@ -58,12 +59,12 @@ def _hint(status: int, reason: str, message: str) -> str:
         return CREDENTIALS
     if "exceeded quota" in message:
         return _QUOTA
-    # Missing rights are told as: User "ada" cannot create resource "jobs".
+    # Missing rights are reported as: User "ada" cannot create resource "jobs".
     return _RULES if reason == "Forbidden" and " cannot " not in message else _HINTS.get(status, "")
 
 
 def cause(error: BaseException) -> str:
-    """What is at the bottom of the client's wrapped errors, without addresses of objects."""
+    """The innermost cause of the client's nested errors, without addresses of objects."""
     by_proxy = ""
     while isinstance(inner := getattr(error, "reason", getattr(error, "original_error", None)), BaseException):
         by_proxy = "the proxy does not serve: " if hasattr(error, "original_error") else by_proxy

@@ -1,6 +1,6 @@
-"""What every Pod of ours keeps to: the restricted Pod security profile, and for the trainer a little more. Pure.
+"""The restricted Pod security profile, to which every Pod keeps; the trainer's is a little stricter. Pure.
 
-What a template asks for beyond it and can do without is not obeyed; what would be of no use without it is refused.
+A template's field beyond the profile is left out if the template works without it, and refused otherwise.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ _VOLUMES: Final = (
 _HOST: Final = ("hostNetwork", "hostPID", "hostIPC")
 _GROUPS: Final = ("runAsGroup", "fsGroup", "fsGroupChangePolicy", "supplementalGroups", "supplementalGroupsPolicy")
 _SECCOMP: Final = {"RuntimeDefault": {"type"}, "Localhost": {"type", "localhostProfile"}}
-_CAPABILITY: Final = "NET_BIND_SERVICE"  # the one that the profile lets be added
+_CAPABILITY: Final = "NET_BIND_SERVICE"  # the only capability that the profile allows to add
 
 
 def refuse_unsafe(pod: Mapping[str, Any]) -> None:
-    """
+    """Refuse a Pod that the profile forbids.
+
     Raises:
-        Misfit: what no restricted Pod has, and without which the rest of the template would make no sense.
+        Misfit: a field that no restricted Pod has, and without which the rest of the template would be useless.
     """
     place = "spec.template.spec"
     for key in _HOST:
@@ -81,12 +82,12 @@ def _handlers(container: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def pod_context(asked: Mapping[str, Any]) -> list[str]:
-    """Keys of a Pod's security context that are not a template's to say: all but the ids of others than root."""
+    """Keys of a Pod's security context that a template must not set: all but the ids of users other than root."""
     return _overruled(asked, POD, _GROUPS)
 
 
 def trainer_context(asked: Mapping[str, Any]) -> list[str]:
-    """The same of the trainer's container."""
+    """Keys of the trainer container's security context that a template must not set."""
     return _overruled(asked, {**POD, **CONTAINER}, ("runAsGroup",))
 
 
@@ -97,8 +98,9 @@ def _overruled(asked: Mapping[str, Any], ours: Mapping[str, Any], groups: Sequen
 
 
 def other_context(asked: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The whole security context of another container: ours, and what it says itself that is as strict as the profile.
-    And the keys of the rest."""
+    """The whole security context of another container: the mandatory fields, and those of its own that are as strict as
+    the profile. Also the keys of its other fields.
+    """
     kept = {key: value for key, value in asked.items() if _as_strict(key, value)}
     capabilities = asked.get("capabilities", {})
     added, dropped = capabilities.get("add", []), capabilities.get("drop", ["ALL"])
@@ -125,5 +127,5 @@ def _as_strict(key: str, value: Any) -> bool:
 
 
 def _is_user(key: str, value: Any) -> bool:
-    """Another user than root."""
+    """Whether it is the id of a user other than root."""
     return key == "runAsUser" and isinstance(value, int) and value > 0

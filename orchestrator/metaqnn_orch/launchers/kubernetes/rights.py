@@ -1,4 +1,6 @@
-"""What the orchestrator asks of the Kubernetes API, and no more: the Role of the chart is compared with it. Pure."""
+"""The rights that the orchestrator needs of the Kubernetes API, and no more: the chart's Role is compared with them.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from typing import Final, NamedTuple
 
 
 class Right(NamedTuple):
-    """To do `verb` with a resource, in one namespace."""
+    """The right to use `verb` on a resource, in one namespace."""
 
     resource: str
     verb: str
@@ -23,6 +25,6 @@ RIGHTS: Final = (
     *(Right("jobs", verb, "batch") for verb in ("create", "get", "list", "watch", "delete")),
     *(Right("pods", verb) for verb in ("list", "watch")),
     Right("pods", "get", subresource="log"),
-    Right("events", "list"),  # why something stands still
-    Right("configmaps", "list"),  # what the release says
+    Right("events", "list"),  # for the reason why a Job stands still
+    Right("configmaps", "list"),  # for the release's settings
 )

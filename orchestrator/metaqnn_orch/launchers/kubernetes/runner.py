@@ -1,4 +1,6 @@
-"""Has the cluster run a Job that is no trial: created once however often it is asked for, and perhaps waited for."""
+"""Has the cluster run a Job that is not a trial: it is created once, however often it is asked for, and perhaps waited
+for.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,16 @@ from metaqnn_orch.launchers.kubernetes.errand import exit_code, in_words, latest
 from metaqnn_orch.launchers.kubernetes.names import STORE, annotation
 from metaqnn_orch.launchers.kubernetes.status import live
 
-GONE_SECONDS: Final = 60.0  # that the Job of an earlier session may take to vanish
+GONE_SECONDS: Final = 60.0  # seconds that the Job of an earlier session may take to disappear
 LOOK: Final = 1.0  # seconds between two looks at a Job that is waited for
-OUTAGE_SECONDS: Final = 300.0  # without an answer of the API before the waiting ends
+OUTAGE_SECONDS: Final = 300.0  # seconds without an answer of the API before the waiting ends
 
 
 class JobEnd(NamedTuple):
     """How a Job's last Pod ended."""
 
     code: int | None
-    """Of its container; None where nobody knows."""
+    """Exit code of its container; None where it is unknown."""
     log: str
     detail: str
 
@@ -48,8 +50,9 @@ def create(
     is_at_work: Callable[[Sequence[Mapping[str, Any]]], bool] = _has_not_ended,
     patience: float = GONE_SECONDS,
 ) -> bool:
-    """False if the Job is there and at work. One of its name that has ended makes way, and one that is about to end is
-    waited for, `patience` seconds at most. `is_at_work` is asked about the Pods of one that has not ended.
+    """Create the Job. Returns False if the Job exists and is at work. A Job of the same name that has ended is deleted
+    first, and one that is about to end is waited for, at most `patience` seconds. `is_at_work` is asked about the
+    Pods of a Job that has not ended.
 
     Raises:
         BadInput: what is there is of another store.
@@ -98,7 +101,7 @@ def wait(
     report: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> JobEnd:
-    """Wait for a Job's end, saying what it waits for; then clear it up.
+    """Wait for a Job's end, and report what it waits for; then delete it.
 
     Raises:
         ClusterError: the API refuses, or is away for long.
@@ -110,7 +113,7 @@ def wait(
             words = in_words(pods)
             if not live(job):
                 log = cluster.read_log(latest(pods)["metadata"]["name"], container) if pods else ""
-                with suppress(ClusterError):  # else it makes way for the next one
+                with suppress(ClusterError):  # else the next Job of this name deletes it
                     cluster.delete_job(name, job["metadata"]["uid"])
                 return JobEnd(exit_code(pods), log, words)
             heard = time.monotonic()

@@ -1,8 +1,8 @@
-"""What the state of a Job, its Pods and their containers means for a trial. Pure and total: whatever the API says,
-now or in a later version, is some state, and nothing is raised.
+"""What the state of a Job, its Pods and their containers means for a trial. Pure and total: every answer of the API,
+now or in a later version, gives some state, and no exception.
 
-The exit code says only whether an answer was delivered. 137 alone proves nothing, and a Pod that was deleted by hand
-leaves no evidence at all; so an end for which nothing speaks against the trial is a disruption.
+The exit code says only whether a result was delivered. 137 alone proves nothing, and a Pod that was deleted by hand
+leaves no evidence at all; so an end without evidence against the trial is a disruption.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from metaqnn_trainer.contract.result import ExitCode
 
 
 class Stuck(StrEnum):
-    """What keeps a Pod from beginning: wrong for the whole run rather than for the trial, until somebody mends it, or
-    room is made."""
+    """Why a Pod does not begin. The cause concerns the whole run rather than the trial, until somebody repairs it, or
+    there is room.
+    """
 
     UNSCHEDULABLE = "unschedulable"
     IMAGE = "image"
-    CONFIG = "config"  # a secret, a volume, the container itself
+    CONFIG = "config"  # a secret, a volume, or the container itself
     QUOTA = "quota"
     ADMISSION = "admission"
 
 
 class Status(NamedTuple):
-    """What a Job's state means, and why in one line."""
+    """What a Job's state means, and why, in one line."""
 
     phase: Phase
     detail: str = ""
@@ -53,10 +54,12 @@ _CONFIG_REASONS: Final = (
     "RunContainerError",
     "CrashLoopBackOff",
 )
-_RESTARTED: Final = ("ContainerStatusUnknown", "Unknown")  # the node or its runtime was, and nobody saw the end
+# the node or its runtime was the cause, and nobody saw the end
+_RESTARTED: Final = ("ContainerStatusUnknown", "Unknown")
 _NEVER_RAN: Final = ("StartError", "ContainerCannotRun")
 _MOUNT_EVENTS: Final = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
-_OWN_LIMIT: Final = re.compile(r"ephemeral[ -](local )?storage|EmptyDir volume", re.IGNORECASE)  # and not the node's
+# and the node is not the cause
+_OWN_LIMIT: Final = re.compile(r"ephemeral[ -](local )?storage|EmptyDir volume", re.IGNORECASE)
 _ABOUT_TO_SAY: Final = "its Pod has ended; the cluster has not yet said how"
 _KILLED: Final = 137
 _POLICY: Final = re.compile(r"exit code (\d+)")
@@ -65,7 +68,9 @@ Object = Mapping[str, Any]
 
 
 def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ()) -> Status:
-    """`pods` are the Job's own, in any order; `events` the warnings about it and them, the latest last."""
+    """The status of a Job. `pods` are its own, in any order; `events` are the warnings about it and its Pods, the
+    latest last.
+    """
     complete, failed = _condition(job, "status", "Complete"), _condition(job, "status", "Failed")
     ordered = sorted(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp"))
     last = ordered[-1] if ordered else {}
@@ -74,21 +79,22 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
     if failed is not None:
         return _at(last, _ended(failed, last))
     if _get(job, "spec", "suspend") is True:
-        return _waiting("the Job is suspended, by its queue or by a person")  # shown, not fought
+        # it is shown, and nothing is done against it
+        return _waiting("the Job is suspended, by its queue or by a person")
     if _get(job, "metadata", "deletionTimestamp"):
         return _waiting("the Job is being deleted")
     return _under_way(last, events) if last else _without_pod(events)
 
 
 def _at(pod: Object, status: Status) -> Status:
-    """The same, and on which node: several crashes on one, and none elsewhere, are that node's."""
+    """The status with the Pod's node: if several crashes are on one node, and none elsewhere, the node is the cause."""
     node = one_line(node_of(pod), 80)
     named = node and status.phase in (Phase.CRASHED, Phase.NO_DEVICE, Phase.FALSE_START)
     return status._replace(detail=f"on node {node}, {status.detail}") if named else status
 
 
 def node_of(pod: Object) -> str:
-    """The node that took the Pod; empty while none did."""
+    """The node of the Pod; empty while it has none."""
     return _text(pod, "spec", "nodeName")
 
 
@@ -97,13 +103,13 @@ def _waiting(detail: str) -> Status:
 
 
 def ran(pods: Sequence[Object]) -> float:
-    """Seconds for which the trainers of these Pods ran, those that have ended."""
+    """Seconds for which the trainers of these Pods ran, of those that have ended."""
     ended = (_mapping(_get(_trainer(pod), "state", "terminated")) for pod in pods)
     return sum(seconds_between(_text(end, "startedAt"), _text(end, "finishedAt")) for end in ended)
 
 
 def without_device(pods: Iterable[Object]) -> dict[str, str]:
-    """The nodes on which a trainer was given a GPU and found none that works, each with what the last one said."""
+    """The nodes on which a trainer was given a GPU and found none that works, each with the last message from there."""
     found: dict[str, str] = {}
     for pod in sorted(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp")):
         if _exit_code(pod) == ExitCode.DEVICE:
@@ -118,7 +124,7 @@ def live(job: Object) -> bool:
 
 
 def _ended(failed: Object, pod: Object) -> Status:
-    """A Job that failed, by its last Pod, or by its own condition where no Pod is left."""
+    """The status of a Job that failed, by its last Pod, or by its own condition where no Pod is left."""
     cause, message = _text(pod, "status", "reason"), _text(pod, "status", "message")
     code = _exit_code(pod)
     if not pod:
@@ -134,7 +140,7 @@ def _ended(failed: Object, pod: Object) -> Status:
     if code is None and _text(pod, "status", "phase") not in ("Failed", "Succeeded"):
         if _get(pod, "metadata", "deletionTimestamp") or _text(failed, "reason") == "DeadlineExceeded":
             return _ended_without_pod(failed)
-        return _waiting(_ABOUT_TO_SAY)  # Pods and Jobs are watched apart, and one watch may be behind
+        return _waiting(_ABOUT_TO_SAY)  # Pods and Jobs are watched separately, and one watch may be behind
     if code is None and (failing := _failed_before(pod)):
         return Status(Phase.CRASHED, failing)
     if code is None:
@@ -165,17 +171,17 @@ def _ended_without_pod(failed: Object) -> Status:
     reason, message = _text(failed, "reason"), _text(failed, "message")
     if reason == "PodFailurePolicy" and (match := _POLICY.search(message)):
         code = int(match[1][:9])
-        if code == _KILLED:  # by whoever deleted the Pod: the memory's limit leaves it there
+        if code == _KILLED:  # a reason set by whoever deleted the Pod: an exceeded memory limit leaves it in place
             return Status(Phase.DISRUPTED, "the trainer was killed, and its Pod is gone")
         return Status(BY_EXIT_CODE.get(code, Phase.CRASHED), _named(code))
     if reason == "DeadlineExceeded":
         return Status(Phase.CRASHED, _sentence("the Job ran for longer than its deadline", message))
-    # No exit code of ours, no Pod: it was deleted, or its node was.
+    # There is no exit code of the trainer and no Pod: the Pod was deleted, or its node was.
     return Status(Phase.DISRUPTED, _sentence("the Job failed, and its Pod is gone", message))
 
 
 def _under_way(pod: Object, events: Sequence[Object]) -> Status:
-    """The newest Pod of a Job that has not ended."""
+    """The status of the newest Pod of a Job that has not ended."""
     node = one_line(node_of(pod), 80)
     disrupted = _condition(pod, "status", "DisruptionTarget")
     if disrupted is not None:
@@ -185,7 +191,7 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
     code, phase = _exit_code(pod), _text(pod, "status", "phase")
     if (
         code is not None and phase == "Running" and _others_run(pod)
-    ):  # a sidecar may run on for ever: what counts is the trainer
+    ):  # a sidecar may run on for ever: only the trainer's container counts
         return _at(pod, _exited(code, pod))
     if phase == "Failed" or code is not None:
         return _waiting(_ABOUT_TO_SAY)
@@ -232,7 +238,7 @@ def _sentence(what: str, message: str) -> str:
     return f"{what}: {said}" if said else what
 
 
-# Foreign data, read without trust in its shape.
+# The code below reads foreign data, and does not trust its shape.
 
 
 def _get(value: Any, *path: str) -> Any:
@@ -268,7 +274,7 @@ def _containers(pod: Object) -> Iterator[Object]:
 
 
 def _failed_before(pod: Object) -> str:
-    """Which init container failed, and how; empty if none did."""
+    """The init container that failed, and how; empty if none did."""
     for container in _items(pod, "status", "initContainerStatuses"):
         terminated = _mapping(_get(container, "state", "terminated"))
         code = terminated.get("exitCode")
@@ -279,13 +285,13 @@ def _failed_before(pod: Object) -> str:
 
 
 def _others_run(pod: Object) -> bool:
-    """Whether another container than the trainer's runs."""
+    """Whether a container other than the trainer's runs."""
     others = (c for c in _items(pod, "status", "containerStatuses") if c.get("name") != CONTAINER)
     return any(_get(container, "state", "running") is not None for container in others)
 
 
 def _trainer(pod: Object) -> Object:
-    """By its name: others may have put containers of theirs beside it."""
+    """The trainer's container, found by its name: a template may add others."""
     return next((c for c in _items(pod, "status", "containerStatuses") if c.get("name") == CONTAINER), {})
 
 

@@ -1,5 +1,5 @@
-"""Threads that nothing ends but their own close: whatever is raised in one becomes trouble, a growing pause and another
-try. Everything that works for hours in the background is run by it.
+"""Threads that end only when they are closed: any exception in one is recorded as trouble, followed by a growing pause
+and another try. All work that goes on for hours in the background is run this way.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ LONGEST_PAUSE: Final = 30.0  # seconds between two tries
 
 
 class Setbacks:
-    """Failures in a row at one kind of work. Nothing breaks where threads share one; they may count one less."""
+    """Failures in a row at one kind of work. Threads may share one: at worst a failure is not counted."""
 
     def __init__(self, first: float, tolerated: int, on_change: Callable[[], None] = lambda: None) -> None:
-        """`first`: seconds before the second try; they double. So many failures of the kind that passes are
-        `tolerated` before they are called trouble. `on_change`: the trouble is another."""
+        """`first`: seconds before the second try; they double. So many transient failures are `tolerated` before they
+        are reported as trouble. `on_change` is called when the trouble changes.
+        """
         self._first = first
         self._tolerated = tolerated
         self._on_change = on_change
         self.count = 0
         self.trouble = ""
-        """The cause of the last one, as one line; empty when all goes well."""
+        """The cause of the last failure, as one line; empty when the work succeeds."""
 
     def add(self, error: Exception | None) -> float:
-        """Another one; of no trouble to anybody where there is no error. Returns the seconds until the next try."""
+        """Count a failure, or a success where there is no error. Returns the seconds until the next try."""
         self.count += 1
         if error is None:
             return self._pause()
@@ -39,7 +40,7 @@ class Setbacks:
         return min(LONGEST_PAUSE, self._first * 2.0 ** min(self.count, 10))
 
     def relieve(self) -> None:
-        """There is no trouble for now, though it may be too early to hurry again."""
+        """Clear the trouble, but not the pause: it may be too early to hurry again."""
         self._tell("")
 
     def clear(self) -> None:
@@ -53,7 +54,7 @@ class Setbacks:
 
 
 def keep_going(work: Callable[[], bool], setbacks: Setbacks, wait: Callable[[float], object]) -> None:
-    """Do `work` again and again, until it says that there will be none any more."""
+    """Do `work` again and again, until it returns False because there will be no more."""
     while True:
         try:
             if not work():
@@ -63,13 +64,13 @@ def keep_going(work: Callable[[], bool], setbacks: Setbacks, wait: Callable[[flo
 
 
 def as_cluster_error(error: Exception) -> ClusterError:
-    """Whatever was raised; what nobody foresaw is of the kind that passes."""
+    """Any exception as a ClusterError; an unforeseen one counts as transient."""
     if isinstance(error, ClusterError):
         return error
     if isinstance(error, LauncherError):
         return ClusterError(str(error), error.hint)
     try:
         words = one_line(str(error))
-    except Exception:  # not even that
+    except Exception:  # the exception has not even a text
         words = ""
     return ClusterError(f"{type(error).__name__}: {words}".removesuffix(": "))

@@ -1,8 +1,8 @@
-"""An administrator's Job template: what it may say, and what of it is obeyed. Pure.
+"""An administrator's Job template: what it may say, and which of its fields are used. Pure.
 
-Every field of a Job is known (job_schema.py). Some are ours alone, here and in manifest.py: there a template is not
-obeyed, and it is said. What no Pod of ours may have is refused or not obeyed (restricted.py). Everything else is the
-template's to say.
+Every field of a Job is known (job_schema.py). Some fields belong to the orchestrator, here and in manifest.py: a
+template's value for them is not used, and the user is told. Fields that no Pod may have are refused or left out
+(restricted.py). Every other field is the template's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RELIES: Final = "the orchestrator needs its own value"
 _SECURITY: Final = "every trainer's Pod must meet the restricted Pod security profile"
 _SETTING: Final = "execution.kubernetes.{} decides it"
 
-# Fields that we do not set, but that are not the template's either.
+# Fields that the orchestrator does not set, but that a template must not set either.
 _OURS: Final[Mapping[str, Mapping[str, str]]] = {
     "spec": {
         "activeDeadlineSeconds": "its clock would run while the Job waits for a node; "
@@ -58,7 +58,7 @@ _SECURITY_PREFIXES: Final = ("container.apparmor.security.beta.kubernetes.io/", 
 
 _OF_RUNNING: Final = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 
-# Which settings say what is ours.
+# The settings that determine the orchestrator's fields.
 _SETTINGS: Final = {
     "image": "image",
     "imagePullPolicy": "image_pull_policy",
@@ -73,10 +73,10 @@ _SETTINGS: Final = {
 
 
 class Overruled(NamedTuple):
-    """Something that a template says and that is not obeyed."""
+    """A field of a template that is not used."""
 
     place: str
-    """Dotted."""
+    """Dotted place of the field."""
     reason: str
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def check_template(template: Mapping[str, Any], what: str, own: str = CONTAINER)
 
 
 def check_whole(job: Mapping[str, Any], what: str) -> None:
-    """What only shows when a template has been laid under ours.
+    """Check what only shows when a template has been merged with the orchestrator's fields.
 
     Raises:
         BadInput: the API would refuse the Job; one line with the place.
@@ -147,7 +147,7 @@ def _refused(error: Misfit, what: str) -> BadInput:
 def obeyed(
     template: Mapping[str, Any], mandatory: Mapping[str, Any], gpu_resource: str
 ) -> tuple[dict[str, Any], list[Overruled]]:
-    """What of a checked template is obeyed, and what is not."""
+    """The part of a checked template that is used, and the fields that are not."""
     body = copy.deepcopy(dict(template))
     found: list[Overruled] = []
     for place, holder, reasons in _ours(body, mandatory, gpu_resource):
@@ -163,8 +163,9 @@ def obeyed(
 def _ours(
     body: dict[str, Any], mandatory: Mapping[str, Any], gpu_resource: str
 ) -> Iterator[tuple[str, dict[str, Any], Mapping[str, str]]]:
-    """Mappings of the template with a reason for each field in them that is not its to say. Other containers get a
-    security context on the way."""
+    """Mappings of the template, with a reason for each field in them that the template must not set. Other containers
+    get a security context on the way.
+    """
     pod = pod_of(body)
     yield "spec", body.get("spec", {}), _OURS["spec"]
     yield "spec.template.spec", pod, _OURS["spec.template.spec"]

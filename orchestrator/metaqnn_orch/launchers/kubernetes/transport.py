@@ -1,5 +1,6 @@
-"""How a connection is made: authorities, certificates, proxies. Of the environment as Go's programs read it, kubectl
-among them: HTTPS_PROXY for https, HTTP_PROXY for http, but not what NO_PROXY names, and never this machine itself.
+"""How a connection is made: authorities, certificates, proxies. The environment is read as Go programs such as kubectl
+read it: HTTPS_PROXY for https, HTTP_PROXY for http, but no proxy for hosts in NO_PROXY, and never for this machine
+itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MAX_CONNECTIONS: Final = 16
 
 
 def authority(entry: KubeconfigEntry, key: str, insecure: bool = False) -> ssl.SSLContext:
-    """Trusts the authority that the entry names, or this system's if it names none.
+    """A TLS context that trusts the authority that the entry names, or this system's authorities if it names none.
 
     Raises:
         LauncherError: its file is missing, or holds no certificate.
@@ -32,19 +33,20 @@ def authority(entry: KubeconfigEntry, key: str, insecure: bool = False) -> ssl.S
         context = ssl.create_default_context(cadata=entry.content(key).decode("ascii", "ignore") or None)
     except (ssl.SSLError, ValueError) as error:
         raise entry.wrong(f"{key} holds no certificate: {cause(error)}") from None
-    # Authorities of clusters often lack what Python 3.13 began to ask of them; kubectl takes them.
+    # Authorities of clusters often lack fields that Python 3.13 began to require; kubectl accepts them.
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", ssl.VerifyFlags(0))
     if insecure:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # one for each request
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # one context for each request
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 def show_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Have the context show who we are. Python reads certificates from files alone: these are there for a moment.
+    """Add the client's certificate to the context. Python reads certificates from files alone: so files exist for a
+    moment.
 
     Raises:
-        OSError, ValueError: it is none, or the key is not its key.
+        OSError, ValueError: the certificate is invalid, or the key does not belong to it.
     """
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "certificate"
@@ -59,8 +61,8 @@ def pools(
     server_name: str = "",
     headers: Sequence[tuple[str, str]] = (),
 ) -> urllib3.PoolManager:
-    """What keeps connections. `headers` are sent with every request: several of one name, too."""
-    options: dict[str, Any] = {"maxsize": MAX_CONNECTIONS, "retries": False}  # repetition is the caller's matter
+    """A pool of connections. `headers` are sent with every request; one name may occur several times."""
+    options: dict[str, Any] = {"maxsize": MAX_CONNECTIONS, "retries": False}  # the caller repeats a request
     if tls is not None:
         options["ssl_context"] = tls
     if server_name:
@@ -92,7 +94,7 @@ def _send_always(manager: urllib3.PoolManager, headers: Sequence[tuple[str, str]
 
 
 def environment_proxy(url: str) -> str:
-    """The proxy that the environment names for `url`; empty for none."""
+    """The proxy that the environment names for `url`; empty for no proxy."""
     parts = urlsplit(url)
     host, port = (parts.hostname or "").lower(), parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     proxy, spared = (_variable(f"{name}_proxy") for name in (parts.scheme, "no"))

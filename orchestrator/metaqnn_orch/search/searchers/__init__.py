@@ -1,4 +1,4 @@
-"""The searchers that are built in, a module each with the attribute PLUGIN: a class that is a Searcher.
+"""The built-in searchers: each is a module with the attribute PLUGIN, a subclass of Searcher.
 
-Belongs here: what decides which design is trained next. As pure as the whole of search/.
+Belongs here: what decides which design is trained next. It is as pure as the whole of search/.
 """

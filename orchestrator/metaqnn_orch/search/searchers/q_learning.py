@@ -1,4 +1,4 @@
-"""Q-learning as the paper has it (section 4, Table 2): epsilon-greedy walks, experience replay, a falling epsilon."""
+"""Q-learning as in the paper (section 4, Table 2): epsilon-greedy walks, experience replay, a falling epsilon."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class QLearning(Searcher):
         self._told = 0
 
     def epsilon(self, known: Known) -> float:
-        """Designs in flight count, too, so that each phase trains as many as it says."""
+        """Epsilon for the next design. Designs in flight count, too, so that each phase trains its number of
+        designs.
+        """
         return epsilon_at(self._phases, known.told + len(known.in_flight))
 
     def propose(self, step: int, known: Known) -> Proposal:
@@ -94,7 +96,7 @@ class QLearning(Searcher):
         return Beliefs(beliefs, _choice(beliefs, epsilon, self.space.noun))
 
     def _completion(self, moves: list[Any], before: Any) -> str:
-        """The design that the best moves make from here on, of tied moves the first."""
+        """The design that the best moves make from here on; among tied moves, the first."""
         state = self.space.step(before, moves[-1])
         while state is not None:
             moves.append(self.agent.best(state)[0])
@@ -115,7 +117,7 @@ class QLearning(Searcher):
             agent.replay.remember(design, reward)
             self._told += 1
         for design in dict.fromkeys(design for design, _ in (*recalled, *agent.replay)):
-            agent.transitions(design)  # every value that was ever updated belongs to one of them
+            agent.transitions(design)  # every updated value belongs to one of these places
         if agent.q_table.unclaimed:
             raise ValueError(f"{agent.q_table.unclaimed} Q-values belong to no design that was told")
 

@@ -1,4 +1,6 @@
-"""Random search: each legal move is as likely as the others. The rival that every other searcher has to beat."""
+"""Random search: each legal move is as likely as the others. It is the baseline that every other searcher has to
+beat.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ class RandomOptions:
 
 
 class RandomSearch(Searcher):
-    """Uniform over the legal moves of each state."""
+    """Chooses uniformly among the legal moves of each state."""
 
     Options = RandomOptions
     summary = "random search: learns nothing, and is what any other method has to beat"
@@ -26,7 +28,7 @@ class RandomSearch(Searcher):
         return Proposal(random_design(self.space, self.randomness("propose", step)))
 
     def tell(self, experience: Experience) -> None:
-        """There is nothing to learn."""
+        """Ignore the result: random search learns nothing."""
 
     def epsilon(self, known: Known) -> float:
         return 1.0

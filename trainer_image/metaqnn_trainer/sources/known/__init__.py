@@ -1,4 +1,4 @@
-"""Datasets that are known by name: a module each, whose PLUGIN reads it from a path, or finds it without one.
+"""The datasets that are known by name: a module each, whose PLUGIN reads it from a path, or finds it without one.
 
-Belongs here: what one set is called and how its files are read. Forbidden here: what is made of it.
+Belongs here: the name of each dataset, and how its files are read. Forbidden here: how it is used.
 """

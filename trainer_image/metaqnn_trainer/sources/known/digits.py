@@ -10,13 +10,14 @@ from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 from metaqnn_trainer.sources.split import stratified
 
-TEST_SHARE = 0.2  # the set comes without a test part
+TEST_SHARE = 0.2  # the dataset comes without a test part
 
 
 def read(path: Path | None, report: Report) -> Source:
-    """
+    """The source.
+
     Raises:
-        DatasetError: a path was given, and the set comes with scikit-learn.
+        DatasetError: a path was given, although the dataset comes with scikit-learn.
     """
     if path is not None:
         raise DatasetError("digits comes with scikit-learn and takes no --source")

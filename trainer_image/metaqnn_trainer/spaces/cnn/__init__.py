@@ -1,7 +1,7 @@
-"""The family `cnn`: nets of layers that stand in a row, as the paper writes them.
+"""The family `cnn`: nets that are sequences of layers, in the paper's notation.
 
-Belongs here: the layer kinds (a module each below layers/, and those that installed distributions add), the text of a
-net, the rules that a space is made of, legal moves and where they lead. Forbidden here: torch.
+Belongs here: the layer kinds (a module each below layers/, and those of installed distributions), the notation of a
+net, the rules of a space, legal moves and the states to which they lead. Forbidden here: torch.
 """
 
 from metaqnn_trainer.spaces.cnn.space import Cnn

@@ -1,17 +1,18 @@
-"""Choices that a space leaves for one number of a layer, and the checks that rules have in common."""
+"""The values that a space allows for one number of a layer, and checks that rules have in common."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-MAX_SIZE: Final = 65_536  # of any one number: wider than any layer that fits a device
+MAX_SIZE: Final = 65_536  # the largest value of any number: wider than any layer that fits a device
 STRICT: Final[dict[str, Any]] = {"extra": "forbid", "strict": True}
-"""How pydantic reads rules: `__pydantic_config__` of each dataclass of them."""
+"""How pydantic reads rules: the `__pydantic_config__` of each dataclass of rules."""
 
 
 def require(condition: bool, sentence: str) -> None:
-    """
+    """Check a condition.
+
     Raises:
         ValueError: the condition does not hold.
     """
@@ -40,7 +41,7 @@ Choices = tuple[int, ...] | LogSpaced
 
 
 def check_choices(name: str, choices: Choices) -> None:
-    """That they are positive numbers, at least one, and none of them twice.
+    """Check that choices are positive numbers, at least one, and none of them twice.
 
     Raises:
         ValueError: they are not.
@@ -52,7 +53,7 @@ def check_choices(name: str, choices: Choices) -> None:
 
 
 def check_shapes(shapes: tuple[tuple[int, int], ...]) -> None:
-    """That pairs of kernel and stride are positive numbers, and no pair stands twice.
+    """Check that pairs of kernel and stride are positive numbers, and that no pair occurs twice.
 
     Raises:
         ValueError: they are not.
@@ -63,12 +64,12 @@ def check_shapes(shapes: tuple[tuple[int, int], ...]) -> None:
 
 
 def values(choices: Choices, low: int, high: int) -> tuple[int, ...]:
-    """The numbers themselves; log-spaced ones lie between `low` and `high`."""
+    """The numbers that may be chosen; log-spaced ones lie between `low` and `high`."""
     return choices.between(low, high) if isinstance(choices, LogSpaced) else choices
 
 
 def in_words(choices: Choices | None, bounds: str = "") -> str:
-    """The choices for people; `bounds` says between what log-spaced ones lie."""
+    """The choices in words; `bounds` names the bounds of log-spaced ones."""
     if isinstance(choices, LogSpaced):
         return f"{choices.log_spaced} log-spaced from {bounds}"
     return ", ".join(map(str, choices or ()))

@@ -1,4 +1,4 @@
-"""What every space of the family says, whatever the layer kinds."""
+"""The rules of a cnn space that do not depend on the layer kinds."""
 
 from __future__ import annotations
 
@@ -61,5 +61,5 @@ class CommonRules:
         return next((bound for bound in self.size_buckets if size >= bound), size)
 
     def of(self, kind: type[Layer]) -> Any:
-        """The section of a kind; None where it has none."""
+        """The section of a kind; None where it has no section."""
         return getattr(self, kind.section) if kind.section else None

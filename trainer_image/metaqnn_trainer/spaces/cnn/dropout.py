@@ -1,7 +1,7 @@
-"""Where the paper's dropout stands in a net, and how the authors write it.
+"""The places of the paper's dropout in a net, and the authors' notation of it.
 
 The paper (section 5, training procedure) places dropout after every second layer, with probability i/(2n) for the i-th
-of n. What counts as a layer, and what n is, follows the authors' code: their recorded nets come out letter for letter.
+of n. What counts as a layer, and what n is, follows the authors' code: this reproduces their recorded nets exactly.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ class DropoutPlace(NamedTuple):
 def dropout_places(net: Net) -> list[DropoutPlace]:
     """The dropouts of a whole net, softmax included, in order.
 
-    One follows every second layer, pools counted, and every fully connected layer; none follows global average pooling.
-    n = floor((L - gap - fc) / 2) + fc, where L counts all layers, the softmax too, and the softmax counts among the
-    `fc` fully connected layers when it follows one, among the `gap` ones when it follows that. So the last of the n
-    is never placed behind a fully connected layer: its turn would be after the softmax. What belongs to the layer
-    before it, as batch normalisation does, does not count, and stands before the dropout.
+    One follows every second layer, counting pools, and every fully connected layer; none follows global average
+    pooling.
+    n = floor((L - gap - fc) / 2) + fc, where L counts all layers, including the softmax. The softmax counts among the
+    `fc` fully connected layers when it follows one, and among the `gap` ones when it follows global average pooling. So
+    the last of the n is never placed after a fully connected layer: its place would be after the softmax. A layer that
+    belongs to the one before it, such as batch normalisation, does not count, and stands before the dropout.
     """
     hidden = _joined(net[:-1])
-    ways = [layer.dropout for _, layer in (*hidden, *hidden[-1:])]  # the softmax takes the way of the layer before it
+    ways = [layer.dropout for _, layer in (*hidden, *hidden[-1:])]  # the softmax counts like the layer before it
     each, none = ways.count("each"), ways.count("none")
     n = (len(hidden) + 1 - none - each) // 2 + each
     after = [
@@ -48,7 +49,7 @@ def dropout_places(net: Net) -> list[DropoutPlace]:
 
 
 def _joined(layers: Net) -> list[tuple[int, Layer]]:
-    """The layers that count, each with the index of the last one that belongs to it."""
+    """The layers that count, each with the index of the last layer that belongs to it."""
     found: list[tuple[int, Layer]] = []
     for index, layer in enumerate(layers):
         if layer.joins and found:
@@ -59,7 +60,7 @@ def _joined(layers: Net) -> list[tuple[int, Layer]]:
 
 
 def format_with_dropout(net: Net) -> str:
-    """A net as the authors write it: `[C(128,1,1), C(256,5,1), D(1,2), P(5,3), SM(10)]`."""
+    """A net in the authors' notation: `[C(128,1,1), C(256,5,1), D(1,2), P(5,3), SM(10)]`."""
     places = {dropout.after: dropout for dropout in dropout_places(net)}
     parts: list[str] = []
     for index, layer in enumerate(net):

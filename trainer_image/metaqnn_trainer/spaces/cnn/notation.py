@@ -1,4 +1,4 @@
-"""A net as the paper writes it, `[C(64,3,1), P(2,2), FC(128), SM(10)]`, to layers and back.
+"""The paper's notation of a net, `[C(64,3,1), P(2,2), FC(128), SM(10)]`: parsing it into layers, and formatting.
 
 The text is a net's identity everywhere: in messages, in the journal, on the command line. It is parsed by the grammar
 below with caps on length and sizes, never evaluated:
@@ -6,7 +6,7 @@ below with caps on length and sizes, never evaluated:
     net   = "[" layer ("," layer)* "]"
     layer = NAME "(" [INT ("," INT)*] ")"        NAME is a layer kind's, or D; blanks may stand anywhere between
 
-D(i,n), the dropout that the authors write between layers, is accepted and left out.
+D(i,n), the authors' dropout between layers, is accepted and left out.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from metaqnn_trainer.spaces.cnn.choices import MAX_SIZE
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net
 from metaqnn_trainer.spaces.cnn.registry import kinds, registry
 
-MAX_CHARACTERS: Final = 4096  # three times the longest net of 100 layers
+MAX_CHARACTERS: Final = 4096  # characters: three times the longest net of 100 layers
 MAX_LAYERS: Final = 128
 
 _DROPOUT: Final = "D"
-# Every text begins with a token: the end is a mark too, the empty one.
+# Every match begins with a token: the end of the text counts as an empty one.
 _TOKEN: Final = re.compile(
     r"[ \t]*(?:(?P<name>[A-Za-z]+)|(?P<int>[0-9]+)|(?P<mark>[\[\](),]|\Z)|(?P<other>.))", re.DOTALL
 )
@@ -41,7 +41,7 @@ def _closes(layer: Layer) -> bool:
     return layer.ends and not layer.tail
 
 
-@lru_cache(maxsize=1024)  # on its way through a trial a net is read half a dozen times
+@lru_cache(maxsize=1024)  # a net is parsed half a dozen times in the course of its trial
 def parse_net(text: str) -> Net:
     """A whole net: layers in an order that can be built, ending in a softmax.
 
@@ -90,8 +90,9 @@ class _Reader:
 
 
 def _canonical_layers(text: str) -> list[tuple[int, Layer]] | None:
-    """The layers of a text as format_net writes it, None of any other. A journal holds thousands of nets, and they are
-    made of a hundred layers: each is parsed once."""
+    """The layers of a text that format_net wrote; None for any other text. A journal holds thousands of nets, made of
+    about a hundred layers: each layer is parsed once.
+    """
     if len(text) > MAX_CHARACTERS or not (text.startswith("[") and text.endswith("]")):
         return None
     positions: list[tuple[int, Layer]] = []
@@ -165,7 +166,9 @@ def _take_name(reader: _Reader, names: list[str]) -> tuple[str, int]:
 
 
 def _check_order(positions: list[tuple[int, Layer]]) -> None:
-    """Refuse what no network can be, in any space. What a given space allows is the search's matter."""
+    """Refuse a sequence of layers that no network can have, in any space. The search checks what a given space
+    allows.
+    """
     for (_, before), (column, layer) in pairwise(positions):
         if reason := before.refuses(layer):
             raise NotationError(reason, column)

@@ -1,4 +1,4 @@
-"""The layer kinds that there are: those that are built in, and those of installed distributions."""
+"""The layer kinds that exist: the built-in ones, and those of installed distributions."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Registry(NamedTuple):
 
     kinds: Mapping[str, type[Layer]]
     sources: Mapping[str, Plugin]
-    """Where each kind is from, by the same names."""
+    """The plug-in of each kind, by the same names."""
     failures: tuple[str, ...]
-    """Why kinds that are installed are not among them, a line each. Nothing else suffers from it."""
+    """Why installed kinds cannot be used, a line for each. No other kind is affected."""
 
 
 def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> Registry:
-    """All kinds that can be used; of two that share a name or a section the first counts."""
+    """All kinds that can be used; if two share a name or a section, the first one counts."""
     found: dict[str, type[Layer]] = {}
     sources: dict[str, Plugin] = {}
     failures = [f"{plugin}: {plugin.trouble}" for plugin in refused]
@@ -43,7 +43,7 @@ def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> 
                     raise ValueError(f"{kind.name}, space.{kind.section}: taken by {sources[other.name]}")
         except PluginError as error:
             failures.append(str(error))
-        except Exception as error:  # a foreign class may raise anything
+        except Exception as error:  # a foreign class may raise any exception
             failures.append(f"{plugin}: {one_line(str(error))}")
         else:
             found[kind.name], sources[kind.name] = kind, plugin
@@ -57,7 +57,7 @@ def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> 
 
 @cache
 def registry() -> Registry:
-    """The one that everything uses, read when it is first asked for."""
+    """The registry of this process, read at its first use."""
     return read_registry(LAYERS.members().values(), LAYERS.refused())
 
 
@@ -67,7 +67,7 @@ def kinds() -> Mapping[str, type[Layer]]:
 
 
 def check_kind(kind: Any) -> None:
-    """That a kind says enough for a space to have it, and for everything else to go on without it.
+    """Check that a kind defines enough for a space to have it, and for all other code to handle it.
 
     Raises:
         ValueError, TypeError: it does not; the text says what is missing or wrong.
@@ -87,4 +87,4 @@ def check_kind(kind: Any) -> None:
         if not is_dataclass(kind.rules) or isinstance(kind.rules, type):
             raise TypeError(f"the layer kind {name} has no default for space.{kind.section}: a dataclass is wanted")
         hash(kind.rules)
-        TypeAdapter(type(kind.rules)).dump_json(kind.rules)  # as the settings will
+        TypeAdapter(type(kind.rules)).dump_json(kind.rules)  # as the settings will do

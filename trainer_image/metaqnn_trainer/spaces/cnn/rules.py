@@ -1,7 +1,7 @@
 """A state space as data: every parameter of the paper's Table 1, and of Table A1 (MNIST's own space).
 
-Plain frozen dataclasses, checked when made: whoever reads settings from outside turns them into these. Each layer kind
-brings a section of its own.
+The rules are plain frozen dataclasses, checked when made; the settings are converted to them. Each layer kind adds a
+section of its own.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ else:
 
 
 def recorded(space: dict[str, Any]) -> dict[str, Any]:
-    """The rules of a space, as JSON, without the sections of kinds that are not the paper's and that say nothing: a run
-    stays what it is where such a kind is installed later, or no more."""
+    """The rules of a space as JSON, without the sections of kinds that are not the paper's and have no values: so a
+    run's identity stays the same when such a kind is installed or removed later.
+    """
     silent = {
         kind.section: json.loads(json.dumps(asdict(kind.rules)))
         for kind in kinds().values()

@@ -1,7 +1,8 @@
-"""The state space: states, the layers that may follow, and where they lead (paper, section 4.1 and Table 1).
+"""The state space: states, the layers that may follow, and the states to which they lead (paper, section 4.1 and Table
+1).
 
-Two sizes walk together. The true representation size drives the transitions; its bucket is part of the key under
-which Q-values are kept, so that states that look alike learn together.
+Two sizes are tracked. The true size of the representation determines the transitions; its bucket is part of the key
+under which Q-values are kept, so that similar states learn together.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ _FLOAT: Final = 4  # bytes
 
 
 class State(NamedTuple):
-    """A state as it is walked: the key, and what the key leaves out."""
+    """A state of a walk: its key, and what the key leaves out."""
 
     key: StateKey
     shape: Shape
-    spent: Cost  # of the layers so far; zero wherever the space has no limit
+    spent: Cost  # costs of the layers so far; zero where the space has no limit
 
 
-Front = tuple[Cost, ...]  # each pair of parameters and MACs that no other beats in both
+Front = tuple[Cost, ...]  # the pairs of parameters and MACs that no other pair beats in both
 
 
 class Moves(NamedTuple):
-    """What the rules offer in a state, limits aside."""
+    """The layers that the rules offer in a state, before any limit."""
 
-    offers: tuple[tuple[Layer, Front], ...]  # each layer with the least that it and the rest of a net cost
-    cheapest: Front  # the least of all offers
+    offers: tuple[tuple[Layer, Front], ...]  # each layer with the least cost of it and the rest of a net
+    cheapest: Front  # the least cost of all offers
 
 
 class Cnn(Space):
-    """Legal moves and transitions of one space. Immutable; answers are remembered. A move is a layer."""
+    """The legal moves and transitions of one space. It is immutable, and caches its answers. A move is a layer."""
 
     Options: ClassVar[type[SpaceRules]] = SpaceRules
     noun = part = "layer"
@@ -70,7 +71,7 @@ class Cnn(Space):
         return self._legal(state)
 
     def step(self, state: State, layer: Layer) -> State | None:
-        """Where a legal `layer` leads; None where it is a termination."""
+        """The state to which a legal `layer` leads; None where it is a termination."""
         return None if layer.ends else self._next(state, layer)
 
     def key(self, state: State) -> StateKey:
@@ -90,7 +91,7 @@ class Cnn(Space):
 
     def parse(self, text: str) -> list[Layer]:
         layers = list(parse_prefix(text))
-        # The softmax after GAP is no choice: choosing GAP ends the walk.
+        # The softmax after GAP is no choice: GAP completes the walk.
         ended = next((number for number, layer in enumerate(layers, 1) if layer.tail), len(layers))
         return layers[:ended]
 
@@ -107,7 +108,7 @@ class Cnn(Space):
         ]
 
     def reports(self, design: str) -> list[LayerReport]:
-        """Each layer of a whole net, with its shape as a shape.
+        """Each layer of a whole net, with its output shape as a Shape.
 
         Raises:
             NotationError, ShapeError: as `describe` does.
@@ -129,8 +130,10 @@ class Cnn(Space):
         return format_net(layer.for_classes(self.rules.classes) for layer in parse_net(design))
 
     def measures(self, design: str) -> dict[str, float]:
-        """`bytes` are those that one image moves: what goes into each layer and comes out, and weights, in single
-        precision. `macs_per_byte` is what a machine that waits for its memory has to do with each."""
+        """The measures of a net. `bytes` are the bytes that one image moves: the input and output of each layer, and
+        the weights, in single precision. `macs_per_byte` is the number of operations for each byte that memory has
+        to deliver.
+        """
         reports = self.reports(design)
         params, macs = total_cost(reports)
         shapes = [self.image, *(report.output for report in reports)]
@@ -138,8 +141,9 @@ class Cnn(Space):
         return {"params": params, "macs": macs, "bytes": moved, "macs_per_byte": macs / moved}
 
     def neighbours(self, design: str) -> Iterator[str]:
-        """The legal nets with one layer more, one less, or another one, from the first place to the last; at each place
-        other layers come first, then one more before it, then one less."""
+        """The legal nets with one layer more, one less, or another one, from the first place to the last. At each
+        place, nets with another layer come first, then those with one more before it, then the one with one less.
+        """
         decisions = self.walk(design)
         moves = [layer for _, layer in decisions]
         seen = {self.text(moves)}
@@ -183,7 +187,7 @@ class Cnn(Space):
         ]
 
     def _leads(self, state: State | None, moves: Iterable[Layer]) -> bool:
-        """Whether moves are legal one after another, and complete a net."""
+        """Whether the moves are legal one after another, and complete a net."""
         for layer in moves:
             if state is None or layer not in self.legal(state):
                 return False
@@ -203,7 +207,7 @@ class Cnn(Space):
         return State(after._replace(**named), shape, state.spent + self._cost(layer, state.shape))
 
     def _candidates(self, size: int) -> tuple[Layer, ...]:
-        """What the rules name at a representation's size, whether or not it may stand there."""
+        """The layers that the rules name for a representation's size, whether or not they may stand there."""
         rules = self.rules
         open_ended = [kind for kind in kinds().values() if not kind.ends]
         ordered = [*open_ended, *(kinds()[name] for name in rules.terminations)]
@@ -235,7 +239,7 @@ class Cnn(Space):
         return Moves(tuple(offers), _front(cost for _, least in offers for cost in least))
 
     def _cost(self, layer: Layer, shape: Shape) -> Cost:
-        """Of a layer, or of all that a termination stands for. Zero wherever there is no limit to keep."""
+        """The cost of a layer, or of all layers that a termination implies. It is zero where there is no limit."""
         if not self._limits:
             return _FREE
         params, macs = total_cost(describe((layer, *layer.tail), shape, self.model))
@@ -253,7 +257,7 @@ class Cnn(Space):
         return " and ".join(parameters + macs)
 
 
-_KEYED: Final = ("filters", "kernel", "stride", "units", "fc_layers")  # numbers that a key has a field for
+_KEYED: Final = ("filters", "kernel", "stride", "units", "fc_layers")  # the numbers for which a key has a field
 
 
 def _front(costs: Iterable[Cost]) -> Front:
@@ -265,5 +269,7 @@ def _front(costs: Iterable[Cost]) -> Front:
 
 
 def _forgetful(state: State) -> State:
-    """The state without what no move depends on but through the limits, so that few are told apart."""
+    """The state without the parts on which moves depend only through the limits, so that fewer states are
+    distinguished.
+    """
     return State(state.key._replace(filters=0, kernel=0, stride=0, further=""), state.shape, _FREE)

@@ -1,4 +1,4 @@
-"""What a trial asks for, as a net."""
+"""The net of a trial's specification."""
 
 from __future__ import annotations
 

@@ -1,2 +1,3 @@
-"""The layer kinds that are built in, a module each, found by looking. PLUGIN is the kind's class; its builder, which
-needs torch, is the module of the same name in metaqnn_trainer.modules."""
+"""The built-in layer kinds, a module each, found by listing the package. PLUGIN is the kind's class; its builder, which
+needs torch, is the module of the same name in metaqnn_trainer.modules.
+"""

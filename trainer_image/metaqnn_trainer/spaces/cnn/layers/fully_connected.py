@@ -36,7 +36,7 @@ class FullyConnectedRules:
 
 @dataclass(frozen=True, slots=True)
 class FC(Layer):
-    """`units` neurons, each of which sees the whole representation."""
+    """`units` neurons, each connected to the whole representation."""
 
     units: int
 
@@ -102,7 +102,7 @@ class FC(Layer):
 
 
 def flattened(shape: Shape) -> int:
-    """Numbers of the copy that is made where pixels are flattened, the channels being last in memory."""
+    """Numbers of the copy that is made where pixels are flattened, because the channels are last in memory."""
     return shape.features if shape.size > 1 else 0
 
 

@@ -76,7 +76,8 @@ class Pool(Layer):
         return 3 * self.output(shape).features  # an index has 64 bits
 
     def backward(self, shape: Shape) -> int:
-        return 2 * shape.features  # it gathers them, and lays them out as the input is
+        # its backward pass collects the gradients, and copies them to the input's memory layout
+        return 2 * shape.features
 
     @property
     def label(self) -> tuple[str, str]:

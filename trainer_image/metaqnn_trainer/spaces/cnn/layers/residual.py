@@ -35,8 +35,9 @@ class ResidualRules:
 
 @dataclass(frozen=True, slots=True)
 class Residual(Layer):
-    """Two padded `kernel` x `kernel` convolutions to `filters` maps, the first with the stride, and what came in is
-    added to what they give: through a 1x1 convolution where its channels or its size are others."""
+    """Two padded `kernel` x `kernel` convolutions to `filters` maps, the first with the stride. The input is added to
+    their output; it goes through a 1x1 convolution if its channels or its size differ.
+    """
 
     filters: int
     kernel: int
@@ -55,7 +56,7 @@ class Residual(Layer):
         return Shape(self.filters, -(-shape.size // self.stride))
 
     def projects(self, shape: Shape) -> bool:
-        """Whether what comes in cannot be added as it is."""
+        """Whether the input needs a 1x1 convolution before it can be added."""
         return self.output(shape) != shape
 
     def cost(self, shape: Shape, model: ModelOptions, before: type[Layer] | None = None) -> Cost:
