@@ -24,7 +24,7 @@ class BatchNormalisationRules:
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm(Layer):
-    """Scales and shifts each map to a learned mean and a learned deviation."""
+    """Scales and shifts each map to a mean and a deviation that are learned, one of each for a map."""
 
     name = "BN"
     words = "batch normalisation"

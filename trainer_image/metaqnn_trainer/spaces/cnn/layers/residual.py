@@ -35,9 +35,8 @@ class ResidualRules:
 
 @dataclass(frozen=True, slots=True)
 class Residual(Layer):
-    """Two padded `kernel` x `kernel` convolutions to `filters` maps, the first with the stride. The input is added to
-    their output; it goes through a 1x1 convolution if its channels or its size differ.
-    """
+    """Two padded `kernel` x `kernel` convolutions to `filters` maps, the first with the stride, and what came in is
+    added to what they give: through a 1x1 convolution where its channels or its size are others."""
 
     filters: int
     kernel: int
