@@ -62,7 +62,7 @@ def read_values(text: str) -> list[Value]:
 def _values(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[Value]:
     for key_node, value_node in node.value:
         key = f"{prefix}{key_node.value}"
-        text, schema = _comment(lines, key_node.start_mark.line, key)
+        text, schema = _comment(lines, key_node.start_mark.line)
         if text:
             default = yaml.safe_load(yaml.serialize(value_node))
             yield Value(key, default, text, {**_TYPES[type(default)], **schema})
@@ -72,7 +72,7 @@ def _values(node: yaml.MappingNode, lines: list[str], prefix: str) -> Iterator[V
             raise ValueError(f"{key} has no comment that begins with '# -- '")
 
 
-def _comment(lines: list[str], line: int, key: str) -> tuple[str, dict[str, Any]]:
+def _comment(lines: list[str], line: int) -> tuple[str, dict[str, Any]]:
     """What stands directly above a line."""
     above: list[str] = []
     while line > 0 and lines[line - 1].lstrip().startswith("#"):

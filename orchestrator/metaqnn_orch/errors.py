@@ -2,6 +2,7 @@
 
 OrchestratorError                 exit 1
 ├── RunFailed                              no trial ever worked, or too many were abandoned
+├── SearcherFailed                         the searcher, which may be a plug-in, raised something or proposed nonsense
 ├── BadInput                      exit 2   what the caller typed or wrote: nothing was created
 │   ├── SettingsError                      a settings file, a --set, an environment variable
 │   ├── RunConflict                        a run of this name exists with other settings
@@ -41,6 +42,10 @@ class OrchestratorError(Exception):
 
 class RunFailed(OrchestratorError):
     """No trial ever worked, or too many were abandoned, so that going on would waste machines."""
+
+
+class SearcherFailed(OrchestratorError):
+    """The searcher raised an error that is none of ours, or proposed what cannot be trained."""
 
 
 class BadInput(OrchestratorError):

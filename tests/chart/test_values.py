@@ -20,7 +20,6 @@ ENV = st.lists(
     st.fixed_dictionaries({"name": NAMES, "value": TEXTS}), max_size=2, unique_by=lambda entry: entry["name"]
 )
 ANNOTATIONS = st.dictionaries(NAMES, TEXTS, max_size=2)
-PORTS = st.lists(st.integers(1, 65535), max_size=3)
 BYTES = st.from_regex(r"[0-9]{1,9}(M|G|T|Mi|Gi|Ti)", fullmatch=True)
 
 VALUES = st.fixed_dictionaries(

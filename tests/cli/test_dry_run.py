@@ -81,9 +81,7 @@ def test_other_runs_of_the_store_tell(mine: Path, cli: Cli) -> None:
     assert tree(mine) == before
 
 
-def test_a_bill_for_a_run_that_asks_for_something_else_is_refused(
-    rehearsal: list[object], tmp_path: Path, cli: Cli
-) -> None:
+def test_a_bill_for_a_run_that_asks_for_something_else_is_refused(rehearsal: list[object], cli: Cli) -> None:
     assert cli(*rehearsal, "--max-trials", "2").code == 0
     assert "run 'one' exists, but with other settings" in cli(*rehearsal, "--seed", "1", "--dry-run").err
     left = cli(*rehearsal, "--dry-run", "-o", "json").json()

@@ -26,7 +26,7 @@ QUICK = (
 
 
 @needs_trainer
-def test_the_best_nets_again_and_then_the_test_images(mine: Path, tmp_path: Path, cli: Cli) -> None:
+def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> None:
     command = ["finals", "first", "--store", mine, "--top", 2, "--ensemble", 2, "--parallel", 1, QUICK]
     answer = cli(*command)
     assert answer.code == 0, answer.err
@@ -77,7 +77,7 @@ def test_the_rate_is_chosen_by_validation_and_an_interrupted_one_goes_on(mine: P
     assert initial == {"run": "first", "trial": best, "sha256": result["weights"]["sha256"]}
 
 
-def test_what_cannot_have_finals(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+def test_what_cannot_have_finals(finished: DirectoryStore, cli: Cli) -> None:
     store = ["--store", finished.uri]
     before = tree(Path(finished.uri))
     assert "have no section finals" in cli("finals", "test", *store).refused()

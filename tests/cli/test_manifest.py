@@ -49,8 +49,8 @@ def test_what_people_write(name: str, asked: tuple[str, ...], cli: Cli) -> None:
     }
     refused = {
         "pod": "is a v1 Pod, not a batch/v1 Job",
-        "wrongname": "spec.template.spec.containers[training-container] has no image; the container that is ours is "
-        "'trainer'",
+        "wrongname": "spec.template.spec.containers[training-container] has no image; the trainer's container "
+        "must be named 'trainer'",
     }
     path = CASES / f"{name}.yaml"
     if name in refused:

@@ -32,7 +32,6 @@ class Cancelling:
 
     def __init__(self, session: Session, after: float) -> None:
         self._session, self._after = session, after
-        self.launched_after = 0
 
     def __call__(self) -> Stop:
         session = self._session

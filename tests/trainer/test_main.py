@@ -126,7 +126,7 @@ def start(bench: Bench, trial: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-m", "metaqnn_trainer", *arguments], stderr=subprocess.PIPE, text=True)
 
 
-def test_killed_and_asked_to_stop_at_any_moment_it_ends_with_the_same_weights(bench: Bench, tmp_path: Path) -> None:
+def test_killed_and_asked_to_stop_at_any_moment_it_ends_with_the_same_weights(bench: Bench) -> None:
     recipe = Recipe(epochs=12, batch_size=16, mirror=True, optimizer="sgd", learning_rate=0.01)
     trial = bench.ask(recipe=recipe, options=TrainerOptions(checkpoint_seconds=0))
     assert train(bench.root, trial) == 0

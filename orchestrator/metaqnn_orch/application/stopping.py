@@ -14,9 +14,10 @@ from metaqnn_orch.control.surroundings import Stop
 
 
 class Signals:
-    """Counts the signals that stop a search. One Ctrl-C asks the loop to finish the trials that run; a second one,
-    SIGTERM and SIGHUP each ask it to leave at once. Where trials outlive the orchestrator there is nothing to wait for,
-    and one Ctrl-C is enough to leave.
+    """Counts the signals that stop a search.
+
+    One Ctrl-C asks the loop to finish the trials that run. A second one, SIGTERM and SIGHUP ask it to leave at once.
+    Where trials outlive the orchestrator there is nothing to wait for, and one Ctrl-C is enough to leave.
 
     A search outside of the main thread hears no signal, because Python gives signals to the main thread only. It leaves
     when the main thread has ended, because the process could not end before.

@@ -20,6 +20,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.searcher import SEARCHERS
@@ -63,7 +64,9 @@ def save(store: Store, run: str, state: RunState, position: int) -> None:
     """
     with suppress(StoreError):
         entry = store.get(keys.journal_entry(run, position), MAX_ENTRY_BYTES + 1)
-        store.put(keys.snapshot(run, position), encode(state, entry))
+        with faults_of(state.settings.search.method, "keeping a snapshot"):
+            data = encode(state, entry)
+        store.put(keys.snapshot(run, position), data)
         for old in _positions(store, run)[KEPT:]:
             store.delete(keys.snapshot(run, old))
 

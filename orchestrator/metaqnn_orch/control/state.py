@@ -21,6 +21,7 @@ from metaqnn_orch.control.events import (
     Told,
     shown_accuracy,
 )
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.errors import BadInput, JournalError
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
@@ -177,7 +178,8 @@ class RunState:
         nets = self.settings.nets
         if nets:
             return Proposal(nets[step]) if step < len(nets) else None
-        return self.searcher.propose(step, self.known)
+        with faults_of(self.settings.search.method, f"proposing step {step}"):
+            return self.searcher.propose(step, self.known)
 
     def beliefs(self) -> str:
         """sha256, in hex, of the searcher's beliefs; for the paper's agent, of its Q-table."""
@@ -206,7 +208,8 @@ class RunState:
                 self.finished = event
             case Recalled():
                 self.recalled = event
-                self.searcher.recall(event.rows, self.settings.warm_start.weight)
+                with faults_of(self.settings.search.method, f"beginning with run {event.run}"):
+                    self.searcher.recall(event.rows, self.settings.warm_start.weight)
             case Proposed():
                 self._proposed(event)
             case Told():
@@ -285,7 +288,8 @@ class RunState:
     def _learn(self, trial: Trial) -> None:
         self.presented.append(trial)
         if not self.settings.nets:
-            self.searcher.tell(_experience(trial))
+            with faults_of(self.settings.search.method, f"being told of trial {trial.trial}"):
+                self.searcher.tell(_experience(trial))
         self.told += 1
 
     def index(self, trial: Trial) -> None:

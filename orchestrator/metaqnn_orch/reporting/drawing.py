@@ -6,7 +6,7 @@ from math import log2, sqrt
 from typing import Any, Final
 
 from metaqnn_orch.reporting.palette import Palette
-from metaqnn_orch.reporting.vega import SCHEMA, Spec
+from metaqnn_orch.reporting.vega import SCHEMA, Spec, said
 from metaqnn_trainer.spaces.cnn.layer import LayerReport, Shape
 from metaqnn_trainer.spaces.cnn.registry import kinds
 
@@ -50,7 +50,7 @@ def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
                         "scale": {"domain": list(fills), "range": list(fills.values())},
                         "legend": None,
                     },
-                    "description": {"field": "told", "type": "nominal"},
+                    **said("told"),
                 },
             },
             {

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.search.searcher import Belief
@@ -69,8 +70,9 @@ def explain(state: RunState, beginning: str) -> Explanation:
     prefix = space.parse(beginning)
     after = space.text(prefix)
     try:
-        beliefs, choice = state.searcher.explain(after, state.known)
         here = space.after(after)
+        with faults_of(state.settings.search.method, "explaining"):
+            beliefs, choice = state.searcher.explain(after, state.known)
     except IllegalDesign as error:
         raise BadInput(f"{after} is not in the space of the run: {error}") from None
     told = [_Told(space.parse(trial.net), trial) for trial in state.trials.values() if trial.reward is not None]

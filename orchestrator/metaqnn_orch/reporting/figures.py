@@ -10,7 +10,7 @@ from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
 from metaqnn_orch.reporting.history import EndedTrial, History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.timeline import timeline
-from metaqnn_orch.reporting.vega import WIDTH, Figure, axis, config, said, spec
+from metaqnn_orch.reporting.vega import WIDTH, Figure, axis, said, spec
 from metaqnn_orch.search.q_table import QTable
 
 _MAX_HOVER_POINTS: Final = 300  # points of a line: more lie closer together than a mouse can point
@@ -161,7 +161,6 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
                 **said("text"),
             },
         },
-        config={**config(colours), "view": {"stroke": None}},
     )
     return Figure(
         "figure-a2-histograms",

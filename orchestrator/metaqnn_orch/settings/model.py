@@ -7,11 +7,11 @@ the work is done, `budget` how much of it, `tracking` where it is shown, `finals
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from random import Random
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.schedule import EpsilonPhase
@@ -38,16 +38,11 @@ SECRET_KEY: Final = r"^[-._A-Za-z0-9]{1,253}$"
 class DatasetSettings(Section):
     """Which dataset object of the store the search uses."""
 
-    name: str
+    name: Annotated[str, AfterValidator(partial(check_name, "dataset"))]
     """Name of the dataset: a built-in one (digits, mnist, fashion-mnist, cifar10, cifar100, svhn), or the name you gave
     it."""
     digest: str | None = Field(None, pattern=DIGEST_PATTERN)
     """Digest of the dataset. Needed only if the store has several datasets of this name."""
-
-    @field_validator("name")
-    @classmethod
-    def _is_a_name(cls, name: str) -> str:
-        return check_name("dataset", name)
 
 
 class PhaseSettings(Section):
@@ -114,15 +109,10 @@ class SecretKeys(Section):
 class WarmStartSettings(Section):
     """Starting from the results (the replay memory) of another run in the same store."""
 
-    run: str | None = None
+    run: Annotated[str, AfterValidator(partial(check_name, "run"))] | None = None
     """Name of the run to start from."""
     weight: float = Field(0.5, gt=0, le=1)
     """How often a result of the other run is drawn from the replay memory, compared with a result of this run."""
-
-    @field_validator("run")
-    @classmethod
-    def _is_a_name(cls, run: str | None) -> str | None:
-        return run if run is None else check_name("run", run)
 
 
 class KubernetesSettings(Section):

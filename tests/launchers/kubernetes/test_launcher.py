@@ -490,7 +490,9 @@ def test_an_image_that_cannot_be_started_costs_no_attempt_and_ends_the_work(clus
         seen = until_phase(launcher, request, *ENDED)
         assert (seen.attempt, seen.phase) == (attempt, Phase.FALSE_START)
     launcher.launch(request, 3)
-    with pytest.raises(LauncherError, match="not one could be started; the container cannot be started: exec") as error:
+    with pytest.raises(
+        LauncherError, match="none of 3 Jobs could be started; the container cannot be started: exec"
+    ) as error:
         until(lambda: launcher.observe() is None)
     assert error.value.hint == "is broken the trainer's image?"
 

@@ -30,7 +30,10 @@ def test_nothing_is_missing_of(name: str) -> None:
 
 
 def test_all_built_in_kinds_are_found_in_the_papers_order() -> None:
-    assert list(kinds()) == ["C", "P", "FC", "GAP", "SM", "AP", "BN", "DSC", "RES"]
+    papers, others = list(kinds())[:5], list(kinds())[5:]
+    assert papers == ["C", "P", "FC", "GAP", "SM"]
+    assert others == sorted(others)
+    assert {"AP", "BN", "DSC", "RES"} <= set(others)
     assert registry().failures == ()
 
 
@@ -245,7 +248,7 @@ from metaqnn_orch.settings.values import known_keys, parse_settings
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.registry import kinds
 from tests.spaces.cnn.kinds import lacking
-assert list(kinds())[-2:] == ["DSC", "RES"] and "DIL" in kinds(), list(kinds())
+assert "DIL" in kinds(), list(kinds())
 assert lacking(kinds()["DIL"]) == [], lacking(kinds()["DIL"])
 assert "space.dilated.dilations" in known_keys()
 space = {"image_size": 8, "channels": 1, "classes": 10}
@@ -292,5 +295,5 @@ def test_an_installed_kind_is_one_like_any_other(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layer_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ContractError, match="AP, BN, DSC, RES, D, found 'X"):
+    with pytest.raises(ContractError, match=r"RES.*, D, found 'X"):
         parse_net("[X(1), SM(10)]")

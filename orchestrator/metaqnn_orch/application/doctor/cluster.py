@@ -16,6 +16,7 @@ from metaqnn_orch.application.release import Release
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import TRAINERS
+from metaqnn_orch.launchers.kubernetes.quantities import amount
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.launchers.kubernetes.status import without_device
 from metaqnn_orch.settings.model import KubernetesSettings, Settings
@@ -164,14 +165,12 @@ def _secret(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -
 
 
 def _quotas(found: Mapping[str, Any]) -> str | Finding:
-    from metaqnn_orch.launchers.kubernetes.cluster import parse_quantity
-
     used_up = [
         f"{quota['metadata']['name']}: {resource} {status.get('used', {}).get(resource)} of {hard}"
         for quota in found.get("items") or ()
         for status in (quota.get("status") or {},)
         for resource, hard in (status.get("hard") or {}).items()
-        if parse_quantity(status.get("used", {}).get(resource, "0")) >= parse_quantity(hard)
+        if amount(status.get("used", {}).get(resource, "0")) >= amount(hard)
     ]
     if used_up:
         return Finding("namespace: quotas", Mark.BAD, "; ".join(used_up[:5]), "trials wait until there is room")

@@ -16,7 +16,7 @@ from metaqnn_orch.application.trainer_check.sample import CLASSES, SIZE, sample
 from metaqnn_orch.application.trainer_check.watch import Change, Watch
 from metaqnn_orch.control.ingest import Refused, read_result
 from metaqnn_orch.control.objective import Objective
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.settings.values import parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_EPOCHS
@@ -26,7 +26,6 @@ from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRe
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.store.errors import ObjectMissing
 
 # It leaves the reward as the task measured it: no objective changes it.
 _AS_IT_IS: Final = Objective(

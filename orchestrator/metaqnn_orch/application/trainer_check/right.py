@@ -8,13 +8,13 @@ from typing import Final
 from metaqnn_orch.application.trainer_check.bench import LONG, RUN, Bench, CheckStore
 from metaqnn_orch.application.trainer_check.registry import Checks, Doubt, NotTried, Shortfall
 from metaqnn_orch.application.trainer_check.sample import CLASSES
+from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
-from metaqnn_trainer.store.errors import ObjectMissing
 
 CHECKS: Final = Checks("right")
 

@@ -13,7 +13,6 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from kubernetes import client as api
-from kubernetes.utils.quantity import parse_quantity as parse_quantity
 
 from metaqnn_orch.errors import ClusterError, one_line
 from metaqnn_orch.launchers.kubernetes.answers import event, json_object, lines, thing, whole

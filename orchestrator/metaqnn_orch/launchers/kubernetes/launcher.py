@@ -7,7 +7,7 @@ Only this launcher's own threads wait for the API: they create and delete Jobs, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Event, RLock
 from typing import Any, Final
 
@@ -50,7 +50,6 @@ class KubernetesLauncher:
         parallel: int,
         options: TrainerOptions = NO_OPTIONS,
         patience: float = PATIENCE,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`options` are passed to every trial. The API is not called yet."""
         self._cluster = cluster
@@ -60,7 +59,6 @@ class KubernetesLauncher:
         self._parallel = parallel
         self._options = options
         self._patience = patience
-        self._monotonic = monotonic
         self._news = Event()
         self._jobs = Reflector(cluster, Resource.JOBS, selector(run), see_job, self._news.set)
         self._pods = Reflector(cluster, Resource.PODS, selector(run), see_pod, self._news.set)
@@ -214,7 +212,7 @@ class KubernetesLauncher:
         """Whether the Job was first seen without a Pod a moment ago. Pods and Jobs are watched separately: perhaps the
         watch of Pods is behind, and a Pod will still appear.
         """
-        now = self._monotonic()
+        now = time.monotonic()
         return now - self._gone_since.setdefault(uid, now) < GONE_SECONDS
 
     def _observation(self, uid: str, attempt: int, status: Status) -> Observation:
@@ -231,7 +229,7 @@ class KubernetesLauncher:
         """Ask for the warnings about Jobs that have stood still for a while; Jobs that cannot go on are trouble for the
         run.
         """
-        now = self._monotonic()
+        now = time.monotonic()
         self._still_since = {uid: self._still_since.get(uid, now) for uid in still}
         lasting = [uid for uid, since in self._still_since.items() if now - since >= self._patience]
         self._orders.look_into = bool(lasting)

@@ -1,4 +1,5 @@
-"""Quantities of resources, as Kubernetes writes them: 500m, 4Gi, 1e3. Pure."""
+"""Quantities of resources, as Kubernetes writes them: 500m, 4Gi, 1e3. Pure, and without the `kubernetes` client, whose
+import takes a second: templates are read before there is a cluster."""
 
 from __future__ import annotations
 
@@ -24,9 +25,14 @@ _STANDARD: Final = ("cpu", "memory", "ephemeral-storage")
 
 
 def amount(text: str) -> Decimal:
-    """The number that `text` means; QUANTITY must match `text`."""
+    """The number that `text` means.
+
+    Raises:
+        ValueError: `text` is no quantity.
+    """
     match = QUANTITY.fullmatch(text)
-    assert match is not None, text
+    if match is None:
+        raise ValueError(f"{text[:60]!r} is no quantity")
     number, unit = match.groups()
     return Decimal(number) * _FACTORS[unit] if unit in _FACTORS else Decimal(f"{number}{unit}")
 

@@ -24,7 +24,7 @@ class BatchNormalisationRules:
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm(Layer):
-    """Scales and shifts each map to a mean and a deviation that are learned, one of each for a map."""
+    """Scales and shifts each map to a learned mean and a learned deviation."""
 
     name = "BN"
     words = "batch normalisation"

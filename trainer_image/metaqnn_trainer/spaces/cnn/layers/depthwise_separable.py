@@ -35,7 +35,9 @@ class DepthwiseSeparableRules:
 
 @dataclass(frozen=True, slots=True)
 class DepthwiseSeparable(Layer):
-    """A `kernel` x `kernel` field on each map by itself, padded, then 1x1 to `filters` maps; nothing between them."""
+    """A `kernel` x `kernel` convolution of each map by itself, padded, then 1x1 to `filters` maps; nothing between
+    them.
+    """
 
     filters: int
     kernel: int

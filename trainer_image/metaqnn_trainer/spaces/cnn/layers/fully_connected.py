@@ -36,7 +36,7 @@ class FullyConnectedRules:
 
 @dataclass(frozen=True, slots=True)
 class FC(Layer):
-    """`units` neurons, each of which sees the whole representation."""
+    """`units` neurons, each connected to the whole representation."""
 
     units: int
 

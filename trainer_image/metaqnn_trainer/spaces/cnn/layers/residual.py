@@ -35,8 +35,9 @@ class ResidualRules:
 
 @dataclass(frozen=True, slots=True)
 class Residual(Layer):
-    """Two padded `kernel` x `kernel` convolutions to `filters` maps, the first with the stride, and what came in is
-    added to what they give: through a 1x1 convolution where its channels or its size are others."""
+    """Two padded `kernel` x `kernel` convolutions to `filters` maps, the first with the stride. The input is added to
+    their output; it goes through a 1x1 convolution if its channels or its size differ.
+    """
 
     filters: int
     kernel: int

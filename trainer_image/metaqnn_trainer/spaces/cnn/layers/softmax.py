@@ -13,9 +13,9 @@ from metaqnn_trainer.spaces.cnn.layers.fully_connected import flattened
 
 @dataclass(frozen=True, slots=True)
 class SM(Layer):
-    """A dense layer to the `classes`, unless one number for each of them is already there; the softmax is the loss's.
+    """A dense layer to the `classes`, unless the input already is one number for each; the softmax is part of the loss.
 
-    With the paper's head nothing trainable stands between global average pooling and the softmax; the authors' code
+    With the paper's head, no trainable layer stands between global average pooling and the softmax; the authors' code
     keeps a dense layer there.
     """
 
