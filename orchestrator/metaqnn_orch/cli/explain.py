@@ -30,10 +30,10 @@ def explain_run(
     after: Annotated[str, typer.Option("--after", metavar="NET_PREFIX", help="The first layers of a net.")] = "[]",
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Show the agent's Q-values, and what it would choose.
+    """Show what the searcher believes, and what it would choose.
 
     The layers that may follow, the most valued first. For each: its Q-value, and how often that was updated (where
-    never, it is the one that all begin with); the probability that the agent chooses it at the current epsilon; how
+    never, it is the one that all begin with); the probability that the searcher chooses it at the current epsilon; how
     many trained nets begin so, and the best reward of those; and the net that the layer leads to where the best is
     chosen from there on. Without --after it is the first layer that is explained.
     """

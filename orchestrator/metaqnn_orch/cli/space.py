@@ -24,7 +24,7 @@ def space(
 ) -> None:
     """Show a state space, or the layers that may follow.
 
-    It describes the space in words. With --after it lists the layers that the agent may choose next; --after '[]' lists
+    It describes the space in words. With --after it lists the layers that may come next; --after '[]' lists
     the first layers.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}).settings
