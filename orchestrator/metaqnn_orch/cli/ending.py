@@ -62,7 +62,7 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
         )
     say("next:")
     for command, purpose in (
-        (f"explain {run} {where}", "the agent's Q-values")
+        (f"explain {run} {where}", "what the searcher believes")
         if rehearsed
         else (f"pull {run} {where} --top 3 --to ./best", "weights of the best three"),
         (f"trials {run} {where}", "every trial"),

@@ -88,7 +88,7 @@ def export_replay(
 ) -> None:
     """Write a run as a replay database in the authors' format.
 
-    A row for each time that the agent was told of a net, in that order; what is not known is -1. Importing it again
+    A row for each time that the searcher was told of a net, in that order; what is not known is -1. Importing it again
     with the settings of the run gives the same Q-table. A run whose reward is not the validation accuracy has more
     columns: `reward`, and `measure.NAME` for each measure.
     """

@@ -24,7 +24,7 @@ def space(
 ) -> None:
     """Show a state space, or the layers that may follow.
 
-    It describes the space in words. With --after it lists the choices from there: of a net, the layers that may follow.
+    It describes the space in words. With --after it lists the choices that may come next, of a net the layers;
     --after '' lists the first ones.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}).settings

@@ -28,7 +28,7 @@ def status(
 
     \b
     Counters
-      told           results that the agent learned from
+      told           results that the searcher was told
       unique         different nets that were trained
       failed         trials that were abandoned
       attempts_lost  lost attempts that were charged

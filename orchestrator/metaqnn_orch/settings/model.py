@@ -1,8 +1,8 @@
 """The settings of a run: frozen shapes, unknown keys refused. Reads no file and no environment.
 
 Everything but `execution`, `budget`, `tracking` and `finals` is the run's identity: it decides what is learned, is
-written into run.json once, and may not change when the run goes on. `execution` is how the work is done, `budget` how
-much of it, `tracking` where it is shown, `finals` what comes after the search: they may.
+written into run.json once, and may not change when the run goes on. The other sections may change: `execution` says how
+the work is done, `budget` how much of it, `tracking` where it is shown, `finals` what comes after the search.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from metaqnn_trainer.contract.codec import SCHEMA, Message
 from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
 
 Status = Literal["completed", "untrainable", "too_large", "timed_out", "stopped_early"]
-"""What became of a trial, each of them an answer that the agent learns from.
+"""What became of a trial, each of them an answer that the searcher learns from.
 
 untrainable: every learning rate stayed at chance; too_large: the device's memory did not suffice. Both count as chance,
 which is the task's to say. timed_out: the time limit came before the last epoch. The best epoch until then counts, as
@@ -26,13 +26,13 @@ stopped_early: it would probably not have beaten the best net, and what it would
 class ExitCode(IntEnum):
     """Exit codes of a trainer. They only say whether an answer was delivered; the answer itself is result.json."""
 
-    DELIVERED = 0  # result.json is there, whatever it says
-    BAD_REQUEST = 11  # the request cannot be read, or asks for what cannot be built
-    DATASET = 12  # the dataset is missing, or is not the one that was asked for
-    INTERNAL = 13  # an error of ours
-    DEVICE = 14  # a GPU was asked for and none is usable, or it failed: the node's fault, and no net's
-    STORE = 15  # the object store did not answer, or not now
-    HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is to blame
+    DELIVERED = 0  # result.json exists, with any status
+    BAD_REQUEST = 11  # the request cannot be read, or asks for a net that cannot be built
+    DATASET = 12  # the dataset is missing, or is not the requested one
+    INTERNAL = 13  # a fault of the trainer
+    DEVICE = 14  # a GPU was requested and none is usable, or it failed: the node is the cause, and no net
+    STORE = 15  # the object store did not answer, or is not ready now
+    HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is the cause
     STORE_REFUSED = 17  # the object store refuses for good to write or to read an object, or stays full
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
