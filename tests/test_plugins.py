@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from docs.document import PAGES
 
+from tests.environments import Environment
+
 PAGE: Final = PAGES / "plugins.md"
 FILE: Final = re.compile(
     r"^`(?P<path>[\w./-]+/[\w./-]+)`\n\n```(?:toml|python)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-UV: Final = Path(sys.executable).with_name("uv")
 MOST_LINES: Final = 60
 
 
@@ -28,36 +26,6 @@ def files() -> dict[str, str]:
 
 def distributions() -> list[str]:
     return sorted({path.partition("/")[0] for path in files()})
-
-
-class Environment:
-    """A virtual environment that sees this one's packages and has distributions of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._python = folder / "bin" / "python"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-        (packages,) = folder.glob("lib/python*/site-packages")
-        (packages / "ours.pth").write_text("\n".join(path for path in sys.path if Path(path).is_dir()))
-
-    def install(self, distribution: Path) -> None:
-        install = f"{UV} pip install --quiet --offline --no-deps --no-build-isolation --python {self._python}"
-        subprocess.run([*install.split(), str(distribution)], check=True)
-
-    def run(self, *arguments: str, folder: Path) -> str:
-        """What `metaqnn-orch` says on standard output."""
-        done = self._call(arguments, folder)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def fails(self, *arguments: str, folder: Path) -> str:
-        """What it says on standard error, where it refuses."""
-        done = self._call(arguments, folder)
-        assert done.returncode == 2, done.stderr
-        return done.stderr
-
-    def _call(self, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-        command = [str(self._python), "-m", "metaqnn_orch", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
 
 
 def write(distribution: str, folder: Path, version: str = "0.1.0") -> Path:

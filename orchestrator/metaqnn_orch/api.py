@@ -156,7 +156,7 @@ class Search:
         """
         return [*self.state.agent.q_table]
 
-    def explain(self, after: str = "[]") -> Explanation:
+    def explain(self, after: str = "") -> Explanation:
         """What the searcher believes after the beginning of a design, and what it would do there."""
         return explain(self.state, after)
 

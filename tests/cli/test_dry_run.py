@@ -74,7 +74,7 @@ def test_other_runs_of_the_store_tell(mine: Path, cli: Cli) -> None:
     assert same["basis"] == "run first, 5 nets"
     assert 0 < same["seconds_per_trial"] < 60
     other = cli("start", *TINY, "--set=recipe.epochs=200", "--run", "new", "--store", mine, "--dry-run", "-o", "json")
-    assert "by multiply-accumulates, images and epochs" in other.json()["basis"]
+    assert "by multiply-accumulates, examples and epochs" in other.json()["basis"]
     assert other.json()["seconds_per_trial"] > 5 * same["seconds_per_trial"]
     own = cli("start", *TINY, "--run", "first", "--store", mine, "--dry-run", "-o", "json").json()
     assert (own["nets"], own["phases"], own["basis"]) == (0, [], "the mean of the last 5 nets of this run")

@@ -45,7 +45,7 @@ def test_a_prefix_with_and_without_brackets(after: str, finished: DirectoryStore
 def test_a_whole_net_leaves_no_choice(finished: DirectoryStore, cli: Cli) -> None:
     answer = cli("explain", "test", "--store", finished.uri, "--after", "[SM(10)]")
     assert answer.code == 0
-    assert "nothing is left to choose: the net is complete" in answer.out
+    assert "nothing is left to choose: the design is complete" in answer.out
 
 
 def test_before_anything_is_trained_everything_is_tied(store: DirectoryStore, cli: Cli) -> None:

@@ -40,7 +40,7 @@ def test_lines_are_the_same_moves(cli: Cli) -> None:
 @pytest.mark.parametrize("net", ["[SM(10)]", "[C(16,3,1), GAP(10), SM(10)]"])
 def test_nothing_follows_a_whole_net(net: str, cli: Cli) -> None:
     answer = cli("space", "digits", "--after", net)
-    assert (answer.code, answer.out, answer.err) == (0, "", "nothing may follow: the net is complete\n")
+    assert (answer.code, answer.out, answer.err) == (0, "", "nothing may follow: the design is complete\n")
     assert cli("space", "digits", "--after", net, "-o", "json").json() == {"actions": []}
 
 

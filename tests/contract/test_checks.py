@@ -173,7 +173,7 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
     (forged(val_accuracy=None, last_val_accuracy=None), "it has no accuracy, although the task is classification"),
     (forged(resumed_from={"rate": 6, "epoch": 1, "step": 0}), "went on from rate 6, epoch 1, step 0"),
     (forged(resumed_from={"rate": 1, "epoch": 22, "step": 0}), "went on from rate 1, epoch 22, step 0"),
-    (forged(micro_batch=129), "129 images went through the net at once, of a batch of 128"),
+    (forged(micro_batch=129), "129 examples went through the net at once, of a batch of 128"),
     (forged(test_accuracy=0.9), "which was not asked for"),
     (forged(test_measures={"accuracy": 0.9}), "which was not asked for"),
     (forged(weights={"size": 2**30, "sha256": "ab" * 32}), "weights are larger than the net"),
@@ -225,5 +225,8 @@ def test_what_another_task_comes_to_is_held_against_its_own_chance() -> None:
         check_result(of_regression(**nothing), REGRESSION, cost)
     with pytest.raises(MessageError, match=r"no epoch counts, but its reward is -0\.5"):
         check_result(of_regression(**nothing, chance=None), REGRESSION, cost)
+    with pytest.raises(MessageError, match=r"has the accuracy 0\.9, but the task regression does not measure that"):
+        check_result(of_regression(val_accuracy=0.9, last_val_accuracy=0.9), REGRESSION, cost)
+    check_result(of_regression(val_accuracy=0.9, last_val_accuracy=0.9, measures={"accuracy": 0.9}), REGRESSION, cost)
     with pytest.raises(MessageError, match="the net has 1 and 2"):
         check_result(of_regression(), REGRESSION, (1, 2))

@@ -135,3 +135,11 @@ def test_differences_are_none_exactly_for_equal_values(one: dict[str, Any], othe
 def test_a_difference_reads_from_before_to_after() -> None:
     before, after = {"a": {"b": 1, "gone": None}, "same": [1]}, {"a": {"b": "x"}, "same": [1], "new": 2.5}
     assert differences(before, after) == ['a.b: 1 -> "x"', "a.gone: null -> (absent)", "new: (absent) -> 2.5"]
+
+
+def test_changes_to_the_recipe_are_one_for_each_net() -> None:
+    assert small(nets=["[SM(10)]"], changes=[{"epochs": 3}]).changes == ({"epochs": 3},)
+    with pytest.raises(SettingsError, match="changes has 2 entries, but nets has 1"):
+        small(nets=["[SM(10)]"], changes=[{}, {}])
+    with pytest.raises(SettingsError, match="epochs"):
+        small(nets=["[SM(10)]"], changes=[{"epochs": 0}])

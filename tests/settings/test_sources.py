@@ -335,3 +335,14 @@ def test_a_soft_limit_has_a_name_of_its_own() -> None:
         assert "objective.soft_limits.params" in str(
             refusal("digits", assignments=[f"objective.soft_limits.params={{{wrong}}}"])
         )
+
+
+def test_another_choice_of_a_plug_in_voids_what_weaker_sources_say_of_the_first(tmp_path: Path) -> None:
+    own = write(tmp_path, "preset: digits\ntask: {name: balanced, smoothing: 0.2}")
+    assert load(own).settings.task.model_extra == {"smoothing": 0.2}
+    assert load(own, assignments=["task.name=balanced"]).settings.task.model_extra == {"smoothing": 0.2}
+    assert load(own, assignments=["task.name=classification"]).settings.task.model_extra == {}
+    for assignments in (["task.name=other", "task.depth=3"], ["task.depth=3", "task.name=other"]):
+        other = load(own, assignments=assignments)
+        assert other.settings.task.model_extra == {"depth": 3}
+        assert "task.smoothing" not in other.origins

@@ -68,3 +68,9 @@ class TestTower(SpaceBehaviour):
 
     def test_neighbours_change_one_choice(self, space: Space) -> None:
         assert list(space.neighbours("8.")) == ["4.", "16.", ".", "8-4.", "8-8."]
+
+    def test_nothing_is_a_beginning(self, space: Space) -> None:
+        assert space.following("") == ["4", "8", "16", "."]
+
+    def test_its_options_are_its_rules(self, space: Space) -> None:
+        assert space.words() == [("widths", "(4, 8, 16)"), ("most", "3")]

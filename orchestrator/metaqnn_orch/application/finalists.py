@@ -9,7 +9,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import read_removed
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput, ObjectMissing
-from metaqnn_orch.reporting.summary import RunView, leaderboard
+from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Finalist
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
@@ -46,14 +46,14 @@ def final_settings(
     Raises:
         SettingsError: a net does not fit the other dataset.
     """
-    values: dict[str, Any] = {**record.settings, "finals": {}, "nets": [*nets]}
+    values: dict[str, Any] = {**record.settings, "finals": {}, "nets": [*nets], "changes": []}
     values["initial"] = [weights.model_dump(mode="json") for weights in initial]
     values["recipe"] = scaled(present.finals, factor).model_dump(mode="json")
     if elsewhere is not None:
         images = elsewhere.info.images()
         values["dataset"] = elsewhere.dataset.model_dump(mode="json")
         values["space"] = {**values["space"], "channels": images.channels, "classes": images.classes}
-        there = parse_settings({**values, "nets": [], "initial": []}).state_space()
+        there = parse_settings({**values, "nets": [], "initial": [], "changes": []}).state_space()
         values["nets"] = [there.adapted(net) for net in nets]
     made = parse_settings(values)
     ours = {name: getattr(present, name) for name in SECTIONS if name != "finals"}
@@ -77,7 +77,8 @@ def candidates(view: RunView, top: int) -> list[str]:
     Raises:
         BadInput: it has none.
     """
-    nets = [trial.net for trial in leaderboard(view.state, top) if trial.state in ("completed", "timed_out")]
+    ranked = [trial.net for trial in view.state.ranking() if trial.state in ("completed", "timed_out")]
+    nets = [*dict.fromkeys(ranked)][:top]  # one may have been trained by several recipes
     if not nets:
         raise BadInput(f"run {view.record.run} has no trained net yet")
     return nets

@@ -64,9 +64,8 @@ def hold(
         BadInput: what is asked for is not what was begun, or judged; or nothing learned anything.
         NotFound: the store has no such dataset.
     """
-    record, task = source.record, source.state.settings.task.name
-    if task != CLASSIFICATION.name:
-        raise BadInput(f"finals need test accuracy, but the task of run {record.run} is {task}")
+    record = source.record
+    refuse_other_tasks(source)
     if asked.dataset is None:
         refuse_open(record)
     elsewhere = _elsewhere(store, asked.dataset) if asked.dataset is not None else None
@@ -82,7 +81,13 @@ def hold(
                 hint=f"to see the result, use --ensemble {verdict.ensemble}",
             )
         return verdict
-    initial = [*begun.initial] if begun else weights_of(store, source, nets) if asked.from_weights else []
+    initial = (
+        [ref for ref in begun.initial if ref]
+        if begun
+        else weights_of(store, source, nets)
+        if asked.from_weights
+        else []
+    )
     plans = {factor: final_settings(record, nets, asked.present, factor, elsewhere, initial) for factor in names}
     for factor, settings in plans.items():  # every run is checked before the first one begins
         _check(store, names[factor], settings)
@@ -94,6 +99,19 @@ def hold(
         views[factor] = ended.view
     searched = source.state.by_net if not elsewhere else {}
     return write_verdict(store, asked.name, _judge(store, views, searched, asked.ensemble, say))
+
+
+def refuse_other_tasks(source: RunView) -> None:
+    """
+    Raises:
+        BadInput: the run classifies no images.
+    """
+    run, task = source.record.run, source.state.settings.task.name
+    if task != CLASSIFICATION.name:
+        raise BadInput(
+            f"finals measure accuracies on test images, and the task of run {run} is {task}",
+            hint=f"metaqnn-orch pull {run} copies its best weights",
+        )
 
 
 def default_name(run: str, dataset: str | None, from_weights: bool) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.control.record import Binding, stand_in
 from metaqnn_orch.launchers.table import NoAnswer, TableAnswer
-from metaqnn_orch.replay.format import read_file
+from metaqnn_orch.replay.format import read_file, refuse_other_runs
 from metaqnn_orch.replay.table import Table, read_table
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import ShapeError
@@ -49,8 +49,9 @@ def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0)
     """A rehearsal with the table in a file; the listener is told how much of the table can be used.
 
     Raises:
-        BadInput: the file cannot be read, or is no table.
+        BadInput: the file cannot be read, or is no table, or no table answers for what the settings search for.
     """
+    refuse_other_runs(settings, path.name)
     shape = Shape(settings.space.channels, settings.space.image_size)
     table = read_table(read_file(path), path.name, shape)
     say(f"{path} has the accuracies of {len(table)} nets")

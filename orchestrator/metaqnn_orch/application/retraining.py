@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from metaqnn_orch.errors import NotFound
+from metaqnn_orch.control.record import check_plugins
+from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
@@ -14,17 +15,31 @@ SECTIONS: Final = ("execution", "budget", "tracking")  # what may differ from th
 
 
 def again(source: RunView, trials: Sequence[str]) -> Settings:
-    """The run's own settings, with a list of these trials' nets in place of the search.
+    """The run's own settings, with a list of these trials' nets in place of the search, and with the recipe and the
+    initial weights of each.
 
     Raises:
         NotFound: it has no such trial.
+        BadInput: two of them are of one design.
+        RunConflict: other plug-ins are installed than the run began with.
     """
     record = source.record
+    check_plugins(record, source.state.settings)
     missing = [trial for trial in trials if trial not in source.state.trials]
     if missing:
         raise NotFound(f"run {record.run} has no trial {missing[0][:40]!r}", hint="metaqnn-orch trials lists them")
     chosen = [source.state.trials[trial] for trial in dict.fromkeys(trials)]
+    first: dict[str, str] = {}
+    for trial in chosen:
+        if (other := first.setdefault(trial.net, trial.trial)) != trial.trial:
+            raise BadInput(
+                f"trials {other} and {trial.trial} are of one design, {trial.net}",
+                hint="one at a time, and the second with another --name",
+            )
     begun = dict(zip(source.state.settings.nets, source.state.settings.initial, strict=False))
-    initial = [begun[trial.net].model_dump(mode="json") for trial in chosen if trial.net in begun]
-    values: dict[str, Any] = {**record.settings, "warm_start": {}, "finals": {}, "initial": initial}
-    return parse_settings({**values, "nets": [trial.net for trial in chosen]})
+    initial = [trial.initial or begun.get(trial.net) for trial in chosen]
+    values: dict[str, Any] = {**record.settings, "warm_start": {}, "finals": {}}
+    values["nets"] = [trial.net for trial in chosen]
+    values["initial"] = [ref and ref.model_dump(mode="json") for ref in initial] if any(initial) else []
+    values["changes"] = [trial.recipe for trial in chosen] if any(trial.recipe for trial in chosen) else []
+    return parse_settings(values)

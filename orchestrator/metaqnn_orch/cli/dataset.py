@@ -24,10 +24,12 @@ from metaqnn_trainer.store.opening import open_store
 
 HELP: Final = "Make and list datasets."
 
+_OF_IMAGES: Final = ("classes", "channels", "image_size")
+
 _COLUMNS: Final = {
     "name": "",
     "digest": "",
-    **dict.fromkeys(("classes", "channels", "image_size"), "d"),
+    **dict.fromkeys(_OF_IMAGES, "d"),
     **dict.fromkeys(("train", "validation", "test", "bytes"), ",d"),
 }
 
@@ -126,10 +128,18 @@ def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -
         _print(rows)
 
 
-def _row(store: Store, ref: DatasetRef, size: int) -> dict[str, object]:
+def _row(store: Store, ref: DatasetRef, size: int) -> dict[str, Any]:
     found = {**datasets.info(store, ref).model_dump(), "digest": ref.digest, "bytes": size}
-    return {name: found[name] for name in _COLUMNS}
+    return {name: found[name] for name in _COLUMNS} | ({"facts": found["facts"]} if found["facts"] else {})
 
 
-def _print(rows: Sequence[Mapping[str, object]]) -> None:
-    print_rows({name.replace("_", " "): form for name, form in _COLUMNS.items()}, [list(row.values()) for row in rows])
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    images = any(row["image_size"] is not None for row in rows) or not rows
+    columns = {name: form for name, form in _COLUMNS.items() if images or name not in _OF_IMAGES}
+    facts = {"facts": ""} if any("facts" in row for row in rows) else {}
+    shown = [[*(row[name] for name in columns), *([_in_words(row.get("facts", {}))] if facts else [])] for row in rows]
+    print_rows({name.replace("_", " "): form for name, form in (columns | facts).items()}, shown)
+
+
+def _in_words(facts: Mapping[str, object]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in facts.items())

@@ -13,7 +13,7 @@ from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.errors import ShapeError
-from metaqnn_trainer.spaces.base import Cost, IllegalDesign, Part, Space
+from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, Cost, IllegalDesign, Part, Space
 from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 
@@ -34,7 +34,7 @@ def describe_net(
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
 ) -> None:
-    """Show a net layer by layer.
+    """Show a design: a net layer by layer.
 
     Output shapes, trainable parameters, multiply-accumulates for one image, whether the space holds the net, and what
     the searcher would be told of it where an objective is set.
@@ -43,6 +43,10 @@ def describe_net(
     designs = settings.state_space()
     parts, reason = _parts(designs, net)
     design = designs.canonical(net)
+    if dropout and settings.space.family != DEFAULT_FAMILY:
+        raise BadInput(
+            f"--dropout writes nets of the cnn family, and space.family of {space} is {settings.space.family}"
+        )
     if dropout and settings.recipe.dropout != "every_second":
         raise BadInput(
             f"D(i,n) stands for dropout after every second layer, but the recipe of {space} has "
@@ -77,7 +81,7 @@ def describe_net(
     rows = [(part.name, part.output, *part.cost) for part in parts]
     print_lines([written or design])
     if rows:
-        print_rows({"layer": "", "output": "", "params": ",d", "MACs": ",d"}, [*rows, ("total", "", *total)])
+        print_rows({designs.part: "", "output": "", "params": ",d", "MACs": ",d"}, [*rows, ("total", "", *total)])
     print_lines([f"not in the space {space}: {reason}" if reason else f"legal in the space {space}"])
     if objective is not None:
         print_lines([f"objective: {in_words(objective)}"])

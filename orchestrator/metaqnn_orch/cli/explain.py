@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows
@@ -22,20 +20,22 @@ _COLUMNS: Final = {
     "best_reward": ".4f",
     "completion": "",
 }
+_ALWAYS: Final = ("layer", "trained", "best_reward")  # the others are a searcher's to say
 
 
 def explain_run(
     run: options.Run,
     store: options.Store,
-    after: Annotated[str, typer.Option("--after", metavar="NET_PREFIX", help="The first layers of a net.")] = "[]",
+    after: options.After = "",
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Show what the searcher believes, and what it would choose.
+    """Show what the searcher believes, and would choose.
 
-    The layers that may follow, the most valued first. For each: its Q-value, and how often that was updated (where
-    never, it is the one that all begin with); the probability that the searcher chooses it at the current epsilon; how
-    many trained nets begin so, and the best reward of those; and the net that the layer leads to where the best is
-    chosen from there on. Without --after it is the first layer that is explained.
+    The choices that may follow, as layers of a net, the most valued first. For each: its Q-value, and how often that
+    was updated (where never, it is the one that all begin with); the probability that the searcher chooses it now, by
+    Q-learning at the current epsilon; how many trained nets begin so, and the best reward of those; and the net that
+    the choice leads to where the best is chosen from there on. A searcher that keeps no values has fewer columns.
+    Without --after it is the first choice that is explained.
     """
     state = read_run(open_store(store), run).state
     explanation, reward = explain(state, after), reward_name(state.settings).removeprefix("val ")
@@ -43,9 +43,10 @@ def explain_run(
         print_json({**explanation._asdict(), "moves": [move._asdict() for move in explanation.moves]})
         return
     if explanation.moves:
-        rows = [[getattr(move, name) for name in _COLUMNS] for move in explanation.moves]
-        names = (name.replace("_", " ").replace("reward", reward) for name in _COLUMNS)
-        print_rows(dict(zip(names, _COLUMNS.values(), strict=True)), rows)
+        moves, words = explanation.moves, {"layer": state.space.noun, "best_reward": f"best {reward}"}
+        told = [name for name in _COLUMNS if name in _ALWAYS or any(getattr(move, name) is not None for move in moves)]
+        columns = {words.get(name, name.replace("_", " ")): _COLUMNS[name] for name in told}
+        print_rows(columns, [[getattr(move, name) for name in told] for move in moves])
         print_lines([""])
     print_fields(
         [

@@ -11,7 +11,7 @@ import typer
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.derived_run import train
 from metaqnn_orch.application.finalists import SECTIONS
-from metaqnn_orch.application.finals import Asked, Unfinished, default_name, hold, shortest
+from metaqnn_orch.application.finals import Asked, Unfinished, default_name, hold, refuse_other_tasks, shortest
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.ending import leave
@@ -94,6 +94,7 @@ def finals(
     record = source.record
     if record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, so there are no finals")
+    refuse_other_tasks(source)
     asked = Asked(
         name=check_name("run", name or default_name(run, dataset, from_weights)),
         present=_present(record, settings_file, parallel, assignments or [], release),

@@ -21,7 +21,6 @@ from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -52,9 +51,9 @@ def manifest(
     It is the Job that start --launcher kubernetes would create; nothing is launched. To let a cluster check it: ... |
     kubectl create --dry-run=server -f -
     """
-    net = format_net(parse_net(net))
     check_name("run", run)
     settings = load_settings(space, os.environ, assignments or [], {}, release and release.layer()).settings
+    net = settings.state_space().canonical(net)
     opened = open_store(store)
     template = read_template(settings, release)
     form = job_form(opened, settings.execution.kubernetes, template)

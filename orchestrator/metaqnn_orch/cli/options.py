@@ -57,6 +57,15 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. recipe.epochs=3. May be repeated."),
 ]
+After = Annotated[
+    str,
+    typer.Option(
+        "--after",
+        metavar="BEGINNING",
+        help="The beginning of a design: of a net, its first layers.",
+        show_default=False,
+    ),
+]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
 RowOutput = Annotated[RowFormat, typer.Option("--output", "-o", help="Output format.")]
 

@@ -16,7 +16,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.replay.database import read_replay
-from metaqnn_orch.replay.format import read_file
+from metaqnn_orch.replay.format import read_file, refuse_other_runs
 from metaqnn_orch.reporting.replay_export import replay_columns, replay_rows
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
@@ -53,6 +53,7 @@ def import_replay(
     """
     check_name("run", run)
     settings = load_settings(space, os.environ, assignments or [], {}).settings
+    refuse_other_runs(settings, file.name)
     replay = read_replay(read_file(file), file.name, settings)
     refused = replay.refusals
     if refused.count and strict:

@@ -57,11 +57,12 @@ def retrain(
     present = continue_settings(source.record.settings, f"run {run}", *above)
     settings = made.model_copy(update={key: getattr(present, key) for key in SECTIONS})
     ended = train(opened, base, settings, launcher, release, Terminal())
-    # Trials are matched by their nets: an imported trial has another id than one of the same net that was trained here.
+    # By ids, else by nets: an imported trial has another id than one of the same net that was trained here.
+    before = source.state.trials
     rows = [
-        (trial.trial, trial.state, trial.reward, source.state.by_net[trial.net].reward, trial.net)
+        (trial.trial, trial.state, trial.reward, was.reward, trial.net)
         for trial in ended.view.state.trials.values()
-        if trial.net in source.state.by_net
+        if (was := before.get(trial.trial) or source.state.by_net.get(trial.net)) is not None
     ]
     if output is Format.JSON:
         print_json({"run": base, "trials": [_as_json(ended.view, row) for row in rows]})

@@ -131,7 +131,7 @@ class Screen:
         if any(count for count, _ in lost):
             yield "lost", _counts([(count, name) for count, name in lost if count], "yellow")
         if now.images_per_second:
-            yield "speed", Text(f"{cell(now.images_per_second, ',.0f')} images/s")
+            yield "speed", Text(f"{cell(now.images_per_second, ',.0f')} examples/s")
         budget, ahead = now.budget, now.forecast
         yield "GPU-hours", _amount(now.used.gpu_hours, ahead and ahead.gpu_hours, budget.gpu_hours)
         if now.used.money is not None:

@@ -17,15 +17,15 @@ from metaqnn_trainer.spaces.base import IllegalDesign
 def space(
     preset_or_file: options.PresetOrFile,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="NET_PREFIX", help="The first layers of a net.")
+        str | None, typer.Option(metavar="BEGINNING", help="The beginning of a design: of a net, its first layers.")
     ] = None,
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
 ) -> None:
     """Show a state space, or the layers that may follow.
 
-    It describes the space in words. With --after it lists the layers that may come next; --after '[]' lists
-    the first layers.
+        It describes the space in words. With --after it lists the choices from there: of a net, the layers that may follow.
+    --after '' lists the first ones.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}).settings
     if after is None:
@@ -45,4 +45,4 @@ def space(
     else:
         print_lines(actions)
         if not actions:
-            say("nothing may follow: the net is complete")
+            say("nothing may follow: the design is complete")

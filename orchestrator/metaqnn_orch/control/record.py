@@ -13,16 +13,15 @@ differ by it, as the trials do; within the run a net is known by its text, whate
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field
 
-from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, one_line
+from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, SettingsError, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
-from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.model import Settings, changed
 from metaqnn_orch.settings.plugged import design_options, plugins_of
 from metaqnn_orch.settings.values import differences, parse_settings
 from metaqnn_trainer.contract import keys
@@ -31,7 +30,7 @@ from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
-from metaqnn_trainer.contract.messages import DatasetRef, PluginRef, Recipe, TrialSpec, WeightsRef
+from metaqnn_trainer.contract.messages import DatasetRef, PluginRef, TrialSpec, WeightsRef
 from metaqnn_trainer.store.base import Store
 
 
@@ -100,8 +99,16 @@ class RunRecord(Message):
         return trial_spec(settings, self.dataset, self.plugins, net, recipe, initial)
 
     def settings_as_run(self, present: Settings | None = None) -> Settings:
-        """The settings that the run began with; those of how the work is done, and of how much, are from `present`."""
-        begun = parse_settings(self.settings)
+        """The settings that the run began with; those of how the work is done, and of how much, are from `present`.
+
+        Raises:
+            SettingsError: one of their plug-ins is not installed here.
+        """
+        try:
+            begun = parse_settings(self.settings)
+        except SettingsError as error:
+            needed = ", ".join(sorted(set(self.plugins.values())))
+            raise SettingsError(str(error), f"run {self.run} began with {needed}" if needed else error.hint) from None
         if present is None:
             return begun
         ours = {name: getattr(present, name) for name in ("execution", "budget", "tracking")}
@@ -126,7 +133,7 @@ def trial_spec(
         dataset=dataset,
         image_size=getattr(settings.space, "image_size", None),
         model=settings.model,
-        recipe=space.recipe(net, _changed(settings.recipe, recipe) if recipe else settings.recipe),
+        recipe=space.recipe(net, changed(settings.recipe, recipe) if recipe else settings.recipe),
         task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
         plugins={
             **space.plugins(net),
@@ -134,11 +141,6 @@ def trial_spec(
         },
         initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
     )
-
-
-def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    values = recipe.model_dump(mode="json", exclude_unset=True)
-    return Recipe.model_validate_json(json.dumps({**values, **changes}))
 
 
 def stand_in(settings: Settings, digest: str, source: str, table: str | None = None) -> Binding:
@@ -201,6 +203,18 @@ def check_same(record: RunRecord, settings: Settings) -> None:
         raise RunConflict(
             f"run {record.run!r} exists, but with other settings:\n  " + "\n  ".join(lines),
             hint="start again with the settings of the run, or give the new search another --run name",
+        )
+
+
+def check_plugins(record: RunRecord, settings: Settings) -> None:
+    """
+    Raises:
+        RunConflict: other plug-ins are installed than the run began with, so that trials would be other ones.
+    """
+    if lines := _other_plugins(record.plugins, plugins_of(settings)):
+        raise RunConflict(
+            f"run {record.run!r} was trained with other plug-ins:\n  " + "\n  ".join(lines),
+            hint="install the versions that the run began with: metaqnn-orch config plugins lists what there is now",
         )
 
 

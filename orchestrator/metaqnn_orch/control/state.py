@@ -25,7 +25,7 @@ from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.errors import BadInput, JournalError
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
-from metaqnn_orch.search.searcher import Experience, Known, Proposal
+from metaqnn_orch.search.searcher import NOTHING, Experience, Known, Proposal
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import canonical_json
@@ -175,9 +175,9 @@ class RunState:
         """What to train next: the searcher's proposal, or the step's net from the list in the settings; None after the
         end.
         """
-        nets = self.settings.nets
+        nets, changes = self.settings.nets, self.settings.changes
         if nets:
-            return Proposal(nets[step]) if step < len(nets) else None
+            return Proposal(nets[step], changes[step] if changes else NOTHING) if step < len(nets) else None
         with faults_of(self.settings.search.method, f"proposing step {step}"):
             return self.searcher.propose(step, self.known)
 

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import NotationError
+from metaqnn_trainer.contract.messages import CLASSIFICATION
+from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 from metaqnn_trainer.spaces.cnn.layer import Net
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 
@@ -37,6 +40,23 @@ MAX_FILE_BYTES: Final = 1 << 26  # bytes: some 300,000 rows
 _MAX_LINE: Final = 10_000  # characters; a net has at most 4,096
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _SHOWN: Final = 5
+
+
+def refuse_other_runs(settings: Settings, file: str) -> None:
+    """
+    Raises:
+        BadInput: such a file says nothing of what these settings search for.
+    """
+    for key, said, wanted in (
+        ("space.family", settings.space.family, DEFAULT_FAMILY),
+        ("task.name", settings.task.name, CLASSIFICATION.name),
+    ):
+        if said != wanted:
+            raise BadInput(
+                f"{file} is to hold nets of the {DEFAULT_FAMILY} family with the accuracies of their classification, "
+                f"and {key} is {said}",
+                hint="warm_start.run begins with what a run of this store was told",
+            )
 
 
 class RowError(ValueError):

@@ -112,7 +112,7 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
     if not found:
         return Basis(None, "unknown: no run in the store has trained nets like these")
     same, nets, name, seconds = max(found)
-    how = "" if same else ", by multiply-accumulates, images and epochs, for random nets of this space"
+    how = "" if same else ", by multiply-accumulates, examples and epochs, for random nets of this space"
     return Basis(seconds, f"run {name}, {nets:,} nets{how}")
 
 

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.objective import in_words, tells_accuracy
+from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState, Trial, TrialState
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import Phase
@@ -17,6 +18,7 @@ from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
 from metaqnn_orch.search.searcher import DEFAULT_METHOD
+from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.result import TrainingResult
 
@@ -104,7 +106,7 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         numbers=numbers,
         outcomes=_outcomes(state, history),
         reasons=Counter(one_line(trouble.detail, 200) for trouble in history.troubles).most_common(_REASONS),
-        cost=_cost(history, hours, price),
+        cost=_cost(history, hours, price, _example(record)),
         settings=[(key, json.dumps(value)) for key, value in flatten(record.settings)],
         versions=_versions(view, history, best),
         start=f"metaqnn-orch start settings.yaml --run {record.run} --store ./runs"
@@ -148,7 +150,7 @@ def _outcomes(state: RunState, history: History) -> list[OutcomeCount]:
     return found
 
 
-def _cost(history: History, hours: float, price: float | None) -> Facts:
+def _cost(history: History, hours: float, price: float | None, example: str) -> Facts:
     seconds = sorted(item.seconds for item in history.ended)
     times = [item.at for item in history.ended if item.at]
     facts = [
@@ -156,7 +158,7 @@ def _cost(history: History, hours: float, price: float | None) -> Facts:
         ("seconds for a net", f"median {seconds[len(seconds) // 2]:,.1f}, maximum {seconds[-1]:,.1f}"),
         (
             "multiply-accumulates of all nets",
-            f"{sum(item.trial.macs or 0 for item in history.ended):,} (one image each)",
+            f"{sum(item.trial.macs or 0 for item in history.ended):,} (one {example} each)",
         ),
     ]
     if times:
@@ -179,16 +181,21 @@ def _versions(view: RunView, history: History, best: TrainingResult | None) -> F
         ("dataset", f"{record.dataset.name}-{record.dataset.digest}"),
         ("its source", record.info.source),
         (
-            "its images",
+            f"its {_example(record)}s",
             f"{record.info.train:,} for training, {record.info.validation:,} for validation, "
             f"{record.info.test:,} for testing",
         ),
         ("devices", ", ".join(f"{one_line(name, 80)} ({count:,} nets)" for name, count in devices.most_common(5))),
         ("journal", f"{view.position:,} entries"),
-        ("Q-table, sha256", state.beliefs()),
+        ("Q-table, sha256" if isinstance(state.searcher, QLearning) else "all that was told, sha256", state.beliefs()),
     ]
     trained = best.versions if best is not None else {}
     return facts + [(f"{name}, for the best net", version) for name, version in sorted(trained.items())]
+
+
+def _example(record: RunRecord) -> str:
+    """What one example of its dataset is called."""
+    return "example" if record.info.image_size is None else "image"
 
 
 def _duration(seconds: float) -> str:

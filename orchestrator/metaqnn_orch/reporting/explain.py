@@ -67,7 +67,7 @@ def explain(state: RunState, beginning: str) -> Explanation:
         NotationError: the text is no beginning of a design.
     """
     space = state.space
-    prefix = space.parse(beginning)
+    prefix = space.beginning(beginning)
     after = space.text(prefix)
     try:
         here = space.after(after)

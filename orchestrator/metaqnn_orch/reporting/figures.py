@@ -54,8 +54,11 @@ def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Fig
     """The rewards over the course of the search (the paper's Figure 3)."""
     means = statistics.rolling_means([item.reward for item in ended])
     line = [{"net": number, "rolling_mean": mean} for number, mean in enumerate(means, 1)]
+    has_accuracy = any(item.trial.val_accuracy is not None for item in ended)
     rows = [
-        {**point, "reward": item.reward, "accuracy": item.trial.val_accuracy, "epsilon": item.trial.epsilon}
+        {**point, "reward": item.reward}
+        | ({"accuracy": item.trial.val_accuracy} if has_accuracy else {})
+        | {"epsilon": item.trial.epsilon}
         for point, item in zip(line, ended, strict=True)
     ]
     points = line[:: -(-len(line) // _MAX_HOVER_POINTS)] if line else []
@@ -114,8 +117,9 @@ def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Fig
     return Figure(
         "figure-3-learning",
         "Learning",
-        f"Mean {scale.title} of the last {statistics.ROLLING} nets (line) and of all nets of each epsilon (bars, "
-        "labelled with epsilon). The paper's Figure 3.",
+        f"Mean {scale.title} of the last {statistics.ROLLING} nets (line) and of all nets"
+        + (" of each epsilon (bars, labelled with epsilon)" if _by_epsilon(ended) else " (bar)")
+        + ". The paper's Figure 3.",
         rows,
         drawn,
     )
@@ -145,7 +149,7 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
                 "field": "epsilon",
                 "type": "ordinal",
                 "sort": "descending",
-                "title": "epsilon",
+                "title": "epsilon" if _by_epsilon(ended) else None,
                 "header": {"labelAngle": 0, "labelAlign": "left", "labelPadding": 8, "titlePadding": 6},
             }
         },
@@ -164,12 +168,18 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
     )
     return Figure(
         "figure-a2-histograms",
-        "Accuracies by epsilon" if scale is ACCURACIES else "Rewards by epsilon",
-        f"The share of nets at each {scale.title}, with a row for each epsilon, all on the same scale. The paper's "
-        "Figure A2.",
+        ("Accuracies" if scale is ACCURACIES else "Rewards") + (" by epsilon" if _by_epsilon(ended) else ""),
+        f"The share of nets at each {scale.title}"
+        + (", with a row for each epsilon, all on the same scale" if _by_epsilon(ended) else "")
+        + ". The paper's Figure A2.",
         rows,
         drawn,
     )
+
+
+def _by_epsilon(ended: Sequence[EndedTrial]) -> bool:
+    """Whether the searcher has any."""
+    return any(item.trial.epsilon is not None for item in ended)
 
 
 def _named(epsilon: float | None) -> str:

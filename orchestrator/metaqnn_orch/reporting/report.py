@@ -13,7 +13,7 @@ from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.content import content
-from metaqnn_orch.reporting.drawing import drawing
+from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
 from metaqnn_orch.reporting.figures import ACCURACIES, figures, scale_of
 from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, Axes, front
 from metaqnn_orch.reporting.history import History, Pictures
@@ -72,7 +72,8 @@ def _compose(
     shown: Pictures,
 ) -> Report:
     settings, searcher = view.record.settings_as_run(), view.state.searcher
-    q_table = searcher.agent.q_table if isinstance(searcher, QLearning) else None
+    has_layers = isinstance(view.state.space, Cnn)
+    q_table = searcher.agent.q_table if isinstance(searcher, QLearning) and has_layers else None
     leaders = leaderboard(view.state, top)
     accuracies = tells_accuracy(settings.task.name, settings.objective)
     scale = ACCURACIES if accuracies else scale_of(history.ended)
@@ -118,5 +119,6 @@ def settings_file(settings: Mapping[str, Any]) -> bytes:
 
 def _drawing(settings: Settings, trial: Trial, colours: Palette) -> Spec:
     space = settings.state_space()
-    assert isinstance(space, Cnn)
-    return drawing(space.reports(trial.net), space.image, colours)
+    if isinstance(space, Cnn):
+        return drawing(space.reports(trial.net), space.image, colours)
+    return drawing_of_parts(space.describe(trial.net), colours)

@@ -30,6 +30,9 @@ _FIELDS: Final = (
 )
 
 
+_PARTICULARS: Final = ("recipe", "initial")
+
+
 class RunView(NamedTuple):
     """A run as read from a store, at one moment."""
 
@@ -118,13 +121,23 @@ def run_state(state: RunState, alive: Holder | None) -> str:
 
 
 def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
-    """The fields of `metaqnn-orch trials -o json`; by default for all trials."""
+    """The fields of `metaqnn-orch trials -o json`; by default for all trials.
+
+    A trial that is not its design by the run's recipe also has `recipe`, the settings that differ, or `initial`, the
+    trial with whose weights it begins.
+    """
     names = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     return [
         {name: getattr(trial, name, None) for name in names}
         | {"attempts": trial.attempt, "estimated": is_estimated(trial), "measures": trial.measures}
+        | _particulars(trial)
         for trial in (state.trials.values() if trials is None else trials)
     ]
+
+
+def _particulars(trial: Trial) -> dict[str, Any]:
+    found = {"recipe": trial.recipe, "initial": trial.initial and trial.initial.trial}
+    return {name: value for name, value in found.items() if value}
 
 
 def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple[list[str], Rows]:
@@ -136,6 +149,8 @@ def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple
     rows = trial_rows(state, trials)
     for row in rows:
         found = row.pop("measures")
+        for name in _PARTICULARS:
+            row.pop(name, None)
         row.update({MEASURE + name: found.get(name) for name in measures})
     return [*columns, *(MEASURE + name for name in measures)], rows
 

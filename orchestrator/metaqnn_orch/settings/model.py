@@ -7,11 +7,13 @@ the work is done, `budget` how much of it, `tracking` where it is shown, `finals
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from random import Random
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.schedule import EpsilonPhase
@@ -221,6 +223,15 @@ class TrackingSettings(Section):
     """Folder for TensorBoard's event files. Each run gets a folder of its own in it."""
 
 
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """
+    Raises:
+        ValueError: the changes make no recipe.
+    """
+    values = recipe.model_dump(mode="json", exclude_unset=True)
+    return Recipe.model_validate_json(json.dumps({**values, **changes}))
+
+
 class Settings(Section):
     """All settings of a run."""
 
@@ -236,8 +247,10 @@ class Settings(Section):
     warm_start: WarmStartSettings = WarmStartSettings()
     nets: tuple[str, ...] = Field((), max_length=10_000)
     """A list of nets to train, in this order, instead of a search."""
-    initial: tuple[WeightsRef, ...] = Field((), max_length=10_000)
+    initial: tuple[WeightsRef | None, ...] = Field((), max_length=10_000)
     """Weights from which the `nets` start: one entry for each net, or none at all."""
+    changes: tuple[dict[str, JsonValue], ...] = Field((), max_length=10_000)
+    """Settings of the recipe that differ for the `nets`: one mapping for each net, or none at all."""
     seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the search. Together with the order in which trials ended, it determines every proposal."""
     finals: Recipe = Recipe()
@@ -260,6 +273,10 @@ class Settings(Section):
             raise ValueError("nets: one of them is listed twice")
         if self.initial and len(self.initial) != len(nets):
             raise ValueError(f"initial has {len(self.initial)} entries, but nets has {len(nets)}")
+        if self.changes and len(self.changes) != len(nets):
+            raise ValueError(f"changes has {len(self.changes)} entries, but nets has {len(nets)}")
+        for changes in self.changes:
+            changed(self.recipe, changes)
         for net in nets:
             try:
                 space.check(net)

@@ -45,8 +45,15 @@ def _shape(method: str, family: str) -> type[Settings]:
         options = _with_choice(searcher.Options, "method", method)
         fields["search"] = (options, Field(default_factory=options))
     if family != DEFAULT_FAMILY:
-        fields["space"] = (_with_choice(_load(SPACES, family, "space.family").Options, "family", family), ...)
+        fields["space"] = (_space(family), ...)
     return create_model("Settings", __base__=Settings, **fields) if fields else Settings
+
+
+@cache
+def _space(family: str) -> type[Any]:
+    """One type for each family, whatever the searcher: settings of two runs are compared."""
+    kind: type[Any] = _with_choice(_load(SPACES, family, "space.family").Options, "family", family)
+    return kind
 
 
 def _choice(values: Mapping[str, Any], section: str, key: str, default: str) -> str:

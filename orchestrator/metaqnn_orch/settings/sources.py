@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
+from metaqnn_trainer.contract.messages import CLASSIFICATION
+from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 
 MAX_FILE_BYTES: Final = 1 << 16  # characters: a file that names every setting has three kilobytes
 OTHER_VARIABLES: Final = frozenset(
@@ -23,6 +26,13 @@ OTHER_VARIABLES: Final = frozenset(
 
 RENAMED: Final = {"budget.target_accuracy": "budget.target"}
 """Older names of settings, which every source may still use."""
+
+CHOICES: Final = {
+    "search.method": DEFAULT_METHOD,
+    "space.family": DEFAULT_FAMILY,
+    "task.name": CLASSIFICATION.name,
+}
+"""Settings that choose a plug-in, and what they are where nobody says so. Its options stand beside them."""
 
 _KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
@@ -92,18 +102,32 @@ def _stack(
     origins: dict[str, str] = {}
     given = {key: value for key, value in flags.items() if value is not None}
     _by_present_names("the command line", given)
-    for source, layer in [
-        *base,
-        *_environment(environment),
-        *map(_assignment, assignments),
-        *(SettingsLayer(_flag(key), {key: value}) for key, value in given.items()),
+    flags_given = (SettingsLayer(_flag(key), {key: value}) for key, value in given.items())
+    for group in [
+        *([layer] for layer in base),
+        [*_environment(environment), *map(_assignment, assignments), *flags_given],
     ]:
-        for key, value in _by_present_names(source, layer).items():
-            _assign(values, key, value, source)
-            for old in [old for old in origins if old.startswith(key + ".")]:
-                del origins[old]
-            origins[key] = source
+        _forget_options(values, origins, group)
+        for source, layer in group:
+            for key, value in _by_present_names(source, layer).items():
+                _assign(values, key, value, source)
+                for old in [old for old in origins if old.startswith(key + ".")]:
+                    del origins[old]
+                origins[key] = source
     return values, origins
+
+
+def _forget_options(values: dict[str, Any], origins: dict[str, str], group: Sequence[SettingsLayer]) -> None:
+    """Where stronger sources choose another plug-in than weaker ones did, what those say of theirs is void."""
+    chosen = {key: layer.values[key] for layer in group for key in CHOICES if key in layer.values}
+    for key, name in chosen.items():
+        section, _, leaf = key.partition(".")
+        said = values.get(section, {})
+        if not isinstance(said, dict) or said.get(leaf, CHOICES[key]) == name:
+            continue
+        values[section] = {}
+        for old in [old for old in origins if old.startswith(section + ".")]:
+            del origins[old]
 
 
 def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,9 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         f"no epoch counts, but its reward is {result.reward}": result.best_epoch > 0
         or (chance is not None and math.isclose(result.reward, chance)),
         "it has no accuracy, although the task is classification": result.val_accuracy is not None or not classifies,
+        f"it has the accuracy {result.val_accuracy}, but the task {spec.task.name} does not measure that": classifies
+        or result.val_accuracy is None
+        or "accuracy" in result.measures,
         f"its reward is {result.reward}, but its accuracy is {result.val_accuracy}": not classifies
         or result.val_accuracy == result.best_reward,
         f"it has {result.epochs} epochs, but the recipe has {recipe.epochs}": result.epochs <= recipe.epochs,
@@ -44,7 +47,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         ),
         f"it went on from {resumed}, which the recipe does not have": resumed is None
         or (resumed.rate <= recipe.max_rates and resumed.epoch <= recipe.epochs + 1),
-        f"{at_once} images went through the net at once, of a batch of {recipe.batch_size}": (
+        f"{at_once} examples went through the net at once, of a batch of {recipe.batch_size}": (
             at_once <= recipe.batch_size
         ),
         "the test images were used, which was not asked for": recipe.evaluate_test

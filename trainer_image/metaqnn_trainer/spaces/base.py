@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, ClassVar, Final, NamedTuple
+
+from pydantic import BaseModel
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import ContractError, MessageError, NotationError
@@ -58,6 +61,8 @@ class Space(ABC):
     """
     noun: ClassVar[str] = "choice"
     """The family's word for a move."""
+    part: ClassVar[str] = "part"
+    """The family's word for a part of a design."""
 
     def __init__(self, options: Any, model: ModelOptions) -> None:
         """`options` are an instance of Options.
@@ -113,6 +118,14 @@ class Space(ABC):
         """Why a move is illegal in this state, in words; None where it is legal."""
         return None if move in self.legal(state) else "this is not in the space"
 
+    def beginning(self, text: str) -> list[Any]:
+        """The moves that make the beginning of a design: none where nothing is said.
+
+        Raises:
+            NotationError: the text breaks the grammar.
+        """
+        return self.parse(text) if text.strip() else []
+
     def walk(self, text: str) -> list[tuple[Any, Any]]:
         """The decisions of a design, or of the beginning of one: each is a state and the move chosen there.
 
@@ -122,7 +135,7 @@ class Space(ABC):
         """
         decisions: list[tuple[Any, Any]] = []
         state: Any | None = self.start
-        for number, move in enumerate(self.parse(text), 1):
+        for number, move in enumerate(self.beginning(text), 1):
             reason = "the design is already complete before it" if state is None else self.objection(state, move)
             if reason is not None:
                 raise IllegalDesign(f"{self.noun} {number}, {move}: {reason}")
@@ -230,8 +243,11 @@ class Space(ABC):
         return {}
 
     def words(self) -> list[tuple[str, str]]:
-        """The rules of the space in words: a name and a sentence for each."""
-        return [("rules", str(self.options))]
+        """The rules of the space for people: a name and a sentence each. By default its options and their values."""
+        options = self.options
+        is_model = isinstance(options, BaseModel)
+        names = [*type(options).model_fields] if is_model else [each.name for each in fields(options)]
+        return [(name.replace("_", " "), str(getattr(options, name))) for name in names if name != "family"]
 
 
 def space_of(spec: TrialSpec, load: Callable[[str], Any] = SPACES.load) -> Space | None:

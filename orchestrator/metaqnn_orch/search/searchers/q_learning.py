@@ -78,9 +78,9 @@ class QLearning(Searcher):
         agent, epsilon = self.agent, self.epsilon(known)
         here = self.space.after(beginning)
         if here is None:
-            return Beliefs([], "nothing is left to choose: the net is complete")
+            return Beliefs([], "nothing is left to choose: the design is complete")
         key, legal, best = self.space.key(here), self.space.legal(here), agent.best(here)
-        prefix = self.space.parse(beginning)
+        prefix = self.space.beginning(beginning)
         beliefs = [
             Belief(
                 move=str(move),
@@ -93,7 +93,7 @@ class QLearning(Searcher):
             for move, value in zip(legal, agent.q_table.values(key, legal), strict=False)
         ]
         beliefs.sort(key=lambda belief: -(belief.value or 0.0))
-        return Beliefs(beliefs, _choice(beliefs, epsilon))
+        return Beliefs(beliefs, _choice(beliefs, epsilon, self.space.noun))
 
     def _completion(self, moves: list[Any], before: Any) -> str:
         """The design that the best moves make from here on; among tied moves, the first."""
@@ -122,10 +122,10 @@ class QLearning(Searcher):
             raise ValueError(f"{agent.q_table.unclaimed} Q-values belong to no design that was told")
 
 
-def _choice(beliefs: Sequence[Belief], epsilon: float) -> str:
+def _choice(beliefs: Sequence[Belief], epsilon: float, noun: str) -> str:
     best = [belief.move for belief in beliefs if belief.is_best]
-    explore = f"with probability {epsilon:.2f} it explores: one of the {len(beliefs)} layers, all equally likely"
-    tied = f"one of the {len(best)} layers that are tied at" if len(best) > 1 else f"{best[0]}, the best at"
+    explore = f"with probability {epsilon:.2f} it explores: one of the {len(beliefs)} {noun}s, all equally likely"
+    tied = f"one of the {len(best)} {noun}s that are tied at" if len(best) > 1 else f"{best[0]}, the best at"
     exploit = f"with probability {1 - epsilon:.2f} it takes {tied} Q = {beliefs[0].value or 0.0:.4f}"
     return f"{explore}; {exploit}"
 

@@ -46,7 +46,7 @@ class Cnn(Space):
     """The legal moves and transitions of one space. It is immutable, and caches its answers. A move is a layer."""
 
     Options: ClassVar[type[SpaceRules]] = SpaceRules
-    noun = "layer"
+    noun = part = "layer"
 
     def __init__(self, options: SpaceRules, model: ModelOptions | None = None) -> None:
         super().__init__(options, model or ModelOptions())
