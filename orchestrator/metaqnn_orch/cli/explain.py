@@ -29,13 +29,13 @@ def explain_run(
     after: options.After = "",
     output: options.Output = Format.TABLE,
 ) -> None:
-    """Show what the searcher believes, and what it would choose.
+    """Show what the searcher believes, and would choose.
 
-    The choices that may follow, of a net the layers, the most valued first. For each: its Q-value, and how often that
-    was updated (where never, it is the one that all begin with); the probability that the searcher chooses it at the
-    current epsilon; how many trained nets begin so, and the best reward of those; and the net that the choice leads to
-    where the best is chosen from there on. A searcher that keeps no values has fewer columns. Without --after it is the
-    first choice that is explained.
+    The choices that may follow, as layers of a net, the most valued first. For each: its Q-value, and how often that
+    was updated (where never, it is the one that all begin with); the probability that the searcher chooses it now, by
+    Q-learning at the current epsilon; how many trained nets begin so, and the best reward of those; and the net that
+    the choice leads to where the best is chosen from there on. A searcher that keeps no values has fewer columns.
+    Without --after it is the first choice that is explained.
     """
     state = read_run(open_store(store), run).state
     explanation, reward = explain(state, after), reward_name(state.settings).removeprefix("val ")

@@ -22,10 +22,10 @@ def space(
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
 ) -> None:
-    """Show a state space, or the layers that may follow.
+    """Show a space, or what may follow.
 
-    It describes the space in words. With --after it lists the choices that may come next, of a net the layers;
-    --after '' lists the first ones.
+    Without --after it describes the space in words. With --after it lists the choices from there: of a net, the layers
+    that may follow. --after '' lists the first ones.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}).settings
     if after is None:
