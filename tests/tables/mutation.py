@@ -14,7 +14,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     children: int = Field(4, ge=1)
-    """Of one parent, until the best of all is the next one. As many are random before there is any."""
+    """Children that one parent has, until the best of all is the next parent. The first ones are random."""
     learning_rate: float = Field(1e-2, gt=0)
     """With which children are trained."""
 

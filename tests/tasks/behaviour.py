@@ -41,7 +41,7 @@ class Behaviour:
     """Every test has a store of its own. Trainings are short: a few steps an epoch, two epochs."""
 
     classes: ClassVar[int | None] = None
-    """Of the dataset, where images are classified."""
+    """Classes of the dataset, if the task classifies images."""
     pictures: ClassVar[set[str]] = set()
     tasks: Load = staticmethod(TASKS.load)
     spaces: Load = staticmethod(SPACES.load)
@@ -58,7 +58,7 @@ class Behaviour:
     """Changes of the recipe with which nothing is learned."""
 
     def environment(self, folder: Path) -> dict[str, str]:
-        """Of a trainer's own process, which has to find the plug-in."""
+        """Environment of a trainer process that has to find the plug-in."""
         return {**os.environ, "PYTHONPATH": str(ROOT)}
 
     @pytest.fixture

@@ -38,7 +38,7 @@ class Ask(NamedTuple):
     resource: str
     query: dict[str, str]
     number: int
-    """Of this verb, resource and caller, from 1."""
+    """Number of this call among those of its verb, resource and caller, from 1."""
     headers: Message
 
 
