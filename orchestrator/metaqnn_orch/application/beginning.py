@@ -54,7 +54,8 @@ def begin(
         check_answers(record, answered_by)
         return record
 
-    trackers(settings.tracking)  # a missing plug-in is reported before anything is written
+    plugins = plugins_of(settings)
+    trackers(settings.tracking)  # what is not installed is reported before anything is written
     try:
         record = check(load_record(store, run))
     except NotFound:
@@ -62,7 +63,7 @@ def begin(
         binding = answered_by or _find_dataset(store, settings, say, make_dataset)
         check_store(store)
         # Another process may have begun the run at the same moment.
-        return check(create_record(store, _new_record(run, settings, binding)))
+        return check(create_record(store, _new_record(run, settings, binding, plugins)))
     if record.is_open:
         check_imported(store, record)
         binding = answered_by or _find_dataset(store, settings, say, make_dataset)
@@ -72,14 +73,14 @@ def begin(
     return record
 
 
-def _new_record(run: str, settings: Settings, binding: Binding) -> RunRecord:
+def _new_record(run: str, settings: Settings, binding: Binding, plugins: dict[str, str]) -> RunRecord:
     return RunRecord(
         run=run,
         uid=secrets.token_hex(16),
         created_at=now(),
         version=__version__,
         settings=settings.on(binding.dataset.digest).recorded(),
-        plugins=plugins_of(settings),
+        plugins=plugins,
         **dict(binding),
     )
 
