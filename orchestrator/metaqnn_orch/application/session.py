@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from metaqnn_orch.application.assembly import LauncherOfRun, refuse_unsafe_store
 from metaqnn_orch.application.beginning import begin
-from metaqnn_orch.application.listener import Listener, Tone
+from metaqnn_orch.application.listener import Listener, Tone, searching
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.signals import surely_closing, unbroken
 from metaqnn_orch.application.stopping import Signals
@@ -131,6 +131,8 @@ def _searched(
     if metrics is not None:
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
+    if not settings.nets:
+        listener.say(searching(state))
     tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
     with Signals(listener.say, launcher.outlives_us) as signals, served as port, tracking, shown as screen:

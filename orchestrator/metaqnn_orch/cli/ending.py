@@ -27,7 +27,8 @@ def report(ended: SessionEnd, where: str, output: Format) -> int:
         case Outcome.GOAL:
             return 0
         case Outcome.EXHAUSTED:
-            say("many proposals in a row gave no new net: at this epsilon the space has no more")
+            where = "" if state.epsilon is None else "at this epsilon "
+            say(f"many proposals in a row gave no new net: {where}the space has no more")
             return 0
         case Outcome.TARGET:
             say(f"stopped: {ended.reason}")
@@ -45,9 +46,15 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     best = leaderboard(state, 5)
     if not best:
         return
-    rows = [(rank, t.reward, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
     name = reward_name(state.settings)
-    print_rows({name if column == "reward" else column: form for column, form in _LEADERS.items()}, rows)
+    shown = [column for column in _LEADERS if column != "epsilon" or any(trial.epsilon is not None for trial in best)]
+    print_rows(
+        {name if column == "reward" else column: _LEADERS[column] for column in shown},
+        [
+            [rank if column == "rank" else getattr(trial, column) for column in shown]
+            for rank, trial in enumerate(best, 1)
+        ],
+    )
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"

@@ -23,7 +23,8 @@ def status(
 ) -> None:
     """Show the state of a run.
 
-    It prints counters, epsilon, the best net, and the digest of the Q-table. It reads the store and changes nothing,
+    It prints the method, counters, epsilon where the method has one, the best net, and the digest of what the searcher
+    believes. It reads the store and changes nothing,
     whether the run is going on or not.
 
     \b
@@ -55,6 +56,8 @@ def status(
         print_json(fields)
         return
     best = fields.pop("best")
+    if view.state.epsilon is None:
+        del fields["epsilon"]
     fields["lost"] = ", ".join(f"{count} {kind}" for kind, count in fields["lost"].items())
     rows: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in fields.items()]
     if best is not None:

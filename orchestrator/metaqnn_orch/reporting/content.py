@@ -17,7 +17,6 @@ from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
-from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.result import TrainingResult
@@ -89,7 +88,6 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
     top = f"{state.best.worth:.4f}"
     words = f"validation accuracy of {state.best.worth:.2%}" if accuracy else f"reward of {top}"
     hours = finite(sum(item.seconds for item in history.ended)) / 3600
-    method = "Q-learning" if state.settings.search.method == DEFAULT_METHOD else state.settings.search.method
     numbers = [
         ("nets trained", f"{state.unique:,}"),
         (f"best {name}", top),
@@ -101,7 +99,7 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{state.unique:,} networks for {record.dataset.name}, found by {method}. The best has a {words}.",
+        lead=f"{state.unique:,} networks for {record.dataset.name}, {_found(state)}. The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
         outcomes=_outcomes(state, history),
@@ -114,6 +112,13 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         trials=[item.trial for item in history.ended],
         reward=name,
     )
+
+
+def _found(state: RunState) -> str:
+    """How the nets were found, in words: by the name with which the searcher's summary begins."""
+    name, colon, _ = state.searcher.summary.partition(":")
+    method = one_line(name, 100) if colon else state.settings.search.method
+    return "from a list" if state.settings.nets else f"found by {method}"
 
 
 def _notes(view: RunView) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.search.searcher import Belief
+from metaqnn_orch.reporting.findings import findings_of
+from metaqnn_orch.search.searcher import Belief, Finding
 from metaqnn_trainer.spaces.base import IllegalDesign
 
 
@@ -20,7 +21,7 @@ class Move(NamedTuple):
     layer: str
     """The move; in the cnn space, a layer."""
     q_value: float | None
-    """The move's Q-value; None where the searcher keeps none."""
+    """The value that the searcher gives the move, for Q-learning its Q-value; None where it gives none."""
     updates: int | None
     probability: float | None
     """Probability that the searcher chooses the move next, where it is known."""
@@ -50,6 +51,8 @@ class Explanation(NamedTuple):
     best_trained: str | None
     best_reward: float | None
     best_accuracy: float | None
+    findings: list[Finding]
+    """What the searcher has learned of the space as a whole; only where no beginning was asked for."""
 
 
 class _Told(NamedTuple):
@@ -80,7 +83,9 @@ def explain(state: RunState, beginning: str) -> Explanation:
     legal = {str(move): move for move in space.legal(here)} if here is not None else {}
     moves = [_move(belief, [one for one in told if one.moves[len(prefix)] == legal[belief.move]]) for belief in beliefs]
     best = _best(told)
-    return Explanation(after, state.epsilon, moves, choice, len(told), *_net_and_worth(best))
+    return Explanation(
+        after, state.epsilon, moves, choice, len(told), *_net_and_worth(best), [] if prefix else findings_of(state)
+    )
 
 
 def _move(belief: Belief, told: Sequence[_Told]) -> Move:

@@ -63,6 +63,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
     return {
         "run": view.record.run,
         "state": run_state(state, alive),
+        "method": None if state.settings.nets else state.settings.search.method,
         "epsilon": state.epsilon,
         "told": state.told,
         "unique": state.unique,
