@@ -12,7 +12,6 @@ from typing import Final, Protocol
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.errors import one_line
 
 PACE: Final = 1.0  # seconds between two calls of View.refresh, at most
 
@@ -61,11 +60,6 @@ class Listener(Protocol):
         moment up to which the run has been at work.
         """
         ...
-
-
-def searching(state: RunState) -> str:
-    """The method of a search, and what it is good for."""
-    return f"searching by {one_line(state.searcher.summary) or state.settings.search.method} (docs/search.md)"
 
 
 def introduction(record: RunRecord, state: RunState) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from metaqnn_orch.application.assembly import LauncherOfRun, refuse_unsafe_store
 from metaqnn_orch.application.beginning import begin
-from metaqnn_orch.application.listener import Listener, Tone, searching
+from metaqnn_orch.application.listener import Listener, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.signals import surely_closing, unbroken
 from metaqnn_orch.application.stopping import Signals
@@ -25,7 +25,7 @@ from metaqnn_orch.control.surroundings import Outcome, Surroundings
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
-from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
@@ -132,7 +132,7 @@ def _searched(
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
     if not settings.nets:
-        listener.say(searching(state))
+        listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
     with Signals(listener.say, launcher.outlives_us) as signals, served as port, tracking, shown as screen:

@@ -7,9 +7,8 @@ from typing import Any, Final
 from metaqnn_orch.application.preview import Preview
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
 from metaqnn_orch.control.objective import in_words
-from metaqnn_orch.errors import one_line
 from metaqnn_orch.reporting.bill import Basis, Bill
-from metaqnn_orch.reporting.summary import reward_name
+from metaqnn_orch.reporting.summary import method_in_words, reward_name
 from metaqnn_orch.settings.model import Settings
 
 _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money": ",.2f", "hours": ",.2f"}
@@ -47,8 +46,7 @@ def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> 
         print_rows({name: form for name, form in _COLUMNS.items() if name != "epsilon"}, [made.whole])
     seconds = "" if basis.seconds is None else f"{basis.seconds:,.1f} s for a net: "
     price = settings.budget.price_per_gpu_hour
-    searcher = one_line(settings.searcher().summary) or settings.search.method
-    fields: list[tuple[str, object]] = [] if settings.nets else [("searches by", searcher)]
+    fields: list[tuple[str, object]] = [] if settings.nets else [("searches by", method_in_words(settings))]
     fields.append(("estimate", seconds + basis.words))
     if basis.seconds is None:
         fields.append(("to know more", "--trial-seconds S, or train a few first: --max-trials 4"))

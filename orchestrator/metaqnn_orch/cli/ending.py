@@ -27,8 +27,8 @@ def report(ended: SessionEnd, where: str, output: Format) -> int:
         case Outcome.GOAL:
             return 0
         case Outcome.EXHAUSTED:
-            where = "" if state.epsilon is None else "at this epsilon "
-            say(f"many proposals in a row gave no new net: {where}the space has no more")
+            at = "" if state.epsilon is None else "at this epsilon "
+            say(f"many proposals in a row gave no new net: {at}the space has no more")
             return 0
         case Outcome.TARGET:
             say(f"stopped: {ended.reason}")

@@ -73,7 +73,13 @@ def explain_run(
             (f"its {reward}", explanation.best_reward),
         ]
     )
+    curves = []
     for finding in explanation.findings:
-        if places(finding) is None:  # `report` draws curves
+        if places(finding) is None:
             print_lines(["", finding.title])
-            print_rows({finding.label or "what": "", finding.unit: ".4g"}, [*finding.values.items()])
+            print_rows({finding.label or "what": "", finding.unit: ".4f"}, [*finding.values.items()])
+        else:
+            curves.append((finding.title, ", ".join(f"{at}: {value:.4g}" for at, value in finding.values.items())))
+    if curves:
+        print_lines([""])
+        print_fields(curves)

@@ -24,8 +24,7 @@ def status(
     """Show the state of a run.
 
     It prints the method, counters, epsilon where the method has one, the best net, and the digest of what the searcher
-    believes. It reads the store and changes nothing,
-    whether the run is going on or not.
+    believes. It reads the store and changes nothing, whether the run is going on or not.
 
     \b
     Counters

@@ -16,8 +16,9 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
-from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
+from metaqnn_orch.reporting.summary import RunView, estimated, method_in_words, stopped_early
 from metaqnn_orch.search.searchers.q_learning import QLearning
+from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.result import TrainingResult
 
@@ -99,7 +100,7 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{state.unique:,} networks for {record.dataset.name}, {_found(state)}. The best has a {words}.",
+        lead=f"{state.unique:,} networks for {record.dataset.name}, {_found(state.settings)}. The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
         outcomes=_outcomes(state, history),
@@ -114,11 +115,10 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
     )
 
 
-def _found(state: RunState) -> str:
+def _found(settings: Settings) -> str:
     """How the nets were found, in words: by the name with which the searcher's summary begins."""
-    name, colon, _ = state.searcher.summary.partition(":")
-    method = one_line(name, 100) if colon else state.settings.search.method
-    return "from a list" if state.settings.nets else f"found by {method}"
+    name, colon, _ = method_in_words(settings).partition(":")
+    return "from a list" if settings.nets else f"found by {name if colon else settings.search.method}"
 
 
 def _notes(view: RunView) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from math import isfinite
+from numbers import Real
 from typing import Any, Final
 
 from metaqnn_orch.control.faults import faults_of
@@ -47,16 +48,17 @@ def findings_figures(findings: Iterable[Finding], colours: Palette) -> list[Figu
 
 def _readable(finding: Finding) -> Finding:
     title, unit, label = (one_line(text, _LONGEST) for text in (finding.title, finding.unit, finding.label))
+    note = one_line(finding.note)
     values = {
         one_line(str(name), _LONGEST): float(value)
         for name, value in finding.values.items()
-        if isinstance(value, int | float) and abs(value) <= LARGEST
+        if isinstance(value, Real) and abs(value) <= LARGEST
     }
-    return Finding(title, unit, dict(islice(values.items(), _MOST)), label)
+    return Finding(title, unit, dict(islice(values.items(), _MOST)), label, note)
 
 
 def _figure(name: str, finding: Finding, colours: Palette) -> Figure:
-    title, unit, values, label = finding
+    title, unit, values, label, note = finding
     rows: Rows = [{"label": name, "value": value} for name, value in values.items()]
     numbers = places(finding)
     drawn = (
@@ -64,8 +66,7 @@ def _figure(name: str, finding: Finding, colours: Palette) -> Figure:
         if numbers is None
         else _curve([{**row, "at": at} for row, at in zip(rows, numbers, strict=True)], unit, label, colours)
     )
-    words = f"{unit[:1].upper()}{unit[1:]}" + (f", by {label}" if label else "")
-    return Figure(name, title, f"{words}.", rows, drawn)
+    return Figure(name, title, note, rows, drawn)
 
 
 def _bars(rows: Rows, unit: str, label: str, colours: Palette) -> Spec:

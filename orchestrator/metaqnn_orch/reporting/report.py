@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.errors import BadInput
@@ -53,8 +54,8 @@ def compose(
     """The report of a run that has at least one reward.
 
     `best` is the best trial's result, for the versions of its libraries; `price` is the price of an hour of training.
-    `axes` are those of the front: by default the reward against each goal of the searcher, or
-    against parameters. `shown` are pictures of the best trials.
+    `axes` are those of the front: by default the reward against each goal of the searcher, or against parameters.
+    `shown` are pictures of the best trials.
 
     Raises:
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
@@ -79,7 +80,8 @@ def _compose(
     accuracies = tells_accuracy(settings.task.name, settings.objective)
     scale = ACCURACIES if accuracies else scale_of(history.ended)
     value = "accuracy" if accuracies else "reward"
-    goals = axes_of(searcher.goals, value)
+    with faults_of(settings.search.method, "naming its goals"):
+        goals = axes_of(searcher.goals, value)
     among = members(history.ended, goals, view.state.space) if goals else []
     several = [axes] if axes else goals if among else [Axes("params", value)]
     findings = findings_of(view.state)

@@ -115,6 +115,8 @@ class Finding(NamedTuple):
     """A value for each label, in the order of the picture. Where all labels are numbers, they are places on an axis."""
     label: str = ""
     """What the labels are, in words."""
+    note: str = ""
+    """A sentence below the picture."""
 
 
 class Searcher(ABC):

@@ -79,7 +79,7 @@ class Guided(Searcher):
     """The forests are a cache: when they are fitted, and to what, follows from the results alone."""
 
     Options = GuidedOptions
-    summary = "guided search: a forest learns which designs are promising; finds the best nets with the fewest trials"
+    summary = "guided search: a forest learns which designs are promising; finds good nets with few trials"
     value_words = "expected reward"
 
     def __init__(self, setup: Setup) -> None:
@@ -138,7 +138,10 @@ class Guided(Searcher):
         forest = fitted.forests[REWARD]
         shares = dict(islice(forest.importance.items(), SHOWN))
         named = {name.removeprefix("log "): share for name, share in shares.items()}  # log NAME is log1p of NAME
-        found = [Finding("Features by importance", "share of the explained variance", named, "feature")]
+        noun = self.space.noun
+        at = f"At 1 stands the first {noun} of a design, at -1 the last, at -2 the one before it."
+        found = [Finding("Features by importance", "share of the explained variance", named, "feature", at)]
+        mean = "The mean of what the forest expects of the trained designs, if each had this value."
         rows = [forest.row(self._features[design]) for design in islice(self._told, fitted.told)]
         for name in dict.fromkeys(["length", *islice(shares, CURVES)]):
             if name in forest.names:
@@ -147,7 +150,7 @@ class Guided(Searcher):
                     f"{at if of == name else expm1(at):.6g}": fitted.ranking.reward(score)
                     for at, score in forest.dependence(name, rows).items()
                 }
-                found.append(Finding(f"Expected reward by {of}", "expected reward", curve, of))
+                found.append(Finding(f"Expected reward by {of}", "expected reward", curve, of, mean))
         return found
 
     def _fit(self) -> Fitted | None:
