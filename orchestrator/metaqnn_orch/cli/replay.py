@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.beginning import begin_imported
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, typeable
+from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, tell, typeable
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
@@ -42,10 +43,12 @@ def import_replay(
 ) -> None:
     """Begin a run with the results of others.
 
-    It reads a replay database in the authors' format (bowenbaker/metaqnn): CSV with the columns net, accuracy_best_val,
-    ix_q_value_update and epsilon; machine_run_on, time_finished and iter_best_val are used if they are there. The agent
-    learns from the rows in the order of ix_q_value_update. A net that appears twice counts as sampled twice. Nets may
-    contain dropout, D(i,n), which is left out here.
+    It reads a replay database in the authors' format (bowenbaker/metaqnn), or what forks of it write: CSV with at least
+    the columns net and accuracy_best_val, in any order. The agent learns from the rows in the order of
+    ix_q_value_update, or in their own order without this column. A net that appears twice counts as sampled twice. Nets
+    may contain dropout, D(i,n), which is left out here. Of the other columns, epsilon, iter_best_val, time_finished and
+    machine_run_on are used if they are there. A time may be in seconds since 1970 or as in 2019-05-03 11:22:10 (UTC, if
+    no zone is given). It is said which columns are missing, what is assumed, and which columns are not used.
 
     Rows whose net is not in the space, or whose numbers are impossible, are refused one by one, and the first reasons
     are printed. If an import was interrupted, the same command completes it. `start` with the same settings goes on
@@ -55,6 +58,8 @@ def import_replay(
     settings = load_settings(space, os.environ, assignments or [], {}).settings
     refuse_other_runs(settings, file.name)
     replay = read_replay(read_file(file), file.name, settings)
+    for note in replay.notes:
+        tell(note, Tone.CAUTION)
     refused = replay.refusals
     if refused.count and strict:
         raise BadInput(f"{file.name}: {refused}", hint="without --strict the other rows are imported")

@@ -62,6 +62,11 @@ def refuse_other_runs(settings: Settings, file: str) -> None:
 class RowError(ValueError):
     """A row is refused; the text says why, in one line."""
 
+    def __init__(self, reason: str, *, is_percentage: bool = False) -> None:
+        super().__init__(reason)
+        self.is_percentage = is_percentage
+        """Whether the reason is a number that could be a percentage where a fraction is wanted."""
+
 
 class Row(NamedTuple):
     """One line of the file, cell by cell."""
@@ -79,6 +84,11 @@ class Row(NamedTuple):
             return parse_net(self.cells["net"])
         except NotationError as error:
             raise RowError(f"the net is not valid: {error}") from None
+
+    def says(self, column: str) -> bool:
+        """Whether the row has something in a column. Nothing is there where it is empty, or the authors' UNKNOWN."""
+        text = self.cells.get(column, "").strip()
+        return text != "" and not (_NUMBER.fullmatch(text) and float(text) == UNKNOWN)
 
     def number(self, column: str) -> float:
         """The number in a column.
@@ -99,7 +109,7 @@ class Row(NamedTuple):
         """
         value = self.number(column)
         if not 0 <= value <= 1:
-            raise RowError(f"{column} is {value:g}, which is not between 0 and 1")
+            raise RowError(f"{column} is {value:g}, which is not between 0 and 1", is_percentage=1 < value <= 100)
         return value
 
 
@@ -108,10 +118,13 @@ class Refusals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.percentages = 0
+        """Number of rows that were refused for a number that could be a percentage."""
         self.reasons: list[str] = []
 
     def add(self, line: int, error: RowError) -> None:
         self.count += 1
+        self.percentages += error.is_percentage
         if len(self.reasons) < _SHOWN:
             self.reasons.append(one_line(f"line {line}: {error}"))
 
@@ -134,35 +147,49 @@ def read_file(path: Path) -> bytes:
         raise BadInput(f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refusals) -> Iterator[Row]:
-    """The rows of a CSV file whose first line names its columns; empty lines are not rows.
+def columns_of(data: bytes, what: str) -> list[str]:
+    """The columns of a CSV file, which its first line names.
+
+    Raises:
+        BadInput: the first line is not valid CSV.
+    """
+    first = re.split(rb"\r\n|\n|\r", data[: 4 * (_MAX_LINE + 2)], maxsplit=1)[0]
+    try:
+        return [name.strip() for name in _split(first.decode("utf-8-sig", errors="replace"))]
+    except RowError as error:
+        raise BadInput(f"{what} does not begin with the names of its columns: {error}") from None
+
+
+def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refusals, rest: str = "") -> Iterator[Row]:
+    """The rows of a CSV file whose first line names its columns, in any order; empty lines are not rows. `rest` says
+    what holds for columns that are not required.
 
     A row never spans lines, so that an open quotation mark spoils one row and not the rest.
 
     Raises:
-        BadInput: the file is too large, or a required column is missing.
+        BadInput: the file is too large, or required columns are missing.
     """
     if len(data) > MAX_FILE_BYTES:
         raise BadInput(f"{what} has {len(data)} bytes, but may have at most {MAX_FILE_BYTES}")
-    # A character that is not UTF-8 spoils the row only if it stands in a cell that is needed.
-    lines = re.split(r"\r\n|\n|\r", data.decode("utf-8-sig", errors="replace"))
-    try:
-        columns = [name.strip() for name in _split(lines[0])]
-    except RowError as error:
-        raise BadInput(f"{what} does not begin with the names of its columns: {error}") from None
+    columns = columns_of(data, what)
     missing = [column for column in required if columns.count(column) != 1]
     if missing:
-        found = one_line(", ".join(columns), 100)
+        found = one_line(", ".join(columns), 100) or "empty"
+        separated = len(columns) == 1 and re.search("[;\t]", columns[0])
         raise BadInput(
-            f"the first line of {what} must have the columns {' and '.join(missing)}, each once; it is: {found}"
+            f"the first line of {what} must have the columns {' and '.join(missing)}, each once; it is: {found}",
+            hint="the columns must be separated by commas" if separated else rest,
         )
+    # A character that is not UTF-8 spoils the row only if it stands in a cell that is needed.
+    lines = re.split(r"\r\n|\n|\r", data.decode("utf-8-sig", errors="replace"))
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():
             continue
         try:
             cells = _split(line)
             if len(cells) != len(columns):
-                raise RowError(f"it has {len(cells)} cells where the first line names {len(columns)} columns")
+                unquoted = "; a net must be in quotation marks" if line.lstrip().startswith("[") else ""
+                raise RowError(f"it has {len(cells)} cells where the first line names {len(columns)} columns{unquoted}")
         except RowError as error:
             refusals.add(number, error)
             continue
