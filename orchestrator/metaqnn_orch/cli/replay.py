@@ -58,13 +58,13 @@ def import_replay(
     settings = load_settings(space, os.environ, assignments or [], {}).settings
     refuse_other_runs(settings, file.name)
     replay = read_replay(read_file(file), file.name, settings)
-    for note in replay.notes:
-        tell(note, Tone.CAUTION)
     refused = replay.refusals
     if refused.count and strict:
         raise BadInput(f"{file.name}: {refused}", hint="without --strict the other rows are imported")
     opened = open_store(store)
     state = begin_imported(opened, run, settings, replay)
+    for note in replay.notes:
+        tell(note, Tone.CAUTION)
     if refused.count:
         say(str(refused))
     found = {
@@ -80,7 +80,9 @@ def import_replay(
         print_json(found)
         return
     print_fields((name.replace("_", " "), value) for name, value in found.items() if name != "reasons")
-    say(typeable(f"next: metaqnn-orch start {shlex.quote(space)} --run {run} --store {shlex.quote(store)}"))
+    start = ["metaqnn-orch", "start", space, "--run", run, "--store", store]
+    start += [word for assignment in assignments or [] for word in ("--set", assignment)]
+    say(typeable(f"next: {shlex.join(start)}"))
 
 
 def export_replay(

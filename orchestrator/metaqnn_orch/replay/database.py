@@ -21,7 +21,10 @@ from metaqnn_trainer.spaces.cnn.notation import format_net
 
 REQUIRED: Final = ("net", "accuracy_best_val")
 ORDER: Final = "ix_q_value_update"
+_ONCE: Final = (ORDER, "epsilon")
 _REST: Final = f"the other columns may be left out, {ORDER} where the rows are in order"
+
+_SPACE: Final = "metaqnn-orch space PRESET_OR_FILE says what a space allows, and --set space.KEY=VALUE changes it"
 
 
 class Presentation(NamedTuple):
@@ -65,7 +68,8 @@ def read_replay(data: bytes, file: str, settings: Settings) -> Replay:
     refusals = Refusals()
     space, columns = settings.state_space(), columns_of(data, file)
     rows: list[Presentation] = []
-    for number, row in enumerate(read_rows(data, file, REQUIRED, refusals, _REST), 1):
+    required = [*REQUIRED, *(column for column in _ONCE if columns.count(column) > 1)]
+    for number, row in enumerate(read_rows(data, file, required, refusals, _REST), 1):
         try:
             rows.append(_presentation(row, number, space))
         except RowError as error:
@@ -82,9 +86,8 @@ def read_replay(data: bytes, file: str, settings: Settings) -> Replay:
                 RowError(f"its accuracy is {shown.accuracy:g}, but an earlier row has {known:g} for this net"),
             )
     if not told:
-        hint = [str(refusals)] if refusals.count else []
-        hint += ["accuracies are fractions: divide percentages by 100"] if refusals.percentages else []
-        raise BadInput(f"{file} has no row that can be used", hint="\n".join(hint))
+        hint = "\n".join([str(refusals), *refusals.advice]) if refusals.count else ""
+        raise BadInput(f"{file} has no row that can be used", hint=hint)
     return Replay(file, data, told, refusals, _notes(file, columns))
 
 
@@ -107,7 +110,7 @@ def _presentation(row: Row, number: int, space: Space) -> Presentation:
     try:
         space.walk(net)
     except IllegalDesign as error:
-        raise RowError(f"the net is not in the space: {error}") from None
+        raise RowError(f"the net is not in the space: {error}", _SPACE) from None
     accuracy = row.probability("accuracy_best_val")
     at_chance = accuracy == 1 / space.options.classes
     return Presentation(

@@ -1,10 +1,11 @@
 """A run in the authors' format: every presentation of a net to the searcher, in order.
 
-Imported rows are written as they were read. In the other rows, nets have the authors' dropout, and updates are counted
-from 1, or from the last imported one. Iterations are computed from the trials' results, as epochs times batches. Trials
-that a table answered have no iterations and no last accuracy: -1 stands there, as in the authors' columns of test
-accuracy, which are always -1 here because a search does not measure test accuracy. Where the reward is not the
-validation accuracy, a column `reward` and one for each measure follow those of the authors.
+Imported rows are written as they were read, but for dates, which become seconds, and for empty cells. In the other
+rows, nets have the authors' dropout, and updates are counted from 1, or from the last imported one. Iterations are
+computed from the trials' results, as epochs times batches. Trials that a table answered have no iterations and no last
+accuracy: -1 stands there, as in the authors' columns of test accuracy, which are always -1 here because a search does
+not measure test accuracy. Where the reward is not the validation accuracy, a column `reward` and one for each measure
+follow those of the authors.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
 from metaqnn_orch.replay.database import ORDER, read_replay
-from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, read_rows
+from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, is_number, read_rows
 from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
@@ -105,9 +106,12 @@ def _imported_rows(store: Store, record: RunRecord) -> list[tuple[str, dict[str,
     cells = {row.line: row.cells for row in read_rows(data, file, ("net",), Refusals())}
     absent = {**dict.fromkeys(COLUMNS, str(UNKNOWN)), "time_finished": "0.0", "machine_run_on": "unknown"}
     found = []
+    # Of what the import did not check, a cell may hold any text.
     for shown in read_replay(data, file, record.settings_as_run()).presentations:
-        row = {**absent, ORDER: shown.update} | cells[shown.line]
-        # The import did not check the cells that it does not use: they may hold any text.
+        row = absent | {ORDER: shown.update}
+        row |= {name: cell for name, cell in cells[shown.line].items() if cell.strip()}
+        if not is_number(row["time_finished"]):
+            row["time_finished"] = shown.finished.timestamp()
         found.append((shown.net, {name: one_line(str(row[name]), 5_000) for name in COLUMNS}))
     return found
 
