@@ -140,6 +140,9 @@ def test_hints_where_no_row_can_be_used() -> None:
         read(PLAIN.replace("C(64,", "C(16,").replace("C(128,", "C(16,"))
     assert elsewhere.value.hint.count("\n") == 3, "two reasons, and the same advice about both"
     assert "metaqnn-orch space PRESET_OR_FILE says what a space allows" in elsewhere.value.hint
+    with pytest.raises(BadInput) as dates:
+        read(f'net,accuracy_best_val,time_finished\n"{FIRST}",0.5,05/03/2019\n')
+    assert dates.value.hint.endswith("\nthe column time_finished may be left out")
     with pytest.raises(BadInput) as unquoted:
         read(PLAIN.replace('"', ""))
     assert "a net must be in quotation marks" in unquoted.value.hint

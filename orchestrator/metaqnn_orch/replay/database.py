@@ -131,5 +131,6 @@ def _time(row: Row) -> datetime:
         return read_moment(text)
     except ValueError:
         raise RowError(
-            f"time_finished is {text.strip()}, which is not a valid time (such as 1556882530 or 2019-05-03 11:22:10)"
+            f"time_finished is {text.strip()}, which is not a valid time (such as 1556882530 or 2019-05-03 11:22:10)",
+            "the column time_finished may be left out",
         ) from None

@@ -108,11 +108,11 @@ def _imported_rows(store: Store, record: RunRecord) -> list[tuple[str, dict[str,
     found = []
     # Of what the import did not check, a cell may hold any text.
     for shown in read_replay(data, file, record.settings_as_run()).presentations:
-        row = absent | {ORDER: shown.update}
+        row = absent | {ORDER: str(shown.update)}
         row |= {name: cell for name, cell in cells[shown.line].items() if cell.strip()}
         if not is_number(row["time_finished"]):
-            row["time_finished"] = shown.finished.timestamp()
-        found.append((shown.net, {name: one_line(str(row[name]), 5_000) for name in COLUMNS}))
+            row["time_finished"] = str(shown.finished.timestamp())
+        found.append((shown.net, {name: one_line(row[name], 5_000) for name in COLUMNS}))
     return found
 
 
