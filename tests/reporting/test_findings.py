@@ -17,7 +17,7 @@ from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.reporting.report import Report, compose
 from metaqnn_orch.reporting.summary import RunView, read_run
-from metaqnn_orch.search.searcher import SEARCHERS, Belief, Beliefs, Goals, Insight, Known, Setup
+from metaqnn_orch.search.searcher import SEARCHERS, Belief, Beliefs, Finding, Goals, Known, Setup
 from metaqnn_orch.search.searchers.random import RandomOptions, RandomSearch
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
@@ -44,8 +44,8 @@ class Foreign(RandomSearch):
         beliefs: Beliefs = self._explains()
         return beliefs
 
-    def findings(self) -> list[Insight]:
-        findings: list[Insight] = self._says()
+    def findings(self) -> list[Finding]:
+        findings: list[Finding] = self._says()
         return findings
 
 
@@ -131,8 +131,8 @@ NONSENSE: dict[str, tuple[Callable[[], Any], str]] = {
     "it raises": (raises, "ZeroDivisionError: division by zero"),
     "nothing": (lambda: None, "TypeError: "),
     "a number": (lambda: [3], "AttributeError: 'int' object has no attribute"),
-    "values without names": (lambda: [Insight("a", "b", [1.0])], "AttributeError: 'list' object"),  # type: ignore[arg-type]
-    "a title that is none": (lambda: [Insight(None, "b", {"c": 1.0})], "TypeError: "),  # type: ignore[arg-type]
+    "values without names": (lambda: [Finding("a", "b", [1.0])], "AttributeError: 'list' object"),  # type: ignore[arg-type]
+    "a title that is none": (lambda: [Finding(None, "b", {"c": 1.0})], "TypeError: "),  # type: ignore[arg-type]
 }
 
 
@@ -169,9 +169,9 @@ def test_beliefs_that_are_none_are_one_sentence(
 
 def test_only_finite_numbers_and_readable_text_are_shown(store: DirectoryStore) -> None:
     values = {"nan": float("nan"), "inf": float("inf"), "huge": 10**400, "text": "3", POISON: 1.0, "\x1b[2Jb": 2}
-    empty = Insight("nothing", "", {"none": None})  # type: ignore[dict-item]
-    many = Insight(POISON, POISON * 9, {str(number): 1.0 / number for number in range(1, 10_000)})
-    view = foreign(store, lambda: [Insight("a", "b", values), empty, many])  # type: ignore[arg-type]
+    empty = Finding("nothing", "", {"none": None})  # type: ignore[dict-item]
+    many = Finding(POISON, POISON * 9, {str(number): 1.0 / number for number in range(1, 10_000)})
+    view = foreign(store, lambda: [Finding("a", "b", values), empty, many])  # type: ignore[arg-type]
     first, second = findings_of(view.state)
     assert [*first.values.values()] == [1.0, 2.0]
     assert len(second.values) == 60

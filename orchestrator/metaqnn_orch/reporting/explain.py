@@ -12,7 +12,7 @@ from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.findings import findings_of
-from metaqnn_orch.search.searcher import Belief, Insight
+from metaqnn_orch.search.searcher import Belief, Finding
 from metaqnn_trainer.spaces.base import IllegalDesign
 
 
@@ -52,7 +52,7 @@ class Explanation(NamedTuple):
     best_trained: str | None
     best_reward: float | None
     best_accuracy: float | None
-    findings: list[Insight]
+    findings: list[Finding]
     """What the searcher has learned of the space as a whole; only where no beginning was asked for."""
 
 

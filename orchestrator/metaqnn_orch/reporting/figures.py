@@ -17,7 +17,7 @@ _MAX_HOVER_POINTS: Final = 300  # points of a line: more lie closer together tha
 _LABEL_WIDTH: Final = 20  # pixels: in a narrower bar an epsilon's number does not fit
 
 
-class RewardScale(NamedTuple):
+class Scale(NamedTuple):
     """The rewards of a run on an axis."""
 
     title: str
@@ -27,17 +27,17 @@ class RewardScale(NamedTuple):
     """The format of a number on the axis."""
 
 
-ACCURACIES: Final = RewardScale("validation accuracy", 0.0, 1.0, ".2f")
+ACCURACIES: Final = Scale("validation accuracy", 0.0, 1.0, ".2f")
 
 
-def scale_of(ended: Sequence[EndedTrial]) -> RewardScale:
+def scale_of(ended: Sequence[EndedTrial]) -> Scale:
     """A scale from the lowest reward to the highest."""
     rewards = [item.reward for item in ended]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
-    return RewardScale("reward", low, high if high > low else low + max(1.0, abs(low)), ".4g")
+    return Scale("reward", low, high if high > low else low + max(1.0, abs(low)), ".4g")
 
 
-def figures(history: History, scale: RewardScale, colours: Palette) -> list[Figure]:
+def figures(history: History, scale: Scale, colours: Palette) -> list[Figure]:
     """The figures of the course of a run, as far as it has numbers for them."""
     ended = history.ended
     made = [
@@ -49,7 +49,7 @@ def figures(history: History, scale: RewardScale, colours: Palette) -> list[Figu
     return [figure for figure in made if figure.rows]
 
 
-def best_so_far(ended: Sequence[EndedTrial], scale: RewardScale, colours: Palette) -> Figure:
+def best_so_far(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
     """The best reward against the number of nets. What was predicted of a net that was stopped early does not count."""
     counted = [item.reward if item.trial.was_trained else -inf for item in ended]
     course = [*accumulate(counted, max)]
@@ -86,7 +86,7 @@ def best_so_far(ended: Sequence[EndedTrial], scale: RewardScale, colours: Palett
     return Figure("best-so-far", "Best so far", caption, rows, drawn)
 
 
-def learning(ended: Sequence[EndedTrial], scale: RewardScale, colours: Palette) -> Figure:
+def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
     """The rewards over the course of the search (the paper's Figure 3)."""
     means = statistics.rolling_means([item.reward for item in ended])
     line = [{"net": number, "rolling_mean": mean} for number, mean in enumerate(means, 1)]
@@ -161,7 +161,7 @@ def learning(ended: Sequence[EndedTrial], scale: RewardScale, colours: Palette) 
     )
 
 
-def histograms(ended: Sequence[EndedTrial], scale: RewardScale, colours: Palette) -> Figure:
+def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
     """Histograms of the rewards by epsilon (the paper's Figure A2)."""
     found = ((item.trial.epsilon, item.reward) for item in ended)
     bins = statistics.histograms(found, low=scale.low, high=scale.high)

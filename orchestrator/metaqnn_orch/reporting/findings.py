@@ -14,7 +14,7 @@ from metaqnn_orch.errors import one_line
 from metaqnn_orch.numbers import LARGEST
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, Spec, axis, said, spec
-from metaqnn_orch.search.searcher import Insight
+from metaqnn_orch.search.searcher import Finding
 
 _MOST: Final = 60  # bars or points of one figure
 _LONGEST: Final = 80  # characters of a text
@@ -22,7 +22,7 @@ _WIDE: Final = 30.0  # ratio of the largest label to the smallest from which an 
 _TICKS: Final = 20  # whole numbers, each with a tick of its own
 
 
-def findings_of(state: RunState) -> list[Insight]:
+def findings_of(state: RunState) -> list[Finding]:
     """What the searcher of a run has learned, as readable text and finite numbers; findings without any are left out.
 
     Raises:
@@ -34,19 +34,19 @@ def findings_of(state: RunState) -> list[Insight]:
         return [readable for finding in state.searcher.findings() if (readable := _readable(finding)).values]
 
 
-def places(finding: Insight) -> list[float] | None:
+def places(finding: Finding) -> list[float] | None:
     """The labels as numbers; None where one of them is none."""
     found = [_number(label) for label in finding.values]
     numbers = [number for number in found if number is not None]
     return numbers if len(numbers) == len(found) else None
 
 
-def findings_figures(findings: Iterable[Insight], colours: Palette) -> list[Figure]:
+def findings_figures(findings: Iterable[Finding], colours: Palette) -> list[Figure]:
     """A figure for each finding."""
     return [_figure(f"finding-{number:02d}", finding, colours) for number, finding in enumerate(findings, 1)]
 
 
-def _readable(finding: Insight) -> Insight:
+def _readable(finding: Finding) -> Finding:
     title, unit, label = (one_line(text, _LONGEST) for text in (finding.title, finding.unit, finding.label))
     note = one_line(finding.note)
     values = {
@@ -54,10 +54,10 @@ def _readable(finding: Insight) -> Insight:
         for name, value in finding.values.items()
         if isinstance(value, Real) and abs(value) <= LARGEST
     }
-    return Insight(title, unit, dict(islice(values.items(), _MOST)), label, note)
+    return Finding(title, unit, dict(islice(values.items(), _MOST)), label, note)
 
 
-def _figure(name: str, finding: Insight, colours: Palette) -> Figure:
+def _figure(name: str, finding: Finding, colours: Palette) -> Figure:
     title, unit, values, label, note = finding
     rows: Rows = [{"label": name, "value": value} for name, value in values.items()]
     numbers = places(finding)

@@ -105,7 +105,7 @@ class Beliefs(NamedTuple):
     """What the searcher would choose, in words."""
 
 
-class Insight(NamedTuple):
+class Finding(NamedTuple):
     """Something that a searcher has learned, as a picture with one bar or point for each label."""
 
     title: str
@@ -172,7 +172,7 @@ class Searcher(ABC):
         moves = [] if state is None else self.space.legal(state)
         return Beliefs([Belief(str(move)) for move in moves], self.summary)
 
-    def findings(self) -> list[Insight]:
+    def findings(self) -> list[Finding]:
         """What the searcher has learned of the space as a whole, for reports."""
         return []
 

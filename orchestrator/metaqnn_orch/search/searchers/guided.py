@@ -20,8 +20,8 @@ from metaqnn_orch.search.searcher import (
     Belief,
     Beliefs,
     Experience,
+    Finding,
     Goals,
-    Insight,
     Known,
     Proposal,
     Searcher,
@@ -131,7 +131,7 @@ class Guided(Searcher):
         choice = f"it takes the most promising of {self.options.candidates} designs, most of them similar to the best"
         return Beliefs(beliefs, choice)
 
-    def findings(self) -> list[Insight]:
+    def findings(self) -> list[Finding]:
         fitted = self._fit()
         if fitted is None:
             return []
@@ -140,7 +140,7 @@ class Guided(Searcher):
         named = {name.removeprefix("log "): share for name, share in shares.items()}  # log NAME is log1p of NAME
         noun = self.space.noun
         at = f"At 1 stands the first {noun} of a design, at -1 the last, at -2 the one before it."
-        found = [Insight("Features by importance", "share of the explained variance", named, "feature", at)]
+        found = [Finding("Features by importance", "share of the explained variance", named, "feature", at)]
         mean = "The mean of what the forest expects of the trained designs, if each had this value."
         rows = [forest.row(self._features[design]) for design in islice(self._told, fitted.told)]
         for name in dict.fromkeys(["length", *islice(shares, CURVES)]):
@@ -150,7 +150,7 @@ class Guided(Searcher):
                     f"{at if of == name else expm1(at):.6g}": fitted.ranking.reward(score)
                     for at, score in forest.dependence(name, rows).items()
                 }
-                found.append(Insight(f"Expected reward by {of}", "expected reward", curve, of, mean))
+                found.append(Finding(f"Expected reward by {of}", "expected reward", curve, of, mean))
         return found
 
     def _fit(self) -> Fitted | None:
