@@ -18,10 +18,10 @@ from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, Message, canonical
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import (
     DatasetRef,
-    EarlyEnd,
     LearningCurve,
     ModelOptions,
     PluginRef,
+    PredictionRule,
     RatePhase,
     Recipe,
     TrainerOptions,
@@ -61,7 +61,7 @@ RESULT = TrainingResult(
     weights=Artifact(size=4000, sha256="ab" * 32),
 )
 
-EARLY_END = EarlyEnd(
+EARLY_END = PredictionRule(
     best=0.95,
     confidence=0.9,
     examples=(LearningCurve(params=1000, macs=50_000, layers=3, accuracies=(0.1, 0.9)),) * 2,

@@ -15,9 +15,9 @@ import torch
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import (
-    EarlyEnd,
     LearningCurve,
     ModelOptions,
+    PredictionRule,
     RatePhase,
     Recipe,
     TrainerOptions,
@@ -184,7 +184,7 @@ def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptio
         size = {"params": round(10 ** rng.uniform(2, 6)), "macs": round(10 ** rng.uniform(3, 7))}
         curve = (first, *[second] * (epochs - 1))
         examples.append(LearningCurve(**size, layers=rng.randrange(1, 9), accuracies=curve))
-    return TrainerOptions(early_end=EarlyEnd(best=best, confidence=confidence, examples=tuple(examples)))
+    return TrainerOptions(early_end=PredictionRule(best=best, confidence=confidence, examples=tuple(examples)))
 
 
 @pytest.mark.parametrize("case", ["sgd", "a restart"])
@@ -204,7 +204,7 @@ def test_stopped_early_and_so_when_it_was_interrupted(
     assert prediction is not None
     assert prediction.best == 1.0
     assert undisturbed.reason == (
-        f"after epoch 2 of 5 the predicted accuracy was {prediction.accuracy:.4f} ± {prediction.spread:.4f}, "
+        f"after epoch 2 of 5 the predicted reward was {prediction.accuracy:.4f} ± {prediction.spread:.4f}, "
         "and the best net has 1.0000"
     )
     for steps in (3, 5):

@@ -10,8 +10,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
-from metaqnn_trainer.training.early_end import RIDGE, forecast, foretold_to_fail
+from metaqnn_trainer.contract.messages import LearningCurve, PredictionRule
+from metaqnn_trainer.training.early_end import RIDGE, ridge, stopped
 
 EPOCHS = 8
 accuracies = st.floats(0, 1)
@@ -51,12 +51,12 @@ EXAMPLES = tuple(saturating(seed) for seed in range(60))
 def test_a_forecast_is_a_number_whatever_the_examples_and_in_whatever_order(
     examples: list[LearningCurve], curve: LearningCurve, epochs: int, rng: Random
 ) -> None:
-    found = forecast(examples, begun(curve, epochs))
+    found = ridge(examples, begun(curve, epochs))
     assert math.isfinite(found.accuracy)
     assert 0 < found.spread < math.inf
-    assert found == forecast(examples, begun(curve, epochs))
+    assert found == ridge(examples, begun(curve, epochs))
     rng.shuffle(examples)
-    again = forecast(examples, begun(curve, epochs))
+    again = ridge(examples, begun(curve, epochs))
     assert again.accuracy == pytest.approx(found.accuracy, abs=1e-6)
     assert again.spread == pytest.approx(found.spread, rel=1e-3, abs=1e-6)
 
@@ -92,7 +92,7 @@ def test_the_spread_is_that_of_examples_left_out(count: int, epochs: int, seed: 
     design = torch.cat([torch.ones(count, 1, dtype=x.dtype), x], 1)
     leverage = [float(row @ inverse @ row) for row in design]
     noise = sum(r * r * (1 - h) for r, h in zip(left_out, leverage, strict=True)) / count
-    found = forecast(examples, asked)
+    found = ridge(examples, asked)
     assert found.accuracy == pytest.approx(float(whole[0] + x[0] @ whole[1:]), abs=1e-9)
     assert found.spread == pytest.approx(max(math.sqrt(noise * (1 + leverage[0])), 1e-6), rel=1e-6)
 
@@ -100,7 +100,7 @@ def test_the_spread_is_that_of_examples_left_out(count: int, epochs: int, seed: 
 @given(st.integers(1000, 2000), st.integers(2, EPOCHS - 1))
 def test_curves_like_the_examples_are_foretold_well(seed: int, epochs: int) -> None:
     curve = saturating(seed)
-    found = forecast(EXAMPLES, begun(curve, epochs))
+    found = ridge(EXAMPLES, begun(curve, epochs))
     assert found.spread < 0.1
     assert abs(found.accuracy - max(curve.accuracies)) < 6 * found.spread
 
@@ -108,7 +108,7 @@ def test_curves_like_the_examples_are_foretold_well(seed: int, epochs: int) -> N
 def test_what_is_unlike_every_example_is_foretold_with_less_confidence() -> None:
     usual = begun(EXAMPLES[0], 3)
     unusual = usual.model_copy(update={"params": 10**9, "layers": 30})
-    assert forecast(EXAMPLES, unusual).spread > 2 * forecast(EXAMPLES, usual).spread
+    assert ridge(EXAMPLES, unusual).spread > 2 * ridge(EXAMPLES, usual).spread
 
 
 @settings(max_examples=200)
@@ -116,33 +116,33 @@ def test_what_is_unlike_every_example_is_foretold_with_less_confidence() -> None
 def test_the_rule(
     curve: LearningCurve, done: int, best: float, confidence: float, examples: list[LearningCurve]
 ) -> None:
-    rule, known = EarlyEnd(best=best, confidence=confidence, examples=tuple(examples)), begun(curve, done)
-    found = foretold_to_fail(rule, known, EPOCHS)
+    rule, known = PredictionRule(best=best, confidence=confidence, examples=tuple(examples)), begun(curve, done)
+    found = stopped(rule, known, EPOCHS)
     if done in (1, EPOCHS) or max(known.accuracies) >= best:
         assert found is None, "too early, too late, or already there"
     if found is None:
         return
     assert 0 <= found.accuracy <= best == found.best, "no net is stopped of which more is expected"
-    assert forecast(examples, known).falls_short(best) >= confidence
+    assert ridge(examples, known).falls_short(best) >= confidence
     bolder = rule.model_copy(update={"confidence": 0.5})
-    assert foretold_to_fail(bolder, known, EPOCHS) == found
-    assert foretold_to_fail(rule, known, EPOCHS + 1) is None, "the examples had another number of epochs"
+    assert stopped(bolder, known, EPOCHS) == found
+    assert stopped(rule, known, EPOCHS + 1) is None, "the examples had another number of epochs"
     higher = rule.model_copy(update={"best": 1.0})
     assume(found.accuracy < 1)
-    assert foretold_to_fail(higher, known, EPOCHS) is not None, "what cannot reach the best cannot reach a better one"
+    assert stopped(higher, known, EPOCHS) is not None, "what cannot reach the best cannot reach a better one"
 
 
 @pytest.mark.parametrize(("epochs", "first"), [(3, 2), (8, 2), (9, 3), (12, 3), (20, 5), (40, 10)])
 def test_it_is_asked_from_a_quarter_of_the_epochs_on(epochs: int, first: int) -> None:
     examples = tuple(saturating(seed, epochs) for seed in range(30))
     flat = LearningCurve(params=1_000, macs=10_000, layers=2, accuracies=(0.2,) * epochs)
-    rule = EarlyEnd(best=0.95, confidence=0.9, examples=examples)
-    stops = [done for done in range(1, epochs + 1) if foretold_to_fail(rule, begun(flat, done), epochs)]
+    rule = PredictionRule(best=0.95, confidence=0.9, examples=examples)
+    stops = [done for done in range(1, epochs + 1) if stopped(rule, begun(flat, done), epochs)]
     assert stops == [*range(first, epochs)]
 
 
 def test_too_few_epochs_leave_nothing_to_ask() -> None:
     examples = tuple(saturating(seed, 2) for seed in range(30))
-    rule = EarlyEnd(best=0.95, confidence=0.9, examples=examples)
+    rule = PredictionRule(best=0.95, confidence=0.9, examples=examples)
     for done in (1, 2):
-        assert foretold_to_fail(rule, begun(examples[0], done), 2) is None
+        assert stopped(rule, begun(examples[0], done), 2) is None
