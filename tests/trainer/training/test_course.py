@@ -18,6 +18,8 @@ from metaqnn_trainer.contract.messages import (
     LearningCurve,
     ModelOptions,
     PredictionRule,
+    Progress,
+    QuarterRule,
     RatePhase,
     Recipe,
     TrainerOptions,
@@ -185,6 +187,35 @@ def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptio
         curve = (first, *[second] * (epochs - 1))
         examples.append(LearningCurve(**size, layers=rng.randrange(1, 9), accuracies=curve))
     return TrainerOptions(early_end=PredictionRule(best=best, confidence=confidence, examples=tuple(examples)))
+
+
+def after_a_quarter(epochs: int, threshold: float) -> TrainerOptions:
+    examples = tuple(Progress(quarter=number / 100, final=(number + 9) / 100) for number in range(90))
+    return TrainerOptions(early_end=QuarterRule(epochs=epochs, threshold=threshold, best=1.0, examples=examples))
+
+
+@pytest.mark.parametrize("case", ["sgd", "a restart"])
+def test_stopped_after_a_quarter_and_so_when_it_was_interrupted(
+    case: str, digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    net, recipe, model = CASES[case]
+    spec = spec_of(digits.ref, net, Recipe(**({"epochs": 5, "batch_size": 256} | recipe)), model=model)
+    options = after_a_quarter(5, threshold=1.0)
+    undisturbed = train(spec, digits_dataset, lambda record: None, options)
+    assert (undisturbed.status, undisturbed.epochs, undisturbed.weights) == ("stopped_early", 2, None)
+    reached = max(record.reward for record in undisturbed.records[-2:])
+    prediction = undisturbed.prediction
+    assert prediction is not None
+    assert prediction.accuracy == pytest.approx(min(reached + 0.09, 1.0))
+    assert undisturbed.reason.startswith(
+        f"after epoch 2 of 5 its reward was {reached:.4f}, the best third's at least 1.0000; the predicted reward was "
+    )
+    again, attempts = interrupted(spec, digits_dataset, tmp_path, lambda: 3, options=options)
+    assert attempts > 2
+    assert facts(again) == facts(undisturbed)
+    assert again.prediction == prediction
+    going_on = train(spec, digits_dataset, lambda record: None, after_a_quarter(5, threshold=reached))
+    assert (going_on.status, going_on.epochs) == ("completed", 5)
 
 
 @pytest.mark.parametrize("case", ["sgd", "a restart"])
