@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, PredictionRule, Progress, QuarterRule, quarter
+from metaqnn_trainer.spaces.base import Space
 
 MOST: Final = 200  # examples in a request: the latest, which are most like the searcher's present proposals
 _EPOCHS: Final = 20_000  # bytes of all examples together, so that a request does not exceed a message's size
@@ -35,7 +37,7 @@ def _prediction(settings: Settings, newest_first: Iterable[Trial], best: float) 
         LearningCurve(
             params=trial.params or 0,
             macs=trial.macs or 0,
-            layers=len(space.describe(trial.net)),
+            layers=_parts(space, trial.net),
             accuracies=tuple(trial.curve),
         )
         for trial in islice(whole, min(MOST, _EPOCHS // epochs))
@@ -69,3 +71,8 @@ def _quarter(settings: Settings, newest_first: Iterable[Trial], best: float) -> 
         best=best,
         examples=tuple(Progress(quarter=reached, final=final) for reached, final in sorted(trained)[:MOST]),
     )
+
+
+@lru_cache(maxsize=1_000)
+def _parts(space: Space, design: str) -> int:
+    return len(space.describe(design))

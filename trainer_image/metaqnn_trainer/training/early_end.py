@@ -16,7 +16,6 @@ from statistics import NormalDist, fmean
 from typing import Final, NamedTuple
 
 import torch
-from torch import Tensor
 
 from metaqnn_trainer.contract.bounds import MAX_SPREAD
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, Progress, QuarterRule, quarter
@@ -46,11 +45,12 @@ def ridge(examples: Sequence[LearningCurve], begun: LearningCurve) -> Forecast:
     similar the net is to the examples.
     """
     epochs = len(begun.accuracies)
-    features = torch.stack([_features(example, epochs) for example in examples])
+    features = torch.tensor([_features(example, epochs) for example in examples], dtype=torch.float64)
     final = torch.tensor([max(example.accuracies) for example in examples], dtype=torch.float64)
     mean, deviation = features.mean(0), features.std(0, correction=0)
     deviation[deviation < _CONSTANT] = 1.0
-    x, asked = (features - mean) / deviation, (_features(begun, epochs) - mean) / deviation
+    x = (features - mean) / deviation
+    asked = (torch.tensor(_features(begun, epochs), dtype=torch.float64) - mean) / deviation
     inverse = torch.linalg.inv(x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=x.dtype))
     weights = inverse @ x.T @ (final - final.mean())
     # The diagonal of the hat matrix: residual / (1 - leverage) is the residual of an example that is left out.
@@ -117,6 +117,5 @@ def stopped(
     return Prediction(accuracy=expected, spread=min(found.spread, MAX_SPREAD), best=rule.best)
 
 
-def _features(curve: LearningCurve, epochs: int) -> Tensor:
-    size = [math.log1p(curve.params), math.log1p(curve.macs), curve.layers]
-    return torch.tensor([*curve.accuracies[:epochs], *size], dtype=torch.float64)
+def _features(curve: LearningCurve, epochs: int) -> list[float]:
+    return [*curve.accuracies[:epochs], math.log1p(curve.params), math.log1p(curve.macs), curve.layers]
