@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import settings as checked
 from hypothesis import strategies as st
 
+from metaqnn_orch.application.exports import choose
+from metaqnn_orch.application.finalists import candidates
 from metaqnn_orch.control import snapshot
 from metaqnn_orch.control.early_end import LATEST, MOST, early_end
 from metaqnn_orch.control.ingest import Refused, Trusted, read_result
@@ -19,7 +21,10 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState, Trial
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.reporting.summary import leaderboard
+from metaqnn_orch.reporting.front import Axes, front
+from metaqnn_orch.reporting.history import read_history
+from metaqnn_orch.reporting.palette import LIGHT
+from metaqnn_orch.reporting.summary import leaderboard, read_run
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, decode, encode
@@ -34,6 +39,7 @@ from tests.control.world import DATASET, INFO, OBJECTIVE, ScriptedLauncher, Sess
 SPEC = TrialSpec(net="[SM(10)]", dataset=DATASET, image_size=8)
 REQUEST = TrainingRequest(run="test", trial=SPEC.trial_id(), spec=SPEC)
 RULES = ("prediction", "quarter")
+SEARCHES = [*((rule, "q-learning") for rule in RULES), ("quarter", "guided")]
 
 
 @pytest.fixture
@@ -97,18 +103,32 @@ def test_after_a_quarter_the_best_third_goes_on(store: Store) -> None:
     assert 0 < sum(trial.state == "stopped_early" for trial in session.state.trials.values()) < NETS - EXAMPLES
 
 
+@pytest.mark.parametrize(("rule", "method"), SEARCHES)
+def test_what_was_stopped_is_never_ranked(rule: str, method: str, store: Store) -> None:
+    """In no leaderboard (which `pull` copies, too), export, finals or front, and never the best."""
+    Session(store, enabled(rule, search={"method": method})).run_to_end(trained)
+    view = read_run(store, "test")
+    state = view.state
+    whole = {trial.net: trial.trial for trial in state.trials.values() if trial.state == "completed"}
+    assert EXAMPLES <= len(whole) < NETS - 3
+    assert {trial.net for trial in leaderboard(state, NETS)} == {*candidates(view, NETS)} == {*whole}
+    assert state.best is leaderboard(state, 1)[0]
+    assert state.best.worth == max(trial.worth for trial in state.trials.values())
+    assert choose(store, view, None) == whole[state.best.net]
+    for axes in (Axes("params", "reward"), Axes("params", "accuracy"), Axes("macs", "reward")):
+        drawn = front(read_history(store, view).ended, axes, state.space, LIGHT)
+        assert {row["net"] for row in drawn.rows} == {*whole}
+
+
 @pytest.mark.parametrize("rule", RULES)
-def test_what_was_stopped_is_no_best_net_and_survives_as_it_was(rule: str, store: Store) -> None:
+def test_what_was_stopped_survives_as_it_was(rule: str, store: Store) -> None:
     session = Session(store, enabled(rule))
     session.run_to_end(trained)
-    state = session.state
-    assert {trial.state for trial in leaderboard(state, NETS)} == {"completed"}
-    assert state.best is leaderboard(state, 1)[0]
-    snapshot.save(store, "test", state, session.journal.position)
+    snapshot.save(store, "test", session.state, session.journal.position)
     found = snapshot.load(store, "test", enabled(rule))
     assert found is not None
     assert_same(found[0], fold(store, enabled(rule)))
-    assert_same(fold(store, enabled(rule)), state)
+    assert_same(fold(store, enabled(rule)), session.state)
 
 
 def test_a_forged_prediction_makes_no_best_net(store: Store) -> None:
@@ -140,22 +160,28 @@ def test_each_attempt_is_asked_the_same(rule: str, store: Store) -> None:
     assert {trial.attempt for trial in session.state.trials.values()} == {2}
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_killed_while_nets_are_stopped_the_run_ends_like_its_undisturbed_twin(rule: str, tmp_path: Path) -> None:
-    twin = Session(DirectoryStore(tmp_path / "twin"), enabled(rule))
+@pytest.mark.parametrize(("rule", "method"), SEARCHES)
+def test_killed_while_nets_are_stopped_the_run_ends_like_its_undisturbed_twin(
+    rule: str, method: str, tmp_path: Path
+) -> None:
+    chosen = enabled(rule, search={"method": method})
+    twin = Session(DirectoryStore(tmp_path / "twin"), chosen)
     twin.run_to_end(trained, parallel=1)
-    for call in count(85, 3):  # before that there are too few examples
+    every = 3 if method == "q-learning" else 9  # to fit a forest takes its time
+    for call in count(85, every):  # before that there are too few examples
         store = DirectoryStore(tmp_path / f"{call}", durable=False)
-        session = Session(FatalStore(store, call, call % 2 == 0), enabled(rule))
+        session = Session(FatalStore(store, call, call % 2 == 0), chosen)
         try:
             session.open()
             session.search(ScriptedLauncher(store, trained, parallel=1))
             break
         except SimulatedKill:
-            session = Session(store, enabled(rule), "two")
+            session = Session(store, chosen, "two")
             assert session.run_to_end(trained, parallel=1) is Outcome.GOAL
         assert told_order(store) == told_order(twin.store)
-        assert session.state.agent.q_table.digest() == twin.state.agent.q_table.digest()
+        assert session.state.beliefs() == twin.state.beliefs()
+        assert session.state.searcher.findings() == twin.state.searcher.findings()
+        assert {**session.state.trials} == {**twin.state.trials}
     assert call > 120
 
 
