@@ -84,12 +84,9 @@ def test_what_an_early_end_saves(tmp_path: Path) -> None:
     rng = Random(0)
     steady = [trained._replace(curve=[share * rng.random() for share in (0.5, 0.6, 0.7, 0.8)]) for _ in range(79)]
     best = trained._replace(curve=[0.5, 0.7, 0.8, 0.9])
-    content = {
-        "machine": {},
-        "options": {"epochs": 4},
-        "nets": [net._asdict() for net in (*steady, best, never)],
-    }
-    (tmp_path / "earlier.json").write_text(json.dumps(content))
+    nets = [net._asdict() for net in (*steady, best, never)]
+    content = {"machine": {}, "options": {"epochs": 4}}
+    (tmp_path / "earlier.json").write_text(json.dumps({**content, "nets": nets}))
     where = ("--curves", str(tmp_path / "earlier.json"), "--to", str(tmp_path))
     early_end.main(["--orders", "2", "--searches", "2", "--worth", "30", *where])
     written = json.loads((tmp_path / "early-end.json").read_text())
@@ -103,7 +100,7 @@ def test_what_an_early_end_saves(tmp_path: Path) -> None:
     assert equal["no rule"]["lost"] == equal["no rule"]["gain"]["mean"] == 0
     for of in equal.values():
         assert of["gain"]["low"] <= of["gain"]["mean"] <= of["gain"]["high"]
-    (tmp_path / "earlier.json").write_text(json.dumps(content | {"nets": content["nets"][:60]}))
+    (tmp_path / "earlier.json").write_text(json.dumps({**content, "nets": nets[:60]}))
     with pytest.raises(SystemExit):
         early_end.main([*where])
 
