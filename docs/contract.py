@@ -32,7 +32,7 @@ MODELS: Final[Mapping[str, tuple[type[Message], ...]]] = {
         messages.PredictionRule,
         messages.LearningCurve,
         messages.QuarterRule,
-        messages.Progress,
+        messages.QuarterExample,
     ),
     "result": (result.TrainingResult, result.Artifact, result.Position, result.Prediction),
     "history": (result.EpochRecord,),

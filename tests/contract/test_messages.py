@@ -22,7 +22,7 @@ from metaqnn_trainer.contract.messages import (
     ModelOptions,
     PluginRef,
     PredictionRule,
-    Progress,
+    QuarterExample,
     QuarterRule,
     RatePhase,
     Recipe,
@@ -68,7 +68,7 @@ EARLY_END = PredictionRule(
     confidence=0.9,
     examples=(LearningCurve(params=1000, macs=50_000, layers=3, accuracies=(0.1, 0.9)),) * 2,
 )
-QUARTER = QuarterRule(epochs=20, threshold=0.8, best=0.95, examples=(Progress(quarter=0.5, final=0.9),) * 2)
+QUARTER = QuarterRule(epochs=20, threshold=0.8, best=0.95, examples=(QuarterExample(quarter=0.5, final=0.9),) * 2)
 STOPPED = RESULT.model_copy(
     update={
         "status": "stopped_early",

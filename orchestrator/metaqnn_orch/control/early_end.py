@@ -9,7 +9,14 @@ from typing import Final
 
 from metaqnn_orch.control.state import Trial
 from metaqnn_orch.settings.model import Settings
-from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, PredictionRule, Progress, QuarterRule, quarter
+from metaqnn_trainer.contract.messages import (
+    EarlyEnd,
+    LearningCurve,
+    PredictionRule,
+    QuarterExample,
+    QuarterRule,
+    quarter,
+)
 from metaqnn_trainer.spaces.base import Space
 
 MOST: Final = 200  # examples in a request: the latest, which are most like the searcher's present proposals
@@ -69,7 +76,7 @@ def _quarter(settings: Settings, newest_first: Iterable[Trial], best: float) -> 
         epochs=epochs,
         threshold=latest[len(latest) // 3 - 1],
         best=best,
-        examples=tuple(Progress(quarter=reached, final=final) for reached, final in sorted(trained)[:MOST]),
+        examples=tuple(QuarterExample(quarter=reached, final=final) for reached, final in sorted(trained)[:MOST]),
     )
 
 

@@ -18,7 +18,7 @@ from metaqnn_trainer.contract.messages import (
     LearningCurve,
     ModelOptions,
     PredictionRule,
-    Progress,
+    QuarterExample,
     QuarterRule,
     RatePhase,
     Recipe,
@@ -190,7 +190,7 @@ def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptio
 
 
 def after_a_quarter(epochs: int, threshold: float) -> TrainerOptions:
-    examples = tuple(Progress(quarter=number / 100, final=(number + 9) / 100) for number in range(90))
+    examples = tuple(QuarterExample(quarter=number / 100, final=(number + 9) / 100) for number in range(90))
     return TrainerOptions(early_end=QuarterRule(epochs=epochs, threshold=threshold, best=1.0, examples=examples))
 
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.messages import LearningCurve, PredictionRule, Progress, QuarterRule, quarter
+from metaqnn_trainer.contract.messages import LearningCurve, PredictionRule, QuarterExample, QuarterRule, quarter
 from metaqnn_trainer.training.early_end import RIDGE, line, ridge, stopped
 
 EPOCHS = 8
@@ -149,11 +149,11 @@ def test_too_few_epochs_leave_nothing_to_ask() -> None:
 
 
 rewards = st.floats(-1e12, 1e12) | st.sampled_from([0.0, 5e-324, 1e-160, 0.5])
-progress = st.lists(st.builds(Progress, quarter=rewards, final=rewards), min_size=2, max_size=30)
+progress = st.lists(st.builds(QuarterExample, quarter=rewards, final=rewards), min_size=2, max_size=30)
 
 
 def test_a_line_through_points_on_a_line() -> None:
-    examples = [Progress(quarter=x, final=0.5 + 0.5 * x) for x in (0.2, 0.4, 0.6)]
+    examples = [QuarterExample(quarter=x, final=0.5 + 0.5 * x) for x in (0.2, 0.4, 0.6)]
     found = line(examples, 0.1)
     assert found.accuracy == pytest.approx(0.55)
     assert found.spread == 1e-6
@@ -161,7 +161,7 @@ def test_a_line_through_points_on_a_line() -> None:
 
 def test_the_spread_is_that_of_the_linear_model() -> None:
     """Of a textbook: Draper and Smith 1998, Applied Regression Analysis, section 3.2."""
-    examples = [Progress(quarter=x, final=y) for x, y in ((0.1, 0.5), (0.2, 0.4), (0.3, 0.9), (0.4, 0.8))]
+    examples = [QuarterExample(quarter=x, final=y) for x, y in ((0.1, 0.5), (0.2, 0.4), (0.3, 0.9), (0.4, 0.8))]
     x = torch.tensor([[1.0, example.quarter] for example in examples], dtype=torch.float64)
     y = torch.tensor([example.final for example in examples], dtype=torch.float64)
     weights = torch.linalg.solve(x.T @ x, x.T @ y)
@@ -174,7 +174,9 @@ def test_the_spread_is_that_of_the_linear_model() -> None:
 
 @settings(max_examples=300)
 @given(progress, rewards, rewards)
-def test_whoever_has_reached_more_is_not_foretold_less(examples: list[Progress], one: float, other: float) -> None:
+def test_whoever_has_reached_more_is_not_foretold_less(
+    examples: list[QuarterExample], one: float, other: float
+) -> None:
     low, high = sorted((one, other))
     worse, better = line(examples, low), line(examples, high)
     assert worse.accuracy <= better.accuracy
@@ -184,7 +186,9 @@ def test_whoever_has_reached_more_is_not_foretold_less(examples: list[Progress],
 
 @settings(max_examples=200)
 @given(progress, st.lists(rewards, min_size=1, max_size=EPOCHS), rewards, rewards)
-def test_the_rule_of_a_quarter(examples: list[Progress], reached: list[float], threshold: float, best: float) -> None:
+def test_the_rule_of_a_quarter(
+    examples: list[QuarterExample], reached: list[float], threshold: float, best: float
+) -> None:
     rule = QuarterRule(epochs=EPOCHS, threshold=threshold, best=best, examples=tuple(examples))
     known = LearningCurve(params=0, macs=0, layers=1, accuracies=tuple(reached))
     found = stopped(rule, known, EPOCHS, (-1e12, 1e12))
@@ -195,7 +199,7 @@ def test_the_rule_of_a_quarter(examples: list[Progress], reached: list[float], t
 
 
 def test_what_is_foretold_lies_within_the_tasks_bounds() -> None:
-    steep = tuple(Progress(quarter=x, final=2 * x - 0.9) for x in (0.8, 0.85, 0.9))
+    steep = tuple(QuarterExample(quarter=x, final=2 * x - 0.9) for x in (0.8, 0.85, 0.9))
     rule = QuarterRule(epochs=EPOCHS, threshold=0.8, best=0.9, examples=steep)
     found = stopped(rule, LearningCurve(params=0, macs=0, layers=1, accuracies=(0.05, 0.1)), EPOCHS)
     assert found is not None
@@ -205,7 +209,7 @@ def test_what_is_foretold_lies_within_the_tasks_bounds() -> None:
 
 @pytest.mark.parametrize(("epochs", "asked"), [(1, []), (2, [1]), (3, [1]), (4, [1]), (5, [2]), (12, [3]), (20, [5])])
 def test_it_is_asked_once_after_a_quarter(epochs: int, asked: list[int]) -> None:
-    examples = (Progress(quarter=0.5, final=0.8), Progress(quarter=0.6, final=0.9))
+    examples = (QuarterExample(quarter=0.5, final=0.8), QuarterExample(quarter=0.6, final=0.9))
     rule = QuarterRule(epochs=max(epochs, 2), threshold=0.6, best=0.9, examples=examples)
     flat = LearningCurve(params=0, macs=0, layers=1, accuracies=(0.2,) * epochs)
     assert [done for done in range(1, epochs + 1) if stopped(rule, begun(flat, done), epochs)] == asked

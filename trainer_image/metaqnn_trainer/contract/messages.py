@@ -230,7 +230,7 @@ def quarter(epochs: int) -> int:
     return -(-epochs // 4)
 
 
-class Progress(Message):
+class QuarterExample(Message):
     """What a net had reached after a quarter of its epochs, and at its end."""
 
     quarter: bounds.Reward
@@ -249,7 +249,7 @@ class QuarterRule(Message):
     """Training ends if the best reward until then is below this."""
     best: bounds.Reward
     """Reward of the best net so far."""
-    examples: tuple[Progress, ...] = Field(min_length=2, max_length=1000)
+    examples: tuple[QuarterExample, ...] = Field(min_length=2, max_length=1000)
     """What would have become of the net is predicted from these."""
 
 

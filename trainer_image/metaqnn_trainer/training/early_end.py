@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import torch
 
 from metaqnn_trainer.contract.bounds import MAX_SPREAD
-from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, Progress, QuarterRule, quarter
+from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve, QuarterExample, QuarterRule, quarter
 from metaqnn_trainer.contract.result import Prediction
 
 RIDGE: Final = 1.0  # ridge penalty on standardised features: its weight is that of one example
@@ -60,7 +60,7 @@ def ridge(examples: Sequence[LearningCurve], begun: LearningCurve) -> Forecast:
     return Forecast(float(final.mean() + asked @ weights), max(math.sqrt(variance), _LEAST_SPREAD))
 
 
-def line(examples: Sequence[Progress], reached: float) -> Forecast:
+def line(examples: Sequence[QuarterExample], reached: float) -> Forecast:
     """The best reward of a net that has `reached` so much after a quarter of its epochs, by least squares.
 
     The line never falls: of two nets, the one that has reached more is not foretold less. The standard deviation grows
