@@ -1,0 +1,111 @@
+"""The searchers under test, each with its options."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from benchmarks.search import driver, peers
+from benchmarks.search.driver import Trained
+from benchmarks.search.landscape import Landscape
+from metaqnn_orch.search.searcher import SEARCHERS
+
+OWN: Final = ("metaqnn_orch.search.", "metaqnn_trainer.spaces.base")
+
+
+class Contestant(NamedTuple):
+    """A method of ours with options, or one of Optuna's."""
+
+    method: str
+    options: Mapping[str, Any] = {}
+    by_budget: bool = False
+    """Whether its course depends on the budget, so that each budget needs a search of its own."""
+    most: int | None = None
+    """The largest budget that it takes part in; None for all."""
+
+    @property
+    def is_here(self) -> bool:
+        return self.method in PEERS or self.method in SEARCHERS.members()
+
+    def words(self) -> str:
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.method}: {options}" if options else f"{self.method}, default options"
+
+    def source(self) -> str:
+        """A digest of the code that decides its course, or a version: a result of other code is not used again."""
+        if self.method in PEERS:
+            return f"optuna {version('optuna')}"
+        modules = _imported(SEARCHERS.find(self.method).value.partition(":")[0])
+        return hashlib.sha256(b"".join(modules[name] for name in sorted(modules))).hexdigest()[:12]
+
+
+TPE: Final = "optuna-tpe"
+PEERS: Final[Mapping[str, Callable[..., Trained]]] = {TPE: peers.tpe}
+
+CHAMPION: Final = "guided"
+CONTESTANTS: Final[Mapping[str, Contestant]] = {
+    "guided": Contestant("guided"),
+    "evolution 100/25": Contestant("evolution", {"population": 100, "tournament": 25}),
+    "evolution 25/5": Contestant("evolution", {"population": 25, "tournament": 5}),
+    "evolution 10/5": Contestant("evolution", {"population": 10, "tournament": 5}),
+    "local search": Contestant("local-search"),
+    "TPE": Contestant(TPE, {"multivariate": False}, most=300),
+    "TPE multivariate": Contestant(TPE, {"multivariate": True}, most=300),
+    "q-learning": Contestant("q-learning", by_budget=True),
+    "random": Contestant("random"),
+}
+RIVALS: Final = ("evolution 100/25", "evolution 25/5", "evolution 10/5", "local search", "TPE", "TPE multivariate")
+"""Whoever is the strongest of these is who the champion has to beat."""
+
+
+def contestant(name: str) -> Contestant:
+    """The contestant of that name, or `method:option=value;option=value`, for trying options.
+
+    Raises:
+        ValueError: there is none.
+    """
+    method, _, options = name.partition(":")
+    if not options and name in CONTESTANTS:
+        return CONTESTANTS[name]
+    if method not in SEARCHERS.members():
+        raise ValueError(f"there is no contestant {name!r}: {', '.join(CONTESTANTS)}, or METHOD:OPTION=VALUE;…")
+    pairs = (pair.partition("=") for pair in options.split(";") if pair)
+    by_budget = any(each.by_budget for each in CONTESTANTS.values() if each.method == method)
+    return Contestant(method, {key: yaml.safe_load(value) for key, _, value in pairs}, by_budget)
+
+
+def search(who: Contestant, where: Landscape, budget: int, seed: int, parallel: int) -> Trained:
+    """One search."""
+    reward = partial(_of_seed, where, seed)
+    if who.method in PEERS:
+        return PEERS[who.method](where.space, reward, budget, seed, parallel, **who.options)
+    searcher = driver.searcher_of(who.method, dict(who.options), where.space, budget, seed)
+    return driver.Run(searcher, reward, budget, parallel)()
+
+
+def _of_seed(where: Landscape, seed: int, design: str, training: int) -> float:
+    return where.reward(design, seed, training)
+
+
+def _imported(module: str) -> dict[str, bytes]:
+    """The sources of a searcher's module, and of what it imports of the search and of the spaces' interface."""
+    found: dict[str, bytes] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        spec = find_spec(name) if name.startswith(OWN) and name not in found else None
+        if spec is None or spec.origin is None:
+            continue
+        found[name] = Path(spec.origin).read_bytes()
+        for node in ast.walk(ast.parse(found[name])):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                waiting.append(node.module)
+    return found
