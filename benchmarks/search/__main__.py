@@ -88,13 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         is_large = family not in ("nas-bench-201", "nas-bench-graph", MADE)
         budgets = sorted(map(int, (options.budgets or (LARGE if is_large else BUDGETS)).split(",")))
         jobs = [job for where in places for job in jobs_of(where, names, budgets, options.seeds, options.parallel)]
-        run_all(jobs, file, traces, options.jobs)
+        if not options.page:
+            run_all(jobs, file, traces, options.jobs)
         results = {where: Results(landscape(where, file)) for where in places}
         for job in jobs:
-            trace = traces.find(job.task, by_budget=job.who.by_budget)
-            assert trace is not None
             for budget in job.budgets:
-                results[job.task.landscape].add(job.task.contestant, budget, trace)
+                trace = traces.find(job.task._replace(budget=budget), by_budget=job.who.by_budget)
+                if trace is not None:
+                    results[job.task.landscape].add(job.task.contestant, budget, trace)
         about = {"in training at once": str(options.parallel)}
         page(options.to, family, [*results.values()], about)
 
@@ -110,6 +111,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", default="svhn", help="of the family of landscapes fitted to the table")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--kept", type=Path, default=KEPT, help="folder of the results so far")
+    parser.add_argument("--page", action="store_true", help="search no more: make pages of the results so far")
     parser.add_argument("--quick", action="store_true", help="two seeds, 10 and 30 trainings")
     parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args(arguments)

@@ -104,14 +104,20 @@ def _section(result: Results) -> str:
 
 
 def _table(result: Results, measure: str) -> str:
+    seeds = max(map(len, result.traces.values()))
     rows = [
-        [name, *(_cell(result.values(measure, name, budget)) for budget in result.budgets)] for name in result.names
+        [name, *(_cell(result.values(measure, name, budget), seeds) for budget in result.budgets)]
+        for name in result.names
     ]
     return f"**{measure}**: {MEANING[measure]}\n\n" + markdown(["contestant", *map(str, result.budgets)], rows)
 
 
-def _cell(values: Mapping[int, float]) -> str:
-    return interval([*values.values()]).percent() if values else "–"
+def _cell(values: Mapping[int, float], seeds: int) -> str:
+    """Where there are fewer seeds than elsewhere, their number too."""
+    if not values:
+        return "–"
+    few = f" ({len(values)} seeds)" if len(values) < seeds else ""
+    return interval([*values.values()]).percent() + few
 
 
 def _verdicts(result: Results) -> str:
