@@ -6,7 +6,7 @@ So a benchmark that was cut off goes on, and a page can be made anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -40,11 +40,11 @@ class Trace:
 
     def best(self, budget: int) -> float:
         """The true value of the design that seems best after so many trainings: what the search would hand over."""
-        return self.truths[_seeming_best(self.rewards[:budget], self.numbers)[0]]
+        return self._seeming_best(budget)[0]
 
     def top(self, budget: int) -> float:
         """The mean true value of the ten designs that seem best."""
-        return fmean(self.truths[place] for place in _seeming_best(self.rewards[:budget], self.numbers)[:TOP])
+        return fmean(self._seeming_best(budget)[:TOP])
 
     def measured(self, budget: int) -> float:
         """The highest reward."""
@@ -52,24 +52,23 @@ class Trace:
 
     def curve(self, budget: int) -> list[float]:
         """`best` after each training. A search that found no more designs stays where it was."""
-        found, best = [], 0
-        for place in range(min(budget, len(self.rewards))):
-            if self.rewards[place] > self.rewards[best]:
-                best = place
-            found.append(self.truths[best])
+        found = [self._seeming_best(count)[0] for count in range(1, min(budget, len(self.rewards)) + 1)]
         return found + found[-1:] * (budget - len(found))
 
     def area(self, budget: int) -> float:
         """The mean of the curve."""
         return fmean(self.curve(budget))
 
-
-def _seeming_best(rewards: Sequence[float], numbers: Sequence[int]) -> list[int]:
-    """Places of different designs, the highest reward first; among equals, the first."""
-    found: dict[int, int] = {}
-    for place in sorted(range(len(rewards)), key=lambda place: -rewards[place]):
-        found.setdefault(numbers[place], place)
-    return [*found.values()]
+    def _seeming_best(self, budget: int) -> list[float]:
+        """True values of the designs in the order in which a run ranks them: first those that were trained again, by
+        the mean of their rewards, then the others by their rewards; among equals, the first.
+        """
+        rewards: dict[int, list[float]] = {}
+        for number, reward in zip(self.numbers[:budget], self.rewards, strict=False):
+            rewards.setdefault(number, []).append(reward)
+        truths = dict(zip(self.numbers, self.truths, strict=True))
+        ranked = sorted(rewards, key=lambda number: (len(rewards[number]) == 1, -fmean(rewards[number])))
+        return [truths[number] for number in ranked]
 
 
 class Traces:
