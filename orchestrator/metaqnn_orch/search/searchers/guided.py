@@ -29,7 +29,7 @@ class GuidedOptions:
     """Guided search."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
-    random_first: int = 16
+    random_first: int = 10
     """How many designs are drawn at random before the forest chooses."""
     candidates: int = 200
     """How many candidates the forest chooses from, for each proposal."""
