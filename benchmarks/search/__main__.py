@@ -10,14 +10,17 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Final, NamedTuple
 
 from benchmarks.made import write_landscape
-from benchmarks.search.contestants import CONTESTANTS, Contestant, contestant, search
+from benchmarks.search.checks import cost_table, rebuilt_lines
+from benchmarks.search.contestants import CONTESTANTS, Contestant, confirmed, contestant, search
+from benchmarks.search.driver import Trained
 from benchmarks.search.landscapes import MADE, families, landscape
 from benchmarks.search.report import Results, page
-from benchmarks.search.traces import Task, Trace, Traces, numbered
+from benchmarks.search.traces import Task, Trace, Traces
+from metaqnn_orch.search.searcher import SEARCHERS
 
 BUDGETS: Final = "25,50,100,300"
 LARGE: Final = f"{BUDGETS},1000,2700"  # the paper's schedule is of 2,700 nets; the other tables are solved before
@@ -33,18 +36,23 @@ class Job(NamedTuple):
     budgets: Sequence[int]
 
 
-def run(job: Job, file: Path) -> Trace:
-    """One search, in a process of its own."""
+def run(job: Job, file: Path, confirms: Trace | None) -> Trace:
+    """One search, in a process of its own. `confirms`: the search that it is the same as, until it confirms."""
     task = job.task
     where = landscape(task.landscape, file)
-    begun = perf_counter()
-    found = search(job.who, where, task.budget, task.seed, task.parallel)
+    begun = process_time()
+    if confirms is None:
+        found = search(job.who, where, task.budget, task.seed, task.parallel)
+    else:
+        before = Trained(confirms.designs, confirms.rewards, confirms.steps)
+        found = confirmed(job.who, where, before, task.budget, task.seed)
     return Trace(
         task,
-        seconds=round(perf_counter() - begun, 2),
-        rewards=[round(reward, DIGITS) for reward in found.rewards],
+        seconds=round(process_time() - begun, 2),
+        rewards=found.rewards,
         truths=[round(where.truth(design), DIGITS) for design in found.designs],
-        numbers=numbered(found.designs),
+        designs=found.designs,
+        steps=found.steps,
     )
 
 
@@ -62,10 +70,25 @@ def jobs_of(where: str, names: Sequence[str], budgets: Sequence[int], seeds: int
 
 
 def run_all(jobs: Sequence[Job], file: Path, traces: Traces, workers: int) -> None:
-    """Run the searches that are not in the file of traces. Says on standard error what is done."""
-    left = [job for job in jobs if traces.find(job.task, by_budget=job.who.by_budget) is None]
+    """Run the searches that are not in the file of traces. Says on standard error what is done.
+
+    Those that confirm come last, because each begins as another one.
+    """
+    _run(traces, [(job, None) for job in jobs if job.who.confirms is None], file, workers)
+    confirming: list[tuple[Job, Trace | None]] = []
+    for job in jobs:
+        if job.who.confirms is not None:
+            same = traces.find(job.task._replace(contestant=job.who.confirms), by_budget=False)
+            if same is None:
+                sys.exit(f"{job.task.contestant} needs {job.who.confirms} among the contestants")
+            confirming.append((job, same))
+    _run(traces, confirming, file, workers)
+
+
+def _run(traces: Traces, jobs: Sequence[tuple[Job, Trace | None]], file: Path, workers: int) -> None:
+    left = [pair for pair in jobs if traces.find(pair[0].task, by_budget=pair[0].who.by_budget) is None]
     with ProcessPoolExecutor(workers) as pool:
-        for number, done in enumerate(as_completed([pool.submit(run, job, file) for job in left]), 1):
+        for number, done in enumerate(as_completed([pool.submit(run, job, file, same) for job, same in left]), 1):
             trace = done.result()
             traces.add(trace)
             task, best = trace.task, 100 * trace.best(trace.task.budget)
@@ -87,9 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         places = [f"{family}/{table}" for table in tables if {family, f"{family}/{table}"} & {*wanted}]
         is_large = family not in ("nas-bench-201", "nas-bench-graph", MADE)
         budgets = sorted(map(int, (options.budgets or (LARGE if is_large else BUDGETS)).split(",")))
+        if options.cost:
+            for where in places:
+                print(cost_table(_searches(names), landscape(where, file), budgets))
+            continue
         jobs = [job for where in places for job in jobs_of(where, names, budgets, options.seeds, options.parallel)]
         if not options.page:
             run_all(jobs, file, traces, options.jobs)
+        if options.rebuilt:
+            for where in places:
+                _print_rebuilt(where, [job for job in jobs if job.task.landscape == where], file, traces)
+            continue
         results = {where: Results(landscape(where, file)) for where in places}
         for job in jobs:
             for budget in job.budgets:
@@ -98,6 +129,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     results[job.task.landscape].add(job.task.contestant, budget, trace)
         about = {"in training at once": str(options.parallel)}
         page(options.to, family, [*results.values()], about)
+
+
+def _searches(names: Sequence[str]) -> list[tuple[str, Contestant]]:
+    found = ((name, contestant(name)) for name in names)
+    return [(name, who) for name, who in found if who.confirms is None]
+
+
+def _print_rebuilt(where: str, jobs: Sequence[Job], file: Path, traces: Traces) -> None:
+    """Of our searchers whose course does not depend on the budget: q-learning learns from being told again, too."""
+    for name, who in _searches(list(dict.fromkeys(job.task.contestant for job in jobs))):
+        if who.by_budget or who.method not in SEARCHERS.members():
+            continue
+        tasks = dict.fromkeys(job.task for job in jobs if job.task.contestant == name)
+        found = [trace for task in tasks if (trace := traces.find(task, by_budget=who.by_budget)) is not None]
+        for line in rebuilt_lines(who, landscape(where, file), found):
+            print(f"{name}, {line}")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -112,6 +159,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--kept", type=Path, default=KEPT, help="folder of the results so far")
     parser.add_argument("--page", action="store_true", help="search no more: make pages of the results so far")
+    parser.add_argument("--cost", action="store_true", help="print what proposals cost, and make no page")
+    parser.add_argument("--rebuilt", action="store_true", help="compare proposals of searchers told all at once, too")
     parser.add_argument("--quick", action="store_true", help="two seeds, 10 and 30 trainings")
     parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args(arguments)

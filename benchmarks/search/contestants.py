@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from benchmarks.search import driver, peers
-from benchmarks.search.driver import Trained
+from benchmarks.search.driver import Confirm, Trained
 from benchmarks.search.landscape import Landscape
 from metaqnn_orch.search.searcher import SEARCHERS
 
@@ -30,6 +30,8 @@ class Contestant(NamedTuple):
     """Whether its course depends on the budget, so that each budget needs a search of its own."""
     most: int | None = None
     """The largest budget that it takes part in; None for all."""
+    confirms: str | None = None
+    """The contestant whose search it is; but the last trainings of the budget repeat the best designs of it."""
 
     @property
     def is_here(self) -> bool:
@@ -37,7 +39,9 @@ class Contestant(NamedTuple):
 
     def words(self) -> str:
         options = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"{self.method}: {options}" if options else f"{self.method}, default options"
+        words = f"{self.method}: {options}" if options else f"{self.method}, default options"
+        again = f"; the last {CONFIRM.top * CONFIRM.repeats} trainings repeat its best {CONFIRM.top} designs"
+        return words + again if self.confirms else words
 
     def source(self) -> str:
         """A digest of the code that decides its course, or a version: a result of other code is not used again."""
@@ -51,10 +55,16 @@ TPE: Final = "optuna-tpe"
 PEERS: Final[Mapping[str, Callable[..., Trained]]] = {TPE: peers.tpe}
 
 CHAMPION: Final = "guided"
+CONFIRMED: Final = f"{CHAMPION} + confirmation"
+CONFIRM: Final = Confirm(top=5, repeats=2)
 CONTESTANTS: Final[Mapping[str, Contestant]] = {
-    "guided": Contestant("guided"),
+    CHAMPION: Contestant("guided"),
+    CONFIRMED: Contestant("guided", by_budget=True, confirms=CHAMPION),
     "evolution 100/25": Contestant("evolution", {"population": 100, "tournament": 25}),
     "evolution 25/5": Contestant("evolution", {"population": 25, "tournament": 5}),
+    "evolution 25/5 + confirmation": Contestant(
+        "evolution", {"population": 25, "tournament": 5}, by_budget=True, confirms="evolution 25/5"
+    ),
     "evolution 10/5": Contestant("evolution", {"population": 10, "tournament": 5}),
     "local search": Contestant("local-search"),
     "TPE": Contestant(TPE, {"multivariate": False}, most=300),
@@ -89,6 +99,12 @@ def search(who: Contestant, where: Landscape, budget: int, seed: int, parallel: 
         return PEERS[who.method](where.space, reward, budget, seed, parallel, **who.options)
     searcher = driver.searcher_of(who.method, dict(who.options), where.space, budget, seed)
     return driver.Run(searcher, reward, budget, parallel)()
+
+
+def confirmed(who: Contestant, where: Landscape, found: Trained, budget: int, seed: int) -> Trained:
+    """A search of that budget that ends with confirmation. `found`: the same search without, at least as long."""
+    searcher = driver.searcher_of(who.method, dict(who.options), where.space, budget, seed)
+    return driver.confirmed(searcher, found, partial(_of_seed, where, seed), budget, CONFIRM)
 
 
 def _of_seed(where: Landscape, seed: int, design: str, training: int) -> float:

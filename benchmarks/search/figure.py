@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.search.contestants import CONTESTANTS
+from benchmarks.search.contestants import CONTESTANTS, contestant
 from benchmarks.search.report import Results
 from benchmarks.search.statistics import interval_of_curves
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 POINTS: Final = 40  # of a curve
 _COLOURS: Final = ("#D55E00", "#009E73", "#56B4E9", "#0072B2", "#CC79A7", "#E69F00", "#8C6D00", "#000000", "#7F7F7F")
-COLOURS: Final = dict(zip(CONTESTANTS, _COLOURS, strict=True))  # of Okabe and Ito, for colour-blind eyes too
+_SHOWN: Final = [name for name, who in CONTESTANTS.items() if not who.confirms]  # until then it is as another one's
+COLOURS: Final = dict(zip(_SHOWN, _COLOURS, strict=True))  # of Okabe and Ito, for colour-blind eyes too
 
 
 def draw(results: Sequence[Results], path: Path) -> None:
@@ -40,6 +41,8 @@ def draw(results: Sequence[Results], path: Path) -> None:
 def _draw(axes: Axes, result: Results) -> None:
     lowest = []
     for name in result.names:
+        if contestant(name).confirms:
+            continue
         budget = max(budget for who, budget in result.traces if who == name)
         at = sorted({max(1, round(budget ** (point / POINTS))) for point in range(1, POINTS + 1)})
         traces = result.traces[(name, budget)].values()

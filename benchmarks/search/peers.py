@@ -30,6 +30,7 @@ def tpe(space: Space, reward: Reward, budget: int, seed: int, parallel: int, *, 
         study = optuna.create_study(sampler=sampler, direction="maximize")
     known: dict[str, float] = {}
     in_flight: list[tuple[Trial, str]] = []
+    steps: list[int] = []
     idle = 0
     while idle < PATIENCE and (in_flight or len(known) < budget):
         while len(in_flight) < parallel and len(known) + len(in_flight) < budget:
@@ -39,8 +40,9 @@ def tpe(space: Space, reward: Reward, budget: int, seed: int, parallel: int, *, 
         idle = idle + 1 if design in known else 0
         if design not in known:
             known[design] = reward(design, 0)
+            steps.append(trial.number)
         study.tell(trial, known[design])
-    return Trained([*known], [*known.values()])
+    return Trained([*known], [*known.values()], steps)
 
 
 def suggested(trial: Trial, space: Space) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Final
 
 from benchmarks.measure import machine, markdown, save
-from benchmarks.search.contestants import CHAMPION, RIVALS, contestant
+from benchmarks.search.contestants import CHAMPION, CONFIRMED, RIVALS, contestant
 from benchmarks.search.landscape import Landscape
 from benchmarks.search.notes import NOTES
-from benchmarks.search.statistics import Interval, difference, interval, verdict
+from benchmarks.search.statistics import Interval, Verdict, difference, interval, verdict
 from benchmarks.search.traces import Trace
 
 MEASURES: Final[Mapping[str, Callable[[Trace, int], float]]] = {
@@ -28,6 +27,7 @@ MEANING: Final = {
     "highest reward": "as measured, noise and all; for comparison with pages that report it",
 }
 JUDGED: Final = ("best found", "top ten", "area under the curve")
+CHAMPIONS: Final = (CHAMPION, CONFIRMED)
 
 
 @dataclass
@@ -36,6 +36,7 @@ class Results:
 
     where: Landscape
     traces: dict[tuple[str, int], dict[int, Trace]] = field(default_factory=dict)
+    _values: dict[tuple[str, str, int], dict[int, float]] = field(default_factory=dict)
 
     def add(self, name: str, budget: int, trace: Trace) -> None:
         self.traces.setdefault((name, budget), {})[trace.task.seed] = trace
@@ -50,8 +51,11 @@ class Results:
 
     def values(self, measure: str, name: str, budget: int) -> dict[int, float]:
         """By seed; none where it took no part."""
-        traces = self.traces.get((name, budget), {})
-        return {seed: MEASURES[measure](traces[seed], budget) for seed in sorted(traces)}
+        wanted = measure, name, budget
+        if wanted not in self._values:
+            traces = self.traces.get((name, budget), {})
+            self._values[wanted] = {seed: MEASURES[measure](traces[seed], budget) for seed in sorted(traces)}
+        return self._values[wanted]
 
 
 def page(directory: Path, family: str, results: Sequence[Results], about: Mapping[str, str]) -> None:
@@ -74,11 +78,8 @@ def page(directory: Path, family: str, results: Sequence[Results], about: Mappin
 
 def _contestants(results: Sequence[Results]) -> str:
     names = [*dict.fromkeys(name for each in results for name in each.names)]
-    rows = []
-    for name in names:
-        seconds = [_seconds(each, name) for each in results]
-        rows.append([name, contestant(name).words(), _seeds(results, name), ", ".join(filter(None, seconds))])
-    return "## Contestants\n\n" + markdown(["contestant", "method and options", "seeds", "seconds a search"], rows)
+    rows = [[name, contestant(name).words(), _seeds(results, name)] for name in names]
+    return "## Contestants\n\n" + markdown(["contestant", "method and options", "seeds"], rows)
 
 
 def _seeds(results: Sequence[Results], name: str) -> str:
@@ -86,20 +87,15 @@ def _seeds(results: Sequence[Results], name: str) -> str:
     return " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
 
 
-def _seconds(result: Results, name: str) -> str:
-    largest = max((budget for who, budget in result.traces if who == name), default=0)
-    traces = result.traces.get((name, largest), {})
-    return f"{fmean(trace.seconds for trace in traces.values()):.1f} ({largest})" if traces else ""
-
-
 def _section(result: Results) -> str:
     where = result.where
     optimum = "" if where.optimum is None else f" The highest true value is {100 * where.optimum:.2f}."
     parts = [f"## {where.name}\n\nIn percent; {where.about}.{optimum}\n"]
     parts += [_table(result, measure) for measure in MEASURES]
-    if CHAMPION in result.names:
-        parts.append(_verdicts(result))
-        parts += [_differences(result, measure) for measure in JUDGED]
+    for champion in CHAMPIONS:
+        if champion in result.names:
+            parts.append(_verdicts(result, champion))
+            parts += [_differences(result, champion, measure) for measure in JUDGED]
     return "\n".join(parts)
 
 
@@ -120,43 +116,43 @@ def _cell(values: Mapping[int, float], seeds: int) -> str:
     return interval([*values.values()]).percent() + few
 
 
-def _verdicts(result: Results) -> str:
+def _verdicts(result: Results, champion: str) -> str:
     """The champion beside the strongest rival at each budget."""
     rows = []
     for measure in JUDGED:
         row = [measure]
         for budget in result.budgets:
-            found = _verdict(result, measure, budget)
+            found = _verdict(result, champion, measure, budget)
             row.append(
                 "–" if found is None else f"**{found.word}** {found.difference.percent(signed=True)} {found.rival}"
             )
         rows.append(row)
     head = ["measure", *map(str, result.budgets)]
-    return f"**{CHAMPION} minus the strongest rival of that cell**, in points, paired by seed\n\n" + markdown(
+    return f"**{champion} minus the strongest rival of that cell**, in points, paired by seed\n\n" + markdown(
         head, rows
     )
 
 
-def _verdict(result: Results, measure: str, budget: int) -> Any:
+def _verdict(result: Results, champion: str, measure: str, budget: int) -> Verdict | None:
     rivals = {name: values for name in RIVALS if (values := result.values(measure, name, budget))}
-    champion = result.values(measure, CHAMPION, budget)
-    return verdict(champion, rivals) if champion else None
+    values = result.values(measure, champion, budget)
+    return verdict(values, rivals) if values else None
 
 
-def _differences(result: Results, measure: str) -> str:
+def _differences(result: Results, champion: str, measure: str) -> str:
     rows = []
     for name in result.names:
-        if name != CHAMPION:
-            cells = [_difference(result, measure, name, budget) for budget in result.budgets]
+        if name != champion:
+            cells = [_difference(result, champion, measure, name, budget) for budget in result.budgets]
             rows.append([name, *("–" if cell is None else _marked(cell) for cell in cells)])
-    return f"**{CHAMPION} minus each: {measure}**, in points; * the interval excludes 0\n\n" + markdown(
+    return f"**{champion} minus each: {measure}**, in points; * the interval excludes 0\n\n" + markdown(
         ["minus", *map(str, result.budgets)], rows
     )
 
 
-def _difference(result: Results, measure: str, name: str, budget: int) -> Interval | None:
-    champion, other = (result.values(measure, who, budget) for who in (CHAMPION, name))
-    return difference(champion, other) if champion.keys() & other.keys() else None
+def _difference(result: Results, champion: str, measure: str, name: str, budget: int) -> Interval | None:
+    one, other = (result.values(measure, who, budget) for who in (champion, name))
+    return difference(one, other) if one.keys() & other.keys() else None
 
 
 def _marked(cell: Interval) -> str:
@@ -170,9 +166,10 @@ def _numbers(result: Results) -> dict[str, Any]:
         cell: dict[str, Any] = {"seeds": len(traces)}
         for measure in MEASURES:
             cell[measure] = _rounded(interval([*result.values(measure, name, budget).values()]))
-            against = _difference(result, measure, name, budget) if name != CHAMPION else None
-            if against is not None and measure in JUDGED:
-                cell[f"{CHAMPION} minus it, {measure}"] = _rounded(against)
+            for champion in CHAMPIONS:
+                against = _difference(result, champion, measure, name, budget) if name != champion else None
+                if against is not None and measure in JUDGED:
+                    cell[f"{champion} minus it, {measure}"] = _rounded(against)
         cells.setdefault(name, {})[str(budget)] = cell
     return {"name": result.where.name, "optimum": result.where.optimum, "about": result.where.about, "cells": cells}
 

@@ -6,7 +6,6 @@ So a benchmark that was cut off goes on, and a page can be made anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -29,14 +28,17 @@ class Task(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """What remains of one search: the designs in the order of their results."""
+    """What remains of one search: its trainings, in the order of their results."""
 
     task: Task
     seconds: float
+    """Of the processor, for the whole search."""
     rewards: list[float]
     truths: list[float]
-    numbers: list[int]
-    """Which design each training was of; the first one has the number 0. Equal numbers were trained more than once."""
+    designs: list[str]
+    """Equal designs were trained more than once."""
+    steps: list[int]
+    """The number of the proposal that each came from."""
 
     def best(self, budget: int) -> float:
         """The true value of the design that seems best after so many trainings: what the search would hand over."""
@@ -52,7 +54,18 @@ class Trace:
 
     def curve(self, budget: int) -> list[float]:
         """`best` after each training. A search that found no more designs stays where it was."""
-        found = [self._seeming_best(count)[0] for count in range(1, min(budget, len(self.rewards)) + 1)]
+        found: list[float] = []
+        rewards: dict[str, list[float]] = {}
+        again: dict[str, float] = {}
+        highest, best = float("-inf"), 0.0
+        for design, reward, truth in zip(self.designs[:budget], self.rewards, self.truths, strict=False):
+            rewards.setdefault(design, []).append(reward)
+            if len(rewards[design]) > 1:
+                again[design] = fmean(rewards[design])
+                best = self.truths[self.designs.index(max(again, key=lambda one: again[one]))]
+            elif not again and reward > highest:
+                highest, best = reward, truth
+            found.append(best)
         return found + found[-1:] * (budget - len(found))
 
     def area(self, budget: int) -> float:
@@ -63,12 +76,12 @@ class Trace:
         """True values of the designs in the order in which a run ranks them: first those that were trained again, by
         the mean of their rewards, then the others by their rewards; among equals, the first.
         """
-        rewards: dict[int, list[float]] = {}
-        for number, reward in zip(self.numbers[:budget], self.rewards, strict=False):
-            rewards.setdefault(number, []).append(reward)
-        truths = dict(zip(self.numbers, self.truths, strict=True))
-        ranked = sorted(rewards, key=lambda number: (len(rewards[number]) == 1, -fmean(rewards[number])))
-        return [truths[number] for number in ranked]
+        rewards: dict[str, list[float]] = {}
+        for design, reward in zip(self.designs[:budget], self.rewards, strict=False):
+            rewards.setdefault(design, []).append(reward)
+        truths = dict(zip(self.designs, self.truths, strict=True))
+        ranked = sorted(rewards, key=lambda design: (len(rewards[design]) == 1, -fmean(rewards[design])))
+        return [truths[design] for design in ranked]
 
 
 class Traces:
@@ -106,9 +119,3 @@ def _key(task: Task, *, by_budget: bool) -> tuple[object, ...]:
 def _read(line: str) -> Trace:
     content = json.loads(line)
     return Trace(**content | {"task": Task(**content["task"])})
-
-
-def numbered(designs: Iterable[str]) -> list[int]:
-    """A number for each different design."""
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(design, len(numbers)) for design in designs]

@@ -11,14 +11,14 @@ import pytest
 from benchmarks.made import made_accuracy, write_landscape
 from benchmarks.search import nas_bench_201, nas_bench_graph
 from benchmarks.search.__main__ import main
-from benchmarks.search.contestants import CONTESTANTS, Contestant, contestant, search
-from benchmarks.search.driver import Run
+from benchmarks.search.contestants import CONTESTANTS, Contestant, confirmed, contestant, search
+from benchmarks.search.driver import Run, rebuilt, searcher_of
 from benchmarks.search.landscape import Landscape
 from benchmarks.search.landscapes import landscape
 from benchmarks.search.nas_bench_201 import CellOptions, Cells
 from benchmarks.search.statistics import difference, interval, verdict
 from benchmarks.search.tables import is_installed, numbers
-from benchmarks.search.traces import Task, Trace, Traces, numbered
+from benchmarks.search.traces import Task, Trace, Traces
 
 from metaqnn_orch.search.searcher import Experience, Known, Proposal, Searcher
 from metaqnn_orch.search.searchers.q_learning import QLearning
@@ -181,7 +181,7 @@ def test_the_driver_does_what_a_run_does(store: Store, epsilons: tuple[float, fl
 
 
 @pytest.mark.parametrize("parallel", [1, 7])
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", [name for name, each in HERE.items() if not each.confirms])
 def test_a_search_with_a_seed_can_be_repeated(name: str, parallel: int) -> None:
     first, second = (search(HERE[name], tiny(), 40, 3, parallel) for _ in range(2))
     assert first == second
@@ -200,9 +200,9 @@ def test_peers_on_other_spaces(tmp_path: Path) -> None:
         assert all(where.space.canonical(design) == design for design in found.designs)
 
 
-def trace(rewards: list[float], truths: list[float], numbers: list[int] | None = None, **changes: object) -> Trace:
+def trace(rewards: list[float], truths: list[float], designs: str = "abcdef", **changes: object) -> Trace:
     task = Task("tiny", "random", len(rewards), 0, 1, "")._replace(**changes)  # type: ignore[arg-type]
-    return Trace(task, 0.0, rewards, truths, numbers or [*range(len(rewards))])
+    return Trace(task, 0.0, rewards, truths, [*designs[: len(rewards)]], [*range(len(rewards))])
 
 
 def test_measures_of_a_search() -> None:
@@ -224,7 +224,34 @@ def test_traces_are_found_again(tmp_path: Path) -> None:
         assert traces.find(short.task, by_budget=True) == short
         assert traces.find(long.task._replace(budget=3), by_budget=False) is None
         assert traces.find(long.task._replace(source="other"), by_budget=False) is None
-    assert numbered("abab") == [0, 1, 0, 1]
+
+
+def test_designs_that_were_trained_again_rank_first_by_their_mean() -> None:
+    found = trace([0.2, 0.9, 0.8, 0.5, 0.8], [0.1, 0.5, 0.7, 0.5, 0.7], "abcbc")
+    assert [found.best(count) for count in range(1, 6)] == found.curve(5) == [0.1, 0.5, 0.5, 0.5, 0.7]
+    assert found.top(5) == pytest.approx(fmean([0.7, 0.5, 0.1]))
+
+
+@pytest.mark.parametrize("name", [name for name, each in HERE.items() if each.confirms])
+def test_confirmation_is_part_of_the_budget(name: str) -> None:
+    who = HERE[name]
+    alone = search(HERE[who.confirms or ""], tiny(), 40, 3, 1)
+    found = confirmed(who, tiny(), alone, 35, 3)
+    assert found.designs[:25] == alone.designs[:25]
+    assert found.designs[25:30] == found.designs[30:35]
+    assert found.rewards[30:] == [tiny().reward(design, 3, 2) for design in found.designs[30:]]
+    highest = sorted(zip(alone.rewards[:25], alone.designs[:25], strict=True), reverse=True)[:5]
+    assert {*found.designs[25:30]} == {design for _, design in highest}
+
+
+@pytest.mark.parametrize("name", ["guided", "evolution 25/5", "local search"])
+def test_proposals_rebuilt_from_nothing_are_equal(name: str) -> None:
+    who = HERE[name]
+    alone = search(who, tiny(), 60, 3, 1)
+    searcher = searcher_of(who.method, dict(who.options), tiny().space, 60, 3)
+    assert rebuilt(searcher, alone, told=40, count=20) == 20
+    other = searcher_of(who.method, dict(who.options), tiny().space, 60, 4)
+    assert rebuilt(other, alone, told=40, count=20) < 20
 
 
 def test_intervals_and_verdicts() -> None:
@@ -275,3 +302,25 @@ def test_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_made_accuracy() -> None:
     net = "[C(64,3,1), P(2,2), SM(10)]"
     assert 0.1 <= made_accuracy(net) == made_accuracy(net) <= 1
+
+
+def test_what_proposals_cost_and_whether_they_are_rebuilt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = [
+        "--landscape",
+        "made/neighbours",
+        "--jobs",
+        "1",
+        "--contestants",
+        "random,evolution 25/5",
+        "--seeds",
+        "2",
+    ]
+    main([*options, "--budgets", "10,20", "--cost"])
+    assert "| evolution 25/5 |" in capsys.readouterr().out
+    main([*options, "--budgets", "130", "--rebuilt"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["random", "evolution 25/5"]
+    assert all(": 40 of 40 proposals" in line for line in lines)
