@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -38,10 +39,17 @@ class Contestant(NamedTuple):
         return self.method in PEERS or self.method in SEARCHERS.members()
 
     def words(self) -> str:
-        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        words = f"{self.method}: {options}" if options else f"{self.method}, default options"
+        found = ", ".join(f"{name} {value}" for name, value in self._all_options().items() if value != {})
+        words = f"{self.method}: {found}" if found else self.method
         again = f"; the last {CONFIRM.top * CONFIRM.repeats} trainings repeat its best {CONFIRM.top} designs"
         return words + again if self.confirms else words
+
+    def _all_options(self) -> dict[str, Any]:
+        """Those that are left at their defaults, too. Of Optuna's, the ones that we choose."""
+        if self.method in PEERS:
+            return dict(self.options)
+        options = SEARCHERS.load(self.method).Options(**self.options)
+        return dict(options.model_dump()) if hasattr(options, "model_dump") else asdict(options)
 
     def source(self) -> str:
         """A digest of the code that decides its course, or a version: a result of other code is not used again."""

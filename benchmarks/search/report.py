@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,7 @@ def page(directory: Path, family: str, results: Sequence[Results], about: Mappin
         **about,
         "landscapes": [_numbers(each) for each in results],
     }
-    parts = [NOTES.get(family, ""), _contestants(results)]
+    parts = [NOTES.get(family, ""), _contestants(results), _summary(results)]
     parts += [_section(each) for each in results]
     facts = "".join(f"- {key}: {value}\n" for key, value in about.items())
     text = "\n".join(part for part in (facts, *parts) if part)
@@ -80,6 +81,22 @@ def _contestants(results: Sequence[Results]) -> str:
     names = [*dict.fromkeys(name for each in results for name in each.names)]
     rows = [[name, contestant(name).words(), _seeds(results, name)] for name in names]
     return "## Contestants\n\n" + markdown(["contestant", "method and options", "seeds"], rows)
+
+
+def _summary(results: Sequence[Results]) -> str:
+    """How often each champion wins, over all tables and budgets."""
+    rows = []
+    for champion in CHAMPIONS:
+        for measure in JUDGED:
+            cells = (_verdict(each, champion, measure, budget) for each in results for budget in each.budgets)
+            words = Counter(cell.word for cell in cells if cell is not None)
+            if words:
+                rows.append([champion, measure, *(str(words[word]) for word in ("win", "tie", "loss"))])
+    rule = (
+        "A win means that the 95 % bootstrap interval of the difference, paired by seed, against whoever is the "
+        f"strongest at that budget excludes 0. The rivals are {', '.join(RIVALS)}.\n\n"
+    )
+    return "## Summary\n\n" + rule + markdown(["", "measure", "wins", "ties", "losses"], rows) if rows else ""
 
 
 def _seeds(results: Sequence[Results], name: str) -> str:
