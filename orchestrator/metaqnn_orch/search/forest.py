@@ -83,9 +83,7 @@ class Forest:
 
     @property
     def importance(self) -> dict[str, float]:
-        """By how much splits on each feature reduced the variance of the targets, as shares of their sum; the greatest
-        first.
-        """
+        """The share of each feature in what splits took from the variance of the targets; the greatest first."""
         total = sum(self._gains) or 1.0
         shares = {name: gain / total for name, gain in zip(self.names, self._gains, strict=True) if gain > 0}
         return dict(sorted(shares.items(), key=lambda item: -item[1]))
