@@ -56,7 +56,7 @@ class Contestant(NamedTuple):
         if self.method in PEERS:
             return f"optuna {version('optuna')}"
         modules = _imported(SEARCHERS.find(self.method).value.partition(":")[0])
-        return hashlib.sha256(b"".join(modules[name] for name in sorted(modules))).hexdigest()[:12]
+        return hashlib.sha256("".join(modules[name] for name in sorted(modules)).encode()).hexdigest()[:12]
 
 
 TPE: Final = "optuna-tpe"
@@ -119,17 +119,31 @@ def _of_seed(where: Landscape, seed: int, design: str, training: int) -> float:
     return where.reward(design, seed, training)
 
 
-def _imported(module: str) -> dict[str, bytes]:
-    """The sources of a searcher's module, and of what it imports of the search and of the spaces' interface."""
-    found: dict[str, bytes] = {}
+class _WithoutWords(ast.NodeTransformer):
+    """Takes docstrings away."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return ast.Pass() if is_text else node
+
+
+def code_of(source: str) -> str:
+    """What a module does: its syntax tree, without comments and docstrings."""
+    return ast.dump(_WithoutWords().visit(ast.parse(source)))
+
+
+def _imported(module: str) -> dict[str, str]:
+    """The code of a searcher's module, and of what it imports of the search and of the spaces' interface."""
+    found: dict[str, str] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         spec = find_spec(name) if name.startswith(OWN) and name not in found else None
         if spec is None or spec.origin is None:
             continue
-        found[name] = Path(spec.origin).read_bytes()
-        for node in ast.walk(ast.parse(found[name])):
+        source = Path(spec.origin).read_text(encoding="utf-8")
+        found[name] = code_of(source)
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.ImportFrom) and node.module is not None:
                 waiting.append(node.module)
     return found

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.made import made_accuracy, write_landscape
 from benchmarks.search import nas_bench_201, nas_bench_graph
 from benchmarks.search.__main__ import main
-from benchmarks.search.contestants import CONTESTANTS, Contestant, confirmed, contestant, search
+from benchmarks.search.contestants import CONTESTANTS, Contestant, code_of, confirmed, contestant, search
 from benchmarks.search.driver import Run, rebuilt, searcher_of
 from benchmarks.search.landscape import Landscape
 from benchmarks.search.landscapes import landscape
@@ -252,6 +252,14 @@ def test_proposals_rebuilt_from_nothing_are_equal(name: str) -> None:
     assert rebuilt(searcher, alone, told=40, count=20) == 20
     other = searcher_of(who.method, dict(who.options), tiny().space, 60, 4)
     assert rebuilt(other, alone, told=40, count=20) < 20
+
+
+def test_words_are_no_code() -> None:
+    first, second = (
+        'def one():\n    """Once."""\n    return 1',
+        'def one():\n    """Twice."""\n    # why\n    return 1',
+    )
+    assert code_of(first) == code_of(second) != code_of(first.replace("return 1", "return 2"))
 
 
 def test_intervals_and_verdicts() -> None:
