@@ -15,8 +15,8 @@ NOTES: Final[dict[str, str]] = {
     "is one, else the first again. The true value is the mean of the same trainings, so a confirmed net is almost "
     "known exactly, which favours confirmation.\n",
     "nas-bench-graph": "`guided`'s options (`random_first`, and the forest's) were tuned on the table arxiv; the other "
-    "tables were not looked at for it. Rewards have no noise here, so confirmation can only cost: its trainings find nothing "
-    "new.\n",
+    "tables were not looked at for it. Rewards have no noise here, so confirmation can only cost: its trainings find "
+    "nothing new.\n",
     "svhn": f"{_HELD_OUT}\n\n"
     "Both surrogates are fitted to 300 nets of the authors' record of their run on SVHN. `neighbours` is the estimator "
     "of the table launcher. `guided` learns from much the same features, which favours it; `kernel` shares none of "
