@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +91,13 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def save(directory: Path, name: str, title: str, table: str, content: Mapping[str, Any]) -> None:
     """`name`.json for programs and `name`.md for people."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    # A list of numbers stands on one line.
+    text = re.sub(
+        r"\[\n\s+([-+\d.eE,\s]+?)\n\s+\]",
+        lambda found: f"[{' '.join(found[1].split())}]",
+        json.dumps(content, indent=1),
+    )
+    (directory / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
     where = ", ".join(f"{key} {value}" for key, value in content["machine"].items())
     (directory / f"{name}.md").write_text(f"# {title}\n\n{table}\n{where}\n", encoding="utf-8")
     print(f"\n{title}\n\n{table}\n{where}\nwritten to {directory}/{name}.json and .md")

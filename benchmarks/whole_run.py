@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tests.seaweedfs import running
 
-from benchmarks.landscape import write_landscape
+from benchmarks.made import write_landscape
 from benchmarks.measure import Spread
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.record import load_record

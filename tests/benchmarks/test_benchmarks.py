@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-import statistics
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 import torch
-from benchmarks.agent_step import paper_space
-from benchmarks.landscape import made_accuracy
 from benchmarks.plain_loop import plain_model, write_files
-from benchmarks.searchers import SEARCHES, mutated
-from hypothesis import given
-from hypothesis import strategies as st
 
-from benchmarks import cluster, early_end, search, speed, trainer
-from metaqnn_orch.search.agent import Agent
-from metaqnn_orch.search.q_table import QTable
+from benchmarks import cluster, early_end, speed, trainer
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.layer import Shape
@@ -36,20 +27,6 @@ def test_what_a_search_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert [run["store"] for run in found["runs"]] == ["directory", "s3"]
     assert all(step["milliseconds"]["median"] > 0 for step in found["steps"].values())
     assert [path.name for path in tmp_path.iterdir()] == ["found"]
-
-
-def test_does_it_search(tmp_path: Path) -> None:
-    search.main(["--budget", "15", "--small-budget", "6", "--seeds", "2", "--jobs", "1", "--to", str(tmp_path)])
-    found = json.loads((tmp_path / "search-made.json").read_text())
-    tried = Counter((trace["searcher"], trace["at"][-1]) for trace in found["traces"])
-    assert tried == {
-        (name, budget): 2 for name in SEARCHES for budget in (6, 15) if (name, budget) != (search.SLOW, 15)
-    }
-    assert all(0 < trace["best"] <= 1 for trace in found["traces"])
-    own = [trace["phases"] for trace in found["traces"] if (trace["searcher"], trace["budget"]) == ("MetaQNN", 15)]
-    first = statistics.fmean(phases["1.0"] for phases in own)
-    assert f"| mean | {first:.3f} |" in (tmp_path / "search-made.md").read_text(), "of MetaQNN alone"
-    assert (tmp_path / "search-made.svg").stat().st_size > 10_000
 
 
 def test_many_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,30 +90,3 @@ def test_the_plain_loop_trains_the_same_net() -> None:
         assert [tuple(p.shape) for p in plain.parameters()] == [tuple(p.shape) for p in ours.parameters()]
         dropped, expected = ([m.p for m in model.modules() if "ropout" in type(m).__name__] for model in (plain, ours))
         assert dropped == expected
-
-
-def test_a_net_has_one_accuracy_and_what_it_would_be_without_noise() -> None:
-    objective = search.Objective(lambda net: 0.5, noise=0.1)
-    nets = [f"net {number}" for number in range(200)]
-    first = [objective(net) for net in nets]
-    assert [objective(net) for net in nets] == first
-    assert len(set(first)) == 200
-    assert abs(statistics.fmean(first) - 0.5) < 0.03
-    assert list(objective.seen) == nets
-
-
-@pytest.mark.parametrize("name", SEARCHES)
-def test_a_search_with_a_seed_can_be_repeated(name: str) -> None:
-    first, second = (list(SEARCHES[name](made_accuracy, 20, 3)) for _ in range(2))
-    assert first == second
-    assert len(first) == 20
-
-
-@given(st.integers(0, 10_000))
-def test_mutation_stays_in_the_space(seed: int) -> None:
-    rng = Random(seed)
-    space = paper_space()
-    net = Agent(space, QTable()).propose(1.0, rng)
-    child = mutated(net, space, rng)
-    space.walk(child)
-    assert child != net

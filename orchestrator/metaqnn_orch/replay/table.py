@@ -24,11 +24,12 @@ class Table:
         self.digest = digest
         """Digest of the file: a trial's id shows which table answered."""
         self.refusals = refusals
-        self._accuracies = accuracies
+        self.accuracies = accuracies
+        """The accuracies of the nets that are in the table."""
         self._estimator: Estimator | None = None
 
     def __len__(self) -> int:
-        return len(self._accuracies)
+        return len(self.accuracies)
 
     def answer(self, net: Net) -> tuple[float, str]:
         """Accuracy, and LOOKED_UP or ESTIMATED.
@@ -37,11 +38,11 @@ class Table:
             ShapeError: the net does not fit.
             LauncherError: it would have to be estimated, and SciPy is not installed.
         """
-        known = self._accuracies.get(net)
+        known = self.accuracies.get(net)
         if known is not None:
             return known, LOOKED_UP
         if self._estimator is None:
-            self._estimator = Estimator(self._accuracies, self.shape)
+            self._estimator = Estimator(self.accuracies, self.shape)
         return self._estimator(net), ESTIMATED
 
 
