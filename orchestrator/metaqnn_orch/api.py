@@ -24,8 +24,9 @@ from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.signals import interruptible
 from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_table

@@ -16,8 +16,9 @@ from metaqnn_orch.control import snapshot
 from metaqnn_orch.control.early_end import MOST, early_end
 from metaqnn_orch.control.ingest import Refused, Trusted, read_result
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.summary import leaderboard
 from metaqnn_orch.settings.model import Settings

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from metaqnn_orch.control.ends import Lost
-from metaqnn_orch.control.state import TrialState
+from metaqnn_orch.control.trial import TrialState
 from metaqnn_orch.reporting.content import LOST_MEANINGS, MEANINGS, Content, content
 from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, front
 from metaqnn_orch.reporting.history import History, read_history

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import read_removed
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Finalist

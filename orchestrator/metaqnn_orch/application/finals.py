@@ -18,7 +18,7 @@ from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.control.record import check_same, load_record
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict

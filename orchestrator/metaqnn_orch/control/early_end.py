@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
 from metaqnn_trainer.spaces.cnn.notation import parse_net
@@ -28,7 +28,7 @@ def early_end(settings: Settings, newest_first: Iterable[Trial], best: Trial | N
     examples = tuple(map(_curve, islice(whole, min(MOST, _EPOCHS // epochs))))
     if len(examples) < rule.examples:
         return None
-    return EarlyEnd(best=best.reward, confidence=rule.confidence, examples=examples)
+    return EarlyEnd(best=best.worth, confidence=rule.confidence, examples=examples)
 
 
 def _curve(trial: Trial) -> LearningCurve:

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.objective import in_words, tells_accuracy
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.state import RunState, Trial, TrialState
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.events import Failed, Opened, Told
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer import artifacts

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from metaqnn_orch.control.objective import tells_accuracy
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts

@@ -8,7 +8,8 @@ from itertools import islice, pairwise
 from typing import Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, used
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.summary import lost_attempts
 from metaqnn_orch.settings.budget import BudgetSettings

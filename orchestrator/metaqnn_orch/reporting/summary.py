@@ -12,7 +12,8 @@ from metaqnn_orch.control.holder import Holder, is_dead
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_orch.settings.model import Settings

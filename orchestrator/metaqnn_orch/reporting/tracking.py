@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol
 
 from metaqnn_orch.control.events import Event, Told
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import read_history, when

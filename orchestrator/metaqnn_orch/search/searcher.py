@@ -28,6 +28,18 @@ of Python.
 """
 
 
+class Confirm(NamedTuple):
+    """How the best designs are confirmed: trained again with other seeds before one is named the best."""
+
+    top: int
+    """Number of designs; 0: none."""
+    repeats: int
+    """How often each is trained again."""
+
+
+NOTHING_CONFIRMED: Final = Confirm(top=0, repeats=2)
+
+
 class Setup(NamedTuple):
     """The arguments with which a searcher is made."""
 
@@ -111,6 +123,8 @@ class Searcher(ABC):
     """The section of the settings with its options."""
     summary: ClassVar[str]
     """What the searcher does and what it is good for, in one line."""
+    confirm: ClassVar[Confirm] = NOTHING_CONFIRMED
+    """How its best designs are confirmed, unless the settings say something else."""
 
     def __init__(self, setup: Setup) -> None:
         self.space = setup.space
@@ -145,6 +159,12 @@ class Searcher(ABC):
         state = self.space.after(beginning)
         moves = [] if state is None else self.space.legal(state)
         return Beliefs([Belief(str(move)) for move in moves], self.summary)
+
+    def shortlist(self, ranked: Sequence[tuple[str, float]], count: int) -> Sequence[str]:
+        """The designs to confirm, at most `count` of them: by default the first. `ranked` are all trained designs with
+        their rewards, the best first; where a design was confirmed before, its reward is the mean over its trainings.
+        """
+        return [design for design, _ in ranked[:count]]
 
     def snapshot(self) -> Any:
         """A snapshot that makes `restore` quick: plain JSON, or None where telling every result again is quick
