@@ -23,6 +23,7 @@ from metaqnn_orch.search.searcher import Setup
 from metaqnn_orch.search.searchers.random import RandomOptions, RandomSearch
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
@@ -239,7 +240,8 @@ def test_as_many_as_there_are(store: Store) -> None:
 
 def test_where_nothing_learned_anything_there_is_nothing_to_confirm(store: Store) -> None:
     def untrainable(store: Store, request: TrainingRequest, attempt: int) -> Phase:
-        result = result_for(request, status="untrainable", val_accuracy=0.1, best_epoch=0, learning_rates=[0.1] * 5)
+        tried: dict[str, Any] = {"epochs": 1, "learning_rates": first_rates(request.spec.recipe)}
+        result = result_for(request, status="untrainable", val_accuracy=0.1, best_epoch=0, **tried)
         store.put_if_absent(keys.result(request.run, request.trial), encode(result))
         return Phase.DELIVERED
 

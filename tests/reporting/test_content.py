@@ -42,7 +42,7 @@ def test_every_end_of_an_attempt_has_a_meaning_and_a_colour(tmp_path: Path) -> N
         assert drawn.count(f'"{kind}"') == 2, "of the mark, and in the legend"
     assert {f"attempts {kind}" for kind in get_args(Lost)} < {
         outcome.name
-        for outcome in content(view, history._replace(ended=read_history(store, view).ended), None, None).outcomes
+        for outcome in content(view, history._replace(trained=read_history(store, view).trained), None, None).outcomes
     }
 
 

@@ -27,6 +27,7 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
     return {
         "run": run,
         "phases": [{"epsilon": epsilon, **cost._asdict()} for epsilon, cost in made.phases],
+        "confirming": made.confirming and made.confirming._asdict(),
         **made.whole._asdict(),
         "currency": settings.budget.currency,
         "parallel": settings.execution.parallel,
@@ -40,7 +41,8 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
 
 def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> None:
     rows: list[tuple[object, ...]] = [(epsilon, *cost) for epsilon, cost in made.phases]
-    print_rows(_COLUMNS, [*rows, ("all", *made.whole)])
+    again = [("to confirm", *made.confirming)] if made.confirming is not None else []
+    print_rows(_COLUMNS, [*rows, *again, ("all", *made.whole)])
     seconds = "" if basis.seconds is None else f"{basis.seconds:,.1f} s for a net: "
     price = settings.budget.price_per_gpu_hour
     fields: list[tuple[str, object]] = [("estimate", seconds + basis.words)]

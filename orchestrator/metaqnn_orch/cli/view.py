@@ -13,8 +13,8 @@ from rich.live import Live
 
 from metaqnn_orch.application.listener import PACE, Tone, introduction, where
 from metaqnn_orch.cli.output import Progress, cell, say, tell
-from metaqnn_orch.cli.screen import Line, Screen, event_line, outcome
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
+from metaqnn_orch.cli.screen import Line, Screen, confirmation, event_line, outcome, times
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
@@ -128,6 +128,8 @@ class SearchView:
                 self._introduce()
             case Told():
                 self._told(event)
+            case Shortlisted(trials=trials, repeats=repeats) if trials:
+                self._say((f"confirming the best {len(trials)}: each is trained {times(repeats)} more", "bold"))
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
                 self._say((f"trial {trial}, attempt {attempt}, {kind}: {detail}", "yellow"))
             case Abandoned(trial=trial):
@@ -135,6 +137,9 @@ class SearchView:
 
     def _told(self, event: Told) -> None:
         trial, completed = self._state.trials[event.trial], event.status == "completed"
+        if trial.confirms:
+            self._say(*confirmation(event, self._state), f"  {trial.net}")
+            return
         remark = ("  best so far", "bold") if completed and trial is self._state.best else ("", "")
         if event.measured is not None:
             remark = (f"  stopped early at {event.measured:.4f}", "dim")

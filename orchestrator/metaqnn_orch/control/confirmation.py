@@ -57,9 +57,12 @@ def is_due(state: RunState, confirm: Confirm) -> bool:
     return not chosen or is_under_way(state)
 
 
-def still_to_come(state: RunState, confirm: Confirm) -> int:
-    """Number of repetitions, at most, that will follow if one more design is trained."""
-    return min(confirm.top, state.unique + len(state.in_flight) + 1) * confirm.repeats
+def still_to_come(state: RunState, confirm: Confirm, designs: int) -> int:
+    """Number of repetitions, at most, that are missing when the run has so many designs."""
+    if not is_due(state, confirm) and designs <= state.unique:
+        return 0
+    under_way = progress(state) if is_under_way(state) else None
+    return under_way.all - under_way.done if under_way else min(confirm.top, designs) * confirm.repeats
 
 
 def shortlist(record: RunRecord, state: RunState, confirm: Confirm, at: str) -> Shortlisted:

@@ -96,7 +96,7 @@ class Proposer:
         proposed: list[Trial] = []
         goal = self._goal + sum(bool(trial.confirms) for trial in state.in_flight.values())
         while len(state.in_flight) < self._parallel and state.unique + len(state.in_flight) < goal:
-            reserved = still_to_come(state, self._confirm)
+            reserved = still_to_come(state, self._confirm, state.unique + len(state.in_flight) + 1)
             self._ends_at = budget.limit(state, self._budget, self._now(), reserved=reserved)
             if self._ends_at is not None:
                 break

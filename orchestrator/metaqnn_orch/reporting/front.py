@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.numbers import mean
 from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.history import EndedTrial
 from metaqnn_orch.reporting.palette import Palette
@@ -91,6 +92,10 @@ def front(ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palett
 def _values(trial: Trial, axes: Axes, space: Space) -> dict[str, float]:
     """The values of the two measures, as far as the trial has them."""
     there: dict[str, Any] = {**trial.measures, **{name: getattr(trial, name) for name in COLUMNS}}
+    if trial.is_confirmed:
+        measured = [one.measures for one in trial.trainings]
+        shared = set(measured[0]).intersection(*measured)
+        there |= {name: mean([one[name] for one in measured]) for name in shared} | {"reward": trial.worth}
     if not {*axes} <= there.keys():
         there = {**_known(trial, space), **there}
     return {name: there[name] for name in axes if there.get(name) is not None and isfinite(there[name])}
