@@ -46,7 +46,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 def test_each_is_whole_and_short() -> None:
-    assert distributions() == ["balanced", "dilated", "evolution"]
+    assert distributions() == ["balanced", "dilated", "threshold"]
     for distribution in distributions():
         own = [text for path, text in files().items() if path.startswith(distribution + "/") and path.endswith(".py")]
         assert own
@@ -57,7 +57,7 @@ def test_they_are_found_with_their_distributions(environment: Environment, tmp_p
     found = json.loads(environment.run("config", "plugins", "-o", "json", folder=tmp_path))
     installed = {(plugin["kind"], plugin["name"]): plugin for plugin in found if plugin["distribution"]}
     assert {key: plugin["distribution"] for key, plugin in installed.items()} == {
-        ("searcher", "evolution"): "metaqnn-evolution 0.1.0",
+        ("searcher", "threshold"): "metaqnn-threshold 0.1.0",
         ("layer", "dilated"): "metaqnn-dilated 0.1.0",
         ("task", "balanced"): "metaqnn-balanced 0.1.0",
     }
@@ -65,8 +65,8 @@ def test_they_are_found_with_their_distributions(environment: Environment, tmp_p
 
 
 CHANGES: Final = {
-    "search.method": "evolution",
-    "search.population": "2",
+    "search.method": "threshold",
+    "search.decay": "0.5",
     "task.name": "balanced",
     "space.dilated": "{filters: [8]}",
     "space.convolution.filters": "[8]",
@@ -89,7 +89,7 @@ def test_a_search_that_uses_all_of_them(environment: Environment, tmp_path: Path
 
     folder = tmp_path / "runs" / "runs" / "mine"
     assert json.loads((folder / "run.json").read_text())["plugins"] == {
-        "metaqnn.searchers:evolution": "metaqnn-evolution 0.1.0",
+        "metaqnn.searchers:threshold": "metaqnn-threshold 0.1.0",
         "metaqnn.tasks:balanced": "metaqnn-balanced 0.1.0",
     }
     for trial in told:
@@ -98,7 +98,7 @@ def test_a_search_that_uses_all_of_them(environment: Environment, tmp_path: Path
         parts |= {"metaqnn.layers:dilated": "metaqnn-dilated 0.1.0"} if "DIL" in trial["net"] else {}
         assert request["spec"]["plugins"] == parts, "what is trained depends on these, and on no searcher"
 
-    environment.install(write("evolution", tmp_path / "newer", "0.2.0"))
+    environment.install(write("threshold", tmp_path / "newer", "0.2.0"))
     environment.run(*start, "7", folder=tmp_path)  # another searcher asks on
     environment.install(write("balanced", tmp_path / "newer", "0.2.0"))
     refused = environment.fails(*start, "8", folder=tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import islice
+from random import Random
 from typing import Any
 
 import pytest
@@ -105,6 +106,29 @@ class SpaceBehaviour:
             assert space.walk(other)
             assert space.after(other) is None
             assert space.canonical(other) == other
+
+    @settings(LAWS, max_examples=15)
+    @given(numbers=NUMBERS)
+    def test_a_mutation_is_another_legal_design_and_follows_from_the_generator(
+        self, space: Space, numbers: list[int]
+    ) -> None:
+        text = space.text([move for _, move in walked(space, numbers)])
+        found = [space.mutated(text, Random(f"{seed}")) for seed in range(20)]
+        assert found == [space.mutated(text, Random(f"{seed}")) for seed in range(20)]
+        assert any(other != text for other in found) or not list(islice(space.neighbours(text), 1))
+        for other in found:
+            assert space.after(other) is None
+            assert space.canonical(other) == other
+
+    @settings(LAWS, max_examples=15)
+    @given(numbers=NUMBERS)
+    def test_features_are_finite_numbers_that_tell_designs_apart(self, space: Space, numbers: list[int]) -> None:
+        text = space.text([move for _, move in walked(space, numbers)])
+        features = space.features(text)
+        assert all(math.isfinite(value) for value in features.values())
+        assert features == space.features(text)
+        others = list(islice(space.neighbours(text), 20))
+        assert not others or any(space.features(other) != features for other in others)
 
     @settings(LAWS, max_examples=15)
     @given(numbers=NUMBERS)

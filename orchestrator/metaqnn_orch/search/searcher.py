@@ -114,6 +114,16 @@ class Beliefs(NamedTuple):
     """What the searcher would choose, in words."""
 
 
+class Finding(NamedTuple):
+    """Something that a searcher has learned, as a picture with one bar or point for each label."""
+
+    title: str
+    unit: str
+    """What the values are, in words."""
+    values: Mapping[str, float]
+    """A value for each label, in the order of the picture."""
+
+
 class Searcher(ABC):
     """Proposes trials, and is told their rewards. It reads no clock and no file, and has no randomness of its own."""
 
@@ -165,6 +175,10 @@ class Searcher(ABC):
         their rewards, the best first; where a design was confirmed before, its reward is the mean over its trainings.
         """
         return [design for design, _ in ranked[:count]]
+
+    def findings(self) -> list[Finding]:
+        """What the searcher has learned of the space as a whole, for reports."""
+        return []
 
     def snapshot(self) -> Any:
         """A snapshot that makes `restore` quick: plain JSON, or None where telling every result again is quick

@@ -27,8 +27,8 @@ class SearchSettings(Section):
     and `schedule`."""
 
     method: str = Field(DEFAULT_METHOD, min_length=1, max_length=100)
-    """Name of the searcher: q-learning (the paper's), random, or that of an installed plug-in (`metaqnn-orch config
-    plugins` lists them)."""
+    """Name of the searcher: q-learning (the paper's), guided, evolution, local-search, random, or that of an installed
+    plug-in (`metaqnn-orch config plugins` lists them). docs/search.md says which to choose."""
     confirm: ConfirmSettings = ConfirmSettings()
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from math import log1p
+from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
 from pydantic import BaseModel
@@ -217,6 +220,33 @@ class Space(ABC):
             moves.append(self.legal(state)[-1])
             state = self.step(state, moves[-1])
         return self.text(moves)
+
+    def mutated(self, design: str, rng: Random) -> str:
+        """A random neighbour of a legal design; the design itself where it has none. By default one choice is another
+        one, and the rest is kept as `neighbours` keeps it. Uses rng.random() alone.
+        """
+        decisions = self.walk(design)
+        moves = [move for _, move in decisions]
+        open_places = [place for place, (state, _) in enumerate(decisions) if len(self.legal(state)) > 1]
+        if not open_places:
+            return design
+        place = open_places[int(rng.random() * len(open_places))]
+        state, chosen = decisions[place]
+        others = [move for move in self.legal(state) if move != chosen]
+        other = others[int(rng.random() * len(others))]
+        return self._completed([*moves[:place], other], state, moves[place + 1 :])
+
+    def features(self, design: str) -> dict[str, float]:
+        """What a model may learn from, by name; a name that is missing is 0. By default: the number of moves, how often
+        each move occurs, which move stands at each place from the front and from the back, and the logarithms of the
+        measures.
+        """
+        moves = [str(move) for _, move in self.walk(design)]
+        found: dict[str, float] = {"length": len(moves)}
+        found |= {f"number of {move}": count for move, count in Counter(moves).items()}
+        found |= {f"{move} at {place}": 1.0 for place, move in enumerate(moves, 1)}
+        found |= {f"{move} at -{place}": 1.0 for place, move in enumerate(reversed(moves), 1)}
+        return found | {f"log {name}": log1p(max(0.0, value)) for name, value in self.measures(design).items()}
 
     def net(self, design: str) -> str:
         """The net of the cnn family that a design represents, for tasks that build such nets.

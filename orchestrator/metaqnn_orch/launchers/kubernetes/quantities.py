@@ -15,10 +15,7 @@ QUANTITY: Final = re.compile(
 """Matches quantities, but none below zero: there is no negative amount."""
 
 _FACTORS: Final = {
-    **{
-        unit: Decimal(1000) ** (power - 3)
-        for power, unit in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"))
-    },
+    **{unit: Decimal(1000) ** power for power, unit in zip((-3, -2, -1, 1, 2, 3, 4, 5, 6), "numkMGTPE", strict=True)},
     **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
 }
 _STANDARD: Final = ("cpu", "memory", "ephemeral-storage")
@@ -46,7 +43,7 @@ def contradiction(requests: Mapping[str, str], limits: Mapping[str, str]) -> str
         # Devices and huge pages are whole numbers, and their request equals their limit.
         whole = name not in _STANDARD
         both = [amount(amounts[name]) for amounts in (requests, limits) if name in amounts]
-        if whole and any(value % 1 for value in both):
+        if whole and any(value != value.to_integral_value() for value in both):
             return f"{name} must be a whole number"
         if whole and name not in limits:
             return f"{name} needs a limit, not only a request"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import log1p, log2
+from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
@@ -22,6 +24,7 @@ from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 _FREE: Final = Cost(0, 0)
 _FLOAT: Final = 4  # bytes
+_TRIES: Final = 100  # of a mutation
 
 
 class State(NamedTuple):
@@ -158,6 +161,53 @@ class Cnn(Space):
                 if text not in seen and self._leads(state, rest):
                     seen.add(text)
                     yield text
+
+    def mutated(self, design: str, rng: Random) -> str:
+        """The net with one layer more, one less, or another one, at a random place; the net itself where no such net
+        is found in some tries.
+        """
+        decisions = self.walk(design)
+        for _ in range(_TRIES):
+            place = int(rng.random() * len(decisions))
+            state, chosen = decisions[place]
+            ahead = [layer for _, layer in decisions[place + 1 :]]
+            legal = self.legal(state)
+            other = legal[int(rng.random() * len(legal))]
+            change = int(rng.random() * 3)
+            rest = [[other, *ahead], [other, chosen, *ahead], ahead][change]
+            if other != chosen and self._leads(state, rest):
+                return self.text([*(layer for _, layer in decisions[:place]), *rest])
+        return design
+
+    def features(self, design: str) -> dict[str, float]:
+        """The numbers of layers of each kind, the numbers of the layer at each place from the front and from the back,
+        and facts about the whole net.
+        """
+        reports = self.reports(design)
+        net = [report.layer for report in reports]
+        total = total_cost(reports)
+        convolutions = [each for layer in net for each in layer.convolutions]
+        logs = [log2(filters) for filters, _ in convolutions]
+        pixels = [report.output.size for report in reports if report.layer.pixels]
+        found: dict[str, float] = {
+            "length": len(net),
+            "log params": log1p(total.params),
+            "log macs": log1p(total.macs),
+            "last size": pixels[-1] if pixels else self.image.size,
+            "receptive field": sum(kernel - 1 for _, kernel in convolutions),
+            "largest kernel": max((kernel for _, kernel in convolutions), default=0),
+            "mean log filters": sum(logs) / max(1, len(logs)),
+        }
+        for layer in net:
+            name = f"number of {layer.name}"
+            found[name] = found.get(name, 0.0) + 1.0
+        for end, layers in (("", net), ("-", net[::-1])):
+            for place, layer in enumerate(layers, 1):
+                if not layer.scores and not layer.ends:
+                    found[f"{layer.name} at {end}{place}"] = 1.0
+                    for field in layer.__match_args__:
+                        found[f"{layer.name} {field} at {end}{place}"] = float(getattr(layer, field))
+        return found
 
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
         facts = {

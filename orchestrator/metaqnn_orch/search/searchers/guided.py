@@ -1,0 +1,192 @@
+"""Guided search: a forest learns from all results which designs are promising, and the most promising is trained.
+
+What makes it strong is the forest's choice among many candidates that are similar to the best designs, as in BANANAS
+(White et al. 2021). In the place of its neural networks there are trees, whose arithmetic is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from random import Random
+from typing import Any, ClassVar, Final, Literal, NamedTuple
+
+from metaqnn_orch.search.forest import Forest
+from metaqnn_orch.search.front import REWARD, Ranking, check_goals, draw_weights, with_known, worth
+from metaqnn_orch.search.sampling import completed, new_design, pick, random_design, sample
+from metaqnn_orch.search.searcher import Belief, Beliefs, Experience, Finding, Known, Proposal, Searcher, Setup
+
+REFITS: Final = 30  # the forests are fitted again when the told designs are more by a share of 1 / REFITS,
+AT_LEAST: Final = 5  # and at least by this number
+VOTERS: Final = 4  # trees, drawn for each proposal, that choose: so proposals differ while results are awaited
+COMPLETIONS: Final = 10  # random designs that show what a move may lead to
+SHOWN: Final = 12  # features in a finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuidedOptions:
+    """Guided search."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+    random_first: int = 10
+    """How many designs are drawn at random before the forest chooses."""
+    candidates: int = 200
+    """How many candidates the forest chooses from, for each proposal."""
+    parents: int = 10
+    """How many of the best designs are mutated to make candidates."""
+    random_share: float = 0.15
+    """Share of the candidates that are drawn at random."""
+    front: dict[str, Literal["min", "max"]] = field(default_factory=dict)
+    """Measures beside the reward, one or two, that should be small (`min`) or large (`max`): `{params: min}`. The
+    search then walks along the front of all of them."""
+
+    def __post_init__(self) -> None:
+        check_goals(self.front)
+        for name, holds, rule in (
+            ("random_first", 2 <= self.random_first <= 100_000, "lies between 2 and 100000"),
+            ("candidates", 1 <= self.candidates <= 10_000, "lies between 1 and 10000"),
+            ("parents", 1 <= self.parents <= 10_000, "lies between 1 and 10000"),
+            ("random_share", 0 <= self.random_share <= 1, "lies between 0 and 1"),
+        ):
+            if not holds:
+                raise ValueError(f"{name} {rule}, got {getattr(self, name)}")
+
+
+class Fitted(NamedTuple):
+    """What was fitted to the first designs that were told."""
+
+    told: int
+    """How many they were."""
+    ranking: Ranking
+    forests: Mapping[str, Forest]
+    """A forest for each goal that is not known before training."""
+
+
+class Guided(Searcher):
+    """The forests are a cache: when they are fitted, and to what, follows from the results alone."""
+
+    Options = GuidedOptions
+    summary = "guided search: a forest learns which designs are promising; finds the best nets with the fewest trials"
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._told: dict[str, Experience] = {}
+        self._features: dict[str, Mapping[str, float]] = {}
+        self._fitted: Fitted | None = None
+
+    def tell(self, experience: Experience) -> None:
+        self._told.setdefault(experience.design, with_known(self.space, experience, self.options.front))
+
+    def propose(self, step: int, known: Known) -> Proposal:
+        rng, fitted = self.randomness("propose", step), self._fit()
+        if fitted is None:
+            return Proposal(new_design(self.space, known.designs, rng))
+        weights = draw_weights(self.options.front, rng)
+        candidates = self._candidates(known.designs, weights, rng)
+        if not candidates:
+            return Proposal(new_design(self.space, known.designs, rng))
+        voters = sample(range(len(fitted.forests[REWARD])), VOTERS, rng)
+        return Proposal(max(candidates, key=lambda design: worth(self._foreseen(fitted, design, voters), weights)))
+
+    def explain(self, beginning: str, known: Known) -> Beliefs:
+        """For each move the reward that the forest expects of the best design it knows, or finds, behind the move."""
+        fitted, state = self._fit(), self.space.after(beginning)
+        if state is None:
+            return Beliefs([], "nothing is left to choose: the design is complete")
+        if fitted is None:
+            beliefs, _ = super().explain(beginning, known)
+            return Beliefs(beliefs, f"designs are drawn at random until {self.options.random_first} results are known")
+        begun = self.space.beginning(beginning)
+        told = [(self.space.beginning(design), design) for design in self._told]
+        beliefs = []
+        for number, move in enumerate(self.space.legal(state)):
+            moves, rng = [*begun, move], self.randomness("explain", number)
+            tried = [design for others, design in told if others[: len(moves)] == moves]
+            following = self.space.step(state, move)
+            found = {completed(self.space, moves, following, rng): None for _ in range(COMPLETIONS)}
+            expected, best = max((self._expected(fitted, design), design) for design in [*tried, *found])
+            beliefs.append(Belief(str(move), expected, len(tried), completion=best))
+        beliefs.sort(key=lambda belief: -(belief.value or 0.0))
+        highest = beliefs[0].value
+        beliefs = [belief._replace(is_best=belief.value == highest) for belief in beliefs]
+        choice = (
+            f"of {self.options.candidates} candidates, most of them similar to the best designs, the most promising"
+        )
+        return Beliefs(beliefs, choice)
+
+    def findings(self) -> list[Finding]:
+        fitted = self._fit()
+        if fitted is None:
+            return []
+        forest = fitted.forests[REWARD]
+        shares = dict(islice(forest.importance.items(), SHOWN))
+        found = [Finding("Features by importance", "share of the explained variance", shares)]
+        rows = [forest.row(self._features[design]) for design in islice(self._told, fitted.told)]
+        for name in dict.fromkeys(["length", *islice(shares, 3)]):
+            if name in forest.names:
+                curve = {f"{at:g}": fitted.ranking.reward(score) for at, score in forest.dependence(name, rows).items()}
+                found.append(Finding(f"Expected reward by {name}", "expected reward", curve))
+        return found
+
+    def _fit(self) -> Fitted | None:
+        """The forests that choose next; None while there are too few results."""
+        told, following = 0, self.options.random_first
+        while following <= len(self._told):
+            told = following
+            following += max(AT_LEAST, told // REFITS)
+        if told and (self._fitted is None or self._fitted.told != told):
+            experiences = [*islice(self._told.values(), told)]
+            for one in experiences:
+                self._features.setdefault(one.design, self.space.features(one.design))
+            rows = [self._features[one.design] for one in experiences]
+            ranking = Ranking(experiences, self.options.front)
+            scores = [ranking.scores(one) for one in experiences]
+            free = set(self.space.measures(experiences[0].design)) - {REWARD}
+            self._fitted = Fitted(
+                told,
+                ranking,
+                {
+                    goal: Forest(rows, [each[goal] for each in scores], self.randomness(f"forest {goal}", told))
+                    for goal in scores[0]
+                    if goal not in free
+                },
+            )
+        return self._fitted
+
+    def _candidates(self, known: Collection[str], weights: Mapping[str, float], rng: Random) -> dict[str, None]:
+        """Mutations of the best designs, and random designs, that are not known."""
+        options = self.options
+        trained = [one for one in self._told.values() if one.trained] or [*self._told.values()]
+        ranking = Ranking(trained, options.front)
+        trained.sort(key=lambda one: -worth(ranking.scores(one), weights))
+        parents = trained[: options.parents]
+        found: dict[str, None] = {}
+        for _ in range(options.candidates):
+            if rng.random() < options.random_share:
+                design = random_design(self.space, rng)
+            else:
+                design = self.space.mutated(pick(parents, rng).design, rng)
+                if rng.random() < 0.5:
+                    design = self.space.mutated(design, rng)
+            if design not in known:
+                found[design] = None
+        return found
+
+    def _foreseen(self, fitted: Fitted, design: str, voters: Sequence[int] | None) -> dict[str, float]:
+        """The scores of an untried design: the forests' predictions, and what the space knows before training."""
+        features = self._features.get(design) or self.space.features(design)
+        found = {goal: forest.predict(forest.row(features), voters) for goal, forest in fitted.forests.items()}
+        if len(found) <= len(self.options.front):
+            known = self.space.measures(design)
+            found |= {goal: fitted.ranking.score(goal, known[goal]) for goal in {*self.options.front} - {*found}}
+        return found
+
+    def _expected(self, fitted: Fitted, design: str) -> float:
+        """The reward that the forest expects."""
+        forest = fitted.forests[REWARD]
+        score = forest.predict(forest.row(self._features.get(design) or self.space.features(design)))
+        return fitted.ranking.reward(score)
+
+
+PLUGIN = Guided
