@@ -1,8 +1,9 @@
 """Confirmation: before a winner is named, the best few are trained again with other seeds, and the mean decides.
 
 One training alone picks a lucky net as easily as a good one. So when the search pauses or ends, a shortlist is written
-to the journal, and each of its trials is repeated. The repetitions are trials of their own. The searcher is not told of
-them, and they do not count as designs.
+to the journal, and each of its trials is repeated. The repetitions are trials of their own, but no designs of their
+own. The searcher is told of the first training of a design alone: if the run goes on, it proposes what it would have
+proposed without confirmation. Only when it chooses the next shortlist is it handed the means.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.control.events import Proposed, Shortlisted
 from metaqnn_orch.control.faults import faults_of
+from metaqnn_orch.control.proposals import weights_of
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import SearcherFailed, one_line
 from metaqnn_orch.search.searcher import SEARCHERS, Confirm
+from metaqnn_trainer.store.base import Store
 
 _SEED_BYTES: Final = 6  # every reader of JSON keeps integers of this size
 _SEEDS: Final = 100  # seeds that are tried for one repetition: a space may decide the seed itself
@@ -65,12 +68,13 @@ def still_to_come(state: RunState, confirm: Confirm, designs: int) -> int:
     return under_way.all - under_way.done if under_way else min(confirm.top, designs) * confirm.repeats
 
 
-def shortlist(record: RunRecord, state: RunState, confirm: Confirm, at: str) -> Shortlisted:
+def shortlist(store: Store, record: RunRecord, state: RunState, confirm: Confirm, at: str) -> Shortlisted:
     """The choice of the trials to repeat, as an event: those that the searcher chooses. It is empty where none learned
-    anything, or none can be repeated.
+    anything, or none can be repeated: without the weights with which it began, a trial would not be the same.
 
     Raises:
         SearcherFailed: the searcher raised, or chose what was not trained.
+        StoreError: the store did not answer.
     """
     method, found = state.settings.search.method, _candidates(state)
     ranked = [(design, trial.worth) for design, trial in found.items()]
@@ -82,7 +86,8 @@ def shortlist(record: RunRecord, state: RunState, confirm: Confirm, at: str) -> 
                 f"{SEARCHERS.find(method)} chose {one_line(repr(design))} to confirm, which was not trained"
             )
     trials = (found[design] for design in dict.fromkeys(chosen))
-    able = [trial.trial for trial in trials if _repetition(record, state, trial) is not None]
+    there = (one for one in trials if one.initial is None or weights_of(store, record.run, one.initial.trial))
+    able = [trial.trial for trial in there if _repetition(record, state, trial) is not None]
     return Shortlisted(at=at, trials=tuple(able), top=confirm.top, repeats=confirm.repeats)
 
 

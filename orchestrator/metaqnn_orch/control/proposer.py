@@ -62,7 +62,7 @@ class Proposer:
             proposed = [] if self._exhausted and not state.in_flight else self._search()
             if state.in_flight or self._over() is None or not is_due(state, self._confirm):
                 return proposed
-            self._emit(shortlist(self._record, state, self._confirm, self._now()))
+            self._emit(shortlist(self._store, self._record, state, self._confirm, self._now()))
         return self._repeat()
 
     def withheld(self) -> Limit | None:

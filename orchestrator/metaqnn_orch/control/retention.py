@@ -71,10 +71,11 @@ def kept(setting: str) -> int | None:
 
 def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | None) -> list[Surplus]:
     """The superfluous objects of a run, where the best `keep` nets keep their weights, and also every net with whose
-    weights a trial in flight begins.
+    weights a trial begins that is in flight or to be repeated.
     """
     best = _best(state, keep)
-    best |= {trial.initial.trial for trial in state.in_flight.values() if trial.initial and trial.initial.run == run}
+    awaited = [*state.in_flight.values(), *_awaited(state)]
+    best |= {trial.initial.trial for trial in awaited if trial.initial and trial.initial.run == run}
     found = []
     for key, size in entries:
         match = _OBJECT.fullmatch(key.removeprefix(keys.trials(run)))
@@ -93,10 +94,15 @@ def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | Non
 
 def _best(state: RunState, keep: int | None) -> set[str]:
     """All trainings of the best nets, and while the best are being confirmed, of all of these."""
-    heads = state.ranking()[:keep]
-    if state.shortlist is not None and is_under_way(state):
-        heads += [state.trials[name] for name in state.shortlist.trials]
+    heads = state.ranking()[:keep] + _awaited(state)
     return {trial.trial for head in heads for trial in (head, *head.confirmations)}
+
+
+def _awaited(state: RunState) -> list[Trial]:
+    """The trials that are being confirmed."""
+    if state.shortlist is None or not is_under_way(state):
+        return []
+    return [state.trials[name] for name in state.shortlist.trials]
 
 
 def best_kept(store: Store, run: str, trial: Trial) -> Trial:

@@ -150,7 +150,8 @@ class Searcher(ABC):
     @abstractmethod
     def tell(self, experience: Experience) -> None:
         """Take in the result of a design. It is called once for each time that the design was proposed, in the order in
-        which results came in.
+        which results came in. Of trainings that confirm a design the searcher is told nothing: `shortlist` is handed
+        their means.
         """
 
     def recall(self, rows: Sequence[tuple[str, float]], weight: float) -> None:

@@ -16,8 +16,8 @@ class ConfirmSettings(Section):
     best. You may change this whenever you go on with a run. docs/search.md says more."""
 
     top: int | None = Field(None, ge=0, le=1000)
-    """How many designs are trained again; 0 switches confirmation off. Default: the searcher's own number. For
-    q-learning and random it is 0."""
+    """How many designs are trained again; 0 switches confirmation off. Default: the searcher's own number. For guided
+    it is 5, for the other built-in ones 0."""
     repeats: int | None = Field(None, ge=1, le=100)
     """How often each is trained again. Default: the searcher's own number, or 2."""
 
