@@ -55,7 +55,7 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     done = "answered" if rehearsed else "trained"
     done += f", {stopped} of them stopped early" if (stopped := stopped_early(state)) else ""
     if (again := progress(state)) is not None and again.all:
-        done += f", the best {again.done} of {again.all} times more to confirm them"
+        done += f", the best confirmed by {again.done} of {again.all} further trainings"
     say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
     say(f"{name.replace('val ', 'validation ')}: ", (shown_reward(best[0]), "bold"))

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from metaqnn_orch.cli.output import cell, visible
-from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Shortlisted, Told
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.standing import Stage, Standing
 from metaqnn_orch.reporting.summary import shown_reward
 
@@ -40,8 +40,7 @@ def event_line(event: Event, state: RunState) -> Line | None:
         case Told():
             trial, completed = state.trials[event.trial], event.status == "completed"
             if trial.confirms:
-                _, text = confirmation(event, state)
-                return Line(event.at, outcome(event), "", f"{text}  {trial.net}")
+                return Line(event.at, outcome(event), "", f"{confirmed_mean(trial, state)}  {trial.net}")
             style = "bold green" if completed and trial is state.best else "" if completed else "dim"
             return Line(event.at, outcome(event), style, trial.net)
         case Shortlisted(trials=trials, repeats=repeats) if trials:
@@ -71,12 +70,11 @@ def outcome(event: Told) -> str:
             return status.replace("_", " ")
 
 
-def confirmation(event: Told, state: RunState) -> tuple[str, str]:
-    """How far the confirmation is after this event, and the mean that it changed."""
-    trial, found = state.trials[event.trial], progress(state)
-    confirmed = state.trials[trial.confirms]
-    mean = f"{outcome(event)}, mean of {len(confirmed.trainings)}: {confirmed.mean_reward:.4f}"
-    return (f"confirming {found.done} of {found.all}  " if found is not None else ""), mean
+def confirmed_mean(repetition: Trial, state: RunState) -> str:
+    """The mean that a repetition changed."""
+    confirmed = state.trials[repetition.confirms]
+    mean = confirmed.mean_reward
+    return f"mean of {len(confirmed.trainings)}: " + ("-" if mean is None else f"{mean:.4f}")
 
 
 def times(number: int) -> str:

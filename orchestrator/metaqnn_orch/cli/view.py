@@ -13,7 +13,8 @@ from rich.live import Live
 
 from metaqnn_orch.application.listener import PACE, Tone, introduction, where
 from metaqnn_orch.cli.output import Progress, cell, say, tell
-from metaqnn_orch.cli.screen import Line, Screen, confirmation, event_line, outcome, times
+from metaqnn_orch.cli.screen import Line, Screen, confirmed_mean, event_line, outcome, times
+from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
@@ -138,7 +139,9 @@ class SearchView:
     def _told(self, event: Told) -> None:
         trial, completed = self._state.trials[event.trial], event.status == "completed"
         if trial.confirms:
-            self._say(*confirmation(event, self._state), f"  {trial.net}")
+            found = progress(self._state)
+            place = f"confirming {found.done} of {found.all}  " if found is not None else ""
+            self._say(place, outcome(event), f", {confirmed_mean(trial, self._state)}  {trial.net}")
             return
         remark = ("  best so far", "bold") if completed and trial is self._state.best else ("", "")
         if event.measured is not None:

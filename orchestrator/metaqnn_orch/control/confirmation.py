@@ -60,6 +60,12 @@ def is_due(state: RunState, confirm: Confirm) -> bool:
     return not chosen or is_under_way(state)
 
 
+def is_unconfirmed(state: RunState) -> bool:
+    """Whether the best of a run that nobody works on are still to be confirmed, by what its last session was to do."""
+    last = state.shortlist
+    return is_due(state, state.settings.confirm if last is None else Confirm(last.top, last.repeats))
+
+
 def still_to_come(state: RunState, confirm: Confirm, designs: int) -> int:
     """Number of repetitions, at most, that are missing when the run has so many designs."""
     if not is_due(state, confirm) and designs <= state.unique:
