@@ -9,14 +9,17 @@ from pathlib import Path
 from rich.console import Console
 
 from metaqnn_orch.cli.screen import Screen, event_line
+from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Shortlisted, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.reporting.standing import standing
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, settings_file
-from tests.control.confirming import NETS, REPEATS, TOP, confirming, the_lucky_one, unlucky
+from tests.control.confirming import NETS, REPEATS, TOP, OneWasLucky, confirming, the_lucky_one, unlucky
+from tests.control.world import ScriptedLauncher, Session
 
 AGAIN = TOP * REPEATS
 
@@ -82,3 +85,17 @@ def test_the_ending_says_how_often_the_best_were_trained(store: DirectoryStore, 
     assert first.split()[:3] == ["1", f"{best.worth:.4f}", f"{1 + REPEATS}"]
     assert f"the best confirmed by {AGAIN} of {AGAIN} further trainings" in answer.err
     assert f"validation accuracy: {best.worth:.4f} (mean of {1 + REPEATS})" in answer.err
+
+
+def test_each_line_has_its_number_though_results_come_in_together(store: DirectoryStore) -> None:
+    wanted = confirming()
+    session = Session(store, wanted)
+    session.open()
+    written = io.StringIO()
+    console = Console(file=written, width=200)
+    view = SearchView(console, session.record, session.state, foot="the foot", now=lambda: "now")
+    session.on_event = view.happened
+    assert session.search(ScriptedLauncher(store, OneWasLucky(), parallel=4)) is Outcome.GOAL
+    lines = [line for line in written.getvalue().splitlines() if line.startswith("confirming")]
+    assert lines[0] == f"confirming the best {TOP}: each is trained {REPEATS} times more"
+    assert [line.split()[1:4] for line in lines[1:]] == [[str(n), "of", str(AGAIN)] for n in range(1, AGAIN + 1)]
