@@ -418,3 +418,14 @@ def test_an_endless_answer_is_cut(store: Store) -> None:
 def test_a_journal_that_confirms_what_was_never_begun_is_damaged(event: Any) -> None:
     with pytest.raises(JournalError, match=r"which was not started$|which confirms none that was started$"):
         RunState(wanted()).apply(event)
+
+
+def test_an_imported_reward_counts_only_where_there_is_no_other() -> None:
+    """It was measured elsewhere, perhaps by another recipe."""
+    imported = Trial("a" * 12, "[SM(10)]", 1.0, state="completed", reward=0.9, attempt=0)
+    assert (imported.mean_reward, imported.trainings) == (0.9, [imported])
+    for number, reward in enumerate([0.5, 0.6]):
+        imported.confirmations.append(Trial(f"{number:012}", "[SM(10)]", None, state="completed", reward=reward))
+    imported.is_confirmed = True
+    assert imported.worth == pytest.approx(0.55)
+    assert [trial.reward for trial in imported.trainings] == [0.6, 0.5]

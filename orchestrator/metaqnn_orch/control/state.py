@@ -266,7 +266,7 @@ class RunState:
         chosen = [self.trials[name] for name in self.shortlist.trials] if self.shortlist is not None else []
         if all(trial.confirmations and trial.confirmations[0].state != "in_flight" for trial in chosen):
             for trial in chosen:
-                trial.is_confirmed = len(trial.trainings) > 1
+                trial.is_confirmed = any(one.was_trained for one in trial.confirmations)
         ranking = self.ranking()
         if ranking and ranking[0].is_confirmed:
             self.best, self.leader = ranking[0], max(ranking, key=lambda trial: trial.worth)

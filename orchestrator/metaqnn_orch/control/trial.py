@@ -77,18 +77,18 @@ class Trial:
 
     @property
     def trainings(self) -> list[Trial]:
-        """The trained ones among this trial and its confirmations, the best first; among equals, the first."""
+        """The trained ones among this trial and its confirmations, the best first; among equals, the first. An imported
+        result was measured elsewhere: it is one of them only where there is no other.
+        """
         trained = [trial for trial in (self, *self.confirmations) if trial.was_trained]
-        return sorted(trained, key=lambda trial: -(trial.reward or 0.0))
+        here = [trial for trial in trained if trial.attempt > 0] or trained
+        return sorted(here, key=lambda trial: -(trial.reward or 0.0))
 
     @property
     def mean_reward(self) -> float | None:
-        """The mean reward of its trainings. An imported reward was measured elsewhere: it counts only where there is no
-        other.
-        """
-        trained = self.trainings
-        rewards = [trial.reward for trial in trained if trial.attempt > 0 or len(trained) == 1]
-        return mean([reward for reward in rewards if reward is not None]) if rewards else self.reward
+        """The mean reward of its trainings; its own reward where it has none."""
+        rewards = [trial.reward for trial in self.trainings if trial.reward is not None]
+        return mean(rewards) if rewards else self.reward
 
     @property
     def val_accuracy(self) -> float | None:

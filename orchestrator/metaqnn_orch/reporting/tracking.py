@@ -63,7 +63,8 @@ class Points:
     def add(self, trial: Trial, reward: float, at: datetime | None) -> Point:
         self._hours = finite(self._hours + (trial.seconds or 0.0) / 3600)
         trainings = self._rewards.setdefault(trial.confirms or trial.trial, [])
-        trainings.append(reward)
+        if trial.attempt:  # an imported result was measured elsewhere
+            trainings.append(reward)
         if trial.confirms:
             self._repetitions += 1
         else:
