@@ -29,6 +29,13 @@ def test_they_fold_to_the_same_beliefs(folder: Path, run: str) -> None:
     assert (search.state.unique, search.state.told, search.status["q_digest"]) == BELIEFS[run]
 
 
+@pytest.mark.parametrize("run", BELIEFS)
+def test_they_keep_the_rules_that_they_began_with(folder: Path, run: str) -> None:
+    search = Search(run, folder / "store")
+    assert search.settings.space.gap_after_fc
+    assert search.settings.space.gap_at_depth_limit
+
+
 def test_an_interrupted_one_is_gone_on_with(folder: Path) -> None:
     before = [trial.trial for trial in Search("interrupted", folder / "store").trials]
     settings = {

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from metaqnn_orch.application.beginning import begin
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict, StoreError
+from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import needs_trainer, put_dataset
@@ -43,6 +46,23 @@ def test_a_run_keeps_its_dataset_when_a_second_one_appears(store: DirectoryStore
         begin(store, "new", settings(dataset__digest=other.digest), fine, SAY)
     with pytest.raises(BadInput, match="has 2 datasets named digits"):
         begin(store, "newer", settings(dataset__digest=None), fine, SAY)
+
+
+def test_a_run_of_an_earlier_release_says_which_rule_it_keeps(store: DirectoryStore) -> None:
+    wanted, said = settings(dataset__digest=put_dataset(store).digest), list[str]()
+
+    def say(line: str, tone: Tone = Tone.PLAIN) -> None:
+        said.append(line)
+
+    begin(store, "new", wanted, fine, say)
+    assert said == []
+    content = json.loads(store.get(keys.run_record("new")))
+    del content["settings"]["space"]["gap_after_fc"]
+    store.put(keys.run_record("new"), json.dumps(content).encode())
+    record = begin(store, "new", wanted, fine, say)
+    assert said == ["run new began before space.gap_after_fc existed, and keeps what it began with: true"]
+    begin(store, "new", record.settings_as_run(), fine, say)
+    assert len(said) == 1, "nothing is worth saying where the same was asked for"
 
 
 @pytest.mark.parametrize(

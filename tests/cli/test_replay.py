@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import PROGRAM, Cli, clean_environment, tree
+from tests.cli.conftest import PROGRAM, TINY, Cli, clean_environment, needs_trainer, program, tree
 from tests.control.test_replay_import import FIRST, GOOD, THIRD, file_of, line
 
 RECORDED = Path(__file__).parents[3] / "shared" / "paper" / "replay_sample.csv"
@@ -83,7 +85,7 @@ def test_strict_refuses_the_file(tmp_path: Path, store: DirectoryStore, cli: Cli
     ("content", "arguments", "says"),
     [
         (None, [], "cannot read"),
-        (b"", [], "theirs.csv must have the columns net and accuracy_best_val and ix_q_value_update and"),
+        (b"", [], "theirs.csv must have the columns net and accuracy_best_val, each once; it is: empty"),
         (b"\x00" * 100, [], "theirs.csv"),
         (GOOD.splitlines()[0], [], "theirs.csv has no row that can be used"),
         (file_of([line(FIRST, 86.0, 1)]), [], "theirs.csv has no row that can be used"),
@@ -165,12 +167,41 @@ def test_export_to_a_file_and_to_standard_output(file: Path, store: DirectorySto
     assert "no run 'two'" in cli("export-replay", "two", "--store", store.uri).refused()
 
 
+@needs_trainer
+def test_what_a_fork_wrote_is_gone_on_with_by_the_command_that_is_named_next(tmp_path: Path) -> None:
+    """Really trained. The file has the columns of a fork, and semicolons."""
+    file, store, settings = tmp_path / "fork.csv", tmp_path / "a store", [word for word in TINY if "--set" in word]
+    file.write_text(
+        "accuracy_best_val;net;train_flag\n0.91;[C(16,3,1), SM(10)];True\n0.93;[C(32,3,1), P(2,2), SM(10)];True\n"
+    )
+    begun = program("import-replay", file, "--run", "one", "--space", TINY[0], "--store", store, *settings)
+    assert begun.code == 0, begun.err
+    assert "fork.csv lacks iter_best_val, " in begun.err
+    assert "its rows are taken to be in the order in which the agent learned" in begun.err
+    assert "not used of fork.csv: train_flag\n" in begun.err
+    [following] = re.findall(r"^next: \S+ (start .*)$", begun.err, re.MULTILINE)
+    ended = program(*shlex.split(following), "--parallel", "1", "-o", "json").json()
+    assert (ended["state"], ended["unique"]) == ("complete", 5)
+    rows = list(csv.DictReader(io.StringIO(program("export-replay", "one", "--store", store).out)))
+    assert len(rows) == ended["told"] >= 5
+    assert [row["accuracy_best_val"] for row in rows[:2]] == ["0.91", "0.93"]
+    assert [float(row["ix_q_value_update"]) for row in rows] == [*range(1, len(rows) + 1)]
+    trained = [row for row in rows if row["machine_run_on"] != "unknown"]
+    assert len({row["net"] for row in trained}) == 3
+    assert all(float(row["time_finished"]) > 1.7e9 for row in trained)
+    again = ("--run", "two", "--space", TINY[0], "--store", store, *settings, "-o", "json")
+    program("export-replay", "one", "--store", store, "--to", tmp_path / "exported.csv")
+    assert program("import-replay", tmp_path / "exported.csv", *again).json()["q_digest"] == ended["q_digest"]
+
+
 @needs_the_record
 def test_the_authors_record_goes_round_and_is_gone_on_with(tmp_path: Path, cli: Cli) -> None:
     """Imported, exported, imported, and then searched on: with the record as a table, and killed on the way."""
     store, total = str(tmp_path / "store"), ("--set", "schedule.total=330")
     for name, source in (("one", RECORDED), ("two", tmp_path / "exported.csv")):
-        found = cli("import-replay", source, "--run", name, "--space", "svhn", "--store", store, *total, "-o", "json")
+        found = cli(
+            "import-replay", source, "--run", name, "--space", "svhn-code", "--store", store, *total, "-o", "json"
+        )
         assert (found.json()["rows"], found.json()["refused"]) == (300, 0)
         cli("export-replay", name, "--store", store, "--to", tmp_path / "exported.csv")
     digests = [cli("status", name, "--store", store, "-o", "json").json()["q_digest"] for name in ("one", "two")]
@@ -179,7 +210,7 @@ def test_the_authors_record_goes_round_and_is_gone_on_with(tmp_path: Path, cli: 
         assert list(csv.DictReader(exported)) == list(csv.DictReader(recorded))
     rehearse = ["--store", store, "--launcher", "table", "--table", str(RECORDED), "--parallel", "1", *total]
     with subprocess.Popen(
-        [PROGRAM, "start", "svhn", "--run", "one", "--table-delay", "0.01", *rehearse],
+        [PROGRAM, "start", "svhn-code", "--run", "one", "--table-delay", "0.01", *rehearse],
         env=clean_environment(),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -190,7 +221,7 @@ def test_the_authors_record_goes_round_and_is_gone_on_with(tmp_path: Path, cli: 
             assert process.poll() is None
         process.kill()
     for name in ("one", "two"):
-        ended = cli("start", "svhn", "--run", name, *rehearse, "-o", "json").json()
+        ended = cli("start", "svhn-code", "--run", name, *rehearse, "-o", "json").json()
         assert (ended["state"], ended["unique"]) == ("complete", 330)
         assert 0 < ended["estimated"] <= 30
     ends = [cli("status", name, "--store", store, "-o", "json").json() for name in ("one", "two")]
@@ -199,6 +230,6 @@ def test_the_authors_record_goes_round_and_is_gone_on_with(tmp_path: Path, cli: 
     assert len(rows) == ends[0]["told"]
     assert {row["machine_run_on"].partition(" ")[0] for row in rows[300:]} <= {"table", "unknown"}
     assert sum(row["machine_run_on"].startswith("table") for row in rows) >= 30
-    trained = cli("start", "svhn", "--run", "one", "--store", store, *total)
+    trained = cli("start", "svhn-code", "--run", "one", "--store", store, *total)
     assert "run 'one' is a rehearsal" in trained.refused()
     assert json.loads((Path(store) / keys.run_dataset("one")).read_text())["table"] == RECORDED.name

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.record import check_same, create_record, load_record
+from metaqnn_orch.control.record import Binding, RunRecord, check_same, create_record, load_record
 from metaqnn_orch.errors import NotFound, RunConflict
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
@@ -54,6 +56,42 @@ def test_a_setting_that_the_run_was_begun_without_has_its_default(store: Store) 
     check_same(record, settings())
     with pytest.raises(RunConflict, match=r'recipe.normalisation: "channel" -> "pixel"'):
         check_same(record, settings(recipe__normalisation="pixel"))
+
+
+@pytest.fixture
+def older(store: Store) -> RunRecord:
+    """The record as a release wrote it that knew no space.gap_after_fc."""
+    content = json.loads(store.get(keys.run_record("test")))
+    del content["settings"]["space"]["gap_after_fc"]
+    store.put(keys.run_record("test"), json.dumps(content).encode())
+    return load_record(store, "test")
+
+
+def test_a_new_run_says_what_an_older_one_did_not(store: Store) -> None:
+    record = load_record(store, "test")
+    assert (record.settings["space"]["gap_after_fc"], record.unsaid) == (False, {})
+    with pytest.raises(RunConflict, match=r"space\.gap_after_fc: false -> true"):
+        check_same(record, settings(space__gap_after_fc=True))
+
+
+@pytest.mark.parametrize("wanted", [settings(), settings(space__gap_after_fc=True)], ids=["the default", "the same"])
+def test_an_older_run_keeps_the_rule_that_nobody_could_choose(older: RunRecord, wanted: Settings) -> None:
+    assert older.settings["space"]["gap_after_fc"] is True
+    assert older.unsaid == {"gap_after_fc": True}
+    check_same(older, wanted)
+    assert older.settings_as_run(wanted).space.gap_after_fc is True
+    assert older.settings_as_run().identity()["space"] == older.settings["space"]
+
+
+def test_an_older_run_that_was_imported_keeps_it_when_its_dataset_is_decided(older: RunRecord) -> None:
+    bound = older.bound_to(Binding(dataset=older.dataset, info=older.info))
+    assert (bound.settings, bound.unsaid) == (older.settings, older.unsaid)
+
+
+def test_other_differences_of_an_older_run_are_lines(older: RunRecord) -> None:
+    with pytest.raises(RunConflict) as caught:
+        check_same(older, settings(space__max_params=1000))
+    assert str(caught.value).splitlines()[1:] == ["  space.max_params: null -> 1000"]
 
 
 def test_the_first_record_stays(store: Store) -> None:

@@ -127,10 +127,16 @@ def test_a_net_that_never_learned_is_untrainable(store: Store) -> None:
     assert [trial.state for trial in state.trials.values()] == ["untrainable", "completed", "completed"]
 
 
-def test_four_columns_are_enough(store: Store) -> None:
-    data = b'net,accuracy_best_val,ix_q_value_update,epsilon\n"[SM(10)]",0.1,1,1\n'
-    (trial,) = bring_in(store, replay_of(data)).trials.values()
-    assert (trial.state, trial.device) == ("completed", "")
+def test_two_columns_are_enough(store: Store) -> None:
+    """The rows are then told in their order, and the Q-table is that of a file with numbers."""
+    data = f'net,accuracy_best_val\n"{THIRD}",0.1\n"{FIRST}",0.5\n"{THIRD}",0.1\n'.encode()
+    state = bring_in(store, replay_of(data))
+    third, _ = state.trials.values()
+    assert (third.net, third.state, third.device, third.epsilon, third.samplings) == (THIRD, "completed", "", None, 2)
+    numbered = file_of([line(THIRD, 0.1, 1), line(FIRST, 0.5, 2), line(THIRD, 0.1, 3)])
+    me = this_process("one", "now")
+    other = import_run(store, "other", SVHN, replay_of(numbered), me, version="0", uid="0" * 32)
+    assert other.beliefs() == state.beliefs()
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

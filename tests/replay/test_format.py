@@ -97,7 +97,8 @@ def test_what_is_no_net(net: str) -> None:
     [
         (b"", "must have the columns net and accuracy, each once"),
         (b"\n", "must have the columns net and accuracy, each once"),
-        (b"net;accuracy\n", "must have the columns net and accuracy, each once; it is: net;accuracy"),
+        (b"net|accuracy\n", "must have the columns net and accuracy, each once; it is: net|accuracy"),
+        (b"net;acc\n", "must have the columns accuracy, each once; it is: net, acc"),
         (b"net,acc\n", "must have the columns accuracy, each once"),
         (b"net,accuracy,net\n", "must have the columns net, each once"),
         (b'"net,accuracy\n', "does not begin with the names of its columns"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -44,6 +46,16 @@ def test_every_end_of_an_attempt_has_a_meaning_and_a_colour(tmp_path: Path) -> N
         outcome.name
         for outcome in content(view, history._replace(trained=read_history(store, view).trained), None, None).outcomes
     }
+
+
+def test_the_time_of_imported_trials_is_not_that_of_the_run(tmp_path: Path) -> None:
+    """They ended years before, or nobody knows when."""
+    store = DirectoryStore(tmp_path)
+    view = write_run(store, 3)
+    history = read_history(store, view)
+    first, *_ = history.ended
+    imported = first._replace(trial=replace(first.trial, attempt=0), at=datetime.fromtimestamp(0, UTC))
+    assert timeline(history._replace(trained=[imported, *history.ended]), LIGHT) == timeline(history, LIGHT)
 
 
 def test_trials_and_attempts_are_counted_apart(found: Content) -> None:

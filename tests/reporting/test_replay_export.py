@@ -18,6 +18,7 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.replay.database import read_replay
 from metaqnn_orch.replay.format import COLUMNS
 from metaqnn_orch.reporting.replay_export import replay_rows
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.checks import first_rates
 from metaqnn_trainer.contract.codec import encode
@@ -53,11 +54,11 @@ def bring_in(store: Store, data: bytes, run: str, wanted: Any = SVHN) -> RunStat
 
 @pytest.mark.skipif(not RECORDED.exists(), reason="the authors' replay memory is not here")
 def test_the_authors_record_comes_out_as_it_went_in(store: Store) -> None:
-    recorded = RECORDED.read_bytes()
-    first = bring_in(store, recorded, "one")
+    recorded, wanted = RECORDED.read_bytes(), load_settings("svhn-code", {}, [], {}).settings
+    first = bring_in(store, recorded, "one", wanted)
     exported = export(store, "one")
     assert rows(exported) == rows(recorded)
-    again = bring_in(store, exported, "two")
+    again = bring_in(store, exported, "two", wanted)
     assert again.agent.q_table.digest() == first.agent.q_table.digest()
     assert export(store, "two") == exported
 
@@ -147,6 +148,41 @@ def test_cells_that_telling_does_not_need_are_kept_but_for_what_a_terminal_obeys
         "2.5",
         "0.50",
     )
+
+
+def test_what_a_fork_wrote_comes_out_in_the_authors_columns(store: Store) -> None:
+    """Times are seconds, what the fork left out is -1, and what only the fork has is left out."""
+    data = (
+        "accuracy_last_val,time_finished,accuracy_best_val,train_flag,net,epsilon\n"
+        f'0.40,2019-05-03 11:22:10,0.50,True,"{FIRST}",\n'
+        f',1556882530,0.1,True,"{THIRD}",0.9\n0.40,,0.50,True,"{FIRST}",-1\n'
+    ).encode()
+    first = bring_in(store, data, "one")
+    absent = {**dict.fromkeys(COLUMNS, "-1.0"), "machine_run_on": "unknown"}
+    once = {"net": FIRST, "accuracy_best_val": "0.50", "accuracy_last_val": "0.40"}
+    assert rows(exported := export(store, "one")) == [
+        {**absent, **once, "ix_q_value_update": "1.0", "time_finished": "1556882530.0"},
+        absent
+        | {"net": THIRD, "accuracy_best_val": "0.1", "epsilon": "0.9"}
+        | {"ix_q_value_update": "2.0", "time_finished": "1556882530"},
+        {**absent, **once, "ix_q_value_update": "3.0", "time_finished": "0.0", "epsilon": "-1"},
+    ]
+    assert bring_in(store, exported, "two").beliefs() == first.beliefs()
+    assert export(store, "two") == exported
+
+
+def test_a_file_of_which_an_older_release_took_less_comes_out_as_it_was_taken(store: Store) -> None:
+    """It refused times that are no numbers."""
+    data = file_of([line(FIRST, 0.5, 1), line(THIRD, 0.25, 2, time_finished="2019-05-03"), line(FIRST, 0.5, 3)])
+    replay = read_replay(data, "old.csv", SVHN)
+    (older := [*replay.presentations]).pop(1)
+    import_run(
+        store, "one", SVHN, replay._replace(presentations=older), this_process("one", "now"), version="0", uid="0" * 32
+    )
+    assert [(row["net"], row["ix_q_value_update"]) for row in rows(export(store, "one"))] == [
+        (FIRST, "1"),
+        (FIRST, "3"),
+    ]
 
 
 def test_a_file_that_is_not_the_one_that_was_imported_is_not_passed_on(store: Store) -> None:

@@ -21,6 +21,8 @@ from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.q_table import QTable
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
+from metaqnn_orch.settings.values import differences
+from metaqnn_trainer.spaces.base import IllegalDesign
 from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
 from metaqnn_trainer.spaces.cnn.layer import Layer
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv
@@ -50,6 +52,12 @@ def svhn() -> Cnn:
     return Cnn(settings.space, settings.model)
 
 
+@pytest.fixture(scope="module")
+def svhn_code() -> Cnn:
+    settings = preset("svhn-code")
+    return Cnn(settings.space, settings.model)
+
+
 def recorded() -> list[dict[str, str]]:
     with RECORDED.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -70,8 +78,8 @@ FC_ALL, FC_256 = {"FC(512)", "FC(256)", "FC(128)"}, {"FC(256)", "FC(128)"}
         ("C(64,3,1), P(5,3), C(64,1,1), P(2,2)", SMALL_FIELDS | FC_ALL | ENDS),  # 10 -> 5, bucket 4
         ("C(64,3,1), P(5,3), C(64,1,1), P(2,2), C(64,1,1)", SMALL_FIELDS | {"P(3,2)", "P(2,2)"} | FC_ALL | ENDS),
         ("C(64,3,1), P(5,3), C(64,1,1), P(5,3)", FC_ALL | ENDS),  # 10 -> 2, bucket 1
-        ("C(64,3,1), P(5,3), C(64,1,1), P(2,2), FC(256)", FC_256 | ENDS),
-        ("C(64,3,1), P(5,3), C(64,1,1), P(2,2), FC(256), FC(128)", ENDS),
+        ("C(64,3,1), P(5,3), C(64,1,1), P(2,2), FC(256)", FC_256 | {"SM(10)"}),
+        ("C(64,3,1), P(5,3), C(64,1,1), P(2,2), FC(256), FC(128)", {"SM(10)"}),
         (", ".join(["C(64,3,1)"] * 12), ENDS),
         ("C(64,3,1), GAP(10)", {"SM(10)"}),
         ("SM(10)", set()),
@@ -100,18 +108,73 @@ def test_table_a1_is_a_space_of_its_own() -> None:
     assert (preset("mnist-table-a1").model.activation, preset("mnist-table-a1").recipe.dropout) == ("elu", "after_fc")
 
 
+# The authors' code: the preset svhn-code.
+
+
+@pytest.mark.parametrize(
+    ("prefix", "following"),
+    [
+        ("", CONVOLUTIONS | ENDS),
+        ("C(64,3,1)", CONVOLUTIONS | POOLS | ENDS),
+        ("C(64,3,1), P(2,2)", CONVOLUTIONS | ENDS),
+        ("C(64,3,1), P(5,3), C(64,1,1), P(2,2)", SMALL_FIELDS | FC_ALL | ENDS),
+        ("C(64,3,1), P(5,3), C(64,1,1), P(5,3)", FC_ALL | ENDS),
+        ("C(64,3,1), P(5,3), C(64,1,1), P(3,2), C(64,1,1), P(3,2)", FC_ALL | ENDS),  # 10 -> 4 -> 1, one pixel
+        ("C(64,3,1), P(5,3), C(64,1,1), P(2,2), FC(256)", FC_256 | {"SM(10)"}),
+        (", ".join(["C(64,3,1)"] * 11), CONVOLUTIONS | POOLS | ENDS),
+        (", ".join(["C(64,3,1)"] * 12), {"SM(10)"}),
+        (", ".join(["C(64,3,1)"] * 11 + ["P(2,2)"]), {"SM(10)"}),
+    ],
+)
+def test_the_moves_of_the_authors_code(svhn_code: Cnn, prefix: str, following: set[str]) -> None:
+    """state_enumerator.py: GAP is a layer like others, after the start, a convolution or a pooling."""
+    assert moves(svhn_code, prefix) == following
+
+
+def test_the_moves_of_the_authors_code_follow_from_the_key(svhn_code: Cnn) -> None:
+    """So they need not know more of a state than their Q-table does."""
+    agent, rng, known = Agent(svhn_code, QTable()), Random(3), dict[object, set[str]]()
+    for _ in range(500):
+        for state, _ in svhn_code.walk(agent.propose(1.0, rng)):
+            legal = {str(layer) for layer in svhn_code.legal(state)}
+            assert known.setdefault(state.key, legal) == legal
+
+
+def test_the_authors_code_is_the_papers_search_but_for_what_docs_fidelity_lists() -> None:
+    assert differences(preset("svhn").recorded(), preset("svhn-code").recorded()) == [
+        "space.gap_at_depth_limit: true -> false",
+        'model.gap_head: "paper" -> "code"',
+        'recipe.precision: "tf32" -> "fp32"',
+        "agent.replay_draws: 100 -> 128",
+        "finals.momentum: (absent) -> 0.9",
+        "finals.weight_decay: (absent) -> 0.0005",
+        'finals.precision: (absent) -> "fp32"',
+    ]
+
+
 # The record.
 
 
 @needs_the_record
-def test_every_recorded_path_is_legal_and_every_string_is_reproduced_from_the_bare_net(svhn: Cnn) -> None:
+def test_every_recorded_path_is_legal_and_every_string_is_reproduced_from_the_bare_net(svhn_code: Cnn) -> None:
     rows = recorded()
     assert len(rows) == 300
     for row in rows:
         net = parse_net(row["net"])
-        chosen = [layer for _, layer in svhn.walk(row["net"])]
-        assert svhn.text(chosen) == format_net(net)
+        chosen = [layer for _, layer in svhn_code.walk(row["net"])]
+        assert svhn_code.text(chosen) == format_net(net)
         assert format_with_dropout(net) == row["net"]
+
+
+@needs_the_record
+def test_the_papers_space_lacks_one_recorded_net_whose_average_pooling_repeats_the_softmax(svhn: Cnn) -> None:
+    refused = []
+    for row in recorded():
+        try:
+            svhn.walk(row["net"])
+        except IllegalDesign as error:
+            refused.append(str(error))
+    assert refused == ["layer 12, GAP(10): on a single pixel it repeats SM, and gap_after_fc is false"]
 
 
 @needs_the_record
@@ -127,6 +190,8 @@ def test_what_the_record_says_of_its_rules() -> None:
     assert (Pool, Pool) not in pairs
     assert (FC, Conv) not in pairs
     assert any(net == (SM(10),) or len(net) == 2 for net in nets)
+    assert (FC, GAP) not in pairs
+    assert max(len(net) for net in nets if GAP(10) in net) == 12 + 1, "GAP counts as a layer"
     never = [row for row in recorded() if row["iter_best_val"] == "0.0"]
     assert {row["accuracy_best_val"] for row in never} == {"0.1"}
     assert 0.3 < len(never) / 300 < 0.6

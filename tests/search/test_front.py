@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.search.front import REWARD, Goals, Ranking, Scale, draw_weights, worth
+from metaqnn_orch.search.front import REWARD, Goals, Ranking, RankScale, draw_weights, worth
 from metaqnn_orch.search.searcher import Experience
 from tests.control.world import settings
 
@@ -18,7 +18,7 @@ REWARDS = st.lists(st.floats(0, 1), min_size=1, max_size=50)
 
 
 def test_a_score_is_that_of_the_mean_rank_of_ties() -> None:
-    scale = Scale([0.1, 0.5, 0.5, 0.9])
+    scale = RankScale([0.1, 0.5, 0.5, 0.9])
     assert scale.score(0.1) == pytest.approx(-log(1 - 1 / 5))
     assert scale.score(0.5) == pytest.approx(-log(1 - 2.5 / 5))
     assert scale.score(0.9) == pytest.approx(-log(1 - 4 / 5))
@@ -28,7 +28,7 @@ def test_a_score_is_that_of_the_mean_rank_of_ties() -> None:
 
 @given(REWARDS)
 def test_scores_keep_the_order_of_values(rewards: list[float]) -> None:
-    scale = Scale(rewards)
+    scale = RankScale(rewards)
     ordered = sorted(rewards)
     scores = [scale.score(reward) for reward in ordered]
     assert scores == sorted(scores)

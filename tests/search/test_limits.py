@@ -37,9 +37,19 @@ def continuations(nets: list[Net]) -> dict[Net, set[Layer]]:
 
 
 @pytest.mark.parametrize(("gap_head", "batch_norm"), [("paper", False), ("code", True)])
-@pytest.mark.parametrize("rules", [TINY, replace(TINY, terminations=("GAP",))], ids=["both ends", "GAP"])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        TINY,
+        replace(TINY, gap_after_fc=True),
+        replace(TINY, gap_at_depth_limit=False),
+        replace(TINY, terminations=("GAP",)),
+    ],
+    ids=["both ends", "GAP anywhere", "GAP is a layer", "GAP"],
+)
 def test_the_mask_is_exact(gap_head: GapHead, batch_norm: bool, rules: SpaceRules) -> None:
-    free, model = Cnn(rules), ModelOptions(gap_head=gap_head, batch_norm=batch_norm)
+    model = ModelOptions(gap_head=gap_head, batch_norm=batch_norm)
+    free = Cnn(rules, model)
     everything = list(every_net(free))
     costs = {net: total_cost(describe(net, free.image, model)) for net in everything}
     assert len(everything) > 500

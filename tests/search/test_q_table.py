@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -176,7 +177,7 @@ def test_what_a_search_learns_never_drifts() -> None:
 
 
 def searched() -> Agent:
-    agent, rng = Agent(Cnn(TINY), QTable()), Random(5)
+    agent, rng = Agent(Cnn(replace(TINY, gap_after_fc=True)), QTable()), Random(5)
     for number in range(60):
         net = agent.propose(1 - number / 60, rng)
         agent.learn(net, len(net) / 10, rng)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,15 +51,15 @@ POOLS = {"P(5,3)", "P(3,2)", "P(2,2)"}
         # 32 -> 15 -> 7, the largest size that a fully connected layer stands on, and 32 -> 16 -> 8, which is one more.
         ("C(64,3,1), P(3,2), C(64,3,1), P(3,2)", CONVS_1 | CONVS_3 | FCS | ENDS),
         ("C(64,3,1), P(2,2), C(64,3,1), P(2,2)", CONVS_1 | CONVS_3 | CONVS_5 | ENDS),
-        # After one FC: no wider one. After two: the end.
-        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(512)", FCS | ENDS),
-        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(256)", {"FC(256)", "FC(128)"} | ENDS),
-        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(128)", {"FC(128)"} | ENDS),
-        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(512), FC(512)", ENDS),
+        # After one FC: no wider one, and no GAP, which would repeat SM. After two: the end.
+        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(512)", FCS | {"SM(10)"}),
+        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(256)", {"FC(256)", "FC(128)", "SM(10)"}),
+        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(128)", {"FC(128)", "SM(10)"}),
+        ("C(64,3,1), P(3,2), C(64,3,1), P(3,2), FC(512), FC(512)", {"SM(10)"}),
         # At the depth limit, from whatever stands there.
         (", ".join(["C(64,3,1)"] * 11), CONVS_1 | CONVS_3 | CONVS_5 | POOLS | ENDS),
         (", ".join(["C(64,3,1)"] * 12), ENDS),
-        (", ".join(["C(64,3,1)", "P(3,2)"] * 2 + ["C(64,3,1)"] * 7 + ["FC(512)"]), ENDS),
+        (", ".join(["C(64,3,1)", "P(3,2)"] * 2 + ["C(64,3,1)"] * 7 + ["FC(512)"]), {"SM(10)"}),
         # A termination is followed by what it stands for.
         ("GAP(10)", {"SM(10)"}),
         ("C(64,3,1), GAP(10), SM(10)", set()),
@@ -250,8 +251,9 @@ def test_the_authors_recorded_nets_are_legal() -> None:
     with PAPER_REPLAY.open(newline="") as file:
         recorded = [row["net"] for row in csv.DictReader(file)]
     assert len(recorded) == 300
+    space = Cnn(replace(SVHN, gap_after_fc=True))
     for text in recorded:
-        assert SPACE.text([layer for _, layer in SPACE.walk(text)]) == format_net(parse_net(text))
+        assert space.text([layer for _, layer in space.walk(text)]) == format_net(parse_net(text))
 
 
 def test_table_a1s_log_spaced_moves() -> None:
@@ -299,8 +301,8 @@ def test_a_wider_layer_where_the_rules_allow_it() -> None:
         fully_connected=FullyConnectedRules(never_wider=False, max_layers=3),
     )
     space = Cnn(rules)
-    assert moves(space, "C(64,3,1), FC(128), FC(512)") == FCS | ENDS
-    assert moves(space, "C(64,3,1), FC(128), FC(512), FC(128)") == ENDS
+    assert moves(space, "C(64,3,1), FC(128), FC(512)") == FCS | {"SM(10)"}
+    assert moves(space, "C(64,3,1), FC(128), FC(512), FC(128)") == {"SM(10)"}
     # Fields up to the size itself.
     assert moves(space, "C(64,3,1)") == CONVS_1 | CONVS_3 | {"P(3,2)", "P(2,2)"} | FCS | ENDS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import shlex
 import tempfile
@@ -52,6 +53,9 @@ def begin(
     def check(record: RunRecord) -> RunRecord:
         check_same(record, settings)
         check_answers(record, answered_by)
+        for name, value in record.unsaid.items():
+            if getattr(settings.space, name) != value:
+                say(f"run {run} began before space.{name} existed, and keeps what it began with: {json.dumps(value)}")
         return record
 
     plugins = plugins_of(settings)

@@ -68,8 +68,9 @@ def introduction(record: RunRecord, state: RunState) -> str:
     goal = state.opened.goal if state.opened is not None else state.settings.goal
     begun = f"run {record.run} on {record.dataset.name}: {state.unique} of {goal} nets trained"
     again = progress(state)
-    confirmed = [f"{again.done} of {again.all} trainings to confirm the best"] if again is not None and again.all else []
-    return ", ".join([begun, *confirmed, *where(state)])
+    if again is not None and again.all:
+        begun += f", {again.done} of {again.all} trainings to confirm the best"
+    return ", ".join([begun, *where(state)])
 
 
 def where(state: RunState) -> list[str]:

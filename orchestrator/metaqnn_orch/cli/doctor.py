@@ -9,7 +9,7 @@ import typer
 
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.doctor.cluster import examine_cluster
-from metaqnn_orch.application.doctor.findings import Finding, Mark
+from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark
 from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
@@ -37,23 +37,23 @@ def doctor(
     cannot see it. Nothing is left behind. The exit code is 1 if there is a cross.
     """
     settings = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer()).settings
-    findings: list[Finding] = []
+    diagnoses: list[Diagnosis] = []
     try:
         opened = open_store(store)
     except StoreError as error:  # the other checks need this one
-        findings.append(Finding("store: a client for it", Mark.BAD, str(error), error.hint))
+        diagnoses.append(Diagnosis("store: a client for it", Mark.BAD, str(error), error.hint))
     else:
-        findings += examine_store(opened)
+        diagnoses += examine_store(opened)
         if launcher is LauncherName.KUBERNETES:
-            findings += examine_cluster(opened, settings, release)
+            diagnoses += examine_cluster(opened, settings, release)
     if output is Format.JSON:
-        print_json([finding._asdict() for finding in findings])
+        print_json([diagnosis._asdict() for diagnosis in diagnoses])
     else:
-        print_lines(_line(finding) for finding in findings)
-    if any(finding.mark is Mark.BAD for finding in findings):
+        print_lines(_line(diagnosis) for diagnosis in diagnoses)
+    if any(diagnosis.mark is Mark.BAD for diagnosis in diagnoses):
         raise typer.Exit(1)
 
 
-def _line(finding: Finding) -> str:
-    fix = f"\n    {finding.fix}" if finding.fix and finding.mark is not Mark.GOOD else ""
-    return f"{_SIGNS[finding.mark]} {finding.what}" + (f": {finding.detail}" if finding.detail else "") + fix
+def _line(diagnosis: Diagnosis) -> str:
+    fix = f"\n    {diagnosis.fix}" if diagnosis.fix and diagnosis.mark is not Mark.GOOD else ""
+    return f"{_SIGNS[diagnosis.mark]} {diagnosis.what}" + (f": {diagnosis.detail}" if diagnosis.detail else "") + fix

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.beginning import begin_imported
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, typeable
+from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, tell, typeable
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
@@ -42,10 +43,12 @@ def import_replay(
 ) -> None:
     """Begin a run with the results of others.
 
-    It reads a replay database in the authors' format (bowenbaker/metaqnn): CSV with the columns net, accuracy_best_val,
-    ix_q_value_update and epsilon; machine_run_on, time_finished and iter_best_val are used if they are there. The agent
-    learns from the rows in the order of ix_q_value_update. A net that appears twice counts as sampled twice. Nets may
-    contain dropout, D(i,n), which is left out here.
+    It reads a replay database in the authors' format (bowenbaker/metaqnn), or what forks of it write: CSV with at least
+    the columns net and accuracy_best_val, in any order. The agent learns from the rows in the order of
+    ix_q_value_update, or in their own order without this column. A net that appears twice counts as sampled twice. Nets
+    may contain dropout, D(i,n), which is left out here. Of the other columns, epsilon, iter_best_val, time_finished and
+    machine_run_on are used if they are there. A time may be in seconds since 1970 or as in 2019-05-03 11:22:10 (UTC, if
+    no zone is given). It is said which columns are missing, what is assumed, and which columns are not used.
 
     Rows whose net is not in the space, or whose numbers are impossible, are refused one by one, and the first reasons
     are printed. If an import was interrupted, the same command completes it. `start` with the same settings goes on
@@ -60,6 +63,8 @@ def import_replay(
         raise BadInput(f"{file.name}: {refused}", hint="without --strict the other rows are imported")
     opened = open_store(store)
     state = begin_imported(opened, run, settings, replay)
+    for note in replay.notes:
+        tell(note, Tone.CAUTION)
     if refused.count:
         say(str(refused))
     found = {
@@ -75,7 +80,9 @@ def import_replay(
         print_json(found)
         return
     print_fields((name.replace("_", " "), value) for name, value in found.items() if name != "reasons")
-    say(typeable(f"next: metaqnn-orch start {shlex.quote(space)} --run {run} --store {shlex.quote(store)}"))
+    start = ["metaqnn-orch", "start", space, "--run", run, "--store", store]
+    start += [word for assignment in assignments or [] for word in ("--set", assignment)]
+    say(typeable(f"next: {shlex.join(start)}"))
 
 
 def export_replay(

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
 
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, SettingsError, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
@@ -31,6 +31,8 @@ from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
 from metaqnn_trainer.contract.messages import DatasetRef, PluginRef, TrialSpec, WeightsRef
+from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
+from metaqnn_trainer.spaces.cnn.rules import unsaid
 from metaqnn_trainer.store.base import Store
 
 
@@ -72,6 +74,22 @@ class RunRecord(Message):
     imported: Imported | None = None
     plugins: dict[str, str] = Field(default_factory=dict)
     """The installed plug-ins that the run began with, by group and name, with distribution and version."""
+    _unsaid: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _say_what_went_without_saying(self) -> RunRecord:
+        space = self.settings.get("space")
+        if isinstance(space, dict) and space.get("family", DEFAULT_FAMILY) == DEFAULT_FAMILY:
+            self._unsaid = unsaid(space)
+            object.__setattr__(self, "settings", {**self.settings, "space": {**space, **self._unsaid}})
+        return self
+
+    @property
+    def unsaid(self) -> dict[str, Any]:
+        """The rules of the space that run.json does not name, because it is older than they are, and that were others
+        then than they are by default now. They are part of `settings`.
+        """
+        return self._unsaid
 
     @property
     def is_open(self) -> bool:
@@ -197,6 +215,7 @@ def check_same(record: RunRecord, settings: Settings) -> None:
     wanted = settings.identity()
     if wanted["dataset"]["digest"] is None or record.is_open or record.table is not None:
         wanted["dataset"]["digest"] = record.dataset.digest
+    wanted["space"] |= record.unsaid  # nobody could choose them then, and the run keeps what it began with
     # A setting that did not exist in the release that began the run has its default.
     lines = differences(record.settings_as_run().identity(), wanted)
     lines += _other_plugins(record.plugins, plugins_of(settings))

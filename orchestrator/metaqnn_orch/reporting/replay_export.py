@@ -1,10 +1,11 @@
 """A run in the authors' format: every presentation of a net to the searcher, in order.
 
-Imported rows are written as they were read. In the other rows, nets have the authors' dropout, and updates are counted
-from 1, or from the last imported one. Iterations are computed from the trials' results, as epochs times batches. Trials
-that a table answered have no iterations and no last accuracy: -1 stands there, as in the authors' columns of test
-accuracy, which are always -1 here because a search does not measure test accuracy. Where the reward is not the
-validation accuracy, a column `reward` and one for each measure follow those of the authors.
+Imported rows are written as they were read, but for dates, which become seconds, and for empty cells. In the other
+rows, nets have the authors' dropout, and updates are counted from 1, or from the last imported one. Iterations are
+computed from the trials' results, as epochs times batches. Trials that a table answered have no iterations and no last
+accuracy: -1 stands there, as in the authors' columns of test accuracy, which are always -1 here because a search does
+not measure test accuracy. Where the reward is not the validation accuracy, a column `reward` and one for each measure
+follow those of the authors.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
-from metaqnn_orch.replay.database import read_replay
-from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, read_rows
+from metaqnn_orch.replay.database import ORDER, read_replay
+from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, is_number, read_rows
 from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
@@ -39,17 +40,20 @@ def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
         JournalError: the journal is damaged.
         StoreError: the file that the run began with is missing, or is another one.
     """
-    imported, settings = _imported_rows(store, record), record.settings_as_run()
+    imported, settings = iter(_imported_rows(store, record)), record.settings_as_run()
+    count = record.imported.rows if record.imported is not None else 0
     further = not tells_accuracy(settings.task.name, settings.objective)
     written = _authors_net if settings.space.family == DEFAULT_FAMILY else str
     rows: dict[str, dict[str, Any]] = {}
     update = 0.0
     for number, (net, told, epsilon) in enumerate(_presentations(Journal(store, record.run).read())):
         more = _further(told) if further else {}
-        if number < len(imported):
-            rows.setdefault(told.trial, imported[number] | more)
-            update = max(update, float(imported[number]["ix_q_value_update"]))
-            yield imported[number] | more
+        # The release that imported the file may have refused rows that this one would take.
+        row = next((row | more for name, row in imported if name == net), None) if number < count else None
+        if row is not None:
+            rows.setdefault(told.trial, row)
+            update = max(update, float(row["ix_q_value_update"]))
+            yield row
             continue
         if told.trial not in rows:
             rows[told.trial] = _row(store, record, written(net), told) | more
@@ -93,8 +97,8 @@ def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float |
                 waiting.pop(trial, None)
 
 
-def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
-    """The rows of the imported file that the searcher was told, in that order."""
+def _imported_rows(store: Store, record: RunRecord) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of the imported file that a searcher can be told, in that order, each with its net."""
     if record.imported is None:
         return []
     key = keys.run_imported(record.run)
@@ -102,10 +106,16 @@ def _imported_rows(store: Store, record: RunRecord) -> list[dict[str, Any]]:
     if hashlib.sha256(data).hexdigest() != record.imported.sha256:
         raise StoreError(f"{store.uri}: {key} is not the file from which the run was imported")
     cells = {row.line: row.cells for row in read_rows(data, file, ("net",), Refusals())}
-    told = [cells[shown.line] for shown in read_replay(data, file, record.settings_as_run()).presentations]
     absent = {**dict.fromkeys(COLUMNS, str(UNKNOWN)), "time_finished": "0.0", "machine_run_on": "unknown"}
-    # The import did not check the cells that it does not use: they may hold any text.
-    return [{name: one_line(row.get(name, absent[name]), 5_000) for name in COLUMNS} for row in told]
+    found = []
+    # Of what the import did not check, a cell may hold any text.
+    for shown in read_replay(data, file, record.settings_as_run()).presentations:
+        row = absent | {ORDER: str(shown.update)}
+        row |= {name: cell for name, cell in cells[shown.line].items() if cell.strip()}
+        if not is_number(row["time_finished"]):
+            row["time_finished"] = str(shown.finished.timestamp())
+        found.append((shown.net, {name: one_line(row[name], 5_000) for name in COLUMNS}))
+    return found
 
 
 def _row(store: Store, record: RunRecord, net: str, told: Told) -> dict[str, Any]:

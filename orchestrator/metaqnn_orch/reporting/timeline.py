@@ -62,7 +62,7 @@ def timeline(history: History, colours: Palette) -> Figure:
         "timeline",
         "Timeline",
         "Each trial from the beginning of its training to its end, in the first free lane. Lost attempts are shown "
-        "above.",
+        "above, and imported trials are left out.",
         [{name: value for name, value in row.items() if name != "text"} for row in rows],
         drawn,
     )
@@ -70,7 +70,9 @@ def timeline(history: History, colours: Palette) -> Figure:
 
 def _rows(history: History) -> Rows:
     """Trials in lanes from 1, and attempts without a result in lane 0. Times are hours since the first event."""
-    spans = [(_before(item.at, item.seconds), item.at, item) for item in history.trained if item.at]
+    # Attempt 0 is an imported result: it was trained elsewhere, perhaps years ago.
+    trained = [item for item in history.trained if item.trial.attempt]
+    spans = [(_before(item.at, item.seconds), item.at, item) for item in trained if item.at]
     lost = [(trouble.at, trouble) for trouble in history.troubles if trouble.at]
     start = min([begin for begin, _, _ in spans] + [at for at, _ in lost], default=None)
     if start is None:

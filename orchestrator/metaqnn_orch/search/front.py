@@ -43,7 +43,7 @@ def worth(scores: Mapping[str, float], weights: Mapping[str, float]) -> float:
     return min(score / max(weights[name], 1e-9) for name, score in scores.items())
 
 
-class Scale:
+class RankScale:
     """Scores of values by their rank among known ones: -log(1 - rank / (n + 1)), where ties have their mean rank. The
     differences are largest among the best.
     """
@@ -81,12 +81,12 @@ class Ranking:
             ValueError: no result has a measure that is a goal.
         """
         self._signs = {name: -1.0 if goals.get(name) == "min" else 1.0 for name in (REWARD, *goals)}
-        self._scales: dict[str, Scale] = {}
+        self._scales: dict[str, RankScale] = {}
         for name, sign in self._signs.items():
             values = [sign * value for one in told if (value := _value(name, one)) is not None]
             if not values:
                 raise ValueError(f"front names the measure {name}, which no result has")
-            self._scales[name] = Scale(values)
+            self._scales[name] = RankScale(values)
 
     def score(self, goal: str, value: float) -> float:
         """The score of a value of a goal."""

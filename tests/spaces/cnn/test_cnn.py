@@ -56,7 +56,7 @@ ENDS = ["GAP(10)", "SM(10)"]
         # Batch normalisation never twice in a row, and only behind a convolution; pooling only once in a row.
         ("DSC(8,3,1), BN()", ["C(8,3,1)", "P(2,2)", "AP(3,2)", *SEPARABLE, *BLOCKS, *ENDS]),
         ("C(8,3,1), AP(3,2)", ["C(8,3,1)", "FC(16)", *SEPARABLE, *BLOCKS, *ENDS]),
-        ("C(8,3,1), AP(3,2), FC(16)", ["FC(16)", *ENDS]),
+        ("C(8,3,1), AP(3,2), FC(16)", ["FC(16)", "SM(10)"]),
         (
             "C(8,3,1), P(2,2), RES(8,3,2)",
             ["C(8,3,1)", "P(2,2)", "FC(16)", "AP(3,2)", "BN()", *SEPARABLE, *BLOCKS, *ENDS],

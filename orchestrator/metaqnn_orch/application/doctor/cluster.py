@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from metaqnn_orch.application.assembly import job_form, open_cluster
-from metaqnn_orch.application.doctor.findings import Finding, Mark, clock, tried
+from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, clock, tried
 from metaqnn_orch.application.doctor.store import examine_as_pods
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.preview import NO_UID
@@ -29,10 +29,10 @@ MOST_NAMED: Final = 5  # nodes
 
 _ROLE_HINT: Final = "add this permission to the orchestrator's Role; a search needs it"
 
-Judge = Callable[[Mapping[str, Any]], str | Finding]
+Judge = Callable[[Mapping[str, Any]], str | Diagnosis]
 
 
-def examine_cluster(store: Store, settings: Settings, release: Release | None) -> Iterator[Finding]:
+def examine_cluster(store: Store, settings: Settings, release: Release | None) -> Iterator[Diagnosis]:
     kubernetes = settings.execution.kubernetes
     form: JobForm | None = None
 
@@ -46,7 +46,7 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
     try:
         cluster = open_cluster(kubernetes)
     except LauncherError as error:
-        yield Finding("cluster: credentials", Mark.BAD, str(error), error.hint)
+        yield Diagnosis("cluster: credentials", Mark.BAD, str(error), error.hint)
         return
     answers = tried("cluster: answers", lambda: _version(cluster.version(), cluster.server))
     yield answers
@@ -65,7 +65,7 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
     yield from _surroundings(cluster, kubernetes)
 
 
-def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
+def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Diagnosis]:
     """Judge a Job, and its Pods apart from it: the cluster judges Pods only when they are made, by limit ranges for
     example.
     """
@@ -77,35 +77,35 @@ def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Finding]:
     metadata = {**template["metadata"], "name": job["metadata"]["name"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
-    def judge() -> str | Finding:
+    def judge() -> str | Diagnosis:
         if not cluster.may("create", "pods"):
-            return Finding(what, Mark.UNKNOWN, "these credentials may not make any")
+            return Diagnosis(what, Mark.UNKNOWN, "these credentials may not make any")
         cluster.dry_run(Resource.PODS, pod)
         return ""
 
     yield tried(what, judge)
 
 
-def _right(cluster: Any, what: str, right: Right) -> str | Finding:
+def _right(cluster: Any, what: str, right: Right) -> str | Diagnosis:
     allowed = cluster.may(right.verb, right.resource, right.group, right.subresource)
-    return "" if allowed else Finding(what, Mark.BAD, "missing", _ROLE_HINT)
+    return "" if allowed else Diagnosis(what, Mark.BAD, "missing", _ROLE_HINT)
 
 
-def _version(version: str, server: str) -> str | Finding:
+def _version(version: str, server: str) -> str | Diagnosis:
     match = re.match(r"v(\d+)\.(\d+)", version)
     if match is None or (int(match[1]), int(match[2])) < OLDEST_SERVER:
         oldest = ".".join(map(str, OLDEST_SERVER))
-        return Finding(
+        return Diagnosis(
             "cluster: answers", Mark.BAD, f"{server} is {version or 'of an unknown version'}", f"{oldest} is needed"
         )
     return f"{server}, {version}"
 
 
-def _judged(warnings: Sequence[str]) -> str | Finding:
+def _judged(warnings: Sequence[str]) -> str | Diagnosis:
     unsafe = [warning for warning in warnings if "PodSecurity" in warning]
     if unsafe:
         fix = "the namespace's Pod security refuses the Pods; perhaps the Job template asks for too much"
-        return Finding("namespace: accepts our Jobs", Mark.BAD, unsafe[0], fix)
+        return Diagnosis("namespace: accepts our Jobs", Mark.BAD, unsafe[0], fix)
     return "; ".join(warnings[:3])
 
 
@@ -114,10 +114,10 @@ def _example() -> TrainingRequest:
     return TrainingRequest(run="doctor", trial=spec.trial_id(), spec=spec)
 
 
-def _surroundings(cluster: Any, settings: KubernetesSettings) -> Iterator[Finding]:
+def _surroundings(cluster: Any, settings: KubernetesSettings) -> Iterator[Diagnosis]:
     from metaqnn_orch.launchers.kubernetes.cluster import Lookup, Resource
 
-    def seen(what: str, kind: Lookup, name: tuple[str, ...], judge: Judge) -> Finding:
+    def seen(what: str, kind: Lookup, name: tuple[str, ...], judge: Judge) -> Diagnosis:
         missing = f"make it in namespace {cluster.namespace}, or name another in execution.kubernetes" if name else ""
         return _seen(what, lambda: cluster.look_up(kind, *name), judge, missing)
 
@@ -135,36 +135,38 @@ def _surroundings(cluster: Any, settings: KubernetesSettings) -> Iterator[Findin
         yield _seen(what, lambda: cluster.list(Resource.PODS, TRAINERS).items, partial(_not_found, what))
 
 
-def _seen(what: str, look: Callable[[], Any], judge: Callable[[Any], str | Finding], missing: str = "") -> Finding:
-    """A finding from a look that may be forbidden. That is no fault: an orchestrator needs no more than its rights.
+def _seen(what: str, look: Callable[[], Any], judge: Callable[[Any], str | Diagnosis], missing: str = "") -> Diagnosis:
+    """A diagnosis from a look that may be forbidden. That is no fault: an orchestrator needs no more than its rights.
     `missing` is what to do about an object that does not exist.
     """
     try:
         found = look()
     except ClusterError as error:
         if error.status == 403:
-            return Finding(what, Mark.UNKNOWN, "these credentials may not look")
-        return Finding(what, Mark.BAD, str(error), (error.status == 404 and missing) or error.hint)
+            return Diagnosis(what, Mark.UNKNOWN, "these credentials may not look")
+        return Diagnosis(what, Mark.BAD, str(error), (error.status == 404 and missing) or error.hint)
     return tried(what, lambda: judge(found))
 
 
-def _queue(what: str, found: Mapping[str, Any]) -> str | Finding:
+def _queue(what: str, found: Mapping[str, Any]) -> str | Diagnosis:
     for condition in (found.get("status") or {}).get("conditions") or ():
         if condition.get("type") == "Active" and condition.get("status") == "False":
             said = one_line(str(condition.get("message", "")))
-            return Finding(what, Mark.BAD, f"not active: {said}", "ask the administrator to repair its ClusterQueue")
+            return Diagnosis(what, Mark.BAD, f"not active: {said}", "ask the administrator to repair its ClusterQueue")
     return ""
 
 
-def _secret(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> str | Finding:
+def _secret(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> str | Diagnosis:
     keys = settings.store_secret_keys
     missing = {keys.access_key_id, keys.secret_access_key} - set(found.get("data") or {})
     if missing:
-        return Finding(what, Mark.BAD, f"has no {' and no '.join(sorted(missing))}", "the trainers need these entries")
+        return Diagnosis(
+            what, Mark.BAD, f"has no {' and no '.join(sorted(missing))}", "the trainers need these entries"
+        )
     return ""
 
 
-def _quotas(found: Mapping[str, Any]) -> str | Finding:
+def _quotas(found: Mapping[str, Any]) -> str | Diagnosis:
     used_up = [
         f"{quota['metadata']['name']}: {resource} {status.get('used', {}).get(resource)} of {hard}"
         for quota in found.get("items") or ()
@@ -173,11 +175,11 @@ def _quotas(found: Mapping[str, Any]) -> str | Finding:
         if amount(status.get("used", {}).get(resource, "0")) >= amount(hard)
     ]
     if used_up:
-        return Finding("namespace: quotas", Mark.BAD, "; ".join(used_up[:5]), "trials wait until there is room")
+        return Diagnosis("namespace: quotas", Mark.BAD, "; ".join(used_up[:5]), "trials wait until there is room")
     return f"{len(found.get('items') or ())}, none exhausted"
 
 
-def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> str | Finding:
+def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> str | Diagnosis:
     counts = [
         int(count)
         for node in found.get("items") or ()
@@ -185,12 +187,12 @@ def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> 
     ]
     if max(counts, default=0) < settings.gpus:
         fix = "is the device plugin installed? Is execution.kubernetes.gpu_resource the cluster's name for a GPU?"
-        return Finding(what, Mark.BAD, f"no node has {settings.gpus} of them", f"{fix}; gpus=0 trains on CPUs")
+        return Diagnosis(what, Mark.BAD, f"no node has {settings.gpus} of them", f"{fix}; gpus=0 trains on CPUs")
     return f"{sum(counts)} on {len(counts)} nodes"
 
 
-def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Finding:
-    """A finding about nodes whose GPU a trainer did not find, by the Pods that still exist."""
+def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Diagnosis:
+    """A diagnosis about nodes whose GPU a trainer did not find, by the Pods that still exist."""
     nodes = without_device(pods)
     if nodes:
         some = sorted(nodes)[:MOST_NAMED]
@@ -199,5 +201,5 @@ def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Finding:
             "repaired, `metaqnn-orch gc RUN --launcher kubernetes --delete` deletes the Jobs that show this"
         )
         more = f"; and {len(nodes) - len(some)} nodes more" if len(nodes) > len(some) else ""
-        return Finding(what, Mark.BAD, "; ".join(f"node {node}, {nodes[node]}" for node in some) + more, fix)
+        return Diagnosis(what, Mark.BAD, "; ".join(f"node {node}, {nodes[node]}" for node in some) + more, fix)
     return "none"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from metaqnn_orch.application.assembly import store_of_pods
-from metaqnn_orch.application.doctor.findings import Finding, Mark, clock, tried
+from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, clock, tried
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract import keys
@@ -16,7 +16,7 @@ from metaqnn_trainer.store.base import Store, honours_put_if_absent, lists_what_
 LARGE_BYTES: Final = 8 << 20  # beyond what gateways take by default; the weights of a small net
 
 
-def examine_store(store: Store) -> Iterator[Finding]:
+def examine_store(store: Store) -> Iterator[Diagnosis]:
     away = False
 
     def listing() -> str:
@@ -39,21 +39,21 @@ def examine_store(store: Store) -> Iterator[Finding]:
         yield tried("store: clock", lambda: clock("store: clock", ahead()))
 
 
-def _missing(store: Store) -> str | Finding:
+def _missing(store: Store) -> str | Diagnosis:
     what, key = "store: a missing object is reported as missing", keys.probes() + "no-such-object"
     for look in (store.get, store.stat):
         with suppress(ObjectMissing):
             look(key)
-            return Finding(what, Mark.BAD, f"{store.uri}/{key} is there", "is this the address of a store?")
+            return Diagnosis(what, Mark.BAD, f"{store.uri}/{key} is there", "is this the address of a store?")
     return ""
 
 
-def _listed(store: Store) -> str | Finding:
+def _listed(store: Store) -> str | Diagnosis:
     by_pages = getattr(store, "by_pages_of", None)
     if lists_what_is_there(store if by_pages is None else by_pages(1), keys.probes()):
         return ""
     fix = "its listings are not complete: use another store, or a newer release of it"
-    return Finding("store: a written object is listed", Mark.BAD, "not all objects were listed", fix)
+    return Diagnosis("store: a written object is listed", Mark.BAD, "not all objects were listed", fix)
 
 
 def _large(store: Store) -> str:
@@ -63,14 +63,14 @@ def _large(store: Store) -> str:
     return f"{LARGE_BYTES >> 20} MiB"
 
 
-def _conditional(store: Store) -> str | Finding:
+def _conditional(store: Store) -> str | Diagnosis:
     if honours_put_if_absent(store, keys.probes()):
         return "the second of two writes was refused, as it must be"
     fix = "use another store, or --unsafe-single-writer if no second orchestrator will ever touch the run"
-    return Finding("store: conditional writes", Mark.BAD, "ignored: the second of two writes was accepted", fix)
+    return Diagnosis("store: conditional writes", Mark.BAD, "ignored: the second of two writes was accepted", fix)
 
 
-def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Finding]:
+def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Diagnosis]:
     """Examine the store once more, with the options that the trainers get. This machine may be unable to reach it that
     way.
     """
@@ -79,14 +79,14 @@ def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Find
     if told is None:
         return
 
-    def ask() -> str | Finding:
+    def ask() -> str | Diagnosis:
         try:
             conditional = _conditional(told)
         except StoreError as error:
             if error.status:
                 raise
             seen = f"{error.hint}; if only Pods can reach it, `helm test` asks from inside the cluster"
-            return Finding(what, Mark.UNKNOWN, f"no answer at this machine: {error}", seen)
+            return Diagnosis(what, Mark.UNKNOWN, f"no answer at this machine: {error}", seen)
         where = f"{settings.store_endpoint or 'AWS'}, region {settings.store_region or 'by default'}"
         return where if isinstance(conditional, str) else conditional._replace(what=what)
 

@@ -33,6 +33,12 @@ class CommonRules:
     authors' recorded nets). up_to_size: those up to the size itself (the paper's text)."""
     terminations: tuple[str, ...] = ("GAP", "SM")
     """How a net may end: SM (softmax), GAP (global average pooling, then softmax), or both."""
+    gap_after_fc: bool = False
+    """Whether GAP may stand where it only repeats SM: after a fully connected layer, and, with `model.gap_head: paper`,
+    on a single pixel. In spaces without SM it may stand there anyway. Runs of earlier releases keep it."""
+    gap_at_depth_limit: bool = True
+    """Whether GAP may follow `max_layers` layers (the paper's text). false counts GAP as a layer (as in the authors'
+    code)."""
     max_params: int | None = None
     """Largest number of trainable parameters of a net. A layer is illegal if no net within the limit can follow it."""
     max_macs: int | None = None
@@ -53,6 +59,10 @@ class CommonRules:
         )
         require(len(self.terminations) > 0, "terminations must be GAP, SM or both")
         require(len(set(self.terminations)) == len(self.terminations), "terminations has a layer twice")
+        require(
+            self.gap_at_depth_limit or "SM" in self.terminations,
+            "gap_at_depth_limit: false needs SM in terminations, because nothing else could end the deepest nets",
+        )
         for limit in (self.max_params, self.max_macs):
             require(limit is None or limit >= 1, "a limit must be at least 1")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, field, make_dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from metaqnn_trainer.spaces.cnn.common import CommonRules
 from metaqnn_trainer.spaces.cnn.registry import kinds
@@ -47,3 +47,13 @@ def recorded(space: dict[str, Any]) -> dict[str, Any]:
         if kind.section and not kind.paper
     }
     return {name: value for name, value in space.items() if name not in silent or value != silent[name]}
+
+
+UNSAID: Final[dict[str, Any]] = {"gap_after_fc": True}
+"""Rules whose default has changed: what they were when no record named them."""
+
+
+def unsaid(space: dict[str, Any]) -> dict[str, Any]:
+    """The rules that `recorded` wrote into this space when it was a release's that did not know them, as they were
+    then."""
+    return {name: value for name, value in UNSAID.items() if name not in space}

@@ -231,10 +231,20 @@ class Cnn(Space):
             ("depth", f"at most {rules.max_layers} layers before the termination"),
             *((kind.words, words) for kind, words in sections if words),
             ("receptive fields", limit),
-            ("termination", " or ".join(rules.terminations) + ", from any state"),
+            ("termination", self._ends_in_words()),
             ("size buckets", ", ".join(map(str, rules.size_buckets)) or "none: every size has its own Q-values"),
             ("limits", ", ".join(kept) or "none"),
         ]
+
+    def _ends_in_words(self) -> str:
+        rules = self.rules
+        places = [
+            *(["after a fully connected layer"] if not rules.gap_after_fc else []),
+            *(["on a single pixel"] if not rules.gap_after_fc and self.model.gap_head == "paper" else []),
+            *([f"after {rules.max_layers} layers"] if not rules.gap_at_depth_limit else []),
+        ]
+        but = f"; GAP not {' or '.join(places)}" if places and {"GAP", "SM"} <= {*rules.terminations} else ""
+        return " or ".join(rules.terminations) + ", from any state" + but
 
     def _leads(self, state: State | None, moves: Iterable[Layer]) -> bool:
         """Whether the moves are legal one after another, and complete a net."""
@@ -265,14 +275,15 @@ class Cnn(Space):
 
     def _structural_objection(self, state: State, layer: Layer) -> str | None:
         rules, key = self.rules, state.key
+        before = kinds().get(key.kind)
         if layer.ends:
             if layer.name not in rules.terminations:
                 return f"nets of this space do not end in {layer.name}"
-            return None if layer == layer.for_classes(rules.classes) else f"the space has {rules.classes} classes"
-        if key.depth >= rules.max_layers:
+            if layer != layer.for_classes(rules.classes):
+                return f"the space has {rules.classes} classes"
+        elif key.depth >= rules.max_layers:
             return f"a net has at most {rules.max_layers} layers: only a termination may follow"
-        before = kinds().get(key.kind)
-        if layer.pixels and before is not None and not before.pixels:
+        elif layer.pixels and before is not None and not before.pixels:
             return "only fully connected layers and terminations may follow a fully connected layer"
         return layer.objection(Place(before, key, state.shape, rules, self.model))
 

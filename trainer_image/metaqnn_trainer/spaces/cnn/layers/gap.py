@@ -51,6 +51,16 @@ class GAP(Layer):
         yield cls(classes)
 
     def objection(self, place: Place) -> str | None:
+        rules = place.rules
+        if SM.name not in rules.terminations:
+            return None  # nothing else could end the net here
+        if not rules.gap_after_fc:
+            if place.before is not None and not place.before.pixels:
+                return f"after a {place.before.words} layer it repeats SM, and gap_after_fc is false"
+            if place.shape.size == 1 and place.model.gap_head == "paper":
+                return "on a single pixel it repeats SM, and gap_after_fc is false"
+        if not rules.gap_at_depth_limit and place.key.depth >= rules.max_layers:
+            return f"a net has at most {rules.max_layers} layers, and GAP is one of them: gap_at_depth_limit is false"
         return None
 
     def refuses(self, following: Layer) -> str | None:

@@ -1,4 +1,4 @@
-"""What a diagnosis found: one line for each thing that was examined, and what to do about it."""
+"""Diagnoses of a store or cluster: one line for each thing that was examined, and what to do about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mark(StrEnum):
     UNKNOWN = "unknown"  # these credentials cannot see it, which need not be a fault
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """One thing that was examined."""
 
     what: str
@@ -26,18 +26,18 @@ class Finding(NamedTuple):
     fix: str = ""
 
 
-def tried(what: str, look: Callable[[], str | Finding]) -> Finding:
-    """The finding that the examination returns, or one that says how the examination failed."""
+def tried(what: str, look: Callable[[], str | Diagnosis]) -> Diagnosis:
+    """The diagnosis that the examination returns, or one that says how the examination failed."""
     try:
         seen = look()
     except KNOWN as error:
-        return Finding(what, Mark.BAD, redacted(str(error)), getattr(error, "hint", ""))
-    return seen if isinstance(seen, Finding) else Finding(what, Mark.GOOD, seen)
+        return Diagnosis(what, Mark.BAD, redacted(str(error)), getattr(error, "hint", ""))
+    return seen if isinstance(seen, Diagnosis) else Diagnosis(what, Mark.GOOD, seen)
 
 
-def clock(what: str, ahead: float) -> str | Finding:
-    """A finding about a clock that is `ahead` seconds ahead of this machine's."""
+def clock(what: str, ahead: float) -> str | Diagnosis:
+    """A diagnosis about a clock that is `ahead` seconds ahead of this machine's."""
     if abs(ahead) <= MOST_SECONDS_APART:
         return "it agrees with this machine's"
     apart = f"it is {abs(ahead):.0f} seconds {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    return Finding(what, Mark.BAD, apart, "set the clock of this machine or of that one, best with NTP")
+    return Diagnosis(what, Mark.BAD, apart, "set the clock of this machine or of that one, best with NTP")
