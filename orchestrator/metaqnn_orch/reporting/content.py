@@ -31,7 +31,7 @@ MEANINGS: Final[dict[TrialState, str]] = {
     "untrainable": "at chance at every learning rate: the reward is chance",
     "too_large": "did not fit the device: the reward is chance",
     "timed_out": "reached the time limit: the best epoch so far counts",
-    "stopped_early": "would probably not have beaten the best: the reward is the predicted accuracy",
+    "stopped_early": "was not among the best in its first epochs: the reward is the one that was predicted",
     "abandoned": "lost too many attempts: the searcher never learned from it",
     "in_flight": "not ended yet",
 }

@@ -22,6 +22,7 @@ from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.search.searcher import NOTHING_CONFIRMED, SEARCHERS, Confirm, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
 from metaqnn_orch.settings.budget import BudgetSettings
+from metaqnn_orch.settings.early_end import EarlyEndSettings
 from metaqnn_orch.settings.objective import ObjectiveSettings
 from metaqnn_orch.settings.search import ConfirmSettings, ScheduleSettings, SearchSettings
 from metaqnn_orch.settings.section import Section
@@ -138,18 +139,6 @@ class KubernetesSettings(Section):
     """File with a Job template, for everything else: tolerations, node selector, volumes, queue."""
     creates_per_second: float = Field(10.0, gt=0, le=1000)
     """How many Jobs are created in a second, at most. Others use the API server, too."""
-
-
-class EarlyEndSettings(Section):
-    """Stops nets that will probably not beat the best one. The searcher is told what they would probably have reached
-    (Baker, Gupta, Raskar, Naik 2017, arXiv 1705.10823). docs/early-end.md says when not to use it."""
-
-    enabled: bool = False
-    """Switches the rule on. It is never used in runs of finals."""
-    confidence: float = Field(0.95, ge=0.5, lt=1)
-    """A net is stopped if the probability that it will not beat the best one is at least this."""
-    examples: int = Field(60, ge=20, le=200)
-    """How many nets must be trained to their end, since the rule was enabled, before it stops a net."""
 
 
 class ExecutionSettings(Section):
