@@ -26,7 +26,7 @@ _SEED_BYTES: Final = 6  # every reader of JSON keeps integers of this size
 _SEEDS: Final = 100  # seeds that are tried for one repetition: a space may decide the seed itself
 
 
-class Progress(NamedTuple):
+class Repeated(NamedTuple):
     """How much of the last shortlist is confirmed."""
 
     done: int
@@ -34,14 +34,14 @@ class Progress(NamedTuple):
     all: int
 
 
-def progress(state: RunState) -> Progress | None:
+def progress(state: RunState) -> Repeated | None:
     """How far the confirmation of the last shortlist has come; None where there is no shortlist."""
     if state.shortlist is None:
         return None
     repeats = state.shortlist.repeats
     listed = [state.trials[name].confirmations for name in state.shortlist.trials]
     ended = (sum(trial.state != "in_flight" for trial in repetitions) for repetitions in listed)
-    return Progress(sum(min(number, repeats) for number in ended), repeats * len(listed))
+    return Repeated(sum(min(number, repeats) for number in ended), repeats * len(listed))
 
 
 def is_under_way(state: RunState) -> bool:

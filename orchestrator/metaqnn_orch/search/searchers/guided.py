@@ -131,7 +131,7 @@ class Guided(Searcher):
         return found
 
     def shortlist(self, ranked: Sequence[tuple[str, float]], count: int) -> Sequence[str]:
-        """Those with the highest means of two scores of the reward: the measured one, and the one that the forest
+        """The designs with the highest means of two scores of the reward: the measured one, and the one that the forest
         predicts from all results. A net that is better than its likes suggest was probably lucky. Other goals have no
         say, since the winner is that of the highest reward.
         """
