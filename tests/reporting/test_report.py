@@ -19,6 +19,7 @@ from tests.reporting.runs import POISON, write_run
 pytest.importorskip("vl_convert", reason="needs the extra: metaqnn-orch[report]")
 
 FIGURES = {
+    "best-so-far",
     "figure-3-learning",
     "figure-a2-histograms",
     "figure-a3-q-by-layer-type",

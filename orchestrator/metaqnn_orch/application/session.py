@@ -26,7 +26,7 @@ from metaqnn_orch.control.surroundings import Outcome, Surroundings
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
-from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
@@ -133,6 +133,8 @@ def _searched(
     if metrics is not None:
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
+    if not settings.nets:
+        listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
     with Signals(listener.say, launcher.outlives_us) as signals, served as port, tracking, shown as screen:

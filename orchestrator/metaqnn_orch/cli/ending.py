@@ -15,7 +15,15 @@ from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, shown_reward, stopped_early, summary
 
-_LEADERS: Final = {"params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
+_LEADERS: Final = {
+    "rank": "d",
+    "reward": ".4f",
+    "mean of": "d",
+    "params": ",d",
+    "seconds": ".1f",
+    "epsilon": ".2f",
+    "net": "",
+}
 
 
 def report(ended: SessionEnd, where: str, output: Format) -> int:
@@ -29,7 +37,8 @@ def report(ended: SessionEnd, where: str, output: Format) -> int:
         case Outcome.GOAL:
             return 0
         case Outcome.EXHAUSTED:
-            say("many proposals in a row gave no new net: at this epsilon the space has no more")
+            at = "" if state.epsilon is None else "at this epsilon "
+            say(f"many proposals in a row gave no new net: {at}the space has no more")
             return 0
         case Outcome.TARGET:
             say(f"stopped: {ended.reason}")
@@ -48,8 +57,13 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     if not best:
         return
     name, confirmed = reward_name(state.settings), any(trial.is_confirmed for trial in best)
-    columns = {"rank": "d", name: ".4f", **({"mean of": "d"} if confirmed else {}), **_LEADERS}
-    print_rows(columns, [_row(rank, trial, confirmed=confirmed) for rank, trial in enumerate(best, 1)])
+    left_out = {"epsilon"} if all(trial.epsilon is None for trial in best) else set()
+    left_out |= set() if confirmed else {"mean of"}
+    shown = [column for column in _LEADERS if column not in left_out]
+    print_rows(
+        {name if column == "reward" else column: _LEADERS[column] for column in shown},
+        [[_cell(column, rank, trial) for column in shown] for rank, trial in enumerate(best, 1)],
+    )
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
@@ -74,10 +88,17 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
         say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
 
 
-def _row(rank: int, trial: Trial, *, confirmed: bool) -> list[object]:
-    """A row of the table of the best; `confirmed` says that some of them are."""
-    trainings = [len(trial.trainings) if trial.is_confirmed else 1] if confirmed else []
-    return [rank, trial.worth, *trainings, trial.params, trial.seconds, trial.epsilon, trial.net]
+def _cell(column: str, rank: int, trial: Trial) -> object:
+    """A cell of the table of the best."""
+    match column:
+        case "rank":
+            return rank
+        case "reward":
+            return trial.worth
+        case "mean of":
+            return len(trial.trainings) if trial.is_confirmed else 1
+        case _:
+            return getattr(trial, column)
 
 
 def leave(name: str, ended: SessionEnd) -> NoReturn:

@@ -23,8 +23,8 @@ def status(
 ) -> None:
     """Show the state of a run.
 
-    It prints counters, epsilon, the best net, and the digest of the Q-table. It reads the store and changes nothing,
-    whether the run is going on or not.
+    It prints the method, counters, epsilon where the method has one, the best net, and the digest of what the searcher
+    believes. It reads the store and changes nothing, whether the run is going on or not.
 
     \b
     Counters
@@ -56,6 +56,8 @@ def status(
         print_json(fields)
         return
     best = fields.pop("best")
+    if view.state.epsilon is None:
+        del fields["epsilon"]
     fields["lost"] = ", ".join(f"{count} {kind}" for kind, count in fields["lost"].items())
     if (confirmations := fields.pop("confirmations")) is not None:
         fields["confirmations"] = "{done} of {all}".format(**confirmations)

@@ -41,12 +41,12 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     elif output is RowFormat.CSV:
         print_csv(*trial_table(state))
     else:
-        columns = {name.replace("_", " "): form for name, form in _COLUMNS.items()}
-        columns = {reward_name(state.settings) if name == "reward" else name: form for name, form in columns.items()}
-        rows = trial_rows(state)
+        rows, words = trial_rows(state), {"reward": reward_name(state.settings)}
+        shown = [name for name in _COLUMNS if name != "epsilon" or any(row[name] is not None for row in rows)]
+        columns = {words.get(name, name): _COLUMNS[name] for name in shown}
         for row in rows:
             row["state"] += ", estimated" if row["estimated"] else ""
             row["state"] += f", confirms {row['confirms']}" if "confirms" in row else ""
             row["state"] += f", mean {row['mean_reward']:.4f} of {row['trainings']}" if "trainings" in row else ""
             row["state"] += f" at {row['measured']:.4f}" if row["measured"] is not None else ""
-        print_rows(columns, [[row[name] for name in _COLUMNS] for row in rows])
+        print_rows(columns, [[row[name] for name in shown] for row in rows])

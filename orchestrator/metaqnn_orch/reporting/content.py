@@ -18,9 +18,9 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
-from metaqnn_orch.reporting.summary import RunView, estimated, shown_reward, stopped_early
-from metaqnn_orch.search.searcher import DEFAULT_METHOD
+from metaqnn_orch.reporting.summary import RunView, estimated, method_in_words, shown_reward, stopped_early
 from metaqnn_orch.search.searchers.q_learning import QLearning
+from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.result import TrainingResult
 
@@ -92,7 +92,6 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
     if best_trial.is_confirmed:
         words += f", the mean of {len(best_trial.trainings)} trainings"
     hours = finite(sum(item.seconds for item in history.trained)) / 3600
-    method = "Q-learning" if state.settings.search.method == DEFAULT_METHOD else state.settings.search.method
     numbers = [
         ("nets trained", f"{state.unique:,}"),
         (f"best {name}", shown_reward(best_trial)),
@@ -104,7 +103,7 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{state.unique:,} networks for {record.dataset.name}, found by {method}. The best has a {words}.",
+        lead=f"{state.unique:,} networks for {record.dataset.name}, {_found(state.settings)}. The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
         outcomes=_outcomes(state, history),
@@ -117,6 +116,12 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         trials=[item.trial for item in history.trained],
         reward=name,
     )
+
+
+def _found(settings: Settings) -> str:
+    """How the nets were found, in words: by the name with which the searcher's summary begins."""
+    name, colon, _ = method_in_words(settings).partition(":")
+    return "from a list" if settings.nets else f"found by {name if colon else settings.search.method}"
 
 
 def _notes(view: RunView) -> list[str]:

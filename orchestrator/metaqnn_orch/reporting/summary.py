@@ -15,8 +15,9 @@ from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import ObjectMissing
+from metaqnn_orch.errors import ObjectMissing, one_line
 from metaqnn_orch.replay.table import ESTIMATED
+from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import CLASSIFICATION
@@ -66,6 +67,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
     return {
         "run": view.record.run,
         "state": run_state(state, alive),
+        "method": None if state.settings.nets else state.settings.search.method,
         "epsilon": state.epsilon,
         "told": state.told,
         "unique": state.unique,
@@ -92,6 +94,11 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "q_digest": state.beliefs(),
         "journal_position": view.position,
     }
+
+
+def method_in_words(settings: Settings) -> str:
+    """The method of a search and what it is good for, in one line; the method's name where it says nothing."""
+    return one_line(str(SEARCHERS.load(settings.search.method).summary)) or settings.search.method
 
 
 def lost_attempts(state: RunState) -> dict[str, int]:
