@@ -44,7 +44,8 @@ def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> 
     rows: list[tuple[object, ...]] = [(epsilon, *cost) for epsilon, cost in made.phases]
     again = [("to confirm", *made.confirming)] if made.confirming is not None else []
     if rows or again:
-        print_rows(_COLUMNS, [*rows, *again, ("all", *made.whole)])
+        titled = {name if made.phases or name != "epsilon" else "": form for name, form in _COLUMNS.items()}
+        print_rows(titled, [*rows, *again, ("all", *made.whole)])
     else:
         print_rows({name: form for name, form in _COLUMNS.items() if name != "epsilon"}, [made.whole])
     seconds = "" if basis.seconds is None else f"{basis.seconds:,.1f} s for a net: "
