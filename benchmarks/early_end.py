@@ -27,7 +27,8 @@ from rich.console import Console
 from benchmarks.early_end_report import tables
 from benchmarks.measure import Spread, machine, save
 from metaqnn_orch.control.early_end import early_end
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.settings.early_end import EXAMPLES, FEWEST
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings

@@ -28,6 +28,7 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
         "run": run,
         "method": None if settings.nets else settings.search.method,
         "phases": [{"epsilon": epsilon, **cost._asdict()} for epsilon, cost in made.phases],
+        "confirming": made.confirming and made.confirming._asdict(),
         **made.whole._asdict(),
         "currency": settings.budget.currency,
         "parallel": settings.execution.parallel,
@@ -40,8 +41,11 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
 
 
 def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> None:
-    if made.phases:
-        print_rows(_COLUMNS, [*((epsilon, *cost) for epsilon, cost in made.phases), ("all", *made.whole)])
+    rows: list[tuple[object, ...]] = [(epsilon, *cost) for epsilon, cost in made.phases]
+    again = [("to confirm", *made.confirming)] if made.confirming is not None else []
+    if rows or again:
+        titled = {name if made.phases or name != "epsilon" else "": form for name, form in _COLUMNS.items()}
+        print_rows(titled, [*rows, *again, ("all", *made.whole)])
     else:
         print_rows({name: form for name, form in _COLUMNS.items() if name != "epsilon"}, [made.whole])
     seconds = "" if basis.seconds is None else f"{basis.seconds:,.1f} s for a net: "

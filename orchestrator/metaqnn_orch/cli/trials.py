@@ -30,6 +30,9 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     The reward of a net that was stopped early is foretold: `measured` is what it had, `predicted` what was expected
     of it, with a standard deviation of `spread`. The reward is called val accuracy where it is that.
 
+    A trial that was repeated to confirm it has `trainings`, their `mean_reward`, and `confirmed`: whether the mean
+    decides its rank. One that repeats another has that one's id in `confirms`.
+
     In JSON `measures` holds all that was measured; in CSV each measure has a column of its own, `measure.NAME`.
     """
     state = read_run(open_store(store), run).state
@@ -43,5 +46,7 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
         columns = {words.get(name, name): _COLUMNS[name] for name in shown}
         for row in rows:
             row["state"] += ", estimated" if row["estimated"] else ""
+            row["state"] += f", confirms {row['confirms']}" if "confirms" in row else ""
+            row["state"] += f", mean {row['mean_reward']:.4f} of {row['trainings']}" if "trainings" in row else ""
             row["state"] += f" at {row['measured']:.4f}" if row["measured"] is not None else ""
         print_rows(columns, [[row[name] for name in shown] for row in rows])

@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final
 
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import (
     EarlyEnd,
@@ -34,7 +34,8 @@ def early_end(settings: Settings, newest_first: Iterable[Trial], best: Trial | N
     if not rule.enabled or settings.nets or best is None or best.reward is None:
         return None
     make = _quarter if rule.rule == "quarter" else _prediction
-    return make(settings, newest_first, best.reward)
+    designs = (trial for trial in newest_first if not trial.confirms)  # the best ones would count several times
+    return make(settings, designs, best.worth)
 
 
 def _prediction(settings: Settings, newest_first: Iterable[Trial], best: float) -> PredictionRule | None:

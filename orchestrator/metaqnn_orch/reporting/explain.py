@@ -9,7 +9,8 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from metaqnn_orch.control.faults import faults_of
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.findings import findings_of
 from metaqnn_orch.search.searcher import Belief, Finding
@@ -33,8 +34,9 @@ class Move(NamedTuple):
     """Number of trained designs with this beginning."""
     best_trained: str | None
     best_reward: float | None
+    """Reward of the best of them; the mean over its trainings where it is confirmed."""
     best_accuracy: float | None
-    """Validation accuracy of the best of them, where `accuracy` is a measure."""
+    """Validation accuracy of its first training, where `accuracy` is a measure."""
 
 
 class Explanation(NamedTuple):
@@ -81,7 +83,8 @@ def explain(state: RunState, beginning: str) -> Explanation:
             beliefs = [_checked(belief, legal) for belief in beliefs]
     except IllegalDesign as error:
         raise BadInput(f"{after} is not in the space of the run: {error}") from None
-    told = [_Told(space.parse(trial.net), trial) for trial in state.trials.values() if trial.reward is not None]
+    ended = [trial for trial in state.trials.values() if trial.reward is not None and not trial.confirms]
+    told = [_Told(space.parse(trial.net), trial) for trial in ended]
     told = [one for one in told if one.moves[: len(prefix)] == prefix]
     moves = [_move(belief, [one for one in told if one.moves[len(prefix)] == legal[belief.move]]) for belief in beliefs]
     best = _best(told)
@@ -120,10 +123,10 @@ def _move(belief: Belief, told: Sequence[_Told]) -> Move:
 
 
 def _best(told: Iterable[_Told]) -> Trial | None:
-    """The best trial whose net was trained, the first told among equals."""
+    """The best trial whose net was trained: a confirmed one, if there is any; the first told among equals."""
     trained = (trial for _, trial in told if trial.was_trained)
-    return max(trained, key=lambda trial: trial.worth, default=None)
+    return max(trained, key=lambda trial: (trial.is_confirmed, trial.worth), default=None)
 
 
 def _net_and_worth(trial: Trial | None) -> tuple[str | None, float | None, float | None]:
-    return (trial.net, trial.reward, trial.val_accuracy) if trial else (None, None, None)
+    return (trial.net, trial.worth, trial.val_accuracy) if trial else (None, None, None)

@@ -12,8 +12,9 @@ from math import isfinite
 from operator import ge
 from typing import Any, Final, NamedTuple
 
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.numbers import mean
 from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.history import EndedTrial
 from metaqnn_orch.reporting.palette import Palette
@@ -137,6 +138,10 @@ def _values(trial: Trial, wanted: Iterable[str], space: Space) -> dict[str, floa
     """The values of the wanted measures, as far as the trial has them."""
     names = [*dict.fromkeys(wanted)]
     there: dict[str, Any] = {**trial.measures, **{name: getattr(trial, name) for name in COLUMNS}}
+    if trial.is_confirmed:
+        measured = [one.measures for one in trial.trainings]
+        shared = set(measured[0]).intersection(*measured)
+        there |= {name: mean([one[name] for one in measured]) for name in shared} | {"reward": trial.worth}
     if not {*names} <= there.keys():
         there = {**_known(trial, space), **there}
     return {name: there[name] for name in names if there.get(name) is not None and isfinite(there[name])}

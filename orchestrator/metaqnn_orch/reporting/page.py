@@ -9,7 +9,7 @@ import hashlib
 from importlib.resources import files
 from typing import NamedTuple
 
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.content import Content
 from metaqnn_orch.reporting.front import Member
 from metaqnn_orch.reporting.palette import DARK, LIGHT

@@ -11,7 +11,7 @@ import yaml
 
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
 from metaqnn_orch.reporting.content import content

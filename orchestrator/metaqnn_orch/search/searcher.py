@@ -31,6 +31,18 @@ of Python.
 """
 
 
+class Confirm(NamedTuple):
+    """How the best designs are confirmed: trained again with other seeds before one is named the best."""
+
+    top: int
+    """Number of designs; 0: none."""
+    repeats: int
+    """How often each is trained again."""
+
+
+NOTHING_CONFIRMED: Final = Confirm(top=0, repeats=2)
+
+
 class Setup(NamedTuple):
     """The arguments with which a searcher is made."""
 
@@ -132,6 +144,8 @@ class Searcher(ABC):
     """
     value_words: ClassVar[str] = "value"
     """What the values of its beliefs are, as the title of a column."""
+    confirm: ClassVar[Confirm] = NOTHING_CONFIRMED
+    """How its best designs are confirmed, unless the settings say something else."""
 
     def __init__(self, setup: Setup) -> None:
         self.space = setup.space
@@ -152,7 +166,8 @@ class Searcher(ABC):
     @abstractmethod
     def tell(self, experience: Experience) -> None:
         """Take in the result of a design. It is called once for each time that the design was proposed, in the order in
-        which results came in.
+        which results came in. Of trainings that confirm a design the searcher is told nothing: `shortlist` is handed
+        their means.
         """
 
     def recall(self, rows: Sequence[tuple[str, float]], weight: float) -> None:
@@ -171,6 +186,12 @@ class Searcher(ABC):
         state = self.space.after(beginning)
         moves = [] if state is None else self.space.legal(state)
         return Beliefs([Belief(str(move)) for move in moves], self.summary)
+
+    def shortlist(self, ranked: Sequence[tuple[str, float]], count: int) -> Sequence[str]:
+        """The designs to confirm, at most `count` of them: by default the first. `ranked` are all trained designs with
+        their rewards, the best first; where a design was confirmed before, its reward is the mean over its trainings.
+        """
+        return [design for design, _ in ranked[:count]]
 
     def findings(self) -> list[Finding]:
         """What the searcher has learned of the space as a whole, for reports."""

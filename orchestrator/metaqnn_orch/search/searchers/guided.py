@@ -19,6 +19,7 @@ from metaqnn_orch.search.sampling import completed, new_design, pick, random_des
 from metaqnn_orch.search.searcher import (
     Belief,
     Beliefs,
+    Confirm,
     Experience,
     Finding,
     Goals,
@@ -81,6 +82,7 @@ class Guided(Searcher):
     Options = GuidedOptions
     summary = "guided search: a forest learns which designs are promising; finds good nets with few trials"
     value_words = "expected reward"
+    confirm: ClassVar[Confirm] = Confirm(top=5, repeats=2)
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -153,6 +155,23 @@ class Guided(Searcher):
                 found.append(Finding(f"Expected reward by {of}", "expected reward", curve, of, mean))
         return found
 
+    def shortlist(self, ranked: Sequence[tuple[str, float]], count: int) -> Sequence[str]:
+        """The designs with the highest means of two scores of the reward: the measured one, and the one that the forest
+        predicts from all results. A net that is better than its likes suggest was probably lucky. Other goals have no
+        say, since the winner is that of the highest reward.
+        """
+        if self._fit() is None:
+            return super().shortlist(ranked, count)
+        fitted = self._fitted_to(len(self._told), [REWARD])
+        forest, ranking = fitted.forests[REWARD], fitted.ranking
+
+        def promise(of: tuple[str, float]) -> float:
+            design, reward = of
+            features = self._features.get(design) or self.space.features(design)
+            return ranking.score(REWARD, reward) + forest.predict(forest.row(features))
+
+        return super().shortlist(sorted(ranked, key=promise, reverse=True), count)
+
     def _fit(self) -> Fitted | None:
         """The forests that choose next; None while there are too few results."""
         told, following = 0, self.options.random_first
@@ -160,23 +179,27 @@ class Guided(Searcher):
             told = following
             following += max(AT_LEAST, told // REFITS)
         if told and (self._fitted is None or self._fitted.told != told):
-            experiences = [*islice(self._told.values(), told)]
-            for one in experiences:
-                self._features.setdefault(one.design, self.space.features(one.design))
-            rows = [self._features[one.design] for one in experiences]
-            ranking = Ranking(experiences, self.options.front)
-            scores = [ranking.scores(one) for one in experiences]
-            free = set(self.space.measures(experiences[0].design)) - {REWARD}
-            self._fitted = Fitted(
-                told,
-                ranking,
-                {
-                    goal: Forest(rows, [each[goal] for each in scores], self.randomness(f"forest {goal}", told))
-                    for goal in scores[0]
-                    if goal not in free
-                },
-            )
+            self._fitted = self._fitted_to(told, [REWARD, *self.options.front])
         return self._fitted
+
+    def _fitted_to(self, told: int, goals: Collection[str]) -> Fitted:
+        """The forests, for some of the goals, that the first results give."""
+        experiences = [*islice(self._told.values(), told)]
+        for one in experiences:
+            self._features.setdefault(one.design, self.space.features(one.design))
+        rows = [self._features[one.design] for one in experiences]
+        ranking = Ranking(experiences, self.options.front)
+        scores = [ranking.scores(one) for one in experiences]
+        free = set(self.space.measures(experiences[0].design)) - {REWARD}
+        return Fitted(
+            told,
+            ranking,
+            {
+                goal: Forest(rows, [each[goal] for each in scores], self.randomness(f"forest {goal}", told))
+                for goal in goals
+                if goal not in free
+            },
+        )
 
     def _candidates(self, known: Collection[str], weights: Mapping[str, float], rng: Random) -> dict[str, None]:
         """Mutations of the best designs, and random designs, that are not known."""
