@@ -11,7 +11,7 @@ import pytest
 import torch
 from benchmarks.plain_loop import plain_model, write_files
 
-from benchmarks import cluster, early_end, speed, trainer
+from benchmarks import cluster, early_end, speed, trained, trainer
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.layer import Shape
@@ -51,6 +51,22 @@ def test_what_training_takes(tmp_path: Path) -> None:
     assert (tmp_path / "1.pt").exists()
     found = {"small": {"net": case.net, "contenders": {trainer.OURS: trainer.summary([ours], [ours])}}}
     assert "| 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) |" in trainer.tables(found, 1)
+
+
+def test_searches_with_real_training(tmp_path: Path) -> None:
+    """Cut off after the first, it goes on."""
+    small = {"recipe.epochs": 1, "space.max_layers": 2}
+    begun = trained.search("digits", str(tmp_path / "kept" / "digits"), "random", 0, 14, small)
+    settings = (word for key, value in small.items() for word in ("--set", f"{key}={value}"))
+    both = ["--only", "random", "--only", "guided, confirmed"]
+    where = ["--kept", str(tmp_path / "kept"), "--to", str(tmp_path)]
+    trained.main(["--nets", "14", "--seeds", "1", *settings, *both, *where])
+    found = json.loads((tmp_path / "trained-digits.json").read_text())
+    assert found["found"][0] == {**begun._asdict(), "seconds": found["found"][0]["seconds"]}
+    assert found["found"][1]["contestant"] == "guided, confirmed"
+    assert found["found"][1]["designs"] == 4
+    assert found["judged"].keys() == {one["net"] for one in found["found"]}
+    assert all(0 <= accuracy <= 1 for accuracy in found["judged"].values())
 
 
 def test_what_an_early_end_saves(tmp_path: Path) -> None:
