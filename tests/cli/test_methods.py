@@ -25,7 +25,7 @@ def start(method: str, tmp_path: Path) -> list[object]:
     table = tmp_path / "table.csv"
     table.write_text('net,accuracy\n"[SM(10)]",0.5\n"[GAP(10), SM(10)]",0.2\n')
     first = {"random_first": 4} if method in ("guided", "local-search") else {}
-    wanted = settings(dataset__digest=None, execution__poll_seconds=0.01, search={"method": method, **first})
+    wanted = settings(dataset__digest=None, execution__poll_seconds=0.01, search={"method": method, "confirm": {"top": 0}, **first})
     file, where = settings_file(tmp_path, wanted), tmp_path / "store"
     return [
         *("start", file, "--run", "one", "--store", where, "--launcher", "table", "--table", table, "--parallel", "1")
