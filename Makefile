@@ -8,7 +8,7 @@ BASE_IMAGE ?=
 ORCHESTRATOR_BASE_IMAGE ?= $(BASE_IMAGE)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-cluster bench-early-end bench-trainer chart docs images image-requirements clean
+.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-early-end bench-trainer chart docs images image-requirements clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
@@ -36,6 +36,9 @@ bench-cluster: .venv/.dev-ready ## hundreds of Jobs in flight, on a stand-in or 
 
 bench-search: .venv/.dev-ready ## does it search? against random search, TPE and evolution; ARGS="--table FILE"
 	$(BIN)/python -m benchmarks.search $(ARGS)
+
+bench-trained: .venv/.dev-ready ## which search finds the best net, where each is really trained
+	$(BIN)/python -m benchmarks.trained $(ARGS)
 
 bench-early-end: .venv/.dev-ready ## what stopping nets early saves and costs, on real learning curves
 	$(BIN)/python -m benchmarks.early_end $(ARGS)

@@ -19,8 +19,9 @@ from docs.docstrings import docstrings
 from metaqnn_orch.cli.app import COMMANDS, build_app
 from metaqnn_orch.cli.output import PROGRAM
 from metaqnn_orch.search.searchers import q_learning
-from metaqnn_orch.settings import budget, objective
+from metaqnn_orch.settings import budget, early_end, objective
 from metaqnn_orch.settings import model as settings_module
+from metaqnn_orch.settings import search as search_settings
 from metaqnn_orch.settings.model import DatasetSettings, Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract import messages
@@ -56,13 +57,14 @@ def settings() -> str:
         "# Settings",
         "A settings file is YAML and says what differs from its `preset`, or from the defaults. Flags win over "
         "`METAQNN_*` variables (`METAQNN_RECIPE__EPOCHS` is `recipe.epochs`), those over the file, the file over the "
-        "preset; `metaqnn-orch config show` says what is in force, and whence. `execution`, `budget`, `tracking` and "
-        "`finals` may change when a run goes on, everything else is what the run is. This page is written by "
-        "`make docs`.",
+        "preset; `metaqnn-orch config show` says what is in force, and whence. `execution`, `budget`, `tracking`, "
+        "`finals` and `search.confirm` may change when a run goes on, everything else is what the run is. This page "
+        "is written by `make docs`.",
     ]
     schema = Settings.model_json_schema()
     sections = (import_module(type(kind.rules).__module__) for kind in kinds().values() if kind.section)
-    known = docstrings(settings_module, budget, objective, q_learning, common, messages, *sections)
+    ours = settings_module, search_settings, budget, early_end, objective
+    known = docstrings(*ours, q_learning, common, messages, *sections)
     known["SpaceRules"] = known["CommonRules"]
     example = Settings(
         dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2)

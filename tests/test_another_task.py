@@ -133,6 +133,29 @@ def test_q_learning_searches_it_too(environment: Environment, tmp_path: Path) ->
     assert "search.children" not in shown, "the options of another searcher are void"
 
 
+PLAIN: Final = """\
+dataset: {name: diabetes}
+space: {family: widths, inputs: 10, widths: [4, 8, 16], most: 3}
+task: {name: regression, noise: 0.05}
+search: {method: random}
+recipe: {epochs: 4, batch_size: 50, learning_rate: 0.02, dropout: none}
+"""
+
+
+@pytest.mark.parametrize(("rule", "examples"), [("prediction", 20), ("quarter", 10)])
+def test_its_nets_are_stopped_early(rule: str, examples: int, environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "plain.yaml").write_text(PLAIN)
+    early_end = f"execution.early_end={{enabled: true, rule: {rule}, examples: {examples}}}"
+    sets = ("--set", early_end, "--set", f"schedule.total={examples + 6}")
+    environment.run("start", "plain.yaml", "--run", "first", *STORE, *sets, "--parallel", "1", folder=tmp_path)
+    stopped = [trial for trial in trials_of(environment, tmp_path) if trial["state"] == "stopped_early"]
+    assert stopped
+    for trial in stopped:
+        assert trial["measured"] <= trial["reward"]
+    best = json.loads(environment.run("status", "first", *STORE, "-o", "json", folder=tmp_path))["best"]
+    assert best["trial"] not in {trial["trial"] for trial in stopped}
+
+
 REFUSED: Final = {
     ("export", "first", *STORE, "--to", "net.onnx"): "do not classify images",
     ("finals", "first", *STORE): "the task of run first is regression",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from metaqnn_orch import Search
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import needs_trainer

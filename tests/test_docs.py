@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import typer
 from docs.document import PAGES, settings, trainer
 
 from metaqnn_orch.cli.app import COMMANDS, build_app
+from metaqnn_orch.search.searcher import SEARCHERS
 
 ROOT = Path(__file__).parents[1]
 WRITTEN = sorted([*PAGES.glob("*.md"), *ROOT.glob("*.md")])
@@ -73,6 +75,21 @@ def test_every_test_that_a_promise_names_is_there() -> None:
     assert len(named) > 40
     for name in named:
         assert f"def {name}(" in written or [*(ROOT / "tests").rglob(f"{name}.py")], name
+
+
+def test_every_searcher_is_on_its_page_with_its_options() -> None:
+    page = (PAGES / "search.md").read_text()
+    rows = re.findall(r"^\| (?:`([\w-]+)` )?\| (?:`([\w.]+)` )?\| (?:`(.*?)` )?\|", page, re.MULTILINE)
+    told: dict[str, dict[str, str]] = {}
+    for method, option, default in rows:
+        last = told.setdefault(method or [*told][-1], {})
+        if option and default:
+            last[option] = default
+    kinds = {name: SEARCHERS.load(name) for name in SEARCHERS.members()}
+    assert told == {
+        name: {f"{kind.section}.{option}": str(default) for option, default in asdict(kind.Options()).items()}
+        for name, kind in kinds.items()
+    }
 
 
 def test_all_pages_are_a_site(tmp_path: Path) -> None:

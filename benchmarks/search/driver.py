@@ -1,7 +1,7 @@
 """Spends a budget on a landscape as a run does: the same Setup, Known and order of proposals and results.
 
-The rules are those of control/loop.py and control/state.py: a design that is proposed again is not trained again, but
-told again; one in training is told as often as it was proposed.
+The rules are those of control/proposer.py and control/state.py: a design that is proposed again is not trained again,
+but told again; one in training is told as often as it was proposed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
 
-from metaqnn_orch.control.loop import FRUITLESS_PROPOSALS, REPEATS_IN_FLIGHT
+from metaqnn_orch.control.proposer import FRUITLESS_PROPOSALS, REPEATS_IN_FLIGHT
 from metaqnn_orch.search.schedule import PAPER, scaled
 from metaqnn_orch.search.searcher import SEARCHERS, Experience, Known, Proposal, Searcher, Setup
 from metaqnn_trainer.spaces.base import Space

@@ -24,11 +24,12 @@ from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.signals import interruptible
 from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.explain import Explanation, explain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, summary, trial_table
+from metaqnn_orch.reporting.summary import leaderboard, read_run, shown_reward, summary, trial_table
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
@@ -127,7 +128,7 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The trial of the highest reward."""
+        """The best trial: among confirmed ones, that of the highest mean, and else that of the highest reward."""
         return self.state.best
 
     def leaderboard(self, top: int = 10) -> list[Trial]:
@@ -179,5 +180,5 @@ class Search:
         return exports.export(self._store, self.run, chosen, form, path, report=Logged().say)
 
     def __repr__(self) -> str:
-        best = f", best {self.best.worth:.4f}" if self.best is not None else ""
+        best = f", best {shown_reward(self.best)}" if self.best is not None else ""
         return f"<Search {self.run}: {self.state.unique} nets{best}>"

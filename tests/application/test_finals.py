@@ -4,7 +4,7 @@ import pytest
 
 from metaqnn_orch.application.finalists import Elsewhere, candidates, final_settings, ranked, scaled, weights_of
 from metaqnn_orch.application.finals import write_verdict
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, SettingsError
 from metaqnn_orch.reporting.summary import RunView, leaderboard
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict

@@ -8,7 +8,8 @@ import pytest
 
 from metaqnn_orch.application.finalists import candidates
 from metaqnn_orch.application.retraining import again
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunConflict
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.contract.messages import WeightsRef

@@ -11,7 +11,7 @@ import pytest
 import torch
 from benchmarks.plain_loop import plain_model, write_files
 
-from benchmarks import cluster, early_end, speed, trainer
+from benchmarks import cluster, early_end, speed, trained, trainer
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.layer import Shape
@@ -53,30 +53,49 @@ def test_what_training_takes(tmp_path: Path) -> None:
     assert "| 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) |" in trainer.tables(found, 1)
 
 
+def test_searches_with_real_training(tmp_path: Path) -> None:
+    """Cut off after the first, it goes on."""
+    small = {"recipe.epochs": 1, "space.max_layers": 2}
+    begun = trained.search("digits", str(tmp_path / "kept" / "digits"), "random", 0, 14, small)
+    settings = (word for key, value in small.items() for word in ("--set", f"{key}={value}"))
+    both = ["--only", "random", "--only", "guided, confirmed"]
+    where = ["--kept", str(tmp_path / "kept"), "--to", str(tmp_path)]
+    trained.main(["--nets", "14", "--seeds", "1", *settings, *both, *where])
+    found = json.loads((tmp_path / "trained-digits.json").read_text())
+    assert found["found"][0] == {**begun._asdict(), "seconds": found["found"][0]["seconds"]}
+    assert found["found"][1]["contestant"] == "guided, confirmed"
+    assert found["found"][1]["designs"] == 4
+    assert found["judged"].keys() == {one["net"] for one in found["found"]}
+    assert all(0 <= accuracy <= 1 for accuracy in found["judged"].values())
+
+
 def test_what_an_early_end_saves(tmp_path: Path) -> None:
     trained = early_end.train_one("[C(16,3,1), P(2,2), FC(32), SM(10)]", 4)
     assert len(trained.curve) == len(trained.seconds) == 4
     never = early_end.train_one("[GAP(10), SM(10)]", 4)
     assert (never.curve, len(never.seconds)) == ([], 5), "five rates"
     rng = Random(0)
-    steady = [trained._replace(curve=[share * rng.random() for share in (0.5, 0.6, 0.7, 0.8)]) for _ in range(39)]
+    steady = [trained._replace(curve=[share * rng.random() for share in (0.5, 0.6, 0.7, 0.8)]) for _ in range(79)]
     best = trained._replace(curve=[0.5, 0.7, 0.8, 0.9])
-    content = {
-        "machine": {},
-        "options": {"epochs": 4},
-        "nets": [net._asdict() for net in (*steady, best, never)],
-    }
-    (tmp_path / "earlier.json").write_text(json.dumps(content))
-    options = ["--examples", "20", "--orders", "3", "--curves", str(tmp_path / "earlier.json"), "--to", str(tmp_path)]
-    early_end.main(options)
-    found = json.loads((tmp_path / "early-end.json").read_text())["found"]
-    assert {of["under rule"]["median"] for of in found.values()} == {20}
+    nets = [net._asdict() for net in (*steady, best, never)]
+    content = {"machine": {}, "options": {"epochs": 4}}
+    (tmp_path / "earlier.json").write_text(json.dumps({**content, "nets": nets}))
+    where = ("--curves", str(tmp_path / "earlier.json"), "--to", str(tmp_path))
+    early_end.main(["--orders", "2", "--searches", "2", "--worth", "30", *where])
+    written = json.loads((tmp_path / "early-end.json").read_text())
+    found, equal = written["found"], written["equal epochs"]
+    assert [of["under rule"]["median"] for of in found.values()] == [20, 20, 20, 65]
     for of in found.values():
         assert 0 < of["epochs saved"]["median"] < 1
         assert of["wrongly"] <= min(of["all stopped"], of["all better"])
-    assert found["0.9"]["all stopped"] >= found["0.99"]["all stopped"]
+    assert found["prediction, 0.9"]["all stopped"] >= found["prediction, 0.99"]["all stopped"]
+    assert 30 <= equal["no rule"]["begun"]["median"] < equal["quarter"]["begun"]["median"]
+    assert equal["no rule"]["lost"] == equal["no rule"]["gain"]["mean"] == 0
+    for of in equal.values():
+        assert of["gain"]["low"] <= of["gain"]["mean"] <= of["gain"]["high"]
+    (tmp_path / "earlier.json").write_text(json.dumps({**content, "nets": nets[:60]}))
     with pytest.raises(SystemExit):
-        early_end.main([*options, "--examples", "40"])
+        early_end.main([*where])
 
 
 def test_the_plain_loop_trains_the_same_net() -> None:

@@ -20,8 +20,9 @@ def test_the_two_forms_say_the_same(finished: DirectoryStore, cli: Cli) -> None:
         "best_trained",
         "best_reward",
         "best_accuracy",
+        "findings",
     ]
-    assert (found["after"], found["epsilon"], found["trained"]) == ("[]", 0.3, 12)
+    assert (found["after"], found["epsilon"], found["trained"], found["findings"]) == ("[]", 0.3, 12, [])
     assert sum(move["probability"] for move in found["moves"]) == pytest.approx(1)
     heading, *lines = cli("explain", "test", "--store", finished.uri).out.splitlines()
     assert " ".join(heading.split()) == "layer q value updates probability trained best accuracy completion"

@@ -66,6 +66,9 @@ def test_status_says_reward_and_measures(store: DirectoryStore, view: RunView, c
         "measures": {"mae": error_of(net), "state": 1.0},
         "net": net,
         "trial": view.state.by_net[net].trial,
+        "trainings": 1,
+        "mean_reward": -error_of(net),
+        "confirmed": False,
     }
 
 

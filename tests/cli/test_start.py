@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.control.holder import Hold, read_holder, this_process
+from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import (
@@ -82,8 +83,9 @@ def test_a_search_on_real_data(trained: Trained) -> None:
 
 @needs_trainer
 def test_progress_is_plain_lines_in_a_pipe(trained: Trained) -> None:
-    made, begins, leave, *told = trained.answer.err.splitlines()
+    made, searches, begins, leave, *told = trained.answer.err.splitlines()
     assert made == f"dataset digits is not in {trained.store} yet: making it"
+    assert searches == f"searching by {QLearning.summary} (docs/search.md)"
     assert begins == "run first on digits: 0 of 5 nets trained, 1 at a time (local)"
     assert leave == "Ctrl-C stops, the same command goes on"
     outcome = r"(?:0\.\d{4}     |untrainable)"

@@ -31,7 +31,8 @@ def test_a_run_that_was_really_trained(trained: Trained, cli: Cli) -> None:
 def test_the_fields_that_scripts_rely_on(finished: DirectoryStore, cli: Cli) -> None:
     found = cli("status", "test", "--store", finished.uri, "-o", "json").json()
     assert found.keys() >= PROMISED
-    assert found["best"].keys() == {"net", "trial", "reward", "val_accuracy", "measures"}
+    worth = {"reward", "val_accuracy", "measures", "trainings", "mean_reward", "confirmed"}
+    assert found["best"].keys() == {"net", "trial", *worth}
     assert (found["run"], found["state"], found["unique"], found["failed"]) == ("test", "complete", 12, 0)
     assert len(found["q_digest"]) == 64
 

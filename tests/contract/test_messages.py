@@ -18,10 +18,12 @@ from metaqnn_trainer.contract.codec import MAX_MESSAGE_BYTES, Message, canonical
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import (
     DatasetRef,
-    EarlyEnd,
     LearningCurve,
     ModelOptions,
     PluginRef,
+    PredictionRule,
+    QuarterExample,
+    QuarterRule,
     RatePhase,
     Recipe,
     TrainerOptions,
@@ -61,11 +63,12 @@ RESULT = TrainingResult(
     weights=Artifact(size=4000, sha256="ab" * 32),
 )
 
-EARLY_END = EarlyEnd(
+EARLY_END = PredictionRule(
     best=0.95,
     confidence=0.9,
     examples=(LearningCurve(params=1000, macs=50_000, layers=3, accuracies=(0.1, 0.9)),) * 2,
 )
+QUARTER = QuarterRule(epochs=20, threshold=0.8, best=0.95, examples=(QuarterExample(quarter=0.5, final=0.9),) * 2)
 STOPPED = RESULT.model_copy(
     update={
         "status": "stopped_early",
@@ -119,6 +122,7 @@ def with_accuracy(text: str) -> bytes:
         REQUEST,
         RESULT,
         REQUEST.model_copy(update={"options": TrainerOptions(early_end=EARLY_END)}),
+        REQUEST.model_copy(update={"options": TrainerOptions(early_end=QUARTER)}),
         STOPPED,
         RESULT.model_copy(
             update={
@@ -146,6 +150,31 @@ def test_messages_survive_the_wire(message: Message) -> None:
 def test_a_poisoned_accuracy(text: str) -> None:
     with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: Input should be"):
         decode(TrainingResult, with_accuracy(text), "result")
+
+
+def with_early_end(early_end: str) -> bytes:
+    """The request with any text as the rule for an early end."""
+    return encode(REQUEST).replace(b'"early_end": null', b'"early_end": ' + early_end.encode(), 1)
+
+
+def test_the_rule_of_an_earlier_release() -> None:
+    curve = '{"params": 1000, "macs": 50000, "layers": 3, "accuracies": [0.1, 0.9]}'
+    text = f'{{"best": 0.95, "confidence": 0.9, "examples": [{curve}, {curve}]}}'
+    assert decode(TrainingRequest, with_early_end(text), "request").options.early_end == EARLY_END
+
+
+@pytest.mark.parametrize("threshold", ["NaN", "Infinity", "-Infinity", "1e999", "1e13", "null", "true", '"0.8"'])
+def test_a_poisoned_threshold(threshold: str) -> None:
+    text = QUARTER.model_dump_json().replace('"threshold":0.8', f'"threshold":{threshold}')
+    with pytest.raises(MessageError, match=r"^request is not valid"):
+        decode(TrainingRequest, with_early_end(text), "request")
+
+
+@pytest.mark.parametrize("change", [{"epochs": 1}, {"confidence": 0.9}, {"examples": []}, {"best": None}])
+def test_a_rule_of_a_quarter_that_is_none(change: dict[str, Any]) -> None:
+    text = json.dumps(QUARTER.model_dump() | change)
+    with pytest.raises(MessageError, match=r"^request is not valid"):
+        decode(TrainingRequest, with_early_end(text), "request")
 
 
 @pytest.mark.parametrize(("status", "prediction"), [("stopped_early", None), ("completed", STOPPED.prediction)])

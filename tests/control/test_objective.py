@@ -126,10 +126,11 @@ def test_in_words() -> None:
     assert words == "f1 x (params / 1e+06)^-0.07 x max(1, bytes / 2)^-1"
 
 
+@pytest.mark.parametrize("rule", ["prediction", "quarter"])
 @pytest.mark.parametrize("objective", [SOFT, {"measure": "accuracy"}])
-def test_what_is_foretold_and_what_is_told_would_differ(objective: dict[str, Any]) -> None:
+def test_what_is_foretold_and_what_is_told_would_differ(objective: dict[str, Any], rule: str) -> None:
     with pytest.raises(SettingsError, match=r"execution\.early_end foretells the task's own reward"):
-        settings(objective=objective, execution__early_end={"enabled": True})
+        settings(objective=objective, execution__early_end={"enabled": True, "rule": rule})
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from tests.reporting.runs import POISON, write_run
 pytest.importorskip("vl_convert", reason="needs the extra: metaqnn-orch[report]")
 
 FIGURES = {
+    "best-so-far",
     "figure-3-learning",
     "figure-a2-histograms",
     "figure-a3-q-by-layer-type",
@@ -102,7 +103,7 @@ def test_a_run_of_one_net_and_no_time(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     view = write_run(store, 1)
     history = read_history(store, view)
-    history = history._replace(ended=[item._replace(at=None) for item in history.ended], troubles=[])
+    history = history._replace(trained=[item._replace(at=None) for item in history.trained], troubles=[])
     made = compose(view, history, None)
     assert "timeline.png" not in made.files
     assert "figure-3-learning.png" in made.files

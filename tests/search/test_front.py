@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.search.front import REWARD, Goals, Ranking, RankScale, draw_weights, worth
-from metaqnn_orch.search.searcher import Experience
+from metaqnn_orch.search.front import REWARD, Ranking, RankScale, draw_weights, worth
+from metaqnn_orch.search.searcher import Experience, Goals
 from tests.control.world import settings
 
 REWARDS = st.lists(st.floats(0, 1), min_size=1, max_size=50)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from metaqnn_orch.application.trainer_call import TRAINER, call
-from metaqnn_orch.control.retention import read_removed
+from metaqnn_orch.control.retention import best_kept, read_removed
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.store.base import Store
@@ -28,7 +28,7 @@ class Exported(NamedTuple):
 
 
 def choose(store: Store, view: RunView, trial: str | None) -> str:
-    """The trial whose net is written: the named one, or else the best.
+    """The trial whose net is written: the named one, or else the best; of the best, its best training.
 
     Raises:
         NotFound: the run has no such trial.
@@ -38,7 +38,7 @@ def choose(store: Store, view: RunView, trial: str | None) -> str:
     if trial is None:
         if view.state.best is None:
             raise BadInput(f"run {run} has no trained net yet")
-        trial = view.state.best.trial
+        trial = best_kept(store, run, view.state.best).trial
     found = view.state.trials.get(trial)
     if found is None:
         raise NotFound(f"run {run} has no trial {trial[:40]!r}", hint="metaqnn-orch trials lists them")

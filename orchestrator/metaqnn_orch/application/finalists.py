@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.retention import read_removed
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.retention import best_kept, read_removed
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Finalist
@@ -92,7 +92,8 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
     """
     found = []
     for net in nets:
-        trial, run = view.state.by_net[net].trial, view.record.run
+        run = view.record.run
+        trial = best_kept(store, run, view.state.by_net[net]).trial
         key = keys.result(run, trial)
         try:
             weights = read(TrainingResult, store.get, key).weights
@@ -130,7 +131,7 @@ def ranked(runs: Mapping[float, RunView], searched: Mapping[str, Trial]) -> list
                     reward=trial.reward,
                     measures=trial.measures,
                     val_accuracy=trial.val_accuracy,
-                    searched_reward=before.reward if before else None,
+                    searched_reward=before.worth if before and before.reward is not None else None,
                     searched_val_accuracy=before.val_accuracy if before else None,
                 )
     return sorted(best.values(), key=lambda final: (-final.reward, final.params))

@@ -17,8 +17,9 @@ from metaqnn_orch.application.judging import judge
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.session import SessionEnd
+from metaqnn_orch.control.confirmation import is_unconfirmed
 from metaqnn_orch.control.record import check_same, load_record
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
@@ -81,6 +82,8 @@ def hold(
                 hint=f"to see the result, use --ensemble {verdict.ensemble}",
             )
         return verdict
+    if not begun and is_unconfirmed(source.state):
+        say(f"the best nets of run {record.run} are not confirmed yet; going on with the run does that")
     initial = (
         [ref for ref in begun.initial if ref]
         if begun

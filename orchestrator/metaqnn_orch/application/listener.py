@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Final, Protocol
 
+from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
@@ -66,6 +67,9 @@ def introduction(record: RunRecord, state: RunState) -> str:
     """Show which run this is, how far it has come, and where it is worked on."""
     goal = state.opened.goal if state.opened is not None else state.settings.goal
     begun = f"run {record.run} on {record.dataset.name}: {state.unique} of {goal} nets trained"
+    again = progress(state)
+    if again is not None and again.all:
+        begun += f", {again.done} of {again.all} trainings to confirm the best"
     return ", ".join([begun, *where(state)])
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from metaqnn_orch.application.listener import Tone, introduction
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 
@@ -42,6 +42,8 @@ class _LoggedRun:
                 self.recall([])
             case Told(trial=trial, status=status, reward=reward):
                 LOG.info("trial %s: %s, %.4f, %s", trial, status, reward, self._state.trials[trial].net)
+            case Shortlisted(trials=trials, repeats=repeats) if trials:
+                LOG.info("confirming the best %d, each trained %d times more", len(trials), repeats)
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
                 LOG.info("trial %s, attempt %d, %s: %s", trial, attempt, kind, detail)
             case Abandoned(trial=trial):

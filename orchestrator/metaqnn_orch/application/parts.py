@@ -6,7 +6,7 @@ from metaqnn_orch.control.ingest import Refused, Trusted, read_result
 from metaqnn_orch.control.objective import Objective
 from metaqnn_orch.control.requests import request_of
 from metaqnn_orch.control.retention import read_removed
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys

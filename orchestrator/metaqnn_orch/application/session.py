@@ -14,18 +14,19 @@ from metaqnn_orch.application.listener import Listener, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.signals import surely_closing, unbroken
 from metaqnn_orch.application.stopping import Signals
-from metaqnn_orch.control.budget import limit
+from metaqnn_orch.control.budget import Limit, exceeded, limit
+from metaqnn_orch.control.confirmation import is_due, still_to_come
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.loop import Loop
 from metaqnn_orch.control.record import Binding, RunRecord
 from metaqnn_orch.control.resume import resume
-from metaqnn_orch.control.state import nothing_worked
+from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Surroundings
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
-from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
@@ -122,15 +123,18 @@ def _searched(
         left_out = f", {event.refused} that are not in this space left out" if event.refused else ""
         listener.say(f"starting from {len(event.rows)} results of run {event.run}{left_out}")
     view = RunView(record, state, journal.position)
-    if state.finished is not None and state.unique >= settings.goal:
+    unnamed = is_due(state, settings.confirm)  # the search may be over, but its best are not confirmed
+    if state.finished is not None and state.unique >= settings.goal and not unnamed:
         listener.say(f"run {record.run} is complete, nothing is left to do")
         return SessionEnd(view, Outcome.GOAL, 0)
-    reached = limit(state, settings.budget, state.heard) if state.finished is not None else None
+    reached = _limit(state, settings, state.heard, unnamed=unnamed) if state.finished is not None else None
     if reached is not None and not nothing_worked(state):
         return SessionEnd(view, Outcome(reached.reason), 0, reached.detail)
     if metrics is not None:
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
+    if not settings.nets:
+        listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
     with Signals(listener.say, launcher.outlives_us) as signals, served as port, tracking, shown as screen:
@@ -168,6 +172,14 @@ def _searched(
         outcome = loop.run()
     reason = state.finished.detail if state.finished is not None else ""
     return SessionEnd(RunView(record, state, journal.position), outcome, signals.first, reason)
+
+
+def _limit(state: RunState, settings: Settings, now: str, *, unnamed: bool) -> Limit | None:
+    """The limit that keeps any trial of a run that has ended from beginning."""
+    if unnamed:
+        return exceeded(state, settings.budget, now)
+    reserved = still_to_come(state, settings.confirm, state.unique + 1)
+    return limit(state, settings.budget, now, reserved=reserved)
 
 
 def _metrics(run: str) -> Metrics:

@@ -8,7 +8,7 @@ from metaqnn_orch.application.preview import Preview
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
 from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.reporting.bill import Basis, Bill
-from metaqnn_orch.reporting.summary import reward_name
+from metaqnn_orch.reporting.summary import method_in_words, reward_name
 from metaqnn_orch.settings.model import Settings
 
 _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money": ",.2f", "hours": ",.2f"}
@@ -26,7 +26,9 @@ def print_bill(run: str, seen: Preview, settings: Settings, output: Format) -> N
 def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: Settings) -> dict[str, Any]:
     return {
         "run": run,
+        "method": None if settings.nets else settings.search.method,
         "phases": [{"epsilon": epsilon, **cost._asdict()} for epsilon, cost in made.phases],
+        "confirming": made.confirming and made.confirming._asdict(),
         **made.whole._asdict(),
         "currency": settings.budget.currency,
         "parallel": settings.execution.parallel,
@@ -40,10 +42,16 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
 
 def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> None:
     rows: list[tuple[object, ...]] = [(epsilon, *cost) for epsilon, cost in made.phases]
-    print_rows(_COLUMNS, [*rows, ("all", *made.whole)])
+    again = [("to confirm", *made.confirming)] if made.confirming is not None else []
+    if rows or again:
+        titled = {name if made.phases or name != "epsilon" else "": form for name, form in _COLUMNS.items()}
+        print_rows(titled, [*rows, *again, ("all", *made.whole)])
+    else:
+        print_rows({name: form for name, form in _COLUMNS.items() if name != "epsilon"}, [made.whole])
     seconds = "" if basis.seconds is None else f"{basis.seconds:,.1f} s for a net: "
     price = settings.budget.price_per_gpu_hour
-    fields: list[tuple[str, object]] = [("estimate", seconds + basis.words)]
+    fields: list[tuple[str, object]] = [] if settings.nets else [("searches by", method_in_words(settings))]
+    fields.append(("estimate", seconds + basis.words))
     if basis.seconds is None:
         fields.append(("to know more", "--trial-seconds S, or train a few first: --max-trials 4"))
     if price is not None:

@@ -8,12 +8,22 @@ import typer
 
 from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
+from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
-from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, stopped_early, summary
+from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, shown_reward, stopped_early, summary
 
-_LEADERS: Final = {"rank": "d", "reward": ".4f", "params": ",d", "seconds": ".1f", "epsilon": ".2f", "net": ""}
+_LEADERS: Final = {
+    "rank": "d",
+    "reward": ".4f",
+    "mean of": "d",
+    "params": ",d",
+    "seconds": ".1f",
+    "epsilon": ".2f",
+    "net": "",
+}
 
 
 def report(ended: SessionEnd, where: str, output: Format) -> int:
@@ -27,7 +37,8 @@ def report(ended: SessionEnd, where: str, output: Format) -> int:
         case Outcome.GOAL:
             return 0
         case Outcome.EXHAUSTED:
-            say("many proposals in a row gave no new net: at this epsilon the space has no more")
+            at = "" if state.epsilon is None else "at this epsilon "
+            say(f"many proposals in a row gave no new net: {at}the space has no more")
             return 0
         case Outcome.TARGET:
             say(f"stopped: {ended.reason}")
@@ -45,16 +56,23 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     best = leaderboard(state, 5)
     if not best:
         return
-    rows = [(rank, t.reward, t.params, t.seconds, t.epsilon, t.net) for rank, t in enumerate(best, 1)]
-    name = reward_name(state.settings)
-    print_rows({name if column == "reward" else column: form for column, form in _LEADERS.items()}, rows)
+    name, confirmed = reward_name(state.settings), any(trial.is_confirmed for trial in best)
+    left_out = {"epsilon"} if all(trial.epsilon is None for trial in best) else set()
+    left_out |= set() if confirmed else {"mean of"}
+    shown = [column for column in _LEADERS if column not in left_out]
+    print_rows(
+        {name if column == "reward" else column: _LEADERS[column] for column in shown},
+        [[_cell(column, rank, trial) for column in shown] for rank, trial in enumerate(best, 1)],
+    )
     lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
     abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
     done += f", {stopped} of them stopped early" if (stopped := stopped_early(state)) else ""
+    if (again := progress(state)) is not None and again.all:
+        done += f", the best confirmed by {again.done} of {again.all} further trainings"
     say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
-    say(f"{name.replace('val ', 'validation ')}: ", (f"{best[0].worth:.4f}", "bold"))
+    say(f"{name.replace('val ', 'validation ')}: ", (shown_reward(best[0]), "bold"))
     if rehearsed:
         say(
             f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} accuracies are "
@@ -68,6 +86,19 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
         (f"trials {run} {where}", "every trial"),
     ):
         say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
+
+
+def _cell(column: str, rank: int, trial: Trial) -> object:
+    """A cell of the table of the best."""
+    match column:
+        case "rank":
+            return rank
+        case "reward":
+            return trial.worth
+        case "mean of":
+            return len(trial.trainings) if trial.is_confirmed else 1
+        case _:
+            return getattr(trial, column)
 
 
 def leave(name: str, ended: SessionEnd) -> NoReturn:

@@ -12,8 +12,9 @@ import typer
 from metaqnn_orch.application.parts import whole
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say
+from metaqnn_orch.control.retention import best_kept
 from metaqnn_orch.errors import BadInput, StoreError
-from metaqnn_orch.reporting.summary import leaderboard, read_run, trial_table
+from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.opening import open_store
 
@@ -31,6 +32,7 @@ def pull(
 
     Writes leaderboard.csv and, per trial, a folder with request.json, result.json, history.jsonl and
     weights.safetensors, and pictures where the task makes some. They are checked against the digests in result.json.
+    Of a net that was confirmed, the best of its trainings is downloaded.
     What is missing, or is not what was trained, is named and left out, damaged weights are put aside in the store, and
     the exit code is 5.
     """
@@ -41,11 +43,13 @@ def pull(
         raise BadInput(
             f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
         )
-    columns, table = trial_table(view.state, best)
+    chosen = [best_kept(opened, run, trial) for trial in best]
+    columns, table = trial_table(view.state, chosen)
     rows: list[dict[str, Any]] = []
     damaged: list[str] = []
+    winner = ""
     try:
-        for rank, (trial, row) in enumerate(zip(best, table, strict=True), 1):
+        for rank, (trial, row, head) in enumerate(zip(chosen, table, best, strict=True), 1):
             if not trial.attempt:
                 damaged.append(f"trial {trial.trial} was imported, so its weights are not in this store")
                 continue
@@ -57,14 +61,15 @@ def pull(
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():
                 (to / trial.trial / name).write_bytes(data)
-            rows.append({"rank": rank, **row})
+            rows.append({"rank": rank, **row, **(repeated(head) if head.confirmations else {})})
+            winner = winner or shown_reward(head)
         if rows:
             (to / "leaderboard.csv").write_text(csv_text(_columns(columns), rows), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write to {to}: {error.strerror}") from None
     if rows:
         say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
-        say(f"the best, {rows[0]['reward']:.4f}: {to / rows[0]['trial']}, {rows[0]['net']}")
+        say(f"the best, {winner}: {to / rows[0]['trial']}, {rows[0]['net']}")
     if damaged:
         raise StoreError(
             damaged[0] + (f"; and {len(damaged) - 1} more" if len(damaged) > 1 else ""),

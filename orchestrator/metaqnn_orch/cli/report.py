@@ -33,8 +33,8 @@ def report(
         str | None,
         typer.Option(
             metavar="X,Y",
-            help="Two measures for the Pareto front: less of X and more of Y is better (default: params and the "
-            "reward).",
+            help="Two measures for the Pareto front: less of X and more of Y is better (default: each goal of the "
+            "search, or params, and the reward).",
         ),
     ] = None,
 ) -> None:

@@ -12,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from metaqnn_orch.cli.output import cell, visible
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Shortlisted, Told
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.standing import Stage, Standing
+from metaqnn_orch.reporting.summary import shown_reward
 
-FIXED_LINES: Final = 16  # lines of a screen, at most: everything but the events
+FIXED_LINES: Final = 17  # lines of a screen, at most: everything but the events
 _FOR_EVER: Final = 100 * 365 * 86_400.0  # seconds
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _LABEL: Final = 12  # columns: the longest is epsilon 0.10
@@ -37,8 +39,12 @@ def event_line(event: Event, state: RunState) -> Line | None:
     match event:
         case Told():
             trial, completed = state.trials[event.trial], event.status == "completed"
+            if trial.confirms:
+                return Line(event.at, outcome(event), "", f"{confirmed_mean(trial, state)}  {trial.net}")
             style = "bold green" if completed and trial is state.best else "" if completed else "dim"
             return Line(event.at, outcome(event), style, trial.net)
+        case Shortlisted(trials=trials, repeats=repeats) if trials:
+            return Line(event.at, "confirming", "", f"the best {len(trials)}, {times(repeats)} more each")
         case Failed():
             return Line(event.at, event.kind, "yellow", f"{event.trial}, attempt {event.attempt}: {event.detail}")
         case Abandoned():
@@ -62,6 +68,17 @@ def outcome(event: Told) -> str:
             return f"~{event.reward:.4f}"
         case status:
             return status.replace("_", " ")
+
+
+def confirmed_mean(repetition: Trial, state: RunState) -> str:
+    """The mean that a repetition changed."""
+    confirmed = state.trials[repetition.confirms]
+    mean = confirmed.mean_reward
+    return f"mean of {len(confirmed.trainings)}: " + ("-" if mean is None else f"{mean:.4f}")
+
+
+def times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 class Screen:
@@ -103,7 +120,8 @@ class Screen:
         table.add_column(justify="right", no_wrap=True)
         table.add_column(no_wrap=True)
         phase = [] if now.epsilon is None else [(f"epsilon {now.epsilon:.2f}", now.phase)]
-        for name, part in (("all", now.whole), *phase):
+        again = [("confirming", now.confirming)] if now.confirming is not None else []
+        for name, part in (("all", now.whole), *phase, *again):
             table.add_row(Text(name, style="dim"), _bar(part), f"{part.done:,} of {part.nets:,}", _left(part))
         return table
 
@@ -118,7 +136,7 @@ class Screen:
     def _rows(self, *, fancy: bool) -> Iterator[tuple[str, Text]]:
         now = self._standing
         if now.best is not None:
-            yield "best", Text.assemble((f"{now.best.worth:.4f}", "bold"), "  ", (visible(now.best.net), ""))
+            yield "best", Text.assemble((shown_reward(now.best), "bold"), "  ", (visible(now.best.net), ""))
         if now.recent_mean is not None:
             curve = f"  {sparkline(now.curve)}" if fancy and len(now.curve) > 1 else ""
             yield (

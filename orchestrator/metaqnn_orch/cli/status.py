@@ -11,7 +11,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, summary
+from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, shown_reward, summary
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -23,8 +23,8 @@ def status(
 ) -> None:
     """Show the state of a run.
 
-    It prints counters, epsilon, the best net, and the digest of the Q-table. It reads the store and changes nothing,
-    whether the run is going on or not.
+    It prints the method, counters, epsilon where the method has one, the best net, and the digest of what the searcher
+    believes. It reads the store and changes nothing, whether the run is going on or not.
 
     \b
     Counters
@@ -38,6 +38,7 @@ def status(
       estimated      rewards that were estimated
       stopped_early  rewards that were predicted
       late_results   results of abandoned trials
+      confirmations  repeated trainings of the best
       trouble        what the search waits for
 
     --watch shows what `start` shows while it searches, wherever the search runs: a live screen on a terminal, otherwise
@@ -55,12 +56,16 @@ def status(
         print_json(fields)
         return
     best = fields.pop("best")
+    if view.state.epsilon is None:
+        del fields["epsilon"]
     fields["lost"] = ", ".join(f"{count} {kind}" for kind, count in fields["lost"].items())
+    if (confirmations := fields.pop("confirmations")) is not None:
+        fields["confirmations"] = "{done} of {all}".format(**confirmations)
     rows: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in fields.items()]
     if best is not None:
         rows += [
             ("best net", best["net"]),
             ("best trial", best["trial"]),
-            (reward_name(view.state.settings), f"{best['reward']:.4f}"),
+            (reward_name(view.state.settings), shown_reward(view.state.trials[best["trial"]])),
         ]
     print_fields(rows)

@@ -30,6 +30,9 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     The reward of a net that was stopped early is foretold: `measured` is what it had, `predicted` what was expected
     of it, with a standard deviation of `spread`. The reward is called val accuracy where it is that.
 
+    A trial that was repeated to confirm it has `trainings`, their `mean_reward`, and `confirmed`: whether the mean
+    decides its rank. One that repeats another has that one's id in `confirms`.
+
     In JSON `measures` holds all that was measured; in CSV each measure has a column of its own, `measure.NAME`.
     """
     state = read_run(open_store(store), run).state
@@ -38,10 +41,12 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     elif output is RowFormat.CSV:
         print_csv(*trial_table(state))
     else:
-        columns = {name.replace("_", " "): form for name, form in _COLUMNS.items()}
-        columns = {reward_name(state.settings) if name == "reward" else name: form for name, form in columns.items()}
-        rows = trial_rows(state)
+        rows, words = trial_rows(state), {"reward": reward_name(state.settings)}
+        shown = [name for name in _COLUMNS if name != "epsilon" or any(row[name] is not None for row in rows)]
+        columns = {words.get(name, name): _COLUMNS[name] for name in shown}
         for row in rows:
             row["state"] += ", estimated" if row["estimated"] else ""
+            row["state"] += f", confirms {row['confirms']}" if "confirms" in row else ""
+            row["state"] += f", mean {row['mean_reward']:.4f} of {row['trainings']}" if "trainings" in row else ""
             row["state"] += f" at {row['measured']:.4f}" if row["measured"] is not None else ""
-        print_rows(columns, [[row[name] for name in _COLUMNS] for row in rows])
+        print_rows(columns, [[row[name] for name in shown] for row in rows])

@@ -13,8 +13,9 @@ from rich.live import Live
 
 from metaqnn_orch.application.listener import PACE, Tone, introduction, where
 from metaqnn_orch.cli.output import Progress, cell, say, tell
-from metaqnn_orch.cli.screen import Line, Screen, event_line, outcome
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Told
+from metaqnn_orch.cli.screen import Line, Screen, confirmed_mean, event_line, outcome, times
+from metaqnn_orch.control.confirmation import progress
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
@@ -57,6 +58,7 @@ class SearchView:
         self._now = now
         self._monotonic = monotonic
         self._shown = state.unique
+        self._confirmed = done_of(state)
         self._trouble = ""
         self._events: deque[Line] = deque(maxlen=EVENTS)
         self._drawn_at = float("-inf")
@@ -128,13 +130,23 @@ class SearchView:
                 self._introduce()
             case Told():
                 self._told(event)
+            case Shortlisted(trials=trials, repeats=repeats) if trials:
+                self._confirmed = done_of(self._state)
+                self._say((f"confirming the best {len(trials)}: each is trained {times(repeats)} more", "bold"))
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
                 self._say((f"trial {trial}, attempt {attempt}, {kind}: {detail}", "yellow"))
             case Abandoned(trial=trial):
+                self._confirmed += bool(self._state.trials[trial].confirms)
                 self._say((f"trial {trial} is abandoned: {self._state.trials[trial].net}", "red"))
 
     def _told(self, event: Told) -> None:
         trial, completed = self._state.trials[event.trial], event.status == "completed"
+        if trial.confirms:
+            self._confirmed += 1  # the state may be ahead: it takes in several results at once
+            found = progress(self._state)
+            place = f"confirming {self._confirmed} of {found.all}  " if found is not None else ""
+            self._say(place, outcome(event), f", {confirmed_mean(trial, self._state)}  {trial.net}")
+            return
         remark = ("  best so far", "bold") if completed and trial is self._state.best else ("", "")
         if event.measured is not None:
             remark = (f"  stopped early at {event.measured:.4f}", "dim")
@@ -146,3 +158,9 @@ class SearchView:
             f"  {event.params:>9,} params  {cell(event.seconds, '.1f'):>6} s  {trial.net}",
             remark,
         )
+
+
+def done_of(state: RunState) -> int:
+    """Number of repetitions of the present shortlist that have ended."""
+    found = progress(state)
+    return found.done if found is not None else 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from metaqnn_orch.control.ends import pause_before
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.launchers.base import Observation, Phase
 from metaqnn_orch.numbers import seconds_between
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from math import ceil
 from typing import Final, Literal, NamedTuple
 
 from metaqnn_orch.control.state import RunState
@@ -36,25 +37,32 @@ def used(state: RunState, budget: BudgetSettings, now: str) -> Used:
     return Used(hours, None if price is None else finite(hours * price), finite(worked) / 3600)
 
 
-def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1) -> Limit | None:
-    """The limit that keeps so many further trials from beginning, or None. With 0, it is the limit that keeps a further
-    attempt of the trials in flight from beginning.
+def limit(state: RunState, budget: BudgetSettings, now: str, further: int = 1, reserved: int = 0) -> Limit | None:
+    """The limit that keeps so many further trials from beginning, or None: the target, or what `exceeded` finds."""
+    leader, target = state.leader, budget.target
+    if target is not None and leader is not None and leader.worth >= target:
+        return Limit("target", f"budget.target is {target:g}, and a net has reached {leader.worth:.4f}")
+    return exceeded(state, budget, now, further, reserved)
+
+
+def exceeded(state: RunState, budget: BudgetSettings, now: str, further: int = 1, reserved: int = 0) -> Limit | None:
+    """The limit that would be exceeded by so many further trials and the `reserved` ones that must follow them, or
+    None. With 0, it is the limit that keeps a further attempt of the trials in flight from beginning.
     """
-    best, target = state.best, budget.target
-    if target is not None and best is not None and best.worth >= target:
-        return Limit("target", f"budget.target is {target:g}, and a net has reached {best.worth:.4f}")
     if budget.gpu_hours is None and budget.money is None and budget.wall_clock_hours is None:
         return None  # this is called for every proposal: the mean below is computed only where there is a limit
     so_far, hours = used(state, budget, now), recent_seconds(state) / 3600
-    devices = state.opened.devices if state.opened is not None else 1
-    gpu_hours = (len(state.in_flight) + further) * devices * hours
+    devices, places = (state.opened.devices, state.opened.places) if state.opened is not None else (1, 0)
+    gpu_hours = (len(state.in_flight) + further + reserved) * devices * hours
+    in_turn = 1 + ceil(reserved / max(1, places))
     for name, most, have, more in (
         ("gpu_hours", budget.gpu_hours, so_far.gpu_hours, gpu_hours),
         ("money", budget.money, so_far.money or 0.0, gpu_hours * (budget.price_per_gpu_hour or 0.0)),
-        ("wall_clock_hours", budget.wall_clock_hours, so_far.wall_clock_hours, hours),
+        ("wall_clock_hours", budget.wall_clock_hours, so_far.wall_clock_hours, in_turn * hours),
     ):
         if most is not None and (have + more > most or have >= most):
             what = "trial" if further else "attempt"
+            what += f" with {reserved} to confirm the best" if reserved else ""
             return Limit(
                 "budget", f"budget.{name} is {most:g}: {have:.4g} are used, and another {what} would exceed it"
             )

@@ -68,6 +68,22 @@ class Proposed(Message):
     """Settings of the recipe that differ for this trial."""
     initial: WeightsRef | None = None
     """Weights that this trial begins with, where the searcher asks for it."""
+    confirms: str | None = Field(None, pattern=TRIAL_PATTERN)
+    """The trial that this one repeats with another seed. The searcher did not propose it and is not told of it, and
+    `step` is the searcher's next one.
+    """
+
+
+class Shortlisted(Message):
+    """The search paused or ended, and its best few trials were chosen: each is repeated with other seeds."""
+
+    type: Literal["shortlisted"] = "shortlisted"
+    at: str
+    trials: tuple[Annotated[str, Field(pattern=TRIAL_PATTERN)], ...] = Field(strict=False)
+    top: int
+    """Number of designs that the settings asked for: there may be fewer."""
+    repeats: int
+    """How often each is repeated."""
 
 
 class Told(Message):
@@ -170,7 +186,7 @@ class Left(Message):
     """Seconds for which each trial was seen to run that ended with the session and is to be launched again."""
 
 
-Event = Opened | Recalled | Proposed | Told | Failed | Abandoned | Finished | Left
+Event = Opened | Recalled | Proposed | Shortlisted | Told | Failed | Abandoned | Finished | Left
 
 
 class Head(Message):

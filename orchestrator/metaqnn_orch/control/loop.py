@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from metaqnn_orch.control.attempts import Attempts, pausing, running_of, waiting_of
-from metaqnn_orch.control.budget import Limit, limit
+from metaqnn_orch.control.budget import Limit
 from metaqnn_orch.control.early_end import early_end
 from metaqnn_orch.control.ends import Lost, cost
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Reason
@@ -19,20 +19,19 @@ from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.objective import Objective
-from metaqnn_orch.control.proposals import as_event
+from metaqnn_orch.control.proposer import Proposer
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.requests import request_of, write_requests
 from metaqnn_orch.control.retention import Retention
 from metaqnn_orch.control.snapshot import Snapshots
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 
-FRUITLESS_PROPOSALS = 2_000  # proposals in a row without a new net: this epsilon finds no more
-REPEATS_IN_FLIGHT = 20  # per tick, or one for each free place: a greedy agent repeats nets that are in flight
 AT_ONCE = 32  # results that are read between two looks for a signal
 NAP = 0.02  # seconds after which an idle loop asks the launcher for news
 LONGEST_REST = 30.0  # seconds between two attempts to reach a store that does not answer
@@ -65,13 +64,20 @@ class Loop:
         self._world = surroundings
         self._settings = state.settings.execution
         self._budget = state.settings.budget
-        self._limit: Limit | None = None  # why no further trial is proposed
         self._withheld: Limit | None = None  # why no further attempt begins of trials in flight
         self._attempts = Attempts(surroundings.now, surroundings.monotonic, record.created_at)
         self._uncommitted: list[Event] = []
         self._refused: list[tuple[TrainingRequest, int, Refused]] = []
-        self._exhausted = False
         self._trouble = ""
+        self._proposer = Proposer(
+            record=record,
+            state=state,
+            store=store,
+            parallel=launcher.parallel,
+            goal=goal,
+            now=surroundings.now,
+            emit=self._emit,
+        )
         self._abandonments = Abandonments(state, launcher.parallel)
         self._objective = Objective(state.settings)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
@@ -136,14 +142,14 @@ class Loop:
         due = [trial for trial in waiting if self._attempts.is_due(trial.trial)]
         trouble = self._launcher.trouble
         attempts = waiting and stop is not Stop.NOW
-        self._withheld = limit(self._state, self._budget, self._world.now(), further=0) if attempts else None
+        self._withheld = self._proposer.withheld() if attempts else None
         self._tell(trouble or (pausing(waiting, due, len(self._state.in_flight)) if self._withheld is None else ""))
         going_on = stop is Stop.NO and not trouble
         if going_on and self._withheld is None:
-            due += self._propose()
+            due += self._proposer.propose()
         outcome = self._outcome(stop, observations)
         if outcome is not None and outcome is not Outcome.INTERRUPTED:
-            reached = self._limit or self._withheld
+            reached = self._proposer.limit or self._withheld
             detail = reached.detail if reached is not None else ""
             self._emit(Finished(at=self._world.now(), reason=cast(Reason, outcome.value), detail=detail))
         if outcome is Outcome.INTERRUPTED:
@@ -235,38 +241,6 @@ class Loop:
         else:
             self._attempts.postpone(trial)
 
-    def _propose(self) -> list[Trial]:
-        """Fill the free places with new nets, which are returned; nets that the searcher proposed again on the way are
-        recorded.
-        """
-        state = self._state
-        step, fruitless, repeats = state.step, 0, 0
-        patience = max(REPEATS_IN_FLIGHT, self._launcher.parallel - len(state.in_flight))
-        self._limit = None
-        proposed: list[Trial] = []
-        while len(state.in_flight) < self._launcher.parallel and state.unique + len(state.in_flight) < self._goal:
-            self._limit = limit(state, self._budget, self._world.now())
-            if self._limit is not None:
-                break
-            epsilon = state.epsilon
-            proposal = state.propose(step)
-            if proposal is None:
-                self._exhausted = True
-                break
-            event = as_event(self._store, self._record, state, step, epsilon, proposal)
-            known = state.trials.get(event.trial)
-            if known is None or known.state != "abandoned":
-                self._emit(event)
-            if known is None:
-                proposed.append(state.in_flight[event.trial])
-            step += 1
-            fruitless = 0 if known is None else fruitless + 1
-            repeats += known is not None and known.state == "in_flight"
-            self._exhausted = fruitless >= FRUITLESS_PROPOSALS
-            if self._exhausted or repeats >= patience:
-                break
-        return proposed
-
     def _outcome(self, stop: Stop, observations: Mapping[str, Observation]) -> Outcome | None:
         outcome = self._end(observations)
         failure = self._abandonments.failure(ended=outcome is not None)
@@ -287,20 +261,19 @@ class Loop:
             return Outcome(self._withheld.reason)
         if state.in_flight:
             return None
-        if state.unique >= self._goal:
-            return Outcome.GOAL
-        if self._exhausted:
-            return Outcome.EXHAUSTED
-        return Outcome(self._limit.reason) if self._limit is not None else None
+        return self._proposer.end()
 
     def _launch(self, due: Sequence[Trial]) -> None:
         """Start an attempt of each of these trials. A second launch of the same attempt changes nothing."""
         if not due:
             return
         state = self._state
+        whole = self._launcher.options  # what confirms the best is trained to its end
         rule = early_end(state.settings, reversed(state.trials.values()), state.best)
-        options = self._launcher.options.model_copy(update={"early_end": rule})
-        requests = [request_of(self._record, state.settings, trial, options) for trial in due]
+        options = whole.model_copy(update={"early_end": rule})
+        requests = [
+            request_of(self._record, state.settings, trial, whole if trial.confirms else options) for trial in due
+        ]
         write_requests(self._store, requests)
         for request, trial in zip(requests, due, strict=True):
             self._attempts.launched(trial.trial)

@@ -117,7 +117,8 @@ class RunRecord(Message):
         return trial_spec(settings, self.dataset, self.plugins, net, recipe, initial)
 
     def settings_as_run(self, present: Settings | None = None) -> Settings:
-        """The settings that the run began with; those of how the work is done, and of how much, are from `present`.
+        """The settings that the run began with; those of how the work is done, and of how much, are from
+        `present`.
 
         Raises:
             SettingsError: one of their plug-ins is not installed here.
@@ -130,7 +131,7 @@ class RunRecord(Message):
         if present is None:
             return begun
         ours = {name: getattr(present, name) for name in ("execution", "budget", "tracking")}
-        return begun.model_copy(update=ours)
+        return begun.model_copy(update=ours).confirming(present.search.confirm)
 
 
 def trial_spec(

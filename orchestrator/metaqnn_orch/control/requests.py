@@ -8,7 +8,7 @@ from functools import partial
 
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import RunConflict
 from metaqnn_orch.launchers.base import NO_OPTIONS
 from metaqnn_orch.settings.model import Settings

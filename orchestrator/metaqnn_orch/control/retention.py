@@ -14,7 +14,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.at_once import each
+from metaqnn_orch.control.confirmation import is_under_way
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
@@ -69,10 +71,11 @@ def kept(setting: str) -> int | None:
 
 def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | None) -> list[Surplus]:
     """The superfluous objects of a run, where the best `keep` nets keep their weights, and also every net with whose
-    weights a trial in flight begins.
+    weights a trial begins that is in flight or to be repeated.
     """
-    best = {trial.trial for trial in state.ranking()[:keep]}
-    best |= {trial.initial.trial for trial in state.in_flight.values() if trial.initial and trial.initial.run == run}
+    best = _best(state, keep)
+    awaited = [*state.in_flight.values(), *_awaited(state)]
+    best |= {trial.initial.trial for trial in awaited if trial.initial and trial.initial.run == run}
     found = []
     for key, size in entries:
         match = _OBJECT.fullmatch(key.removeprefix(keys.trials(run)))
@@ -87,6 +90,32 @@ def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | Non
             why = Why.ABANDONED if trial.state == "abandoned" else Why.BEYOND
         found.append(Surplus(key, trial.trial, size, why))
     return found
+
+
+def _best(state: RunState, keep: int | None) -> set[str]:
+    """All trainings of the best nets, and while the best are being confirmed, of all of these."""
+    heads = state.ranking()[:keep] + _awaited(state)
+    return {trial.trial for head in heads for trial in (head, *head.confirmations)}
+
+
+def _awaited(state: RunState) -> list[Trial]:
+    """The trials that are being confirmed."""
+    if state.shortlist is None or not is_under_way(state):
+        return []
+    return [state.trials[name] for name in state.shortlist.trials]
+
+
+def best_kept(store: Store, run: str, trial: Trial) -> Trial:
+    """The best training of a trial whose weights were not removed. Of a trial that was never repeated it is the trial
+    itself.
+
+    Raises:
+        StoreError: the store did not answer.
+    """
+    if not trial.confirmations:
+        return trial
+    here = (one for one in trial.trainings if one.attempt > 0)  # weights of an import are not in this store
+    return next((one for one in here if read_removed(store, run, one.trial) is None), trial)
 
 
 def orphans(store: Store, state: RunState, entries: Iterable[Entry], run: str) -> list[Surplus]:
@@ -167,9 +196,10 @@ class Retention:
 
         Returns whether there is more to remove: after a change of the setting there may be thousands of objects.
         """
-        displaced = state.ranking()[self._keep :] if self._keep is not None else []
+        best = _best(state, self._keep)
+        displaced = {trial.trial for trial in state.trials.values() if trial.was_trained and trial.trial not in best}
         ended = {trial.trial for trial in state.trials.values() if trial.state == "abandoned"}
-        todo = sorted(ended.union(trial.trial for trial in displaced) - self._looked_at)
+        todo = sorted((ended | displaced) - self._looked_at)
         if not todo:
             return False
         # There are many only where a session begins: then one listing is shorter than one for each trial.

@@ -19,9 +19,10 @@ from io import BytesIO
 from operator import attrgetter
 from typing import Any, Final
 
-from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled
+from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled, Shortlisted
 from metaqnn_orch.control.faults import faults_of
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
@@ -34,13 +35,14 @@ EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
 MAX_BYTES: Final = 1 << 26  # bytes of the object
 MAX_TEXT: Final = 1 << 28  # bytes unpacked: about a million nets; a few kilobytes of zeros could become as much
-_FORM: Final = "4"  # version of the format, within a release
+_FORM: Final = "5"  # version of the format, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
-    *("device_seconds", "worked_seconds", "heard", "lost", "last_lost"),
+    *("device_seconds", "worked_seconds", "heard", "lost", "last_lost", "shortlisted_after"),
 )
-_TRIAL: Final = attrgetter(*(field.name for field in fields(Trial)))
+_FIELDS: Final = [field.name for field in fields(Trial) if field.name != "confirmations"]
+_TRIAL: Final = attrgetter(*_FIELDS)
 
 
 class Snapshots:
@@ -101,9 +103,11 @@ def encode(state: RunState, entry: bytes) -> bytes:
         "opened": state.opened and state.opened.model_dump(),
         "recalled": state.recalled and state.recalled.model_dump(),
         "finished": state.finished and state.finished.model_dump(),
+        "shortlist": state.shortlist and state.shortlist.model_dump(),
         "trials": [_plain(trial) for trial in state.trials.values()],
         "in_flight": list(state.in_flight),
         "best": state.best and state.best.trial,
+        "leader": state.leader and state.leader.trial,
         "presented": [numbers[trial.trial] for trial in state.presented],
         "searcher": state.searcher.snapshot(),
     }
@@ -140,22 +144,27 @@ def _restored(content: dict[str, Any], settings: Settings) -> RunState:
     state.opened = content["opened"] and Opened.model_validate(content["opened"])
     state.recalled = content["recalled"] and Recalled.model_validate_json(json.dumps(content["recalled"]))
     state.finished = content["finished"] and Finished.model_validate(content["finished"])
+    state.shortlist = content["shortlist"] and Shortlisted.model_validate(content["shortlist"])
     trials = [_trial(fields) for fields in content["trials"]]
     state.trials = {trial.trial: trial for trial in trials}
     for trial in trials:
-        state.index(trial)
+        if trial.confirms:
+            state.trials[trial.confirms].confirmations.append(trial)
+        else:
+            state.index(trial)
     state.in_flight = {name: state.trials[name] for name in content["in_flight"]}
     state.best = state.trials[content["best"]] if content["best"] else None
+    state.leader = state.trials[content["leader"]] if content["leader"] else None
     state.restore([trials[number] for number in content["presented"]], content["searcher"])
     return state
 
 
 def _plain(trial: Trial) -> tuple[Any, ...]:
-    *values, initial = _TRIAL(trial)
-    return (*values, initial and initial.model_dump())
+    values = dict(zip(_FIELDS, _TRIAL(trial), strict=True))
+    return (*{**values, "initial": trial.initial and trial.initial.model_dump()}.values(),)
 
 
 def _trial(values: list[Any]) -> Trial:
-    trial = Trial(*values)
+    trial = Trial(**dict(zip(_FIELDS, values, strict=True)))
     trial.initial = trial.initial and WeightsRef.model_validate(trial.initial)
     return trial

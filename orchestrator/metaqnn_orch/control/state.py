@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from math import inf
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from metaqnn_orch.control.events import (
     Abandoned,
@@ -18,10 +16,11 @@ from metaqnn_orch.control.events import (
     Opened,
     Proposed,
     Recalled,
+    Shortlisted,
     Told,
-    shown_accuracy,
 )
 from metaqnn_orch.control.faults import faults_of
+from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import BadInput, JournalError
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
@@ -29,78 +28,8 @@ from metaqnn_orch.search.searcher import NOTHING, Experience, Known, Proposal
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.messages import WeightsRef
-from metaqnn_trainer.contract.result import Status
 
 MOST_SECONDS: Final = 1e8  # seconds of an attempt: three years
-
-TrialState = Literal["in_flight", "abandoned"] | Status
-
-
-@dataclass(slots=True)
-class Trial:
-    """The state of one trial, from the journal."""
-
-    trial: str
-    net: str
-    """The design."""
-    epsilon: float | None
-    state: TrialState = "in_flight"
-    reward: float | None = None
-    """The reward that the searcher was told."""
-    measures: dict[str, float] = field(default_factory=dict)
-    """The measures of its result; for a net that was stopped early, those of its best epoch."""
-    params: int | None = None
-    macs: int | None = None
-    seconds: float | None = None
-    images_per_second: float = 0.0
-    attempt: int = 1
-    """Number of the current attempt, or of the last; 0 where the result was imported."""
-    charged: int = 0
-    """Lost attempts that were charged."""
-    samplings: int = 1
-    """How often the searcher proposed the trial."""
-    device: str = ""
-    """The device that the net was trained on, or the name of the table that answered."""
-    trouble: str = ""
-    """Why the last attempt without a result ended."""
-    measured: float | None = None
-    """For a net that was stopped early, whose reward is predicted: the reward of its best epoch."""
-    predicted: float | None = None
-    spread: float | None = None
-    """Standard deviation of the prediction."""
-    curve: list[float] = field(default_factory=list)
-    """Rewards of its epochs, where the early end is enabled."""
-    free: dict[str, int] = field(default_factory=dict)
-    """Lost attempts that cost nothing, by how they ended."""
-    refused: str = ""
-    """sha256 of the last result that could not be trusted."""
-    recipe: dict[str, Any] = field(default_factory=dict)
-    """Settings of the recipe that differ for this trial."""
-    initial: WeightsRef | None = None
-    """Weights that the trial begins with."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the trial trains its design by the run's recipe, from fresh weights."""
-        return not self.recipe and self.initial is None
-
-    @property
-    def was_trained(self) -> bool:
-        """Whether the net earned its reward itself: False while there is no reward, and where the net was stopped
-        early.
-        """
-        return self.reward is not None and self.state != "stopped_early"
-
-    @property
-    def val_accuracy(self) -> float | None:
-        """Validation accuracy, where `accuracy` is a measure; for a net that was stopped early, the predicted one."""
-        return shown_accuracy(self.state, self.reward, self.measures)
-
-    @property
-    def worth(self) -> float:
-        """The reward; for a trial without one, less than any reward."""
-        return -inf if self.reward is None else self.reward
 
 
 def nothing_worked(state: RunState) -> bool:
@@ -144,7 +73,15 @@ class RunState:
         self.heard = ""
         """The time in the last event that has one."""
         self.best: Trial | None = None
-        """The trial of the highest measured reward; among equals, the one that was told first."""
+        """The winner: among confirmed trials, that of the highest mean; where there is none, the trial of the highest
+        measured reward, and among equals the one that was told first.
+        """
+        self.leader: Trial | None = None
+        """The trial of the highest worth, confirmed or not."""
+        self.shortlist: Shortlisted | None = None
+        """The last choice of trials to confirm."""
+        self.shortlisted_after = 0
+        """Value of `unique` at that choice."""
         self.opened: Opened | None = None
         self.recalled: Recalled | None = None
         self.finished: Finished | None = None
@@ -222,11 +159,21 @@ class RunState:
                 if event.prediction is not None:
                     trial.predicted, trial.spread = event.prediction.accuracy, event.prediction.spread
                 self._used(event.seconds)
+                if trial.confirms:
+                    self._confirm()
+                    return
                 self.unique += 1
-                if trial.was_trained and (self.best is None or trial.worth > self.best.worth):
-                    self.best = trial
+                if trial.was_trained and (self.leader is None or trial.worth > self.leader.worth):
+                    self.leader = trial
+                    if self.best is None or not self.best.is_confirmed:
+                        self.best = trial
                 for _ in range(trial.samplings):
                     self._learn(trial)
+            case Shortlisted():
+                if unknown := set(event.trials) - self.trials.keys():
+                    raise JournalError(f"the journal has a shortlist with trial {min(unknown)}, which was not started")
+                self.shortlist, self.shortlisted_after = event, self.unique
+                self._confirm()
             case Failed():
                 trial = self._get(event.trial)
                 trial.trouble = event.detail
@@ -245,11 +192,15 @@ class RunState:
                 trial = self._close(event.trial, "abandoned")
                 trial.attempt -= 1
                 self.abandoned += 1
+                if trial.confirms:
+                    self._confirm()
 
     def ranking(self) -> list[Trial]:
-        """Trained nets by reward, smaller ones first among equals; nets that were stopped early are left out."""
-        trained = [trial for trial in self.trials.values() if trial.was_trained]
-        return sorted(trained, key=lambda trial: (-trial.worth, trial.params or 0))
+        """Trained nets, the best first: confirmed ones by their means, and behind them the others by the reward of
+        their one training. Smaller ones come first among equals. Nets that were stopped early are left out.
+        """
+        trained = [trial for trial in self.trials.values() if trial.was_trained and not trial.confirms]
+        return sorted(trained, key=lambda trial: (not trial.is_confirmed, -trial.worth, trial.params or 0))
 
     def restore(self, presented: Sequence[Trial], snapshot: Any) -> None:
         """Restore the searcher to its state after it had been told of these trials, when it gave that snapshot.
@@ -259,7 +210,8 @@ class RunState:
         """
         self.presented = [*presented]
         for trial in self.in_flight.values():
-            self._fly(trial)
+            if not trial.confirms:
+                self._fly(trial)
         rows = self.recalled.rows if self.recalled is not None else ()
         told = [] if self.settings.nets else map(_experience, presented)
         self.searcher.restore(snapshot, rows, self.settings.warm_start.weight, told)
@@ -273,8 +225,17 @@ class RunState:
         self.device_seconds += min(seconds, MOST_SECONDS) * (self.opened.devices if self.opened is not None else 1)
 
     def _proposed(self, event: Proposed) -> None:
-        self.step = event.step + 1
         trial = self.trials.get(event.trial)
+        if event.confirms is not None:
+            confirmed = self.trials.get(event.confirms)
+            if confirmed is None or trial is not None:
+                raise JournalError(f"the journal has the trial {event.trial}, which confirms none that was started")
+            trial = Trial(event.trial, event.net, None, recipe=event.recipe, initial=event.initial)
+            trial.confirms = event.confirms
+            confirmed.confirmations.append(trial)
+            self.trials[event.trial] = self.in_flight[event.trial] = trial
+            return
+        self.step = event.step + 1
         if trial is None:
             trial = Trial(event.trial, event.net, event.epsilon, recipe=event.recipe, initial=event.initial)
             self.trials[event.trial] = self.in_flight[event.trial] = trial
@@ -298,6 +259,18 @@ class RunState:
         if known is None or (trial.is_plain and not known.is_plain):
             self.by_net[trial.net] = trial
 
+    def _confirm(self) -> None:
+        """Take in that a confirmation has ended. The means count from the moment when each trial of the shortlist was
+        trained once more: means and single rewards are not compared.
+        """
+        chosen = [self.trials[name] for name in self.shortlist.trials] if self.shortlist is not None else []
+        if all(trial.confirmations and trial.confirmations[0].state != "in_flight" for trial in chosen):
+            for trial in chosen:
+                trial.is_confirmed = any(one.was_trained for one in trial.confirmations)
+        ranking = self.ranking()
+        if ranking and ranking[0].is_confirmed:
+            self.best, self.leader = ranking[0], max(ranking, key=lambda trial: trial.worth)
+
     def _fly(self, trial: Trial) -> None:
         self._flying[trial.net] = self._flying.get(trial.net, 0) + 1
 
@@ -305,6 +278,8 @@ class RunState:
         trial = self._get(trial_id)
         trial.state = state
         del self.in_flight[trial_id]
+        if trial.confirms:
+            return trial
         self._flying[trial.net] -= 1
         if not self._flying[trial.net]:
             del self._flying[trial.net]

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.budget import RECENT, recent_seconds, used
+from metaqnn_orch.control.confirmation import still_to_come
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import KNOWN
@@ -44,6 +45,8 @@ class Bill(NamedTuple):
     """
 
     phases: list[tuple[float, Spending]]
+    confirming: Spending | None
+    """The cost of training the best again; None where they are not confirmed."""
     whole: Spending
     limits: dict[str, int]
 
@@ -62,7 +65,8 @@ def bill(settings: Settings, state: RunState, seconds: float | None, parallel: i
         return Spending(nets, gpu_hours, None if price is None else finite(gpu_hours * price), hours / parallel)
 
     left = [(phase.epsilon, cost(phase.unique)) for phase in remaining(settings, state)]
-    whole = cost(sum(phase.nets for _, phase in left))
+    again = still_to_come(state, settings.confirm, settings.goal)
+    whole = cost(sum(phase.nets for _, phase in left) + again)
     left = left if state.epsilon is not None else []
     so_far = used(state, budget, state.heard)
     limits = {
@@ -74,7 +78,7 @@ def bill(settings: Settings, state: RunState, seconds: float | None, parallel: i
         )
         if most is not None and all_of_it
     }
-    return Bill(left, whole, limits)
+    return Bill(left, cost(again) if again else None, whole, limits)
 
 
 def remaining(settings: Settings, state: RunState) -> Iterator[EpsilonPhase]:

@@ -7,18 +7,20 @@ from collections import Counter
 from statistics import fmean
 from typing import Final, NamedTuple
 
+from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.objective import in_words, tells_accuracy
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.state import RunState, Trial, TrialState
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
-from metaqnn_orch.reporting.summary import RunView, estimated, stopped_early
-from metaqnn_orch.search.searcher import DEFAULT_METHOD
+from metaqnn_orch.reporting.summary import RunView, estimated, method_in_words, shown_reward, stopped_early
 from metaqnn_orch.search.searchers.q_learning import QLearning
+from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.result import TrainingResult
 
@@ -29,7 +31,7 @@ MEANINGS: Final[dict[TrialState, str]] = {
     "untrainable": "at chance at every learning rate: the reward is chance",
     "too_large": "did not fit the device: the reward is chance",
     "timed_out": "reached the time limit: the best epoch so far counts",
-    "stopped_early": "would probably not have beaten the best: the reward is the predicted accuracy",
+    "stopped_early": "was not among the best in its first epochs: the reward is the one that was predicted",
     "abandoned": "lost too many attempts: the searcher never learned from it",
     "in_flight": "not ended yet",
 }
@@ -74,7 +76,7 @@ class Content(NamedTuple):
     start: str
     """The command that starts the same search."""
     trials: list[Trial]
-    """All trials with a reward, in the order in which they were told."""
+    """All trials with a reward, in the order in which their results came in."""
     reward: str
     """The name of the reward: accuracy, where it is one."""
 
@@ -82,17 +84,17 @@ class Content(NamedTuple):
 def content(view: RunView, history: History, best: TrainingResult | None, price: float | None) -> Content:
     """The content of a page. `best` is the best trial's result; `price` is the price of an hour of training."""
     state, record = view.state, view.record
-    rewards = [item.reward for item in history.ended]
+    rewards, best_trial = [item.reward for item in history.ended], state.best
     accuracy = tells_accuracy(state.settings.task.name, state.settings.objective)
     name = "accuracy" if accuracy else "reward"
-    assert state.best is not None
-    top = f"{state.best.worth:.4f}"
-    words = f"validation accuracy of {state.best.worth:.2%}" if accuracy else f"reward of {top}"
-    hours = finite(sum(item.seconds for item in history.ended)) / 3600
-    method = "Q-learning" if state.settings.search.method == DEFAULT_METHOD else state.settings.search.method
+    assert best_trial is not None
+    words = f"validation accuracy of {best_trial.worth:.2%}" if accuracy else f"reward of {best_trial.worth:.4f}"
+    if best_trial.is_confirmed:
+        words += f", the mean of {len(best_trial.trainings)} trainings"
+    hours = finite(sum(item.seconds for item in history.trained)) / 3600
     numbers = [
         ("nets trained", f"{state.unique:,}"),
-        (f"best {name}", top),
+        (f"best {name}", shown_reward(best_trial)),
         (f"mean of the last {min(ROLLING, len(rewards))}", f"{fmean(rewards[-ROLLING:]):.4f}"),
         *([] if state.epsilon is None else [("epsilon now", f"{state.epsilon:.2f}")]),
         ("training", _duration(finite(hours * 3600))),
@@ -101,7 +103,7 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{state.unique:,} networks for {record.dataset.name}, found by {method}. The best has a {words}.",
+        lead=f"{state.unique:,} networks for {record.dataset.name}, {_found(state.settings)}. The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
         outcomes=_outcomes(state, history),
@@ -111,9 +113,15 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         versions=_versions(view, history, best),
         start=f"metaqnn-orch start settings.yaml --run {record.run} --store ./runs"
         + (" --launcher table --table FILE" if record.table else ""),
-        trials=[item.trial for item in history.ended],
+        trials=[item.trial for item in history.trained],
         reward=name,
     )
+
+
+def _found(settings: Settings) -> str:
+    """How the nets were found, in words: by the name with which the searcher's summary begins."""
+    name, colon, _ = method_in_words(settings).partition(":")
+    return "from a list" if settings.nets else f"found by {name if colon else settings.search.method}"
 
 
 def _notes(view: RunView) -> list[str]:
@@ -128,6 +136,10 @@ def _notes(view: RunView) -> list[str]:
         notes.append(f"{guesses:,} of the rewards are estimates from similar nets and were not measured.")
     if stopped := stopped_early(view.state):
         notes.append(f"{stopped:,} of the rewards are predicted: these nets were stopped early, and are not ranked.")
+    if (confirmed := progress(view.state)) is not None and confirmed.all:
+        done = "their means decide" if confirmed.done == confirmed.all else "the rest is still to come"
+        times = f"{confirmed.done} of {confirmed.all} times"
+        notes.append(f"The best nets were trained again with other seeds, {times}: {done}.")
     if record.imported:
         notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")
     if view.state.finished is None:
@@ -151,14 +163,14 @@ def _outcomes(state: RunState, history: History) -> list[OutcomeCount]:
 
 
 def _cost(history: History, hours: float, price: float | None, example: str) -> Facts:
-    seconds = sorted(item.seconds for item in history.ended)
-    times = [item.at for item in history.ended if item.at]
+    seconds = sorted(item.seconds for item in history.trained)
+    times = [item.at for item in history.trained if item.at]
     facts = [
         ("hours of training", f"{hours:,.2f}"),
         ("seconds for a net", f"median {seconds[len(seconds) // 2]:,.1f}, maximum {seconds[-1]:,.1f}"),
         (
             "multiply-accumulates of all nets",
-            f"{sum(item.trial.macs or 0 for item in history.ended):,} (one {example} each)",
+            f"{sum(item.trial.macs or 0 for item in history.trained):,} (one {example} each)",
         ),
     ]
     if times:
@@ -172,7 +184,7 @@ def _cost(history: History, hours: float, price: float | None, example: str) -> 
 
 def _versions(view: RunView, history: History, best: TrainingResult | None) -> Facts:
     record, state = view.record, view.state
-    devices = Counter(item.trial.device or "unknown" for item in history.ended)
+    devices = Counter(item.trial.device or "unknown" for item in history.trained)
     facts = [
         ("begun", record.created_at),
         ("metaqnn-orch, at the beginning", record.version),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from math import inf
 from typing import Final, NamedTuple
 
 from metaqnn_orch.reporting import statistics
-from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
 from metaqnn_orch.reporting.history import EndedTrial, History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.timeline import timeline
-from metaqnn_orch.reporting.vega import WIDTH, Figure, axis, said, spec
-from metaqnn_orch.search.q_table import QTable
+from metaqnn_orch.reporting.vega import WIDTH, Figure, Rows, axis, said, spec
 
 _MAX_HOVER_POINTS: Final = 300  # points of a line: more lie closer together than a mouse can point
 _LABEL_WIDTH: Final = 20  # pixels: in a narrower bar an epsilon's number does not fit
@@ -37,17 +37,53 @@ def scale_of(ended: Sequence[EndedTrial]) -> Scale:
     return Scale("reward", low, high if high > low else low + max(1.0, abs(low)), ".4g")
 
 
-def figures(history: History, scale: Scale, best: Figure, q_table: QTable | None, colours: Palette) -> list[Figure]:
-    """Every figure for which the run has numbers; `best` is the figure of the front."""
+def figures(history: History, scale: Scale, colours: Palette) -> list[Figure]:
+    """The figures of the course of a run, as far as it has numbers for them."""
     ended = history.ended
     made = [
+        best_so_far(ended, scale, colours),
         learning(ended, scale, colours),
         histograms(ended, scale, colours),
-        *([q_by_layer(q_table, colours), q_by_field(q_table, colours)] if q_table is not None else []),
-        best,
         timeline(history, colours),
     ]
     return [figure for figure in made if figure.rows]
+
+
+def best_so_far(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:
+    """The best reward against the number of nets. What was predicted of a net that was stopped early does not count."""
+    counted = [item.reward if item.trial.was_trained else -inf for item in ended]
+    course = [*accumulate(counted, max)]
+    rows: Rows = [
+        {"net": number, "trial": item.trial.trial, "best": best}
+        for number, (item, best) in enumerate(zip(ended, course, strict=True), 1)
+        if best > -inf
+    ]
+    steps: Rows = [
+        {"net": number, "best": best, "text": f"net {number:,}: {best:.4f}, {item.trial.net}"}
+        for number, (item, best, before) in enumerate(zip(ended, course, [-inf, *course], strict=False), 1)
+        if best > before
+    ]
+    x = axis("net", "quantitative", "nets trained", scale={"domain": [0, len(ended)], "nice": False})
+    y = axis("best", "quantitative", f"best {scale.title}", scale={"zero": False, "padding": 8})
+    ends = [*steps, *rows[-1:]]
+    drawn = spec(
+        colours,
+        height=200,
+        layer=[
+            {
+                "data": {"values": ends},
+                "mark": {"type": "line", "interpolate": "step-after", "color": colours.accent, "aria": False},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "data": {"values": steps},
+                "mark": {"type": "circle", "color": colours.accent, "opacity": 1, "size": 44},
+                "encoding": {"x": x, "y": y, **said("text")},
+            },
+        ],
+    )
+    caption = f"The best {scale.title} after each number of nets; a point is a net that was better than all before it."
+    return Figure("best-so-far", "Best so far", caption, rows, drawn)
 
 
 def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Figure:

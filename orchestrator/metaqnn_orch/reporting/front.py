@@ -1,17 +1,25 @@
-"""One measure of the trained nets against another, and the Pareto front: the nets that no other beats in both."""
+"""One measure of the trained nets against another, and the Pareto front: the nets that no other beats in both.
+
+Where the search itself looked for a front, of two or three measures, its members are those that no other net beats in
+all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+from operator import ge
 from typing import Any, Final, NamedTuple
 
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.numbers import mean
 from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.history import EndedTrial
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, axis, said, spec
+from metaqnn_orch.search.searcher import Goals
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.spaces.base import Space
 
@@ -33,11 +41,14 @@ class Axes(NamedTuple):
     """The measure of which less is better."""
     value: str
     """The measure of which more is better."""
+    more: bool = False
+    """Whether of `cost`, too, more is better."""
 
     @property
     def name(self) -> str:
         """Name of the figure, and of its files."""
-        return "accuracy-and-size" if self == ACCURACY_AND_SIZE else f"front-{self.value}-{self.cost}"
+        names = (re.sub(r"\W", "-", name) for name in (self.value, self.cost))
+        return "accuracy-and-size" if self == ACCURACY_AND_SIZE else "-".join(["front", *names])
 
 
 ACCURACY_AND_SIZE: Final = Axes("params", "accuracy")
@@ -55,24 +66,59 @@ def parse_axes(text: str) -> Axes:
             f"--front {text[:60]!r} does not name two measures",
             hint="first the one of which less is better: --front params,reward",
         )
-    return Axes(*names)
+    return Axes(names[0], names[1])
 
 
-def front(ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palette) -> Figure:
+class Member(NamedTuple):
+    """A net of the front that the search looked for."""
+
+    trial: Trial
+    values: dict[str, float]
+    """Its measures: that of which more is better, then the goals."""
+
+
+def axes_of(goals: Goals, value: str) -> list[Axes]:
+    """The axes that show each goal of a searcher; `value` is the name of the reward, or of the accuracy."""
+    return [Axes(name, value, more=way == "max") for name, way in goals.items()]
+
+
+def members(ended: Sequence[EndedTrial], several: Sequence[Axes], space: Space) -> list[Member]:
+    """The nets that no other beats in all measures of these axes, which share their value, the best value first. Of
+    equal nets the first counts.
+    """
+    names = dict.fromkeys(name for axes in several for name in (axes.value, axes.cost))
+    signs = [-1.0 if any(axes.cost == name and not axes.more for axes in several) else 1.0 for name in names]
+    found = [
+        (Member(item.trial, values), [sign * values[name] for name, sign in zip(names, signs, strict=True)])
+        for item in ended
+        if item.trial.was_trained and len(values := _values(item.trial, names, space)) == len(names)
+    ]
+    found.sort(key=lambda one: one[1], reverse=True)
+    kept: list[tuple[Member, list[float]]] = []
+    for member, worths in found:
+        if not any(all(map(ge, other, worths)) for _, other in kept):
+            kept.append((member, worths))
+    return [member for member, _ in kept]
+
+
+def front(
+    ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palette, among: Sequence[Member] | None = None
+) -> Figure:
     """Every trained net by two measures. Nets that were stopped early, and nets that lack one of the measures, are left
-    out.
+    out. `among` are the members of the front that the search looked for: they are marked, too.
 
     Raises:
         BadInput: no net has one of the two; the text lists the measures that exist.
     """
-    found = [(item.trial, _values(item.trial, axes, space)) for item in ended if item.trial.was_trained]
-    for name in axes:
+    names = (axes.cost, axes.value)
+    found = [(item.trial, _values(item.trial, names, space)) for item in ended if item.trial.was_trained]
+    for name in names:
         if found and all(name not in values for _, values in found):
             there = sorted({*COLUMNS, *(name for trial, _ in found for name in trial.measures)})
             raise BadInput(f"no net has the measure {name}", hint=f"there are {', '.join(there)}")
-    whole = [(trial, values[axes.cost], values[axes.value]) for trial, values in found if len(values) == len({*axes})]
-    best = statistics.pareto_front((cost, value) for _, cost, value in whole)
-    on_front = set(best)
+    whole = [(trial, values[axes.cost], values[axes.value]) for trial, values in found if len(values) == len({*names})]
+    best = statistics.pareto_front((-cost if axes.more else cost, value) for _, cost, value in whole)
+    on_front = {whole[number][0].trial for number in best} | {member.trial.trial for member in among or ()}
     rows = [
         {
             "trial": trial.trial,
@@ -81,19 +127,24 @@ def front(ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palett
             "macs": trial.macs,
             axes.cost: cost,
             axes.value: value,
-            "pareto": number in on_front,
+            "pareto": trial.trial in on_front,
         }
-        for number, (trial, cost, value) in enumerate(whole)
+        for trial, cost, value in whole
     ]
-    return Figure(axes.name, _title(axes), _caption(axes), rows, _drawn(rows, best, axes, colours))
+    return Figure(axes.name, _title(axes), _caption(axes, among), rows, _drawn(rows, best, axes, colours))
 
 
-def _values(trial: Trial, axes: Axes, space: Space) -> dict[str, float]:
-    """The values of the two measures, as far as the trial has them."""
+def _values(trial: Trial, wanted: Iterable[str], space: Space) -> dict[str, float]:
+    """The values of the wanted measures, as far as the trial has them."""
+    names = [*dict.fromkeys(wanted)]
     there: dict[str, Any] = {**trial.measures, **{name: getattr(trial, name) for name in COLUMNS}}
-    if not {*axes} <= there.keys():
+    if trial.is_confirmed:
+        measured = [one.measures for one in trial.trainings]
+        shared = set(measured[0]).intersection(*measured)
+        there |= {name: mean([one[name] for one in measured]) for name in shared} | {"reward": trial.worth}
+    if not {*names} <= there.keys():
         there = {**_known(trial, space), **there}
-    return {name: there[name] for name in axes if there.get(name) is not None and isfinite(there[name])}
+    return {name: there[name] for name in names if there.get(name) is not None and isfinite(there[name])}
 
 
 def _known(trial: Trial, space: Space) -> Mapping[str, float]:
@@ -108,12 +159,16 @@ def _title(axes: Axes) -> str:
     return f"{value} and size" if axes.cost == "params" else f"{value} against {_word(axes.cost)}"
 
 
-def _caption(axes: Axes) -> str:
+def _caption(axes: Axes, among: Sequence[Member] | None) -> str:
     by = "number of parameters" if axes.cost == "params" else _word(axes.cost)
-    return (
+    words = (
         f"Every net by its {by}, except those that were stopped early. The line is the Pareto front: nets that no "
         "other net beats in both."
     )
+    if not among:
+        return words
+    goals = " and ".join(_word(name) for name in among[0].values)
+    return f"{words} The search looked for the front of {goals}: its nets are the large points."
 
 
 def _drawn(rows: Rows, best: Sequence[int], axes: Axes, colours: Palette) -> dict[str, Any]:
@@ -131,6 +186,8 @@ def _drawn(rows: Rows, best: Sequence[int], axes: Axes, colours: Palette) -> dic
     x["axis"]["format"] = "~s"
     y = axis("value", "quantitative", _word(axes.value), scale={"zero": False, "padding": 8})
     on_front = {"values": [values[number] for number in best]}
+    marked = {"values": [value for value in values if value["pareto"]]}
+    steps = "step-before" if axes.more else "step-after"
     return spec(
         colours,
         height=300,
@@ -147,11 +204,11 @@ def _drawn(rows: Rows, best: Sequence[int], axes: Axes, colours: Palette) -> dic
             },
             {
                 "data": on_front,
-                "mark": {"type": "line", "interpolate": "step-after", "color": colours.accent, "aria": False},
+                "mark": {"type": "line", "interpolate": steps, "color": colours.accent, "aria": False},
                 "encoding": {"x": x, "y": y},
             },
             {
-                "data": on_front,
+                "data": marked,
                 "mark": {"type": "circle", "color": colours.accent, "opacity": 1, "size": 44},
                 "encoding": {"x": x, "y": y, **said("text")},
             },

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.events import Failed, Opened, Told
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer import artifacts
@@ -52,10 +52,16 @@ class Trouble(NamedTuple):
 class History(NamedTuple):
     """What happened in a run, in the order of the journal."""
 
-    ended: list[EndedTrial]
+    trained: list[EndedTrial]
+    """Everything that ended, and also what repeats a trial to confirm it."""
     troubles: list[Trouble]
     sessions: int
     """How often an orchestrator took the run over."""
+
+    @property
+    def ended(self) -> list[EndedTrial]:
+        """The trials of the search."""
+        return [item for item in self.trained if not item.trial.confirms]
 
 
 def read_history(store: Store, view: RunView) -> History:
@@ -64,7 +70,7 @@ def read_history(store: Store, view: RunView) -> History:
     Raises:
         JournalError: the journal is damaged.
     """
-    ended: list[EndedTrial] = []
+    trained: list[EndedTrial] = []
     troubles: list[Trouble] = []
     sessions = 0
     journal = Journal(store, view.record.run)
@@ -73,12 +79,12 @@ def read_history(store: Store, view: RunView) -> History:
             break
         match event:
             case Told():
-                ended.append(EndedTrial(view.state.trials[event.trial], event.reward, when(event.at)))
+                trained.append(EndedTrial(view.state.trials[event.trial], event.reward, when(event.at)))
             case Failed():
                 troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
             case Opened():
                 sessions += 1
-    return History(ended, troubles, sessions)
+    return History(trained, troubles, sessions)
 
 
 def when(text: str) -> datetime | None:

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Told
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_orch.reporting.summary import has_accuracy, lost_attempts
@@ -53,16 +54,22 @@ class Metrics:
             return Histogram(f"metaqnn_{name}", text, ["run"], buckets=buckets, registry=self.registry).labels(run)
 
         trials = Counter(
-            "metaqnn_trials", "Trials that have ended, by outcome.", ["run", "outcome"], registry=self.registry
+            "metaqnn_trials",
+            "Trials that have ended, by outcome.",
+            ["run", "outcome"],
+            registry=self.registry,
         )
         self._trials = {outcome: trials.labels(run, outcome) for outcome in OUTCOMES}
+        text = "Trials that repeated others to confirm them and have ended, by outcome."
+        repeated = Counter("metaqnn_confirmations", text, ["run", "outcome"], registry=self.registry)
+        self._repeated = {outcome: repeated.labels(run, outcome) for outcome in OUTCOMES}
         self._lost = Counter(
             "metaqnn_attempts_lost", "Attempts that were lost, by kind.", ["run", "kind"], registry=self.registry
         )
         self._shown: dict[str, int] = {}  # trials in flight, by kind
         self._in_flight = gauge("trials_in_flight", "Trials that were proposed and have not ended.")
         self._epsilon = gauge("epsilon", "Epsilon of the next proposal.")
-        self._best = gauge("best_reward", "Highest reward so far.")
+        self._best = gauge("best_reward", "Reward of the best net so far, a mean where it is confirmed.")
         self._accuracy: Gauge | None = None  # where accuracy is a measure
         self._measures = Gauge(
             "metaqnn_best_measure", "Of the net of the highest reward.", ["run", "measure"], registry=self.registry
@@ -89,7 +96,7 @@ class Metrics:
             self._accuracy = accuracy.labels(self._name)
         for trial in state.trials.values():
             if trial.state in self._trials:
-                self._trials[trial.state].inc()
+                self._count(trial)
             if trial.seconds is not None and trial.attempt:  # an imported trial was trained elsewhere
                 self._run.observe(trial.seconds)
         self._goal.set(goal)
@@ -97,8 +104,8 @@ class Metrics:
 
     def happened(self, event: Event) -> None:
         match event:
-            case Told(trial=trial, status=status, seconds=seconds):
-                self._trials[status].inc()
+            case Told(trial=trial, seconds=seconds):
+                self._count(self._known(trial))
                 self._run.observe(seconds)
                 times = self._times.pop(trial, None)
                 if times is not None and times.ended is not None:
@@ -106,9 +113,16 @@ class Metrics:
             case Failed(trial=trial):
                 self._times.pop(trial, None)
             case Abandoned(trial=trial):
-                self._trials["abandoned"].inc()
+                self._count(self._known(trial))
                 self._times.pop(trial, None)
         self._refresh()
+
+    def _known(self, trial: str) -> Trial:
+        assert self._state is not None, "begin comes first"
+        return self._state.trials[trial]
+
+    def _count(self, trial: Trial) -> None:
+        (self._repeated if trial.confirms else self._trials)[trial.state].inc()
 
     def _refresh(self) -> None:
         state = self._state

@@ -67,6 +67,7 @@ class MlflowTracker:
         begun = max(0, moment - round(finite((trial.seconds or 0.0) * 1000)))  # MLflow knows no time before 1970
         tags = {UID: self._uid, TRIAL: trial.trial, _PARENT: self._parent, _NAME: trial.trial}
         tags |= {"metaqnn.state": trial.state, "metaqnn.device": trial.device}
+        tags |= {"metaqnn.confirms": trial.confirms} if trial.confirms else {}
         child = self._client.create_run(self._place, start_time=begun, tags=tags).info.run_id
         numbers = {
             "reward": point.reward,
@@ -85,6 +86,8 @@ class MlflowTracker:
         self._client.log_batch(child, metrics=_metrics(numbers, moment, 0), params=_params(said))
         course = {"reward": point.reward, "val_accuracy": trial.val_accuracy, "best": point.best}
         course |= {"mean_of_last_100": point.mean, "epsilon": trial.epsilon, "hours": point.hours}
+        if trial.confirms:
+            course = {"confirmation_reward": point.reward, "confirmation_mean": point.confirmed}
         self._client.log_batch(self._parent, metrics=_metrics(course, moment, point.number))
         self._client.set_terminated(child, end_time=moment)
 

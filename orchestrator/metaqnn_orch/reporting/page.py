@@ -9,8 +9,9 @@ import hashlib
 from importlib.resources import files
 from typing import NamedTuple
 
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.content import Content
+from metaqnn_orch.reporting.front import Member
 from metaqnn_orch.reporting.palette import DARK, LIGHT
 
 
@@ -33,9 +34,17 @@ class Leader(NamedTuple):
     """Names, and PNG files in base64."""
 
 
-def page(content: Content, front: str, figures: list[Drawn], leaders: list[Leader]) -> str:
-    """The HTML of the page. `front` is the name of the figure beside the best nets; `leaders` are the best trials, the
-    best first.
+def page(
+    content: Content,
+    fronts: list[str],
+    beliefs: list[str],
+    members: list[Member],
+    figures: list[Drawn],
+    leaders: list[Leader],
+) -> str:
+    """The HTML of the page. `fronts` and `beliefs` are names of figures: those beside the best nets, and those of what
+    the searcher has learned; `members` are the nets of the front that the search looked for; `leaders` are the best
+    trials, the best first.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -50,7 +59,9 @@ def page(content: Content, front: str, figures: list[Drawn], leaders: list[Leade
     style = environment.get_template("report.css").render(light=LIGHT._asdict(), dark=DARK._asdict())
     return environment.get_template("report.html").render(
         content=content,
-        front=front,
+        fronts=fronts,
+        beliefs=beliefs,
+        members=members,
         figures={figure.name: figure for figure in figures},
         leaders=leaders,
         has_pictures=any(leader.pictures for leader in leaders),

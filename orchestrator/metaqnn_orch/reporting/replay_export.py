@@ -82,6 +82,8 @@ def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float |
     known: dict[str, Told] = {}
     for event in events:
         match event:
+            case Proposed(confirms=str()):
+                pass  # the searcher was not told of it
             case Proposed(trial=trial, epsilon=epsilon) if trial in known:
                 yield nets[trial], known[trial], epsilon
             case Proposed(trial=trial, epsilon=epsilon):
@@ -89,10 +91,10 @@ def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float |
                 waiting.setdefault(trial, []).append(epsilon)
             case Told(trial=trial):
                 known[trial] = event
-                for epsilon in waiting.pop(trial):
+                for epsilon in waiting.pop(trial, ()):
                     yield nets[trial], event, epsilon
             case Abandoned(trial=trial):
-                del waiting[trial]
+                waiting.pop(trial, None)
 
 
 def _imported_rows(store: Store, record: RunRecord) -> list[tuple[str, dict[str, Any]]]:

@@ -9,13 +9,16 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
 from metaqnn_orch.reporting.figures import ACCURACIES, figures, scale_of
-from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, Axes, front
+from metaqnn_orch.reporting.findings import findings_figures, findings_of
+from metaqnn_orch.reporting.front import Axes, axes_of, front, members
 from metaqnn_orch.reporting.history import History, Pictures
 from metaqnn_orch.reporting.page import Drawn, Leader, page
 from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE, Palette
@@ -51,7 +54,8 @@ def compose(
     """The report of a run that has at least one reward.
 
     `best` is the best trial's result, for the versions of its libraries; `price` is the price of an hour of training.
-    `axes` are those of the front: by default the reward against parameters. `shown` are pictures of the best trials.
+    `axes` are those of the front: by default the reward against each goal of the searcher, or against parameters.
+    `shown` are pictures of the best trials.
 
     Raises:
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
@@ -72,21 +76,33 @@ def _compose(
     shown: Pictures,
 ) -> Report:
     settings, searcher = view.record.settings_as_run(), view.state.searcher
-    has_layers = isinstance(view.state.space, Cnn)
-    q_table = searcher.agent.q_table if isinstance(searcher, QLearning) and has_layers else None
     leaders = leaderboard(view.state, top)
     accuracies = tells_accuracy(settings.task.name, settings.objective)
     scale = ACCURACIES if accuracies else scale_of(history.ended)
-    axes = axes or (ACCURACY_AND_SIZE if accuracies else Axes("params", "reward"))
+    value = "accuracy" if accuracies else "reward"
+    with faults_of(settings.search.method, "naming its goals"):
+        goals = axes_of(searcher.goals, value)
+    among = members(history.ended, goals, view.state.space) if goals else []
+    several = [axes] if axes else goals if among else [Axes("params", value)]
+    findings = findings_of(view.state)
 
-    def made(colours: Palette) -> list[Figure]:
-        return figures(history, scale, front(history.ended, axes, view.state.space, colours), q_table, colours)
+    def made(colours: Palette) -> list[list[Figure]]:
+        fronts = [front(history.ended, each, view.state.space, colours, among) for each in several]
+        beliefs = findings_figures(findings, colours)
+        if isinstance(searcher, QLearning) and isinstance(view.state.space, Cnn):
+            q_table = searcher.agent.q_table
+            beliefs = [q_by_layer(q_table, colours), q_by_field(q_table, colours), *beliefs]
+        groups = fronts, beliefs, figures(history, scale, colours)
+        return [[figure for figure in group if figure.rows] for group in groups]
 
-    drawn = made(ON_PAGE)
+    fronts, beliefs, course = made(ON_PAGE)
+    drawn = [*fronts, *beliefs, *course]
     words = content(view, history, best, price)
     text = page(
         words,
-        axes.name,
+        [figure.name for figure in fronts],
+        [figure.name for figure in beliefs],
+        among,
         [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in drawn],
         [
             Leader(trial, svg(_drawing(settings, trial, ON_PAGE)), _in_base64(shown.get(trial.trial, {})))
@@ -94,7 +110,7 @@ def _compose(
         ],
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
-    pictures = {figure.name: figure.spec for figure in made(LIGHT)}
+    pictures = {figure.name: figure.spec for group in made(LIGHT) for figure in group}
     pictures |= {f"net-{rank:02d}": _drawing(settings, trial, LIGHT) for rank, trial in enumerate(leaders, 1)}
     for name, spec in pictures.items():
         spec["background"] = LIGHT.page
@@ -103,6 +119,8 @@ def _compose(
         files |= {f"net-{rank:02d}-{name}.png": data for name, data in shown.get(trial.trial, {}).items()}
     tables = {f"{figure.name}.csv": figure.rows for figure in drawn}
     _, tables["trials.csv"] = trial_table(view.state)
+    if among:
+        tables["front.csv"] = [{"trial": one.trial.trial, **one.values, "net": one.trial.net} for one in among]
     tables["outcomes.csv"] = [outcome._asdict() for outcome in words.outcomes]
     return Report(files, tables)
 

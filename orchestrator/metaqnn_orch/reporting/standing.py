@@ -8,7 +8,9 @@ from itertools import islice, pairwise
 from typing import Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, used
-from metaqnn_orch.control.state import RunState, Trial
+from metaqnn_orch.control.confirmation import progress, still_to_come
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.summary import lost_attempts
 from metaqnn_orch.settings.budget import BudgetSettings
@@ -34,6 +36,8 @@ class Standing(NamedTuple):
     whole: Stage
     epsilon: float | None
     phase: Stage
+    confirming: Stage | None
+    """How much of the last shortlist was trained again; None where there is none."""
     best: Trial | None
     recent_mean: float | None
     """Mean reward of the last nets, at most a hundred."""
@@ -70,9 +74,12 @@ def standing(state: RunState, now: str) -> Standing:
         return Stage(done, nets, finite((nets - done) * (seconds / parallel)) if seconds and parallel else None)
 
     whole = part(min(state.unique, goal), goal)
-    reached = limit(state, budget, now)
+    ahead = (goal - whole.done + still_to_come(state, state.settings.confirm, goal)) * seconds
+    confirmed = progress(state)
+    designs = state.unique + len(state.in_flight) + 1
+    reached = limit(state, budget, now, reserved=still_to_come(state, state.settings.confirm, designs))
     told = [trial for trial in state.trials.values() if trial.reward is not None]
-    rewards = [trial.worth for trial in told]
+    rewards = [trial.reward for trial in told if trial.reward is not None and not trial.confirms]
     last = rewards[-RECENT:]
     speeds = list(islice((trial.images_per_second for trial in reversed(told) if trial.images_per_second), RECENT))
     counted = Counter(trial.state for trial in told)
@@ -80,6 +87,7 @@ def standing(state: RunState, now: str) -> Standing:
         whole=whole,
         epsilon=state.epsilon,
         phase=part(*_phase(state, goal)),
+        confirming=part(*confirmed) if confirmed is not None and confirmed.all else None,
         best=state.best,
         recent_mean=mean(last) if last else None,
         recent=len(last),
@@ -91,14 +99,15 @@ def standing(state: RunState, now: str) -> Standing:
         images_per_second=finite(mean(speeds) * min(len(state.in_flight), parallel)) if speeds else 0.0,
         budget=budget,
         used=so_far,
-        forecast=_forecast(so_far, budget, whole, (goal - whole.done) * seconds * devices / 3600) if seconds else None,
+        forecast=_forecast(so_far, budget, whole, ahead * devices / 3600) if seconds else None,
         limit=reached.detail if reached is not None else "",
     )
 
 
 def _phase(state: RunState, goal: int) -> tuple[int, int]:
     """How many nets were told, and how many there are in all, in the phase of the next net, or in the last phase."""
-    told, proposed, left = state.unique, state.unique + len(state.in_flight), goal
+    told, left = state.unique, goal
+    proposed = told + sum(not trial.confirms for trial in state.in_flight.values())
     done = nets = 0
     for _, unique in state.settings.phases():
         if left <= 0:

@@ -7,14 +7,17 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import used
+from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.holder import Holder, is_dead
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
-from metaqnn_orch.control.state import RunState, Trial
-from metaqnn_orch.errors import ObjectMissing
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.errors import ObjectMissing, one_line
 from metaqnn_orch.replay.table import ESTIMATED
+from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import CLASSIFICATION
@@ -31,6 +34,7 @@ _FIELDS: Final = (
 
 
 _PARTICULARS: Final = ("recipe", "initial")
+REPEATED: Final = ("trainings", "mean_reward", "confirmed")  # fields of trials that were trained several times
 
 
 class RunView(NamedTuple):
@@ -58,11 +62,12 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
     """The fields of `metaqnn-orch status -o json`."""
     state, best = view.state, view.state.best
     budget = state.opened.budget if state.opened else state.settings.budget
-    so_far = used(state, budget, state.heard)
+    so_far, confirmed = used(state, budget, state.heard), progress(state)
     alive = holder if holder is not None and not is_dead(holder) else None
     return {
         "run": view.record.run,
         "state": run_state(state, alive),
+        "method": None if state.settings.nets else state.settings.search.method,
         "epsilon": state.epsilon,
         "told": state.told,
         "unique": state.unique,
@@ -74,6 +79,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "last_lost": state.last_lost,
         "estimated": estimated(state),
         "stopped_early": stopped_early(state),
+        "confirmations": confirmed and confirmed._asdict(),
         "best": None if best is None else {**_worth(state, best), "net": best.net, "trial": best.trial},
         "goal": state.opened.goal if state.opened else state.settings.goal,
         "dataset": f"{view.record.dataset.name}-{view.record.dataset.digest}",
@@ -88,6 +94,11 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "q_digest": state.beliefs(),
         "journal_position": view.position,
     }
+
+
+def method_in_words(settings: Settings) -> str:
+    """The method of a search and what it is good for, in one line; the method's name where it says nothing."""
+    return one_line(str(SEARCHERS.load(settings.search.method).summary)) or settings.search.method
 
 
 def lost_attempts(state: RunState) -> dict[str, int]:
@@ -124,7 +135,8 @@ def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
     """The fields of `metaqnn-orch trials -o json`; by default for all trials.
 
     A trial that is not its design by the run's recipe also has `recipe`, the settings that differ, or `initial`, the
-    trial with whose weights it begins.
+    trial with whose weights it begins. One that was repeated has `trainings`, `mean_reward` and `confirmed` (whether
+    the mean decides its rank); one that repeats it has `confirms`, the other's id.
     """
     names = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     return [
@@ -136,16 +148,22 @@ def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
 
 
 def _particulars(trial: Trial) -> dict[str, Any]:
-    found = {"recipe": trial.recipe, "initial": trial.initial and trial.initial.trial}
-    return {name: value for name, value in found.items() if value}
+    found = {"recipe": trial.recipe, "initial": trial.initial and trial.initial.trial, "confirms": trial.confirms}
+    return {name: value for name, value in found.items() if value} | (repeated(trial) if trial.confirmations else {})
+
+
+def repeated(trial: Trial) -> dict[str, Any]:
+    """How often a trial was trained, the mean of the rewards, and whether the mean decides its rank."""
+    return dict(zip(REPEATED, (len(trial.trainings), trial.mean_reward, trial.is_confirmed), strict=True))
 
 
 def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple[list[str], Rows]:
     """The columns and rows of `metaqnn-orch trials -o csv`: the fields of trial_rows, with a column `measure.NAME` for
-    each measure.
+    each measure. The fields of confirmation are there where the run has any.
     """
     measures = sorted({name for trial in state.trials.values() for name in trial.measures})
     columns = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
+    columns += ["confirms", *REPEATED] if state.shortlist is not None else []
     rows = trial_rows(state, trials)
     for row in rows:
         found = row.pop("measures")
@@ -168,7 +186,12 @@ def reward_name(settings: Settings) -> str:
 
 def _worth(state: RunState, trial: Trial) -> dict[str, Any]:
     accuracy = {ACCURACY: trial.val_accuracy} if has_accuracy(state) else {}
-    return {"reward": trial.reward, **accuracy, "measures": trial.measures}
+    return {"reward": trial.reward, **accuracy, "measures": trial.measures, **repeated(trial)}
+
+
+def shown_reward(trial: Trial) -> str:
+    """The reward that a person is shown of a trained net: the one that decides its rank."""
+    return f"{trial.worth:.4f}" + (f" (mean of {len(trial.trainings)})" if trial.is_confirmed else "")
 
 
 def is_estimated(trial: Trial) -> bool:
@@ -187,5 +210,7 @@ def stopped_early(state: RunState) -> int:
 
 
 def leaderboard(state: RunState, top: int) -> list[Trial]:
-    """The best trials by reward, smaller nets first among equals; nets that were stopped early are left out."""
+    """The best trials: confirmed ones by their means, then the others by their rewards; among equals, smaller nets
+    first. Nets that were stopped early are left out.
+    """
     return state.ranking()[:top]

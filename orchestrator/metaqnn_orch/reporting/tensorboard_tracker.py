@@ -40,6 +40,10 @@ class TensorboardTracker:
     def show(self, points: Sequence[Point]) -> None:
         for point in points:
             trial = point.trial
+            if trial.confirms:
+                self._add("confirmation/reward", point.reward, point)
+                self._add("confirmation/mean", point.confirmed, point)
+                continue
             course = [("trial", point.reward), ("best", point.best), ("mean of the last 100", point.mean)]
             for name, value in (
                 *((f"reward/{name}", value) for name, value in course),
@@ -51,10 +55,13 @@ class TensorboardTracker:
                 ("trial/seconds", trial.seconds),
                 ("search/hours of training", point.hours),
             ):
-                if value is not None:
-                    shown = max(-_LARGEST, min(float(value), _LARGEST))
-                    self._writer.add_scalar(name, shown, point.number, walltime=point.at.timestamp())
+                self._add(name, value, point)
         self._writer.flush()
+
+    def _add(self, name: str, value: float | None, point: Point) -> None:
+        if value is not None:
+            shown = max(-_LARGEST, min(float(value), _LARGEST))
+            self._writer.add_scalar(name, shown, point.number, walltime=point.at.timestamp())
 
     def end(self, finished: bool) -> None:
         self._writer.close()

@@ -18,9 +18,9 @@ from typing import Final, NamedTuple, Protocol
 
 from metaqnn_orch.control.events import Event, Told
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.control.state import Trial
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, one_line
-from metaqnn_orch.numbers import finite
+from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.history import read_history, when
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView
@@ -45,6 +45,8 @@ class Point(NamedTuple):
     """Mean of the last hundred rewards."""
     hours: float
     """Hours of training, of all trials so far."""
+    confirmed: float | None = None
+    """For a trial that repeats another: the mean over the other's trainings so far. `number` counts such trials."""
 
 
 class Points:
@@ -52,19 +54,34 @@ class Points:
 
     def __init__(self) -> None:
         self._number = 0
+        self._repetitions = 0
+        self._rewards: dict[str, list[float]] = {}  # of each trial's trainings
         self._best = -inf
         self._hours = 0.0
         self._last: deque[float] = deque(maxlen=ROLLING)
 
     def add(self, trial: Trial, reward: float, at: datetime | None) -> Point:
-        self._number += 1
-        self._best = max(self._best, reward)
         self._hours = finite(self._hours + (trial.seconds or 0.0) / 3600)
-        self._last.append(reward)
-        mean = sum(self._last) / len(self._last)
+        trainings = self._rewards.setdefault(trial.confirms or trial.trial, [])
+        if trial.attempt:  # an imported result was measured elsewhere
+            trainings.append(reward)
+        if trial.confirms:
+            self._repetitions += 1
+        else:
+            self._number += 1
+            self._best = max(self._best, reward)
+            self._last.append(reward)
         # The state is copied, because the original changes further.
-        moment = at or datetime.fromtimestamp(0, UTC)
-        return Point(self._number, replace(trial), reward, moment, self._best, mean, self._hours)
+        return Point(
+            number=self._repetitions if trial.confirms else self._number,
+            trial=replace(trial),
+            reward=reward,
+            at=at or datetime.fromtimestamp(0, UTC),
+            best=self._best,
+            mean=mean(self._last) if self._last else reward,
+            hours=self._hours,
+            confirmed=mean(trainings) if trial.confirms else None,
+        )
 
 
 class Tracker(Protocol):
@@ -121,7 +138,7 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
 
 def history_points(store: Store, view: RunView, points: Points) -> list[Point]:
     """The points of all trials told until now."""
-    return [points.add(item.trial, item.reward, item.at) for item in read_history(store, view).ended]
+    return [points.add(item.trial, item.reward, item.at) for item in read_history(store, view).trained]
 
 
 def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun]) -> int:

@@ -28,7 +28,7 @@ class Finalist(Message):
     measures: Measures = Field({})
     val_accuracy: Probability | None = None
     searched_reward: Reward | None = None
-    """Reward in the search; None on another dataset."""
+    """Reward in the search, a mean where it was confirmed; None on another dataset."""
     searched_val_accuracy: Probability | None = None
 
     @model_validator(mode="before")

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from metaqnn_orch.search.sampling import sample
 
+Item = TypeVar("Item")
+
 UNIT: Final = 2**20  # targets are rounded to multiples of 1 / UNIT
 LEAF: Final = 2  # rows of a leaf, at least
+POINTS: Final = 20  # values of a partial dependence, at most,
+ROWS: Final = 100  # and rows whose mean it is
 
 
 class Split(NamedTuple):
@@ -72,11 +76,12 @@ class Forest:
 
     def dependence(self, name: str, rows: Sequence[Sequence[float]]) -> dict[float, float]:
         """Partial dependence (Friedman 2001): for each value that a feature has in these rows, the mean prediction of
-        all rows if each had this value.
+        all rows if each had this value. Of many values or rows some stand for all, so that it takes a second at most.
         """
         place = self.names.index(name)
+        values, rows = _some(sorted({row[place] for row in rows}), POINTS), _some(rows, ROWS)
         found = {}
-        for value in sorted({row[place] for row in rows}):
+        for value in values:
             changed = ([*row[:place], value, *row[place + 1 :]] for row in rows)
             found[value] = sum(map(self.predict, changed)) / len(rows)
         return found
@@ -115,6 +120,13 @@ class Forest:
         left = [place for place in places if column[place] < threshold]
         right = [place for place in places if column[place] >= threshold]
         return Split(best.feature, threshold, self._grown(left, rng), self._grown(right, rng))
+
+
+def _some(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """At most so many items, evenly spread from the first to the last."""
+    if len(items) <= most:
+        return items
+    return [items[number * (len(items) - 1) // (most - 1)] for number in range(most)]
 
 
 class _Cut(NamedTuple):

@@ -11,15 +11,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from math import exp, log
 from random import Random
-from typing import Final, Literal
+from typing import Final
 
-from metaqnn_orch.search.searcher import Experience
+from metaqnn_orch.search.searcher import Experience, Goals
 from metaqnn_trainer.spaces.base import Space
 
 REWARD: Final = "reward"
 MOST: Final = 2  # measures beside the reward
-
-Goals = Mapping[str, Literal["min", "max"]]
 
 
 def check_goals(goals: Goals) -> None:

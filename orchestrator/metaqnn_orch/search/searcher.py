@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_trainer.plugins import Group
@@ -21,11 +21,26 @@ DEFAULT_METHOD: Final = "q-learning"
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
+Goals = Mapping[str, Literal["min", "max"]]
+"""Measures by name, each with the direction in which it is better."""
+
 Randomness = Callable[[str, int], Random]
 """A random generator for a purpose and a counter. It depends on them and on the run's seed alone, so that a resumed run
 draws the same numbers as an undisturbed one. Use only its `random()`: that sequence never changes between versions
 of Python.
 """
+
+
+class Confirm(NamedTuple):
+    """How the best designs are confirmed: trained again with other seeds before one is named the best."""
+
+    top: int
+    """Number of designs; 0: none."""
+    repeats: int
+    """How often each is trained again."""
+
+
+NOTHING_CONFIRMED: Final = Confirm(top=0, repeats=2)
 
 
 class Setup(NamedTuple):
@@ -85,7 +100,7 @@ class Belief(NamedTuple):
     value: float | None = None
     """The value that it gives the move; None where it keeps no values."""
     updates: int | None = None
-    """How often the value was updated."""
+    """How often the value was updated; None where it is not kept, but predicted."""
     probability: float | None = None
     """Probability that it chooses the move next, where it is known."""
     is_best: bool = False
@@ -109,7 +124,11 @@ class Finding(NamedTuple):
     unit: str
     """What the values are, in words."""
     values: Mapping[str, float]
-    """A value for each label, in the order of the picture."""
+    """A value for each label, in the order of the picture. Where all labels are numbers, they are places on an axis."""
+    label: str = ""
+    """What the labels are, in words."""
+    note: str = ""
+    """A sentence below the picture."""
 
 
 class Searcher(ABC):
@@ -119,13 +138,24 @@ class Searcher(ABC):
     """The searcher's options in the settings: a dataclass or a pydantic model with good defaults."""
     section: ClassVar[str] = "search"
     """The section of the settings with its options."""
-    summary: ClassVar[str]
-    """What the searcher does and what it is good for, in one line."""
+    summary: ClassVar[str] = ""
+    """The name of the method, a colon, and what it does and is good for, in one line: `random search: learns nothing`.
+    `start` prints it.
+    """
+    value_words: ClassVar[str] = "value"
+    """What the values of its beliefs are, as the title of a column."""
+    confirm: ClassVar[Confirm] = NOTHING_CONFIRMED
+    """How its best designs are confirmed, unless the settings say something else."""
 
     def __init__(self, setup: Setup) -> None:
         self.space = setup.space
         self.options = setup.options
         self.randomness = setup.randomness
+
+    @property
+    def goals(self) -> Goals:
+        """The measures beside the reward for which the searcher looks for a front. By default there are none."""
+        return NOTHING
 
     @abstractmethod
     def propose(self, step: int, known: Known) -> Proposal | None:
@@ -136,7 +166,8 @@ class Searcher(ABC):
     @abstractmethod
     def tell(self, experience: Experience) -> None:
         """Take in the result of a design. It is called once for each time that the design was proposed, in the order in
-        which results came in.
+        which results came in. Of trainings that confirm a design the searcher is told nothing: `shortlist` is handed
+        their means.
         """
 
     def recall(self, rows: Sequence[tuple[str, float]], weight: float) -> None:
@@ -155,6 +186,12 @@ class Searcher(ABC):
         state = self.space.after(beginning)
         moves = [] if state is None else self.space.legal(state)
         return Beliefs([Belief(str(move)) for move in moves], self.summary)
+
+    def shortlist(self, ranked: Sequence[tuple[str, float]], count: int) -> Sequence[str]:
+        """The designs to confirm, at most `count` of them: by default the first. `ranked` are all trained designs with
+        their rewards, the best first; where a design was confirmed before, its reward is the mean over its trainings.
+        """
+        return [design for design, _ in ranked[:count]]
 
     def findings(self) -> list[Finding]:
         """What the searcher has learned of the space as a whole, for reports."""

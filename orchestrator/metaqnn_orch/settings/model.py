@@ -3,26 +3,29 @@
 Everything but `execution`, `budget`, `tracking` and `finals` is the run's identity: it decides what is learned, is
 written into run.json once, and may not change when the run goes on. The other sections may change: `execution` says how
 the work is done, `budget` how much of it, `tracking` where it is shown, `finals` what comes after the search.
+So may `search.confirm`: it decides which of the trained designs is named the best, and nothing that is learned.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from random import Random
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from metaqnn_orch.search import schedule
 from metaqnn_orch.search.schedule import EpsilonPhase
-from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS, Searcher, Setup
+from metaqnn_orch.search.searcher import NOTHING_CONFIRMED, SEARCHERS, Confirm, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
 from metaqnn_orch.settings.budget import BudgetSettings
+from metaqnn_orch.settings.early_end import EarlyEndSettings
 from metaqnn_orch.settings.objective import ObjectiveSettings
+from metaqnn_orch.settings.search import ConfirmSettings, ScheduleSettings, SearchSettings
 from metaqnn_orch.settings.section import Section
-from metaqnn_trainer.contract.bounds import Probability
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
@@ -45,40 +48,6 @@ class DatasetSettings(Section):
     it."""
     digest: str | None = Field(None, pattern=DIGEST_PATTERN)
     """Digest of the dataset. Needed only if the store has several datasets of this name."""
-
-
-class PhaseSettings(Section):
-    """A number of different nets (`unique`) that are sampled at one `epsilon`."""
-
-    epsilon: Probability
-    """Probability of a random choice."""
-    unique: int = Field(ge=1, le=1_000_000)
-    """Number of different nets."""
-
-
-class ScheduleSettings(Section):
-    """How many designs a search trains. For q-learning also with which epsilon (paper, Table 2)."""
-
-    phases: tuple[PhaseSettings, ...] = Field(
-        tuple(PhaseSettings(epsilon=epsilon, unique=unique) for epsilon, unique in schedule.PAPER), min_length=1
-    )
-    """The phases of the search, one after the other: `epsilon`, and how many different nets are sampled at it
-    (`unique`)."""
-    total: int | None = Field(None, ge=1, le=1_000_000)
-    """Scales all phases in proportion, so that together they have this many different nets."""
-
-    def resolve(self) -> tuple[EpsilonPhase, ...]:
-        phases = tuple(EpsilonPhase(phase.epsilon, phase.unique) for phase in self.phases)
-        return schedule.scaled(phases, self.total) if self.total is not None else phases
-
-
-class SearchSettings(Section):
-    """Which searcher decides what is trained next. Its options stand beside `method`; those of q-learning are `agent`
-    and `schedule`."""
-
-    method: str = Field(DEFAULT_METHOD, min_length=1, max_length=100)
-    """Name of the searcher: q-learning (the paper's), guided, evolution, local-search, random, or that of an installed
-    plug-in (`metaqnn-orch config plugins` lists them). docs/search.md says which to choose."""
 
 
 class TaskSettings(Section):
@@ -170,18 +139,6 @@ class KubernetesSettings(Section):
     """File with a Job template, for everything else: tolerations, node selector, volumes, queue."""
     creates_per_second: float = Field(10.0, gt=0, le=1000)
     """How many Jobs are created in a second, at most. Others use the API server, too."""
-
-
-class EarlyEndSettings(Section):
-    """Stops nets that will probably not beat the best one. The searcher is told what they would probably have reached
-    (Baker, Gupta, Raskar, Naik 2017, arXiv 1705.10823). docs/early-end.md says when not to use it."""
-
-    enabled: bool = False
-    """Switches the rule on. It is never used in runs of finals."""
-    confidence: float = Field(0.95, ge=0.5, lt=1)
-    """A net is stopped if the probability that it will not beat the best one is at least this."""
-    examples: int = Field(60, ge=20, le=200)
-    """How many nets must be trained to their end, since the rule was enabled, before it stops a net."""
 
 
 class ExecutionSettings(Section):
@@ -306,6 +263,22 @@ class Settings(Section):
         )
         return searcher
 
+    @property
+    def confirm(self) -> Confirm:
+        """How many of the best designs are confirmed, and how often. A list of nets is not confirmed."""
+        if self.nets:
+            return NOTHING_CONFIRMED
+        own: Confirm = SEARCHERS.load(self.search.method).confirm
+        top, repeats = self.search.confirm.top, self.search.confirm.repeats
+        return Confirm(own.top if top is None else top, own.repeats if repeats is None else repeats)
+
+    def confirming(self, wanted: ConfirmSettings) -> Settings:
+        """These settings with another confirmation."""
+        search: Any = self.search
+        changes = {"confirm": wanted}
+        copied = search.model_copy(update=changes) if isinstance(search, BaseModel) else replace(search, **changes)
+        return self.model_copy(update={"search": copied})
+
     def randomness(self, purpose: str, count: int) -> Random:
         """A generator that depends on seed, purpose and counter alone: a resumed run draws the same numbers as an
         undisturbed one.
@@ -329,11 +302,15 @@ class Settings(Section):
     def identity(self) -> dict[str, Any]:
         """The settings that may not change when the run goes on, as JSON."""
         values = self.model_dump(mode="json", exclude={"execution", "budget", "finals", "tracking"})
+        del values["search"]["confirm"]
         return {**values, "space": recorded(values["space"])}
 
     def recorded(self) -> dict[str, Any]:
-        """The settings in run.json: the identity, and the settings of the finals."""
-        return {**self.identity(), "finals": self.finals.model_dump(mode="json", exclude_unset=True)}
+        """The settings in run.json: the identity, and the settings of confirmation and finals."""
+        values = {**self.identity(), "finals": self.finals.model_dump(mode="json", exclude_unset=True)}
+        if confirm := self.search.confirm.model_dump(mode="json", exclude_none=True):
+            values["search"] = {**values["search"], "confirm": confirm}
+        return values
 
 
 @lru_cache(maxsize=8)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields as fields_of
 from dataclasses import is_dataclass, make_dataclass
 from functools import cache
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
-from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.errors import SettingsError, one_line
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS
 from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.search import ConfirmSettings
+from metaqnn_orch.settings.section import Section
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.plugins import TASKS, Group
@@ -41,8 +44,9 @@ def shape_of(values: Mapping[str, Any]) -> type[Settings]:
 def _shape(method: str, family: str) -> type[Settings]:
     fields: dict[str, Any] = {}
     searcher = _load(SEARCHERS, method, "search.method")
+    _check_confirm(searcher, method)
     if searcher.section == "search":
-        options = _with_choice(searcher.Options, "method", method)
+        options = _with_choice(searcher.Options, "method", method, confirm=ConfirmSettings)
         fields["search"] = (options, Field(default_factory=options))
     if family != DEFAULT_FAMILY:
         fields["space"] = (_space(family), ...)
@@ -69,19 +73,39 @@ def _load(group: Group, name: str, key: str) -> Any:
         raise SettingsError(f"{key}: {error}", _HINT) from None
 
 
-def _with_choice(options: Any, key: str, name: str) -> Any:
-    """The options' model with one field more, which names the plug-in; unknown keys are refused."""
+def _check_confirm(searcher: Any, method: str) -> None:
+    own = getattr(searcher, "confirm", None)
+    try:
+        top, repeats = own  # type: ignore[misc]
+        ConfirmSettings(top=top, repeats=repeats)
+    except (TypeError, ValueError):
+        raise PluginError(f"{method}: confirm is {one_line(repr(own))}, and no Confirm") from None
+
+
+def _with_choice(options: Any, key: str, name: str, **sections: type[Section]) -> Any:
+    """The options' model with one field more, which names the plug-in, and with the sections that every plug-in of its
+    kind has; unknown keys are refused.
+    """
     literal = Literal[name]  # type: ignore[valid-type]
+    its_own = {field.name for field in fields_of(options)} if is_dataclass(options) else {}
+    if taken := sections.keys() & getattr(options, "model_fields", its_own):
+        raise PluginError(f"{name}: Options has the field {min(taken)}, which every searcher has already")
     if is_dataclass(options):
         kind: Any = options
         config = {"__pydantic_config__": {key: value for key, value in _STRICT.items() if key != "frozen"}}
         frozen = kind.__dataclass_params__.frozen
         return make_dataclass(
-            kind.__name__, [(key, literal, name)], bases=(kind,), namespace=config, frozen=frozen, kw_only=True
+            kind.__name__,
+            [(key, literal, name), *((added, section, section()) for added, section in sections.items())],
+            bases=(kind,),
+            namespace=config,
+            frozen=frozen,
+            kw_only=True,
         )
     if isinstance(options, type) and issubclass(options, BaseModel):
         meta: Any = type(options)
-        inside: dict[str, Any] = {"__annotations__": {key: literal}, key: name, "model_config": _STRICT}
+        inside: dict[str, Any] = {"__annotations__": {key: literal, **sections}, key: name, "model_config": _STRICT}
+        inside |= {added: section() for added, section in sections.items()}
         inside |= {"__module__": options.__module__, "__doc__": options.__doc__}
         return meta(options.__name__, (options,), inside)
     raise PluginError(f"{name}: Options is neither a dataclass nor a pydantic model")

@@ -15,9 +15,11 @@ import torch
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import (
-    EarlyEnd,
     LearningCurve,
     ModelOptions,
+    PredictionRule,
+    QuarterExample,
+    QuarterRule,
     RatePhase,
     Recipe,
     TrainerOptions,
@@ -184,7 +186,36 @@ def early_end(best: float, epochs: int, confidence: float = 0.9) -> TrainerOptio
         size = {"params": round(10 ** rng.uniform(2, 6)), "macs": round(10 ** rng.uniform(3, 7))}
         curve = (first, *[second] * (epochs - 1))
         examples.append(LearningCurve(**size, layers=rng.randrange(1, 9), accuracies=curve))
-    return TrainerOptions(early_end=EarlyEnd(best=best, confidence=confidence, examples=tuple(examples)))
+    return TrainerOptions(early_end=PredictionRule(best=best, confidence=confidence, examples=tuple(examples)))
+
+
+def after_a_quarter(epochs: int, threshold: float) -> TrainerOptions:
+    examples = tuple(QuarterExample(quarter=number / 100, final=(number + 9) / 100) for number in range(90))
+    return TrainerOptions(early_end=QuarterRule(epochs=epochs, threshold=threshold, best=1.0, examples=examples))
+
+
+@pytest.mark.parametrize("case", ["sgd", "a restart"])
+def test_stopped_after_a_quarter_and_so_when_it_was_interrupted(
+    case: str, digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    net, recipe, model = CASES[case]
+    spec = spec_of(digits.ref, net, Recipe(**({"epochs": 5, "batch_size": 256} | recipe)), model=model)
+    options = after_a_quarter(5, threshold=1.0)
+    undisturbed = train(spec, digits_dataset, lambda record: None, options)
+    assert (undisturbed.status, undisturbed.epochs, undisturbed.weights) == ("stopped_early", 2, None)
+    reached = max(record.reward for record in undisturbed.records[-2:])
+    prediction = undisturbed.prediction
+    assert prediction is not None
+    assert prediction.accuracy == pytest.approx(min(reached + 0.09, 1.0))
+    assert undisturbed.reason.startswith(
+        f"after epoch 2 of 5 its reward was {reached:.4f}, the best third's at least 1.0000; the predicted reward was "
+    )
+    again, attempts = interrupted(spec, digits_dataset, tmp_path, lambda: 3, options=options)
+    assert attempts > 2
+    assert facts(again) == facts(undisturbed)
+    assert again.prediction == prediction
+    going_on = train(spec, digits_dataset, lambda record: None, after_a_quarter(5, threshold=reached))
+    assert (going_on.status, going_on.epochs) == ("completed", 5)
 
 
 @pytest.mark.parametrize("case", ["sgd", "a restart"])
@@ -204,7 +235,7 @@ def test_stopped_early_and_so_when_it_was_interrupted(
     assert prediction is not None
     assert prediction.best == 1.0
     assert undisturbed.reason == (
-        f"after epoch 2 of 5 the predicted accuracy was {prediction.accuracy:.4f} ± {prediction.spread:.4f}, "
+        f"after epoch 2 of 5 the predicted reward was {prediction.accuracy:.4f} ± {prediction.spread:.4f}, "
         "and the best net has 1.0000"
     )
     for steps in (3, 5):

@@ -10,8 +10,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from metaqnn_trainer.contract.messages import EarlyEnd, LearningCurve
-from metaqnn_trainer.training.early_end import RIDGE, forecast, foretold_to_fail
+from metaqnn_trainer.contract.messages import LearningCurve, PredictionRule, QuarterExample, QuarterRule, quarter
+from metaqnn_trainer.training.early_end import RIDGE, line, ridge, stopped
 
 EPOCHS = 8
 accuracies = st.floats(0, 1)
@@ -51,12 +51,12 @@ EXAMPLES = tuple(saturating(seed) for seed in range(60))
 def test_a_forecast_is_a_number_whatever_the_examples_and_in_whatever_order(
     examples: list[LearningCurve], curve: LearningCurve, epochs: int, rng: Random
 ) -> None:
-    found = forecast(examples, begun(curve, epochs))
+    found = ridge(examples, begun(curve, epochs))
     assert math.isfinite(found.accuracy)
     assert 0 < found.spread < math.inf
-    assert found == forecast(examples, begun(curve, epochs))
+    assert found == ridge(examples, begun(curve, epochs))
     rng.shuffle(examples)
-    again = forecast(examples, begun(curve, epochs))
+    again = ridge(examples, begun(curve, epochs))
     assert again.accuracy == pytest.approx(found.accuracy, abs=1e-6)
     assert again.spread == pytest.approx(found.spread, rel=1e-3, abs=1e-6)
 
@@ -92,7 +92,7 @@ def test_the_spread_is_that_of_examples_left_out(count: int, epochs: int, seed: 
     design = torch.cat([torch.ones(count, 1, dtype=x.dtype), x], 1)
     leverage = [float(row @ inverse @ row) for row in design]
     noise = sum(r * r * (1 - h) for r, h in zip(left_out, leverage, strict=True)) / count
-    found = forecast(examples, asked)
+    found = ridge(examples, asked)
     assert found.accuracy == pytest.approx(float(whole[0] + x[0] @ whole[1:]), abs=1e-9)
     assert found.spread == pytest.approx(max(math.sqrt(noise * (1 + leverage[0])), 1e-6), rel=1e-6)
 
@@ -100,7 +100,7 @@ def test_the_spread_is_that_of_examples_left_out(count: int, epochs: int, seed: 
 @given(st.integers(1000, 2000), st.integers(2, EPOCHS - 1))
 def test_curves_like_the_examples_are_foretold_well(seed: int, epochs: int) -> None:
     curve = saturating(seed)
-    found = forecast(EXAMPLES, begun(curve, epochs))
+    found = ridge(EXAMPLES, begun(curve, epochs))
     assert found.spread < 0.1
     assert abs(found.accuracy - max(curve.accuracies)) < 6 * found.spread
 
@@ -108,7 +108,7 @@ def test_curves_like_the_examples_are_foretold_well(seed: int, epochs: int) -> N
 def test_what_is_unlike_every_example_is_foretold_with_less_confidence() -> None:
     usual = begun(EXAMPLES[0], 3)
     unusual = usual.model_copy(update={"params": 10**9, "layers": 30})
-    assert forecast(EXAMPLES, unusual).spread > 2 * forecast(EXAMPLES, usual).spread
+    assert ridge(EXAMPLES, unusual).spread > 2 * ridge(EXAMPLES, usual).spread
 
 
 @settings(max_examples=200)
@@ -116,33 +116,100 @@ def test_what_is_unlike_every_example_is_foretold_with_less_confidence() -> None
 def test_the_rule(
     curve: LearningCurve, done: int, best: float, confidence: float, examples: list[LearningCurve]
 ) -> None:
-    rule, known = EarlyEnd(best=best, confidence=confidence, examples=tuple(examples)), begun(curve, done)
-    found = foretold_to_fail(rule, known, EPOCHS)
+    rule, known = PredictionRule(best=best, confidence=confidence, examples=tuple(examples)), begun(curve, done)
+    found = stopped(rule, known, EPOCHS)
     if done in (1, EPOCHS) or max(known.accuracies) >= best:
         assert found is None, "too early, too late, or already there"
     if found is None:
         return
     assert 0 <= found.accuracy <= best == found.best, "no net is stopped of which more is expected"
-    assert forecast(examples, known).falls_short(best) >= confidence
+    assert ridge(examples, known).falls_short(best) >= confidence
     bolder = rule.model_copy(update={"confidence": 0.5})
-    assert foretold_to_fail(bolder, known, EPOCHS) == found
-    assert foretold_to_fail(rule, known, EPOCHS + 1) is None, "the examples had another number of epochs"
+    assert stopped(bolder, known, EPOCHS) == found
+    assert stopped(rule, known, EPOCHS + 1) is None, "the examples had another number of epochs"
     higher = rule.model_copy(update={"best": 1.0})
     assume(found.accuracy < 1)
-    assert foretold_to_fail(higher, known, EPOCHS) is not None, "what cannot reach the best cannot reach a better one"
+    assert stopped(higher, known, EPOCHS) is not None, "what cannot reach the best cannot reach a better one"
 
 
 @pytest.mark.parametrize(("epochs", "first"), [(3, 2), (8, 2), (9, 3), (12, 3), (20, 5), (40, 10)])
 def test_it_is_asked_from_a_quarter_of_the_epochs_on(epochs: int, first: int) -> None:
     examples = tuple(saturating(seed, epochs) for seed in range(30))
     flat = LearningCurve(params=1_000, macs=10_000, layers=2, accuracies=(0.2,) * epochs)
-    rule = EarlyEnd(best=0.95, confidence=0.9, examples=examples)
-    stops = [done for done in range(1, epochs + 1) if foretold_to_fail(rule, begun(flat, done), epochs)]
+    rule = PredictionRule(best=0.95, confidence=0.9, examples=examples)
+    stops = [done for done in range(1, epochs + 1) if stopped(rule, begun(flat, done), epochs)]
     assert stops == [*range(first, epochs)]
 
 
 def test_too_few_epochs_leave_nothing_to_ask() -> None:
     examples = tuple(saturating(seed, 2) for seed in range(30))
-    rule = EarlyEnd(best=0.95, confidence=0.9, examples=examples)
+    rule = PredictionRule(best=0.95, confidence=0.9, examples=examples)
     for done in (1, 2):
-        assert foretold_to_fail(rule, begun(examples[0], done), 2) is None
+        assert stopped(rule, begun(examples[0], done), 2) is None
+
+
+rewards = st.floats(-1e12, 1e12) | st.sampled_from([0.0, 5e-324, 1e-160, 0.5])
+progress = st.lists(st.builds(QuarterExample, quarter=rewards, final=rewards), min_size=2, max_size=30)
+
+
+def test_a_line_through_points_on_a_line() -> None:
+    examples = [QuarterExample(quarter=x, final=0.5 + 0.5 * x) for x in (0.2, 0.4, 0.6)]
+    found = line(examples, 0.1)
+    assert found.accuracy == pytest.approx(0.55)
+    assert found.spread == 1e-6
+
+
+def test_the_spread_is_that_of_the_linear_model() -> None:
+    """Of a textbook: Draper and Smith 1998, Applied Regression Analysis, section 3.2."""
+    examples = [QuarterExample(quarter=x, final=y) for x, y in ((0.1, 0.5), (0.2, 0.4), (0.3, 0.9), (0.4, 0.8))]
+    x = torch.tensor([[1.0, example.quarter] for example in examples], dtype=torch.float64)
+    y = torch.tensor([example.final for example in examples], dtype=torch.float64)
+    weights = torch.linalg.solve(x.T @ x, x.T @ y)
+    asked = torch.tensor([1.0, 0.05], dtype=torch.float64)
+    noise = float(((y - x @ weights) ** 2).sum()) / (4 - 2)
+    found = line(examples, 0.05)
+    assert found.accuracy == pytest.approx(float(asked @ weights))
+    assert found.spread == pytest.approx(math.sqrt(noise * float(1 + asked @ torch.linalg.inv(x.T @ x) @ asked)))
+
+
+@settings(max_examples=300)
+@given(progress, rewards, rewards)
+def test_whoever_has_reached_more_is_not_foretold_less(
+    examples: list[QuarterExample], one: float, other: float
+) -> None:
+    low, high = sorted((one, other))
+    worse, better = line(examples, low), line(examples, high)
+    assert worse.accuracy <= better.accuracy
+    assert math.isfinite(worse.accuracy)
+    assert 0 < worse.spread < math.inf
+
+
+@settings(max_examples=200)
+@given(progress, st.lists(rewards, min_size=1, max_size=EPOCHS), rewards, rewards)
+def test_the_rule_of_a_quarter(
+    examples: list[QuarterExample], reached: list[float], threshold: float, best: float
+) -> None:
+    rule = QuarterRule(epochs=EPOCHS, threshold=threshold, best=best, examples=tuple(examples))
+    known = LearningCurve(params=0, macs=0, layers=1, accuracies=tuple(reached))
+    found = stopped(rule, known, EPOCHS, (-1e12, 1e12))
+    assert (found is not None) == (len(reached) == quarter(EPOCHS) and max(reached) < min(threshold, best))
+    assert stopped(rule, known, EPOCHS + 1, (-1e12, 1e12)) is None, "the examples had another number of epochs"
+    if found is not None:
+        assert max(reached) <= found.reward(max(reached)) <= best
+
+
+def test_what_is_foretold_lies_within_the_tasks_bounds() -> None:
+    steep = tuple(QuarterExample(quarter=x, final=2 * x - 0.9) for x in (0.8, 0.85, 0.9))
+    rule = QuarterRule(epochs=EPOCHS, threshold=0.8, best=0.9, examples=steep)
+    found = stopped(rule, LearningCurve(params=0, macs=0, layers=1, accuracies=(0.05, 0.1)), EPOCHS)
+    assert found is not None
+    assert found.accuracy == 0.0
+    assert found.reward(0.1) == 0.1, "no net has less than it had"
+
+
+@pytest.mark.parametrize(("epochs", "asked"), [(1, []), (2, [1]), (3, [1]), (4, [1]), (5, [2]), (12, [3]), (20, [5])])
+def test_it_is_asked_once_after_a_quarter(epochs: int, asked: list[int]) -> None:
+    examples = (QuarterExample(quarter=0.5, final=0.8), QuarterExample(quarter=0.6, final=0.9))
+    rule = QuarterRule(epochs=max(epochs, 2), threshold=0.6, best=0.9, examples=examples)
+    flat = LearningCurve(params=0, macs=0, layers=1, accuracies=(0.2,) * epochs)
+    assert [done for done in range(1, epochs + 1) if stopped(rule, begun(flat, done), epochs)] == asked

@@ -214,7 +214,7 @@ class LearningCurve(Message):
     """The reward of each epoch; for classification, its validation accuracy."""
 
 
-class EarlyEnd(Message):
+class PredictionRule(Message):
     """Stop a net as soon as it will probably not beat the best one. This is predicted from nets that were trained to
     their end."""
 
@@ -223,6 +223,37 @@ class EarlyEnd(Message):
     confidence: float = Field(ge=0.5, lt=1)
     """Training ends if the net will miss the best accuracy with at least this probability."""
     examples: tuple[LearningCurve, ...] = Field(min_length=2, max_length=1000)
+
+
+def quarter(epochs: int) -> int:
+    """Number of epochs that make a quarter of them, rounded up."""
+    return -(-epochs // 4)
+
+
+class QuarterExample(Message):
+    """What a net had reached after a quarter of its epochs, and at its end."""
+
+    quarter: bounds.Reward
+    """The best reward of the epochs until then."""
+    final: bounds.Reward
+    """The best reward of all its epochs."""
+
+
+class QuarterRule(Message):
+    """Stop a net after a quarter of its epochs, rounded up, if none of them was as good as the best third of the latest
+    nets were at that epoch."""
+
+    epochs: int = Field(ge=2, le=bounds.MAX_EPOCHS)
+    """Number of epochs of those nets. A net with another number is trained to its end."""
+    threshold: bounds.Reward
+    """Training ends if the best reward until then is below this."""
+    best: bounds.Reward
+    """Reward of the best net so far."""
+    examples: tuple[QuarterExample, ...] = Field(min_length=2, max_length=1000)
+    """What would have become of the net is predicted from these."""
+
+
+EarlyEnd = PredictionRule | QuarterRule
 
 
 class TrainerOptions(Message):

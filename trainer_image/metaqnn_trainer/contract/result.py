@@ -19,7 +19,7 @@ untrainable: every learning rate stayed at chance; too_large: the device's memor
 which is the task's to say. timed_out: the time limit came before the last epoch. The best epoch until then counts, as
 it would had the recipe had no more epochs: what a net reaches in the time that it is given is what is asked. Chance, if
 none was whole.
-stopped_early: it would probably not have beaten the best net, and what it would have reached was foretold (EarlyEnd).
+stopped_early: a rule for an early end stopped it (EarlyEnd). What it would have reached was foretold.
 """
 
 
@@ -65,7 +65,7 @@ class Prediction(Message):
     spread: float = Field(ge=0, le=bounds.MAX_SPREAD)
     """Standard deviation of the prediction."""
     best: bounds.Reward
-    """Accuracy of the best net, which it would probably not have beaten."""
+    """Reward of the best net, which it had not reached."""
 
     def reward(self, measured: float) -> float:
         """The reward of a net whose best epoch has `measured`: the prediction, but at least this, and at most that of

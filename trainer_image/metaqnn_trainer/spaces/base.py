@@ -239,7 +239,7 @@ class Space(ABC):
     def features(self, design: str) -> dict[str, float]:
         """What a model may learn from, by name; a name that is missing is 0. By default: the number of moves, how often
         each move occurs, which move stands at each place from the front and from the back, and the logarithms of the
-        measures.
+        measures. `log NAME` is log1p of NAME, which reports show instead.
         """
         moves = [str(move) for _, move in self.walk(design)]
         found: dict[str, float] = {"length": len(moves)}

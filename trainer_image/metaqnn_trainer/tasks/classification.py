@@ -82,7 +82,7 @@ class Classification(Task):
         return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
 
     def parts(self) -> int:
-        return len(self._net)
+        return len(self._net) if self.space is None else super().parts()
 
     def memory(self, data: Dataset, batch: int) -> int | None:
         return training_memory(self._as_cnn, data.shape, batch).total

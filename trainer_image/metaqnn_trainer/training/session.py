@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Final
 
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
-from metaqnn_trainer.contract.messages import LearningCurve, TrainerOptions
+from metaqnn_trainer.contract.messages import LearningCurve, QuarterRule, TrainerOptions
 from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, Settled
 from metaqnn_trainer.training.checkpoint import Checkpoints
 from metaqnn_trainer.training.course import Course, Hooks
 from metaqnn_trainer.training.device import allow_precision
-from metaqnn_trainer.training.early_end import foretold_to_fail
+from metaqnn_trainer.training.early_end import stopped
 from metaqnn_trainer.training.graph import CudaRecorder
 from metaqnn_trainer.training.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
 from metaqnn_trainer.training.outcome import Subject, Training, Weights
@@ -43,8 +43,7 @@ def train(
     too large: both count as chance. A loss that is not finite in a later epoch ends training, and the best epoch before
     it counts. The same happens when the time is up: `elapsed` returns the seconds that this attempt has used, by
     default since this call, and those of earlier attempts count, too. With `options.early_end` training ends after the
-    first epoch from which the net will probably not beat the best one, and no weights are kept, so that it is not taken
-    for a trained net.
+    epoch at which that rule stops the net, and no weights are kept, so that it is not taken for a trained net.
 
     Before any allocation, the memory that training needs at least is compared with `memory`, by default the device's,
     if the task can estimate it. Training that does not fit, then or when memory runs out, begins again once with
@@ -73,8 +72,8 @@ class _TimeUp(Exception):
     """The time limit was reached."""
 
 
-class _FallsShort(Exception):
-    """The net will probably not beat the best one."""
+class _Stopped(Exception):
+    """The rule for an early end stops the net."""
 
 
 class _Session:
@@ -163,7 +162,7 @@ class _Session:
                 "timed_out",
                 (f"the time limit of {self._limit:g} s was reached {self._moment}"),
             )
-        except _FallsShort:
+        except _Stopped:
             training.status, training.weights = "stopped_early", None
         except Preempted:
             self._keep()
@@ -243,8 +242,8 @@ class _Session:
         """Apply the early-end rule before a checkpoint: so an attempt that goes on from a checkpoint has a net that
         passed the rule.
         """
-        counted, epochs = self._course.counted, self._spec.recipe.epochs
-        if self._early_end is None or not counted:
+        counted, epochs, rule = self._course.counted, self._spec.recipe.epochs, self._early_end
+        if rule is None or not counted:
             return
         task, (params, macs) = self._subject.task, self._subject.cost
         begun = LearningCurve(
@@ -254,14 +253,16 @@ class _Session:
             accuracies=tuple(record.reward for record in counted),
         )
         training = self._course.training
-        training.prediction = foretold_to_fail(self._early_end, begun, epochs, task.bounds)
-        if training.prediction is not None:
-            reached, best = training.prediction, self._early_end.best
+        found = training.prediction = stopped(rule, begun, epochs, task.bounds)
+        if found is not None:
+            low = ""
+            if isinstance(rule, QuarterRule):
+                low = f"its reward was {max(begun.accuracies):.4f}, the best third's at least {rule.threshold:.4f}; "
             training.reason = (
-                f"after epoch {len(counted)} of {epochs} the predicted accuracy was {reached.accuracy:.4f} ± "
-                f"{reached.spread:.4f}, and the best net has {best:.4f}"
+                f"after epoch {len(counted)} of {epochs} {low}the predicted reward was {found.accuracy:.4f} ± "
+                f"{found.spread:.4f}, and the best net has {rule.best:.4f}"
             )
-            raise _FallsShort
+            raise _Stopped
 
 
 def _gib(size: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from metaqnn_orch.search.front import Ranking, check_goals, draw_weights, with_known, worth
 from metaqnn_orch.search.sampling import TRIES, new_design, sample
-from metaqnn_orch.search.searcher import Experience, Known, Proposal, Searcher, Setup
+from metaqnn_orch.search.searcher import Experience, Goals, Known, Proposal, Searcher, Setup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,11 @@ class Evolution(Searcher):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self._told: dict[str, Experience] = {}
+
+    @property
+    def goals(self) -> Goals:
+        front: Goals = self.options.front
+        return front
 
     def propose(self, step: int, known: Known) -> Proposal:
         """A mutation that is new, if one is found."""

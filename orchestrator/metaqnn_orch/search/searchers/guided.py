@@ -9,19 +9,32 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import expm1
 from random import Random
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 from metaqnn_orch.search.forest import Forest
 from metaqnn_orch.search.front import REWARD, Ranking, check_goals, draw_weights, with_known, worth
 from metaqnn_orch.search.sampling import completed, new_design, pick, random_design, sample
-from metaqnn_orch.search.searcher import Belief, Beliefs, Experience, Finding, Known, Proposal, Searcher, Setup
+from metaqnn_orch.search.searcher import (
+    Belief,
+    Beliefs,
+    Confirm,
+    Experience,
+    Finding,
+    Goals,
+    Known,
+    Proposal,
+    Searcher,
+    Setup,
+)
 
 REFITS: Final = 30  # the forests are fitted again when the told designs are more by a share of 1 / REFITS,
 AT_LEAST: Final = 5  # and at least by this number
 VOTERS: Final = 4  # trees, drawn for each proposal, that choose: so proposals differ while results are awaited
 COMPLETIONS: Final = 10  # random designs that show what a move may lead to
-SHOWN: Final = 12  # features in a finding
+SHOWN: Final = 12  # features in a finding,
+CURVES: Final = 3  # and the most important ones whose curves are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +80,20 @@ class Guided(Searcher):
     """The forests are a cache: when they are fitted, and to what, follows from the results alone."""
 
     Options = GuidedOptions
-    summary = "guided search: a forest learns which designs are promising; finds the best nets with the fewest trials"
+    summary = "guided search: a forest learns which designs are promising; finds good nets with few trials"
+    value_words = "expected reward"
+    confirm: ClassVar[Confirm] = Confirm(top=5, repeats=2)
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self._told: dict[str, Experience] = {}
         self._features: dict[str, Mapping[str, float]] = {}
         self._fitted: Fitted | None = None
+
+    @property
+    def goals(self) -> Goals:
+        front: Goals = self.options.front
+        return front
 
     def tell(self, experience: Experience) -> None:
         self._told.setdefault(experience.design, with_known(self.space, experience, self.options.front))
@@ -106,13 +126,11 @@ class Guided(Searcher):
             following = self.space.step(state, move)
             found = {completed(self.space, moves, following, rng): None for _ in range(COMPLETIONS)}
             expected, best = max((self._expected(fitted, design), design) for design in [*tried, *found])
-            beliefs.append(Belief(str(move), expected, len(tried), completion=best))
+            beliefs.append(Belief(str(move), expected, completion=best))
         beliefs.sort(key=lambda belief: -(belief.value or 0.0))
         highest = beliefs[0].value
         beliefs = [belief._replace(is_best=belief.value == highest) for belief in beliefs]
-        choice = (
-            f"of {self.options.candidates} candidates, most of them similar to the best designs, the most promising"
-        )
+        choice = f"it takes the most promising of {self.options.candidates} designs, most of them similar to the best"
         return Beliefs(beliefs, choice)
 
     def findings(self) -> list[Finding]:
@@ -121,13 +139,38 @@ class Guided(Searcher):
             return []
         forest = fitted.forests[REWARD]
         shares = dict(islice(forest.importance.items(), SHOWN))
-        found = [Finding("Features by importance", "share of the explained variance", shares)]
+        named = {name.removeprefix("log "): share for name, share in shares.items()}  # log NAME is log1p of NAME
+        noun = self.space.noun
+        at = f"At 1 stands the first {noun} of a design, at -1 the last, at -2 the one before it."
+        found = [Finding("Features by importance", "share of the explained variance", named, "feature", at)]
+        mean = "The mean of what the forest expects of the trained designs, if each had this value."
         rows = [forest.row(self._features[design]) for design in islice(self._told, fitted.told)]
-        for name in dict.fromkeys(["length", *islice(shares, 3)]):
+        for name in dict.fromkeys(["length", *islice(shares, CURVES)]):
             if name in forest.names:
-                curve = {f"{at:g}": fitted.ranking.reward(score) for at, score in forest.dependence(name, rows).items()}
-                found.append(Finding(f"Expected reward by {name}", "expected reward", curve))
+                of = name.removeprefix("log ")
+                curve = {
+                    f"{at if of == name else expm1(at):.6g}": fitted.ranking.reward(score)
+                    for at, score in forest.dependence(name, rows).items()
+                }
+                found.append(Finding(f"Expected reward by {of}", "expected reward", curve, of, mean))
         return found
+
+    def shortlist(self, ranked: Sequence[tuple[str, float]], count: int) -> Sequence[str]:
+        """The designs with the highest means of two scores of the reward: the measured one, and the one that the forest
+        predicts from all results. A net that is better than its likes suggest was probably lucky. Other goals have no
+        say, since the winner is that of the highest reward.
+        """
+        if self._fit() is None:
+            return super().shortlist(ranked, count)
+        fitted = self._fitted_to(len(self._told), [REWARD])
+        forest, ranking = fitted.forests[REWARD], fitted.ranking
+
+        def promise(of: tuple[str, float]) -> float:
+            design, reward = of
+            features = self._features.get(design) or self.space.features(design)
+            return ranking.score(REWARD, reward) + forest.predict(forest.row(features))
+
+        return super().shortlist(sorted(ranked, key=promise, reverse=True), count)
 
     def _fit(self) -> Fitted | None:
         """The forests that choose next; None while there are too few results."""
@@ -136,23 +179,27 @@ class Guided(Searcher):
             told = following
             following += max(AT_LEAST, told // REFITS)
         if told and (self._fitted is None or self._fitted.told != told):
-            experiences = [*islice(self._told.values(), told)]
-            for one in experiences:
-                self._features.setdefault(one.design, self.space.features(one.design))
-            rows = [self._features[one.design] for one in experiences]
-            ranking = Ranking(experiences, self.options.front)
-            scores = [ranking.scores(one) for one in experiences]
-            free = set(self.space.measures(experiences[0].design)) - {REWARD}
-            self._fitted = Fitted(
-                told,
-                ranking,
-                {
-                    goal: Forest(rows, [each[goal] for each in scores], self.randomness(f"forest {goal}", told))
-                    for goal in scores[0]
-                    if goal not in free
-                },
-            )
+            self._fitted = self._fitted_to(told, [REWARD, *self.options.front])
         return self._fitted
+
+    def _fitted_to(self, told: int, goals: Collection[str]) -> Fitted:
+        """The forests, for some of the goals, that the first results give."""
+        experiences = [*islice(self._told.values(), told)]
+        for one in experiences:
+            self._features.setdefault(one.design, self.space.features(one.design))
+        rows = [self._features[one.design] for one in experiences]
+        ranking = Ranking(experiences, self.options.front)
+        scores = [ranking.scores(one) for one in experiences]
+        free = set(self.space.measures(experiences[0].design)) - {REWARD}
+        return Fitted(
+            told,
+            ranking,
+            {
+                goal: Forest(rows, [each[goal] for each in scores], self.randomness(f"forest {goal}", told))
+                for goal in goals
+                if goal not in free
+            },
+        )
 
     def _candidates(self, known: Collection[str], weights: Mapping[str, float], rng: Random) -> dict[str, None]:
         """Mutations of the best designs, and random designs, that are not known."""

@@ -45,7 +45,8 @@ class QLearning(Searcher):
 
     Options = QLearningOptions
     section = "agent"
-    summary = "Q-learning with a falling epsilon (the paper's): shows which layers are worth what, and where"
+    summary = "Q-learning: the paper's, with a falling epsilon; shows which layers are worth what, and where"
+    value_words = "q value"
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

@@ -1,0 +1,175 @@
+"""`make bench-trained`: which search finds the best net, where each net is really trained, on this machine.
+
+Every search may train as many epochs. The net that it names is then trained again with fresh seeds, and measured on the
+test images: they took no part in the search. Results are kept, so that a benchmark that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from benchmarks.measure import machine, markdown, save
+from benchmarks.search.statistics import difference, interval
+from metaqnn_orch.api import Search
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import read
+from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.opening import open_store
+
+FRESH: Final = (1001, 1002, 1003)  # seeds with which named nets are judged
+
+CONFIRM: Final = {"top": 5, "repeats": 2}
+QUARTER: Final = {"execution.early_end.enabled": True, "execution.early_end.rule": "quarter"}
+
+
+NOTES: Final = f"""
+In percent. Intervals are 95 % bootstrap intervals over the seeds; differences are paired by seed. The named net is
+trained again with {len(FRESH)} fresh seeds, and measured on the test images. The epochs include what confirms it.
+"""
+
+
+class Contestant(NamedTuple):
+    """A method with its settings."""
+
+    settings: Mapping[str, Any]
+    confirms: bool = False
+    stops_early: bool = False
+
+    def designs(self, nets: int) -> int:
+        """How many designs it may try for the epochs of so many trainings. With the rule `quarter` they are enough for
+        about 1.6 times as many (`make bench-early-end`).
+        """
+        left = nets - CONFIRM["top"] * CONFIRM["repeats"] * self.confirms
+        return round(left * 1.6) if self.stops_early else left
+
+
+GUIDED: Final = {"search.method": "guided", "search.confirm": CONFIRM}
+CONTESTANTS: Final[Mapping[str, Contestant]] = {
+    "random": Contestant({"search.method": "random"}),
+    "q-learning": Contestant({}),
+    "evolution 10/5": Contestant({"search.method": "evolution", "search.population": 10, "search.tournament": 5}),
+    "evolution 25/5": Contestant({"search.method": "evolution", "search.population": 25, "search.tournament": 5}),
+    "guided": Contestant({"search.method": "guided", "search.confirm": {"top": 0}}),
+    "guided, confirmed": Contestant(GUIDED, confirms=True),
+    "guided, confirmed, quarter": Contestant({**GUIDED, **QUARTER}, confirms=True, stops_early=True),
+}
+
+
+class Found(NamedTuple):
+    """What one search found, and what it used."""
+
+    contestant: str
+    seed: int
+    net: str
+    reward: float
+    """The mean reward for which it was named."""
+    designs: int
+    epochs: int
+    seconds: float
+
+
+def search(preset: str, store: str, name: str, seed: int, nets: int, settings: Mapping[str, Any]) -> Found:
+    """One search; if it was begun before, it goes on."""
+    who = CONTESTANTS[name]
+    asked = {**settings, **who.settings, "seed": seed, "recipe.seed": seed, "schedule.total": who.designs(nets)}
+    run = f"{''.join(letter if letter.isalnum() else '-' for letter in name)}-{seed}".lower()
+    begun = perf_counter()
+    found = Search.start(preset, run=run, store=store, settings=asked)
+    seconds = perf_counter() - begun
+    best = found.best
+    if best is None:
+        raise RuntimeError(f"run {run} has trained no net")
+    epochs = sum(_epochs(open_store(store), run, trial.trial) for trial in found.trials if trial.reward is not None)
+    return Found(name, seed, best.net, best.worth, found.state.unique, epochs, round(seconds, 1))
+
+
+def _epochs(store: Store, run: str, trial: str) -> int:
+    """Epochs that a trial was trained for, those of rates that failed included."""
+    result = read(TrainingResult, store.get, keys.result(run, trial))
+    return result.epochs + len(result.learning_rates) - 1
+
+
+def judge(preset: str, store: str, nets: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
+    """The mean test accuracy of each net, trained again with every fresh seed."""
+    found: dict[str, list[float]] = {net: [] for net in nets}
+    opened = open_store(store)
+    name = hashlib.sha256("\n".join(nets).encode()).hexdigest()[:8]
+    for seed in FRESH:
+        run = f"judged-{name}-{seed}"
+        changes = [{"seed": seed, "evaluate_test": True}] * len(nets)
+        again = Search.start(preset, run=run, store=store, settings={**settings, "nets": [*nets], "changes": changes})
+        for trial in again.trials:
+            accuracy = read(TrainingResult, opened.get, keys.result(run, trial.trial)).test_accuracy
+            if accuracy is None:
+                raise RuntimeError(f"trial {trial.trial} of run {run} has no test accuracy")
+            found[trial.net].append(accuracy)
+    return {net: fmean(accuracies) for net, accuracies in found.items()}
+
+
+def tables(found: Sequence[Found], judged: Mapping[str, float]) -> str:
+    """Markdown: what each contestant found, and the difference of guided search to each of the others."""
+    by_name: dict[str, dict[int, Found]] = {}
+    for one in found:
+        by_name.setdefault(one.contestant, {})[one.seed] = one
+    values = {name: {seed: judged[one.net] for seed, one in each.items()} for name, each in by_name.items()}
+    rows = [
+        [
+            name,
+            interval([*values[name].values()]).percent(),
+            interval([one.reward for one in each.values()]).percent(),
+            *(f"{fmean(getattr(one, what) for one in each.values()):.0f}" for what in ("designs", "epochs")),
+        ]
+        for name, each in by_name.items()
+    ]
+    ours = [name for name in values if name.startswith("guided")]
+    apart = [
+        [
+            rival,
+            *(difference(values[name], values[rival]).percent(signed=True) if name != rival else "" for name in ours),
+        ]
+        for rival in values
+    ]
+    return (
+        markdown(["search", "test accuracy", "reward it was named for", "designs", "epochs"], rows)
+        + "\nTest accuracy of the named nets, difference in points:\n\n"
+        + markdown(["minus", *ours], apart)
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="make bench-trained", description=__doc__)
+    parser.add_argument("--preset", default="digits")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as for start")
+    parser.add_argument("--nets", type=int, default=60, help="every search trains as many epochs as so many nets have")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--only", action="append", choices=CONTESTANTS, help="a search; several times for several")
+    parser.add_argument("--kept", type=Path, default=Path(".bench-trained"), help="folder of the results so far")
+    parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
+    options = parser.parse_args(arguments)
+    settings = {key: yaml.safe_load(value) for key, _, value in (each.partition("=") for each in options.set)}
+    store = str(options.kept / options.preset)
+    found = []
+    for seed in range(options.seeds):
+        for name in options.only or CONTESTANTS:
+            one = search(options.preset, store, name, seed, options.nets, settings)
+            found.append(one)
+            print(f"seed {seed}, {name}: {one.reward:.4f}, {one.epochs} epochs, {one.net}", file=sys.stderr, flush=True)
+    judged = judge(options.preset, store, [*dict.fromkeys(one.net for one in found)], settings)
+    name = f"trained-{options.preset}"
+    title = f"Which search finds the best net? {options.preset}, {options.nets} trainings, {options.seeds} seeds"
+    content = {"machine": machine("torch"), "settings": settings, "found": [one._asdict() for one in found]}
+    save(options.to, name, title, tables(found, judged) + NOTES, {**content, "judged": judged})
+
+
+if __name__ == "__main__":
+    main()

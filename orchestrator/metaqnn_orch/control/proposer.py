@@ -1,0 +1,132 @@
+"""Decides which trials begin: the designs that the searcher proposes, and when it has ended, those that confirm its
+best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from metaqnn_orch.control import budget
+from metaqnn_orch.control.budget import Limit
+from metaqnn_orch.control.confirmation import is_due, is_under_way, next_repetition, shortlist, still_to_come
+from metaqnn_orch.control.events import Event
+from metaqnn_orch.control.proposals import as_event
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.control.trial import Trial
+from metaqnn_trainer.store.base import Store
+
+FRUITLESS_PROPOSALS: Final = 2_000  # proposals in a row without a new net: this epsilon finds no more
+REPEATS_IN_FLIGHT: Final = 20  # per call, or one for each free place: a greedy agent repeats nets that are in flight
+
+
+class Proposer:
+    """Proposes the trials of one session."""
+
+    def __init__(
+        self,
+        *,
+        record: RunRecord,
+        state: RunState,
+        store: Store,
+        parallel: int,
+        goal: int,
+        now: Callable[[], str],
+        emit: Callable[[Event], None],
+    ) -> None:
+        """`emit` has the state take in an event, and writes it to the journal before a trial of it is launched."""
+        self._record = record
+        self._state = state
+        self._store = store
+        self._parallel = parallel
+        self._goal = goal
+        self._now = now
+        self._emit = emit
+        self._budget = state.settings.budget
+        self._confirm = state.settings.confirm
+        self._ends_at: Limit | None = None  # why no further design is proposed
+        self._cut: Limit | None = None  # why the best are not confirmed any further
+        self._exhausted = False
+
+    @property
+    def limit(self) -> Limit | None:
+        """The limit that keeps trials from beginning, if any does."""
+        return self._cut or self._ends_at
+
+    def propose(self) -> list[Trial]:
+        """Fill the free places with new trials, which are returned."""
+        state, self._cut = self._state, None
+        if not (self._confirm.top and is_under_way(state)):
+            proposed = [] if self._exhausted and not state.in_flight else self._search()
+            if state.in_flight or self._over() is None or not is_due(state, self._confirm):
+                return proposed
+            self._emit(shortlist(self._store, self._record, state, self._confirm, self._now()))
+        return self._repeat()
+
+    def withheld(self) -> Limit | None:
+        """The limit that keeps further attempts of the trials in flight from beginning. What is in flight when the
+        target is reached may be the best, or confirm it: then only the budget counts.
+        """
+        over = budget.exceeded if self._confirm.top else budget.limit
+        return over(self._state, self._budget, self._now(), further=0)
+
+    def end(self) -> Outcome | None:
+        """Why there is nothing left to do, where no trial is in flight; None where there is."""
+        over = self._over()
+        if self._confirm.top and (is_under_way(self._state) or (over and is_due(self._state, self._confirm))):
+            return Outcome(self._cut.reason) if self._cut is not None else None
+        return over
+
+    def _over(self) -> Outcome | None:
+        """Why the searcher proposes no further design, if it does not."""
+        if self._state.unique >= self._goal:
+            return Outcome.GOAL
+        if self._exhausted:
+            return Outcome.EXHAUSTED
+        return Outcome(self._ends_at.reason) if self._ends_at is not None else None
+
+    def _search(self) -> list[Trial]:
+        """Propose new nets; nets that the searcher proposed again on the way are recorded."""
+        state = self._state
+        step, fruitless, repeats = state.step, 0, 0
+        patience = max(REPEATS_IN_FLIGHT, self._parallel - len(state.in_flight))
+        self._ends_at = None
+        proposed: list[Trial] = []
+        goal = self._goal + sum(bool(trial.confirms) for trial in state.in_flight.values())
+        while len(state.in_flight) < self._parallel and state.unique + len(state.in_flight) < goal:
+            reserved = still_to_come(state, self._confirm, state.unique + len(state.in_flight) + 1)
+            self._ends_at = budget.limit(state, self._budget, self._now(), reserved=reserved)
+            if self._ends_at is not None:
+                break
+            epsilon = state.epsilon
+            proposal = state.propose(step)
+            if proposal is None:
+                self._exhausted = True
+                break
+            event = as_event(self._store, self._record, state, step, epsilon, proposal)
+            known = state.trials.get(event.trial)
+            if known is None or known.state != "abandoned":
+                self._emit(event)
+            if known is None:
+                proposed.append(state.in_flight[event.trial])
+            step += 1
+            fruitless = 0 if known is None else fruitless + 1
+            repeats += known is not None and known.state == "in_flight"
+            self._exhausted = fruitless >= FRUITLESS_PROPOSALS
+            if self._exhausted or repeats >= patience:
+                break
+        return proposed
+
+    def _repeat(self) -> list[Trial]:
+        """Begin to repeat trials of the shortlist."""
+        state = self._state
+        proposed: list[Trial] = []
+        while len(state.in_flight) < self._parallel and (event := next_repetition(self._record, state)) is not None:
+            self._cut = budget.exceeded(state, self._budget, self._now())
+            if self._cut is not None:
+                break
+            self._emit(event)
+            proposed.append(state.in_flight[event.trial])
+        return proposed
