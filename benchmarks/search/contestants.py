@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from benchmarks.search import driver, peers
-from benchmarks.search.driver import Confirm, Trained
+from benchmarks.search.driver import Trained
 from benchmarks.search.landscape import Landscape
-from metaqnn_orch.search.searcher import SEARCHERS
+from metaqnn_orch.search.searcher import SEARCHERS, Confirm
 
 OWN: Final = ("metaqnn_orch.search.", "metaqnn_trainer.spaces.base")
 
