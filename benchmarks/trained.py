@@ -9,20 +9,24 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import yaml
 
 from benchmarks.measure import machine, markdown, save
 from benchmarks.search.statistics import difference, interval
 from metaqnn_orch.api import Search
+from metaqnn_orch.application import datasets
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.sources.idx import IMAGES_MAGIC, LABELS_MAGIC, read_idx
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
@@ -36,6 +40,21 @@ NOTES: Final = f"""
 In percent. Intervals are 95 % bootstrap intervals over the seeds; differences are paired by seed. The named net is
 trained again with {len(FRESH)} fresh seeds, and measured on the test images. The epochs include what confirms it.
 """
+
+
+PRESET: Final = "digits"
+YARDSTICKS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "digits": {},
+    "fashion-mnist": {  # at half its size
+        "dataset.name": "fashion-mnist",
+        "space.image_size": 14,
+        "space.max_macs": 3_000_000,
+        "recipe.epochs": 4,
+        "recipe.decay_epochs": 2,
+        "recipe.batch_size": 128,
+    },
+}
+IMAGES: Final = 10_000  # of Fashion-MNIST, a fifth of them for validation
 
 
 class Contestant(NamedTuple):
@@ -58,7 +77,6 @@ CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "random": Contestant({"search.method": "random"}),
     "q-learning": Contestant({}),
     "evolution 10/5": Contestant({"search.method": "evolution", "search.population": 10, "search.tournament": 5}),
-    "evolution 25/5": Contestant({"search.method": "evolution", "search.population": 25, "search.tournament": 5}),
     "guided": Contestant({"search.method": "guided", "search.confirm": {"top": 0}}),
     "guided, confirmed": Contestant(GUIDED, confirms=True),
     "guided, confirmed, quarter": Contestant({**GUIDED, **QUARTER}, confirms=True, stops_early=True),
@@ -78,13 +96,25 @@ class Found(NamedTuple):
     seconds: float
 
 
-def search(preset: str, store: str, name: str, seed: int, nets: int, settings: Mapping[str, Any]) -> Found:
+def push_part(source: Path, store: Store) -> None:
+    """Make a dataset of the first images of Fashion-MNIST, and of all its test images."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part, count in (("train", IMAGES), ("t10k", None)):
+            for kind, magic in (("images-idx3", IMAGES_MAGIC), ("labels-idx1", LABELS_MAGIC)):
+                name = f"{part}-{kind}-ubyte"
+                array = read_idx(source / f"{name}.gz", magic)[:count]
+                header = magic.to_bytes(4, "big") + np.array(array.shape, ">u4").tobytes()
+                (Path(folder) / name).write_bytes(header + array.tobytes())
+        datasets.push(store, "fashion-mnist", ["--source", folder], report=lambda line: None)
+
+
+def search(store: str, name: str, seed: int, nets: int, settings: Mapping[str, Any]) -> Found:
     """One search; if it was begun before, it goes on."""
     who = CONTESTANTS[name]
     asked = {**settings, **who.settings, "seed": seed, "recipe.seed": seed, "schedule.total": who.designs(nets)}
     run = f"{''.join(letter if letter.isalnum() else '-' for letter in name)}-{seed}".lower()
     begun = perf_counter()
-    found = Search.start(preset, run=run, store=store, settings=asked)
+    found = Search.start(PRESET, run=run, store=store, settings=asked)
     seconds = perf_counter() - begun
     best = found.best
     if best is None:
@@ -99,7 +129,7 @@ def _epochs(store: Store, run: str, trial: str) -> int:
     return result.epochs + len(result.learning_rates) - 1
 
 
-def judge(preset: str, store: str, nets: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
+def judge(store: str, nets: Sequence[str], settings: Mapping[str, Any]) -> dict[str, float]:
     """The mean test accuracy of each net, trained again with every fresh seed."""
     found: dict[str, list[float]] = {net: [] for net in nets}
     opened = open_store(store)
@@ -107,7 +137,7 @@ def judge(preset: str, store: str, nets: Sequence[str], settings: Mapping[str, A
     for seed in FRESH:
         run = f"judged-{name}-{seed}"
         changes = [{"seed": seed, "evaluate_test": True}] * len(nets)
-        again = Search.start(preset, run=run, store=store, settings={**settings, "nets": [*nets], "changes": changes})
+        again = Search.start(PRESET, run=run, store=store, settings={**settings, "nets": [*nets], "changes": changes})
         for trial in again.trials:
             accuracy = read(TrainingResult, opened.get, keys.result(run, trial.trial)).test_accuracy
             if accuracy is None:
@@ -148,7 +178,8 @@ def tables(found: Sequence[Found], judged: Mapping[str, float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="make bench-trained", description=__doc__)
-    parser.add_argument("--preset", default="digits")
+    parser.add_argument("--on", default="digits", choices=YARDSTICKS)
+    parser.add_argument("--source", type=Path, help="folder of Fashion-MNIST's four IDX files")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as for start")
     parser.add_argument("--nets", type=int, default=60, help="every search trains as many epochs as so many nets have")
     parser.add_argument("--seeds", type=int, default=10)
@@ -156,17 +187,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kept", type=Path, default=Path(".bench-trained"), help="folder of the results so far")
     parser.add_argument("--to", type=Path, default=Path("docs/benchmarks"))
     options = parser.parse_args(arguments)
-    settings = {key: yaml.safe_load(value) for key, _, value in (each.partition("=") for each in options.set)}
-    store = str(options.kept / options.preset)
+    asked = {key: yaml.safe_load(value) for key, _, value in (each.partition("=") for each in options.set)}
+    settings, store = {**YARDSTICKS[options.on], **asked}, str(options.kept / options.on)
+    if options.source is not None:
+        push_part(options.source, open_store(store))
     found = []
     for seed in range(options.seeds):
         for name in options.only or CONTESTANTS:
-            one = search(options.preset, store, name, seed, options.nets, settings)
+            one = search(store, name, seed, options.nets, settings)
             found.append(one)
             print(f"seed {seed}, {name}: {one.reward:.4f}, {one.epochs} epochs, {one.net}", file=sys.stderr, flush=True)
-    judged = judge(options.preset, store, [*dict.fromkeys(one.net for one in found)], settings)
-    name = f"trained-{options.preset}"
-    title = f"Which search finds the best net? {options.preset}, {options.nets} trainings, {options.seeds} seeds"
+    judged = judge(store, [*dict.fromkeys(one.net for one in found)], settings)
+    name = f"trained-{options.on}"
+    title = f"Which search finds the best net? {options.on}, {options.nets} trainings, {options.seeds} seeds"
     content = {"machine": machine("torch"), "settings": settings, "found": [one._asdict() for one in found]}
     save(options.to, name, title, tables(found, judged) + NOTES, {**content, "judged": judged})
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from functools import partial
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 from benchmarks.plain_loop import plain_model, write_files
 
 from benchmarks import cluster, early_end, speed, trained, trainer
+from metaqnn_orch.application import datasets
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.spaces.cnn.layer import Shape
 from metaqnn_trainer.spaces.cnn.notation import parse_net
+from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
@@ -56,7 +60,7 @@ def test_what_training_takes(tmp_path: Path) -> None:
 def test_searches_with_real_training(tmp_path: Path) -> None:
     """Cut off after the first, it goes on."""
     small = {"recipe.epochs": 1, "space.max_layers": 2}
-    begun = trained.search("digits", str(tmp_path / "kept" / "digits"), "random", 0, 14, small)
+    begun = trained.search(str(tmp_path / "kept" / "digits"), "random", 0, 14, small)
     settings = (word for key, value in small.items() for word in ("--set", f"{key}={value}"))
     both = ["--only", "random", "--only", "guided, confirmed"]
     where = ["--kept", str(tmp_path / "kept"), "--to", str(tmp_path)]
@@ -67,6 +71,20 @@ def test_searches_with_real_training(tmp_path: Path) -> None:
     assert found["found"][1]["designs"] == 4
     assert found["judged"].keys() == {one["net"] for one in found["found"]}
     assert all(0 <= accuracy <= 1 for accuracy in found["judged"].values())
+
+
+def test_part_of_fashion_mnist(tmp_path: Path, store: DirectoryStore) -> None:
+    for part, count in (("train", 100), ("t10k", 20)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        for name, array in (("images-idx3", np.repeat(labels, 28 * 28)), ("labels-idx1", labels)):
+            shape = (count, 28, 28) if name == "images-idx3" else (count,)
+            header = (0x0800 + int(name[-1])).to_bytes(4, "big") + np.array(shape, ">u4").tobytes()
+            (tmp_path / f"{part}-{name}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
+    trained.push_part(tmp_path, store)
+    found = datasets.find(store, "fashion-mnist")
+    assert found is not None
+    splits = datasets.info(store, found)
+    assert (splits.train, splits.validation, splits.test) == (80, 20, 20)
 
 
 def test_what_an_early_end_saves(tmp_path: Path) -> None:
