@@ -128,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 if trace is not None:
                     results[job.task.landscape].add(job.task.contestant, budget, trace)
         about = {"in training at once": str(options.parallel)}
-        page(options.to, family, [*results.values()], about)
+        if found := [each for each in results.values() if each.traces]:
+            page(options.to, family, found, about)
 
 
 def _searches(names: Sequence[str]) -> list[tuple[str, Contestant]]:

@@ -6,7 +6,7 @@ import ast
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from benchmarks.search import driver, peers
-from benchmarks.search.driver import Confirm, Trained
+from benchmarks.search.driver import Trained
 from benchmarks.search.landscape import Landscape
-from metaqnn_orch.search.searcher import SEARCHERS
+from metaqnn_orch.search.searcher import SEARCHERS, Confirm
 
 OWN: Final = ("metaqnn_orch.search.", "metaqnn_trainer.spaces.base")
 
@@ -55,8 +55,13 @@ class Contestant(NamedTuple):
         """A digest of the code that decides its course, or a version: a result of other code is not used again."""
         if self.method in PEERS:
             return f"optuna {version('optuna')}"
-        modules = _imported(SEARCHERS.find(self.method).value.partition(":")[0])
-        return hashlib.sha256("".join(modules[name] for name in sorted(modules)).encode()).hexdigest()[:12]
+        return _digest(SEARCHERS.find(self.method).value.partition(":")[0])
+
+
+@cache
+def _digest(module: str) -> str:
+    modules = _imported(module)
+    return hashlib.sha256("".join(modules[name] for name in sorted(modules)).encode()).hexdigest()[:12]
 
 
 TPE: Final = "optuna-tpe"

@@ -6,14 +6,14 @@ but told again; one in training is told as often as it was proposed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from metaqnn_orch.control.proposer import FRUITLESS_PROPOSALS, REPEATS_IN_FLIGHT
 from metaqnn_orch.search.schedule import PAPER, scaled
-from metaqnn_orch.search.searcher import SEARCHERS, Experience, Known, Proposal, Searcher, Setup
+from metaqnn_orch.search.searcher import SEARCHERS, Confirm, Experience, Known, Proposal, Searcher, Setup
 from metaqnn_trainer.spaces.base import Space
 
 Reward = Callable[[str, int], float]
@@ -28,13 +28,6 @@ class Trained:
     rewards: list[float]
     steps: list[int]
     """The number of the proposal that each came from, counted from 0."""
-
-
-class Confirm(NamedTuple):
-    """How many of the best designs are trained again before one is named the best, and how often each."""
-
-    top: int
-    repeats: int
 
 
 def searcher_of(method: str, options: dict[str, Any], space: Space, budget: int, seed: int) -> Searcher:
@@ -138,17 +131,12 @@ def confirmed(searcher: Searcher, found: Trained, reward: Reward, budget: int, c
         searcher.tell(Experience(design, value))
         best.setdefault(design, value)
     ranked = sorted(best.items(), key=lambda pair: -pair[1])
-    shortlist = _shortlist(searcher, ranked, confirm.top)
+    shortlist = [*searcher.shortlist(ranked, confirm.top)]
     for training in range(1, 1 + confirm.repeats):
         trained.designs += shortlist
         trained.rewards += [reward(design, training) for design in shortlist]
         trained.steps += [found.steps[count - 1]] * len(shortlist)
     return trained
-
-
-def _shortlist(searcher: Searcher, ranked: Sequence[tuple[str, float]], count: int) -> Sequence[str]:
-    """The designs to confirm, as a searcher would choose them: the first."""
-    return [design for design, _ in ranked[:count]]
 
 
 def rebuilt(searcher: Searcher, found: Trained, told: int, count: int) -> int:

@@ -45,8 +45,8 @@ def _draw(axes: Axes, result: Results) -> None:
             continue
         budget = max(budget for who, budget in result.traces if who == name)
         at = sorted({max(1, round(budget ** (point / POINTS))) for point in range(1, POINTS + 1)})
-        traces = result.traces[(name, budget)].values()
-        points = interval_of_curves([[100 * trace.curve(budget)[n - 1] for n in at] for trace in traces])
+        curves = [trace.curve(budget) for trace in result.traces[(name, budget)].values()]
+        points = interval_of_curves([[100 * curve[n - 1] for n in at] for curve in curves])
         colour = COLOURS.get(name)
         (line,) = axes.plot(at, [point.mean for point in points], color=colour, label=name, linewidth=1.4)
         axes.fill_between(

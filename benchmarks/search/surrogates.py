@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from math import exp
 from pathlib import Path
@@ -21,11 +22,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.agent_step import paper_space
+from benchmarks.agent_step import paper_settings
 from benchmarks.made import SVHN
 from benchmarks.search.landscape import Landscape
 from metaqnn_orch.replay.table import Table, read_table
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 TABLES: Final = ("neighbours", "kernel")
 NOISE: Final = 0.02
@@ -116,13 +118,19 @@ def landscape(family: str, table: str, file: Path) -> Landscape:
     truth = cache(_neighbours(read) if table == "neighbours" else _kernel(read))
     return Landscape(
         name=f"{family}/{table}",
-        space=paper_space(),
+        space=_space(),
         reward=partial(_reward, truth),
         truth=truth,
         optimum=None,
         about=f"true value: the accuracy that the surrogate `{table}` predicts from {len(read)} nets; reward: the same "
         f"with normal noise of standard deviation {NOISE:g}",
     )
+
+
+def _space() -> Cnn:
+    """The paper's, with GAP after fully connected layers, too, as in the authors' record."""
+    settings = paper_settings()
+    return Cnn(replace(settings.space, gap_after_fc=True), settings.model)
 
 
 def _neighbours(table: Table) -> Callable[[str], float]:
