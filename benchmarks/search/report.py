@@ -112,7 +112,7 @@ def _section(result: Results) -> str:
     for champion in CHAMPIONS:
         if champion in result.names:
             parts.append(_verdicts(result, champion))
-            parts += [_differences(result, champion, measure) for measure in JUDGED]
+            parts.append(_differences(result, champion, "best found"))
     return "\n".join(parts)
 
 
