@@ -25,7 +25,9 @@ def start(method: str, tmp_path: Path) -> list[object]:
     table = tmp_path / "table.csv"
     table.write_text('net,accuracy\n"[SM(10)]",0.5\n"[GAP(10), SM(10)]",0.2\n')
     first = {"random_first": 4} if method in ("guided", "local-search") else {}
-    wanted = settings(dataset__digest=None, execution__poll_seconds=0.01, search={"method": method, "confirm": {"top": 0}, **first})
+    wanted = settings(
+        dataset__digest=None, execution__poll_seconds=0.01, search={"method": method, "confirm": {"top": 0}, **first}
+    )
     file, where = settings_file(tmp_path, wanted), tmp_path / "store"
     return [
         *("start", file, "--run", "one", "--store", where, "--launcher", "table", "--table", table, "--parallel", "1")
@@ -101,7 +103,7 @@ def test_report(method: str, tmp_path: Path, cli: Cli) -> None:
     to = tmp_path / "report"
     assert cli("report", "one", "--store", tmp_path / "store", "--to", to, "--top", 1).code == 0
     assert (to / "best-so-far.png").stat().st_size > 0
-    assert len([*to.glob("finding-*.csv")]) == (5 if method == "guided" else 0)
+    assert bool([*to.glob("finding-*.csv")]) == (method == "guided")
 
 
 def test_a_list_of_nets_is_no_search(tmp_path: Path, cli: Cli) -> None:

@@ -42,8 +42,10 @@ class GuidedOptions:
     """Guided search."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
-    random_first: int = 10
+    random_first: int = 20
     """How many designs are drawn at random before the forest chooses."""
+    exploration: float = 0.1
+    """Probability that a later design is drawn at random, too: what the forest does not know yet may be better."""
     candidates: int = 200
     """How many candidates the forest chooses from, for each proposal."""
     parents: int = 10
@@ -58,6 +60,7 @@ class GuidedOptions:
         check_goals(self.front)
         for name, holds, rule in (
             ("random_first", 2 <= self.random_first <= 100_000, "lies between 2 and 100000"),
+            ("exploration", 0 <= self.exploration < 1, "lies between 0 and 1, and is less than 1"),
             ("candidates", 1 <= self.candidates <= 10_000, "lies between 1 and 10000"),
             ("parents", 1 <= self.parents <= 10_000, "lies between 1 and 10000"),
             ("random_share", 0 <= self.random_share <= 1, "lies between 0 and 1"),
@@ -100,7 +103,7 @@ class Guided(Searcher):
 
     def propose(self, step: int, known: Known) -> Proposal:
         rng, fitted = self.randomness("propose", step), self._fit()
-        if fitted is None:
+        if fitted is None or rng.random() < self.options.exploration:
             return Proposal(new_design(self.space, known.designs, rng))
         weights = draw_weights(self.options.front, rng)
         candidates = self._candidates(known.designs, weights, rng)
