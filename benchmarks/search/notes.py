@@ -8,8 +8,8 @@ _RIVALS: Final = (
     "Evolution's populations and tournaments are the usual ones and one smaller. TPE is Optuna's, with its defaults."
 )
 NOTES: Final[dict[str, str]] = {
-    "nas-bench-201": "`guided`'s options were tuned on NAS-Bench-Graph's table arxiv and on SVHN's `kernel`; nothing was "
-    f"tuned here. {_RIVALS}\n\n"
+    "nas-bench-201": "`guided`'s options were tuned on NAS-Bench-Graph's table arxiv and on SVHN's `kernel`; nothing "
+    f"was tuned here. {_RIVALS}\n\n"
     "The table holds two or three trainings of a net. Those that confirm see the second and the third one, where there "
     "is one, else the first again. The true value is the mean of the same trainings, so a confirmed net is almost "
     "known exactly, which favours confirmation.\n",
