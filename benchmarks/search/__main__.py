@@ -138,7 +138,9 @@ def _searches(names: Sequence[str]) -> list[tuple[str, Contestant]]:
 
 
 def _print_rebuilt(where: str, jobs: Sequence[Job], file: Path, traces: Traces) -> None:
-    """Of our searchers whose course does not depend on the budget: q-learning learns from being told again, too."""
+    """Print a line for each of our searchers that can be told everything at once. Q-learning cannot: it also learns
+    from being told a result again, which a trace does not hold.
+    """
     for name, who in _searches(list(dict.fromkeys(job.task.contestant for job in jobs))):
         if who.by_budget or who.method not in SEARCHERS.members():
             continue

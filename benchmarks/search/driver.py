@@ -17,7 +17,7 @@ from metaqnn_orch.search.searcher import SEARCHERS, Confirm, Experience, Known, 
 from metaqnn_trainer.spaces.base import Space
 
 Reward = Callable[[str, int], float]
-"""Of a design and the number of its training, counted from 0."""
+"""Gives the reward of one training: of a design, and of the number of the training, counted from 0."""
 
 
 @dataclass

@@ -67,7 +67,9 @@ class Cells(Choices):
         return [*edges, Part("skeleton", f"{self.options.classes} classes", self._skeleton())]
 
     def _edge(self, move: str) -> Cost:
-        """Of all cells: a convolution with its batch normalisation, which multiplies nothing that is counted."""
+        """The cost of one edge in all cells. A convolution brings batch normalisation along: its parameters count, and
+        its multiplications do not.
+        """
         kernel = _KERNELS.get(move)
         if kernel is None:
             return Cost(0, 0)

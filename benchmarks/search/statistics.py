@@ -58,7 +58,7 @@ class Verdict(NamedTuple):
 
 
 def difference(one: Mapping[int, float], other: Mapping[int, float]) -> Interval:
-    """Of values by seed; only the seeds of both count."""
+    """The mean difference with its interval. Values are by seed, and only seeds that both have count."""
     return interval([one[seed] - other[seed] for seed in one if seed in other])
 
 

@@ -32,7 +32,7 @@ class Trace:
 
     task: Task
     seconds: float
-    """Of the processor, for the whole search."""
+    """Processor time of the whole search."""
     rewards: list[float]
     truths: list[float]
     designs: list[str]

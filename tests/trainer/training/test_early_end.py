@@ -160,7 +160,7 @@ def test_a_line_through_points_on_a_line() -> None:
 
 
 def test_the_spread_is_that_of_the_linear_model() -> None:
-    """Of a textbook: Draper and Smith 1998, Applied Regression Analysis, section 3.2."""
+    """The expected spread is computed as in Draper and Smith 1998, Applied Regression Analysis, section 3.2."""
     examples = [QuarterExample(quarter=x, final=y) for x, y in ((0.1, 0.5), (0.2, 0.4), (0.3, 0.9), (0.4, 0.8))]
     x = torch.tensor([[1.0, example.quarter] for example in examples], dtype=torch.float64)
     y = torch.tensor([example.final for example in examples], dtype=torch.float64)

@@ -54,6 +54,5 @@ UNSAID: Final[dict[str, Any]] = {"gap_after_fc": True}
 
 
 def unsaid(space: dict[str, Any]) -> dict[str, Any]:
-    """The rules that `recorded` wrote into this space when it was a release's that did not know them, as they were
-    then."""
+    """The rules that a record does not name because its release did not know them, with the values that they had."""
     return {name: value for name, value in UNSAID.items() if name not in space}
