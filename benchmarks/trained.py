@@ -23,6 +23,7 @@ from benchmarks.measure import machine, markdown, save
 from benchmarks.search.statistics import difference, interval
 from metaqnn_orch.api import Search
 from metaqnn_orch.application import datasets
+from metaqnn_orch.search.searchers.guided import Guided
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.result import TrainingResult
@@ -32,7 +33,6 @@ from metaqnn_trainer.store.opening import open_store
 
 FRESH: Final = (1001, 1002, 1003)  # seeds with which named nets are judged
 
-CONFIRM: Final = {"top": 5, "repeats": 2}
 QUARTER: Final = {"execution.early_end.enabled": True, "execution.early_end.rule": "quarter"}
 
 
@@ -68,11 +68,11 @@ class Contestant(NamedTuple):
         """How many designs it may try for the epochs of so many trainings. With the rule `quarter` they are enough for
         about 1.6 times as many (`make bench-early-end`).
         """
-        left = nets - CONFIRM["top"] * CONFIRM["repeats"] * self.confirms
+        left = nets - Guided.confirm.top * Guided.confirm.repeats * self.confirms
         return round(left * 1.6) if self.stops_early else left
 
 
-GUIDED: Final = {"search.method": "guided", "search.confirm": CONFIRM}
+GUIDED: Final = {"search.method": "guided"}  # it confirms its best by default
 CONTESTANTS: Final[Mapping[str, Contestant]] = {
     "random": Contestant({"search.method": "random"}),
     "q-learning": Contestant({}),

@@ -17,7 +17,8 @@ import yaml
 from benchmarks.search import driver, peers
 from benchmarks.search.driver import Trained
 from benchmarks.search.landscape import Landscape
-from metaqnn_orch.search.searcher import SEARCHERS, Confirm
+from metaqnn_orch.search.searcher import SEARCHERS
+from metaqnn_orch.search.searchers.guided import Guided
 
 OWN: Final = ("metaqnn_orch.search.", "metaqnn_trainer.spaces.base")
 
@@ -69,7 +70,7 @@ PEERS: Final[Mapping[str, Callable[..., Trained]]] = {TPE: peers.tpe}
 
 CHAMPION: Final = "guided"
 CONFIRMED: Final = f"{CHAMPION} + confirmation"
-CONFIRM: Final = Confirm(top=5, repeats=2)
+CONFIRM: Final = Guided.confirm
 CONTESTANTS: Final[Mapping[str, Contestant]] = {
     CHAMPION: Contestant("guided"),
     CONFIRMED: Contestant("guided", by_budget=True, confirms=CHAMPION),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -57,15 +57,11 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. recipe.epochs=3. May be repeated."),
 ]
-After = Annotated[
-    str,
-    typer.Option(
-        "--after",
-        metavar="BEGINNING",
-        help="The beginning of a design: of a net, its first layers.",
-        show_default=False,
-    ),
-]
+_AFTER: Final = typer.Option(
+    "--after", metavar="BEGINNING", help="The beginning of a design: of a net, its first layers.", show_default=False
+)
+After = Annotated[str, _AFTER]
+PerhapsAfter = Annotated[str | None, _AFTER]
 Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")]
 RowOutput = Annotated[RowFormat, typer.Option("--output", "-o", help="Output format.")]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
-
-import typer
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, say
@@ -16,9 +13,7 @@ from metaqnn_trainer.spaces.base import IllegalDesign
 
 def space(
     preset_or_file: options.PresetOrFile,
-    after: Annotated[
-        str | None, typer.Option(metavar="BEGINNING", help="The beginning of a design: of a net, its first layers.")
-    ] = None,
+    after: options.PerhapsAfter = None,
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
 ) -> None:

@@ -70,8 +70,14 @@ def still_to_come(state: RunState, confirm: Confirm, designs: int) -> int:
     """Number of repetitions, at most, that are missing when the run has so many designs."""
     if not is_due(state, confirm) and designs <= state.unique:
         return 0
-    under_way = progress(state) if is_under_way(state) else None
-    return under_way.all - under_way.done if under_way else min(confirm.top, designs) * confirm.repeats
+    found = progress(state)
+    left = found.all - found.done if found is not None else 0
+    return left or min(confirm.top, designs) * confirm.repeats
+
+
+def reserved(state: RunState, confirm: Confirm) -> int:
+    """Number of repetitions for which the budget must have room where one more design begins."""
+    return still_to_come(state, confirm, state.unique + len(state.in_flight) + 1)
 
 
 def shortlist(store: Store, record: RunRecord, state: RunState, confirm: Confirm, at: str) -> Shortlisted:

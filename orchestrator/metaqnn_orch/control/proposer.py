@@ -9,7 +9,7 @@ from typing import Final
 
 from metaqnn_orch.control import budget
 from metaqnn_orch.control.budget import Limit
-from metaqnn_orch.control.confirmation import is_due, is_under_way, next_repetition, shortlist, still_to_come
+from metaqnn_orch.control.confirmation import is_due, is_under_way, next_repetition, reserved, shortlist
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.proposals import as_event
 from metaqnn_orch.control.record import RunRecord
@@ -96,8 +96,8 @@ class Proposer:
         proposed: list[Trial] = []
         goal = self._goal + sum(bool(trial.confirms) for trial in state.in_flight.values())
         while len(state.in_flight) < self._parallel and state.unique + len(state.in_flight) < goal:
-            reserved = still_to_come(state, self._confirm, state.unique + len(state.in_flight) + 1)
-            self._ends_at = budget.limit(state, self._budget, self._now(), reserved=reserved)
+            room = reserved(state, self._confirm)
+            self._ends_at = budget.limit(state, self._budget, self._now(), reserved=room)
             if self._ends_at is not None:
                 break
             epsilon = state.epsilon

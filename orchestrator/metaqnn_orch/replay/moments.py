@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from metaqnn_orch.replay.format import is_number
+
 UNKNOWN: Final = datetime.fromtimestamp(0, UTC)
 """The moment of what has none: the authors' record has 0.0 there."""
 
 _NONE: Final = frozenset({"", "-", "-1", "-1.0", "nan", "nat", "na", "n/a", "none", "null", "unknown"})
-_NUMBER: Final = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _LATEST: Final = 1e11  # seconds: the year 5138; larger numbers count milliseconds, microseconds or nanoseconds
 _UNITS: Final = (1, 1e3, 1e6, 1e9)
 _DATE: Final = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(.*)", re.DOTALL)
@@ -31,7 +32,7 @@ def read_moment(text: str) -> datetime:
     text = text.strip()
     if text.lower() in _NONE:
         return UNKNOWN
-    if _NUMBER.fullmatch(text):
+    if is_number(text):
         return _counted(float(text))
     if match := _DATE.fullmatch(text):
         year, month, day, rest = match.groups()

@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 from typing import Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import RECENT, Used, limit, recent_seconds, used
-from metaqnn_orch.control.confirmation import progress, still_to_come
+from metaqnn_orch.control.confirmation import progress, reserved, still_to_come
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.numbers import finite, mean
@@ -76,8 +76,7 @@ def standing(state: RunState, now: str) -> Standing:
     whole = part(min(state.unique, goal), goal)
     ahead = (goal - whole.done + still_to_come(state, state.settings.confirm, goal)) * seconds
     confirmed = progress(state)
-    designs = state.unique + len(state.in_flight) + 1
-    reached = limit(state, budget, now, reserved=still_to_come(state, state.settings.confirm, designs))
+    reached = limit(state, budget, now, reserved=reserved(state, state.settings.confirm))
     told = [trial for trial in state.trials.values() if trial.reward is not None]
     rewards = [trial.reward for trial in told if trial.reward is not None and not trial.confirms]
     last = rewards[-RECENT:]

@@ -9,24 +9,51 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from math import exp, log
 from random import Random
-from typing import Final
+from typing import Any, ClassVar, Final, Literal
 
-from metaqnn_orch.search.searcher import Experience, Goals
-from metaqnn_trainer.spaces.base import Space
+from metaqnn_orch.search.searcher import Experience, Goals, Searcher, Setup
 
 REWARD: Final = "reward"
 MOST: Final = 2  # measures beside the reward
 
 
-def check_goals(goals: Goals) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontOptions:
+    """The option of a searcher that may look for a front."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+    front: dict[str, Literal["min", "max"]] = field(default_factory=dict)
+    """Measures beside the reward, one or two, that should be small (`min`) or large (`max`): `{params: min}`. The
+    search then walks along the front of all of them."""
+
+    def __post_init__(self) -> None:
+        if len(self.front) > MOST or REWARD in self.front:
+            said = ", ".join(self.front)
+            raise ValueError(f"front has at most {MOST} measures, and the reward is none of them, got {said}")
+
+
+class FrontSearcher(Searcher):
+    """Keeps the first result of each design; where there are goals, with the measures that the space knows of it. Its
+    Options are FrontOptions.
     """
-    Raises:
-        ValueError: there are too many goals, or one is the reward.
-    """
-    if len(goals) > MOST or REWARD in goals:
-        raise ValueError(f"front has at most {MOST} measures, and the reward is none of them, got {', '.join(goals)}")
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._told: dict[str, Experience] = {}
+
+    @property
+    def goals(self) -> Goals:
+        front: Goals = self.options.front
+        return front
+
+    def tell(self, experience: Experience) -> None:
+        if self.goals:
+            measures = {**experience.measures, **self.space.measures(experience.design)}
+            experience = experience._replace(measures=measures)
+        self._told.setdefault(experience.design, experience)
 
 
 def draw_weights(goals: Goals, rng: Random) -> dict[str, float]:
@@ -62,11 +89,6 @@ class RankScale:
         low = int(place)
         high = min(low + 1, len(self._values) - 1)
         return self._values[low] + (place - low) * (self._values[high] - self._values[low])
-
-
-def with_known(space: Space, one: Experience, goals: Goals) -> Experience:
-    """The experience with the measures that the space knows of its design, where there are goals."""
-    return one._replace(measures={**one.measures, **space.measures(one.design)}) if goals else one
 
 
 class Ranking:

@@ -74,9 +74,9 @@ def _load(group: Group, name: str, key: str) -> Any:
 
 
 def _check_confirm(searcher: Any, method: str) -> None:
-    own = getattr(searcher, "confirm", None)
+    own: Any = getattr(searcher, "confirm", None)
     try:
-        top, repeats = own  # type: ignore[misc]
+        top, repeats = own
         ConfirmSettings(top=top, repeats=repeats)
     except (TypeError, ValueError):
         raise PluginError(f"{method}: confirm is {one_line(repr(own))}, and no Confirm") from None

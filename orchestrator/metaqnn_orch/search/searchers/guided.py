@@ -7,25 +7,22 @@ What makes it strong is the forest's choice among many candidates that are simil
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from math import expm1
 from random import Random
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from metaqnn_orch.search.forest import Forest
-from metaqnn_orch.search.front import REWARD, Ranking, check_goals, draw_weights, with_known, worth
+from metaqnn_orch.search.front import REWARD, FrontOptions, FrontSearcher, Ranking, draw_weights, worth
 from metaqnn_orch.search.sampling import completed, new_design, pick, random_design, sample
 from metaqnn_orch.search.searcher import (
     Belief,
     Beliefs,
     Confirm,
-    Experience,
     Finding,
-    Goals,
     Known,
     Proposal,
-    Searcher,
     Setup,
 )
 
@@ -38,10 +35,9 @@ CURVES: Final = 3  # and the most important ones whose curves are shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GuidedOptions:
+class GuidedOptions(FrontOptions):
     """Guided search."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
     random_first: int = 20
     """How many designs are drawn at random before the forest chooses."""
     exploration: float = 0.1
@@ -52,12 +48,9 @@ class GuidedOptions:
     """How many of the best designs are mutated to make candidates."""
     random_share: float = 0.15
     """Share of the candidates that are drawn at random."""
-    front: dict[str, Literal["min", "max"]] = field(default_factory=dict)
-    """Measures beside the reward, one or two, that should be small (`min`) or large (`max`): `{params: min}`. The
-    search then walks along the front of all of them."""
 
     def __post_init__(self) -> None:
-        check_goals(self.front)
+        FrontOptions.__post_init__(self)  # super() does not know a class with slots
         for name, holds, rule in (
             ("random_first", 2 <= self.random_first <= 100_000, "lies between 2 and 100000"),
             ("exploration", 0 <= self.exploration < 1, "lies between 0 and 1, and is less than 1"),
@@ -79,7 +72,7 @@ class Fitted(NamedTuple):
     """A forest for each goal that is not known before training."""
 
 
-class Guided(Searcher):
+class Guided(FrontSearcher):
     """The forests are a cache: when they are fitted, and to what, follows from the results alone."""
 
     Options = GuidedOptions
@@ -89,17 +82,8 @@ class Guided(Searcher):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self._told: dict[str, Experience] = {}
         self._features: dict[str, Mapping[str, float]] = {}
         self._fitted: Fitted | None = None
-
-    @property
-    def goals(self) -> Goals:
-        front: Goals = self.options.front
-        return front
-
-    def tell(self, experience: Experience) -> None:
-        self._told.setdefault(experience.design, with_known(self.space, experience, self.options.front))
 
     def propose(self, step: int, known: Known) -> Proposal:
         rng, fitted = self.randomness("propose", step), self._fit()
@@ -166,12 +150,10 @@ class Guided(Searcher):
         if self._fit() is None:
             return super().shortlist(ranked, count)
         fitted = self._fitted_to(len(self._told), [REWARD])
-        forest, ranking = fitted.forests[REWARD], fitted.ranking
 
         def promise(of: tuple[str, float]) -> float:
             design, reward = of
-            features = self._features.get(design) or self.space.features(design)
-            return ranking.score(REWARD, reward) + forest.predict(forest.row(features))
+            return fitted.ranking.score(REWARD, reward) + self._score(fitted, design)
 
         return super().shortlist(sorted(ranked, key=promise, reverse=True), count)
 
@@ -223,9 +205,9 @@ class Guided(Searcher):
                 found[design] = None
         return found
 
-    def _foreseen(self, fitted: Fitted, design: str, voters: Sequence[int] | None) -> dict[str, float]:
+    def _foreseen(self, fitted: Fitted, design: str, voters: Sequence[int]) -> dict[str, float]:
         """The scores of an untried design: the forests' predictions, and what the space knows before training."""
-        features = self._features.get(design) or self.space.features(design)
+        features = self._features_of(design)
         found = {goal: forest.predict(forest.row(features), voters) for goal, forest in fitted.forests.items()}
         if len(found) <= len(self.options.front):
             known = self.space.measures(design)
@@ -234,9 +216,16 @@ class Guided(Searcher):
 
     def _expected(self, fitted: Fitted, design: str) -> float:
         """The reward that the forest expects."""
+        return fitted.ranking.reward(self._score(fitted, design))
+
+    def _score(self, fitted: Fitted, design: str) -> float:
+        """The score of the reward that the whole forest predicts."""
         forest = fitted.forests[REWARD]
-        score = forest.predict(forest.row(self._features.get(design) or self.space.features(design)))
-        return fitted.ranking.reward(score)
+        return forest.predict(forest.row(self._features_of(design)))
+
+    def _features_of(self, design: str) -> Mapping[str, float]:
+        """The features of any design; those of told designs are kept."""
+        return self._features.get(design) or self.space.features(design)
 
 
 PLUGIN = Guided
