@@ -1,4 +1,4 @@
-"""python -m metaqnn_trainer train | worker | dataset | export | judge: the trainer's command line.
+"""python -m metaqnn_trainer train | bundle | worker | dataset | export | judge: the trainer's command line.
 
 Its exit codes are the contract's (ExitCode); an error is one line on standard error.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -34,14 +35,24 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--run", required=True)
     train.add_argument("--trial", required=True)
     train.add_argument("--attempt", type=_positive, default=1)
-    train.add_argument("--threads", type=_positive, help="threads on a CPU (default: torch's own choice)")
 
-    train.add_argument(
-        "--dataset-cache",
-        type=Path,
-        default=os.environ.get("METAQNN_DATASET_CACHE") or None,
-        help="folder that keeps datasets for the next trainers (default: $METAQNN_DATASET_CACHE)",
+    bundle = commands.add_parser("bundle", help="train the nets of several requests, one after another")
+    bundle.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
+    bundle.add_argument("--run", required=True)
+    bundle.add_argument("--bundle", required=True, type=_bundle_id, help="id of the bundle, which names its progress")
+    bundle.add_argument(
+        "--order", required=True, action="append", metavar="TRIAL/ATTEMPT", help="may be repeated, in this order"
     )
+    bundle.add_argument("--limit", type=_positive, help="seconds after which a net that does not end ends the process")
+
+    for trains in (train, bundle):
+        trains.add_argument("--threads", type=_positive, help="threads on a CPU (default: torch's own choice)")
+        trains.add_argument(
+            "--dataset-cache",
+            type=Path,
+            default=os.environ.get("METAQNN_DATASET_CACHE") or None,
+            help="folder that keeps datasets for the next trainers (default: $METAQNN_DATASET_CACHE)",
+        )
 
     worker = commands.add_parser(
         "worker",
@@ -84,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         match options.command:
             case "train":
                 return _train(options)
+            case "bundle":
+                return _train_bundle(options)
             case "worker":
                 return _work(options)
             case "export":
@@ -100,17 +113,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     order = _order(options, options.attempt)
-    stop = threading.Event()
-    # The handler is set before torch is imported, which takes seconds: a SIGTERM without a handler does not end a
-    # container's first process, and would only be lost.
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    try:
+    with _until_asked_to_stop() as stopped:
         from metaqnn_trainer.trial import Trainer
 
-        report = Trainer(options.threads, stop.is_set, options.dataset_cache).carry_out(order)
+        report = Trainer(options.threads, stopped, options.dataset_cache).carry_out(order)
+    return _end(report.exit_code, report.reason) if report.exit_code else ExitCode.DELIVERED
+
+
+def _train_bundle(options: argparse.Namespace) -> int:
+    orders = []
+    for name in options.order:
+        trial, _, attempt = name.partition("/")
+        named = argparse.Namespace(store=options.store, run=options.run, trial=trial)
+        orders.append(_order(named, int(attempt) if attempt.isdecimal() else 0))
+    with _until_asked_to_stop() as stopped:
+        from metaqnn_trainer.bundle import CarryOut, train_bundle
+        from metaqnn_trainer.store.opening import open_store
+        from metaqnn_trainer.store.patient import PATIENCE
+
+        def prepare() -> CarryOut:
+            from metaqnn_trainer.trial import Trainer
+
+            return Trainer(options.threads, stopped, options.dataset_cache).carry_out
+
+        store, key = open_store(options.store, PATIENCE, say), keys.bundle(options.run, options.bundle)
+        report = train_bundle(store, key, orders, prepare, stopped, options.limit)
+    return _end(report.exit_code, report.reason) if report else ExitCode.DELIVERED
+
+
+@contextmanager
+def _until_asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """A block in which SIGTERM is noted; the function says whether it came.
+
+    It begins before torch is imported, which takes seconds: a SIGTERM without a handler does not end a container's
+    first process, and would only be lost.
+    """
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield stop.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
-    return _end(report.exit_code, report.reason) if report.exit_code else ExitCode.DELIVERED
 
 
 def _order(options: argparse.Namespace, attempt: int = 1) -> WorkOrder:
@@ -188,6 +231,12 @@ def _judge(options: argparse.Namespace) -> int:
 def _end(code: int, reason: str) -> int:
     print(f"metaqnn_trainer: {' '.join(reason.split())}", file=sys.stderr)
     return code
+
+
+def _bundle_id(text: str) -> str:
+    if not re.fullmatch(keys.BUNDLE_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no id of a bundle")
+    return text
 
 
 def _positive(text: str) -> int:

@@ -11,6 +11,7 @@ runs/<run>/snapshots/<sequence>.json.gz
 runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
 runs/<run>/trials/<trial>/picture-<name>-<digest>.png
 runs/<run>/trials/<trial>/removed.json   the note that the weights were removed on purpose
+runs/<run>/trials/bundle-<bundle>.json   the progress of a process that trains several trials
 runs/<run>/quarantine/<trial>-{<attempt>.json,weights-<digest>.safetensors,history-<digest>.jsonl}
 """
 
@@ -25,6 +26,7 @@ MAX_NAME: Final = 40  # characters
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
 DIGEST_PATTERN: Final = r"^[0-9a-f]{16}$"  # hexadecimal digits of a dataset object's digest: the first 16 of its sha256
 TRIAL_PATTERN: Final = r"^[0-9a-f]{12}$"
+BUNDLE_PATTERN: Final = TRIAL_PATTERN
 
 _NAME: Final = re.compile(NAME_PATTERN)
 
@@ -115,6 +117,16 @@ def trial(run_name: str, trial_id: str) -> str:
 def trials(run_name: str) -> str:
     """Prefix of all trials' objects."""
     return f"runs/{run_name}/trials/"
+
+
+def bundle(run_name: str, bundle_id: str) -> str:
+    """Key of the progress of a bundle: several trials that one process trains, one after another."""
+    return bundles(run_name) + f"{bundle_id}.json"
+
+
+def bundles(run_name: str) -> str:
+    """Prefix of the progress of all bundles."""
+    return f"runs/{run_name}/trials/bundle-"
 
 
 def removed(run_name: str, trial_id: str) -> str:
