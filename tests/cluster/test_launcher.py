@@ -15,6 +15,7 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cluster.real import IMAGE, Namespace, namespace, needs_cluster, needs_image
 from tests.launchers.harness import ENDED, make_request, until, until_phase
 
@@ -35,7 +36,8 @@ class World:
         chosen = KubernetesSettings(**{"image": IMAGE, **SMALL, **settings})
         cluster = Cluster(connect, self.namespace.name)
         refuse_unreachable(cluster)
-        launcher = KubernetesLauncher(cluster, RUN, JobForm("s3://bucket", chosen), 2, patience=1.0)
+        form, store = JobForm("s3://bucket", chosen), DirectoryStore("/no/store")
+        launcher = KubernetesLauncher(cluster, RUN, form, store, 2, patience=1.0)
         self._launchers.append(launcher)
         return launcher
 

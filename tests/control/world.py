@@ -118,6 +118,7 @@ class ScriptedLauncher:
 
     def __init__(self, store: Store, behaviour: Behaviour = deliver, parallel: int = 2) -> None:
         self.parallel = parallel
+        self.together = 1
         self.outlives_us = False
         self.trouble = ""
         self.options = NO_OPTIONS

@@ -46,6 +46,17 @@ def until(happened: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def until_ended(launcher: Launcher, request: TrainingRequest) -> Observation:
+    """Follow the first attempt of a trial to its end, as the loop does: one that nobody knows is launched again."""
+    deadline = time.monotonic() + PATIENCE
+    while (seen := launcher.observe().get(request.trial)) is None or seen.phase not in ENDED:
+        assert time.monotonic() < deadline, f"{seen} instead of an end"
+        if seen is None:
+            launcher.launch(request, 1)
+        time.sleep(0.005)
+    return seen
+
+
 def until_phase(launcher: Launcher, request: TrainingRequest, *phases: Phase) -> Observation:
     """Wait until the trial stands in one of `phases`, and give what is seen then."""
     deadline = time.monotonic() + PATIENCE

@@ -16,7 +16,7 @@ from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import NoAnswer, TableAnswer, TableLauncher
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.launchers.harness import ENDED, Harness, make_request, until_phase
+from tests.launchers.harness import ENDED, Harness, make_request, until, until_ended, until_phase
 from tests.launchers.kubernetes.conftest import FakeCluster, fake_cluster
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
@@ -32,8 +32,8 @@ class LocalHarness:
 
 
 class KubernetesHarness:
-    def __init__(self, cluster: FakeCluster) -> None:
-        self.launcher: Launcher = cluster.launcher()
+    def __init__(self, cluster: FakeCluster, together: int) -> None:
+        self.launcher: Launcher = cluster.launcher(parallel=2 * together, trials_per_job=together)
         self._cluster = cluster
 
     def request(self, fate: str) -> TrainingRequest:
@@ -64,15 +64,19 @@ class TableHarness:
         return TableAnswer(accuracy=0.5, params=650, macs=640, source="table")
 
 
-@pytest.fixture(params=["local", "table", "kubernetes"])
+@pytest.fixture(params=["local", "table", "kubernetes", "bundles"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
-    if request.param == "kubernetes":
+    if request.param in ("kubernetes", "bundles"):
         for cluster in fake_cluster(tmp_path, monkeypatch):
-            yield KubernetesHarness(cluster)
+            yield KubernetesHarness(cluster, together=1 if request.param == "kubernetes" else 4)
         return
     harness: Harness = LocalHarness(tmp_path) if request.param == "local" else TableHarness(tmp_path)
     yield harness
     harness.launcher.close()
+
+
+def running(launcher: Launcher) -> int:
+    return sum(seen.phase is Phase.RUNNING for seen in launcher.observe().values())
 
 
 @pytest.fixture
@@ -117,8 +121,8 @@ def test_a_running_trial_is_seen_running(harness: Harness, launcher: Launcher) -
 
 def test_the_same_attempt_is_not_started_twice(harness: Harness, launcher: Launcher) -> None:
     hangs, delivers = harness.request("hangs"), harness.request("delivers")
-    launcher.launch(hangs, 1)
     launcher.launch(delivers, 1)
+    launcher.launch(hangs, 1)
     running = until_phase(launcher, hangs, Phase.RUNNING)
     until_phase(launcher, delivers, Phase.DELIVERED)
     for request in (hangs, delivers):
@@ -148,8 +152,7 @@ def test_a_cancelled_trial_is_forgotten_and_its_place_is_free(harness: Harness, 
     hanging = [harness.request("hangs") for _ in range(launcher.parallel)]
     for request in hanging:
         launcher.launch(request, 1)
-    for request in hanging:
-        until_phase(launcher, request, Phase.RUNNING)
+    until(lambda: running(launcher) == launcher.parallel // launcher.together)
     for request in hanging:
         launcher.cancel(request.trial)
         launcher.cancel(request.trial)
@@ -175,10 +178,10 @@ def test_more_than_fit_are_all_done_in_the_end(harness: Harness, launcher: Launc
     for request in requests:
         launcher.launch(request, 1)
         seen = launcher.observe()
-        assert sum(observation.phase is Phase.RUNNING for observation in seen.values()) <= launcher.parallel
+        assert running(launcher) <= launcher.parallel // launcher.together
         assert all(seen[trial].detail for trial in seen if seen[trial].phase is Phase.PENDING), "it says what it is for"
     for index, request in enumerate(requests):
-        assert until_phase(launcher, request, *ENDED).phase is (Phase.CRASHED if index % 2 else Phase.DELIVERED)
+        assert until_ended(launcher, request).phase is (Phase.CRASHED if index % 2 else Phase.DELIVERED)
 
 
 def test_looking_never_waits(harness: Harness, launcher: Launcher) -> None:
@@ -204,7 +207,7 @@ def test_many_threads_may_use_it_at_once(harness: Harness, launcher: Launcher) -
         if number % 4 == 0:
             launcher.cancel(request.trial)
             return
-        seen = until_phase(launcher, request, *ENDED)
+        seen = until_ended(launcher, request)
         assert seen.phase is (Phase.CRASHED if number % 3 == 0 else Phase.DELIVERED)
 
     with ThreadPoolExecutor(6) as pool:

@@ -36,7 +36,7 @@ class Clock:
 class Seen:
     """A launcher that shows what it is told to."""
 
-    name, parallel, outlives_us, devices, options, trouble = "seen", 2, True, 1, NO_OPTIONS, ""
+    name, parallel, together, outlives_us, devices, options, trouble = "seen", 2, 1, True, 1, NO_OPTIONS, ""
 
     def __init__(self) -> None:
         self.shown: Mapping[str, Observation] = {}

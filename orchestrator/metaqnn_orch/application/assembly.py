@@ -82,7 +82,9 @@ def make_launcher(
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
             options = options_in_a_pod(settings.execution)
-            return lambda record: KubernetesLauncher(cluster, RunRef(record.run, record.uid), form, parallel, options)
+            return lambda record: KubernetesLauncher(
+                cluster, RunRef(record.run, record.uid), form, store, parallel, options
+            )
 
 
 def options_on_this_machine(settings: ExecutionSettings) -> TrainerOptions:

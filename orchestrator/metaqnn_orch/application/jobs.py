@@ -16,7 +16,17 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.takeover import take_over
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
 from metaqnn_orch.launchers.kubernetes.errand import search_job_name
-from metaqnn_orch.launchers.kubernetes.names import ATTEMPT, STORE, TRIAL, RunRef, annotation, label, selector
+from metaqnn_orch.launchers.kubernetes.names import (
+    ATTEMPT,
+    STORE,
+    TRIAL,
+    Identity,
+    RunRef,
+    annotation,
+    label,
+    read_trials,
+    selector,
+)
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.settings.model import DNS_LABEL, KubernetesSettings
@@ -58,7 +68,7 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
 
 def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int | None) -> list[str]:
     """The log of a trial's trainer: of the latest attempt, the last `tail` lines. The trial is named by the first
-    characters of its id.
+    characters of its id. Of a Pod with several trials it is the lines about this one; none while it has not begun.
 
     Raises:
         BadInput: it may be another trial, too.
@@ -68,8 +78,13 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
     pods = cluster.list(Resource.PODS, _selector_of(record)).items
-    found = sorted((_order(pod), pod["metadata"]["name"]) for pod in pods if label(pod, TRIAL).startswith(trial))
-    trials = {label(pod, TRIAL) for pod in pods if label(pod, TRIAL).startswith(trial)}
+    found = sorted(
+        ((one.attempt, str(pod["metadata"].get("creationTimestamp", "")), pod["metadata"]["name"]), one.trial, alone)
+        for pod in pods
+        for one, alone in _trials_of(pod, record)
+        if one.trial.startswith(trial)
+    )
+    trials = {name for _, name, _ in found}
     if not found:
         raise NotFound(
             f"no Pod of trial {trial} of run {record.run} in namespace {cluster.namespace}",
@@ -77,8 +92,32 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
         )
     if len(trials) > 1:
         raise BadInput(f"{trial} is the beginning of {len(trials)} trials: {', '.join(sorted(trials)[:5])}")
-    log: str = cluster.read_log(found[-1][1], CONTAINER, tail)
-    return log.splitlines()
+    (_, _, pod), whole, alone = found[-1]
+    log: str = cluster.read_log(pod, CONTAINER, tail if alone else None)
+    lines = log.splitlines() if alone else lines_of(log, whole)
+    return lines[-tail:] if tail is not None else lines
+
+
+def lines_of(log: str, trial: str) -> list[str]:
+    """The lines of a trainer's log that are about one trial of several: those that begin with its name, and those
+    behind them that name none.
+    """
+    kept, ours = [], False
+    for line in log.splitlines():
+        if named := re.match(r"trial ([0-9a-f]{12})[:,]", line):
+            ours = named[1] == trial
+        if ours:
+            kept.append(line)
+    return kept
+
+
+def _trials_of(pod: Any, record: RunRecord) -> list[tuple[Identity, bool]]:
+    """The trials of a Pod, and whether it has only one."""
+    run = RunRef(record.run, record.uid)
+    if trials := read_trials(pod, run):
+        return [(one, False) for one in trials]
+    attempt = label(pod, ATTEMPT)
+    return [(Identity(run, label(pod, TRIAL), int(attempt) if attempt.isdecimal() else 0), True)]
 
 
 def check_beginning(trial: str) -> None:
@@ -138,8 +177,3 @@ def delete_until_none_appears(
                 "again",
             )
         sleep(LOOK)
-
-
-def _order(pod: Any) -> tuple[int, str]:
-    attempt = label(pod, ATTEMPT)
-    return int(attempt) if attempt.isdecimal() else 0, str(pod["metadata"].get("creationTimestamp", ""))

@@ -56,8 +56,9 @@ def preview(
         basis = Basis(rehearsal.delay, "--table-delay: nothing is trained")
     else:
         basis = own_basis(state) or calibration(store, settings, images)
-    made = bill(settings, state, basis.seconds, execution.parallel, devices)
-    return Preview(made, basis, [*creates, _trials(launcher, made.whole.nets, execution.parallel)])
+    together = execution.together if launcher is LauncherName.KUBERNETES else 1
+    made = bill(settings, state, basis.seconds, execution.parallel // together, devices)
+    return Preview(made, basis, [*creates, _trials(launcher, made.whole.nets, execution.parallel, together)])
 
 
 def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> tuple[TrialSpec, str]:
@@ -103,10 +104,13 @@ def _dataset(
     return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
 
 
-def _trials(launcher: LauncherName, nets: int, parallel: int) -> str:
+def _trials(launcher: LauncherName, nets: int, parallel: int, together: int) -> str:
     match launcher:
         case LauncherName.TABLE:
             return f"{nets:,} results looked up in the table"
+        case LauncherName.KUBERNETES if together > 1:
+            jobs, pods = -(-nets // together), parallel // together
+            return f"about {jobs:,} Jobs of {together} nets each, {pods:,} at a time, and the results of {nets:,} nets"
         case LauncherName.KUBERNETES:
             return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
         case LauncherName.LOCAL:

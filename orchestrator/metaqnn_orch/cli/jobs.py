@@ -53,7 +53,8 @@ def logs(
 ) -> None:
     """Print the log of a trial.
 
-    It is the log of the latest attempt whose Pod still exists. Pods are deleted when their results have been read.
+    It is the log of the latest attempt whose Pod still exists. Pods are deleted when their results have been read. Of a
+    Pod that trains several trials, it is the lines about this one.
     """
     check_beginning(trial)
     opened = open_store(store)

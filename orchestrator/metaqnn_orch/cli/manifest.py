@@ -59,6 +59,8 @@ def manifest(
     form = job_form(opened, settings.execution.kubernetes, template)
     for line in overruled(settings, opened.uri, template):
         tell(line, Tone.CAUTION)
+    if settings.execution.together > 1:
+        tell("the search trains several nets in one Job; this is the Job of a net that is trained alone", Tone.CAUTION)
     spec, uid = trial_of(opened, run, settings, net, tell)
     body = job_manifest(TrainingRequest(run=run, trial=spec.trial_id(), spec=spec), attempt, uid, form)
     if output is ManifestFormat.JSON:

@@ -54,7 +54,10 @@ def exceeded(state: RunState, budget: BudgetSettings, now: str, further: int = 1
     so_far, hours = used(state, budget, now), recent_seconds(state) / 3600
     devices, places = (state.opened.devices, state.opened.places) if state.opened is not None else (1, 0)
     gpu_hours = (len(state.in_flight) + further + reserved) * devices * hours
-    in_turn = 1 + ceil(reserved / max(1, places))
+    # Trials that share a Job are trained one after another, and this one may be the last of them.
+    shared = state.opened is not None and state.opened.launcher == "kubernetes"
+    together = state.settings.execution.together if shared else 1
+    in_turn = together + ceil(reserved / max(1, places // together))
     for name, most, have, more in (
         ("gpu_hours", budget.gpu_hours, so_far.gpu_hours, gpu_hours),
         ("money", budget.money, so_far.money or 0.0, gpu_hours * (budget.price_per_gpu_hour or 0.0)),

@@ -74,6 +74,7 @@ class Loop:
             state=state,
             store=store,
             parallel=launcher.parallel,
+            together=launcher.together,
             goal=goal,
             now=surroundings.now,
             emit=self._emit,

@@ -32,15 +32,19 @@ class Proposer:
         state: RunState,
         store: Store,
         parallel: int,
+        together: int,
         goal: int,
         now: Callable[[], str],
         emit: Callable[[Event], None],
     ) -> None:
-        """`emit` has the state take in an event, and writes it to the journal before a trial of it is launched."""
+        """So many trials begin `together`, as the launcher wants. `emit` has the state take in an event, and writes it
+        to the journal before a trial of it is launched.
+        """
         self._record = record
         self._state = state
         self._store = store
         self._parallel = parallel
+        self._together = together
         self._goal = goal
         self._now = now
         self._emit = emit
@@ -87,6 +91,14 @@ class Proposer:
             return Outcome.EXHAUSTED
         return Outcome(self._ends_at.reason) if self._ends_at is not None else None
 
+    def _most(self, left: int) -> int:
+        """How many trials may be in flight, if they begin `together`: none begins while so many places are not free.
+        If only `left` trials are left to begin, and these are fewer, so many places are enough.
+        """
+        flying = len(self._state.in_flight)
+        free = self._parallel - flying
+        return self._parallel if left < self._together and left <= free else flying + free - free % self._together
+
     def _search(self) -> list[Trial]:
         """Propose new nets; nets that the searcher proposed again on the way are recorded."""
         state = self._state
@@ -95,7 +107,8 @@ class Proposer:
         self._ends_at = None
         proposed: list[Trial] = []
         goal = self._goal + sum(bool(trial.confirms) for trial in state.in_flight.values())
-        while len(state.in_flight) < self._parallel and state.unique + len(state.in_flight) < goal:
+        most = self._most(goal - state.unique - len(state.in_flight))
+        while len(state.in_flight) < most and state.unique + len(state.in_flight) < goal:
             room = reserved(state, self._confirm)
             self._ends_at = budget.limit(state, self._budget, self._now(), reserved=room)
             if self._ends_at is not None:
@@ -123,7 +136,8 @@ class Proposer:
         """Begin to repeat trials of the shortlist."""
         state = self._state
         proposed: list[Trial] = []
-        while len(state.in_flight) < self._parallel and (event := next_repetition(self._record, state)) is not None:
+        most = self._most(self._together)
+        while len(state.in_flight) < most and (event := next_repetition(self._record, state)) is not None:
             self._cut = budget.exceeded(state, self._budget, self._now())
             if self._cut is not None:
                 break

@@ -41,6 +41,7 @@ class Why(StrEnum):
     ABANDONED = "weights of abandoned trials"
     BEYOND = "weights of nets that are not among the best"
     ORPHAN = "weights and histories that belong to no result"
+    PROGRESS = "progress of Jobs with several trials"
 
 
 class Surplus(NamedTuple):
@@ -167,7 +168,7 @@ def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
     Raises:
         StoreError: the store did not remove it; the call may be repeated.
     """
-    if thing.why not in (Why.CHECKPOINT, Why.ORPHAN):
+    if thing.why not in (Why.CHECKPOINT, Why.ORPHAN, Why.PROGRESS):
         store.put(keys.removed(run, thing.trial), encode(note))
     store.delete(thing.key)
 

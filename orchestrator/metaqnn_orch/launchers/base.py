@@ -62,6 +62,13 @@ class Launcher(Protocol):
         ...
 
     @property
+    def together(self) -> int:
+        """Trials that share what starting takes: the loop begins so many at once, or as many as are left. At most
+        `parallel`.
+        """
+        ...
+
+    @property
     def outlives_us(self) -> bool:
         """Whether trials go on, and deliver their results, after the orchestrator's process has ended."""
         ...
@@ -96,7 +103,8 @@ class Launcher(Protocol):
 
     def observe(self) -> Mapping[str, Observation]:
         """The latest attempt of every trial that this launcher knows, by trial id. Attempts that ended stay until
-        forgotten.
+        forgotten. A trial that is no longer among them, though nobody cancelled it, never began: the same attempt of it
+        has to be launched again.
         """
         ...
 
@@ -107,7 +115,9 @@ class Launcher(Protocol):
         ...
 
     def cancel(self, trial: str) -> None:
-        """Stop the trial if it runs, and forget it. An unknown trial is no error."""
+        """Stop the trial if it runs, and forget it. An unknown trial is no error. Trials that shared a Job with it, and
+        have not ended, may have to be launched again.
+        """
         ...
 
     def close(self) -> None:

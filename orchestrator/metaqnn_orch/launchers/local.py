@@ -70,6 +70,10 @@ class LocalLauncher:
         return self._parallel
 
     @property
+    def together(self) -> int:
+        return 1
+
+    @property
     def outlives_us(self) -> bool:
         return False
 

@@ -83,6 +83,10 @@ class TableLauncher:
         return self._parallel
 
     @property
+    def together(self) -> int:
+        return 1
+
+    @property
     def outlives_us(self) -> bool:
         return False
 

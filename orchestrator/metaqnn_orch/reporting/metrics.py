@@ -206,6 +206,10 @@ class _WatchedLauncher:
         return self._inner.devices
 
     @property
+    def together(self) -> int:
+        return self._inner.together
+
+    @property
     def outlives_us(self) -> bool:
         return self._inner.outlives_us
 

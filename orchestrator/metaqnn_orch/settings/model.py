@@ -29,6 +29,7 @@ from metaqnn_orch.settings.section import Section
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
+from metaqnn_trainer.contract.work import MAX_BUNDLE
 from metaqnn_trainer.spaces.base import SPACES, Space
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules, recorded
 
@@ -113,8 +114,8 @@ class KubernetesSettings(Section):
     """Size of /dev/shm. It counts as memory."""
     time_limit_seconds: int = Field(6 * 3600, ge=60)
     """Seconds after which an attempt's Pod is ended, counted from when a node accepts the Pod, so pulling the image is
-    included. The trainer stops earlier, to deliver its best epoch: by `grace_seconds` plus a tenth of this limit (at
-    most ten minutes), but never before half of the limit."""
+    included. A Pod with several trials has so long for each. The trainer stops earlier, to deliver its best epoch: by
+    `grace_seconds` plus a tenth of this limit (at most ten minutes), but never before half of the limit."""
     grace_seconds: int = Field(60, ge=1, le=3600)
     """Seconds between asking a trainer to stop and killing it."""
     keep_seconds: int = Field(30 * 86_400, ge=3600)
@@ -137,6 +138,10 @@ class KubernetesSettings(Section):
     """ConfigMap whose `ca.crt` has the certificates, if the store uses a certificate authority of its own."""
     template: str | None = Field(None, min_length=1)
     """File with a Job template, for everything else: tolerations, node selector, volumes, queue."""
+    trials_per_job: int = Field(1, ge=1, le=MAX_BUNDLE)
+    """Trials of one Job, which trains them one after another, in one process. More than 1 is for nets that train for
+    seconds: starting a Pod then takes longer than training. There are at most `execution.parallel` divided by this many
+    Pods, at least one."""
     creates_per_second: float = Field(10.0, gt=0, le=1000)
     """How many Jobs are created in a second, at most. Others use the API server, too."""
 
@@ -167,6 +172,11 @@ class ExecutionSettings(Section):
     early_end: EarlyEndSettings = EarlyEndSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
     """Used only with `--launcher kubernetes`."""
+
+    @property
+    def together(self) -> int:
+        """Trials that share a Job, which trains them one after another."""
+        return min(self.kubernetes.trials_per_job, self.parallel)
 
 
 class TrackingSettings(Section):

@@ -18,6 +18,7 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.directory import DirectoryStore
 from tests.launchers.harness import make_request
 from tests.launchers.kubernetes.double.api import CALLER, Api, serving, write_kubeconfig
 from tests.launchers.kubernetes.double.controllers import Controllers
@@ -36,6 +37,8 @@ class FakeCluster:
         self.url = url
         self.notes = directory / "notes"
         self.notes.mkdir()
+        self.store = DirectoryStore(directory / "progress", durable=False)
+        """The launchers' store, where none is named."""
         self.controllers = Controllers(api, {"trainer": [sys.executable, "-SE", str(FAKE_TRAINER), str(self.notes)]})
         self.kubeconfig = write_kubeconfig(directory / "kubeconfig", url, api.token, NAMESPACE)
         self._launchers: list[KubernetesLauncher] = []
@@ -55,10 +58,11 @@ class FakeCluster:
         parallel: int = 2,
         run: RunRef = RUN,
         patience: float = 0.2,
-        store: str = "/no/store",
+        store: str | None = None,
         timeout: float = 30.0,
         **settings: Any,
     ) -> KubernetesLauncher:
+        store = store or str(self.store.uri)
         launcher = make_launcher(run, store, parallel, patience, timeout, **settings)
         self._launchers.append(launcher)
         return launcher
@@ -97,11 +101,13 @@ def make_launcher(
     patience: float,
     timeout: float = 30.0,
     connect: Callable[[str | None], Connection] = connect,
+    linger: float = 0.2,
     **settings: Any,
 ) -> KubernetesLauncher:
     """Of the cluster that the kubeconfig names."""
     form = JobForm(store, KubernetesSettings(**{"image": "trainer", "creates_per_second": 1000.0, **settings}))
-    return KubernetesLauncher(Cluster(connect, timeout=(timeout, timeout)), run, form, parallel, patience=patience)
+    found, opened = Cluster(connect, timeout=(timeout, timeout)), DirectoryStore(store, durable=False)
+    return KubernetesLauncher(found, run, form, opened, parallel, patience=patience, linger=linger)
 
 
 @pytest.fixture

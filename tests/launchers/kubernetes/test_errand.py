@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.errand import MAX_FILES, SETTINGS, exit_code, in_words, search_job
-from metaqnn_orch.launchers.kubernetes.names import read_identity
+from metaqnn_orch.launchers.kubernetes.names import read_carried
 
 TEMPLATE = {"spec": {"template": {"spec": {"containers": [{"name": "orchestrator", "image": "i"}]}}}}
 
@@ -52,7 +52,7 @@ def test_what_makes_no_search() -> None:
         return search_job(template, "night", "s3://bucket", ["start"], {SETTINGS: text})
 
     good = job(TEMPLATE)
-    assert read_identity(good) is None, "it is nobody's trial"
+    assert not read_carried(good).trials, "it is nobody's trial"
     assert "args" not in TEMPLATE["spec"]["template"]["spec"]["containers"][0]
     with pytest.raises(BadInput, match="has no container 'orchestrator'"):
         job({})

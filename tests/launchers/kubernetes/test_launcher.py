@@ -437,7 +437,7 @@ def test_pages_that_expire_are_listed_from_the_beginning(cluster: FakeCluster) -
 def test_a_pod_whose_account_is_gone_gives_up_and_a_person_is_waited_for(cluster: FakeCluster, inside: bool) -> None:
     form = JobForm("/no/store", KubernetesSettings(image="trainer"))
     launcher = KubernetesLauncher(
-        Cluster(lambda context: connect(context)._replace(inside=inside)), RUN, form, 1, patience=0.2
+        Cluster(lambda context: connect(context)._replace(inside=inside)), RUN, form, cluster.store, 1, patience=0.2
     )
     with closing(launcher):
         launcher.observe()

@@ -28,7 +28,7 @@ from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
-from metaqnn_orch.launchers.kubernetes.names import RunRef, read_identity
+from metaqnn_orch.launchers.kubernetes.names import RunRef, read_carried
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
@@ -246,8 +246,7 @@ class Machine(RuleBasedStateMachine):
         return self.api.create("pods", NAMESPACE, pod)
 
     def _deliver(self, job: Object) -> None:
-        identity = read_identity(job)
-        assert identity is not None
+        (identity,) = read_carried(job).trials
         request = decode(TrainingRequest, self.real.get(keys.request("test", identity.trial)), "request")
         deliver(self.real, request, identity.attempt)
 
@@ -268,8 +267,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9), poison=st.sampled_from([b"", b"{", b"[]", b'{"val_accuracy": NaN}', b"\xff" * 50]))
     def a_trial_delivers_poison(self, which: int, poison: bytes) -> None:
         for job in self._chosen(self._live(), which):
-            identity = read_identity(job)
-            assert identity is not None
+            (identity,) = read_carried(job).trials
             if self.real.put_if_absent(keys.result("test", identity.trial), poison):
                 self.blamed += 1
             self._end(job, 0, condition("Complete", ""))

@@ -127,7 +127,7 @@ def a_search(cluster: FakeCluster, connect: Callable[[str | None], Connection], 
     cluster.api.faults = calm
     run = RunRef(f"run-{number}", f"{number:032x}")
     form = JobForm("/no/store", KubernetesSettings(image="trainer", creates_per_second=1000.0))
-    launcher = KubernetesLauncher(Cluster(connect, timeout=(5.0, 5.0)), run, form, 2, patience=60.0)
+    launcher = KubernetesLauncher(Cluster(connect, timeout=(5.0, 5.0)), run, form, cluster.store, 2, patience=60.0)
     old, new = make_request(run.name), make_request(run.name)
     (cluster.notes / old.trial).write_text("hangs")
     (cluster.notes / new.trial).write_text("delivers")

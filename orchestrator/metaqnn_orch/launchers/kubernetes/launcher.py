@@ -1,38 +1,44 @@
-"""The launcher for Kubernetes: trials are Jobs. What it observes is a function of the Jobs that exist and of the orders
-for Jobs that do not exist yet; so a new orchestrator finds the Jobs of the one before it, and goes on with them.
+"""The launcher for Kubernetes: trials are Jobs, or share Jobs. What it observes is a function of the Jobs that exist,
+of the progress that their trainers wrote, and of the orders for Jobs that do not exist yet; so a new orchestrator finds
+the Jobs of the one before it, and goes on with them.
 
-Only this launcher's own threads wait for the API: they create and delete Jobs, and ask why a Job stands still.
+Only this launcher's own threads wait for the API and the store: they create and delete Jobs, ask why a Job stands
+still, and read how far the trainers of bundles are.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Event, RLock
 from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
+from metaqnn_orch.launchers.kubernetes.bundles import (
+    LINGER,
+    UNDER_WAY,
+    doubled,
+    is_over,
+    knows_no_bundles,
+    observed,
+)
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
-from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import FORM, RUN, TRIAL, Identity, RunRef, annotation, selector
-from metaqnn_orch.launchers.kubernetes.orders import Order, Orders
+from metaqnn_orch.launchers.kubernetes.orders import Orders
+from metaqnn_orch.launchers.kubernetes.progress import Look, ProgressReader
+from metaqnn_orch.launchers.kubernetes.queueing import Queue
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_job, see_pod
-from metaqnn_orch.launchers.kubernetes.status import Status, Stuck, classify, live, node_of, ran
+from metaqnn_orch.launchers.kubernetes.standstill import Standstill
+from metaqnn_orch.launchers.kubernetes.status import Status, classify, exit_code, live, node_of, ran
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
+from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 15.0  # seconds that a Job may stand still before it is reported as trouble
 GONE_SECONDS: Final = 1.0  # seconds that a failed Job may be without a Pod before the Pod counts as gone
 FALSE_STARTS: Final = 3  # false starts before any trial delivered: then the image is the cause, and not an accident
 LEAVE_SECONDS: Final = 0.5  # seconds that closing waits for calls under way
-
-_ADVICE: Final = {
-    Stuck.UNSCHEDULABLE: "no node has enough free resources; execution.kubernetes says what a trial asks for",
-    Stuck.IMAGE: "is execution.kubernetes.image right, and may the cluster pull it?",
-    Stuck.CONFIG: "repair it in the cluster, or change execution.kubernetes and start again",
-    Stuck.QUOTA: "the namespace's quota is exhausted; the search goes on when there is room",
-    Stuck.ADMISSION: "the namespace's rules refuse the Pod; change execution.kubernetes or its template",
-}
 
 Object = dict[str, Any]
 Evidence = tuple[Object, list[Object], list[Object]]
@@ -40,36 +46,47 @@ Evidence = tuple[Object, list[Object], list[Object]]
 
 
 class KubernetesLauncher:
-    """Up to `parallel` Jobs of one run in one namespace. Safe to use from many threads."""
+    """Up to `parallel` trials of one run in one namespace, each in a Job of its own, or several in one Job. Safe to use
+    from many threads.
+    """
 
     def __init__(
         self,
         cluster: Cluster,
         run: RunRef,
         form: JobForm,
+        store: Store,
         parallel: int,
         options: TrainerOptions = NO_OPTIONS,
         patience: float = PATIENCE,
+        linger: float = LINGER,
     ) -> None:
-        """`options` are passed to every trial. The API is not called yet."""
+        """`store` is the run's, in which trainers of bundles write their progress. `options` are passed to every trial.
+        `linger`: seconds that a trial waits for others to fill a Job. Neither API nor store is called yet.
+        """
         self._cluster = cluster
         self._run = run
         self._form = form
         self._digest = form.digest
         self._parallel = parallel
         self._options = options
-        self._patience = patience
+        self._together = min(form.settings.trials_per_job, parallel)
+        self._places = parallel // self._together  # Jobs that may exist at the same time
         self._news = Event()
         self._jobs = Reflector(cluster, Resource.JOBS, selector(run), see_job, self._news.set)
         self._pods = Reflector(cluster, Resource.PODS, selector(run), see_pod, self._news.set)
         self._orders = Orders(cluster, self._jobs, self._room, form.settings.creates_per_second, self._news.set)
+        self._progress = ProgressReader(store, run.name, self._news.set)
         self._lock = RLock()  # guards everything below
+        self._queue = Queue(run, form, self._orders, self._room, self._together, linger)
+        self._standstill = Standstill(patience)
+        self._forgotten: dict[str, set[str]] = {}  # cancelled trials of bundles, by the uids of their Jobs
+        self._kept: dict[str, Observation] = {}  # ends of trials whose Jobs are deleted
+        self._heard = False  # whether any trainer of a bundle has written its progress
         self._started = self._closed = self._proven = False
-        self._still_since: dict[str, float] = {}  # Jobs that stand still, by uid
         self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
         self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
         self._known: dict[str, tuple[Evidence, Status]] = {}  # the last evidence and its status, by the Job's uid
-        self._trouble = ""
 
     @property
     def name(self) -> str:
@@ -78,6 +95,10 @@ class KubernetesLauncher:
     @property
     def parallel(self) -> int:
         return self._parallel
+
+    @property
+    def together(self) -> int:
+        return self._together
 
     @property
     def outlives_us(self) -> bool:
@@ -93,68 +114,79 @@ class KubernetesLauncher:
 
     @property
     def trouble(self) -> str:
-        return self._jobs.trouble or self._pods.trouble or self._orders.trouble or self._trouble
+        return self._jobs.trouble or self._pods.trouble or self._orders.trouble or self._standstill.trouble
 
     def has_news(self) -> bool:
-        return self._news.is_set()
+        due = self._queue.due
+        return self._news.is_set() or (due is not None and time.monotonic() >= due)
 
     def launch(self, request: TrainingRequest, attempt: int) -> None:
         with self._lock:
             self._be_ready()
-            order = self._orders.get(request.trial)
-            if order is not None and order.identity.attempt >= attempt:
+            trial = request.trial
+            if self._queue.attempt(trial) >= attempt:
                 return
             avoided: set[str] = set()
-            for known, job in self._own(self._jobs.group(request.trial)):
-                if known.attempt >= attempt:
+            for job in self._own(self._jobs.group(trial)):
+                status = self._status(job, self._known)
+                seen = self._observations(job, status).get(trial)
+                if seen is not None and seen.attempt >= attempt:
                     return
                 avoided |= self._nodes(job)
-                if live(job):  # its trainer has ended, or the loop would not ask for another attempt
-                    self._orders.delete(job)
-            identity = Identity(self._run, request.trial, attempt)
-            body = manifest(request, attempt, self._run.uid, self._form, sorted(avoided))
-            self._orders.add(Order(identity, body))
+                # The trainer has ended, or the loop would not ask for another attempt. But others may share the Job.
+                if live(job.object) and (is_over(status) or not job.carried.bundle):
+                    self._delete(job, status)
+            self._queue.add(request, attempt, sorted(avoided))
 
     def observe(self) -> Mapping[str, Observation]:
         with self._lock:
             self._be_ready()
             self._news.clear()
             before, self._known = self._known, {}
-            seen: dict[str, Observation] = {}
+            jobs = [(job, self._status(job, before)) for job in self._own(self._jobs.objects())]
+            seen: dict[str, Observation] = {**self._kept}
             stuck: dict[str, Status] = {}
             still: list[str] = []
-            for identity, job in self._own(self._jobs.objects()):
-                uid = str(job["metadata"]["uid"])
-                status = self._status(uid, job, before)
+            looks: dict[str, Look] = {}
+            for job, status in self._once(jobs):
                 if status.phase is Phase.PENDING:
-                    still.append(uid)
+                    still.append(job.uid)
                 if status.stuck is not None:
-                    if annotation(job, FORM) != self._digest:
-                        self._orders.delete(job)  # it was made with other settings, which have been repaired since
+                    if annotation(job.object, FORM) != self._digest:
+                        self._orders.delete(job.object)  # it was made with other settings, repaired since
                         continue
-                    stuck[uid] = status
-                if identity.trial not in seen or seen[identity.trial].attempt < identity.attempt:
-                    seen[identity.trial] = self._observation(uid, identity.attempt, status)
-            self._judge(still, stuck)
-            for order in self._orders.waiting():
-                trial, attempt = order.identity.trial, order.identity.attempt
-                if trial not in seen or seen[trial].attempt < attempt:
-                    seen[trial] = Observation(attempt, Phase.PENDING, order.detail)
+                    stuck[job.uid] = status
+                if bundle := job.carried.bundle:
+                    runs, trials = status.phase is Phase.RUNNING, job.carried.trials
+                    looks[job.uid] = Look(bundle, trials, runs=runs, is_over=is_over(status))
+                    if self._is_done_with(job, status):
+                        continue
+                _add(seen, self._observations(job, status))
+            self._forgotten = {uid: trials for uid, trials in self._forgotten.items() if uid in self._known}
+            self._progress.look_at(looks)
+            self._orders.look_into = self._standstill.judge(still, stuck)
+            self._queue.advance()
+            _add(seen, self._queue.observed())
             return seen
 
     def cancel(self, trial: str) -> None:
         with self._lock:
             if not self._started or self._closed:
                 return
-            self._orders.withdraw(trial)
-            for _, job in self._own(self._jobs.group(trial)):
-                self._orders.delete(job)
+            self._queue.remove(trial)
+            self._kept.pop(trial, None)
+            for job in self._own(self._jobs.group(trial)):
+                if job.carried.bundle:
+                    self._forgotten.setdefault(job.uid, set()).add(trial)
+                    self._is_done_with(job, self._status(job, self._known))
+                else:
+                    self._orders.delete(job.object)
 
     def close(self) -> None:
         """Stop the threads. The Jobs go on without the orchestrator."""
         with self._lock:
             self._closed = True
-        parts = (self._orders, self._jobs, self._pods)
+        parts = (self._orders, self._jobs, self._pods, self._progress)
         for part in parts:
             part.close()
         for part in parts:
@@ -183,24 +215,39 @@ class KubernetesLauncher:
             self._jobs.start()
             self._pods.start()
             self._orders.start()
+            self._progress.start()
             self._started = True
 
-    def _own(self, jobs: Iterable[SeenJob]) -> Iterator[tuple[Identity, Object]]:
+    def _own(self, jobs: Iterable[SeenJob]) -> Iterator[SeenJob]:
         """The Jobs of the run that are not being deleted."""
-        for job in jobs:
-            if job.identity is not None and not self._orders.hides(job.object):
-                yield job.identity, job.object
+        return (job for job in jobs if job.carried.trials and not self._orders.hides(job.object))
 
-    def _nodes(self, job: Object) -> set[str]:
+    def _once(self, jobs: Sequence[tuple[SeenJob, Status]]) -> Sequence[tuple[SeenJob, Status]]:
+        """The Jobs without those that carry a trial which an older one carries, too; these are deleted."""
+        if not any(job.carried.bundle for job, _ in jobs):
+            return jobs  # each is named after its one trial, so that there is no other
+        at_work: dict[str, tuple[str, list[Identity]]] = {}
+        for job, status in jobs:
+            progress = self._progress.of(job.uid)
+            if not is_over(status) and (progress.is_read or not job.carried.bundle):
+                left = [one for one in job.carried.trials if one not in progress.ended]
+                at_work[job.uid] = (str(job.object["metadata"].get("creationTimestamp", "")), left)
+        twins = doubled(at_work)
+        for job, status in jobs:
+            if job.uid in twins:
+                self._delete(job, status)
+        return [(job, status) for job, status in jobs if job.uid not in twins]
+
+    def _nodes(self, job: SeenJob) -> set[str]:
         """The nodes of the Job's Pods."""
-        pods = (pod.object for pod in self._pods.group(str(job["metadata"]["uid"])))
-        return {node for pod in pods if (node := node_of(pod))}
+        return {node for pod in self._pods.group(job.uid) if (node := node_of(pod.object))}
 
-    def _status(self, uid: str, job: Object, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
+    def _status(self, job: SeenJob, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
         """What the Job's state means; it is computed again only where the Job, a Pod or a warning has changed."""
+        uid = job.uid
         pods = [pod.object for pod in self._pods.group(uid)]
         about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods))
-        evidence = (job, pods, [event for each in about for event in self._orders.warnings.get(each, ())])
+        evidence = (job.object, pods, [event for each in about for event in self._orders.warnings.get(each, ())])
         known = before.get(uid)
         self._known[uid] = known if known is not None and known[0] == evidence else (evidence, classify(*evidence))
         status = self._known[uid][1]
@@ -215,30 +262,70 @@ class KubernetesLauncher:
         now = time.monotonic()
         return now - self._gone_since.setdefault(uid, now) < GONE_SECONDS
 
-    def _observation(self, uid: str, attempt: int, status: Status) -> Observation:
+    def _observations(self, job: SeenJob, status: Status) -> dict[str, Observation]:
+        """What the Job's status means for each of its trials that were not cancelled.
+
+        Raises:
+            LauncherError: its trainer cannot train what it was given, and no other could.
+        """
         self._proven = self._proven or status.phase is Phase.DELIVERED
         if status.phase is Phase.FALSE_START and not self._proven:
-            self._false_starts.add(uid)
+            self._false_starts.add(job.uid)
             if len(self._false_starts) >= FALSE_STARTS:
                 message = f"none of {len(self._false_starts)} Jobs could be started; {status.detail}"
                 self._orders.broken = LauncherError(message, f"is {self._form.settings.image} the trainer's image?")
-        seconds = ran([pod.object for pod in self._pods.group(uid)])
-        return Observation(attempt, status.phase, status.detail, seconds)
+        pods = [pod.object for pod in self._pods.group(job.uid)]
+        if not job.carried.bundle:
+            (one,) = job.carried.trials
+            return {one.trial: Observation(one.attempt, status.phase, status.detail, ran(pods))}
+        progress = self._progress.of(job.uid)
+        self._heard = self._heard or progress.heard
+        if not self._heard and knows_no_bundles(status, progress, exit_code(pods)):
+            self._orders.delete(job.object)  # so that nobody is charged for it
+            self._orders.broken = LauncherError(
+                f"job {job.object['metadata']['name']} has {len(job.carried.trials)} trials, but its trainer ended "
+                f"without a word about any of them: {status.detail or 'exit code 0'}",
+                hint=f"if {self._form.settings.image} trains one trial in each process, it needs "
+                "execution.kubernetes.trials_per_job=1; docs/trainer.md says how a trainer trains several",
+            )
+            raise self._orders.broken
+        seen = observed(job.carried.trials, status, progress, ran(pods))
+        return {trial: one for trial, one in seen.items() if trial not in self._forgotten.get(job.uid, ())}
 
-    def _judge(self, still: list[str], stuck: Mapping[str, Status]) -> None:
-        """Ask for the warnings about Jobs that have stood still for a while; Jobs that cannot go on are trouble for the
-        run.
+    def _is_done_with(self, job: SeenJob, status: Status) -> bool:
+        """Delete the Job of a bundle if nobody waits for any of its trials any more, or if one was cancelled that its
+        trainer has not ended. Returns whether it is deleted.
         """
-        now = time.monotonic()
-        self._still_since = {uid: self._still_since.get(uid, now) for uid in still}
-        lasting = [uid for uid, since in self._still_since.items() if now - since >= self._patience]
-        self._orders.look_into = bool(lasting)
-        worst = next((stuck[uid] for uid in lasting if uid in stuck), None)
-        self._trouble = f"{worst.detail} ({_ADVICE[worst.stuck]})" if worst and worst.stuck else ""
+        forgotten = self._forgotten.get(job.uid, set())
+        progress = self._progress.of(job.uid)
+        if not forgotten or not progress.is_read:
+            return False
+        stopped = not is_over(status) and any(
+            one.trial in forgotten and one not in progress.ended for one in job.carried.trials
+        )
+        if stopped or not self._observations(job, status):
+            self._delete(job, status)
+            return True
+        return False
+
+    def _delete(self, job: SeenJob, status: Status) -> None:
+        """Delete the Job. How trials of its bundle ended stays known until they are cancelled."""
+        if job.carried.bundle:
+            seen = self._observations(job, status)
+            _add(self._kept, {trial: one for trial, one in seen.items() if one.phase not in UNDER_WAY})
+            self._progress.remove(job.carried.bundle)
+        self._orders.delete(job.object)
 
     def _room(self) -> int:
         """How many more Jobs may exist, as far as is known."""
-        return self._parallel - sum(job.live for job in self._jobs.objects())
+        return self._places - sum(job.live for job in self._jobs.objects())
+
+
+def _add(seen: dict[str, Observation], more: Mapping[str, Observation]) -> None:
+    """Add what was observed; of each trial the latest attempt counts."""
+    for trial, one in more.items():
+        if trial not in seen or seen[trial].attempt < one.attempt:
+            seen[trial] = one
 
 
 def refuse_unreachable(cluster: Cluster) -> None:

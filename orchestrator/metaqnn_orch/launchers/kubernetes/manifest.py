@@ -1,4 +1,5 @@
-"""Builds the Job of a trial: a pure function from request, attempt and settings to a batch/v1 Job.
+"""Builds the Job of a trial, or of a bundle of trials: a pure function from requests, attempts and settings to a
+batch/v1 Job.
 
 It has three layers, and the later ones win: defaults, the administrator's template, and the fields on which the
 orchestrator and the security of the cluster rely.
@@ -15,7 +16,20 @@ from typing import Any, Final
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes import restricted
 from metaqnn_orch.launchers.kubernetes.merging import merged
-from metaqnn_orch.launchers.kubernetes.names import FORM, STORE, Identity, RunRef, dataset_labels, job_name, labels
+from metaqnn_orch.launchers.kubernetes.names import (
+    FORM,
+    STORE,
+    TRIALS,
+    Identity,
+    RunRef,
+    bundle_id,
+    bundle_labels,
+    bundle_name,
+    dataset_labels,
+    job_name,
+    labels,
+    listed,
+)
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER, Overruled, check_template, check_whole, obeyed, pod_of
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.codec import canonical_json
@@ -30,6 +44,8 @@ _EXAMPLE: Final = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
 _CA_FOLDER: Final = "/etc/metaqnn/store-ca"
 _USER: Final = 65_532  # the user of the trainer's image; a template may name another, but not root
 _TERMINAL_CODES: Final = sorted(code for code in ExitCode if code)
+_LONGEST: Final = 2**31 - 1  # seconds that a Pod may run at most, by the API's rule
+_NOT_OF_JOBS: Final = ("creates_per_second", "trials_per_job")  # settings of which a single Job says nothing
 
 
 @dataclass(frozen=True)
@@ -62,7 +78,7 @@ class JobForm:
     @cached_property
     def digest(self) -> str:
         """Digest of the form: two sessions with the same digest make the same Jobs."""
-        values = [self.store, self.settings.model_dump(mode="json", exclude={"creates_per_second"}), self._checked]
+        values = [self.store, self.settings.model_dump(mode="json", exclude={*_NOT_OF_JOBS}), self._checked]
         return hashlib.sha256(canonical_json(values)).hexdigest()[:16]
 
     @cached_property
@@ -96,6 +112,26 @@ def manifest(
     identity = Identity(RunRef(request.run, run_uid), request.trial, attempt)
     body = _laid_over(_mandatory(identity, request.spec.net, form), form)
     return merged(body, _elsewhere(body["spec"]["template"]["spec"], avoided)) if avoided else body
+
+
+def bundle_manifest(trials: Sequence[Identity], form: JobForm) -> dict[str, Any]:
+    """The Job of a bundle: of several trials of one run, which its trainer trains in this order."""
+    run, bundle = trials[0].run, bundle_id(trials)
+    arguments = [
+        "bundle",
+        f"--store={form.store}",
+        f"--run={run.name}",
+        f"--bundle={bundle}",
+        f"--limit={form.settings.time_limit_seconds}",
+        *(f"--order={one.trial}/{one.attempt}" for one in trials),
+    ]
+    annotations, names = {FORM: form.digest, TRIALS: listed(trials)}, bundle_labels(run, bundle)
+    body = _job(bundle_name(run.name, bundle), names, annotations, arguments, form)
+    template = body["spec"]["template"]
+    template["metadata"]["annotations"] = {TRIALS: listed(trials)}  # for whoever looks for the log of a trial
+    limit = len(trials) * form.settings.time_limit_seconds
+    template["spec"]["activeDeadlineSeconds"] = min(limit, _LONGEST)
+    return _laid_over(body, form)
 
 
 def _elsewhere(pod: Mapping[str, Any], nodes: Sequence[str]) -> dict[str, Any]:

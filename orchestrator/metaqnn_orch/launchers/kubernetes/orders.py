@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
-from metaqnn_orch.launchers.kubernetes.names import RUN_UID, Identity, label, read_identity
+from metaqnn_orch.launchers.kubernetes.names import RUN_UID, Carried, label, read_carried
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob
 from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
+from metaqnn_trainer.contract.messages import TrainingRequest
 
 THREADS: Final = 4
 FIRST_PAUSE: Final = 0.25  # seconds after a refusal
@@ -32,8 +33,10 @@ Object = dict[str, Any]
 class Order:
     """A Job that is to be created."""
 
-    identity: Identity
+    carried: Carried
     body: Object
+    requests: tuple[TrainingRequest, ...] = ()
+    """Requests of the trials of a bundle."""
     due: float = 0.0
     under_way: bool = False
     withdrawn: bool = False
@@ -77,7 +80,7 @@ class Orders:
         replaced, never changed.
         """
         self._changed = Condition()  # guards everything below
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[str, Order] = {}  # by trial: the order of a bundle stands at each of its trials
         self._posting: dict[str, Order] = {}  # orders in creation, by name, including withdrawn ones
         self._deletions: deque[_Deletion] = deque()
         self._leaving: set[str] = set()  # uids of Jobs that are deleted or about to be
@@ -111,24 +114,29 @@ class Orders:
         for thread in self._threads:
             thread.join(seconds)
 
-    def get(self, trial: str) -> Order | None:
+    def attempt(self, trial: str) -> int:
+        """The attempt of the trial that waits for its Job; 0 if none does."""
         with self._changed:
-            return self._orders.get(trial)
+            order = self._orders.get(trial)
+            return max((one.attempt for one in order.carried.trials if one.trial == trial), default=0) if order else 0
 
     def waiting(self) -> list[Order]:
         with self._changed:
-            return list(self._orders.values())
+            return list(dict.fromkeys(self._orders.values()))
 
     def add(self, order: Order) -> None:
         with self._changed:
-            self._orders[order.identity.trial] = order
+            self._orders.update(dict.fromkeys((one.trial for one in order.carried.trials), order))
             self._changed.notify()
 
-    def withdraw(self, trial: str) -> None:
+    def withdraw(self, trial: str) -> Order | None:
+        """Take back the order for the trial's Job, if there is one; other trials of it have no Job either then."""
         with self._changed:
-            order = self._orders.pop(trial, None)
+            order = self._orders.get(trial)
             if order is not None:
                 order.withdrawn = True
+                self._strike(order)
+            return order
 
     def delete(self, job: Object) -> None:
         """Have the Job deleted. From now on it is hidden."""
@@ -200,11 +208,17 @@ class Orders:
 
     def _strike_out(self) -> None:
         """Remove orders whose Jobs the watch has shown meanwhile: the answer to their creation was lost."""
-        for order in [order for order in self._orders.values() if not order.under_way]:
+        for order in [order for order in self.waiting() if not order.under_way]:
             job = self._jobs.get(order.name)
-            if job is not None and job.identity == order.identity and not self.hides(job.object):
-                del self._orders[order.identity.trial]
+            if job is not None and job.carried == order.carried and not self.hides(job.object):
+                self._strike(order)
                 self._refusals.clear()
+
+    def _strike(self, order: Order) -> None:
+        """Remove the order."""
+        for one in order.carried.trials:
+            if self._orders.get(one.trial) is order:
+                del self._orders[one.trial]
 
     def _create(self, order: Order) -> None:
         """Try to create the Job. In every case the order is then done, or waits for its next turn."""
@@ -220,8 +234,7 @@ class Orders:
                     # The Job is known before the order is removed, so that the trial is known at every moment.
                     self._jobs.put(job)
                     self._refusals.clear()
-                    if self._orders.get(order.identity.trial) is order:
-                        del self._orders[order.identity.trial]
+                    self._strike(order)
                     if order.withdrawn:
                         self.delete(job)
                 elif error is not None:
@@ -256,7 +269,7 @@ class Orders:
         """The existing Job under the order's name; None if it is being deleted, or belongs to another run."""
         job = self._cluster.get_job(order.name)
         metadata = job["metadata"]
-        if read_identity(job) != order.identity:
+        if read_carried(job) != order.carried:
             uid = label(job, RUN_UID)
             whose = f"another run of that name, uid {uid}" if uid else "somebody else"
             self.broken = LauncherError(

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
-from metaqnn_orch.launchers.kubernetes.names import Identity, read_identity
+from metaqnn_orch.launchers.kubernetes.names import Carried, Identity, read_carried
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 
@@ -30,27 +30,38 @@ class SeenJob(NamedTuple):
     """A Job, and the facts that its launcher needs."""
 
     object: Object
-    identity: Identity | None
-    """None where somebody edited its labels, so that it belongs to no trial."""
+    carried: Carried
     live: bool
     """Whether the Job may have a Pod now or later."""
 
     @property
-    def group(self) -> str:
-        """The id of its trial."""
-        return self.identity.trial if self.identity is not None else ""
+    def groups(self) -> tuple[str, ...]:
+        """The ids of its trials."""
+        return tuple(one.trial for one in self.carried.trials)
+
+    @property
+    def uid(self) -> str:
+        return str(self.object["metadata"]["uid"])
+
+    def of(self, trial: str) -> Identity | None:
+        """The attempt of the trial that the Job carries, if it does."""
+        return next((one for one in self.carried.trials if one.trial == trial), None)
 
 
 class SeenPod(NamedTuple):
     """A Pod, and the Job that it belongs to."""
 
     object: Object
-    group: str
+    controller: str
     """The uid of the object that controls it."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return (self.controller,)
 
 
 def see_job(job: Object) -> SeenJob:
-    return SeenJob(job, read_identity(job), live(job))
+    return SeenJob(job, read_carried(job), live(job))
 
 
 def see_pod(pod: Object) -> SeenPod:
@@ -62,7 +73,9 @@ Seen = TypeVar("Seen", SeenJob, SeenPod)
 
 
 class Reflector(Generic[Seen]):
-    """Objects of one resource with one selector, by name and by group. It is safe to use from many threads."""
+    """Objects of one resource with one selector, by name and by the groups that they belong to. It is safe to use from
+    many threads.
+    """
 
     def __init__(
         self,
@@ -206,15 +219,16 @@ class Reflector(Generic[Seen]):
             self._drop(name)
             seen = self._see(thing)
             self._objects[name] = seen
-            self._groups.setdefault(seen.group, {})[name] = seen
+            for group in seen.groups:
+                self._groups.setdefault(group, {})[name] = seen
 
     def _drop(self, name: str) -> None:
         known = self._objects.pop(name, None)
-        if known is not None:
-            group = self._groups[known.group]
+        for name_of_group in known.groups if known is not None else ():
+            group = self._groups[name_of_group]
             del group[name]
             if not group:
-                del self._groups[known.group]
+                del self._groups[name_of_group]
 
 
 def _metadata(thing: Object, key: str) -> str:

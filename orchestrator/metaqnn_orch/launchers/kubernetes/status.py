@@ -118,6 +118,12 @@ def without_device(pods: Iterable[Object]) -> dict[str, str]:
     return found
 
 
+def exit_code(pods: Sequence[Object]) -> int | None:
+    """Exit code of the trainer in the newest of a Job's Pods; None where it has not ended, or nobody knows."""
+    newest = max(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp"), default={})
+    return _exit_code(newest)
+
+
 def live(job: Object) -> bool:
     """Whether the Job may have a Pod now or later."""
     return _condition(job, "status", "Complete") is None and _condition(job, "status", "Failed") is None
@@ -164,7 +170,12 @@ def _exited(code: int, pod: Object) -> Status:
         return Status(Phase.DISRUPTED, "the Pod was asked to stop")
     if code == _KILLED:
         return Status(Phase.CRASHED, _sentence("the trainer was killed (out of memory?)", said))
-    return Status(BY_EXIT_CODE.get(code, Phase.CRASHED), _sentence(_named(code), said))
+    return Status(BY_EXIT_CODE.get(code, Phase.CRASHED), in_words(code, said))
+
+
+def in_words(code: int, said: str) -> str:
+    """How a trainer ended: its exit code, and its last words."""
+    return _sentence(_named(code), said)
 
 
 def _ended_without_pod(failed: Object) -> Status:
