@@ -45,6 +45,17 @@ def test_what_it_says_is_what_it_deletes(cli: Cli, session: Session) -> None:
     assert cli("gc", "test", "--store", session.store.uri).err == "nothing that nobody needs was found\n"
 
 
+def test_progress_of_jobs_with_several_trials_goes_when_no_trial_is_in_flight(cli: Cli, session: Session) -> None:
+    key = keys.bundle("test", "0" * 12)
+    session.store.put(key, b"{}")
+    told = ("gc", "test", "--store", session.store.uri, "-o", "json")
+    assert {"key": key, "bytes": 2, "why": "progress of Jobs with several trials"} in json.loads(cli(*told).out)[
+        "objects"
+    ]
+    cli(*told, "--delete")
+    assert key not in [entry.key for entry in session.store.list("runs/")]
+
+
 def test_all_weights_stay_unless_it_is_told_otherwise(cli: Cli, session: Session) -> None:
     told = json.loads(cli("gc", "test", "--store", session.store.uri, "-o", "json").out)
     assert [thing["why"] for thing in told["objects"]] == ["checkpoints of trials that have ended"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 import yaml
 
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
+from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef, read_carried
 from metaqnn_orch.settings.model import KubernetesSettings
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
@@ -160,6 +162,73 @@ def test_the_whole_job() -> None:
             },
         },
     }
+
+
+# sha256 of whole Jobs as releases before `trials_per_job` made them.
+ALONE = [
+    ({}, [], "10f3007b163c0f471a32e6c26f08341b520eab1924a30b0c09286e816e7d01d4"),
+    (
+        {"gpus": 0, "store_endpoint": "http://s:1", "store_secret": "keys", "service_account": "t", "store_ca": "ca"},
+        ["n1"],
+        "93f4777ecf8f1ce4c3e57659052a13b55e49ff011085e1570b40245d70d46fb7",
+    ),
+]
+
+
+@pytest.mark.parametrize("trials_per_job", [1, 4])
+@pytest.mark.parametrize(("settings", "avoided", "sha256"), ALONE, ids=["plain", "rich"])
+def test_the_job_of_one_trial_is_the_same_to_the_byte_as_it_always_was(
+    settings: dict[str, Any], avoided: list[str], sha256: str, trials_per_job: int
+) -> None:
+    chosen = JobForm(
+        "s3://bucket/runs", KubernetesSettings(image="trainer:1", trials_per_job=trials_per_job, **settings)
+    )
+    wanted = manifest(REQUEST, 3, UID, chosen, avoided)
+    assert hashlib.sha256(json.dumps(wanted).encode()).hexdigest() == sha256
+
+
+def bundle(template: dict[str, Any] | None = None, count: int = 3, **settings: Any) -> dict[str, Any]:
+    trials = [Identity(RunRef("first", UID), f"{number:012x}", 1) for number in range(count)]
+    return bundle_manifest(trials, form(template, **settings))
+
+
+def test_a_bundle_differs_from_one_trial_only_where_it_must() -> None:
+    wanted, alone = bundle(RICH), job(RICH)
+    carried = read_carried(wanted)
+    assert [one.trial for one in carried.trials] == [f"{number:012x}" for number in range(3)]
+    trials = "000000000000/1 000000000001/1 000000000002/1"
+    assert wanted["metadata"]["annotations"]["metaqnn/trials"] == trials
+    assert wanted["spec"]["template"]["metadata"]["annotations"] == {"sidecar": "yes", "metaqnn/trials": trials}
+    assert wanted["metadata"]["name"] == f"first-bundle-{carried.bundle}"
+    assert wanted["metadata"]["labels"]["metaqnn/bundle"] == carried.bundle
+    assert trainer(wanted)["args"] == [
+        "bundle",
+        "--store=s3://bucket/runs",
+        "--run=first",
+        f"--bundle={carried.bundle}",
+        "--limit=21600",
+        *(f"--order={number:012x}/1" for number in range(3)),
+    ]
+    assert pod(wanted)["activeDeadlineSeconds"] == 3 * pod(alone)["activeDeadlineSeconds"]
+    for part in (wanted, alone):
+        del part["metadata"], part["spec"]["template"]["metadata"]
+        del trainer_of(part)["args"], pod(part)["activeDeadlineSeconds"]
+    assert wanted == alone
+
+
+def trainer_of(job: dict[str, Any]) -> dict[str, Any]:
+    containers: list[dict[str, Any]] = pod(job)["containers"]
+    return next(container for container in containers if container["name"] == "trainer")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("count", [2, 100])
+def test_kubernetes_own_schemas_take_bundles(server: str, count: int) -> None:
+    kubernetes_validate.validate(bundle(RICH, count), server, strict=True)
+
+
+def test_no_pod_has_a_longer_deadline_than_the_api_takes() -> None:
+    assert pod(bundle(time_limit_seconds=2**31 - 1))["activeDeadlineSeconds"] == 2**31 - 1
 
 
 def test_how_the_store_is_spoken_to_reaches_the_trainer() -> None:
@@ -334,7 +403,7 @@ def test_making_one_twice_gives_the_same_and_changes_nothing() -> None:
 
 
 def test_the_forms_digest_tells_jobs_of_other_settings_apart() -> None:
-    assert form().digest == form(creates_per_second=3.0).digest
+    assert form().digest == form(creates_per_second=3.0).digest == form(trials_per_job=9).digest
     assert len({form().digest, form(memory="4Gi").digest, form(RICH).digest}) == 3
 
 
