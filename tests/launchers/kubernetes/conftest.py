@@ -107,7 +107,7 @@ def make_launcher(
     """Of the cluster that the kubeconfig names."""
     form = JobForm(store, KubernetesSettings(**{"image": "trainer", "creates_per_second": 1000.0, **settings}))
     found, opened = Cluster(connect, timeout=(timeout, timeout)), DirectoryStore(store, durable=False)
-    return KubernetesLauncher(found, run, form, opened, parallel, patience=patience, linger=linger)
+    return KubernetesLauncher(found, run, form, opened, parallel, patience=patience, linger=linger, look_seconds=0.1)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -30,7 +31,11 @@ from tests.launchers.kubernetes.conftest import FakeCluster, make_launcher
 from tests.launchers.kubernetes.double.api import Ask, Fault
 
 CHOSEN = settings(execution__parallel=1, execution__max_trials=3)
+"""Every net is drawn at random, so that it depends on its step alone, and not on how many are in training."""
+
 RUN = RunRef("test", "0" * 32)
+
+COUNTING = Lock()
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload([__name__])
@@ -47,14 +52,20 @@ class LethalStore(FatalStore):
     """A store at whose n-th call the process that uses it is killed."""
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        self._left -= 1
-        if self._left == 0 and not self._after:
+        with COUNTING:  # requests of several trials are written at the same time
+            self._left -= 1
+            is_fatal = self._left == 0
+        if is_fatal and not self._after:
             os.kill(os.getpid(), signal.SIGKILL)
         try:
             return getattr(self._store, method)(*arguments)
         finally:  # whatever the answer is: that nothing is there is one, too
-            if self._left == 0:
+            if is_fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
+
+
+def launcher_for(place: Path, together: int) -> KubernetesLauncher:
+    return make_launcher(RUN, str(place), parallel=together, patience=0.2, linger=0.05, trials_per_job=together)
 
 
 def orchestrate(store: Store, launcher: KubernetesLauncher) -> Session:
@@ -64,9 +75,9 @@ def orchestrate(store: Store, launcher: KubernetesLauncher) -> Session:
     return session
 
 
-def victim(place: Path, kubeconfig: Path, fatal_call: int, after: bool) -> None:
+def victim(place: Path, kubeconfig: Path, together: int, fatal_call: int, after: bool) -> None:
     os.environ["KUBECONFIG"] = str(kubeconfig)
-    launcher = make_launcher(RUN, str(place), parallel=1, patience=0.2)
+    launcher = launcher_for(place, together)
     orchestrate(LethalStore(DirectoryStore(place), fatal_call, after), launcher)
     launcher.close()
 
@@ -74,8 +85,9 @@ def victim(place: Path, kubeconfig: Path, fatal_call: int, after: bool) -> None:
 class Trial:
     """Killed once, gone on with, compared with the twin."""
 
-    def __init__(self, cluster: FakeCluster, directory: Path) -> None:
+    def __init__(self, cluster: FakeCluster, directory: Path, together: int) -> None:
         self._cluster = cluster
+        self._together = together
         self._directory = directory
         self._twin = Session(DirectoryStore(directory / "twin"), CHOSEN)
         self._twin.run_to_end(parallel=1)
@@ -85,14 +97,14 @@ class Trial:
         """Whether the orchestrator came to its end before the call of this number."""
         (self._cluster.notes / "started").unlink(missing_ok=True)
         place = self._directory / f"{number}"
-        arguments = (place, self._cluster.kubeconfig, fatal_call, after)
+        arguments = (place, self._cluster.kubeconfig, self._together, fatal_call, after)
         process = processes.Process(target=victim, args=arguments, daemon=True)
         on_start(process)
         process.start()
         process.join()
         self._cluster.api.faults = lambda ask: Fault()
         assert process.exitcode in (0, -signal.SIGKILL)
-        launcher = self._cluster.launcher(parallel=1, run=RUN, store=str(place))
+        launcher = launcher_for(place, self._together)
         session = orchestrate(DirectoryStore(place), launcher)
         launcher.close()
         assert told_order(session.store) == told_order(self._twin.store)
@@ -103,9 +115,10 @@ class Trial:
         return process.exitcode == 0
 
 
-@pytest.fixture
-def trial(cluster: FakeCluster, tmp_path: Path) -> Trial:
-    return Trial(cluster, tmp_path)
+@pytest.fixture(params=[1, 2], ids=["alone", "bundles"])
+def trial(request: pytest.FixtureRequest, cluster: FakeCluster, tmp_path: Path) -> Trial:
+    """Trials of which each has a Job of its own, or of which two share one."""
+    return Trial(cluster, tmp_path, request.param)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -28,11 +28,13 @@ from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunHeld, StoreError
 from metaqnn_orch.launchers.base import Observation
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
-from metaqnn_orch.launchers.kubernetes.names import RunRef, read_carried
+from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef, read_carried
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.work import BundleProgress, OrderEnd
+from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
 from tests.control.fatal_store import FatalStore
@@ -43,8 +45,7 @@ from tests.launchers.kubernetes.double.api import Api, Fault, serving, write_kub
 from tests.launchers.kubernetes.double.controllers import add_condition, condition, failed
 from tests.launchers.kubernetes.double.objects import Object, Refused
 
-PARALLEL = 2
-CHOSEN = settings(execution__parallel=PARALLEL, execution__retries=1, execution__max_trials=6)
+JOBS = 2
 RUN = RunRef("test", "0" * 32)
 FOREIGN = RunRef("test", "f" * 32)
 FAULTS = (
@@ -98,8 +99,13 @@ class Counted:
 
 
 class Machine(RuleBasedStateMachine):
+    together = 1
+    """Trials that share a Job."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.parallel = JOBS * self.together
+        self.chosen = settings(execution__parallel=self.parallel, execution__retries=1, execution__max_trials=6)
         self._exit = ExitStack()
         place = Path(self._exit.enter_context(tempfile.TemporaryDirectory()))
         self.api = Api()
@@ -138,7 +144,7 @@ class Machine(RuleBasedStateMachine):
     def _session(self) -> Session:
         """A new process opens the run, while nothing disturbs it: what then happens is what is looked at."""
         self.sessions += 1
-        session = Session(self.real, CHOSEN, name=f"session {self.sessions}", clock=Moments())
+        session = Session(self.real, self.chosen, name=f"session {self.sessions}", clock=Moments())
         session.open()
         session.store = self.store
         position = session.journal.position
@@ -149,7 +155,10 @@ class Machine(RuleBasedStateMachine):
 
     def _work(self, session: Session, until: int | Callable[[], Stop]) -> Outcome:
         """So many looks, or until it is stopped."""
-        launcher = Counted(make_launcher(RUN, str(self.real.uri), PARALLEL, patience=60.0))
+        made = make_launcher(
+            RUN, str(self.real.uri), self.parallel, patience=60.0, linger=0.01, trials_per_job=self.together
+        )
+        launcher = Counted(made)
         session.stop = until if callable(until) else lambda: Stop.NOW if launcher.looks >= until else Stop.NO
         silences, self.store.silences = self.store.silences, deque()
         faults, self.faults = self.faults, deque()
@@ -166,7 +175,7 @@ class Machine(RuleBasedStateMachine):
     def an_orchestrator_works_for_a_while(self, looks: int) -> None:
         session = self._session()
         self._work(session, looks)
-        folded, _ = resume(self.real, session.record, CHOSEN, "observer")
+        folded, _ = resume(self.real, session.record, self.chosen, "observer")
         assert folded.agent.q_table.digest() == session.state.agent.q_table.digest()
         assert folded.in_flight.keys() == session.state.in_flight.keys()
 
@@ -217,6 +226,7 @@ class Machine(RuleBasedStateMachine):
         """Its Pod, made now if there was none, ends with `code`; or is gone, where there is no code."""
         name = job["metadata"]["name"]
         pods = self._pods(job) or [self._begin(job)]
+        self._note(job)
         if code is None:
             self.api.objects.remove("pods", NAMESPACE, pods[-1]["metadata"]["name"])
         else:
@@ -245,8 +255,33 @@ class Machine(RuleBasedStateMachine):
         }
         return self.api.create("pods", NAMESPACE, pod)
 
+    def _note(self, job: Object, *ended: Identity) -> None:
+        """The trainer of a bundle says which trials have ended, and how."""
+        if bundle := read_carried(job).bundle:
+            key = keys.bundle("test", bundle)
+            ends = decode(BundleProgress, self.real.get(key), key).ended if exists(self.real, key) else ()
+            more = [OrderEnd(trial=one.trial, attempt=one.attempt, exit_code=0) for one in ended]
+            self.real.put(key, encode(BundleProgress(ended=(*ends, *more))))
+
+    def _left(self, job: Object) -> list[Identity]:
+        """The trials of the Job that have not ended."""
+        carried = read_carried(job)
+        key = keys.bundle("test", carried.bundle) if carried.bundle else ""
+        ends = decode(BundleProgress, self.real.get(key), key).ended if key and exists(self.real, key) else ()
+        over = {(end.trial, end.attempt) for end in ends}
+        return [one for one in carried.trials if (one.trial, one.attempt) not in over]
+
+    def _goes_on(self, job: Object) -> bool:
+        """Its trainer goes on after the trial in training has ended, because that is not the last one."""
+        first, *rest = self._left(job)
+        if rest:
+            if not self._pods(job):
+                self._begin(job)
+            self._note(job, first)
+        return bool(rest)
+
     def _deliver(self, job: Object) -> None:
-        (identity,) = read_carried(job).trials
+        identity = self._left(job)[0]
         request = decode(TrainingRequest, self.real.get(keys.request("test", identity.trial)), "request")
         deliver(self.real, request, identity.attempt)
 
@@ -255,6 +290,8 @@ class Machine(RuleBasedStateMachine):
         """And perhaps nothing but the store tells of it: the Job is lost on the way."""
         for job in self._chosen(self._live(), which):
             self._deliver(job)
+            if speaks and self._goes_on(job):
+                continue
             verdict = condition("Complete", "") if speaks else failed("BackoffLimitExceeded")
             self._end(job, 0 if speaks else None, verdict)
 
@@ -267,10 +304,10 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9), poison=st.sampled_from([b"", b"{", b"[]", b'{"val_accuracy": NaN}', b"\xff" * 50]))
     def a_trial_delivers_poison(self, which: int, poison: bytes) -> None:
         for job in self._chosen(self._live(), which):
-            (identity,) = read_carried(job).trials
-            if self.real.put_if_absent(keys.result("test", identity.trial), poison):
+            if self.real.put_if_absent(keys.result("test", self._left(job)[0].trial), poison):
                 self.blamed += 1
-            self._end(job, 0, condition("Complete", ""))
+            if not self._goes_on(job):
+                self._end(job, 0, condition("Complete", ""))
 
     @rule(which=st.integers(0, 9), code=st.sampled_from([1, 13, 137, 143]))
     def a_trial_is_preempted(self, which: int, code: int) -> None:
@@ -304,8 +341,8 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def there_are_never_more_jobs_than_places(self) -> None:
-        assert self.most_live <= PARALLEL
-        trials = Counter(job["metadata"]["labels"]["metaqnn/trial"] for job in self._live())
+        assert self.most_live <= JOBS
+        trials = Counter(one.trial for job in self._live() for one in self._left(job))
         assert not trials or max(trials.values()) == 1
 
     @invariant()
@@ -327,7 +364,8 @@ class Machine(RuleBasedStateMachine):
         def stop() -> Stop:
             for job in self._live():
                 self._deliver(job)
-                self._end(job, 0, condition("Complete", ""))
+                if not self._goes_on(job):
+                    self._end(job, 0, condition("Complete", ""))
             return Stop.NOW if time.monotonic() > deadline else Stop.NO
 
         self.faults.clear()
@@ -339,8 +377,12 @@ class Machine(RuleBasedStateMachine):
         assert self.api.objects.get("jobs", NAMESPACE, "test-000000000000-1") == self.foreign
 
 
-TestMachine = Machine.TestCase
-TestMachine.settings = hypothesis_settings(
+class BundleMachine(Machine):
+    together = 3
+
+
+TestMachine, TestBundleMachine = Machine.TestCase, BundleMachine.TestCase
+TestMachine.settings = TestBundleMachine.settings = hypothesis_settings(
     max_examples=8,
     stateful_step_count=15,
     phases=[Phase.explicit, Phase.generate],  # shrinking would take minutes, because time is real

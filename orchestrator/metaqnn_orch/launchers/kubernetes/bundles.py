@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from metaqnn_orch.errors import one_line
+from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Observation, Phase
 from metaqnn_orch.launchers.kubernetes.names import Identity
 from metaqnn_orch.launchers.kubernetes.status import Status, in_words
@@ -101,6 +101,16 @@ def knows_no_bundles(status: Status, progress: Progress, exit_code: int | None) 
     if not is_over(status) or not progress.is_final or progress.heard:
         return False
     return exit_code is not None and exit_code not in _SILENT_ENDS
+
+
+def no_bundles(job: str, trials: int, status: Status, image: str) -> LauncherError:
+    """The error about a Job whose trainer does not know bundles."""
+    return LauncherError(
+        f"job {job} has {trials} trials, but its trainer ended without a word about any of them: "
+        f"{status.detail or 'exit code 0'}",
+        hint=f"if {image} trains one trial in each process, it needs execution.kubernetes.trials_per_job=1; "
+        "docs/trainer.md says how a trainer trains several",
+    )
 
 
 def doubled(jobs: Mapping[str, tuple[str, Collection[Identity]]]) -> set[str]:

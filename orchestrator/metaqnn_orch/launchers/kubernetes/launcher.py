@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from threading import Event, RLock
 from typing import Any, Final
 
@@ -21,13 +22,14 @@ from metaqnn_orch.launchers.kubernetes.bundles import (
     doubled,
     is_over,
     knows_no_bundles,
+    no_bundles,
     observed,
 )
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import FORM, RUN, TRIAL, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Orders
-from metaqnn_orch.launchers.kubernetes.progress import Look, ProgressReader
+from metaqnn_orch.launchers.kubernetes.progress import LOOK_SECONDS, Look, ProgressReader
 from metaqnn_orch.launchers.kubernetes.queueing import Queue
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_job, see_pod
 from metaqnn_orch.launchers.kubernetes.standstill import Standstill
@@ -60,9 +62,11 @@ class KubernetesLauncher:
         options: TrainerOptions = NO_OPTIONS,
         patience: float = PATIENCE,
         linger: float = LINGER,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         """`store` is the run's, in which trainers of bundles write their progress. `options` are passed to every trial.
-        `linger`: seconds that a trial waits for others to fill a Job. Neither API nor store is called yet.
+        `linger`: seconds that a trial waits for others to fill a Job. `look_seconds`: seconds between two looks at the
+        progress of a bundle. Neither API nor store is called yet.
         """
         self._cluster = cluster
         self._run = run
@@ -76,7 +80,7 @@ class KubernetesLauncher:
         self._jobs = Reflector(cluster, Resource.JOBS, selector(run), see_job, self._news.set)
         self._pods = Reflector(cluster, Resource.PODS, selector(run), see_pod, self._news.set)
         self._orders = Orders(cluster, self._jobs, self._room, form.settings.creates_per_second, self._news.set)
-        self._progress = ProgressReader(store, run.name, self._news.set)
+        self._progress = ProgressReader(store, run.name, self._news.set, look_seconds)
         self._lock = RLock()  # guards everything below
         self._queue = Queue(run, form, self._orders, self._room, self._together, linger)
         self._standstill = Standstill(patience)
@@ -186,11 +190,13 @@ class KubernetesLauncher:
         """Stop the threads. The Jobs go on without the orchestrator."""
         with self._lock:
             self._closed = True
-        parts = (self._orders, self._jobs, self._pods, self._progress)
+        parts = (self._orders, self._jobs, self._pods)
         for part in parts:
             part.close()
         for part in parts:
             part.join(LEAVE_SECONDS)
+        self._progress.close()  # after the last Job was deleted, whose progress it removes
+        self._progress.join(LEAVE_SECONDS)
         self._cluster.close()
 
     # Every method below is called with the lock held, except _room.
@@ -280,13 +286,11 @@ class KubernetesLauncher:
             return {one.trial: Observation(one.attempt, status.phase, status.detail, ran(pods))}
         progress = self._progress.of(job.uid)
         self._heard = self._heard or progress.heard
-        if not self._heard and knows_no_bundles(status, progress, exit_code(pods)):
+        leaving = bool(job.object["metadata"].get("deletionTimestamp"))
+        if not (self._heard or leaving) and knows_no_bundles(status, progress, exit_code(pods)):
             self._orders.delete(job.object)  # so that nobody is charged for it
-            self._orders.broken = LauncherError(
-                f"job {job.object['metadata']['name']} has {len(job.carried.trials)} trials, but its trainer ended "
-                f"without a word about any of them: {status.detail or 'exit code 0'}",
-                hint=f"if {self._form.settings.image} trains one trial in each process, it needs "
-                "execution.kubernetes.trials_per_job=1; docs/trainer.md says how a trainer trains several",
+            self._orders.broken = no_bundles(
+                str(job.object["metadata"]["name"]), len(job.carried.trials), status, str(self._form.settings.image)
             )
             raise self._orders.broken
         seen = observed(job.carried.trials, status, progress, ran(pods))
@@ -313,8 +317,10 @@ class KubernetesLauncher:
         if job.carried.bundle:
             seen = self._observations(job, status)
             _add(self._kept, {trial: one for trial, one in seen.items() if one.phase not in UNDER_WAY})
-            self._progress.remove(job.carried.bundle)
-        self._orders.delete(job.object)
+            # While the Job exists, its progress says what became of its trials.
+            self._orders.delete(job.object, partial(self._progress.remove, job.carried.bundle))
+        else:
+            self._orders.delete(job.object)
 
     def _room(self) -> int:
         """How many more Jobs may exist, as far as is known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Condition, Event, Thread
 from typing import Any, Final
 
@@ -51,6 +51,7 @@ class Order:
 class _Deletion:
     name: str
     uid: str
+    after: Callable[[], None]
     due: float = 0.0
 
 
@@ -138,13 +139,13 @@ class Orders:
                 self._strike(order)
             return order
 
-    def delete(self, job: Object) -> None:
-        """Have the Job deleted. From now on it is hidden."""
+    def delete(self, job: Object, after: Callable[[], None] = lambda: None) -> None:
+        """Have the Job deleted, and call `after` when it is. From now on it is hidden."""
         with self._changed:
             uid = str(job["metadata"]["uid"])
             if uid not in self._leaving:
                 self._leaving.add(uid)
-                self._deletions.append(_Deletion(str(job["metadata"]["name"]), uid))
+                self._deletions.append(_Deletion(str(job["metadata"]["name"]), uid, after))
                 self._changed.notify()
 
     def hides(self, job: Object) -> bool:
@@ -292,8 +293,9 @@ class Orders:
         except Exception as error:
             with self._changed:
                 due = time.monotonic() + self._losses.add(error)
-                self._deletions.append(_Deletion(deletion.name, deletion.uid, due))
+                self._deletions.append(replace(deletion, due=due))
         else:
+            deletion.after()
             with self._changed:
                 self._losses.clear()
 

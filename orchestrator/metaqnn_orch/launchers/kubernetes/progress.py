@@ -56,9 +56,7 @@ class _Watched:
 class ProgressReader:
     """The progress of the bundles of one run, by the uids of their Jobs. Safe to use from many threads."""
 
-    def __init__(
-        self, store: Store, run: str, on_change: Callable[[], None], look_seconds: float = LOOK_SECONDS
-    ) -> None:
+    def __init__(self, store: Store, run: str, on_change: Callable[[], None], look_seconds: float) -> None:
         """`on_change` is called when more is known."""
         self._store = store
         self._run = run
