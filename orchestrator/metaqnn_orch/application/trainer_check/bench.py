@@ -170,14 +170,25 @@ class Bench:
         Raises:
             BadInput: it cannot be started.
         """
+        named = {"store": store, "run": request.run, "trial": trial or request.trial, "attempt": attempt}
+        return self._start(["train", *(f"--{name}={value}" for name, value in named.items())], gpus=gpus)
+
+    def begin_bundle(self, store: str, run: str, bundle: str, orders: Sequence[tuple[str, int]]) -> Process:
+        """Start the program with several orders, as a Job with several trials does: each is a trial and an attempt.
+
+        Raises:
+            BadInput: it cannot be started.
+        """
+        named = {"store": store, "run": run, "bundle": bundle, "limit": int(10 * self.limits.timeout)}
+        own = [f"--{name}={value}" for name, value in named.items()]
+        return self._start(["bundle", *own, *(f"--order={trial}/{attempt}" for trial, attempt in orders)])
+
+    def _start(self, arguments: Sequence[str], *, gpus: bool = True) -> Process:
         scratch = self._folder / "tmp"
         scratch.mkdir(exist_ok=True)
         environment = {**os.environ, "TMPDIR": str(scratch), **({} if gpus else _NO_GPU)}
-        named = {"store": store, "run": request.run, "trial": trial or request.trial, "attempt": attempt}
         try:
-            return Process(
-                [*self._command, "train", *(f"--{name}={value}" for name, value in named.items())], environment
-            )
+            return Process([*self._command, *arguments], environment)
         except OSError as error:
             raise BadInput(f"{self._command[0]} cannot be started: {error.strerror or error}") from error
 
@@ -244,6 +255,12 @@ class Bench:
             return self.deliver()
         except Shortfall as shortfall:
             raise NotTried(f"it does not deliver: {shortfall.found}") from None
+
+    def until_delivered(self, place: CheckStore, request: TrainingRequest, process: Process) -> None:
+        """Wait until the result is there, or the program has ended."""
+        until = process.seconds + self.limits.timeout
+        while process.seconds < until and not process.is_over() and not place.delivered(request):
+            time.sleep(_LOOK)
 
     def until_training(self, place: CheckStore, request: TrainingRequest, process: Process) -> None:
         """Wait until the program has certainly begun to train: it has written a checkpoint, or has had time to.

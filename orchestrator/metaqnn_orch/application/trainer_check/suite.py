@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from pathlib import Path
 from typing import Final
 
-from metaqnn_orch.application.trainer_check import right, stops, wrong
+from metaqnn_orch.application.trainer_check import right, several, stops, wrong
 from metaqnn_orch.application.trainer_check.bench import DEFAULTS, Bench, Limits
 from metaqnn_orch.application.trainer_check.registry import Check, Checked, CheckMark, NotTried, Shortfall
 from metaqnn_orch.errors import BadInput
@@ -20,6 +20,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     *stops.SLOW,
     *stops.KILLED,
     *stops.DEVICES,
+    *several.CHECKS,
 )
 
 
