@@ -19,7 +19,17 @@ EDGES = (  # imported when they are needed
     "metaqnn_orch.reporting.tensorboard_tracker",
     *(
         KUBERNETES + name
-        for name in ("answers", "calls", "cluster", "credentials", "launcher", "orders", "reflector", "runner")
+        for name in (
+            "answers",
+            "calls",
+            "cluster",
+            "credentials",
+            "launcher",
+            "orders",
+            "queueing",
+            "reflector",
+            "runner",
+        )
     ),
 )
 HEAVY = {"torch", "torchvision", "safetensors", "sklearn", "scipy", "boto3", "botocore", "kubernetes"}

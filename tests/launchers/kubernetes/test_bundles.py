@@ -10,7 +10,7 @@ from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.bundles import (
     LINGER,
     UNDER_WAY,
-    Progress,
+    KnownProgress,
     doubled,
     is_over,
     knows_no_bundles,
@@ -33,7 +33,7 @@ def end(one: Identity, code: int = 0, seconds: float = 1.0) -> OrderEnd:
 
 
 PROGRESSES = st.builds(
-    lambda count, codes, is_read, heard, is_final: Progress(
+    lambda count, codes, is_read, heard, is_final: KnownProgress(
         {one: end(one, code) for one, code in zip(TRIALS[:count], codes, strict=False)},
         is_read=is_read or bool(count),
         heard=heard,
@@ -48,7 +48,7 @@ PROGRESSES = st.builds(
 
 
 @given(STATUSES, PROGRESSES, st.floats(0, 1e6))
-def test_whatever_is_known_of_a_bundle(status: Status, progress: Progress, seconds: float) -> None:
+def test_whatever_is_known_of_a_bundle(status: Status, progress: KnownProgress, seconds: float) -> None:
     seen = observed(TRIALS, status, progress, seconds)
     left = [one for one in TRIALS if one not in progress.ended]
     assert all(seen[one.trial].phase not in UNDER_WAY for one in progress.ended), "what has ended, has ended"
@@ -63,21 +63,23 @@ def test_whatever_is_known_of_a_bundle(status: Status, progress: Progress, secon
 
 
 def test_the_one_in_training_runs_and_the_others_say_what_they_wait_for() -> None:
-    seen = observed(TRIALS, Status(Phase.RUNNING, "on node n"), Progress({TRIALS[0]: end(TRIALS[0])}, is_read=True), 0)
+    seen = observed(
+        TRIALS, Status(Phase.RUNNING, "on node n"), KnownProgress({TRIALS[0]: end(TRIALS[0])}, is_read=True), 0
+    )
     assert [seen[one.trial].phase for one in TRIALS] == [Phase.DELIVERED, Phase.RUNNING, Phase.PENDING, Phase.PENDING]
     assert seen[TRIALS[1].trial].detail == "on node n"
     assert seen[TRIALS[2].trial].detail == "waits for its turn in a Job of 4"
 
 
 def test_a_lost_trial_ran_for_what_the_others_leave_of_the_time() -> None:
-    progress = Progress({one: end(one, seconds=30) for one in TRIALS[:2]}, is_read=True, heard=True, is_final=True)
+    progress = KnownProgress({one: end(one, seconds=30) for one in TRIALS[:2]}, is_read=True, heard=True, is_final=True)
     seen = observed(TRIALS, Status(Phase.DISRUPTED, "its node was lost"), progress, 100.0)
     assert seen[TRIALS[2].trial].seconds == 40
     assert TRIALS[3].trial not in seen
 
 
 def test_how_an_order_ended_is_said_as_for_a_job_of_its_own() -> None:
-    progress = Progress({TRIALS[0]: end(TRIALS[0], ExitCode.BAD_REQUEST)}, is_read=True, heard=True)
+    progress = KnownProgress({TRIALS[0]: end(TRIALS[0], ExitCode.BAD_REQUEST)}, is_read=True, heard=True)
     seen = observed(TRIALS, Status(Phase.RUNNING), progress, 0.0)[TRIALS[0].trial]
     assert (seen.phase, seen.detail) == (
         Phase.HOPELESS,
@@ -111,21 +113,21 @@ def test_what_is_left_is_spread_over_the_room_that_there_is(waiting: int, room: 
 @pytest.mark.parametrize(
     ("status", "progress", "code", "expected"),
     [
-        (Phase.CRASHED, Progress({}, is_read=True, is_final=True), 2, True),
-        (Phase.DELIVERED, Progress({}, is_read=True, is_final=True), 0, True),
-        (Phase.HOPELESS, Progress({}, is_read=True, is_final=True), 11, True),
-        (Phase.CRASHED, Progress({}, is_read=True, heard=True, is_final=True), 2, False),
-        (Phase.CRASHED, Progress({}, is_read=True), 2, False),
-        (Phase.RUNNING, Progress({}, is_read=True, is_final=True), None, False),
-        (Phase.DISRUPTED, Progress({}, is_read=True, is_final=True), None, False),
-        (Phase.DISRUPTED, Progress({}, is_read=True, is_final=True), 143, False),
-        (Phase.CUT_OFF, Progress({}, is_read=True, is_final=True), 15, False),
-        (Phase.REFUSED, Progress({}, is_read=True, is_final=True), 17, False),
-        (Phase.CRASHED, Progress({}, is_read=True, is_final=True), 137, False),
+        (Phase.CRASHED, KnownProgress({}, is_read=True, is_final=True), 2, True),
+        (Phase.DELIVERED, KnownProgress({}, is_read=True, is_final=True), 0, True),
+        (Phase.HOPELESS, KnownProgress({}, is_read=True, is_final=True), 11, True),
+        (Phase.CRASHED, KnownProgress({}, is_read=True, heard=True, is_final=True), 2, False),
+        (Phase.CRASHED, KnownProgress({}, is_read=True), 2, False),
+        (Phase.RUNNING, KnownProgress({}, is_read=True, is_final=True), None, False),
+        (Phase.DISRUPTED, KnownProgress({}, is_read=True, is_final=True), None, False),
+        (Phase.DISRUPTED, KnownProgress({}, is_read=True, is_final=True), 143, False),
+        (Phase.CUT_OFF, KnownProgress({}, is_read=True, is_final=True), 15, False),
+        (Phase.REFUSED, KnownProgress({}, is_read=True, is_final=True), 17, False),
+        (Phase.CRASHED, KnownProgress({}, is_read=True, is_final=True), 137, False),
     ],
 )
 def test_which_end_shows_that_a_trainer_knows_no_bundles(
-    status: Phase, progress: Progress, code: int | None, expected: bool
+    status: Phase, progress: KnownProgress, code: int | None, expected: bool
 ) -> None:
     assert knows_no_bundles(Status(status), progress, code) is expected
 

@@ -28,7 +28,7 @@ _SILENT_ENDS: Final = (
 )
 
 
-class Progress(NamedTuple):
+class KnownProgress(NamedTuple):
     """What is known of the progress of a bundle's trainer."""
 
     ended: Mapping[Identity, OrderEnd]
@@ -42,7 +42,7 @@ class Progress(NamedTuple):
     """Why it cannot be read at present, in one line."""
 
 
-NO_PROGRESS: Final = Progress({})
+NO_PROGRESS: Final = KnownProgress({})
 
 
 def size_of_next(waiting: int, waited: float, room: int, together: int, linger: float = LINGER) -> int:
@@ -64,7 +64,9 @@ def is_over(status: Status) -> bool:
     return status.phase not in UNDER_WAY
 
 
-def observed(trials: Sequence[Identity], status: Status, progress: Progress, seconds: float) -> dict[str, Observation]:
+def observed(
+    trials: Sequence[Identity], status: Status, progress: KnownProgress, seconds: float
+) -> dict[str, Observation]:
     """What the state of a bundle's Job means for its trials, by id. `seconds` are those of its Pods that have ended.
 
     A trial that is not in the answer has not begun, and will not.
@@ -94,7 +96,7 @@ def observed(trials: Sequence[Identity], status: Status, progress: Progress, sec
     return seen
 
 
-def knows_no_bundles(status: Status, progress: Progress, exit_code: int | None) -> bool:
+def knows_no_bundles(status: Status, progress: KnownProgress, exit_code: int | None) -> bool:
     """Whether the trainer of a Job ended in a way that shows that it does not know bundles: it began, and ended by
     itself, but wrote no progress.
     """

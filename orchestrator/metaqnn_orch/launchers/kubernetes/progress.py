@@ -13,7 +13,7 @@ from threading import Condition, Event, Thread
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import one_line
-from metaqnn_orch.launchers.kubernetes.bundles import NO_PROGRESS, Progress
+from metaqnn_orch.launchers.kubernetes.bundles import NO_PROGRESS, KnownProgress
 from metaqnn_orch.launchers.kubernetes.names import Identity
 from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 from metaqnn_trainer.contract import keys
@@ -44,7 +44,7 @@ class _Watched:
     look: Look
     due: float = 0.0
     under_way: bool = False
-    known: Progress = NO_PROGRESS
+    known: KnownProgress = NO_PROGRESS
 
     @property
     def is_wanted(self) -> bool:
@@ -101,7 +101,7 @@ class ProgressReader:
             if any(watched.is_wanted and not watched.due for watched in self._watched.values()):
                 self._changed.notify()
 
-    def of(self, uid: str) -> Progress:
+    def of(self, uid: str) -> KnownProgress:
         """What is known of the progress of this Job's bundle."""
         with self._changed:
             watched = self._watched.get(uid)
@@ -156,7 +156,7 @@ class ProgressReader:
         if changed:
             self._on_change()
 
-    def _found(self, look: Look, known: Progress) -> Progress:
+    def _found(self, look: Look, known: KnownProgress) -> KnownProgress:
         """What is known after one more look.
 
         Raises:
@@ -171,4 +171,4 @@ class ProgressReader:
             return known._replace(is_read=True, heard=True, is_final=look.is_over, trouble=said)
         ours = {(one.trial, one.attempt): one for one in look.trials}
         ends = {ours[end.trial, end.attempt]: end for end in progress.ended if (end.trial, end.attempt) in ours}
-        return Progress({**ends, **known.ended}, is_read=True, heard=True, is_final=look.is_over)
+        return KnownProgress({**ends, **known.ended}, is_read=True, heard=True, is_final=look.is_over)
