@@ -8,7 +8,7 @@ BASE_IMAGE ?=
 ORCHESTRATOR_BASE_IMAGE ?= $(BASE_IMAGE)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-early-end bench-trainer chart docs images image-requirements clean
+.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-trainer chart docs images image-requirements clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
@@ -33,6 +33,9 @@ bench: .venv/.dev-ready        ## what a search costs beside training, side by s
 
 bench-cluster: .venv/.dev-ready ## hundreds of Jobs in flight, on a stand-in or on the API server of KUBECONFIG
 	$(BIN)/python -m benchmarks.cluster $(ARGS)
+
+bench-card: .venv/.dev-ready   ## how much of a card's time is training, with one trial in each Job and with several
+	$(BIN)/python -m benchmarks.card_share $(ARGS)
 
 bench-search: .venv/.dev-ready ## does it search? against random search, TPE and evolution; ARGS="--table FILE"
 	$(BIN)/python -m benchmarks.search $(ARGS)
