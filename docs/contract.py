@@ -14,7 +14,7 @@ from docs.docstrings import docstrings
 from metaqnn_orch.application.trainer_check.suite import CHECKS
 from metaqnn_orch.control import ends
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, Phase
-from metaqnn_trainer.contract import bounds, checks, codec, dataset, keys, messages, result
+from metaqnn_trainer.contract import bounds, checks, codec, dataset, keys, messages, result, work
 from metaqnn_trainer.contract.codec import Message
 from metaqnn_trainer.contract.result import ExitCode
 
@@ -37,6 +37,7 @@ MODELS: Final[Mapping[str, tuple[type[Message], ...]]] = {
     "result": (result.TrainingResult, result.Artifact, result.Position, result.Prediction),
     "history": (result.EpochRecord,),
     "dataset": (dataset.DatasetInfo,),
+    "bundle": (work.BundleProgress, work.OrderEnd),
 }
 _SECTION: Final = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 _WORDS: Final = {
@@ -60,7 +61,7 @@ def filled(page: str) -> str:
 
 
 def _fields(section: str) -> str:
-    known = docstrings(messages, result, dataset)
+    known = docstrings(messages, result, dataset, work)
     parts = []
     for model in MODELS[section]:
         schema = model.model_json_schema()

@@ -117,6 +117,19 @@ def test_a_store_that_does_not_answer_pods(world: World) -> None:
     assert "15 (store)" in seen.detail
 
 
+def test_several_trials_whose_job_does_not_reach_the_store(world: World) -> None:
+    """It costs the first of them, and the others have not begun."""
+    world.put_keys()
+    launcher = world.launcher(trials_per_job=2, **NOWHERE)
+    first, second = launched(launcher), launched(launcher)
+    assert until_phase(launcher, first, *ENDED).phase is Phase.CUT_OFF
+    until(lambda: second.trial not in launcher.observe())
+    (job,) = world.namespace.batch.list_namespaced_job(world.namespace.name).items
+    assert job.metadata.name.startswith("real-bundle-")
+    launcher.cancel(first.trial)
+    until(lambda: not world.namespace.batch.list_namespaced_job(world.namespace.name).items)
+
+
 def test_eviction_is_free_and_the_cluster_starts_the_trial_again(world: World) -> None:
     world.put_keys()
     launcher = world.launcher(**NOWHERE)

@@ -84,6 +84,16 @@ def test_a_search(world: World) -> None:
     assert world.jobs() == []
 
 
+def test_several_trials_in_a_job(world: World) -> None:
+    answer = world.search("--parallel=4", "--max-trials=5", trials_per_job=4)
+    assert answer.code == 0, answer.err
+    stored = [entry.key for entry in open_store(world.uri).list(keys.run("real"))]
+    assert sum(key.endswith("/result.json") for key in stored) == 5
+    assert [trial["attempts"] for trial in world.trials()] == [1] * 5
+    assert world.status()["lost"] == {}
+    assert world.jobs() == []
+
+
 def test_what_takes_too_long_is_timed_out_and_not_charged(world: World) -> None:
     answer = world.search("--max-trials=1", "--set=recipe={epochs: 10000, chance_factor: 1}", time_limit_seconds=60)
     assert answer.code == 0, answer.err
