@@ -13,7 +13,7 @@ import pytest
 import torch
 from benchmarks.plain_loop import plain_model, write_files
 
-from benchmarks import cluster, early_end, speed, trained, trainer
+from benchmarks import card_share, cluster, early_end, speed, trained, trainer
 from metaqnn_orch.application import datasets
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.modules.model import build_model
@@ -41,6 +41,17 @@ def test_many_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["requests_per_trial"] >= 1
     assert found["creates_per_second"].keys() == {"bare_1", "bare_4", "ours", "ours_whole"}
     assert found["next_job_ms"]["p95"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["found"]
+
+
+def test_a_cards_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    times = ["--pod", "0.1", "--imports", "0.1", "--data", "0.1", "--end", "0.1", "--at-least", "1"]
+    card_share.main(["--seconds", "0.1", "--together", "1", "3", "--cards", "2", *times, "--to", "found"])
+    found = json.loads((tmp_path / "found" / "cluster.json").read_text())
+    assert [cell["together"] for cell in found["cells"]] == [1, 3]
+    assert all(0 < cell["share"] < 1 and cell["gap"] > 0 for cell in found["cells"])
+    assert "| 0.1 s |" in (tmp_path / "found" / "cluster.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["found"]
 
 

@@ -34,6 +34,12 @@ def asked(s3_store_uri: str) -> tuple[str, ...]:
     return ("manifest", NET, "--space=digits", "--run=first", "--store", s3_store_uri, *sets)
 
 
+def test_a_search_whose_trials_share_jobs_is_told_of(asked: tuple[str, ...], cli: Cli) -> None:
+    told = cli(*asked, "--set=execution.kubernetes.trials_per_job=4", "--set=execution.parallel=8").err
+    assert "this is the Job of a net that is trained alone" in told
+    assert "trained alone" not in cli(*asked).err
+
+
 def template(path: Path) -> str:
     return f"--set=execution.kubernetes.template={path}"
 

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from metaqnn_orch.application.assembly import open_cluster
-from metaqnn_orch.application.jobs import delete_until_none_appears
+from metaqnn_orch.application.jobs import delete_until_none_appears, lines_of
 from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import LauncherError
@@ -141,6 +141,29 @@ def test_cancel_of_a_run_without_a_cluster_asks_none(left: Left, cli: Cli, tmp_p
     assert answer.code == 0
     assert "if it has Jobs in a cluster, they go on; to delete them, add --launcher kubernetes" in answer.err
     assert len(left.trials()) == before
+
+
+def test_logs_of_a_pod_with_several_trials_are_told_apart(left: Left, cli: Cli, tmp_path: Path) -> None:
+    record = load_record(DirectoryStore(tmp_path / "store"), "test")
+    several = left.cluster.launcher(parallel=6, run=RunRef("test", record.uid), trials_per_job=3)
+    requests = [make_request("test") for _ in range(3)]
+    for request, fate in zip(requests, ("delivers", "exits-11", "exits-13"), strict=True):
+        (left.cluster.notes / request.trial).write_text(fate)
+        several.launch(request, 1)
+    until_phase(several, requests[2], Phase.CRASHED)
+    where = ("--store", tmp_path / "store", "--namespace=trials")
+    for request, fate in zip(requests, ("delivers", "exits", "exits"), strict=True):
+        assert cli("logs", "test", request.trial, *where).out == f"trial {request.trial}: {fate}\n"
+    assert cli("logs", "test", requests[1].trial[:8], *where, "--tail=1").code == 0
+    assert cli("logs", "test", left.ended.trial, *where).out == f"trial {left.ended.trial}: exits\n"
+
+
+def test_lines_that_name_no_trial_belong_to_the_one_before() -> None:
+    one, two = "1" * 12, "2" * 12
+    log = f"loading\ntrial {one}: begins\nTraceback\n  x\ntrial {two}, attempt 1\nwarning\ntrial {one}: ends\nbye\n"
+    assert lines_of(log, one) == [f"trial {one}: begins", "Traceback", "  x", f"trial {one}: ends", "bye"]
+    assert lines_of(log, two) == [f"trial {two}, attempt 1", "warning"]
+    assert lines_of(log, "3" * 12) == []
 
 
 def test_logs_are_those_of_the_trainer(left: Left, cli: Cli, tmp_path: Path) -> None:

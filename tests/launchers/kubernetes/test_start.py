@@ -18,8 +18,14 @@ __all__ = ["cli"]
 
 
 @needs_trainer
+@pytest.mark.parametrize("together", [1, 2])
 def test_a_search_with_jobs_and_a_bucket(
-    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeCluster,
+    cli: Cli,
+    s3_server: S3Server,
+    s3_store_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    together: int,
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     cluster.controllers.images["trainer"] = [sys.executable, "-m", "metaqnn_trainer"]
@@ -28,8 +34,12 @@ def test_a_search_with_jobs_and_a_bucket(
         "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,
     }
     settings = {"image": "trainer", "gpus": 0, "store_secret": "keys", "store_endpoint": s3_server.endpoint}
+    settings["trials_per_job"] = together
     assignments = [f"--set=execution.kubernetes.{key}={json.dumps(value)}" for key, value in settings.items()]
     where = ("--run=first", "--store", s3_store_uri)
+    foreseen = cli("start", *TINY, *where, "--launcher=kubernetes", "--parallel=2", "--dry-run", *assignments)
+    jobs = "5 Jobs, 2 at a time" if together == 1 else "about 3 Jobs of 2 nets each, 1 at a time"
+    assert f"{jobs}, and " in foreseen.out
     answer = cli("start", *TINY, *where, "--launcher=kubernetes", "--parallel=2", "--max-trials=2", *assignments)
     assert answer.code == 0, answer.err
     assert "2 at a time (kubernetes)" in answer.err
@@ -37,6 +47,8 @@ def test_a_search_with_jobs_and_a_bucket(
     results = [entry.key for entry in store.list(keys.run("first")) if entry.key.endswith("/result.json")]
     assert len(results) == 2
     assert cluster.jobs() == [], "what was ingested is cleared up"
+    assert cluster.api.asks("create") == 2 // together
+    assert [*store.list(keys.bundles("first"))] == []
     again = cli("start", *TINY, *where, "--launcher=kubernetes", "--max-trials=2", *assignments)
     assert "complete, nothing is left to do" in again.err
 

@@ -115,6 +115,7 @@ class Controllers:
             "metadata": {
                 "name": f"{metadata['name']}-{self._pods:05x}",
                 "labels": {**template["metadata"].get("labels", {}), "batch.kubernetes.io/job-name": metadata["name"]},
+                "annotations": {**template["metadata"].get("annotations", {})},
                 "ownerReferences": [owner],
             },
             "spec": template["spec"],
