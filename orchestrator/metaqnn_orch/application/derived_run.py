@@ -50,7 +50,12 @@ def train(
     release: Release | None,
     listener: Listener,
 ) -> SessionEnd:
-    """Train the nets of `settings` as the run of that name: begin the run, or go on with it, until it is complete."""
+    """Train the nets of `settings` as the run of that name: begin the run, or go on with it, until it is complete. In a
+    cluster each net has a Job of its own, because these are few nets, and their trainings long.
+    """
+    kubernetes = settings.execution.kubernetes.model_copy(update={"trials_per_job": 1})
+    execution = settings.execution.model_copy(update={"kubernetes": kubernetes})
+    settings = settings.model_copy(update={"execution": execution})
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, store, settings, None, template)
     return run(store, name, settings, launcher_of, listener)

@@ -141,7 +141,7 @@ class KubernetesSettings(Section):
     trials_per_job: int = Field(1, ge=1, le=MAX_BUNDLE)
     """Trials of one Job, which trains them one after another, in one process. More than 1 is for nets that train for
     seconds: starting a Pod then takes longer than training. There are at most `execution.parallel` divided by this many
-    Pods, at least one."""
+    Pods, at least one. `finals` and `retrain` always use 1."""
     creates_per_second: float = Field(10.0, gt=0, le=1000)
     """How many Jobs are created in a second, at most. Others use the API server, too."""
 

@@ -72,6 +72,18 @@ def test_all_is_well(patient: Patient) -> None:
     assert len(found) == len(answer.out.splitlines())
 
 
+def test_the_cluster_is_asked_about_the_jobs_that_there_will_be(patient: Patient) -> None:
+    asked: list[str] = []
+
+    def note(resource: str, thing: Any) -> None:
+        asked.append(thing["metadata"]["name"])
+
+    patient.api.admission = note
+    assert patient.ask("--set=execution.kubernetes.trials_per_job=4", "--set=execution.parallel=8").code == 0
+    assert asked
+    assert all(name.startswith("doctor-bundle-") for name in asked)
+
+
 @pytest.mark.parametrize("right", RIGHTS)
 def test_every_right_is_asked_for(patient: Patient, right: Right) -> None:
     patient.api.denied = {(right.verb, right.full)}

@@ -14,8 +14,8 @@ from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.preview import NO_UID
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
-from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
-from metaqnn_orch.launchers.kubernetes.names import TRAINERS
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
+from metaqnn_orch.launchers.kubernetes.names import TRAINERS, Identity, RunRef
 from metaqnn_orch.launchers.kubernetes.quantities import amount
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.launchers.kubernetes.status import without_device
@@ -57,7 +57,7 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
         what = f"right: {right.verb} {right.full} in {cluster.namespace}"
         yield tried(what, partial(_right, cluster, what, right))
     if form is not None:
-        body = manifest(_example(), 1, NO_UID, form)
+        body = _job(form, settings.execution.together)
         yield from _dry_run(cluster, body)
         if queue := body["metadata"]["labels"].get("kueue.x-k8s.io/queue-name"):
             what = f"queue {queue}"
@@ -109,9 +109,12 @@ def _judged(warnings: Sequence[str]) -> str | Diagnosis:
     return "; ".join(warnings[:3])
 
 
-def _example() -> TrainingRequest:
+def _job(form: JobForm, trials: int) -> dict[str, Any]:
+    """A Job of so many trials, as a search would create it."""
     spec = TrialSpec(net="[SM(2)]", dataset=DatasetRef(name="doctor", digest="0" * 16), image_size=8)
-    return TrainingRequest(run="doctor", trial=spec.trial_id(), spec=spec)
+    if trials == 1:
+        return manifest(TrainingRequest(run="doctor", trial=spec.trial_id(), spec=spec), 1, NO_UID, form)
+    return bundle_manifest([Identity(RunRef("doctor", NO_UID), f"{one:012x}", 1) for one in range(trials)], form)
 
 
 def _surroundings(cluster: Any, settings: KubernetesSettings) -> Iterator[Diagnosis]:
