@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from metaqnn_trainer.store.directory import DirectoryStore
 
 def main() -> None:
     log, pod, imports, data, end, training, *_ = sys.argv[1:]
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what it sleeps at its end, nobody can cut short
     began = time.time() - time.process_time()
     parser = argparse.ArgumentParser()
     parser.add_argument("kind")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, refuse_unreachable
 from metaqnn_orch.launchers.kubernetes.credentials import connect
-from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
+from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.settings.model import KubernetesSettings

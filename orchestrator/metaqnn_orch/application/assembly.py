@@ -77,7 +77,8 @@ def make_launcher(
         case LauncherName.KUBERNETES:
             form = job_form(store, settings.execution.kubernetes, template)
             # The client takes half a second to import: who trains elsewhere does not wait for it.
-            from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
+            from metaqnn_orch.launchers.kubernetes.cluster import refuse_unreachable
+            from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)

@@ -12,9 +12,9 @@ import pytest
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource, refuse_unreachable
 from metaqnn_orch.launchers.kubernetes.credentials import connect
-from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher, refuse_unreachable
+from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.manifest import REPLACEMENTS, JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.kubernetes.status import live

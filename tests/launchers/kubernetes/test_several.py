@@ -73,9 +73,24 @@ def test_what_is_told_of_a_job_does_not_stop_it(cluster: FakeCluster) -> None:
         until_phase(launcher, request, Phase.DELIVERED)
         launcher.cancel(request.trial)
         assert request.trial not in launcher.observe()
-    until(lambda: cluster.jobs() == [])
+    until(lambda: launcher.observe() == {} and cluster.jobs() == [])
     until_started(cluster, one, two, three, four)
     until(lambda: not [*cluster.store.list(keys.bundles(RUN.name))])
+
+
+def test_a_job_keeps_its_place_until_its_pod_has_ended_unless_the_search_is_over(cluster: FakeCluster) -> None:
+    """Its card is not free before."""
+    (cluster.notes / "lingers").touch()
+    launcher = bundling(cluster)
+    for request in launched(cluster, launcher, *["delivers"] * 4):
+        until_phase(launcher, request, Phase.DELIVERED)
+        launcher.cancel(request.trial)
+    (later,) = launched(cluster, launcher, "delivers")
+    until(lambda: launcher.observe()[later.trial].phase is Phase.PENDING)
+    assert len(cluster.jobs()) == 1
+    launcher.cancel(later.trial)
+    launcher.close()
+    until(lambda: cluster.jobs() == [])
 
 
 def test_a_pod_killed_in_its_second_trial_costs_only_that(cluster: FakeCluster) -> None:

@@ -18,6 +18,7 @@ from metaqnn_orch.errors import ClusterError, one_line
 from metaqnn_orch.launchers.kubernetes.answers import event, json_object, lines, thing, whole
 from metaqnn_orch.launchers.kubernetes.calls import Calls
 from metaqnn_orch.launchers.kubernetes.credentials import Connection
+from metaqnn_orch.launchers.kubernetes.names import RUN, TRIAL
 
 TIMEOUT: Final = (5.0, 30.0)  # seconds to connect, and seconds without a byte
 WATCH_SECONDS: Final = 30  # seconds after which the API ends a watch, so that a dead connection is noticed soon after
@@ -275,3 +276,19 @@ class Cluster:
             token = str(metadata.get("continue") or "")
             if not token:
                 return Listing(items, str(metadata["resourceVersion"]))
+
+
+def refuse_unreachable(cluster: Cluster) -> None:
+    """Check that Jobs and Pods can be listed.
+
+    Raises:
+        ClusterError: the API does not answer, or refuses to list Jobs and Pods.
+    """
+    for resource in (Resource.JOBS, Resource.PODS):
+        cluster.list(resource, labels=f"{RUN}=,{TRIAL}=")
+    if not cluster.may("create", "jobs", "batch"):
+        raise ClusterError(
+            f"these credentials may not create Jobs in namespace {cluster.namespace} of {cluster.server}",
+            hint="metaqnn-orch doctor lists every permission that is needed",
+            status=403,
+        )

@@ -14,7 +14,7 @@ from functools import partial
 from threading import Event, RLock
 from typing import Any, Final
 
-from metaqnn_orch.errors import ClusterError, LauncherError
+from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
 from metaqnn_orch.launchers.kubernetes.bundles import (
     LINGER,
@@ -27,7 +27,7 @@ from metaqnn_orch.launchers.kubernetes.bundles import (
 )
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
-from metaqnn_orch.launchers.kubernetes.names import FORM, RUN, TRIAL, Identity, RunRef, annotation, selector
+from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Orders
 from metaqnn_orch.launchers.kubernetes.progress import LOOK_SECONDS, Look, ProgressReader
 from metaqnn_orch.launchers.kubernetes.queueing import Queue
@@ -189,6 +189,9 @@ class KubernetesLauncher:
     def close(self) -> None:
         """Stop the threads. The Jobs go on without the orchestrator."""
         with self._lock:
+            for job in self._own(self._jobs.objects()):
+                if job.carried.bundle and not self._closed and self._orders.broken is None:
+                    self._is_done_with(job, self._status(job, self._known), at_once=True)
             self._closed = True
         parts = (self._orders, self._jobs, self._pods)
         for part in parts:
@@ -296,18 +299,18 @@ class KubernetesLauncher:
         seen = observed(job.carried.trials, status, progress, ran(pods))
         return {trial: one for trial, one in seen.items() if trial not in self._forgotten.get(job.uid, ())}
 
-    def _is_done_with(self, job: SeenJob, status: Status) -> bool:
-        """Delete the Job of a bundle if nobody waits for any of its trials any more, or if one was cancelled that its
-        trainer has not ended. Returns whether it is deleted.
+    def _is_done_with(self, job: SeenJob, status: Status, *, at_once: bool = False) -> bool:
+        """Delete the Job of a bundle if one of its trials was cancelled that its trainer has not ended; or if nobody
+        waits for any of them any more, and the trainer has ended: until then its Pod keeps its place, unless it must be
+        done `at_once`. Returns whether it is deleted.
         """
         forgotten = self._forgotten.get(job.uid, set())
         progress = self._progress.of(job.uid)
         if not forgotten or not progress.is_read:
             return False
-        stopped = not is_over(status) and any(
-            one.trial in forgotten and one not in progress.ended for one in job.carried.trials
-        )
-        if stopped or not self._observations(job, status):
+        over = is_over(status)
+        stopped = not over and any(one.trial in forgotten and one not in progress.ended for one in job.carried.trials)
+        if stopped or ((over or at_once) and not self._observations(job, status)):
             self._delete(job, status)
             return True
         return False
@@ -332,19 +335,3 @@ def _add(seen: dict[str, Observation], more: Mapping[str, Observation]) -> None:
     for trial, one in more.items():
         if trial not in seen or seen[trial].attempt < one.attempt:
             seen[trial] = one
-
-
-def refuse_unreachable(cluster: Cluster) -> None:
-    """Check that Jobs and Pods can be listed.
-
-    Raises:
-        ClusterError: the API does not answer, or refuses to list Jobs and Pods.
-    """
-    for resource in (Resource.JOBS, Resource.PODS):
-        cluster.list(resource, labels=f"{RUN}=,{TRIAL}=")
-    if not cluster.may("create", "jobs", "batch"):
-        raise ClusterError(
-            f"these credentials may not create Jobs in namespace {cluster.namespace} of {cluster.server}",
-            hint="metaqnn-orch doctor lists every permission that is needed",
-            status=403,
-        )

@@ -1,7 +1,7 @@
 """A trainer that ends as a file says that is named after its trial, in the directory that is its first argument.
 
 "answers" has it deliver what lies in the directory `answers` there: files of one's own making for each trial. It knows
-bundles, unless there is a file `knows-no-bundles`.
+bundles, unless there is a file `knows-no-bundles`; if there is a file `lingers`, it does not end after the last one.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main() -> None:
             sys.exit(code)
         ended.append({"trial": trial, "attempt": int(attempt), "exit_code": code, "reason": "so it says"})
         write(progress, ended)
+    time.sleep(600 if (notes / "lingers").exists() else 0)
 
 
 def train(notes: Path, place: Path, trial: str, attempt: str) -> int:
