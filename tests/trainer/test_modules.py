@@ -129,11 +129,34 @@ def test_the_generator_decides_the_weights_and_nothing_else_does() -> None:
     assert not torch.equal(first["0_conv.weight"], other["0_conv.weight"])
 
 
+@pytest.mark.parametrize("options", [ModelOptions(), ModelOptions(batch_norm=True), ModelOptions(activation="elu")])
+def test_a_relu_behind_the_pooling_changes_no_bit(options: ModelOptions) -> None:
+    net, waits = parse_net("[C(8,3,1), P(3,2), C(8,3,1), C(8,1,1), P(2,2), SM(3)]"), options.activation == "relu"
+    model = build_model(net, Shape(1, 16), options, {}, torch.Generator().manual_seed(1))
+    names = list(dict(model.named_children()))
+
+    def place(name: str) -> tuple[int, int]:
+        index, _, part = name.partition("_")
+        return int(index), ["flatten", "conv", "norm", "activation", "pool", "logits"].index(part)
+
+    assert (names.index("1_pool") < names.index("0_activation")) is waits
+    assert (names.index("4_pool") < names.index("3_activation")) is waits
+    in_order = nn.Sequential(*(model.get_submodule(name) for name in sorted(names, key=place)))
+    images = torch.randn(16, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    found = []
+    for module in (model, in_order):
+        model.zero_grad()
+        out = module(images)
+        out.square().sum().backward()
+        found.append([out.detach(), *(parameter.grad for parameter in model.parameters())])
+    assert all(map(torch.equal, *found))
+
+
 def test_dropout_stands_where_it_was_asked_for() -> None:
     net = parse_net("[C(4,3,1), P(2,2), FC(5), SM(3)]")
     model = build_model(net, GREY8, ModelOptions(), {1: 0.25, 2: 0.5}, torch.Generator())
     names = list(dict(model.named_children()))
-    assert names.index("1_dropout") == names.index("1_pool") + 1
+    assert names[:4] == ["0_conv", "1_pool", "0_activation", "1_dropout"]
     assert names.index("2_dropout") == names.index("2_activation") + 1
     assert model.get_submodule("2_dropout").p == 0.5
 

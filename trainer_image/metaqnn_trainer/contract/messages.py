@@ -92,6 +92,10 @@ class Recipe(Message):
     convolutions) or bf16 (seven bits). Weights, sums and the optimiser are always in single precision. Devices that are
     not faster with less compute everything in single precision. It is a part of a trial's id, because the weights
     depend on it."""
+    deterministic: bool = True
+    """Whether a GPU gives equal requests equal weights, bit for bit. false allows convolutions whose sums have another
+    order each time; in a training of 50,000 steps or more they are also chosen by trying them out, which takes some
+    seconds. That is up to a fifth faster; for most nets it gains nothing (docs/benchmarks/gpu.md)."""
     mirror: bool = False
     """Flip training images left to right, with probability 1/2."""
     translate: int = Field(0, ge=0, le=64)
@@ -143,7 +147,7 @@ class WeightsRef(Message):
 
 
 # Fields with their defaults are not in the digest: so a trial keeps the id that it had before a field was introduced.
-_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision")
+_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision", "deterministic")
 _LATER_FIELDS: Final = ("initial", "space", "task", "plugins")
 
 

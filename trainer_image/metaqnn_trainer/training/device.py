@@ -13,10 +13,12 @@ from typing import Final
 
 import torch
 
-from metaqnn_trainer.contract.messages import Precision
+from metaqnn_trainer.contract.messages import Precision, Recipe
 from metaqnn_trainer.progress import say
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 
+LONG: Final = 50_000  # steps: then trying out kernels, which takes up to 7 s on an H200, is worth its time
+WORKSPACE: Final = 512  # MiB that a convolution may use for itself
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
 _M_ARENA_MAX: Final = -8
@@ -24,12 +26,11 @@ _M_ARENA_MAX: Final = -8
 
 def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torch.device:
     """The GPU if there is one that works, else the CPU with `threads` threads (by default, the number of processors of
-    this process), set up so that the same request gives the same weights. On a GPU there is one exception:
-    overlapping pooling, whose gradient has no deterministic implementation there.
+    this process), set up so that the same request gives the same weights.
     """
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
+    # Trying out kernels must not take more memory than training (cuDNN reads the limit, in MiB, when it is loaded).
+    os.environ.setdefault("CUDNN_CONV_WSCAP_DBG", str(WORKSPACE))
     _keep_freed_memory()
     trouble = gpus.trouble()
     if trouble and gpus.available():
@@ -43,18 +44,26 @@ def device_name(device: torch.device) -> str:
     return f"cpu, {platform.machine()}, {torch.get_num_threads()} threads"
 
 
-def allow_precision(precision: Precision) -> None:
-    """Set whether products in single precision may be computed in TF32, on GPUs that have it."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
+def choose_kernels(recipe: Recipe, steps: int) -> None:
+    """Set by which kernels a GPU computes a training of so many steps: whether products in single precision may be
+    computed in TF32, whether sums must have the same order each time, and whether convolutions are tried out.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.precision != "fp32"
+    torch.backends.cudnn.deterministic = recipe.deterministic
+    torch.backends.cudnn.benchmark = not recipe.deterministic and steps >= LONG
+
+
+def computes_in(device: torch.device, precision: Precision) -> torch.dtype:
+    """The type of numbers in which layers are computed on `device`: bfloat16 if asked for, on GPUs that have it."""
+    if precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """The context of a forward pass: layers in bfloat16, if asked for, on GPUs that have it; the loss stays in single
-    precision.
-    """
-    if precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
+    """The context of a forward pass: layers in the lower precision, if asked for; the loss stays in single precision."""
+    low = computes_in(device, precision)
+    return nullcontext() if low == torch.float32 else torch.autocast(device.type, low)
 
 
 def dropout_source(device: torch.device) -> torch.Generator:
