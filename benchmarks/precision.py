@@ -169,10 +169,11 @@ def train_all(specs: Sequence[Sequence[TrialSpec]], kept: Path, processes: int, 
     file, device = kept / "trained.jsonl", device_name(choose_device(1))
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     known = {one.trial: one for line in lines if (one := Trained(**json.loads(line))).device == device}
-    todo = [spec for each in specs for spec in each if spec.trial_id() not in known]
+    todo = [spec for of_net in specs for spec in of_net if spec.trial_id() not in known]
     total = len(todo)
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool, file.open("a", encoding="utf-8") as out:
-        for number, one in enumerate(pool.map(partial(train_one, str(kept)), todo), 1):
+        each = pool.map if processes > 1 else map
+        for number, one in enumerate(each(partial(train_one, str(kept)), todo), 1):
             known[one.trial] = one
             out.write(f"{json.dumps(one._asdict())}\n")
             out.flush()
@@ -181,8 +182,8 @@ def train_all(specs: Sequence[Sequence[TrialSpec]], kept: Path, processes: int, 
             if time.monotonic() > until:
                 pool.shutdown(wait=False, cancel_futures=True)
                 break
-    whole = [each for each in specs if all(spec.trial_id() in known for spec in each)]
-    return [known[spec.trial_id()] for each in whole for spec in each]
+    whole = [of_net for of_net in specs if all(spec.trial_id() in known for spec in of_net)]
+    return [known[spec.trial_id()] for of_net in whole for spec in of_net]
 
 
 LOADED: Final = Loaded()
