@@ -54,7 +54,7 @@ class Spent(NamedTuple):
     place: int
     """Its place among all nets, from 1; 0 where there is none."""
     lost: list[tuple[int, Trial]]
-    """Those of the run's ten best nets that are among them, by their places."""
+    """Nets among the run's ten best that are in it, with their places."""
 
 
 def foresee(settings: Settings) -> Foreseen | None:
