@@ -205,7 +205,7 @@ def _dearest(view: RunView, history: History) -> Facts:
 
 def _saved(found: Spent) -> str:
     lost = ", ".join(f"number {place} ({trial.trial})" for place, trial in found.lost)
-    return f"{_duration(finite(found.seconds))}, less what other nets in their place had cost. " + (
+    return f"{_duration(finite(found.seconds))}, less the cost of other nets in their place. " + (
         f"Of the ten best nets it would have lost {lost}." if lost else "None of the ten best nets is among them."
     )
 
