@@ -115,6 +115,6 @@ def test_it_is_on_the_page(tmp_path: Any) -> None:
         "3 of 24, each with more than 5,020 multiply-accumulates: 12% of the time, 13% of the multiply-accumulates"
     )
     assert " of all" in cost["the best of them"]
-    assert cost["what space.max_macs=5020 would have saved"].startswith("30.0 s, less the cost of other nets")
+    assert cost["with space.max_macs=5020"].startswith("30.0 s would have been saved, less the cost of other")
     table = view._replace(record=view.record.model_copy(update={"table": "table.csv"}))
     assert not any("dearest" in name for name, _ in content(table, history, None, None).cost)

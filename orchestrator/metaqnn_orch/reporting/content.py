@@ -199,14 +199,14 @@ def _dearest(view: RunView, history: History) -> Facts:
         place = "the best of all" if found.place == 1 else f"number {found.place:,} of all"
         facts.append(("the best of them", f"{shown_reward(found.best)}, {place}"))
     if hasattr(view.state.settings.space, LIMIT):
-        facts.append((f"what space.{LIMIT}={found.max_macs} would have saved", _saved(found)))
+        facts.append((f"with space.{LIMIT}={found.max_macs}", _saved(found)))
     return facts
 
 
 def _saved(found: Spent) -> str:
     lost = ", ".join(f"number {place} ({trial.trial})" for place, trial in found.lost)
-    return f"{_duration(finite(found.seconds))}, less the cost of other nets in their place. " + (
-        f"Of the ten best nets it would have lost {lost}." if lost else "None of the ten best nets is among them."
+    return f"{_duration(finite(found.seconds))} would have been saved, less the cost of other nets in their place. " + (
+        f"Lost of the ten best nets: {lost}." if lost else "None of the ten best nets is lost."
     )
 
 
