@@ -8,7 +8,7 @@ BASE_IMAGE ?=
 ORCHESTRATOR_BASE_IMAGE ?= $(BASE_IMAGE)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-early-end bench-precision bench-trainer chart docs images image-requirements clean
+.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-early-end bench-precision bench-trainer gpu-check chart docs images image-requirements clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
@@ -42,6 +42,9 @@ bench-trained: .venv/.dev-ready ## which search finds the best net, where each i
 
 bench-early-end: .venv/.dev-ready ## what stopping nets early saves and costs, on real learning curves
 	$(BIN)/python -m benchmarks.early_end $(ARGS)
+
+gpu-check: .venv/.dev-ready      ## everything that only a GPU can show, on this one: promises, speed, precision
+	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 bench-precision: .venv/.dev-ready ## does lower precision change which nets a search finds?
 	$(BIN)/python -m benchmarks.precision $(ARGS)

@@ -1,5 +1,6 @@
-"""The loop that an expert writes by hand for one net on one GPU: images on the device, bf16, channels last, and the whole
-step in one CUDA graph, from the choice of images to the optimiser. Nothing of the trainer's is used beside the net."""
+"""The loop that an expert writes by hand for one net on one GPU: images on the device, bf16, channels last, and the
+whole step in one CUDA graph, from the choice of images to the optimiser. Nothing of the trainer's is used beside the
+net."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def train_by_hand(net: Net, recipe: Recipe, images: Tensor, labels: Tensor, epoc
     batches, without an evaluation."""
     device, batch = images.device, recipe.batch_size
     steps = len(images) // batch
-    model = plain_model(net, recipe).to(device, memory_format=torch.channels_last).train()
+    model = plain_model(net, recipe).to(device).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(
         model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, capturable=True
     )

@@ -58,7 +58,8 @@ def test_kernels_are_tried_out_in_long_trainings_that_may(deterministic: bool, s
     assert torch.backends.cudnn.deterministic is deterministic
     assert torch.backends.cudnn.benchmark is tried
     choose_kernels(Recipe(), LONG)
-    assert torch.backends.cudnn.deterministic and not torch.backends.cudnn.benchmark
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_when_the_process_began(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Layers that run together on a GPU, where numbers of the size of an image take longer to read and write than to
 compute.
 
-Torch computes a convolution, its bias and its ReLU in three passes, and the gradient of the bias in a fourth that uses a
-small part of the device. Here cuDNN does the first three in one, and a matrix product does the fourth.
+Torch computes a convolution, its bias and its ReLU in three passes, and the gradient of the bias in a fourth that uses
+a small part of the device. Here cuDNN does the first three in one, and a matrix product does the fourth.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _with_relu(conv: SameConv2d, x: Tensor) -> Tensor:
     x, weight, bias = _inputs(conv, x)
     if _slow_at_once(weight):
         return _bias_relu(F.conv2d(x, weight, None, conv.stride, conv.padding), bias)
-    found: Tensor = _ConvolutionReLU.apply(x, weight, bias, conv.stride, conv.padding)  # type: ignore[no-untyped-call]
+    found: Tensor = _ConvolutionReLU.apply(x, weight, bias, conv.stride, conv.padding)
     return found
 
 
@@ -133,7 +133,7 @@ class _BiasReLU(torch.autograd.Function):
 
 
 def _bias_relu(x: Tensor, bias: Tensor) -> Tensor:
-    found: Tensor = _BiasReLU.apply(x, bias)  # type: ignore[no-untyped-call]
+    found: Tensor = _BiasReLU.apply(x, bias)
     return found
 
 

@@ -61,7 +61,7 @@ def computes_in(device: torch.device, precision: Precision) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """The context of a forward pass: layers in the lower precision, if asked for; the loss stays in single precision."""
+    """The context of a forward pass: layers in lower precision, if asked for; the loss stays in single precision."""
     low = computes_in(device, precision)
     return nullcontext() if low == torch.float32 else torch.autocast(device.type, low)
 
