@@ -18,7 +18,7 @@ def gpu() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("there is no GPU")
     device = choose_device()
-    choose_kernels(Recipe(), 1)
+    choose_kernels(Recipe())
     return device
 
 

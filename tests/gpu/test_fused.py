@@ -47,7 +47,7 @@ def test_gradients_are_as_exact_as_one_by_one(gpu: torch.device, net: str, preci
     assert isinstance(model, Stack)
     model.to(gpu)
     images, labels = images.to(gpu, memory_format=torch.channels_last), labels.to(gpu)
-    choose_kernels(Recipe(precision=precision), 1)
+    choose_kernels(Recipe(precision=precision))
     with autocast(gpu, precision):
         together = gradients(model, images, labels)
         again = gradients(model, images, labels)

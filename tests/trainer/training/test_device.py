@@ -11,7 +11,6 @@ import torch
 
 from metaqnn_trainer.contract.messages import Precision, Recipe
 from metaqnn_trainer.training.device import (
-    LONG,
     autocast,
     choose_device,
     choose_kernels,
@@ -43,23 +42,17 @@ def test_no_container_no_limit(tmp_path: Path) -> None:
 def test_precision_is_a_gpus_matter() -> None:
     expected: dict[Precision, bool] = {"tf32": True, "fp32": False, "bf16": True}
     for precision, allowed in expected.items():
-        choose_kernels(Recipe(precision=precision), 1)
+        choose_kernels(Recipe(precision=precision))
         assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is allowed
         with autocast(torch.device("cpu"), precision):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-    choose_kernels(Recipe(), 1)
+    choose_kernels(Recipe())
 
 
-@pytest.mark.parametrize(
-    ("deterministic", "steps", "tried"), [(True, LONG, False), (False, LONG, True), (False, 9, False)]
-)
-def test_kernels_are_tried_out_in_long_trainings_that_may(deterministic: bool, steps: int, tried: bool) -> None:
-    choose_kernels(Recipe(deterministic=deterministic), steps)
-    assert torch.backends.cudnn.deterministic is deterministic
-    assert torch.backends.cudnn.benchmark is tried
-    choose_kernels(Recipe(), LONG)
-    assert torch.backends.cudnn.deterministic
-    assert not torch.backends.cudnn.benchmark
+def test_sums_have_one_order_unless_the_recipe_says_otherwise() -> None:
+    for deterministic in (False, True):
+        choose_kernels(Recipe(deterministic=deterministic))
+        assert torch.backends.cudnn.deterministic is deterministic
 
 
 def test_when_the_process_began(tmp_path: Path) -> None:

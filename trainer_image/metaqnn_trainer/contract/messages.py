@@ -93,9 +93,9 @@ class Recipe(Message):
     not faster with less compute everything in single precision. It is a part of a trial's id, because the weights
     depend on it."""
     deterministic: bool = True
-    """Whether a GPU gives equal requests equal weights, bit for bit. false allows convolutions whose sums have another
-    order each time; in a training of 50,000 steps or more they are also chosen by trying them out, which takes some
-    seconds. That is up to a fifth faster; for most nets it gains nothing (docs/benchmarks/gpu.md)."""
+    """Whether a GPU gives equal requests equal weights, bit for bit. false allows convolutions that sum up in another
+    order each time: on an H200 some nets trained up to a fifth faster with tf32, most as fast as before
+    (docs/benchmarks/gpu.md)."""
     mirror: bool = False
     """Flip training images left to right, with probability 1/2."""
     translate: int = Field(0, ge=0, le=64)

@@ -81,11 +81,6 @@ class Course:
         self._step_on: Step = self._plain_step
 
     @property
-    def steps(self) -> int:
-        """Number of steps at one learning rate."""
-        return self._recipe.epochs * math.ceil(self._examples / self._recipe.batch_size)
-
-    @property
     def position(self) -> Position:
         """Position of the next step."""
         return Position(rate=self._rate, epoch=self._epoch, step=self._step)

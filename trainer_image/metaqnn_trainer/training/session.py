@@ -154,7 +154,7 @@ class _Session:
         # If other processes use the GPU's memory, the result is this error, and nothing worse.
         if need is not None and need > self._memory.free() and self._subject.device.type == "cpu":
             raise HostMemoryError(f"training needs at least {_gib(need)} of memory, which other processes use now")
-        choose_kernels(self._spec.recipe, self._course.steps)
+        choose_kernels(self._spec.recipe)
         try:
             self._course.run()
         except _TimeUp:
