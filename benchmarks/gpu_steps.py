@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.hand_loop import train_by_hand
 from benchmarks.measure import Spread, markdown
-from benchmarks.trainer import made
+from benchmarks.plain_loop import made
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord
