@@ -38,12 +38,6 @@ class State(NamedTuple):
 Front = tuple[Cost, ...]  # the pairs of parameters and MACs that no other pair beats in both
 
 
-class Led(NamedTuple):
-    """Where a legal layer leads: to a state, or to None where it is a termination."""
-
-    state: State | None
-
-
 class Moves(NamedTuple):
     """The layers that the rules offer in a state, before any limit."""
 
@@ -259,14 +253,13 @@ class Cnn(Space):
     def _leads(self, state: State | None, moves: Iterable[Layer]) -> bool:
         """Whether the moves are legal one after another, and complete a net."""
         for layer in moves:
-            led = None if state is None else self._led(state, layer)
-            if led is None:
+            if state is None or not (led := self._led(state, layer)):
                 return False
-            state = led.state
+            state = led[0]
         return state is None
 
-    def _find_led(self, state: State, layer: Layer) -> Led | None:
-        return Led(self.step(state, layer)) if layer in self.legal(state) else None
+    def _find_led(self, state: State, layer: Layer) -> tuple[State | None, ...]:
+        return (self.step(state, layer),) if layer in self.legal(state) else ()  # what `step` says, if it is legal
 
     def _find_legal(self, state: State) -> tuple[Layer, ...]:
         offers = self._moves(_forgetful(state)).offers
