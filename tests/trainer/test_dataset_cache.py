@@ -221,6 +221,27 @@ def test_many_may_write_it_at_once(bench: Bench, digits: MadeDataset, folder: Pa
     assert names(folder) == [name]
 
 
+def without_links(source: Path, target: Path) -> None:
+    raise PermissionError("this file system has no hard links")
+
+
+@pytest.mark.parametrize("link", [os.link, without_links])
+def test_a_right_file_is_not_replaced_because_others_may_have_mapped_it(
+    link: Callable[[Path, Path], None], digits: MadeDataset, folder: Path, name: str
+) -> None:
+    said: list[str] = []
+    cache = DatasetCache(folder, said.append, link=link)
+    cache.keep(digits.ref, digits.data)
+    first = (folder / name).stat().st_ino
+    cache.keep(digits.ref, digits.data)
+    assert (folder / name).stat().st_ino == first
+    (folder / name).write_bytes(b"damaged")
+    cache.keep(digits.ref, digits.data)
+    assert (folder / name).read_bytes() == digits.data
+    assert names(folder) == [name]
+    assert said == []
+
+
 def test_what_nobody_uses_goes_when_another_dataset_comes(bench: Bench, digits: MadeDataset, folder: Path) -> None:
     now = time.time()
     old = {
