@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,15 +15,20 @@ from typing import Any
 import pytest
 
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.dataset_cache import DatasetCache
+from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.start_up import Ahead
-from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PatientStore
 from metaqnn_trainer.trial import Trainer
-from tests.trainer.conftest import RUN, Bench
+from tests.seaweedfs import S3Server
+from tests.trainer.conftest import RUN, Bench, spec_of
 
 TORCH = {"torch", "numpy", "safetensors"}
 # None of these is needed for training from a directory. Torch compiles nothing here, and imports half a second less.
@@ -81,6 +87,25 @@ def test_request_and_dataset_are_there_before_torch(bench: Bench, tmp_path: Path
     assert told == trial
     assert [path.name for path in tmp_path.glob("digits-*.safetensors")]
     assert TORCH & set(taken) == set()
+
+
+def test_a_process_of_its_own_with_a_bucket_and_a_cache(
+    s3_server: S3Server, s3_store_uri: str, digits: MadeDataset, tmp_path: Path
+) -> None:
+    store = open_store(s3_store_uri)
+    store.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
+    spec = spec_of(digits.ref)
+    request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
+    store.put(keys.request(RUN, request.trial), encode(request))
+    command = [sys.executable, "-m", "metaqnn_trainer", "train", "--store", s3_store_uri, "--run", RUN]
+    environment = {**os.environ, **s3_server.environment(), "METAQNN_DATASET_CACHE": str(tmp_path)}
+    for lost in (keys.dataset(digits.ref.name, digits.ref.digest), ""):
+        done = subprocess.run([*command, "--trial", request.trial], env=environment, capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (0, b""), done.stderr
+        if lost:  # the second process finds it in the cache
+            store.delete(lost)
+            store.delete(keys.result(RUN, request.trial))
+    assert exists(store, keys.result(RUN, request.trial))
 
 
 class Counting(DirectoryStore):
