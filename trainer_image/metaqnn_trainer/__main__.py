@@ -21,8 +21,10 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.errors import KNOWN, RequestError, exit_code, in_words
 from metaqnn_trainer.progress import say
+from metaqnn_trainer.start_up import Ahead, lasting_imports
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
     train.add_argument(
         "--dataset-cache",
-        type=Path,
+        type=DatasetCache,
         default=os.environ.get("METAQNN_DATASET_CACHE") or None,
         help="folder that keeps datasets for the next trainers (default: $METAQNN_DATASET_CACHE)",
     )
@@ -105,9 +107,11 @@ def _train(options: argparse.Namespace) -> int:
     # container's first process, and would only be lost.
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        from metaqnn_trainer.trial import Trainer
+        ahead = Ahead.of(order, options.dataset_cache)
+        with lasting_imports():
+            from metaqnn_trainer.trial import Trainer
 
-        report = Trainer(options.threads, stop.is_set, options.dataset_cache).carry_out(order)
+        report = Trainer(options.threads, stop.is_set, options.dataset_cache, ahead=ahead).carry_out(order)
     finally:
         signal.signal(signal.SIGTERM, before)
     return _end(report.exit_code, report.reason) if report.exit_code else ExitCode.DELIVERED
