@@ -11,7 +11,7 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from benchmarks.plain_loop import plain_model, write_files
+from benchmarks.plain_loop import made, plain_model, write_files
 
 from benchmarks import cluster, early_end, speed, start_up, trained, trainer
 from metaqnn_orch.application import datasets
@@ -46,7 +46,7 @@ def test_many_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_training_takes(tmp_path: Path) -> None:
     case = trainer.CASES["small"]
-    images, labels = trainer.made(500)
+    images, labels = made(500)
     spec = trainer.ask(tmp_path / "store", case, images, labels)
     ours = trainer.measured(partial(trainer.ours, tmp_path / "store", spec, 1), 1)
     write_files(tmp_path / "files", images, labels)
