@@ -8,7 +8,7 @@ BASE_IMAGE ?=
 ORCHESTRATOR_BASE_IMAGE ?= $(BASE_IMAGE)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-trainer chart docs images image-requirements clean
+.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-requirements clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
@@ -46,6 +46,12 @@ bench-trained: .venv/.dev-ready ## which search finds the best net, where each i
 bench-early-end: .venv/.dev-ready ## what stopping nets early saves and costs, on real learning curves
 	$(BIN)/python -m benchmarks.early_end $(ARGS)
 
+gpu-check: .venv/.dev-ready      ## everything that only a GPU can show, on this one: promises, speed, precision
+	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
+
+bench-precision: .venv/.dev-ready ## does lower precision change which nets a search finds?
+	$(BIN)/python -m benchmarks.precision $(ARGS)
+
 docs: .venv/.dev-ready         ## the pages that follow from the code, and a site of all pages in site/
 	$(BIN)/python -m docs.document
 	$(BIN)/mkdocs build --strict --quiet
@@ -55,6 +61,9 @@ chart: .venv/.dev-ready        ## what follows from charts/metaqnn/values.yaml: 
 
 bench-trainer: .venv/.dev-ready ## training a net, against the loop that a user would write
 	$(BIN)/python -m benchmarks.trainer $(ARGS)
+
+bench-start-up: .venv/.dev-ready ## what the process of one trial costs beside its training
+	$(BIN)/python -m benchmarks.start_up $(ARGS)
 
 images:                        ## both images; BUILDER=buildah, BASE_IMAGE=…, ORCHESTRATOR_BASE_IMAGE=…, IMAGES=registry/prefix as you like
 	$(BUILDER) build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) -t $(IMAGES)/metaqnn-trainer:$(VERSION) trainer_image

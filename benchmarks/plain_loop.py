@@ -35,6 +35,14 @@ class MadeCIFAR10(CIFAR10):  # type: ignore[misc]  # torchvision has no types
         self.classes = [str(number) for number in range(10)]
 
 
+def made(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (count, 3, 32, 32) of noise, darker or lighter by class, and their labels."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 10, count)
+    images = generator.integers(0, 128, (count, 3, 32, 32)) + 12 * labels[:, None, None, None]
+    return images.astype(np.uint8), labels
+
+
 def write_files(root: Path, images: np.ndarray, labels: np.ndarray) -> None:
     """Images (n, 3, 32, 32) uint8 in the five files of CIFAR-10's training set."""
     folder = root / CIFAR10.base_folder

@@ -38,7 +38,7 @@ def main() -> None:
     note(log, began=began)
     trained = []
 
-    def prepare() -> Callable[[WorkOrder], WorkReport]:
+    def prepare(first: WorkOrder) -> Callable[[WorkOrder], WorkReport]:
         # Importing this file has taken a moment already, which is a part of it.
         time.sleep(max(0.0, began + float(pod) + float(imports) + float(data) - time.time()))
         return carry_out
@@ -57,7 +57,7 @@ def main() -> None:
         for trial, _, attempt in (name.partition("/") for name in named)
     ]
     if options.kind == "train":
-        prepare()(orders[0])
+        prepare(orders[0])(orders[0])
     else:
         train_bundle(store, keys.bundle(options.run, options.bundle), orders, prepare, lambda: False)
     time.sleep(float(end))

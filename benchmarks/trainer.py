@@ -19,8 +19,9 @@ import safetensors.torch
 import torch
 from rich.console import Console
 
+from benchmarks import gpu_steps
 from benchmarks.measure import Spread, machine, markdown, save
-from benchmarks.plain_loop import train_plainly, write_files
+from benchmarks.plain_loop import made, train_plainly, write_files
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
@@ -77,8 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         shutil.rmtree(here)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"
-    content = {"machine": {**machine("torch", "torchvision"), "device": device}, "cases": found}
-    save(options.to, "trainer", "What training a net takes", tables(found, options.repeats), content)
+    content: dict[str, Any] = {"machine": {**machine("torch", "torchvision"), "device": device}, "cases": found}
+    text = tables(found, options.repeats)
+    if torch.cuda.is_available():
+        content["steps"] = gpu_steps.compare(torch.device("cuda"))
+        text += f"\n## Steps alone, and a loop by hand\n\n{gpu_steps.table(content['steps'])}"
+    save(options.to, "trainer", "What training a net takes", text, content)
 
 
 def _compare(here: Path, case: Case, options: argparse.Namespace, say: Any) -> dict[str, Any]:
@@ -127,14 +132,6 @@ def summary(values: list[Measured], ours: list[Measured]) -> dict[str, Any]:
             "images_per_second": Spread.of([own.images_per_second / v.images_per_second for v, own in pairs])._asdict(),
         },
     }
-
-
-def made(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (count, 3, 32, 32) of noise, darker or lighter by class, and their labels."""
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, 10, count)
-    images = generator.integers(0, 128, (count, 3, 32, 32)) + 12 * labels[:, None, None, None]
-    return images.astype(np.uint8), labels
 
 
 def ask(root: Path, case: Case, images: np.ndarray, labels: np.ndarray) -> TrialSpec:

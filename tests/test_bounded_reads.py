@@ -29,7 +29,8 @@ from tests.control.world import OBJECTIVE, Session, settings
 ROOT: Final = Path(__file__).parents[1]
 LARGE_BY_RIGHT: Final = {
     "orchestrator/metaqnn_orch/application/beginning.py: aside.get(key)": "a dataset that was made a moment ago",
-    "trainer_image/metaqnn_trainer/reading.py: self._store.get(key)": "a dataset, or what else a task asks for",
+    "trainer_image/metaqnn_trainer/fetching.py: store.get(key)": "a dataset",
+    "trainer_image/metaqnn_trainer/reading.py: self._store.get(key)": "whatever else a task asks for",
     "trainer_image/metaqnn_trainer/training/checkpoint.py: self._store.get(self._key)": "a checkpoint",
 }
 RECEIVERS: Final = ("store", "aside", "opened", "inner")

@@ -65,6 +65,24 @@ def test_a_run_of_an_earlier_release_says_which_rule_it_keeps(store: DirectorySt
     assert len(said) == 1, "nothing is worth saying where the same was asked for"
 
 
+def test_a_run_that_began_before_presets_said_a_precision_keeps_its_own(store: DirectoryStore) -> None:
+    digest, said = put_dataset(store).digest, list[str]()
+
+    def say(line: str, tone: Tone = Tone.PLAIN) -> None:
+        said.append(line)
+
+    begin(store, "new", settings(dataset__digest=digest), fine, say)
+    wanted = settings(dataset__digest=digest, recipe__precision="bf16")
+    with pytest.raises(RunConflict, match=r'recipe.precision: "tf32" -> "bf16"'):
+        begin(store, "new", wanted, fine, say)
+    content = json.loads(store.get(keys.run_record("new")))
+    del content["settings"]["recipe"]["deterministic"]
+    store.put(keys.run_record("new"), json.dumps(content).encode())
+    record = begin(store, "new", wanted, fine, say)
+    assert said == ["run new began with recipe.precision tf32, before presets said another, and keeps it"]
+    assert record.settings_as_run(wanted).recipe.precision == "tf32"
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "says"),
     [

@@ -11,9 +11,9 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from benchmarks.plain_loop import plain_model, write_files
+from benchmarks.plain_loop import made, plain_model, write_files
 
-from benchmarks import card_share, cluster, early_end, speed, trained, trainer
+from benchmarks import card_share, cluster, early_end, speed, start_up, trained, trainer
 from metaqnn_orch.application import datasets
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.modules.model import build_model
@@ -57,7 +57,7 @@ def test_a_cards_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_training_takes(tmp_path: Path) -> None:
     case = trainer.CASES["small"]
-    images, labels = trainer.made(500)
+    images, labels = made(500)
     spec = trainer.ask(tmp_path / "store", case, images, labels)
     ours = trainer.measured(partial(trainer.ours, tmp_path / "store", spec, 1), 1)
     write_files(tmp_path / "files", images, labels)
@@ -66,6 +66,16 @@ def test_what_training_takes(tmp_path: Path) -> None:
     assert (tmp_path / "1.pt").exists()
     found = {"small": {"net": case.net, "contenders": {trainer.OURS: trainer.summary([ours], [ours])}}}
     assert "| 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) |" in trainer.tables(found, 1)
+
+
+def test_what_a_process_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    start_up.main(["--repeats", "1", "--images", "100", "--to", "found"])
+    found = json.loads((tmp_path / "found" / "start-up.json").read_text())["contenders"]
+    assert found.keys() == start_up.CONTENDERS.keys()
+    assert all(values["seconds"]["measured"]["median"] > 0 for values in found.values())
+    assert found[start_up.OURS]["processor_seconds"]["ratio"]["median"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["found"]
 
 
 def test_searches_with_real_training(tmp_path: Path) -> None:

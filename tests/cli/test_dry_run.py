@@ -31,6 +31,7 @@ def test_a_bill_creates_nothing(rehearsal: list[object], tmp_path: Path, cli: Cl
     assert bill["gpu_hours"] == pytest.approx(12e-5)
     assert bill["money"] == pytest.approx(12e-3)
     assert bill["nets_within"] == {"gpu_hours": 500}
+    assert bill["dearest_tenth"] is None, "nothing is trained"
     assert (bill["seconds_per_trial"], bill["basis"]) == (0.036, "--table-delay: nothing is trained")
     assert bill["creates"] == [f"run one in {tmp_path / 'store'}", "12 results looked up in the table"]
 
@@ -64,6 +65,8 @@ def test_where_nothing_was_trained_nobody_knows(tmp_path: Path, cli: Cli) -> Non
     assert "unknown: no run in the store has trained nets like these" in answer.out
     assert "--trial-seconds S" in answer.out
     assert f"dataset digits in {tmp_path / 'store'}, made first" in answer.out
+    assert "of the multiply-accumulates of 2" in answer.out
+    assert "--set space.max_macs=1" in answer.out
     assert tree(tmp_path) == []
 
 
@@ -73,11 +76,13 @@ def test_other_runs_of_the_store_tell(mine: Path, cli: Cli) -> None:
     same = cli("start", *TINY, "--run", "new", "--store", mine, "--dry-run", "-o", "json").json()
     assert same["basis"] == "run first, 5 nets"
     assert 0 < same["seconds_per_trial"] < 60
+    assert 0.1 < same["dearest_tenth"]["share"] < 1
     other = cli("start", *TINY, "--set=recipe.epochs=200", "--run", "new", "--store", mine, "--dry-run", "-o", "json")
     assert "by multiply-accumulates, examples and epochs" in other.json()["basis"]
     assert other.json()["seconds_per_trial"] > 5 * same["seconds_per_trial"]
     own = cli("start", *TINY, "--run", "first", "--store", mine, "--dry-run", "-o", "json").json()
     assert (own["nets"], own["phases"], own["basis"]) == (0, [], "the mean of the last 5 nets of this run")
+    assert own["dearest_tenth"] is None, "its space cannot be changed any more"
     assert tree(mine) == before
 
 

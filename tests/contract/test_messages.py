@@ -98,6 +98,7 @@ RECIPE_CHANGES: dict[str, Any] = {
     "fc_dropout": 0.25,
     "normalisation": "pixel",
     "precision": "bf16",
+    "deterministic": False,
     "mirror": True,
     "translate": 1,
     "evaluate_test": True,

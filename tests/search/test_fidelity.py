@@ -144,7 +144,7 @@ def test_the_authors_code_is_the_papers_search_but_for_what_docs_fidelity_lists(
     assert differences(preset("svhn").recorded(), preset("svhn-code").recorded()) == [
         "space.gap_at_depth_limit: true -> false",
         'model.gap_head: "paper" -> "code"',
-        'recipe.precision: "tf32" -> "fp32"',
+        'recipe.precision: "bf16" -> "fp32"',
         "agent.replay_draws: 100 -> 128",
         "finals.momentum: (absent) -> 0.9",
         "finals.weight_decay: (absent) -> 0.0005",

@@ -6,6 +6,7 @@ Whoever adds a searcher adds nothing here: built-in ones are found as the produc
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.search.searcher import SEARCHERS, Experience, Known
+from metaqnn_orch.search.searcher import SEARCHERS, Experience, Known, Setup
 from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.spaces.cnn.space import Cnn
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, accuracy_of, settings
 
@@ -118,6 +120,42 @@ def test_it_may_begin_with_what_another_run_was_told(method: str) -> None:
     third.told, third.flying, third.designs = [*one.told], [*one.flying], dict(one.designs)
     third.searcher.restore(one.searcher.snapshot(), rows, 0.5, one.told)
     assert third.steps(20, 10) == one.steps(20, 10)
+
+
+class Watched(Cnn):
+    """A space that remembers of which designs it was asked for changes, apart from changes of a change."""
+
+    def __init__(self, of: Settings) -> None:
+        super().__init__(of.space, of.model)
+        self.centres: list[str] = []
+        self.last = ""
+
+    def neighbours(self, design: str) -> Iterator[str]:
+        self.centres.append(design)
+        return super().neighbours(design)
+
+    def mutated(self, design: str, rng: random.Random) -> str:
+        if design != self.last:
+            self.centres.append(design)
+        self.last = super().mutated(design, rng)
+        return self.last
+
+
+@pytest.mark.parametrize("predicted", [0.0, 1.0])
+@pytest.mark.parametrize("name", ["evolution", "guided", "local-search"])
+def test_a_net_that_was_stopped_early_is_no_parent_and_no_centre(name: str, predicted: float) -> None:
+    ask = Ask(searched_by(name))
+    space = Watched(ask.settings)
+    ask.searcher = SEARCHERS.load(name)(Setup(space, ask.searcher.options, ask.searcher.randomness, ()))
+    told = [*dict.fromkeys(Ask(searched_by("random", seed=9)).steps(0, 60))]
+    stopped = {*told[::3]}
+    for design in told:
+        ask.designs[design] = None
+        reward = predicted if design in stopped else accuracy_of(design)
+        ask.tell(Experience(design, reward, trained=design not in stopped))
+    ask.steps(0, 30)
+    assert space.centres
+    assert not {*space.centres} & stopped
 
 
 @pytest.mark.parametrize("beginning", ["[]", "[C(64,3,1)]", "[C(64,3,1), SM(10)]"])

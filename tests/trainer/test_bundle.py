@@ -36,9 +36,11 @@ class Trainer:
         self._codes = iter(codes)
         self.given: list[str] = []
         self.prepared = 0
+        self.first = ""
 
-    def prepare(self) -> Callable[[WorkOrder], WorkReport]:
+    def prepare(self, first: WorkOrder) -> Callable[[WorkOrder], WorkReport]:
         self.prepared += 1
+        self.first = first.trial
         return self._carry_out
 
     def _carry_out(self, order: WorkOrder) -> WorkReport:
@@ -86,7 +88,7 @@ def test_whatever_an_order_ends_with(store: Store, code: int) -> None:
 
 
 def test_the_progress_is_there_before_anything_slow_begins(store: Store) -> None:
-    def prepare() -> Any:
+    def prepare(first: WorkOrder) -> Any:
         assert ended(store) == []
         raise ImportError("no torch")
 
@@ -100,7 +102,15 @@ def test_a_process_in_the_place_of_another_goes_on_where_that_one_was(store: Sto
     second = Trainer(0, 0)
     assert run(store, second) is None
     assert second.given == [ORDERS[2].trial, ORDERS[3].trial]
+    assert second.first == ORDERS[2].trial, "what it needs first is known before anything slow begins"
     assert [code for _, code in ended(store)] == [0, 11, 0, 0]
+
+
+def test_where_nothing_is_left_nothing_slow_begins(store: Store) -> None:
+    run(store, Trainer(0, 0, 0, 0))
+    again = Trainer()
+    assert run(store, again) is None
+    assert again.prepared == 0
 
 
 def test_another_attempt_of_a_trial_is_another_order(store: Store) -> None:
@@ -151,7 +161,7 @@ def test_where_progress_cannot_be_written_nothing_more_begins(store: Store) -> N
 def test_an_order_that_does_not_end_by_itself_ends_the_process(store: Store) -> None:
     left: list[tuple[str, float]] = []
 
-    def prepare() -> Callable[[WorkOrder], WorkReport]:
+    def prepare(first: WorkOrder) -> Callable[[WorkOrder], WorkReport]:
         def carry_out(order: WorkOrder) -> WorkReport:
             while order == ORDERS[1] and not left:
                 time.sleep(0.01)

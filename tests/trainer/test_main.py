@@ -71,11 +71,6 @@ def test_usage_errors_end_with_2(arguments: list[str], capsys: pytest.CaptureFix
     assert lines(capsys)[0] == []
 
 
-def test_help_needs_no_torch() -> None:
-    code = "import sys\nfrom metaqnn_trainer import __main__, worker\nassert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_a_dataset_is_made_once_and_told_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["dataset", "digits", "--store", str(tmp_path / "store"), "--validation", "100"]
     assert main(arguments) == 0

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import torch
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import object_digest
@@ -82,29 +79,3 @@ def test_what_another_trial_left_can_be_read(bench: Bench) -> None:
 def test_a_tensor_that_is_not_there_is_named(digits: MadeDataset) -> None:
     with pytest.raises(DatasetError, match=r"^digits has no tensor prices$"):
         parse_object(digits.data, "digits").tensors["prices"]
-
-
-def test_a_folder_keeps_datasets_for_others(bench: Bench, digits: MadeDataset, tmp_path: Path) -> None:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    key = keys.dataset(digits.ref.name, digits.ref.digest)
-    first = Reader(bench.store, folder).dataset(digits.ref)
-    bench.store.delete(key)
-    again = Reader(bench.store, folder).dataset(digits.ref)
-    assert torch.equal(first.tensors["train_images"], again.tensors["train_images"])
-    (kept,) = folder.iterdir()
-    kept.write_bytes(digits.data[:-1])
-    with pytest.raises(DatasetError, match="missing"):
-        Reader(bench.store, folder).dataset(digits.ref)
-    bench.store.put(key, digits.data)
-    assert Reader(bench.store, folder).dataset(digits.ref).info == first.info
-    assert kept.read_bytes() == digits.data, "what is damaged there is replaced"
-
-
-def test_a_folder_that_cannot_be_written_is_only_told(
-    bench: Bench, digits: MadeDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    for folder in (tmp_path / "file", tmp_path / "nowhere"):
-        assert Reader(bench.store, folder).dataset(digits.ref).info.train == digits.info.train
-        assert "could not be cached" in capsys.readouterr().err

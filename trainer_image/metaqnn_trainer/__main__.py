@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -22,8 +23,13 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
+from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.errors import KNOWN, RequestError, exit_code, in_words
 from metaqnn_trainer.progress import say
+from metaqnn_trainer.start_up import Ahead, lasting_imports
+
+if TYPE_CHECKING:
+    from metaqnn_trainer.trial import Trainer
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         trains.add_argument("--threads", type=_positive, help="threads on a CPU (default: torch's own choice)")
         trains.add_argument(
             "--dataset-cache",
-            type=Path,
+            type=DatasetCache,
             default=os.environ.get("METAQNN_DATASET_CACHE") or None,
             help="folder that keeps datasets for the next trainers (default: $METAQNN_DATASET_CACHE)",
         )
@@ -114,9 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> int:
     order = _order(options, options.attempt)
     with _until_asked_to_stop() as stopped:
-        from metaqnn_trainer.trial import Trainer
-
-        report = Trainer(options.threads, stopped, options.dataset_cache).carry_out(order)
+        report = _trainer(options, order, stopped).carry_out(order)
     return _end(report.exit_code, report.reason) if report.exit_code else ExitCode.DELIVERED
 
 
@@ -131,14 +135,21 @@ def _train_bundle(options: argparse.Namespace) -> int:
         from metaqnn_trainer.store.opening import open_store
         from metaqnn_trainer.store.patient import PATIENCE
 
-        def prepare() -> CarryOut:
-            from metaqnn_trainer.trial import Trainer
-
-            return Trainer(options.threads, stopped, options.dataset_cache).carry_out
+        def prepare(first: WorkOrder) -> CarryOut:
+            return _trainer(options, first, stopped).carry_out
 
         store, key = open_store(options.store, PATIENCE, say), keys.bundle(options.run, options.bundle)
         report = train_bundle(store, key, orders, prepare, stopped, options.limit)
     return _end(report.exit_code, report.reason) if report else ExitCode.DELIVERED
+
+
+def _trainer(options: argparse.Namespace, first: WorkOrder, stopped: Callable[[], bool]) -> Trainer:
+    """The trainer of this process, which has begun to read for its first order while torch is imported."""
+    ahead = Ahead.of(first, options.dataset_cache)
+    with lasting_imports():
+        from metaqnn_trainer.trial import Trainer
+
+    return Trainer(options.threads, stopped, options.dataset_cache, ahead=ahead)
 
 
 @contextmanager

@@ -44,15 +44,16 @@ def train_bundle(
     store: Store,
     key: str,
     orders: Sequence[WorkOrder],
-    prepare: Callable[[], CarryOut],
+    prepare: Callable[[WorkOrder], CarryOut],
     stopped: Callable[[], bool],
     limit: float | None = None,
     leave: Callable[[WorkOrder, float], None] = leave,
 ) -> WorkReport | None:
     """Carry out the orders, except those that have ended according to the progress under `key`.
 
-    `prepare` imports what training needs, and returns the function that carries out an order. `stopped` says whether
-    the process was asked to stop. After `limit` seconds of one order, `leave` is called with it, from another thread.
+    `prepare` is called with the first order, imports what training needs, and returns the function that carries out an
+    order. `stopped` says whether the process was asked to stop. After `limit` seconds of one order, `leave` is called
+    with it, from another thread.
 
     Returns the report with which the process ends; None if it went through all orders.
 
@@ -62,10 +63,11 @@ def train_bundle(
     ended = _read(store, key)
     store.put(key, encode(BundleProgress(ended=tuple(ended))))
     over = {(end.trial, end.attempt) for end in ended}
-    carry_out = prepare()
-    for order in orders:
-        if (order.trial, order.attempt) in over:
-            continue
+    left = [order for order in orders if (order.trial, order.attempt) not in over]
+    if not left:
+        return None
+    carry_out = prepare(left[0])
+    for order in left:
         if stopped():
             return WorkReport(trial=order.trial, exit_code=ExitCode.PREEMPTED, reason="asked to stop between two nets")
         began = time.monotonic()

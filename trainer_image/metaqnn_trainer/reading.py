@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Hashable
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple
 
 import safetensors.torch
@@ -16,11 +15,13 @@ from torch import Tensor
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
-from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest, read_info
+from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_info
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec, WeightsRef
+from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.errors import DatasetError, RequestError
-from metaqnn_trainer.progress import say
+from metaqnn_trainer.fetching import Content, fetch_dataset
+from metaqnn_trainer.start_up import Ahead
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
 
@@ -48,15 +49,22 @@ class DatasetObject(NamedTuple):
         return self._replace(tensors=Tensors(self.tensors.what, moved))
 
 
-def parse_object(data: bytes, what: str) -> DatasetObject:
-    """Parse a dataset object's bytes; `what` names them in errors.
+def parse_object(content: Content, what: str) -> DatasetObject:
+    """Parse a dataset object; `what` names it in errors. The tensors of a file stay in the file, which is mapped and
+    then closed: processes that read the same file share its pages, as long as they do not write to the tensors.
 
     Raises:
-        DatasetError: they are none.
+        DatasetError: it is none.
     """
     try:
-        info = read_info(data[: HEADER_BYTES + 8], what)
-        return DatasetObject(info, Tensors(what, safetensors.torch.load(data)))
+        if isinstance(content, bytes):
+            return DatasetObject(
+                read_info(content[: HEADER_BYTES + 8], what), Tensors(what, safetensors.torch.load(content))
+            )
+        with content:
+            info = read_info(os.pread(content.fileno(), HEADER_BYTES + 8, 0), what)
+            # The open file itself: another one may have its name by now.
+            return DatasetObject(info, Tensors(what, safetensors.torch.load_file(f"/dev/fd/{content.fileno()}")))
     except (MessageError, SafetensorError) as error:
         raise DatasetError(f"{what}: {error}") from error
 
@@ -64,33 +72,21 @@ def parse_object(data: bytes, what: str) -> DatasetObject:
 class Reader:
     """Reads from a store."""
 
-    def __init__(self, store: Store, folder: Path | None = None) -> None:
-        """`folder` keeps datasets for other trainers, too, if it is on a volume that several machines share."""
+    def __init__(self, store: Store, cache: DatasetCache | None = None, ahead: Ahead | None = None) -> None:
+        """`cache` keeps datasets for other trainers, too. `ahead` has begun to read."""
         self._store = store
-        self._folder = folder
+        self._cache = cache
+        self._ahead = ahead or Ahead()
 
     def dataset(self, ref: DatasetRef) -> DatasetObject:
-        """The dataset object that `ref` names, in main memory.
+        """The dataset object that `ref` names, in main memory or mapped from the cache.
 
         Raises:
             DatasetError: it is missing, or is not what `ref` says.
             StoreError: the store does not answer.
         """
-        key = keys.dataset(ref.name, ref.digest)
-        file = self._folder / Path(key).name if self._folder is not None else None
-        kept = _kept(file, ref.digest) if file is not None else None
-        if kept is not None:
-            return parse_object(kept, key)
-        try:
-            data = self._store.get(key)
-        except ObjectMissing as error:
-            raise DatasetError(f"the dataset is missing: {error}") from error
-        digest = object_digest(data)
-        if digest != ref.digest:
-            raise DatasetError(f"{key} is damaged: its {len(data)} bytes have the digest {digest}")
-        if file is not None:
-            _keep(file, data)
-        return parse_object(data, key)
+        content = self._ahead.get(ref, partial(fetch_dataset, self._store, ref, self._cache))
+        return parse_object(content, keys.dataset(ref.name, ref.digest))
 
     def weights(self, ref: WeightsRef) -> dict[str, Tensor]:
         """The weights of a trial of any run of this store.
@@ -143,23 +139,3 @@ class Loaded:
             self._last = None  # two large datasets may not fit into memory together
             self._last = (key, load())
         return self._last[1]
-
-
-def _kept(file: Path, digest: str) -> bytes | None:
-    try:
-        data = file.read_bytes()
-    except OSError:
-        return None
-    return data if object_digest(data) == digest else None
-
-
-def _keep(file: Path, data: bytes) -> None:
-    """Write the file completely or not at all, also where several trainers write it; a read-only folder is no error."""
-    aside = file.with_name(f".{file.name}-{secrets.token_hex(8)}")
-    try:
-        aside.write_bytes(data)
-        aside.replace(file)
-    except OSError as error:
-        say(f"the dataset could not be cached for later trainers: {error}")
-        with suppress(OSError):
-            aside.unlink()

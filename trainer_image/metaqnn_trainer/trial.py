@@ -7,25 +7,23 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing
 from functools import lru_cache, partial
-from pathlib import Path
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST
-from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError, NotationError, ShapeError
-from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.delivery import deliver, teller
 from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled, exit_code, in_words
+from metaqnn_trainer.fetching import Opened, patient_store, read_request
 from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.progress import of_trial, say
 from metaqnn_trainer.reading import Loaded, Reader
 from metaqnn_trainer.spaces.base import SPACES
+from metaqnn_trainer.start_up import Ahead
 from metaqnn_trainer.store.base import Store, exists
-from metaqnn_trainer.store.errors import ObjectMissing
-from metaqnn_trainer.store.opening import open_store
-from metaqnn_trainer.store.patient import PATIENCE
 from metaqnn_trainer.tasks.base import TASKS, Load, data_key, task_of
 from metaqnn_trainer.training.checkpoint import Checkpoints
 from metaqnn_trainer.training.device import choose_device, process_began
@@ -35,13 +33,6 @@ from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
 
 
-def patient_store(uri: str) -> Store:
-    """The store at `uri`, with writes that are repeated for some minutes, because the result of a training is worth
-    it.
-    """
-    return open_store(uri, PATIENCE, say)
-
-
 class Trainer:
     """What a process keeps from one trial to the next: the device, the data used last, the store used last."""
 
@@ -49,22 +40,24 @@ class Trainer:
         self,
         threads: int | None = None,
         stop: Callable[[], bool] = lambda: False,
-        dataset_cache: Path | None = None,
+        dataset_cache: DatasetCache | None = None,
         gpus: Gpus = THIS_MACHINE,
-        opened: Callable[[str], Store] = patient_store,
+        opened: Opened = patient_store,
         tasks: Load = TASKS.load,
         spaces: Load = SPACES.load,
+        ahead: Ahead | None = None,
     ) -> None:
-        """`stop` is called after every step, and returns whether to end the trial with a checkpoint. `dataset_cache` is
-        a folder that keeps datasets beyond this process. `gpus` looks for a GPU, `opened` returns the store at an
-        address, `tasks` and `spaces` return plug-ins by their names.
+        """`stop` is called after every step, and returns whether to end the trial with a checkpoint. `dataset_cache`
+        keeps datasets beyond this process. `gpus` looks for a GPU, `opened` returns the store at an address, `tasks`
+        and `spaces` return plug-ins by their names. `ahead` has begun to read for the first trial.
         """
         self._gpus = gpus
         self._device = choose_device(threads, gpus)
         self._dataset_cache = dataset_cache
         self._loaded = Loaded()
         self._stop = stop
-        self._opened = lru_cache(1)(opened)
+        self._ahead = ahead or Ahead()
+        self._opened = lru_cache(1)(lambda uri: self._ahead.get(uri, partial(opened, uri)))
         self._tasks, self._spaces = tasks, spaces
         began = process_began()
         # The start of the process counts for the first trial; the time in which it then waits for an order does not.
@@ -112,7 +105,7 @@ class Trainer:
         """
         started = time.monotonic()
         run, trial, attempt = order.run, order.trial, order.attempt
-        request = _read_request(store, run, trial)
+        request = self._ahead.get((run, trial), partial(read_request, store, run, trial))
         spec, options = request.spec, request.options
         say(f"attempt {attempt}: {spec.net}")
         with closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints:
@@ -120,7 +113,7 @@ class Trainer:
                 say("there is already a result")
             else:
                 self._gpus.check(options.devices, self._device)
-                read = Reader(store, self._dataset_cache)
+                read = Reader(store, self._dataset_cache, self._ahead)
                 subject = self._subject(read, spec)
                 initial = read.weights(spec.initial) if spec.initial is not None else None
                 tell, elapsed = teller(subject.task.measure, spec.recipe.epochs), partial(_since, begun)
@@ -161,19 +154,6 @@ def _check_plugins(spec: TrialSpec) -> None:
         found = Group(group, "").find(name).identity
         if found != wanted:
             raise RequestError(f"{member} is {found} here, but {wanted} was asked for")
-
-
-def _read_request(store: Store, run: str, trial: str) -> TrainingRequest:
-    key = keys.request(run, trial)
-    try:
-        request = read(TrainingRequest, store.get, key)
-    except (ObjectMissing, MessageError) as error:
-        raise RequestError(str(error)) from error
-    if (request.run, request.trial) != (run, trial):
-        raise RequestError(f"{key} is the request of trial {request.trial} in run {request.run}")
-    if request.spec.trial_id() != trial:
-        raise RequestError(f"{key} is a request for trial {request.spec.trial_id()}, not for {trial}")
-    return request
 
 
 def _since(moment: float) -> float:

@@ -26,6 +26,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.keys import TRIAL_PATTERN
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkerReady, WorkOrder, WorkReport
+from metaqnn_trainer.start_up import lasting_imports
 
 NO_TRIAL: Final = "0" * 12  # the trial's name in a report about a line that names none
 
@@ -45,7 +46,8 @@ def work(threads: int | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, end)
     threading.Thread(target=_read, args=(sys.stdin.buffer, lines), daemon=True).start()
 
-    from metaqnn_trainer.trial import Trainer
+    with lasting_imports():
+        from metaqnn_trainer.trial import Trainer
 
     trainer = Trainer(threads, stop.is_set)
     _say(reports, WorkerReady(ready=True))

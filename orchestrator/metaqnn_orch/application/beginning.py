@@ -56,6 +56,9 @@ def begin(
         for name, value in record.unsaid.items():
             if getattr(settings.space, name) != value:
                 say(f"run {run} began before space.{name} existed, and keeps what it began with: {json.dumps(value)}")
+        begun = record.settings_as_run().recipe.precision
+        if settings.recipe.precision != begun:
+            say(f"run {run} began with recipe.precision {begun}, before presets said another, and keeps it")
         return record
 
     plugins = plugins_of(settings)

@@ -13,6 +13,7 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_orch.reporting.bill import Basis, Bill, bill, calibration, own_basis
+from metaqnn_orch.reporting.dearest import Foreseen, foresee
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
@@ -29,6 +30,8 @@ class Preview(NamedTuple):
     basis: Basis
     creates: list[str]
     """What `start` would create: a line for each kind of thing."""
+    dearest: Foreseen | None
+    """Where the bill goes, for a run that can still choose its space; None where this is unknown, or free."""
 
 
 def preview(
@@ -58,7 +61,8 @@ def preview(
         basis = own_basis(state) or calibration(store, settings, images)
     together = execution.together if launcher is LauncherName.KUBERNETES else 1
     made = bill(settings, state, basis.seconds, execution.parallel // together, devices)
-    return Preview(made, basis, [*creates, _trials(launcher, made.whole.nets, execution.parallel, together)])
+    creates.append(_trials(launcher, made.whole.nets, execution.parallel, together))
+    return Preview(made, basis, creates, foresee(settings) if record is None and rehearsal is None else None)
 
 
 def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> tuple[TrialSpec, str]:

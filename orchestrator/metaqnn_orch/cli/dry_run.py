@@ -7,7 +7,7 @@ from typing import Any, Final
 from metaqnn_orch.application.preview import Preview
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
 from metaqnn_orch.control.objective import in_words
-from metaqnn_orch.reporting.bill import Basis, Bill
+from metaqnn_orch.reporting.dearest import LIMIT, Foreseen
 from metaqnn_orch.reporting.summary import method_in_words, reward_name
 from metaqnn_orch.settings.model import Settings
 
@@ -17,13 +17,14 @@ _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money":
 def print_bill(run: str, seen: Preview, settings: Settings, output: Format) -> None:
     """Print what `start` with the same arguments would cost and create."""
     if output is Format.JSON:
-        print_json(_as_json(run, *seen, settings))
+        print_json(_as_json(run, seen, settings))
     else:
-        _print(*seen, settings)
+        _print(seen, settings)
     say("a dry run: nothing was created")
 
 
-def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: Settings) -> dict[str, Any]:
+def _as_json(run: str, seen: Preview, settings: Settings) -> dict[str, Any]:
+    made, basis, creates, dearest = seen
     return {
         "run": run,
         "method": None if settings.nets else settings.search.method,
@@ -35,12 +36,14 @@ def _as_json(run: str, made: Bill, basis: Basis, creates: list[str], settings: S
         "seconds_per_trial": basis.seconds,
         "basis": basis.words,
         "nets_within": made.limits,
+        "dearest_tenth": dearest and dearest._asdict(),
         "creates": creates,
         **({"objective": in_words(settings.objective)} if settings.objective.changes_reward else {}),
     }
 
 
-def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> None:
+def _print(seen: Preview, settings: Settings) -> None:
+    made, basis, creates, dearest = seen
     rows: list[tuple[object, ...]] = [(epsilon, *cost) for epsilon, cost in made.phases]
     again = [("to confirm", *made.confirming)] if made.confirming is not None else []
     if rows or again:
@@ -56,6 +59,7 @@ def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> 
         fields.append(("to know more", "--trial-seconds S, or train a few first: --max-trials 4"))
     if price is not None:
         fields.append(("price", f"{price:,.2f} {settings.budget.currency or ''}".rstrip() + " for an hour of a GPU"))
+    fields += _in_words(dearest) if dearest is not None else []
     for name, nets in made.limits.items():
         enough = "all of them" if nets >= made.whole.nets else f"about {nets:,} of all {made.whole.nets:,} nets"
         fields.append((f"within budget.{name}", enough))
@@ -65,3 +69,12 @@ def _print(made: Bill, basis: Basis, creates: list[str], settings: Settings) -> 
     if settings.objective.changes_reward:
         fields.append(("objective", in_words(settings.objective)))
     print_fields([*fields, *(("creates", line) for line in creates)])
+
+
+def _in_words(dearest: Foreseen) -> list[tuple[str, object]]:
+    share = f"{dearest.share:.0%} of the multiply-accumulates of {dearest.nets} random nets of this space"
+    fields: list[tuple[str, object]] = [("dearest tenth of nets", share)]
+    if dearest.max_macs is not None and dearest.saves is not None:
+        saved = f"about {dearest.saves:.0%} fewer multiply-accumulates for a net, on average"
+        fields.append(("without them", f"--set space.{LIMIT}={dearest.max_macs}: {saved}"))
+    return fields

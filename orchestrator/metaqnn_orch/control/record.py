@@ -217,7 +217,10 @@ def check_same(record: RunRecord, settings: Settings) -> None:
         wanted["dataset"]["digest"] = record.dataset.digest
     wanted["space"] |= record.unsaid  # nobody could choose them then, and the run keeps what it began with
     # A setting that did not exist in the release that began the run has its default.
-    lines = differences(record.settings_as_run().identity(), wanted)
+    begun = record.settings_as_run().identity()
+    if "deterministic" not in record.settings["recipe"]:  # then presets said no precision, and the run keeps its own
+        wanted["recipe"]["precision"] = begun["recipe"]["precision"]
+    lines = differences(begun, wanted)
     lines += _other_plugins(record.plugins, plugins_of(settings))
     if lines:
         raise RunConflict(

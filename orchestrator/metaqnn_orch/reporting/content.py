@@ -16,6 +16,7 @@ from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite
+from metaqnn_orch.reporting.dearest import LIMIT, Spent, spent
 from metaqnn_orch.reporting.history import History
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView, estimated, method_in_words, shown_reward, stopped_early
@@ -108,7 +109,7 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         numbers=numbers,
         outcomes=_outcomes(state, history),
         reasons=Counter(one_line(trouble.detail, 200) for trouble in history.troubles).most_common(_REASONS),
-        cost=_cost(history, hours, price, _example(record)),
+        cost=[*_cost(history, hours, price, _example(record)), *_dearest(view, history)],
         settings=[(key, json.dumps(value)) for key, value in flatten(record.settings)],
         versions=_versions(view, history, best),
         start=f"metaqnn-orch start settings.yaml --run {record.run} --store ./runs"
@@ -180,6 +181,33 @@ def _cost(history: History, hours: float, price: float | None, example: str) -> 
         cost = finite(hours * price)
         facts.append(("cost", f"{cost:,.2f}: {cost / len(seconds):,.4f} for a net"))
     return facts
+
+
+def _dearest(view: RunView, history: History) -> Facts:
+    """Where the bill went; nothing for a rehearsal, in which nothing was trained."""
+    found = spent(history, view.state.ranking()) if not view.record.table else None
+    if found is None:
+        return []
+    facts = [
+        (
+            "the dearest tenth of the nets",
+            f"{found.nets:,} of {found.of:,}, each with more than {found.max_macs:,} multiply-accumulates: "
+            f"{found.time_share:.0%} of the time, {found.macs_share:.0%} of the multiply-accumulates",
+        )
+    ]
+    if found.best is not None:
+        place = "the best of all" if found.place == 1 else f"number {found.place:,} of all"
+        facts.append(("the best of them", f"{shown_reward(found.best)}, {place}"))
+    if hasattr(view.state.settings.space, LIMIT):
+        facts.append((f"with space.{LIMIT}={found.max_macs}", _saved(found)))
+    return facts
+
+
+def _saved(found: Spent) -> str:
+    lost = ", ".join(f"number {place} ({trial.trial})" for place, trial in found.lost)
+    return f"{_duration(finite(found.seconds))} would have been saved, less the cost of other nets in their place. " + (
+        f"Lost of the ten best nets: {lost}." if lost else "None of the ten best nets is lost."
+    )
 
 
 def _versions(view: RunView, history: History, best: TrainingResult | None) -> Facts:

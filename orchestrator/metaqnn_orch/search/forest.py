@@ -7,6 +7,7 @@ every version of Python. Only the standard library is used for the same reason.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from random import Random
 from typing import Final, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ ROWS: Final = 100  # and rows whose mean it is
 class Split(NamedTuple):
     """An inner node: rows whose feature is below the threshold go left."""
 
-    feature: int
+    feature: str
     threshold: float
     left: Node
     right: Node
@@ -59,30 +60,25 @@ class Forest:
     def __len__(self) -> int:
         return len(self._trees)
 
-    def row(self, features: Mapping[str, float]) -> list[float]:
-        """Features in the order of the forest; those that it has never seen are left out."""
-        return [float(features.get(name, 0.0)) for name in self.names]
-
-    def predict(self, row: Sequence[float], trees: Sequence[int] | None = None) -> float:
+    def predict(self, row: Mapping[str, float], trees: Sequence[int] | None = None) -> float:
         """The mean prediction of some trees, by number; by default of all."""
         chosen = range(len(self._trees)) if trees is None else trees
         total = 0.0
         for number in chosen:
             node = self._trees[number]
             while not isinstance(node, float):
-                node = node.left if row[node.feature] < node.threshold else node.right
+                node = node.left if row.get(node.feature, 0.0) < node.threshold else node.right
             total += node
         return total / len(chosen)
 
-    def dependence(self, name: str, rows: Sequence[Sequence[float]]) -> dict[float, float]:
+    def dependence(self, name: str, rows: Sequence[Mapping[str, float]]) -> dict[float, float]:
         """Partial dependence (Friedman 2001): for each value that a feature has in these rows, the mean prediction of
         all rows if each had this value. Of many values or rows some stand for all, so that it takes a second at most.
         """
-        place = self.names.index(name)
-        values, rows = _some(sorted({row[place] for row in rows}), POINTS), _some(rows, ROWS)
+        values, rows = _some(sorted({float(row.get(name, 0.0)) for row in rows}), POINTS), _some(rows, ROWS)
         found = {}
         for value in values:
-            changed = ([*row[:place], value, *row[place + 1 :]] for row in rows)
+            changed = ({**row, name: value} for row in rows)
             found[value] = sum(map(self.predict, changed)) / len(rows)
         return found
 
@@ -100,9 +96,9 @@ class Forest:
             return total / count / UNIT
         best = _Cut(total * total / count)
         base = best.score
+        gather = itemgetter(*places)
         for feature in sample(range(len(self.names)), self._tried, rng):
-            column = self._columns[feature]
-            values = [column[place] for place in places]
+            values = gather(self._columns[feature])
             low, high = min(values), max(values)
             if low == high:
                 continue
@@ -119,7 +115,7 @@ class Forest:
         column, threshold = self._columns[best.feature], best.threshold
         left = [place for place in places if column[place] < threshold]
         right = [place for place in places if column[place] >= threshold]
-        return Split(best.feature, threshold, self._grown(left, rng), self._grown(right, rng))
+        return Split(self.names[best.feature], threshold, self._grown(left, rng), self._grown(right, rng))
 
 
 def _some(items: Sequence[Item], most: int) -> Sequence[Item]:

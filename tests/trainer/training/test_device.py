@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from metaqnn_trainer.contract.messages import Precision
+from metaqnn_trainer.contract.messages import Precision, Recipe
 from metaqnn_trainer.training.device import (
-    allow_precision,
     autocast,
     choose_device,
+    choose_kernels,
     cpu_quota,
     device_name,
     process_began,
@@ -42,11 +42,17 @@ def test_no_container_no_limit(tmp_path: Path) -> None:
 def test_precision_is_a_gpus_matter() -> None:
     expected: dict[Precision, bool] = {"tf32": True, "fp32": False, "bf16": True}
     for precision, allowed in expected.items():
-        allow_precision(precision)
+        choose_kernels(Recipe(precision=precision))
         assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is allowed
         with autocast(torch.device("cpu"), precision):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-    allow_precision("tf32")
+    choose_kernels(Recipe())
+
+
+def test_sums_have_one_order_unless_the_recipe_says_otherwise() -> None:
+    for deterministic in (False, True):
+        choose_kernels(Recipe(deterministic=deterministic))
+        assert torch.backends.cudnn.deterministic is deterministic
 
 
 def test_when_the_process_began(tmp_path: Path) -> None:

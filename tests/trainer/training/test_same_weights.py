@@ -1,6 +1,7 @@
 """What was trained before there were other tasks is trained to the same bits.
 
-The digests were taken from that release, on one kind of processor: another one rounds otherwise, and is not compared.
+The digests were taken from that release (for augmented images from a later one, which draws for several batches at
+once), on one kind of processor: another one rounds otherwise, and is not compared.
 """
 
 from __future__ import annotations

@@ -92,6 +92,10 @@ class Recipe(Message):
     convolutions) or bf16 (seven bits). Weights, sums and the optimiser are always in single precision. Devices that are
     not faster with less compute everything in single precision. It is a part of a trial's id, because the weights
     depend on it."""
+    deterministic: bool = True
+    """Whether a GPU gives equal requests equal weights, bit for bit. false allows convolutions that sum up in another
+    order each time: on an H200 some nets trained up to a fifth faster with tf32, most as fast as before
+    (docs/benchmarks/gpu.md)."""
     mirror: bool = False
     """Flip training images left to right, with probability 1/2."""
     translate: int = Field(0, ge=0, le=64)
@@ -143,7 +147,7 @@ class WeightsRef(Message):
 
 
 # Fields with their defaults are not in the digest: so a trial keeps the id that it had before a field was introduced.
-_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision")
+_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision", "deterministic")
 _LATER_FIELDS: Final = ("initial", "space", "task", "plugins")
 
 

@@ -168,5 +168,4 @@ def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
     The memory layout is channels last, on which convolutions are fastest.
     """
-    scaled = (images.float() - 255 * mean) / (255 * std)
-    return scaled.contiguous(memory_format=torch.channels_last)
+    return images.to(torch.float32, memory_format=torch.channels_last).sub_(255 * mean).div_(255 * std)

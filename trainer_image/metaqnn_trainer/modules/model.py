@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.modules.base import Written, builder_of
+from metaqnn_trainer.modules.fused import Stack
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape
 
 
@@ -36,10 +38,21 @@ def build_model(
         if index in dropout:
             modules[f"{index}_dropout"] = Dropout(dropout[index])
         shape, before = after, type(layer)
-    model = nn.Sequential(modules)
+    model = Stack(_pooled_first(modules))
     for module in model.modules():
         _initialise(module, generator)
     return model.to(memory_format=torch.channels_last)
+
+
+def _pooled_first(modules: Mapping[str, nn.Module]) -> OrderedDict[str, nn.Module]:
+    """The same modules, with each ReLU behind the max pooling that follows it. The result and its gradients have the
+    same bits, for a ReLU keeps the order of numbers; it has several times fewer of them to compute.
+    """
+    parts = list(modules.items())
+    for place, ((_, module), (_, after)) in enumerate(pairwise(parts)):
+        if isinstance(module, nn.ReLU) and isinstance(after, nn.MaxPool2d):
+            parts[place], parts[place + 1] = parts[place + 1], parts[place]
+    return OrderedDict(parts)
 
 
 def _initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -77,8 +77,8 @@ class Task(ABC):
     @abstractmethod
     def batch(self, data: Any, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Training examples, given by their indices (n), which are on the device: the arguments of `loss`. All tensors
-        have n examples along their first dimension: parts of a batch are cut along it. `generator` is the CPU's, for
-        augmentation.
+        have n examples along their first dimension: batches, and parts of them, are cut along it, for several batches
+        may be asked for at once. `generator` is the CPU's, for augmentation.
         """
 
     @abstractmethod

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +25,8 @@ from metaqnn_trainer.training.device import autocast, dropout_source, seed_dropo
 from metaqnn_trainer.training.graph import RecordedStep, Recorder, Step
 from metaqnn_trainer.training.optimizer import Optimizer
 from metaqnn_trainer.training.outcome import Subject, Training, Weights
+
+_PREPARED: Final = 8 * 2**20  # bytes of examples that are prepared at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +174,13 @@ class Course:
         self._net.train()
         started = time.perf_counter()
         try:
-            shuffled = torch.randperm(self._examples, generator=self._generator("order", 0)).to(self._device)
-            for batch in shuffled.split(recipe.batch_size)[self._step :]:
+            for batch in self._batches():
                 self.training.first_step = self.training.first_step or time.monotonic()
-                self._train_step(batch)
+                seed_dropout(self._dropout, self._seed("dropout", self._step))
+                self._step_on(*batch)
                 self._step += 1
                 self.training.last_step = time.monotonic()
-                self.training.images += len(batch)
+                self.training.images += len(batch[0])
                 self._hooks.pause()
             self._loss.item()  # so that the measured time includes the work
         finally:
@@ -183,10 +188,29 @@ class Course:
             self._epoch_seconds += seconds
             self.training.seconds += seconds
 
-    def _train_step(self, batch: Tensor) -> None:
-        """Train one batch, given by the indices (n) of its examples."""
-        seed_dropout(self._dropout, self._seed("dropout", self._step))
-        self._step_on(*self._task.batch(self._data, batch, self._generator("augmentation", self._step)))
+    def _batches(self) -> Iterator[tuple[Tensor, ...]]:
+        """The batches of the present epoch, from the present step on. Several are prepared at once: for one of them, a
+        device takes less time to compute than a processor to ask for it.
+        """
+        size, ahead = self._recipe.batch_size, self._ahead
+        order = torch.randperm(self._examples, generator=self._generator("order", 0)).to(self._device)
+        begun = self._step - self._step % ahead
+        for place, indices in enumerate(order[begun * size :].split(ahead * size)):
+            first = begun + place * ahead
+            prepared = self._task.batch(self._data, indices, self._generator("augmentation", first))
+            batches = zip(*(tensor.split(size) for tensor in prepared), strict=True)
+            yield from islice(batches, max(0, self._step - first), None)
+
+    @cached_property
+    def _ahead(self) -> int:
+        """Number of batches that are prepared at once: the same on every device, because random numbers are drawn for
+        all of them together.
+        """
+        example = self._task.batch(
+            self._data, torch.zeros(1, dtype=torch.int64, device=self._device), torch.Generator()
+        )
+        size = sum(tensor.nbytes for tensor in example) * self._recipe.batch_size
+        return max(1, _PREPARED // max(1, size))
 
     def _plain_step(self, *batch: Tensor) -> None:
         assert self._optimizer is not None
@@ -194,7 +218,7 @@ class Course:
         for part in zip(*(tensor.split(self._at_once) for tensor in batch), strict=True):
             with autocast(self._device, self._recipe.precision):
                 loss = self._task.loss(self._net, *part)
-            (loss / len(batch[0])).backward()
+            loss.backward(torch.full_like(loss, 1 / len(batch[0])))
             self._loss += loss.detach()
         self._optimizer.step()
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import torch
 
-from metaqnn_trainer.contract.messages import Precision
+from metaqnn_trainer.contract.messages import Precision, Recipe
 from metaqnn_trainer.progress import say
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 
@@ -24,12 +24,9 @@ _M_ARENA_MAX: Final = -8
 
 def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torch.device:
     """The GPU if there is one that works, else the CPU with `threads` threads (by default, the number of processors of
-    this process), set up so that the same request gives the same weights. On a GPU there is one exception:
-    overlapping pooling, whose gradient has no deterministic implementation there.
+    this process), set up so that the same request gives the same weights.
     """
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
     _keep_freed_memory()
     trouble = gpus.trouble()
     if trouble and gpus.available():
@@ -43,18 +40,28 @@ def device_name(device: torch.device) -> str:
     return f"cpu, {platform.machine()}, {torch.get_num_threads()} threads"
 
 
-def allow_precision(precision: Precision) -> None:
-    """Set whether products in single precision may be computed in TF32, on GPUs that have it."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision != "fp32"
+def choose_kernels(recipe: Recipe) -> None:
+    """Set by which kernels a GPU computes: whether products in single precision may be computed in TF32, and whether
+    sums must have the same order each time.
+
+    cuDNN does not try out kernels (cudnn.benchmark): on an H200 that took 1 to 7 s a net and up to nine times the
+    memory, and gained 2 % or less over its own choice for all but one of six nets.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.precision != "fp32"
+    torch.backends.cudnn.deterministic = recipe.deterministic
+
+
+def computes_in(device: torch.device, precision: Precision) -> torch.dtype:
+    """The type of numbers in which layers are computed on `device`: bfloat16 if asked for, on GPUs that have it."""
+    if precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[None]:
-    """The context of a forward pass: layers in bfloat16, if asked for, on GPUs that have it; the loss stays in single
-    precision.
-    """
-    if precision == "bf16" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
+    """The context of a forward pass: layers in lower precision, if asked for; the loss stays in single precision."""
+    low = computes_in(device, precision)
+    return nullcontext() if low == torch.float32 else torch.autocast(device.type, low)
 
 
 def dropout_source(device: torch.device) -> torch.Generator:

@@ -4,14 +4,17 @@ tensor.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrialSpec
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe, total_cost
+from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
-_FLOAT: Final = 4  # bytes
+FLOAT: Final = 4  # bytes
 
 
 class Memory(NamedTuple):
@@ -20,12 +23,12 @@ class Memory(NamedTuple):
     """
 
     parameters: int
-    gradients: int
     optimizer: int
     """Adam keeps two numbers for each parameter, SGD with momentum one."""
-    activations: int
-    """Values that the forward pass keeps for the backward pass, and the gradients on both sides of a layer. Evaluation
-    uses no more images at once than fit into the same memory (see evaluation_batch).
+    backward: int
+    """Values that the forward pass keeps, gradients of activations and gradients of parameters, at the moment of the
+    backward pass that has most of them. Evaluation uses no more images at once than fit into the same memory (see
+    evaluation_batch).
     """
 
     @property
@@ -33,17 +36,22 @@ class Memory(NamedTuple):
         return sum(self)
 
 
-def training_memory(spec: TrialSpec, shape: Shape, batch: int) -> Memory:
-    """The memory that training `spec`'s net on images of `shape` needs, `batch` of them at once.
+def training_memory(spec: TrialSpec, shape: Shape, batch: int, width: int = FLOAT) -> Memory:
+    """The memory that training `spec`'s net on images of `shape` needs at least, `batch` of them at once. Activations
+    have `width` bytes: 4, or 2 where they are computed in bfloat16.
 
     Raises:
         ShapeError: a layer does not fit.
     """
     net, model, recipe = parse_net(spec.net), spec.model, spec.recipe
-    parameters = _FLOAT * total_cost(describe(net, shape, model)).params
+    layers = describe(net, shape, model)
+    parameters = FLOAT * total_cost(layers).params
     slots = 2 if recipe.optimizer == "adam" else 1 if recipe.momentum else 0
-    training, _ = _activations(net, shape, model, recipe)
-    return Memory(parameters, parameters, slots * parameters, training * batch)
+    gradients = backward = parameters
+    for layer, values in zip(layers, _in_training(net, shape, model, recipe), strict=True):
+        gradients -= FLOAT * layer.cost.params  # of the layers behind it
+        backward = max(backward, gradients + width * values * batch)
+    return Memory(parameters, slots * parameters, backward)
 
 
 def evaluation_batch(spec: TrialSpec, shape: Shape, batch: int, largest: int) -> int:
@@ -53,25 +61,30 @@ def evaluation_batch(spec: TrialSpec, shape: Shape, batch: int, largest: int) ->
     Raises:
         ShapeError: a layer does not fit.
     """
-    training, evaluation = _activations(parse_net(spec.net), shape, spec.model, spec.recipe)
+    net = parse_net(spec.net)
+    training, evaluation = max(_in_training(net, shape, spec.model, spec.recipe)), 0
+    for layer in net:
+        evaluation, shape = max(evaluation, layer.forward(shape, spec.model)), layer.output(shape)
     return max(1, min(largest, batch * training // evaluation))
 
 
-def _activations(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) -> tuple[int, int]:
-    """Bytes for each image in training, and in evaluation."""
+def _in_training(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) -> Iterator[int]:
+    """The most numbers for each image that exist at once in the backward pass of each layer."""
     dropout = dropout_probabilities(net, recipe)
     kept = shape.features  # the normalised image
-    training = evaluation = 0
     before: type[Layer] | None = None
-    for index, layer in enumerate(net):
+    for index, (layer, after) in enumerate(zip_longest(net, net[1:])):
         out = layer.output(shape)
         kept += layer.kept(shape, model, before)
-        # Gradients are never in place: those of an activation function have one size.
-        training = max(training, kept + out.features + max(layer.backward(shape), out.features))
-        evaluation = max(evaluation, layer.forward(shape, model))
+        most = kept + (layer.backward(shape) if index else 0)  # images need no gradients
+        # An activation function has gradients on both sides before its output is freed. A ReLU is computed behind
+        # the max pooling that follows it (see model.py).
+        late = isinstance(after, Pool) and index not in dropout and model.activation == "relu"
+        if (layer.activated and not late) or isinstance(layer, Pool):
+            most = max(most, kept + 2 * out.features)
         if index in dropout:
             # A byte says whether a value was kept. The output of dropout takes the place of its input.
-            kept += out.features // _FLOAT + (out.features if layer.activated else 0)
-            training = max(training, kept + out.features)
+            kept += out.features // FLOAT + (out.features if layer.activated else 0)
+            most = max(most, kept + out.features)
+        yield most
         shape, before = out, type(layer)
-    return _FLOAT * training, _FLOAT * evaluation

@@ -13,7 +13,7 @@ from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.errors import CheckpointError, HostMemoryError, Preempted, Settled
 from metaqnn_trainer.training.checkpoint import Checkpoints
 from metaqnn_trainer.training.course import Course, Hooks
-from metaqnn_trainer.training.device import allow_precision
+from metaqnn_trainer.training.device import choose_kernels
 from metaqnn_trainer.training.early_end import stopped
 from metaqnn_trainer.training.graph import CudaRecorder
 from metaqnn_trainer.training.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
@@ -154,7 +154,7 @@ class _Session:
         # If other processes use the GPU's memory, the result is this error, and nothing worse.
         if need is not None and need > self._memory.free() and self._subject.device.type == "cpu":
             raise HostMemoryError(f"training needs at least {_gib(need)} of memory, which other processes use now")
-        allow_precision(self._spec.recipe.precision)
+        choose_kernels(self._spec.recipe)
         try:
             self._course.run()
         except _TimeUp:

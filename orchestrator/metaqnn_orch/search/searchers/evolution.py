@@ -28,7 +28,9 @@ class EvolutionOptions(FrontOptions):
 
 
 class Evolution(FrontSearcher):
-    """The population is the latest designs whose rewards are known."""
+    """The population is the latest designs that were trained to the end: where training was stopped early, the reward
+    is only predicted.
+    """
 
     Options = EvolutionOptions
     summary = "regularised evolution: mutates good designs; simple, and strong when there are hundreds of trials"
@@ -36,9 +38,10 @@ class Evolution(FrontSearcher):
     def propose(self, step: int, known: Known) -> Proposal:
         """A mutation that is new, if one is found."""
         rng, options = self.randomness("propose", step), self.options
-        if not self._told or len(self._told) + len(known.in_flight) < options.population:
+        latest = (one for one in reversed(self._told.values()) if one.trained)
+        population = [*islice(latest, options.population)]
+        if not population or len(self._told) + len(known.in_flight) < options.population:
             return Proposal(new_design(self.space, known.designs, rng))
-        population = [*islice(reversed(self._told.values()), options.population)]
         ranking = Ranking(population, options.front)
         weights = draw_weights(options.front, rng)
         drawn = sample(population, options.tournament, rng)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from heapq import nlargest
 from itertools import islice
 from math import expm1
 from random import Random
@@ -84,6 +86,7 @@ class Guided(FrontSearcher):
         super().__init__(setup)
         self._features: dict[str, Mapping[str, float]] = {}
         self._fitted: Fitted | None = None
+        self._untried = lru_cache(maxsize=4096)(self.space.features)  # the same candidates come again and again
 
     def propose(self, step: int, known: Known) -> Proposal:
         rng, fitted = self.randomness("propose", step), self._fit()
@@ -131,7 +134,7 @@ class Guided(FrontSearcher):
         at = f"At 1 stands the first {noun} of a design, at -1 the last, at -2 the one before it."
         found = [Finding("Features by importance", "share of the explained variance", named, "feature", at)]
         mean = "The mean of what the forest expects of the trained designs, if each had this value."
-        rows = [forest.row(self._features[design]) for design in islice(self._told, fitted.told)]
+        rows = [self._features[design] for design in islice(self._told, fitted.told)]
         for name in dict.fromkeys(["length", *islice(shares, CURVES)]):
             if name in forest.names:
                 of = name.removeprefix("log ")
@@ -190,9 +193,11 @@ class Guided(FrontSearcher):
         """Mutations of the best designs, and random designs, that are not known."""
         options = self.options
         trained = [one for one in self._told.values() if one.trained] or [*self._told.values()]
-        ranking = Ranking(trained, options.front)
-        trained.sort(key=lambda one: -worth(ranking.scores(one), weights))
-        parents = trained[: options.parents]
+        if options.front:
+            ranking = Ranking(trained, options.front)
+            parents = nlargest(options.parents, trained, key=lambda one: worth(ranking.scores(one), weights))
+        else:  # the worth rises with the reward
+            parents = nlargest(options.parents, trained, key=lambda one: one.reward)
         found: dict[str, None] = {}
         for _ in range(options.candidates):
             if rng.random() < options.random_share:
@@ -208,7 +213,7 @@ class Guided(FrontSearcher):
     def _foreseen(self, fitted: Fitted, design: str, voters: Sequence[int]) -> dict[str, float]:
         """The scores of an untried design: the forests' predictions, and what the space knows before training."""
         features = self._features_of(design)
-        found = {goal: forest.predict(forest.row(features), voters) for goal, forest in fitted.forests.items()}
+        found = {goal: forest.predict(features, voters) for goal, forest in fitted.forests.items()}
         if len(found) <= len(self.options.front):
             known = self.space.measures(design)
             found |= {goal: fitted.ranking.score(goal, known[goal]) for goal in {*self.options.front} - {*found}}
@@ -220,12 +225,11 @@ class Guided(FrontSearcher):
 
     def _score(self, fitted: Fitted, design: str) -> float:
         """The score of the reward that the whole forest predicts."""
-        forest = fitted.forests[REWARD]
-        return forest.predict(forest.row(self._features_of(design)))
+        return fitted.forests[REWARD].predict(self._features_of(design))
 
     def _features_of(self, design: str) -> Mapping[str, float]:
         """The features of any design; those of told designs are kept."""
-        return self._features.get(design) or self.space.features(design)
+        return self._features.get(design) or self._untried(design)
 
 
 PLUGIN = Guided

@@ -25,7 +25,7 @@ class LocalSearchOptions:
 
 class LocalSearch(Searcher):
     """All neighbours of the best design are tried, in random order; then those of the second best, and so on. As soon
-    as one is better, its neighbours are next.
+    as one is better, its neighbours are next. A net that was stopped early is no centre: its reward is only predicted.
     """
 
     Options = LocalSearchOptions
@@ -38,7 +38,8 @@ class LocalSearch(Searcher):
 
     def propose(self, step: int, known: Known) -> Proposal:
         if len(self._told) + len(known.in_flight) >= self.options.random_first:
-            for centre in sorted(self._told.values(), key=lambda one: -one.reward):
+            trained = [one for one in self._told.values() if one.trained]
+            for centre in sorted(trained, key=lambda one: -one.reward):
                 for design in self._neighbours(centre.design):
                     if design not in known.designs:
                         return Proposal(design)

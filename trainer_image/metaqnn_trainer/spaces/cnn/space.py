@@ -59,6 +59,9 @@ class Cnn(Space):
         self._legal = lru_cache(maxsize=16_384)(self._find_legal)
         self._moves = lru_cache(maxsize=None)(self._find_moves)
         self._offered = lru_cache(maxsize=None)(self._candidates)
+        self._next = lru_cache(maxsize=32_768)(self._find_next)
+        self._led = lru_cache(maxsize=32_768)(self._find_led)
+        self._walked = lru_cache(maxsize=1024)(super().walk)  # searches mutate the same few nets again and again
         self.image = Shape(options.channels, options.image_size)
         self._start = State(StateKey("start", 0, 0, 0, 0, options.bucket(options.image_size), 0, 0), self.image, _FREE)
         if not self.legal(self._start):
@@ -76,6 +79,9 @@ class Cnn(Space):
     def step(self, state: State, layer: Layer) -> State | None:
         """The state to which a legal `layer` leads; None where it is a termination."""
         return None if layer.ends else self._next(state, layer)
+
+    def walk(self, text: str) -> list[tuple[State, Layer]]:
+        return [*self._walked(text)]
 
     def key(self, state: State) -> StateKey:
         return state.key
@@ -204,9 +210,7 @@ class Cnn(Space):
         for end, layers in (("", net), ("-", net[::-1])):
             for place, layer in enumerate(layers, 1):
                 if not layer.scores and not layer.ends:
-                    found[f"{layer.name} at {end}{place}"] = 1.0
-                    for field in layer.__match_args__:
-                        found[f"{layer.name} {field} at {end}{place}"] = float(getattr(layer, field))
+                    found |= _numbers(layer, f"{end}{place}")
         return found
 
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
@@ -249,16 +253,19 @@ class Cnn(Space):
     def _leads(self, state: State | None, moves: Iterable[Layer]) -> bool:
         """Whether the moves are legal one after another, and complete a net."""
         for layer in moves:
-            if state is None or layer not in self.legal(state):
+            if state is None or not (led := self._led(state, layer)):
                 return False
-            state = self.step(state, layer)
+            state = led[0]
         return state is None
+
+    def _find_led(self, state: State, layer: Layer) -> tuple[State | None, ...]:
+        return (self.step(state, layer),) if layer in self.legal(state) else ()  # what `step` says, if it is legal
 
     def _find_legal(self, state: State) -> tuple[Layer, ...]:
         offers = self._moves(_forgetful(state)).offers
         return tuple(layer for layer, least in offers if any(self._fits(state.spent + cost) for cost in least))
 
-    def _next(self, state: State, layer: Layer) -> State:
+    def _find_next(self, state: State, layer: Layer) -> State:
         key, shape = state.key, layer.output(state.shape)
         numbers = layer.keyed(key, self.rules.of(type(layer)))
         named: dict[str, Any] = {name: numbers[name] for name in numbers if name in _KEYED}
@@ -319,6 +326,13 @@ class Cnn(Space):
 
 
 _KEYED: Final = ("filters", "kernel", "stride", "units", "fc_layers")  # the numbers for which a key has a field
+
+
+@lru_cache(maxsize=4096)
+def _numbers(layer: Layer, at: str) -> dict[str, float]:
+    """The numbers of a layer as features of a net that has it at a place."""
+    numbers = {f"{layer.name} {field} at {at}": float(getattr(layer, field)) for field in layer.__match_args__}
+    return {f"{layer.name} at {at}": 1.0} | numbers
 
 
 def _front(costs: Iterable[Cost]) -> Front:

@@ -60,7 +60,7 @@ class FC(Layer):
         return Cost(weights + self.units, weights)
 
     def kept(self, shape: Shape, model: ModelOptions, before: type[Layer] | None = None) -> int:
-        return flattened(shape) + self.units
+        return flattened(shape, before) + self.units
 
     @property
     def label(self) -> tuple[str, str]:
@@ -101,9 +101,11 @@ class FC(Layer):
         return f"{many} of {in_words(rules.units)} units, {where}{wider}"
 
 
-def flattened(shape: Shape) -> int:
-    """Numbers of the copy that is made where pixels are flattened, because the channels are last in memory."""
-    return shape.features if shape.size > 1 else 0
+def flattened(shape: Shape, before: type[Layer] | None) -> int:
+    """Numbers that are kept in addition where pixels are flattened. They are copied, because the channels are last in
+    memory; the copy takes the place of an output that no activation function keeps.
+    """
+    return shape.features if shape.size > 1 and (before is None or before.activated) else 0
 
 
 PLUGIN = FC

@@ -75,10 +75,6 @@ class Pool(Layer):
     def kept(self, shape: Shape, model: ModelOptions, before: type[Layer] | None = None) -> int:
         return 3 * self.output(shape).features  # an index has 64 bits
 
-    def backward(self, shape: Shape) -> int:
-        # its backward pass collects the gradients, and copies them to the input's memory layout
-        return 2 * shape.features
-
     @property
     def label(self) -> tuple[str, str]:
         return "pool", field_label(self.kernel, self.stride)

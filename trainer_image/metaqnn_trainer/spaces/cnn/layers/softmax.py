@@ -42,7 +42,7 @@ class SM(Layer):
     def kept(self, shape: Shape, model: ModelOptions, before: type[Layer] | None = None) -> int:
         if is_bare(model, before):
             return self.classes
-        return flattened(shape) + 2 * self.classes  # logits and their softmax
+        return flattened(shape, before) + 2 * self.classes  # logits and their softmax
 
     @property
     def label(self) -> tuple[str, str]:
