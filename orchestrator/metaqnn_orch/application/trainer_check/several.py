@@ -54,6 +54,7 @@ def bundle_sigterm(bench: Bench) -> str:
     orders = [(first.trial, 1), (second.trial, 1)]
     with bench.begin_bundle(place.store.uri, RUN, _ID, orders) as process:
         bench.until_delivered(place, first, process)
+        _refuse_to_try(place, process.is_over())
         bench.until_training(place, second, process)
         process.signal(signal.SIGTERM)
         ended = process.wait(bench.limits.grace)
