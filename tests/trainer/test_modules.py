@@ -10,6 +10,7 @@ from torch import nn
 
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.messages import ModelOptions
+from metaqnn_trainer.modules import fused
 from metaqnn_trainer.modules.conv import SameConv2d
 from metaqnn_trainer.modules.model import Dropout, build_model
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net, Shape, describe, total_cost
@@ -150,6 +151,42 @@ def test_a_relu_behind_the_pooling_changes_no_bit(options: ModelOptions) -> None
         out.square().sum().backward()
         found.append([out.detach(), *(parameter.grad for parameter in model.parameters())])
     assert all(map(torch.equal, *found))
+
+
+@pytest.mark.parametrize(
+    ("net", "options", "runs"),
+    [
+        ("[C(8,3,1), C(8,3,1), P(2,2), SM(3)]", ModelOptions(), 2 + 2),  # the softmax layer is two modules
+        ("[C(8,3,1), P(3,2), C(8,1,1), P(2,2), SM(3)]", ModelOptions(), 2 + 2),
+        ("[C(8,3,1), SM(3)]", ModelOptions(batch_norm=True), 3 + 2),
+        ("[C(8,3,1), SM(3)]", ModelOptions(activation="elu"), 2 + 2),
+        ("[DSC(8,3,1), SM(3)]", ModelOptions(), 3 + 2),
+    ],
+)
+def test_what_a_gpu_runs_together(net: str, options: ModelOptions, runs: int) -> None:
+    assert len(fused._fused(list(build_model(parse_net(net), GREY8, options, {}, torch.Generator())))) == runs
+
+
+def test_a_bias_behind_the_pooling_is_the_same_bias() -> None:
+    """Here on a CPU, where it is not used; tests/gpu compares everything that runs together."""
+    draws = torch.Generator().manual_seed(1)
+    model = build_model(parse_net("[C(8,3,1), P(3,2), SM(3)]"), GREY8, ModelOptions(), {}, draws)
+    conv = model[0]
+    assert isinstance(conv, SameConv2d)
+    assert conv.bias is not None
+    nn.init.normal_(conv.bias, generator=draws)
+    images = torch.randn(16, 1, 8, 8, generator=draws)
+    found = []
+    for runs in (list(model), fused._fused(list(model))):
+        model.zero_grad()
+        out = images
+        for run in runs:
+            out = run(out)
+        out.square().sum().backward()
+        found.append([out.detach(), *(parameter.grad for parameter in model.parameters())])
+    assert len(fused._fused(list(model))) == len(list(model)) - 2
+    for apart, together in zip(*found, strict=True):
+        torch.testing.assert_close(apart, together)
 
 
 def test_dropout_stands_where_it_was_asked_for() -> None:
