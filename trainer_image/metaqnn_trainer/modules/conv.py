@@ -28,6 +28,7 @@ class SameConv2d(nn.Conv2d):
         total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
         before, after = total // 2, total - total // 2
         super().__init__(channels, filters, kernel, stride, padding=before, groups=groups, bias=bias)
+        self.at_once = True  # whether a GPU may compute it and the ReLU behind it at once (fused.py)
         self.uneven = (before, after, before, after) if before != after else None
         if self.uneven:
             self.padding = (0, 0)

@@ -57,10 +57,15 @@ def _fused(modules: Sequence[nn.Module]) -> list[Run]:
 
 def _with_relu(conv: SameConv2d, x: Tensor) -> Tensor:
     x, weight, bias = _inputs(conv, x)
-    if _slow_at_once(weight):
-        return _bias_relu(F.conv2d(x, weight, None, conv.stride, conv.padding), bias)
-    found: Tensor = _ConvolutionReLU.apply(x, weight, bias, conv.stride, conv.padding)
-    return found
+    if conv.at_once and not _slow_at_once(weight):
+        try:
+            found: Tensor = _ConvolutionReLU.apply(x, weight, bias, conv.stride, conv.padding)
+            return found
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            conv.at_once = False  # this device, or its cuDNN, has no kernel for both
+    return _bias_relu(F.conv2d(x, weight, None, conv.stride, conv.padding), bias)
 
 
 def _with_pool(conv: SameConv2d, pool: nn.MaxPool2d, x: Tensor) -> Tensor:
