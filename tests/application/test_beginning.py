@@ -8,6 +8,7 @@ import pytest
 from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.logged import Logged
+from metaqnn_orch.application.preview import trial_of
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict, StoreError
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
@@ -81,6 +82,10 @@ def test_a_run_that_began_before_presets_said_a_precision_keeps_its_own(store: D
     record = begin(store, "new", wanted, fine, say)
     assert said == ["run new began with recipe.precision tf32, before presets said another, and keeps it"]
     assert record.settings_as_run(wanted).recipe.precision == "tf32"
+    shown, _ = trial_of(store, "new", wanted, "[C(16,3,1), SM(10)]", say)
+    assert shown.recipe.precision == "tf32", "a manifest shows the trial that the run would train"
+    with pytest.raises(RunConflict, match=r'recipe.precision: "tf32" -> "fp32"'):
+        begin(store, "new", settings(dataset__digest=digest, recipe__precision="fp32"), fine, say)
 
 
 @pytest.mark.parametrize(

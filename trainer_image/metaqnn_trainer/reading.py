@@ -63,8 +63,12 @@ def parse_object(content: Content, what: str) -> DatasetObject:
             )
         with content:
             info = read_info(os.pread(content.fileno(), HEADER_BYTES + 8, 0), what)
-            # The open file itself: another one may have its name by now.
-            return DatasetObject(info, Tensors(what, safetensors.torch.load_file(f"/dev/fd/{content.fileno()}")))
+            try:  # the open file itself: another one may have its name by now
+                tensors = safetensors.torch.load_file(f"/dev/fd/{content.fileno()}")
+            except OSError:  # not every file system can map files
+                content.seek(0)
+                tensors = safetensors.torch.load(content.read())
+            return DatasetObject(info, Tensors(what, tensors))
     except (MessageError, SafetensorError) as error:
         raise DatasetError(f"{what}: {error}") from error
 

@@ -70,7 +70,7 @@ def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> 
     name, digest = settings.dataset.name, settings.dataset.digest
     try:
         record = load_record(store, run)
-        return record.spec(settings, net), record.uid
+        return record.spec(record.settings_as_run(settings), net), record.uid
     except NotFound:
         say(f"run {run} does not exist yet, so its uid will differ")
         ref = datasets.find(store, name, digest)

@@ -218,8 +218,8 @@ def check_same(record: RunRecord, settings: Settings) -> None:
     wanted["space"] |= record.unsaid  # nobody could choose them then, and the run keeps what it began with
     # A setting that did not exist in the release that began the run has its default.
     begun = record.settings_as_run().identity()
-    if "deterministic" not in record.settings["recipe"]:  # then presets said no precision, and the run keeps its own
-        wanted["recipe"]["precision"] = begun["recipe"]["precision"]
+    if wanted["recipe"]["precision"] == "bf16" and "deterministic" not in record.settings["recipe"]:
+        wanted["recipe"]["precision"] = begun["recipe"]["precision"]  # presets said none then; the run keeps its own
     lines = differences(begun, wanted)
     lines += _other_plugins(record.plugins, plugins_of(settings))
     if lines:

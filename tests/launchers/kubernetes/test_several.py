@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -339,3 +340,40 @@ def test_progress_that_names_foreign_trials_changes_nothing(cluster: FakeCluster
     cluster.store.put(key, f'{{"ended": [{ended}"exit_code": 0}}]}}'.encode())
     cluster.controllers.kill(cluster.pods()[0])
     until(lambda: phases(launcher, requests) == [Phase.CRASHED, None, None, None])
+
+
+def test_a_finished_job_of_which_nobody_waits_for_anything_accuses_no_trainer(cluster: FakeCluster) -> None:
+    first = bundling(cluster)
+    requests = launched(cluster, first, *["delivers"] * 4)
+    until(lambda: phases(first, requests) == [Phase.DELIVERED] * 4)
+    until(lambda: all(job.get("status", {}).get("conditions") for job in cluster.jobs()))
+    first.close()  # killed when it had told all four, and before it deleted their Job
+    for entry in list(cluster.store.list(keys.bundles(RUN.name))):
+        cluster.store.delete(entry.key)  # as gc does, which knows only of trials in flight
+    second = bundling(cluster)
+
+    def gone() -> bool:
+        for trial in second.observe():
+            second.cancel(trial)
+        return not cluster.jobs()
+
+    until(gone)
+
+
+def test_damaged_progress_stops_no_training(cluster: FakeCluster) -> None:
+    first = bundling(cluster)
+    requests = launched(cluster, first, "delivers", "hangs", "delivers", "delivers")
+    until_started(cluster, *requests[:2])
+    until_phase(first, requests[0], Phase.DELIVERED)
+    first.close()
+    (entry,) = cluster.store.list(keys.bundles(RUN.name))
+    cluster.store.put(entry.key, b"{damaged")
+    second = bundling(cluster)
+
+    for _ in range(30):
+        second.observe()
+        second.cancel(requests[0].trial)
+        time.sleep(0.05)
+    assert requests[1].trial in second.observe()
+    assert len(cluster.jobs()) == 1
+    assert cluster.started() == starts(*requests[:2])

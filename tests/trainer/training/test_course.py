@@ -27,7 +27,7 @@ from metaqnn_trainer.contract.messages import (
 )
 from metaqnn_trainer.contract.result import Position
 from metaqnn_trainer.errors import Preempted
-from metaqnn_trainer.images.dataset import Dataset
+from metaqnn_trainer.images.dataset import Dataset, prepare
 from metaqnn_trainer.sources.make import MadeDataset
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -96,6 +96,22 @@ def interrupted(
             except Preempted:
                 continue
     raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize("size", [32, 64], ids=["all batches prepared at once", "each batch by itself"])
+def test_stopped_at_every_pause_of_the_last_step_and_its_evaluation(
+    size: int, digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+) -> None:
+    recipe = Recipe(epochs=2, batch_size=512, translate=1, chance_factor=1.0, max_rates=1, learning_rate=0.01)
+    spec = spec_of(digits.ref, "[P(2,2), C(4,3,2), SM(10)]", recipe, image_size=size)
+    images = prepare(digits_dataset, size, torch.device("cpu"))
+    undisturbed = train(spec, images, lambda record: None)
+    assert undisturbed.status == "completed"
+    assert len(undisturbed.records) == 2
+    for stops in range(2, 8):  # three steps of an epoch, and the batches of its evaluation
+        again, attempts = interrupted(spec, images, tmp_path / str(stops), lambda: stops)  # noqa: B023
+        assert attempts > 1
+        assert facts(again) == facts(undisturbed)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -78,7 +78,7 @@ class Task(ABC):
     def batch(self, data: Any, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Training examples, given by their indices (n), which are on the device: the arguments of `loss`. All tensors
         have n examples along their first dimension: batches, and parts of them, are cut along it, for several batches
-        may be asked for at once. `generator` is the CPU's, for augmentation.
+        may be asked for at once. `generator` is the CPU's, for augmentation. No gradients are computed here.
         """
 
     @abstractmethod

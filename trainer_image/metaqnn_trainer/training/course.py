@@ -193,11 +193,14 @@ class Course:
         device takes less time to compute than a processor to ask for it.
         """
         size, ahead = self._recipe.batch_size, self._ahead
+        if self._step * size >= self._examples:
+            return  # interrupted behind the last step; split() makes one empty part of no indices
         order = torch.randperm(self._examples, generator=self._generator("order", 0)).to(self._device)
         begun = self._step - self._step % ahead
         for place, indices in enumerate(order[begun * size :].split(ahead * size)):
             first = begun + place * ahead
-            prepared = self._task.batch(self._data, indices, self._generator("augmentation", first))
+            with torch.no_grad():  # batches that are prepared together must not share a graph
+                prepared = self._task.batch(self._data, indices, self._generator("augmentation", first))
             batches = zip(*(tensor.split(size) for tensor in prepared), strict=True)
             yield from islice(batches, max(0, self._step - first), None)
 

@@ -71,12 +71,20 @@ def evaluation_batch(spec: TrialSpec, shape: Shape, batch: int, largest: int) ->
 def _in_training(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) -> Iterator[int]:
     """The most numbers for each image that exist at once in the backward pass of each layer."""
     dropout = dropout_probabilities(net, recipe)
-    kept = shape.features  # the normalised image
+    kept = image = shape.features  # the normalised image
+    learns = passes = False  # whether a layer so far has parameters; whether a gradient passes on to the one before
     before: type[Layer] | None = None
     for index, (layer, after) in enumerate(zip_longest(net, net[1:])):
         out = layer.output(shape)
+        learns = learns or layer.cost(shape, model, before).params > 0
+        if not learns:  # no gradient comes this far, so that the layer keeps its output alone
+            kept = image + out.features
+            yield kept
+            shape, before = out, type(layer)
+            continue
         kept += layer.kept(shape, model, before)
-        most = kept + (layer.backward(shape) if index else 0)  # images need no gradients
+        most = kept + (layer.backward(shape) if passes else 0)
+        passes = True
         # An activation function has gradients on both sides before its output is freed. A ReLU is computed behind
         # the max pooling that follows it (see model.py).
         late = isinstance(after, Pool) and index not in dropout and model.activation == "relu"

@@ -290,14 +290,17 @@ class KubernetesLauncher:
         progress = self._progress.of(job.uid)
         self._heard = self._heard or progress.heard
         leaving = bool(job.object["metadata"].get("deletionTimestamp"))
-        if not (self._heard or leaving) and knows_no_bundles(status, progress, exit_code(pods)):
+        forgotten = self._forgotten.get(job.uid, set())
+        waited_for = any(one.trial not in forgotten for one in job.carried.trials)
+        silent = waited_for and not (self._heard or leaving)
+        if silent and knows_no_bundles(status, progress, exit_code(pods)):
             self._orders.delete(job.object)  # so that nobody is charged for it
             self._orders.broken = no_bundles(
                 str(job.object["metadata"]["name"]), len(job.carried.trials), status, str(self._form.settings.image)
             )
             raise self._orders.broken
         seen = observed(job.carried.trials, status, progress, ran(pods))
-        return {trial: one for trial, one in seen.items() if trial not in self._forgotten.get(job.uid, ())}
+        return {trial: one for trial, one in seen.items() if trial not in forgotten}
 
     def _is_done_with(self, job: SeenJob, status: Status, *, at_once: bool = False) -> bool:
         """Delete the Job of a bundle if one of its trials was cancelled that its trainer has not ended; or if nobody
@@ -309,7 +312,8 @@ class KubernetesLauncher:
         if not forgotten or not progress.is_read:
             return False
         over = is_over(status)
-        stopped = not over and any(one.trial in forgotten and one not in progress.ended for one in job.carried.trials)
+        unsure = over or progress.trouble  # what cannot be read may have ended
+        stopped = not unsure and any(one.trial in forgotten and one not in progress.ended for one in job.carried.trials)
         if stopped or ((over or at_once) and not self._observations(job, status)):
             self._delete(job, status)
             return True
