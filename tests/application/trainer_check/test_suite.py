@@ -96,6 +96,22 @@ BROKEN: Final = {
     "any device": ("no-gpu", [('if options["devices"]', "if False")]),
 }
 
+# The built-in trainer, which knows bundles, with a line between its arguments and its exit code.
+BUNDLES: Final = """
+import sys
+from metaqnn_trainer.__main__ import main
+
+arguments = sys.argv[1:]
+{before}
+code = main(arguments)
+{after}
+sys.exit(code)
+"""
+BROKEN_BUNDLES: Final = {
+    "forgets an order": ("bundle", "arguments = [one for one in arguments if not one.endswith('/2')]", ""),
+    "calls a stop a crash": ("bundle-sigterm", "", "code = 1 if code == 143 else code"),
+}
+
 
 def verdicts(command: list[str], limits: Limits = SHORT, only: tuple[str, ...] = ()) -> dict[str, Checked]:
     return {verdict.check: verdict for verdict in check_trainer(command, chosen(only), limits)}
@@ -131,6 +147,16 @@ def test_a_broken_trainer_is_caught_by_the_check_that_is_about_it(how: str, tmp_
     )
     assert verdict.mark is expected, verdict
     assert all((verdict.found, verdict.expected, verdict.fix, verdict.about))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra: metaqnn-orch[train]")
+@pytest.mark.parametrize("how", BROKEN_BUNDLES)
+def test_a_trainer_that_breaks_bundles_is_caught(how: str, tmp_path: Path) -> None:
+    name, before, after = BROKEN_BUNDLES[how]
+    program = tmp_path / "broken.py"
+    program.write_text(BUNDLES.format(before=before, after=after))
+    verdict = verdicts([sys.executable, str(program)], Limits(), (name,))[name]
+    assert verdict.mark is CheckMark.FAILED, verdict
 
 
 def test_what_needs_a_delivery_is_not_tried_without_one_and_nothing_waits_again_for_what_never_ends(
@@ -172,6 +198,5 @@ def test_every_check_says_what_it_checks_and_what_to_do() -> None:
         assert check.about.endswith(".")
         assert check.fix
         assert not check.fix.endswith(".")
-    assert {name for name, _ in BROKEN.values()} | {"unknown-layer", "too-many-pools"} == {
-        check.name for check in CHECKS
-    }
+    broken = {name for name, *_ in (*BROKEN.values(), *BROKEN_BUNDLES.values())}
+    assert broken | {"unknown-layer", "too-many-pools"} == {check.name for check in CHECKS}

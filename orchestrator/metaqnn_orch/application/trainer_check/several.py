@@ -9,7 +9,7 @@ from typing import Final
 from metaqnn_orch.application.trainer_check.bench import LONG, OFTEN, QUICK, RUN, Bench, CheckStore
 from metaqnn_orch.application.trainer_check.registry import Checks, NotTried, Shortfall
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import read
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import BundleProgress
@@ -63,13 +63,13 @@ def bundle_sigterm(bench: Bench) -> str:
         how = ended.in_words() if ended is not None else f"still running {bench.limits.grace:.0f} s after SIGTERM"
         raise Shortfall(how, f"exit code 143 within {bench.limits.grace:.0f} s")
     _check_progress(place, [(first.trial, 1, 0)])
-    delivered = place.store.get(keys.result(RUN, first.trial))
+    delivered = place.store.get(keys.result(RUN, first.trial), ENOUGH_BYTES)
     place.ask(LONG, bench.soon())
     with bench.begin_bundle(place.store.uri, RUN, _ID, orders) as process:
         ended = process.wait(2 * bench.limits.timeout)
     if ended is None or ended.code != 0:
         raise Shortfall(ended.in_words() if ended is not None else "the next process does not end", "exit code 0")
-    if place.store.get(keys.result(RUN, first.trial)) != delivered:
+    if place.store.get(keys.result(RUN, first.trial), ENOUGH_BYTES) != delivered:
         raise Shortfall("the first result is another", "the first result to stay")
     _check_progress(place, [(first.trial, 1, 0), (second.trial, 1, 0)])
     return f"143; the next process went on with the second order ({place.accepted(second).status})"
