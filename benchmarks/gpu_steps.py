@@ -46,15 +46,7 @@ def made_data(device: torch.device) -> Dataset:
     """Made images (n, 3, 32, 32) on the device."""
     images, labels = (torch.from_numpy(array).to(device) for array in made(TRAINED + MEASURED))
     info = DatasetInfo(
-        name="made",
-        channels=3,
-        image_size=32,
-        classes=10,
-        class_names=[str(number) for number in range(10)],
-        train=TRAINED,
-        validation=MEASURED,
-        test=0,
-        source="noise",
+        name="made", channels=3, image_size=32, classes=10, train=TRAINED, validation=MEASURED, test=0, source="noise"
     )
     train, validation, test = (
         Labelled(images[part], labels[part]) for part in (slice(TRAINED), slice(TRAINED, None), slice(0))

@@ -260,8 +260,9 @@ def figures(rewards: Values, columns: Sequence[Precision]) -> dict[str, Any]:
 
 
 def agreement(rewards: Values) -> Values:
-    """Of each pair of columns (measure x columns x columns): Spearman's correlation, the mean absolute difference, and
-    the share of the best ten that they share. A column of equal rewards correlates with nothing.
+    """Three measures of how much two columns of rewards (nets x columns) agree, for every pair of columns: measures x
+    columns x columns. They are Spearman's correlation, the mean absolute difference, and the share of the best ten nets
+    that both have. A column of equal rewards has the correlation 0 with every other.
     """
     ranks = np.stack([ranked(column) for column in rewards.T], axis=1)
     apart = ranks - ranks.mean(axis=0)

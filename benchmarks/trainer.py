@@ -153,7 +153,6 @@ def ask(root: Path, case: Case, images: np.ndarray, labels: np.ndarray) -> Trial
         channels=3,
         image_size=32,
         classes=10,
-        class_names=[str(number) for number in range(10)],
         train=train,
         validation=len(images) - train,
         test=0,

@@ -25,6 +25,7 @@ from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.errors import KNOWN, RequestError, exit_code, in_words
+from metaqnn_trainer.fetching import Opened, patient_store
 from metaqnn_trainer.progress import say
 from metaqnn_trainer.start_up import Ahead, lasting_imports
 
@@ -132,20 +133,21 @@ def _train_bundle(options: argparse.Namespace) -> int:
         orders.append(_order(named, int(attempt) if attempt.isdecimal() else 0))
     with _until_asked_to_stop() as stopped:
         from metaqnn_trainer.bundle import CarryOut, train_bundle
-        from metaqnn_trainer.store.opening import open_store
-        from metaqnn_trainer.store.patient import PATIENCE
+
+        store, key = patient_store(options.store), keys.bundle(options.run, options.bundle)
 
         def prepare(first: WorkOrder) -> CarryOut:
-            return _trainer(options, first, stopped).carry_out
+            return _trainer(options, first, stopped, lambda uri: store).carry_out
 
-        store, key = open_store(options.store, PATIENCE, say), keys.bundle(options.run, options.bundle)
         report = train_bundle(store, key, orders, prepare, stopped, options.limit)
     return _end(report.exit_code, report.reason) if report else ExitCode.DELIVERED
 
 
-def _trainer(options: argparse.Namespace, first: WorkOrder, stopped: Callable[[], bool]) -> Trainer:
+def _trainer(
+    options: argparse.Namespace, first: WorkOrder, stopped: Callable[[], bool], opened: Opened = patient_store
+) -> Trainer:
     """The trainer of this process, which has begun to read for its first order while torch is imported."""
-    ahead = Ahead.of(first, options.dataset_cache)
+    ahead = Ahead.of(first, options.dataset_cache, opened)
     with lasting_imports():
         from metaqnn_trainer.trial import Trainer
 

@@ -51,8 +51,13 @@ def test_precision_is_a_gpus_matter() -> None:
 
 def test_sums_have_one_order_unless_the_recipe_says_otherwise() -> None:
     for deterministic in (False, True):
+        torch.backends.cudnn.benchmark = True
         choose_kernels(Recipe(deterministic=deterministic))
         assert torch.backends.cudnn.deterministic is deterministic
+        assert torch.backends.cudnn.benchmark is False
+    torch.backends.cudnn.deterministic = False
+    choose_device(1)
+    assert torch.backends.cudnn.deterministic is True
 
 
 def test_when_the_process_began(tmp_path: Path) -> None:

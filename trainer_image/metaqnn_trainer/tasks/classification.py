@@ -22,7 +22,7 @@ from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.tasks.base import Part, Pause, Task
 from metaqnn_trainer.training.device import computes_in
-from metaqnn_trainer.training.memory_estimate import FLOAT, evaluation_batch, training_memory
+from metaqnn_trainer.training.memory_estimate import evaluation_batch, training_memory
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
@@ -86,8 +86,8 @@ class Classification(Task):
         return len(self._net) if self.space is None else super().parts()
 
     def memory(self, data: Dataset, batch: int) -> int | None:
-        low = computes_in(data.mean.device, self.spec.recipe.precision) == torch.bfloat16
-        return training_memory(self._as_cnn, data.shape, batch, FLOAT // 2 if low else FLOAT).total
+        width = computes_in(data.mean.device, self.spec.recipe.precision).itemsize
+        return training_memory(self._as_cnn, data.shape, batch, width).total
 
     def evaluation_batch(self, data: Dataset, batch: int, device: torch.device) -> int:
         largest = EVALUATION_BATCH if device.type == "cuda" else batch

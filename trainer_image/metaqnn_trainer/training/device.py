@@ -27,6 +27,7 @@ def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torc
     this process), set up so that the same request gives the same weights.
     """
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     _keep_freed_memory()
     trouble = gpus.trouble()
     if trouble and gpus.available():
@@ -48,7 +49,7 @@ def choose_kernels(recipe: Recipe) -> None:
     memory, and gained 2 % or less over its own choice for all but one of six nets.
     """
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.precision != "fp32"
-    torch.backends.cudnn.deterministic = recipe.deterministic
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = recipe.deterministic, False
 
 
 def computes_in(device: torch.device, precision: Precision) -> torch.dtype:

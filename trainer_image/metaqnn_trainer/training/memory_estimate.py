@@ -14,7 +14,7 @@ from metaqnn_trainer.spaces.cnn.layers.max_pool import Pool
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.training.recipe import dropout_probabilities
 
-FLOAT: Final = 4  # bytes
+_FLOAT: Final = 4  # bytes
 
 
 class Memory(NamedTuple):
@@ -36,7 +36,7 @@ class Memory(NamedTuple):
         return sum(self)
 
 
-def training_memory(spec: TrialSpec, shape: Shape, batch: int, width: int = FLOAT) -> Memory:
+def training_memory(spec: TrialSpec, shape: Shape, batch: int, width: int = _FLOAT) -> Memory:
     """The memory that training `spec`'s net on images of `shape` needs at least, `batch` of them at once. Activations
     have `width` bytes: 4, or 2 where they are computed in bfloat16.
 
@@ -45,11 +45,11 @@ def training_memory(spec: TrialSpec, shape: Shape, batch: int, width: int = FLOA
     """
     net, model, recipe = parse_net(spec.net), spec.model, spec.recipe
     layers = describe(net, shape, model)
-    parameters = FLOAT * total_cost(layers).params
+    parameters = _FLOAT * total_cost(layers).params
     slots = 2 if recipe.optimizer == "adam" else 1 if recipe.momentum else 0
     gradients = backward = parameters
     for layer, values in zip(layers, _in_training(net, shape, model, recipe), strict=True):
-        gradients -= FLOAT * layer.cost.params  # of the layers behind it
+        gradients -= _FLOAT * layer.cost.params  # of the layers behind it
         backward = max(backward, gradients + width * values * batch)
     return Memory(parameters, slots * parameters, backward)
 
@@ -72,11 +72,11 @@ def _in_training(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) ->
     """The most numbers for each image that exist at once in the backward pass of each layer."""
     dropout = dropout_probabilities(net, recipe)
     kept = image = shape.features  # the normalised image
-    learns = passes = False  # whether a layer so far has parameters; whether a gradient passes on to the one before
+    learns = False  # whether a layer so far has parameters: a gradient passes on to the next of them
     before: type[Layer] | None = None
     for index, (layer, after) in enumerate(zip_longest(net, net[1:])):
         out = layer.output(shape)
-        learns = learns or layer.cost(shape, model, before).params > 0
+        passes, learns = learns, learns or layer.cost(shape, model, before).params > 0
         if not learns:  # no gradient comes this far, so that the layer keeps its output alone
             kept = image + out.features
             yield kept
@@ -84,7 +84,6 @@ def _in_training(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) ->
             continue
         kept += layer.kept(shape, model, before)
         most = kept + (layer.backward(shape) if passes else 0)
-        passes = True
         # An activation function has gradients on both sides before its output is freed. A ReLU is computed behind
         # the max pooling that follows it (see model.py).
         late = isinstance(after, Pool) and index not in dropout and model.activation == "relu"
@@ -92,7 +91,7 @@ def _in_training(net: Net, shape: Shape, model: ModelOptions, recipe: Recipe) ->
             most = max(most, kept + 2 * out.features)
         if index in dropout:
             # A byte says whether a value was kept. The output of dropout takes the place of its input.
-            kept += out.features // FLOAT + (out.features if layer.activated else 0)
+            kept += out.features // _FLOAT + (out.features if layer.activated else 0)
             most = max(most, kept + out.features)
         yield most
         shape, before = out, type(layer)
