@@ -10,14 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from threading import Condition, Event, Thread
 from typing import Any, Final
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.names import RUN_UID, Carried, label, read_carried
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob
-from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
+from metaqnn_orch.launchers.kubernetes.supervision import Crew, Setbacks
 from metaqnn_trainer.contract.messages import TrainingRequest
 
 THREADS: Final = 4
@@ -55,7 +54,7 @@ class _Deletion:
     due: float = 0.0
 
 
-class Orders:
+class Orders(Crew):
     """Orders of one run. Safe to use from many threads."""
 
     def __init__(
@@ -67,6 +66,7 @@ class Orders:
         on_change: Callable[[], None],
     ) -> None:
         """`room` says how many more Jobs may exist."""
+        super().__init__("orders", THREADS, FIRST_PAUSE)
         self._cluster = cluster
         self._jobs = jobs
         self._room = room
@@ -80,40 +80,21 @@ class Orders:
         """The cluster's warnings, by the uid of the Job or Pod that they are about, the latest last. The mapping is
         replaced, never changed.
         """
-        self._changed = Condition()  # guards everything below
+        # _changed guards everything below.
         self._orders: dict[str, Order] = {}  # by trial: the order of a bundle stands at each of its trials
         self._posting: dict[str, Order] = {}  # orders in creation, by name, including withdrawn ones
         self._deletions: deque[_Deletion] = deque()
         self._leaving: set[str] = set()  # uids of Jobs that are deleted or about to be
         self._refusals = Setbacks(FIRST_PAUSE, TOLERATED)  # at creations
         self._losses = Setbacks(FIRST_PAUSE, TOLERATED)  # at deletions
-        self._mishaps = Setbacks(FIRST_PAUSE, tolerated=0)  # of these threads themselves
         self._pause_until = 0.0
         self._look_after = 0.0
         self._tokens, self._filled = 1.0, time.monotonic()
-        self._closing = Event()
-        self._threads: list[Thread] = []
 
     @property
     def trouble(self) -> str:
         """What creations and deletions wait for; empty while they succeed."""
         return self._refusals.trouble or self._losses.trouble or self._mishaps.trouble
-
-    def start(self) -> None:
-        work = (self._work, self._mishaps, self._closing.wait)
-        self._threads += [Thread(target=keep_going, args=work, name=f"orders {n}", daemon=True) for n in range(THREADS)]
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        with self._changed:
-            self._changed.notify_all()
-
-    def join(self, seconds: float) -> None:
-        """Wait for each thread, for at most this time."""
-        for thread in self._threads:
-            thread.join(seconds)
 
     def attempt(self, trial: str) -> int:
         """The attempt of the trial that waits for its Job; 0 if none does."""
@@ -155,7 +136,6 @@ class Orders:
             return job["metadata"]["uid"] in self._leaving or (posting is not None and posting.withdrawn)
 
     def _work(self) -> bool:
-        """Do the next piece of work, waiting for it; False when there will be none any more."""
         match task := self._next():
             case None:
                 return False

@@ -9,13 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from threading import Condition, Event, Thread
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.kubernetes.bundles import NO_PROGRESS, KnownProgress
 from metaqnn_orch.launchers.kubernetes.names import Identity
-from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
+from metaqnn_orch.launchers.kubernetes.supervision import Crew
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError
@@ -53,39 +52,19 @@ class _Watched:
         return wanted and not self.under_way
 
 
-class ProgressReader:
+class ProgressReader(Crew):
     """The progress of the bundles of one run, by the uids of their Jobs. Safe to use from many threads."""
 
     def __init__(self, store: Store, run: str, on_change: Callable[[], None], look_seconds: float) -> None:
         """`on_change` is called when more is known."""
+        super().__init__("progress", THREADS, FIRST_PAUSE)
         self._store = store
         self._run = run
         self._on_change = on_change
         self._look_seconds = look_seconds
-        self._changed = Condition()  # guards everything below
+        # _changed guards everything below.
         self._watched: dict[str, _Watched] = {}
         self._superfluous: deque[str] = deque()
-        self._mishaps = Setbacks(FIRST_PAUSE, tolerated=0)
-        self._closing = Event()
-        work = (self._work, self._mishaps, self._closing.wait)
-        self._threads = [
-            Thread(target=keep_going, args=work, name=f"progress {n}", daemon=True) for n in range(THREADS)
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        self._closing.set()
-        with self._changed:
-            self._changed.notify_all()
-
-    def join(self, seconds: float) -> None:
-        """Wait for each thread, for at most this time."""
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(seconds)
 
     def look_at(self, looks: Mapping[str, Look]) -> None:
         """Look at these bundles from now on, and at no others."""
@@ -114,7 +93,6 @@ class ProgressReader:
             self._changed.notify()
 
     def _work(self) -> bool:
-        """Do the next piece of work, waiting for it; False when there will be none any more."""
         match task := self._next():
             case None:
                 return False

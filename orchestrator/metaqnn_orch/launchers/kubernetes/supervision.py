@@ -4,7 +4,9 @@ and another try. All work that goes on for hours in the background is run this w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from threading import Condition, Event, Thread
 from typing import Final
 
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
@@ -61,6 +63,36 @@ def keep_going(work: Callable[[], bool], setbacks: Setbacks, wait: Callable[[flo
                 return
         except Exception as error:
             wait(setbacks.add(error))
+
+
+class Crew(ABC):
+    """Several threads that share the work of an object, until it is closed."""
+
+    def __init__(self, name: str, threads: int, first_pause: float) -> None:
+        self._changed = Condition()  # guards what the threads share, and wakes those that wait for work
+        self._mishaps = Setbacks(first_pause, tolerated=0)  # of the threads themselves
+        self._closing = Event()
+        work = (self._work, self._mishaps, self._closing.wait)
+        self._threads = [Thread(target=keep_going, args=work, name=f"{name} {n}", daemon=True) for n in range(threads)]
+
+    @abstractmethod
+    def _work(self) -> bool:
+        """Do the next piece of work, waiting for it; False when there will be none any more."""
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def join(self, seconds: float) -> None:
+        """Wait for each thread, for at most this time."""
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(seconds)
 
 
 def as_cluster_error(error: Exception) -> ClusterError:
