@@ -13,7 +13,7 @@ REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/d
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-requirements clean
+.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
@@ -78,6 +78,20 @@ images:                        ## both images; BUILDER=buildah, BASE_IMAGE=…, 
 image_args = $(IMAGE_FLAGS) $(if $1,--build-arg BASE_IMAGE=$1) $(if $2,--build-arg BUILD_IMAGE=$2) --build-arg VERSION=$(VERSION) \
   $(if $(REVISION),--build-arg REVISION=$(REVISION)) $(if $(SOURCE_DATE_EPOCH),--build-arg CREATED=$(call utc,$(SOURCE_DATE_EPOCH)))
 utc = $(shell $(PYTHON) -c 'import sys, datetime as d; print(f"{d.datetime.fromtimestamp(int(sys.argv[1]), d.UTC):%Y-%m-%dT%H:%M:%SZ}")' $1)
+
+image-bases:                   ## the digests that the tags of the base images mean today, into the Dockerfiles; needs a registry and docker buildx
+	for file in trainer_image/Dockerfile orchestrator/Dockerfile; do \
+	  for name in $$(sed -n 's/^ARG B[A-Z]*_IMAGE=\([^@]*\).*/\1/p' $$file | sort -u); do \
+	    digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' $$name) && sed -i.old "s|^\(ARG B[A-Z]*_IMAGE=\)$$name\(@.*\)\{0,1\}$$|\1$$name@$$digest|" $$file && rm $$file.old || exit 1; done; done
+
+release: .venv/.dev-ready      ## wheel, chart, images, SBOM, provenance and sums of the last commit, in dist/VERSION; BUILDER=buildah, or BUILDER= without images
+	$(BIN)/python -m release dist/$(VERSION) $(release_args)
+
+release-check: .venv/.dev-ready ## the same, built twice and compared
+	$(BIN)/python -m release --check dist/$(VERSION) $(release_args)
+
+release_args = --helm $$($(BIN)/python -m tests.helm) --builder "$(BUILDER)" BASE_IMAGE=$(BASE_IMAGE) BUILD_IMAGE=$(BUILD_IMAGE) \
+  ORCHESTRATOR_BASE_IMAGE=$(ORCHESTRATOR_BASE_IMAGE) ORCHESTRATOR_BUILD_IMAGE=$(ORCHESTRATOR_BUILD_IMAGE)
 
 image-requirements: .venv/bin/uv
 	for file in trainer_image/requirements trainer_image/requirements-torch orchestrator/requirements; do \

@@ -35,7 +35,9 @@ def module_folders() -> list[Path]:
 def superfluous() -> list[Path]:
     """The files and folders of pip and of shells, wherever programs and modules are looked for."""
     found = [folder / name for folder in program_folders() for name in SHELLS]
-    found += [path for folder in program_folders() for path in folder.glob("pip*") if path.name.rstrip("0123456789.") == "pip"]
+    found += [
+        path for folder in program_folders() for path in folder.glob("pip*") if path.name.rstrip("0123456789.") == "pip"
+    ]
     found += [path for folder in module_folders() for name in INSTALLERS for path in folder.glob(name)]
     found += Path("/usr/share").glob("python-wheels")
     return [path for path in dict.fromkeys(found) if path.exists() or path.is_symlink()]
