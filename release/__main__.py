@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--builder", default="")
     parser.add_argument("--check", action="store_true", help="build twice, and compare")
     parser.add_argument("images", nargs="*", metavar="NAME=IMAGE")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     chosen = dict(word.split("=", 1) for word in given.images)
     for line in left_out(REPOSITORY):
         print(f"not committed, and so not released: {line}", file=sys.stderr)

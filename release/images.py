@@ -31,8 +31,7 @@ class Built(NamedTuple):
 
 
 def bases(source: Source, chosen: Mapping[str, str]) -> dict[str, list[str]]:
-    """By image, what it is built on, and in which order: BASE_IMAGE and BUILD_IMAGE, as `make images` and the Dockerfile
-    decide. `chosen` are VARIABLES.
+    """By image, its BASE_IMAGE and BUILD_IMAGE, as `make images` and the Dockerfile decide. `chosen` are VARIABLES.
 
     Raises:
         NotPinnedError: one of them is named neither by digest nor as an OCI layout.
@@ -48,8 +47,8 @@ def bases(source: Source, chosen: Mapping[str, str]) -> dict[str, list[str]]:
         for name in found[image]:
             if not _PINNED.fullmatch(name):
                 raise NotPinnedError(
-                    f"{image}: {name} is named by a tag, which may mean another image tomorrow: `make image-bases` writes the "
-                    "digests into the Dockerfiles, or name it in BASE_IMAGE=NAME@sha256:… or BASE_IMAGE=oci:FOLDER"
+                    f"{image}: {name} is named by a tag, which may mean another image tomorrow: `make image-bases` "
+                    "writes the digests into the Dockerfiles, or name it in BASE_IMAGE=NAME@sha256:… or BASE_IMAGE=oci:FOLDER"
                 )
     return found
 

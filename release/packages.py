@@ -31,7 +31,7 @@ def chart(source: Source, out: Path, helm: Path) -> None:
 
 
 def packed_again(archive: bytes, epoch: int) -> bytes:
-    """A .tar.gz with the same files by name, all of that time and of nobody, readable by all. The first stays the first:
+    """A .tar.gz with the same files by name, all of that time and of nobody. The first stays the first:
     Chart.yaml, where Helm looks for it.
     """
     plain = io.BytesIO()

@@ -51,9 +51,7 @@ def write_statement(
     ]
     materials: list[dict[str, Any]] = [{"uri": "git+file:metaqnn", "digest": {"gitCommit": source.commit}}]
     materials += [{"name": name, "digest": {"sha256": digest(source.folder / name)}} for name in REQUIREMENTS]
-    for base in sorted(set(bases)):
-        name, _, sha256 = base.partition("@sha256:")
-        materials.append({"uri": f"pkg:oci/{name}", "digest": {"sha256": sha256}} if sha256 else {"uri": base})
+    materials += [_base(base) for base in sorted(set(bases))]
     predicate = {
         "buildDefinition": {
             "buildType": "urn:metaqnn:make-release:1",
@@ -67,6 +65,15 @@ def write_statement(
     statement.validate()
     text = json.dumps(MessageToDict(statement.pb), indent=1, sort_keys=True)
     (out / STATEMENT).write_text(text + "\n")
+
+
+def _base(base: str) -> dict[str, Any]:
+    """An image by digest, or an OCI layout, or the archive of one."""
+    name, _, sha256 = base.partition("@sha256:")
+    if sha256:
+        return {"uri": f"pkg:oci/{name}", "digest": {"sha256": sha256}}
+    place = Path(base.split(":")[1])
+    return {"uri": base, "digest": {"sha256": digest(place / "index.json" if place.is_dir() else place)}}
 
 
 def write_sums(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is inside, as SPDX documents: found by syft, which asks no network; without what differs between two runs of it."""
+"""What is inside, as SPDX documents: found by syft, without a network, and without what differs between its runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(source: Source, scanned: str, name: str, out: Path) -> None:
 
 
 def settled(document: dict[str, Any], epoch: int) -> dict[str, Any]:
-    """The document with the commit's time, and a namespace that is as unique as its content, as SPDX asks, but not random."""
+    """The document with the commit's time, and with a namespace that is as unique as its content, not random."""
     created = f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%dT%H:%M:%SZ}"
     settled = {**document, "creationInfo": {**document["creationInfo"], "created": created}}
     settled.pop("documentNamespace", None)

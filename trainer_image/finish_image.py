@@ -16,7 +16,26 @@ import sysconfig
 from pathlib import Path
 from typing import Final
 
-SHELLS: Final = ("sh bash rbash dash ash ksh ksh93 rksh mksh lksh zsh rzsh fish csh tcsh busybox toybox").split()
+SHELLS: Final = (
+    *(
+        "sh",
+        "bash",
+        "rbash",
+        "dash",
+        "ash",
+        "ksh",
+        "ksh93",
+        "rksh",
+        "mksh",
+        "lksh",
+        "zsh",
+        "rzsh",
+        "fish",
+        "csh",
+        "tcsh",
+    ),
+    *("busybox", "toybox"),
+)
 PROGRAM_FOLDERS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 INSTALLERS: Final = ("pip", "pip-*.dist-info", "pip-*.egg-info", "ensurepip")
 """What installs packages, as patterns of entries in a folder of modules."""
