@@ -26,6 +26,7 @@ def release(source: Source, out: Path, helm: Path, builder: str, chosen: Mapping
     """
     chosen = {name: image for name, image in chosen.items() if image}
     names = [name for of in images.bases(source, chosen).values() for name in of] if builder else []
+    out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()):
         raise FileExistsError(f"{out} is not empty: what lies there would be signed with the rest")

@@ -18,7 +18,7 @@ def distributions(source: Source, out: Path) -> None:
     """Wheel and sdist. hatchling itself orders the members and takes their times from SOURCE_DATE_EPOCH."""
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(source.epoch)}
     build = [sys.executable, "-m", "hatchling", "build", "-d", str(out)]
-    subprocess.run(build, cwd=source.folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(build, cwd=source.folder, env=environment, check=True, capture_output=True)
 
 
 def chart(source: Source, out: Path, helm: Path) -> None:
