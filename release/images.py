@@ -48,7 +48,7 @@ def bases(source: Source, chosen: Mapping[str, str]) -> dict[str, list[str]]:
             if not _PINNED.fullmatch(name):
                 raise NotPinnedError(
                     f"{image}: {name} is named by a tag, which may mean another image tomorrow: `make image-bases` "
-                    "writes the digests into the Dockerfiles, or name it: BASE_IMAGE=NAME@sha256:…, BASE_IMAGE=oci:FOLDER"
+                    "writes digests into the Dockerfiles, or say BASE_IMAGE=NAME@sha256:… or BASE_IMAGE=oci:FOLDER"
                 )
     return found
 

@@ -51,26 +51,28 @@ def module_folders() -> list[Path]:
     return [folder for folder in map(Path, dict.fromkeys(named)) if folder.is_dir()]
 
 
-def superfluous() -> list[Path]:
-    """The files and folders of pip and of shells, wherever programs and modules are looked for."""
-    found = [folder / name for folder in program_folders() for name in SHELLS]
-    found += [
-        path for folder in program_folders() for path in folder.glob("pip*") if path.name.rstrip("0123456789.") == "pip"
-    ]
-    found += [path for folder in module_folders() for name in INSTALLERS for path in folder.glob(name)]
-    found += Path("/usr/share").glob("python-wheels")
-    return [path for path in dict.fromkeys(found) if path.exists() or path.is_symlink()]
+def superfluous(programs: list[Path], modules: list[Path]) -> list[Path]:
+    """The files and folders of pip and of shells in these folders."""
+    found = [folder / name for folder in programs for name in SHELLS]
+    found += [path for folder in programs for path in folder.glob("pip*") if path.name.rstrip("0123456789.") == "pip"]
+    found += [path for folder in modules for name in INSTALLERS for path in folder.glob(name)]
+    return [path for path in found if path.exists() or path.is_symlink()]
+
+
+def remove(paths: list[Path]) -> None:
+    """Paths may name a thing twice: /bin may be another name of /usr/bin."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def finish(modules: list[str]) -> None:
     sys.dont_write_bytecode = False  # whatever the base says
     for module in modules:
         importlib.import_module(module)
-    for path in superfluous():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)  # /bin may be another name of /usr/bin
+    remove([*superfluous(program_folders(), module_folders()), *Path("/usr/share").glob("python-wheels")])
 
 
 if __name__ == "__main__":
