@@ -77,7 +77,9 @@ def finish(modules: list[str]) -> None:
     scratch.mkdir(exist_ok=True)
     if scratch.stat().st_mode & 0o7777 != 0o1777:  # a base need not have one that all may write to
         scratch.chmod(0o1777)
-    remove([*superfluous(program_folders(), module_folders()), *Path("/usr/share").glob("python-wheels")])
+    remove(
+        [*superfluous(program_folders(), module_folders()), *Path("/usr/share").glob("python-wheels"), Path(__file__)]
+    )
 
 
 if __name__ == "__main__":
