@@ -16,7 +16,7 @@ from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.chart.conftest import sets
 from tests.cli.conftest import Cli
-from tests.launchers.kubernetes.conftest import FakeCluster, cluster
+from tests.launchers.kubernetes.conftest import NAMESPACE, FakeCluster, cluster
 from tests.launchers.kubernetes.releases import SMALL, install
 
 __all__ = ["cluster"]
@@ -72,6 +72,29 @@ def test_it_is_submitted_once(cluster: FakeCluster, cli: Cli) -> None:
     (again,) = cluster.jobs()
     assert again["metadata"]["uid"] != job["metadata"]["uid"], "what has ended makes way"
     assert settings_of(again)["seed"] == 3
+
+
+@pytest.mark.parametrize(("store", "goes_on"), [("s3://results/metaqnn", True), ("s3://others/metaqnn", False)])
+def test_a_search_whose_job_was_deleted_without_its_pod_goes_on(
+    cluster: FakeCluster, cli: Cli, store: str, goes_on: bool
+) -> None:
+    """Two orchestrators of a run would not hurt it; but the second one would fail, and nobody would know why."""
+    install(cluster, *SMALL, *BUCKET)
+    pod = {
+        "metadata": {
+            "name": "night-orchestrator-x",
+            "labels": {"batch.kubernetes.io/job-name": "night-orchestrator"},
+            "annotations": {"metaqnn/store": store},
+        },
+        "spec": {},
+        "status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {}}}]},
+    }
+    cluster.controllers.close()
+    cluster.api.objects.create("pods", NAMESPACE, pod)
+    answer = cli("submit", "digits", "--run=night")
+    assert answer.code == 0, answer.err
+    assert ("pod night-orchestrator-x searches for run night, though its Job was deleted" in answer.err) is goes_on
+    assert (cluster.jobs() == []) is goes_on
 
 
 def test_whether_a_pod_searches(store: DirectoryStore) -> None:

@@ -74,8 +74,13 @@ def submit(
     job = errand.search_job(release.document(ORCHESTRATOR), run, store, arguments, files)
     check_folder(settings.tracking.tensorboard, pod_of(job))
     cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
-    from metaqnn_orch.launchers.kubernetes.runner import create
+    from metaqnn_orch.launchers.kubernetes.runner import create, left_alone
 
+    orphans = left_alone(cluster, job)
+    if orphans and searches(opened, run, orphans):
+        name = errand.latest(orphans)["metadata"]["name"]
+        say(f"pod {name} searches for run {run}, though its Job was deleted; to end it: cancel {run}", Tone.CAUTION)
+        return Submitted(job["metadata"]["name"], cluster.namespace, is_new=False)
     is_new = create(cluster, job, is_at_work=lambda pods: searches(opened, run, pods))
     return Submitted(job["metadata"]["name"], cluster.namespace, is_new)
 
