@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from metaqnn_orch.application.submission import searches
+from metaqnn_orch.application.submission import check_folder, searches
 from metaqnn_orch.control.holder import this_process
+from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -140,6 +141,33 @@ def test_what_is_wrong_is_found_here(cluster: FakeCluster, cli: Cli, tmp_path: P
     cluster.api.denied = {("create", "jobs")}
     assert "refused to create job a-orchestrator: 403" in cli("submit", "digits", "--run=a").refused(6)
     assert cluster.jobs() == []
+
+
+def test_tensorboard_has_a_folder_that_outlives_the_pod(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    for folder in ("boards", "/tmp/boards", "~/boards", "/boards", "/etc/metaqnn/run/boards"):
+        answer = cli("submit", "digits", "--run=night", f"--set=tracking.tensorboard={folder}")
+        assert f"tracking.tensorboard is {folder}: no folder of the search's Pod that outlives it" in answer.refused()
+        assert "metaqnn-orch track RUN --tensorboard DIR" in answer.err
+    assert cluster.jobs() == []
+
+
+def test_tensorboard_on_a_volume() -> None:
+    def pod(kind: str, **mount: Any) -> dict[str, Any]:
+        mounts = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "ours", "mountPath": "/tmp/boards", **mount}]
+        volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "ours", kind: {}}]
+        return {"containers": [{"name": "orchestrator", "volumeMounts": mounts}], "volumes": volumes}
+
+    for kind in ("persistentVolumeClaim", "nfs", "csi"):
+        check_folder("boards/mine", pod(kind))
+        with pytest.raises(BadInput):
+            check_folder("boards/mine", pod(kind, readOnly=True))
+        with pytest.raises(BadInput):
+            check_folder("others", pod(kind))
+    for kind in ("emptyDir", "secret"):
+        with pytest.raises(BadInput):
+            check_folder("boards", pod(kind))
+    check_folder(None, pod("emptyDir"))
 
 
 def test_secrets_stay_out_of_annotations(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:

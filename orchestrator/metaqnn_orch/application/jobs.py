@@ -30,7 +30,7 @@ from metaqnn_orch.launchers.kubernetes.names import (
 )
 from metaqnn_orch.launchers.kubernetes.status import has_ended, live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
-from metaqnn_orch.settings.model import DNS_LABEL, KubernetesSettings
+from metaqnn_orch.settings.kubernetes import DNS_LABEL, KubernetesSettings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.store.base import Store
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.sources import SettingsLayer, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys

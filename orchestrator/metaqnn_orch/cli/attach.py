@@ -14,7 +14,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.store.opening import open_store
 
 

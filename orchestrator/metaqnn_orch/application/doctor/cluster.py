@@ -19,7 +19,8 @@ from metaqnn_orch.launchers.kubernetes.names import TRAINERS, Identity, RunRef
 from metaqnn_orch.launchers.kubernetes.quantities import amount
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.launchers.kubernetes.status import without_device
-from metaqnn_orch.settings.model import KubernetesSettings, Settings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
 from metaqnn_trainer.store.base import Store
 

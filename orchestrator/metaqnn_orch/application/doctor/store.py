@@ -9,7 +9,7 @@ from typing import Final
 from metaqnn_orch.application.assembly import store_of_pods
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, clock, tried
 from metaqnn_orch.errors import ObjectMissing, StoreError
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store, honours_put_if_absent, lists_what_is_there, removed
 

@@ -116,8 +116,8 @@ class KubernetesLauncher:
         return True
 
     @property
-    def devices(self) -> int:
-        return max(1, self._form.settings.gpus)
+    def devices(self) -> float:
+        return self._form.settings.cards
 
     @property
     def options(self) -> TrainerOptions:

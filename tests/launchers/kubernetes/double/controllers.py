@@ -91,6 +91,10 @@ class Controllers:
         self._accounted |= {pod["metadata"]["uid"] for pod in ended}
         if job["spec"].get("suspend"):
             name = job["metadata"]["name"]
+            # The real one looks at every Pod that is still there, also at those that it ended itself.
+            if policy := next((v for pod in ended if (v := verdict(job, pod)) and v["type"] == "Failed"), None):
+                self.api.objects.update("jobs", namespace, name, lambda it: add_condition(it, policy))
+                return
             self.api.objects.update("jobs", namespace, name, lambda it: it.get("status", {}).pop("started", None))
             for pod in own:
                 self._pod(pod, mark_deleted)
@@ -267,6 +271,8 @@ def verdict(job: Object, pod: Object) -> Object | None:
             return None
         codes = rule.get("onExitCodes", {})
         if code and codes and (code in codes["values"]) == (codes["operator"] == "In"):
+            if rule["action"] == "Count":
+                return None
             text = f"Container trainer for pod x failed with exit code {code} matching FailJob rule at index {index}"
             return failed("PodFailurePolicy", text)
     return None
