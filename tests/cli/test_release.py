@@ -187,6 +187,25 @@ def test_another_version_is_said(cluster: FakeCluster, cli: Cli) -> None:
     assert answer.err == f"release trials/first has version 0.0.7, but this program has {__version__}\n"
 
 
+def test_without_keys_the_releases_secret_is_named(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    hint = "hint: --use-cluster-secret takes the keys from secret keys of release trials/first; "
+    for command in (("start", "digits", "--run=x"), ("status", "x"), ("dataset", "list")):
+        answer = cli(*command, "--release=first")
+        assert hint in answer.err
+        assert answer.code == 2, "a search in a Pod without keys ends at once, and is not tried again"
+    assert cluster.jobs() == []
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    answer = cli("status", "x", "--release=first")
+    assert (hint in answer.err, answer.code) == (True, 5)
+
+
 def test_keys_of_the_cluster(cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str) -> None:
     install_with_store(cluster, s3_server, s3_store_uri)
     place = "/api/v1/namespaces/trials/secrets/keys"

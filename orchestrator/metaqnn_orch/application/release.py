@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application.assembly import open_cluster
@@ -79,13 +79,13 @@ class Release(NamedTuple):
         values = {**{key: value for key, value in found.items() if key.startswith("execution.")}, **own}
         return SettingsLayer(self.source, values)
 
-    def kubernetes(self) -> KubernetesSettings:
-        """The release's settings of Kubernetes, with no other source laid over them.
+    def kubernetes(self, assignments: Sequence[str] = ()) -> KubernetesSettings:
+        """The release's settings of Kubernetes, with these assignments laid over them, and no other source.
 
         Raises:
             SettingsError: one of them is wrong.
         """
-        return load_settings("digits", {}, [], {}, self.layer()).settings.execution.kubernetes
+        return load_settings("digits", {}, [*assignments], {}, self.layer()).settings.execution.kubernetes
 
     def document(self, key: str) -> dict[str, Any]:
         """A mapping that the ConfigMap holds as text.
