@@ -201,12 +201,18 @@ class Cluster:
         name.
         """
         # Without the policy the Pods would stay, and keep their GPUs.
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        self._delete(Resource.JOBS, name, uid, propagationPolicy="Background")
+
+    def delete_pod(self, name: str, uid: str) -> None:
+        """Delete the Pod of this uid, as `delete_job` deletes a Job."""
+        self._delete(Resource.PODS, name, uid)
+
+    def _delete(self, resource: Resource, name: str, uid: str, **options: str) -> None:
+        group, method = resource.value[1:]
+        body = {**options, "preconditions": {"uid": uid}}
         try:
-            with self._calls.named(f"delete job {name}"):
-                answer = json_object(
-                    self._calls.ask(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body)
-                )
+            with self._calls.named(f"delete {resource.plural.removesuffix('s')} {name}"):
+                answer = json_object(self._calls.ask(group, f"delete_{method}", name, self.namespace, body=body))
                 if not isinstance(answer.get("kind"), str):
                     raise ValueError("an answer without kind")
         except ClusterError as error:

@@ -23,7 +23,7 @@ class Right(NamedTuple):
 
 RIGHTS: Final = (
     *(Right("jobs", verb, "batch") for verb in ("create", "get", "list", "watch", "delete")),
-    *(Right("pods", verb) for verb in ("list", "watch")),
+    *(Right("pods", verb) for verb in ("list", "watch", "delete")),  # to end those whose Job was deleted without them
     Right("pods", "get", subresource="log"),
     Right("events", "list"),  # for the reason why a Job stands still
     Right("configmaps", "list"),  # for the release's settings

@@ -126,6 +126,11 @@ def exit_code(pods: Sequence[Object]) -> int | None:
     return _exit_code(newest)
 
 
+def has_ended(pod: Object) -> bool:
+    """Whether the Pod's trainer has ended, whatever else runs on in the Pod."""
+    return _text(pod, "status", "phase") in ("Failed", "Succeeded") or _exit_code(pod) is not None
+
+
 def live(job: Object) -> bool:
     """Whether the Job may have a Pod now or later."""
     return _condition(job, "status", "Complete") is None and _condition(job, "status", "Failed") is None

@@ -84,7 +84,7 @@ class Controllers:
         if any(c["type"] in ("Complete", "Failed") for c in job.get("status", {}).get("conditions", ())):
             return
         namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
-        own = [p for p in self.api.objects.all("pods", namespace) if p["metadata"]["ownerReferences"][0]["uid"] == uid]
+        own = [pod for pod in self.api.objects.all("pods", namespace) if uid in owners(pod)]
         ended = [pod for pod in own if pod["status"].get("phase") in ("Succeeded", "Failed")]
         fresh = {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"} - self._accounted
         self._failures[uid] = self._failures.get(uid, 0) + len(fresh)
@@ -232,8 +232,7 @@ class Controllers:
         return secret.get(reference["key"], "" if reference.get("optional") else None)
 
     def _orphaned(self, pod: Object) -> bool:
-        owner = pod["metadata"]["ownerReferences"][0]["uid"]
-        return all(job["metadata"]["uid"] != owner for job in self.api.objects.all("jobs"))
+        return all(job["metadata"]["uid"] not in owners(pod) for job in self.api.objects.all("jobs"))
 
     def _wait(self, pod: Object, reason: str, message: str) -> None:
         waiting = [{"name": "trainer", "state": {"waiting": {"reason": reason, "message": message}}}]
@@ -241,6 +240,11 @@ class Controllers:
 
     def _pod(self, pod: Object, change: Any) -> None:
         self.api.objects.update("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], change)
+
+
+def owners(pod: Object) -> set[str]:
+    """The uids of the Pod's owners: one, or none where its Job was deleted without it."""
+    return {owner["uid"] for owner in pod["metadata"].get("ownerReferences", ())}
 
 
 def condition(kind: str, reason: str, message: str = "", status: str = "True") -> Object:
