@@ -79,10 +79,12 @@ def make_launcher(
             form = job_form(store, settings.execution.kubernetes, template)
             # The client takes half a second to import: who trains elsewhere does not wait for it.
             from metaqnn_orch.launchers.kubernetes.cluster import refuse_unreachable
+            from metaqnn_orch.launchers.kubernetes.judged import refuse_unacceptable
             from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
+            refuse_unacceptable(cluster, form, settings.execution.together)
             options = options_in_a_pod(settings.execution)
             return lambda record: KubernetesLauncher(
                 cluster, RunRef(record.run, record.uid), form, store, parallel, options

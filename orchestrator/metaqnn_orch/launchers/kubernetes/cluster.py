@@ -26,9 +26,6 @@ PAGE: Final = 500
 RESTARTS: Final = 3  # tries of a listing whose pages expired
 MAX_LOG: Final = 4 << 20
 
-KUEUE: Final = "kueue.x-k8s.io"
-_NO_KUEUE: Final = "install it, or leave the label kueue.x-k8s.io/queue-name out of execution.kubernetes.template"
-
 Object = Mapping[str, Any]
 
 
@@ -151,7 +148,8 @@ class Cluster:
             group, name = resource.value[1:]
             answer = self._calls.open(group, f"create_{name}", self.namespace, body, dry_run="All")
             json_object(answer.data)
-            return tuple(one_line(text.split('"', 1)[-1].rstrip('"')) for text in answer.headers.getlist("Warning"))
+            texts = (text.split('"', 1)[-1].removesuffix('"') for text in answer.headers.getlist("Warning"))
+            return tuple(one_line(text.replace('\\"', '"')) for text in texts)
 
     def seconds_ahead(self) -> float:
         """Seconds by which the server's clock is ahead of this machine's; the server's answers name whole seconds."""
@@ -169,18 +167,30 @@ class Cluster:
             where = () if kind is Lookup.NODES else (self.namespace,)
             return json_object(self._calls.ask(api.CoreV1Api, kind.value, *name, *where))
 
-    def look_up_queue(self, name: str) -> dict[str, Any]:
-        """A LocalQueue of Kueue, in the version that the server prefers.
+    def look_up_in(self, group: str, plural: str, name: str, *, everywhere: bool = False) -> dict[str, Any]:
+        """An object of a group of resources that not every server has, in the version that the server prefers.
+        `everywhere`: it belongs to no namespace.
 
         Raises:
-            ClusterError: status 404 if there is none; with the reason NoKueue if there is no Kueue either.
+            ClusterError: status 404 if there is none; with the reason NoGroup if the server does not serve the group.
         """
-        with self._calls.named(f"look up queue {name}"):
-            version = self._preferred_version(KUEUE)
-            if not version:
-                raise ClusterError("Kueue is not installed in the cluster", _NO_KUEUE, status=404, reason="NoKueue")
-            place = (KUEUE, version, self.namespace, "localqueues", name)
-            return json_object(self._calls.ask(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
+        version = self.served_version(group)
+        if not version:
+            raise ClusterError(f"the cluster does not know {group}", status=404, reason="NoGroup")
+        with self._calls.named(f"look up {plural} {name}"):
+            if everywhere:
+                answer = self._calls.ask(
+                    api.CustomObjectsApi, "get_cluster_custom_object", group, version, plural, name
+                )
+            else:
+                place = (group, version, self.namespace, plural, name)
+                answer = self._calls.ask(api.CustomObjectsApi, "get_namespaced_custom_object", *place)
+            return json_object(answer)
+
+    def served_version(self, group: str) -> str:
+        """The version in which the server prefers to serve a group of resources; empty if it does not serve it."""
+        with self._calls.named(f"ask for {group}"):
+            return self._preferred_version(group)
 
     def get_job(self, name: str) -> dict[str, Any]:
         with self._calls.named(f"get job {name}"):

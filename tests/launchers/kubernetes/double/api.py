@@ -84,6 +84,7 @@ class Api:
         self.bookmark_seconds = 0.5
         self.namespaces: set[str] | None = None
         """Those that there are; any if None."""
+        self.version = "v1.34.0"
         self.others: dict[str, Object] = {}
         """Whatever else can be got, by path."""
         self.warning = ""
@@ -220,7 +221,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         def do(self, verb: str, place: re.Match[str] | None, path: str, query: dict[str, str], body: Object) -> Any:
             if place is None:
                 if path.startswith("/version"):
-                    return {"gitVersion": "v1.34.0"}
+                    return {"gitVersion": api.version}
                 if verb == "get":
                     if path not in api.others:
                         raise Refused(404, "NotFound", f"{path} not found")
