@@ -249,10 +249,9 @@ class RunState:
 
     def _count(self, event: Failed) -> None:
         """Count the attempt in the streak. While the brake is on, only a probe may begin another one."""
-        if event.kind is Phase.DISRUPTED and not event.is_charged:
-            return
-        probe = self.is_probe(event.trial, event.attempt)
-        if self.braked is not None and not probe and cause_of(event.kind, event.detail) != self.streak.cause:
+        probe, cause = self.is_probe(event.trial, event.attempt), cause_of(event.kind, event.detail)
+        free = event.kind is Phase.DISRUPTED and not event.is_charged
+        if free or (self.braked is not None and not probe and cause != self.streak.cause):
             return
         self.streak.add(
             event.at, event.trial, event.kind, event.detail, min(event.seconds, MOST_SECONDS), charged=event.is_charged
@@ -265,8 +264,7 @@ class RunState:
         for name, charged in event.given_back.items():
             trial = self.trials[name]
             trial.charged -= charged
-            self.attempts_lost -= charged
-            self.disruptions += charged
+            self.attempts_lost, self.disruptions = self.attempts_lost - charged, self.disruptions + charged
             if trial.state == "abandoned":
                 trial.state, trial.attempt = "in_flight", trial.attempt + 1
                 self.in_flight[name] = trial
