@@ -16,7 +16,7 @@ from metaqnn_orch.application.listener import PACE, Tone, introduction, where
 from metaqnn_orch.cli.output import Progress, cell, say, tell
 from metaqnn_orch.cli.screen import Line, Screen, confirmed_mean, event_line, outcome, times
 from metaqnn_orch.control.confirmation import progress
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Shortlisted, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
@@ -154,6 +154,8 @@ class SearchView:
                 self._say((f"confirming the best {len(trials)}: each is trained {times(repeats)} more", "bold"))
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
                 self._say((f"trial {trial}, attempt {attempt}, {kind}: {detail}", "yellow"))
+            case Released(why=why):
+                self._say((f"the brake is released: {why}", "green"))
             case Abandoned(trial=trial):
                 self._confirmed += bool(self._state.trials[trial].confirms)
                 self._say((f"trial {trial} is abandoned: {self._state.trials[trial].net}", "red"))
