@@ -122,7 +122,7 @@ def test_the_whole_job() -> None:
                     },
                     "volumes": [
                         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
-                        {"name": "tmp", "emptyDir": {}},
+                        {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
                     ],
                     "containers": [
                         {
@@ -144,7 +144,7 @@ def test_the_whole_job() -> None:
                                 secret("AWS_SESSION_TOKEN", optional=True),
                                 {"name": "HOME", "value": "/tmp"},
                             ],
-                            "resources": {"requests": amounts, "limits": amounts},
+                            "resources": {"requests": {"ephemeral-storage": "2Gi", **amounts}, "limits": amounts},
                             "securityContext": {
                                 "allowPrivilegeEscalation": False,
                                 "capabilities": {"drop": ["ALL"]},
@@ -164,13 +164,13 @@ def test_the_whole_job() -> None:
     }
 
 
-# sha256 of whole Jobs as releases before `trials_per_job` made them.
+# sha256 of whole Jobs: a change of one is meant, or none.
 ALONE = [
-    ({}, [], "10f3007b163c0f471a32e6c26f08341b520eab1924a30b0c09286e816e7d01d4"),
+    ({}, [], "2652d725885de8f6a6dd09bafa2448fdd563beeb0bd9056da7dc8cd034e7ee52"),
     (
         {"gpus": 0, "store_endpoint": "http://s:1", "store_secret": "keys", "service_account": "t", "store_ca": "ca"},
         ["n1"],
-        "93f4777ecf8f1ce4c3e57659052a13b55e49ff011085e1570b40245d70d46fb7",
+        "0a1f895e480754f62939bcca99d17cac3d933b89fef617b4a724a04db21c6d09",
     ),
 ]
 
@@ -377,7 +377,8 @@ def test_kubernetes_own_schemas_take_it(server: str, template: dict[str, Any]) -
 
 def test_no_gpu_asks_for_none() -> None:
     resources = trainer(job(gpus=0))["resources"]
-    assert resources == {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "2", "memory": "8Gi"}}
+    limits = {"cpu": "2", "memory": "8Gi"}
+    assert resources == {"requests": {"ephemeral-storage": "2Gi", **limits}, "limits": limits}
 
 
 @pytest.mark.parametrize("server", SERVERS)
