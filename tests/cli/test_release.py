@@ -6,6 +6,7 @@ import base64
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,7 +172,24 @@ def test_a_release_without_a_bucket(cluster: FakeCluster, cli: Cli) -> None:
     install(cluster, *SMALL)
     answer = cli("start", "digits", "--run=x", "--release=first")
     assert answer.refused() == "release trials/first names no bucket"
+    assert "helm" not in answer.err, "which does not know it"
+    assert "say `store: s3://bucket/prefix` in the ConfigMap first-metaqnn" in answer.err
+
+    def by_helm(found: dict[str, Any]) -> None:
+        found["metadata"]["annotations"] = {"meta.helm.sh/release-name": "first"}
+
+    cluster.api.objects.update("configmaps", "trials", "first-metaqnn", by_helm)
+    answer = cli("start", "digits", "--run=x", "--release=first")
+    assert "helm upgrade first CHART --namespace trials --reset-then-reuse-values" in answer.err
     assert "--set store.bucket=BUCKET" in answer.err
+
+
+def test_its_own_release_is_all_that_a_pod_may_read(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL)
+    cluster.api.denied = {("list", "configmaps"), ("list", "configmaps everywhere")}
+    answer = cli(*SHOW, "--release=first-metaqnn")
+    assert answer.json()["execution.kubernetes.image"]["origin"] == "release trials/first"
+    assert "the permission to list configmaps" in cli(*SHOW, "--release=first").refused()
 
 
 def test_another_version_is_said(cluster: FakeCluster, cli: Cli) -> None:

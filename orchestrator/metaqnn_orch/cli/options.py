@@ -90,6 +90,16 @@ MetricsPort = Annotated[
         help="Port for Prometheus metrics while the search runs.",
     ),
 ]
+HealthPort = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PORT",
+        min=0,
+        max=65_535,
+        envvar="METAQNN_HEALTH_PORT",
+        help="Port at which /healthz says whether the search still moves, for a liveness probe.",
+    ),
+]
 UnsafeSingleWriter = Annotated[
     bool,
     typer.Option(

@@ -122,7 +122,7 @@ def test_the_whole_job() -> None:
                     },
                     "volumes": [
                         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
-                        {"name": "tmp", "emptyDir": {}},
+                        {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
                     ],
                     "containers": [
                         {
@@ -144,7 +144,7 @@ def test_the_whole_job() -> None:
                                 secret("AWS_SESSION_TOKEN", optional=True),
                                 {"name": "HOME", "value": "/tmp"},
                             ],
-                            "resources": {"requests": amounts, "limits": amounts},
+                            "resources": {"requests": {"ephemeral-storage": "2Gi", **amounts}, "limits": amounts},
                             "securityContext": {
                                 "allowPrivilegeEscalation": False,
                                 "capabilities": {"drop": ["ALL"]},
@@ -378,7 +378,8 @@ def test_kubernetes_own_schemas_take_it(server: str, template: dict[str, Any]) -
 
 def test_no_gpu_asks_for_none() -> None:
     resources = trainer(job(gpus=0))["resources"]
-    assert resources == {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "2", "memory": "8Gi"}}
+    limits = {"cpu": "2", "memory": "8Gi"}
+    assert resources == {"requests": {"ephemeral-storage": "2Gi", **limits}, "limits": limits}
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from metaqnn_trainer.contract.errors import ContractError
 
-
 NO_CREDENTIALS = "NoCredentials"
 """The code of the error that there are no keys for the store on this machine: nothing was asked of the store."""
 
