@@ -56,7 +56,7 @@ def sentences() -> Iterator[Sentence]:
                     text = "".join(str(p.value) if isinstance(p, ast.Constant) else HOLE for p in node.values)
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
                     text = node.value
-                if "--" in text or "metaqnn-orch " in text:
+                if isinstance(node, ast.expr) and ("--" in text or "metaqnn-orch " in text):
                     yield Sentence(f"{file.relative_to(root.parent)}:{node.lineno}", text)
 
 
