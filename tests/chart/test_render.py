@@ -21,9 +21,9 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys, parse_settings
 from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, one, refused, sets, template
+from tests.launchers.kubernetes.servers import NEWEST, OLDEST, SERVERS
 from tests.launchers.kubernetes.test_manifest import REQUEST, UID
 
-SERVERS = ("1.28", "1.32", "1.37")
 FOREIGN = ("PodMonitor",)  # whose schema is not Kubernetes'
 BUCKET = sets(store__bucket="results")
 TRY_OUT: Final = sets(seaweedfs__enabled="true", store__existingSecret__name="made-up")
@@ -449,7 +449,9 @@ def test_notes_end_with_the_next_command() -> None:
 
 
 def test_the_oldest_server() -> None:
-    assert Path(CHART / "Chart.yaml").read_text().count(f">={SERVERS[0]}.0-0") == 1
+    chart = Path(CHART / "Chart.yaml").read_text()
+    assert chart.count(f">={OLDEST}.0-0") == 1
+    assert f"tested on {OLDEST} and {NEWEST}" in chart
     assert "incompatible" in refused("--kube-version=1.27.0")
     assert template("--kube-version=1.28.0")
 

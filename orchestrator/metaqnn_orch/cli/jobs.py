@@ -37,9 +37,10 @@ def cancel(
     try:
         record = load_record(opened, run)
     except NotFound:
-        if cluster is not None and end_submitted(cluster, run, opened.uri, tell):
-            return say(f"run {run} had not begun")
-        raise
+        if cluster is None or not end_submitted(cluster, run, opened.uri, tell):
+            raise
+        say(f"run {run} had not begun")
+        return
     idle = stop(opened, record, None if keep_jobs else cluster, tell)
     if cluster is not None:  # after its Pod has lost the run, or the Pod would be taken for one that was killed
         end_submitted(cluster, run, opened.uri, tell)
