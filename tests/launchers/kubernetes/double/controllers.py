@@ -32,6 +32,7 @@ class Controllers:
         self.logs: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._accounted: set[str] = set()  # Pods whose end the Job controller has seen: until then they stay
+        self._spared: set[str] = set()  # Pods that were ended because their Job was suspended: they are not counted
         self._failures: dict[str, int] = {}  # Pods of a Job that failed, by the Job's uid
         self._closed = False
         self._pods = 0
@@ -86,7 +87,11 @@ class Controllers:
         namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
         own = [pod for pod in self.api.objects.all("pods", namespace) if uid in owners(pod)]
         ended = [pod for pod in own if pod["status"].get("phase") in ("Succeeded", "Failed")]
-        fresh = {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"} - self._accounted
+        fresh = (
+            {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"}
+            - self._accounted
+            - self._spared
+        )
         self._failures[uid] = self._failures.get(uid, 0) + len(fresh)
         self._accounted |= {pod["metadata"]["uid"] for pod in ended}
         if job["spec"].get("suspend"):
@@ -97,6 +102,7 @@ class Controllers:
                 return
             self.api.objects.update("jobs", namespace, name, lambda it: it.get("status", {}).pop("started", None))
             for pod in own:
+                self._spared.add(pod["metadata"]["uid"])
                 self._pod(pod, mark_deleted)
             return
         if len(ended) < len(own) or not self.finishing:
