@@ -3,18 +3,22 @@ cards by dynamic resource allocation. The Pods go to no node: the tests say what
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client
 
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 from metaqnn_orch.launchers.kubernetes.credentials import connect
-from metaqnn_orch.launchers.kubernetes.judged import refuse_unacceptable
+from metaqnn_orch.launchers.kubernetes.job_schema import KEYED
+from metaqnn_orch.launchers.kubernetes.judged import example, judged, refuse_unacceptable
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
@@ -142,7 +146,7 @@ def test_cards_by_class_and_by_template(world: World) -> None:
     custom.create_namespaced_custom_object(*place, "resourceclaimtemplates", body)
     form = world.form(resource_claims=claims)
     refuse_unacceptable(world.cluster, form, 1)
-    _, request = world.launched(form)
+    world.launched(form)
     pod = world.namespace.core.read_namespaced_pod(world.pod(), world.namespace.name)
     (trainer,) = pod.spec.containers
     assert trainer.resources.limits["deviceclass.resource.kubernetes.io/gpu.example.com"] == "2"
@@ -156,3 +160,26 @@ def test_what_the_servers_schema_refuses_is_refused_before_anything_is_made(worl
     with pytest.raises(BadInput, match=r"the release's Job template: .*tolerations\[0\]"):
         refuse_unacceptable(world.cluster, form, 1)
     assert world.namespace.batch.list_namespaced_job(world.namespace.name).items == []
+
+
+def test_lists_are_merged_by_the_servers_own_keys(world: World) -> None:
+    with client.ApiClient() as api:
+        answer = api.call_api("/openapi/v2", "GET", auth_settings=["BearerToken"], _preload_content=False)
+        definitions = json.loads(answer.data)["definitions"]
+    found: dict[str, tuple[str, ...]] = {}
+    for kind in ("core.v1.PodSpec", "core.v1.Container", "core.v1.ResourceRequirements"):
+        for field, shape in definitions[f"io.k8s.api.{kind}"]["properties"].items():
+            if keys := shape.get("x-kubernetes-list-map-keys"):
+                found[field] = tuple(keys)
+    del found["ephemeralContainers"]  # no template has any
+    assert found == KEYED
+
+
+CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "templates"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs the cases that are shared among the projects")
+@pytest.mark.parametrize("name", ["shm", "gpulimit", "home", "caps", "rootuser", "null", "tmpvol", "sidecar"])
+def test_templates_that_people_have_are_taken_by_the_server(world: World, name: str) -> None:
+    form = world.form(yaml.safe_load((CASES / f"{name}.yaml").read_text()))
+    assert not [word for word in judged(world.cluster, form, example(form, 1)) if "PodSecurity" in word]
