@@ -286,7 +286,8 @@ def test_a_disruption_is_free_whatever_the_code(code: int) -> None:
 def test_a_trainer_that_was_asked_to_stop_goes_on_in_its_job() -> None:
     ended = {"name": "trainer", "state": {"terminated": {"exitCode": 143}}}
     pod = {"metadata": {}, "status": {"phase": "Failed", "containerStatuses": [ended]}}
-    assert classify({}, [pod]) == Status(Phase.PENDING, "the Pod was asked to stop; the cluster starts it again")
+    found = classify({}, [pod])
+    assert (found.phase, found.detail) == (Phase.PENDING, "the Pod was asked to stop; the cluster starts it again")
     assert "suspended" in classify({"spec": {"suspend": True}}, [pod]).detail
 
 

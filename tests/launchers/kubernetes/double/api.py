@@ -193,7 +193,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             try:
                 if self.headers.get("Authorization") != f"Bearer {api.token}":
                     raise Refused(401, "Unauthorized", "Unauthorized")
-                if (verb, resource) in api.denied:
+                if ("create" if verb == "judge" else verb, resource) in api.denied:
                     raise Refused(
                         403, "Forbidden", f'{resource} is forbidden: User "x" cannot {verb} resource "{resource}"'
                     )
