@@ -170,6 +170,9 @@ def test_settings_of_everything(everything: list[Object]) -> None:
         "store_region": "eu-west-1",
         "store_addressing_style": "virtual",
         "store_checksums": "when_supported",
+        "queue": "trials",
+        "queue_priority": "low",
+        "gpu_share": 0.5,
     }
     data = release(everything)
     assert (data["store"], data["external-endpoint"]) == ("s3://results/a/b", "https://store.example")
@@ -178,6 +181,22 @@ def test_settings_of_everything(everything: list[Object]) -> None:
 
 def test_a_fraction_of_a_processor_on_the_command_line() -> None:
     assert settings_of(template(*sets(trainer__cpu="0.5"))).cpu == 0.5, "which helm reads as text"
+
+
+def test_jobs_of_another_controller() -> None:
+    managed = trainer_job(template(*sets(kueue__queue="trials", kueue__managedBy="kueue.x-k8s.io/multikueue")))
+    assert managed["spec"]["managedBy"] == "kueue.x-k8s.io/multikueue"
+
+
+def test_cards_by_claims() -> None:
+    claims = '[{"device_class": "gpu.example.com", "count": 2}, {"template": "one", "share": 0.25}]'
+    objects = template("--set-json", f"trainer.gpu.claims={claims}")
+    found = settings_of(objects)
+    assert (found.devices, found.cards) == (3, 2.25)
+    (container,) = trainer_job(objects)["spec"]["template"]["spec"]["containers"]
+    assert "nvidia.com/gpu" not in container["resources"]["limits"]
+    (role,) = [one for one in objects if one["kind"] == "Role"]
+    assert role["rules"][-1]["resources"] == ["resourceclaimtemplates", "resourceclaims"]
 
 
 def test_a_trial_of_everything(everything: list[Object]) -> None:

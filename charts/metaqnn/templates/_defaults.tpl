@@ -36,6 +36,8 @@ trainer:
   gpu:
     resource: nvidia.com/gpu
     count: 1
+    share: 0
+    claims: []
   cpu: 2
   memory: 8Gi
   sharedMemory: 1Gi
@@ -60,6 +62,7 @@ trainer:
 kueue:
   queue: ''
   priorityClass: ''
+  managedBy: ''
 orchestrator:
   image:
     repository: localhost/metaqnn-orchestrator

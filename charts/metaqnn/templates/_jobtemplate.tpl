@@ -8,12 +8,6 @@ kind: Job
 metadata:
   labels:
     {{- toYaml $labels | nindent 4 }}
-    {{- with .Values.kueue.queue }}
-    kueue.x-k8s.io/queue-name: {{ . | quote }}
-    {{- end }}
-    {{- with .Values.kueue.priorityClass }}
-    kueue.x-k8s.io/priority-class: {{ . | quote }}
-    {{- end }}
 spec:
   template:
     metadata:

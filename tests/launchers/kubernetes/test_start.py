@@ -12,6 +12,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.opening import open_store
 from tests.cli.conftest import TINY, Cli, cli, needs_trainer
 from tests.launchers.kubernetes.conftest import FakeCluster
+from tests.launchers.kubernetes.double.objects import Refused
 from tests.seaweedfs import S3Server
 
 __all__ = ["cli"]
@@ -86,3 +87,19 @@ def test_a_directory_that_the_template_mounts_is_a_store(cluster: FakeCluster, c
         "cannot read"
         in cli(*manifest, "--set=execution.kubernetes.image=i", "--set=execution.kubernetes.template=/no").refused()
     )
+
+
+def test_what_the_servers_schema_refuses_is_refused_before_anything_is_created(
+    cluster: FakeCluster, cli: Cli, tmp_path: Path, s3_store_uri: str, s3_endpoint: str
+) -> None:
+    template = tmp_path / "job.yaml"
+    template.write_text("spec: {template: {spec: {tolerations: [{key: gpu, operator: Exists, value: x}]}}}")
+    words = "spec.template.spec.tolerations[0].operator: Invalid value: value must be empty when `operator` is 'Exists'"
+    cluster.api.admission = lambda resource, thing: Refused(422, "Invalid", f"Job.batch is invalid: {words}")
+    settings = {"image": "trainer", "store_endpoint": s3_endpoint, "template": str(template)}
+    assignments = [f"--set=execution.kubernetes.{key}={json.dumps(value)}" for key, value in settings.items()]
+    answer = cli("start", *TINY, "--run=first", "--store", s3_store_uri, "--launcher=kubernetes", *assignments)
+    assert answer.code == 2
+    assert str(template) in answer.err
+    assert words in answer.err
+    assert cluster.api.asks("create") == 0

@@ -318,3 +318,23 @@ def test_every_exit_code_is_an_end(code: int, reason: str, message: str) -> None
 def test_a_disruption_is_free_whatever_the_code(code: int) -> None:
     wanted = Phase.DELIVERED if code == 0 else Phase.DISRUPTED
     assert classify(job(FAILED), [exited(code, conditions=[DISRUPTION])]).phase is wanted
+
+
+def test_a_trainer_that_was_asked_to_stop_goes_on_in_its_job() -> None:
+    ended = {"name": "trainer", "state": {"terminated": {"exitCode": 143}}}
+    pod = {"metadata": {}, "status": {"phase": "Failed", "containerStatuses": [ended]}}
+    found = classify({}, [pod])
+    assert (found.phase, found.detail) == (Phase.PENDING, "the Pod was asked to stop; the cluster starts it again")
+    assert "suspended" in classify({"spec": {"suspend": True}}, [pod]).detail
+
+
+@pytest.mark.parametrize(("ready", "phase"), [(1, Phase.RUNNING), (0, Phase.PENDING), (None, Phase.PENDING)])
+def test_a_job_whose_pods_are_in_another_cluster(ready: int | None, phase: Phase) -> None:
+    job = {"spec": {"managedBy": "kueue.x-k8s.io/multikueue"}, "status": {"active": 1, "ready": ready}}
+    found = classify(job, [])
+    assert found.phase is phase
+    assert "another cluster" in found.detail
+    done = [{"type": "Complete", "status": "True"}]
+    assert classify({**job, "status": {"conditions": done}}, []).phase is Phase.DELIVERED
+    own = {**job, "spec": {"managedBy": "kubernetes.io/job-controller"}}
+    assert classify(own, []).phase is not Phase.RUNNING

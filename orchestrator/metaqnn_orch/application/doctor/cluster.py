@@ -15,6 +15,7 @@ from metaqnn_orch.application.doctor.store import examine_as_pods
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.errors import LauncherError
+from metaqnn_orch.launchers.kubernetes.judged import example, judged
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import TRAINERS
 from metaqnn_orch.launchers.kubernetes.quantities import amount
@@ -67,8 +68,6 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
         what = f"right: {right.verb} {right.full}{right.name and f' {right.name}'} in {cluster.namespace}"
         yield tried(what, partial(_right, cluster, what, right))
     if form is not None:
-        from metaqnn_orch.launchers.kubernetes.judged import example  # the client takes half a second to import
-
         body = example(form, settings.execution.together)
         yield from _dry_run(cluster, form, body)
         yield from examine_queue(cluster, body)
@@ -81,7 +80,6 @@ def _dry_run(cluster: Any, form: JobForm, job: dict[str, Any]) -> Iterator[Diagn
     example.
     """
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
-    from metaqnn_orch.launchers.kubernetes.judged import judged
 
     yield tried("namespace: accepts our Jobs", lambda: _judged(judged(cluster, form, job)))
     what = "namespace: accepts their Pods"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from metaqnn_orch.errors import BadInput, ClusterError
-from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
 from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+
+if TYPE_CHECKING:  # the client takes half a second to import
+    from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 
 _UID: Final = "0" * 32
 _UNKNOWN: Final = re.compile(r'unknown field "([^"]+)"')
@@ -33,6 +35,8 @@ def judged(cluster: Cluster, form: JobForm, job: dict[str, Any]) -> tuple[str, .
         BadInput: the server's schema refuses it, or lacks a field of it; the server's own words.
         ClusterError: the server refuses it for another reason, as a quota or a right, or does not answer.
     """
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
     try:
         warnings = cluster.dry_run(Resource.JOBS, job)
     except ClusterError as error:

@@ -193,7 +193,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             try:
                 if self.headers.get("Authorization") != f"Bearer {api.token}":
                     raise Refused(401, "Unauthorized", "Unauthorized")
-                if (verb, resource) in api.denied:
+                if ("create" if verb == "judge" else verb, resource) in api.denied:
                     raise Refused(
                         403, "Forbidden", f'{resource} is forbidden: User "x" cannot {verb} resource "{resource}"'
                     )
@@ -206,8 +206,8 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             if fault.lose_reply:
                 return self.hang_up()
             data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            told = {"Warning": f'299 - "{api.warning}"'} if api.warning and verb == "create" else {}
-            return self.answer(201 if verb == "create" else 200, data, told, cut=fault.cut_reply)
+            told = {"Warning": f'299 - "{api.warning}"'} if api.warning and verb in ("create", "judge") else {}
+            return self.answer(201 if verb in ("create", "judge") else 200, data, told, cut=fault.cut_reply)
 
         def verb(self, place: re.Match[str] | None, path: str, query: dict[str, str]) -> tuple[str, str]:
             verbs = {"POST": "create", "DELETE": "delete", "PATCH": "patch"}
@@ -216,7 +216,8 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             if self.command == "GET" and place["name"] is None:
                 where = "" if place["namespace"] else " everywhere"
                 return "watch" if query.get("watch") in ("true", "True") else "list", place["resource"] + where
-            return verbs.get(self.command, "get"), "/".join(filter(None, (place["resource"], place["sub"])))
+            verb = "judge" if query.get("dryRun") == "All" else verbs.get(self.command, "get")
+            return verb, "/".join(filter(None, (place["resource"], place["sub"])))
 
         def do(self, verb: str, place: re.Match[str] | None, path: str, query: dict[str, str], body: Object) -> Any:
             if place is None:
@@ -233,8 +234,8 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             match verb:
                 case "list":
                     return api.page(resource, namespace, query)
-                case "create":
-                    return api.create(resource, namespace, body, keep=query.get("dryRun") != "All")
+                case "create" | "judge":
+                    return api.create(resource, namespace, body, keep=verb == "create")
                 case "delete":
                     return {"kind": resource, **api.delete(resource, namespace, name, body)}
                 case "patch":

@@ -35,6 +35,7 @@ class Controllers:
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._accounted: set[str] = set()  # Pods whose end the Job controller has seen: until then they stay
         self._made: set[str] = set()  # Jobs that had a Pod since they were last suspended, by uid
+        self._spared: set[str] = set()  # Pods that were ended because their Job was suspended: they are not counted
         self._failures: dict[str, int] = {}  # Pods of a Job that failed, by the Job's uid
         self._closed = False
         self._pods = 0
@@ -91,7 +92,8 @@ class Controllers:
         ended = [pod for pod in own if pod["status"].get("phase") in ("Succeeded", "Failed")]
         left = [pod for pod in own if pod not in ended]
         leaving = [pod for pod in left if "deletionTimestamp" in pod["metadata"]]
-        fresh = {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"} - self._accounted
+        failed_now = {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"}
+        fresh = failed_now - self._accounted - self._spared
         self._failures[uid] = self._failures.get(uid, 0) + len(fresh)
         self._accounted |= {pod["metadata"]["uid"] for pod in ended}
         counts = {
@@ -112,6 +114,7 @@ class Controllers:
                 return
             self._made.discard(uid)
             for pod in own:
+                self._spared.add(pod["metadata"]["uid"])
                 self._pod(pod, mark_deleted)
         elif self.finishing and not (left if only_failed_are_replaced(job) else counts["active"]):
             self._judge(job, own, ended)
