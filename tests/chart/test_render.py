@@ -333,9 +333,9 @@ def test_an_object_store_for_trying_out() -> None:
     found = settings_of(objects)
     assert found.store_endpoint == "http://first-metaqnn-seaweedfs.trials.svc:8333"
     assert one(objects, "Service")["metadata"]["name"] == "first-metaqnn-seaweedfs"
-    secret = one(objects, "Secret")
-    assert secret["metadata"]["name"] == found.store_secret
-    assert set(secret["data"]) == {found.store_secret_keys.access_key_id, found.store_secret_keys.secret_access_key}
+    assert found.store_secret == "made-up"
+    (container,) = one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    assert {entry["valueFrom"]["secretKeyRef"]["name"] for entry in container["env"]} == {"made-up"}
 
 
 def test_labels_of_others_do_not_replace_ours(default: list[Object]) -> None:
