@@ -67,11 +67,11 @@ def recorded() -> Iterator[tuple[str, set[Asked]]]:
             finally:
                 answer.close()
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _pass
-
         def log_message(self, format: str, *args: object) -> None:
             pass
 
+    for method in ("GET", *_VERBS):
+        setattr(Handler, f"do_{method}", Handler._pass)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
