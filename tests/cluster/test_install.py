@@ -108,6 +108,7 @@ def cycle(world: World, config: Path) -> None:
     world.helm(f"upgrade first {CHART}", *values, *TRY_OUT, where)
     world.helm("rollback first 1", where)
     world.helm("status first", where)
+    world.helm(f"upgrade first {CHART}", *values, *OPTIONS, *TRY_OUT, where)
     world.helm("uninstall first", "--wait", where)
 
 
