@@ -36,10 +36,9 @@ def status(
       disruptions    lost attempts that were free
       lost           both, by how they ended
       last_lost      why the last one was lost
-      losses         by how they ended: how many, since when, the last
+      losses         the same, since when, and the last
       lost_in_a_row  lost attempts since the last result
-      braked_since   since when launching pauses, because attempts
-                     of different trials end in the same way
+      braked_since   since when launching pauses (the brake)
       estimated      rewards that were estimated
       stopped_early  rewards that were predicted
       late_results   results of abandoned trials
