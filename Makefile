@@ -5,10 +5,15 @@ STORE ?= ./runs
 BUILDER ?= docker
 IMAGES ?= localhost
 BASE_IMAGE ?=
+BUILD_IMAGE ?= $(BASE_IMAGE)
 ORCHESTRATOR_BASE_IMAGE ?= $(BASE_IMAGE)
+ORCHESTRATOR_BUILD_IMAGE ?= $(ORCHESTRATOR_BASE_IMAGE)
+IMAGE_FLAGS ?=
+REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-requirements clean
+.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
@@ -66,8 +71,27 @@ bench-start-up: .venv/.dev-ready ## what the process of one trial costs beside i
 	$(BIN)/python -m benchmarks.start_up $(ARGS)
 
 images:                        ## both images; BUILDER=buildah, BASE_IMAGE=…, ORCHESTRATOR_BASE_IMAGE=…, IMAGES=registry/prefix as you like
-	$(BUILDER) build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) -t $(IMAGES)/metaqnn-trainer:$(VERSION) trainer_image
-	$(BUILDER) build $(if $(ORCHESTRATOR_BASE_IMAGE),--build-arg BASE_IMAGE=$(ORCHESTRATOR_BASE_IMAGE)) -t $(IMAGES)/metaqnn-orchestrator:$(VERSION) -f orchestrator/Dockerfile .
+	$(BUILDER) build $(call image_args,$(BASE_IMAGE),$(BUILD_IMAGE)) -t $(IMAGES)/metaqnn-trainer:$(VERSION) trainer_image
+	$(BUILDER) build $(call image_args,$(ORCHESTRATOR_BASE_IMAGE),$(ORCHESTRATOR_BUILD_IMAGE)) -t $(IMAGES)/metaqnn-orchestrator:$(VERSION) -f orchestrator/Dockerfile .
+
+# The flags of a build on these two images, where they are named: a base that is named and has pip builds, too.
+image_args = $(IMAGE_FLAGS) $(if $1,--build-arg BASE_IMAGE=$1) $(if $2,--build-arg BUILD_IMAGE=$2) --build-arg VERSION=$(VERSION) \
+  $(if $(REVISION),--build-arg REVISION=$(REVISION)) $(if $(SOURCE_DATE_EPOCH),--build-arg CREATED=$(call utc,$(SOURCE_DATE_EPOCH)))
+utc = $(shell $(PYTHON) -c 'import sys, datetime as d; print(f"{d.datetime.fromtimestamp(int(sys.argv[1]), d.UTC):%Y-%m-%dT%H:%M:%SZ}")' $1)
+
+image-bases:                   ## the digests that the tags of the base images mean today, into the Dockerfiles; needs a registry and docker buildx
+	for file in trainer_image/Dockerfile orchestrator/Dockerfile; do \
+	  for name in $$(sed -n 's/^ARG B[A-Z]*_IMAGE=\([^@]*\).*/\1/p' $$file | sort -u); do \
+	    digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' $$name) && sed -i.old "s|^\(ARG B[A-Z]*_IMAGE=\)$$name\(@.*\)\{0,1\}$$|\1$$name@$$digest|" $$file && rm $$file.old || exit 1; done; done
+
+release: .venv/.dev-ready      ## wheel, chart, images, SBOM, provenance and sums of the last commit, in dist/VERSION; BUILDER=buildah, or BUILDER= without images
+	$(BIN)/python -m release dist/$(VERSION) $(release_args)
+
+release-check: .venv/.dev-ready ## the same, built twice and compared
+	$(BIN)/python -m release --check dist/$(VERSION) $(release_args)
+
+release_args = --helm $$($(BIN)/python -m tests.helm) --builder "$(BUILDER)" BASE_IMAGE=$(BASE_IMAGE) BUILD_IMAGE=$(BUILD_IMAGE) \
+  ORCHESTRATOR_BASE_IMAGE=$(ORCHESTRATOR_BASE_IMAGE) ORCHESTRATOR_BUILD_IMAGE=$(ORCHESTRATOR_BUILD_IMAGE)
 
 image-requirements: .venv/bin/uv
 	for file in trainer_image/requirements trainer_image/requirements-torch orchestrator/requirements; do \

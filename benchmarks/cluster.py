@@ -35,7 +35,7 @@ from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
 
 from benchmarks.measure import Spread, machine, markdown, save
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec

@@ -19,7 +19,7 @@ from docs.docstrings import docstrings
 from metaqnn_orch.cli.app import COMMANDS, build_app
 from metaqnn_orch.cli.output import PROGRAM
 from metaqnn_orch.search.searchers import q_learning
-from metaqnn_orch.settings import budget, early_end, objective
+from metaqnn_orch.settings import budget, early_end, kubernetes, objective
 from metaqnn_orch.settings import model as settings_module
 from metaqnn_orch.settings import search as search_settings
 from metaqnn_orch.settings.model import DatasetSettings, Settings
@@ -63,7 +63,7 @@ def settings() -> str:
     ]
     schema = Settings.model_json_schema()
     sections = (import_module(type(kind.rules).__module__) for kind in kinds().values() if kind.section)
-    ours = settings_module, search_settings, budget, early_end, objective
+    ours = settings_module, search_settings, budget, early_end, kubernetes, objective
     known = docstrings(*ours, q_learning, common, messages, *sections)
     known["SpaceRules"] = known["CommonRules"]
     example = Settings(

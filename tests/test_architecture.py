@@ -22,6 +22,7 @@ EDGES = (  # imported when they are needed
         for name in (
             "answers",
             "calls",
+            "carriers",
             "cluster",
             "credentials",
             "launcher",

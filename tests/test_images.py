@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+import pytest
+
+from metaqnn_trainer import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +25,11 @@ def lines(file: Path) -> set[str]:
 
 def test_the_orchestrators_requirements() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {*project["dependencies"], *project["optional-dependencies"]["metrics"]}
+    # The extras that a submitted search can ask for.
+    extras = [
+        extra for name in ("metrics", "mlflow", "tensorboard") for extra in project["optional-dependencies"][name]
+    ]
+    wanted = {*project["dependencies"], *extras}
     assert lines(ROOT / "orchestrator" / "requirements.in") == wanted
     pinned = (ROOT / "orchestrator" / "requirements.txt").read_text()
     names = {re.split("[<>=]", requirement)[0] for requirement in wanted}
@@ -43,7 +53,7 @@ assert registry().kinds and not registry().failures, registry().failures
 def test_the_orchestrators_image_holds_all_that_it_imports(tmp_path: Path) -> None:
     app = tmp_path / "app"
     text = (ROOT / "orchestrator" / "Dockerfile").read_text()
-    copies = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY") and "/opt/metaqnn/app" in line]
+    copies = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY ") and "/opt/metaqnn/app" in line]
     for *sources, place in copies:
         target = tmp_path / Path(place).relative_to("/opt/metaqnn")
         for source in map(ROOT.joinpath, sources):
@@ -57,3 +67,46 @@ def test_the_orchestrators_image_holds_all_that_it_imports(tmp_path: Path) -> No
         [sys.executable, "-W", "error", "-c", EVERY_MODULE % str(app)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("dockerfile", ["trainer_image/Dockerfile", "orchestrator/Dockerfile"])
+def test_the_last_stage_needs_no_shell_and_no_pip(dockerfile: str) -> None:
+    text = (ROOT / dockerfile).read_text().replace("\\\n", " ")
+    built, last = re.split(r"^FROM \${BASE_IMAGE}$", text, flags=re.MULTILINE)
+    assert built.count("\nFROM ") == 1
+    assert "--require-hashes" in built
+    assert "--only-binary=:all:" in built
+    assert "pip install" not in last
+    for line in last.splitlines():
+        command = line.split(" ", 1)[1] if line.startswith(("RUN", "ENTRYPOINT", "CMD")) else ""
+        assert not command or json.loads(command)[0] == "python3", "a list of words is run without a shell"
+    assert re.findall(r"^USER (.*)", last, re.MULTILINE)[-1] == "65532:65532"
+    for label in ("title", "description", "licenses", "version", "revision", "created"):
+        assert f"org.opencontainers.image.{label}=" in last
+
+
+def test_what_installs_and_what_runs_commands_is_taken_away(tmp_path: Path) -> None:
+    programs, modules = tmp_path / "bin", tmp_path / "modules"
+    kept = ["bin/python3", "bin/pipe", "modules/pipes.py", "modules/numpy/__init__.py", "modules/pipx/__init__.py"]
+    gone = ["bin/bash", "bin/dash", "bin/pip", "bin/pip3.13", "modules/pip/__init__.py", "modules/ensurepip/x.whl"]
+    for name in (*kept, *gone, "modules/pip-25.0.dist-info/RECORD"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (programs / "sh").symlink_to("dash")
+    (programs / "pip3").symlink_to("nowhere")
+    (tmp_path / "also").symlink_to(programs)  # as /bin is of /usr/bin
+    script = runpy.run_path(str(ROOT / "trainer_image" / "finish_image.py"))
+    script["remove"](script["superfluous"]([programs, tmp_path / "also"], [modules]))
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()}
+    assert left == set(kept)
+
+
+def test_images_say_of_which_commit_they_are() -> None:
+    asked = ["make", "--no-print-directory", "--dry-run", "images", "BUILDER=builder", "REVISION=abc"]
+    asked += ["SOURCE_DATE_EPOCH=1700000000", "BASE_IMAGE=base", "ORCHESTRATOR_BASE_IMAGE=other", "IMAGE_FLAGS=--flag"]
+    clean = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+    said = subprocess.run(asked, cwd=ROOT, env=clean, check=True, capture_output=True, text=True).stdout.splitlines()
+    for line, base in zip(said, ("base", "other"), strict=True):
+        assert line.startswith(f"builder build --flag --build-arg BASE_IMAGE={base} --build-arg BUILD_IMAGE={base} ")
+        assert f"--build-arg VERSION={__version__} " in line
+        assert "--build-arg REVISION=abc --build-arg CREATED=2023-11-14T22:13:20Z " in line

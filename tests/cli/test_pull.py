@@ -137,6 +137,59 @@ def test_what_cannot_be_trusted_is_named_and_left_out(
     assert [row["rank"] for row in leaders(tmp_path / "best")] == ["2", "3"]
 
 
+def unreadable(store: DirectoryStore, key: str) -> None:
+    """An object that the store has, and cannot give."""
+    store.delete(key)
+    place = Path(store.uri) / key
+    place.symlink_to(place)
+
+
+def test_whatever_is_damaged_the_others_come_home_and_each_is_named(
+    finished: DirectoryStore, tmp_path: Path, cli: Cli
+) -> None:
+    ranked = [row["trial"] for row in pulled(finished, tmp_path / "whole", cli)]
+    finished.delete(weights_key(finished, ranked[0]))
+    weights = weights_key(finished, ranked[2])
+    finished.put(weights, b"w" * len(finished.get(weights)))
+    unreadable(finished, keys.result("test", ranked[4]))
+    finished.delete(keys.request("test", ranked[6]))
+    finished.put(keys.result("test", ranked[8]), b"{}")
+    spoilt = ranked[0:10:2]
+    answer = cli("pull", "test", "--store", finished.uri, "--top", 100, "--to", tmp_path / "best", "-o", "json")
+    assert answer.code == 5
+    said = json.loads(answer.out)
+    assert [one["trial"] for one in said["left_out"]] == spoilt
+    assert [one["trial"] for one in said["trials"]] == [trial for trial in ranked if trial not in spoilt]
+    assert [row["trial"] for row in leaders(tmp_path / "best")] == [one["trial"] for one in said["trials"]]
+    for trial in spoilt:
+        assert f"trial {trial} " in answer.err
+    assert "(5 of 12 are left out)" in answer.err
+    assert f"metaqnn-orch retrain test {spoilt[0]} --store {finished.uri} trains it again" in answer.err
+
+
+def pulled(store: DirectoryStore, to: Path, cli: Cli) -> list[dict[str, str]]:
+    assert cli("pull", "test", "--store", store.uri, "--top", 100, "--to", to).code == 0
+    return leaders(to)
+
+
+def test_no_damage_hides_the_others_from_any_command(finished: DirectoryStore, tmp_path: Path, cli: Cli) -> None:
+    ranked = [row["trial"] for row in pulled(finished, tmp_path / "whole", cli)]
+    unreadable(finished, keys.result("test", ranked[0]))
+    finished.put(keys.history("test", ranked[1], "a" * 64), b"of a killed attempt")
+    store = ("--store", finished.uri)
+    assert len(cli("trials", "test", *store, "-o", "json").json()) == 12
+    assert cli("status", "test", *store).code == 0
+    gc = cli("gc", "test", *store, "-o", "json")
+    assert gc.code == 0, gc.err
+    assert [thing["key"] for thing in gc.json()["objects"]] == [keys.history("test", ranked[1], "a" * 64)]
+    report = cli("report", "test", *store, "--to", tmp_path / "report")
+    assert report.code == 0, report.err
+    assert f"the result of trial {ranked[0]} cannot be read: " in report.err
+    recipe = ("--set", "finals.phases=[{epochs: 1, learning_rate: 0.02}]")
+    finals = cli("finals", "test", *store, "--top", 3, "--from-weights", *recipe)
+    assert f"trial {ranked[0]} of run test has no weights to start from: " in finals.refused()
+
+
 def test_damaged_weights_are_put_aside_and_the_trial_stays_told(
     finished: DirectoryStore, tmp_path: Path, cli: Cli
 ) -> None:

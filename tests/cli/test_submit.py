@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from metaqnn_orch.application.submission import searches
+from metaqnn_orch.application.submission import check_folder, searches
 from metaqnn_orch.control.holder import this_process
+from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.chart.conftest import sets
 from tests.cli.conftest import Cli
-from tests.launchers.kubernetes.conftest import FakeCluster, cluster
+from tests.launchers.kubernetes.conftest import NAMESPACE, FakeCluster, cluster
 from tests.launchers.kubernetes.releases import SMALL, install
 
 __all__ = ["cluster"]
@@ -73,6 +74,29 @@ def test_it_is_submitted_once(cluster: FakeCluster, cli: Cli) -> None:
     assert settings_of(again)["seed"] == 3
 
 
+@pytest.mark.parametrize(("store", "goes_on"), [("s3://results/metaqnn", True), ("s3://others/metaqnn", False)])
+def test_a_search_whose_job_was_deleted_without_its_pod_goes_on(
+    cluster: FakeCluster, cli: Cli, store: str, goes_on: bool
+) -> None:
+    """Two orchestrators of a run would not hurt it; but the second one would fail, and nobody would know why."""
+    install(cluster, *SMALL, *BUCKET)
+    pod = {
+        "metadata": {
+            "name": "night-orchestrator-x",
+            "labels": {"batch.kubernetes.io/job-name": "night-orchestrator"},
+            "annotations": {"metaqnn/store": store},
+        },
+        "spec": {},
+        "status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {}}}]},
+    }
+    cluster.controllers.close()
+    cluster.api.objects.create("pods", NAMESPACE, pod)
+    answer = cli("submit", "digits", "--run=night")
+    assert answer.code == 0, answer.err
+    assert ("pod night-orchestrator-x searches for run night, though its Job was deleted" in answer.err) is goes_on
+    assert (cluster.jobs() == []) is goes_on
+
+
 def test_whether_a_pod_searches(store: DirectoryStore) -> None:
     def pod(name: str, phase: str, **state: Any) -> dict[str, Any]:
         return {"metadata": {"name": name}, "status": {"phase": phase, "containerStatuses": [{"state": state}]}}
@@ -117,6 +141,33 @@ def test_what_is_wrong_is_found_here(cluster: FakeCluster, cli: Cli, tmp_path: P
     cluster.api.denied = {("create", "jobs")}
     assert "refused to create job a-orchestrator: 403" in cli("submit", "digits", "--run=a").refused(6)
     assert cluster.jobs() == []
+
+
+def test_tensorboard_has_a_folder_that_outlives_the_pod(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    for folder in ("boards", "/tmp/boards", "~/boards", "/boards", "/etc/metaqnn/run/boards"):
+        answer = cli("submit", "digits", "--run=night", f"--set=tracking.tensorboard={folder}")
+        assert f"tracking.tensorboard is {folder}: no folder of the search's Pod that outlives it" in answer.refused()
+        assert "metaqnn-orch track RUN --tensorboard DIR" in answer.err
+    assert cluster.jobs() == []
+
+
+def test_tensorboard_on_a_volume() -> None:
+    def pod(kind: str, **mount: Any) -> dict[str, Any]:
+        mounts = [{"name": "tmp", "mountPath": "/tmp"}, {"name": "ours", "mountPath": "/tmp/boards", **mount}]
+        volumes = [{"name": "tmp", "emptyDir": {}}, {"name": "ours", kind: {}}]
+        return {"containers": [{"name": "orchestrator", "volumeMounts": mounts}], "volumes": volumes}
+
+    for kind in ("persistentVolumeClaim", "nfs", "csi"):
+        check_folder("boards/mine", pod(kind))
+        with pytest.raises(BadInput):
+            check_folder("boards/mine", pod(kind, readOnly=True))
+        with pytest.raises(BadInput):
+            check_folder("others", pod(kind))
+    for kind in ("emptyDir", "secret"):
+        with pytest.raises(BadInput):
+            check_folder("boards", pod(kind))
+    check_folder(None, pod("emptyDir"))
 
 
 def test_secrets_stay_out_of_annotations(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:

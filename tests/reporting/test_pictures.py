@@ -56,7 +56,7 @@ def place(store: DirectoryStore, view: RunView, rank: int) -> Path:
 
 def test_the_page_shows_them_and_they_lie_beside_it(store: DirectoryStore, view: RunView) -> None:
     pytest.importorskip("vl_convert", reason="needs the extra: metaqnn-orch[report]")
-    shown = read_pictures(store, view, leaderboard(view.state, 2))
+    shown = read_pictures(store, view, leaderboard(view.state, 2), pytest.fail)
     assert list(shown.values()) == [{"mistakes": png()}] * 2
     made = compose(view, read_history(store, view), None, top=2, shown=shown)
     text = made.files["index.html"].decode()
@@ -69,7 +69,9 @@ def test_one_that_is_damaged_or_gone_is_left_out(store: DirectoryStore, view: Ru
     place(store, view, 0).write_bytes(png()[:-1] + b"?")
     place(store, view, 1).unlink()
     last = view.state.ranking()[2].trial
-    assert read_pictures(store, view, view.state.ranking()) == {last: {"mistakes": png()}}
+    said: list[str] = []
+    assert read_pictures(store, view, view.state.ranking(), said.append) == {last: {"mistakes": png()}}
+    assert [line.split(" is left out: ")[0].split()[0] for line in said] == ["picture"] * 2
 
 
 def test_a_result_whose_picture_is_missing_is_refused(store: DirectoryStore, view: RunView) -> None:

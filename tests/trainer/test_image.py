@@ -65,14 +65,14 @@ def test_who_it_is_and_what_it_holds(s3_server: S3Server) -> None:
         "import importlib.util, os; print(os.getuid(), importlib.util.find_spec('metaqnn_orch'));"
         "open('/opt/metaqnn/app/x', 'w')"
     )
-    ended = container(s3_server, "-c", program, options=("--entrypoint=/opt/metaqnn/env/bin/python",))
+    ended = container(s3_server, "-c", program, options=("--entrypoint=python3",))
     assert ended.stdout.split() == ["65532", "None"]
     assert "Read-only file system" in ended.stderr
 
 
 def test_nothing_is_compiled_when_it_starts(s3_server: S3Server) -> None:
     program = "import torch, metaqnn_trainer.trial, metaqnn_trainer.tasks.classification, metaqnn_trainer.store.s3"
-    ended = container(s3_server, "-v", "-c", program, options=("--entrypoint=/opt/metaqnn/env/bin/python",))
+    ended = container(s3_server, "-v", "-c", program, options=("--entrypoint=python3",))
     assert ended.returncode == 0, ended.stderr
     found = [line for line in ended.stderr.splitlines() if line.startswith("# code object from ")]
     assert len(found) > 1000

@@ -16,7 +16,8 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.launchers.table import TableLauncher
-from metaqnn_orch.settings.model import ExecutionSettings, KubernetesSettings, Settings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
+from metaqnn_orch.settings.model import ExecutionSettings, Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import TrainerOptions
 from metaqnn_trainer.store.base import Store, honours_put_if_absent
@@ -78,10 +79,12 @@ def make_launcher(
             form = job_form(store, settings.execution.kubernetes, template)
             # The client takes half a second to import: who trains elsewhere does not wait for it.
             from metaqnn_orch.launchers.kubernetes.cluster import refuse_unreachable
+            from metaqnn_orch.launchers.kubernetes.judged import refuse_unacceptable
             from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 
             cluster = open_cluster(settings.execution.kubernetes)
             refuse_unreachable(cluster)
+            refuse_unacceptable(cluster, form, settings.execution.together)
             options = options_in_a_pod(settings.execution)
             return lambda record: KubernetesLauncher(
                 cluster, RunRef(record.run, record.uid), form, store, parallel, options
@@ -101,7 +104,7 @@ def options_in_a_pod(settings: ExecutionSettings) -> TrainerOptions:
     """
     most = settings.kubernetes.time_limit_seconds
     spared = settings.kubernetes.grace_seconds + min(FETCHING_SECONDS, most / 10)
-    update = {"devices": settings.kubernetes.gpus, "time_limit_seconds": max(most - spared, most / 2)}
+    update = {"devices": settings.kubernetes.devices, "time_limit_seconds": max(most - spared, most / 2)}
     return options_on_this_machine(settings).model_copy(update=update)
 
 

@@ -12,7 +12,7 @@ from metaqnn_orch.application.trainer_call import TrainerAnswer
 from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.manifest import dataset_manifest
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store

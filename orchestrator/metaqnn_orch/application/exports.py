@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.application.trainer_call import TRAINER, call
 from metaqnn_orch.control.retention import best_kept, read_removed
-from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.errors import BadInput, NotFound, StoreError
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.errors import Cause
 
 SUFFIXES: Final = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
 
@@ -70,4 +71,9 @@ def export(
     """
     arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
     answer = call(arguments, report, trainer)
-    return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")
+    try:
+        return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")
+    except StoreError as error:
+        if error.cause is Cause.REFUSED:
+            error.hint = f"--trial exports another net; metaqnn-orch retrain {run} {trial} trains this one again"
+        raise

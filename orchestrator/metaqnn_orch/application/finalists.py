@@ -8,7 +8,7 @@ from typing import Any, Final
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import best_kept, read_removed
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import BadInput, ObjectMissing
+from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Finalist
 from metaqnn_orch.settings.model import Settings
@@ -88,26 +88,31 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
     """The keys of the weights of these trained nets.
 
     Raises:
-        BadInput: a trial has none, or they are gone.
+        BadInput: some have none, or they are gone; all of these are named.
     """
-    found = []
+    run = view.record.run
+    found: list[WeightsRef] = []
+    lacking: dict[str, str] = {}
     for net in nets:
-        run = view.record.run
-        trial = best_kept(store, run, view.state.by_net[net]).trial
-        key = keys.result(run, trial)
+        name = view.state.by_net[net].trial
         try:
-            weights = read(TrainingResult, store.get, key).weights
-            if weights is not None:
-                artifacts.locate(store, run, trial, "weights", weights)
-        except (ObjectMissing, MessageError) as error:
-            reason = read_removed(store, run, trial) or error
-            raise BadInput(
-                f"trial {trial} of run {run} has no weights to start from: {reason}",
-                hint=f"leave out --from-weights, or train it again: metaqnn-orch retrain {run} {trial}",
-            ) from None
-        if weights is None:
-            raise BadInput(f"trial {trial} of run {run} has no weights to start from", hint="without --from-weights")
-        found.append(WeightsRef(run=run, trial=trial, sha256=weights.sha256))
+            name = best_kept(store, run, view.state.by_net[net]).trial
+            weights = read(TrainingResult, store.get, keys.result(run, name)).weights
+            if weights is None:
+                lacking[name] = "it has none"
+                continue
+            artifacts.locate(store, run, name, "weights", weights)
+            found.append(WeightsRef(run=run, trial=name, sha256=weights.sha256))
+        except (MessageError, StoreError) as error:
+            removed = None if isinstance(error, StoreError) and error.transient else read_removed(store, run, name)
+            lacking[name] = str(removed or error)
+    if lacking:
+        first, reason = next(iter(lacking.items()))
+        others = f"; nor {', '.join([*lacking][1:])}" if len(lacking) > 1 else ""
+        raise BadInput(
+            f"trial {first} of run {run} has no weights to start from: {reason}{others}",
+            hint=f"leave out --from-weights, or train it again: metaqnn-orch retrain {run} {first}",
+        )
     return found
 
 

@@ -23,13 +23,14 @@ from metaqnn_orch.launchers.kubernetes.names import (
     Identity,
     RunRef,
     annotation,
+    controller_of,
     label,
     read_trials,
     selector,
 )
-from metaqnn_orch.launchers.kubernetes.status import live
+from metaqnn_orch.launchers.kubernetes.status import has_ended, live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
-from metaqnn_orch.settings.model import DNS_LABEL, KubernetesSettings
+from metaqnn_orch.settings.kubernetes import DNS_LABEL, KubernetesSettings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.store.base import Store
 
@@ -63,7 +64,16 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
         # The other orchestrator checks its hold that often; until then it would make new Jobs for those deleted here.
         count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
         say(f"{count} Jobs deleted in namespace {cluster.namespace}")
+        left = orphans(cluster, record)
+        for pod in left:
+            cluster.delete_pod(pod["metadata"]["name"], pod["metadata"]["uid"])
+        if left:
+            say(f"and {_counted(len(left))} whose Job was deleted without them")
     return idle
+
+
+def _counted(pods: int) -> str:
+    return f"{pods} Pod{'s' if pods != 1 else ''}"
 
 
 def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int | None) -> list[str]:
@@ -128,6 +138,18 @@ def check_beginning(trial: str) -> None:
     """
     if not re.fullmatch(_TRIAL_BEGINNING, trial):
         raise BadInput(f"{trial[:40]!r} is no trial id: an id has up to twelve of 0-9 and a-f")
+
+
+def orphans(cluster: Any, record: RunRecord) -> list[Any]:
+    """The Pods of the run's trials whose Job was deleted without them."""
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    return [pod for pod in cluster.list(Resource.PODS, _selector_of(record)).items if not controller_of(pod)]
+
+
+def ended_orphans(cluster: Any, record: RunRecord) -> list[Any]:
+    """Those of them that have ended."""
+    return [pod for pod in orphans(cluster, record) if has_ended(pod)]
 
 
 def ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:

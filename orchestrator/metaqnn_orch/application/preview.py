@@ -52,7 +52,7 @@ def preview(
     if record is None:
         creates.insert(0, f"run {run} in {store.uri}")
     execution = settings.execution
-    devices = max(1, execution.kubernetes.gpus) if launcher is LauncherName.KUBERNETES else 1
+    devices = execution.kubernetes.cards if launcher is LauncherName.KUBERNETES else 1
     if trial_seconds is not None:
         basis = Basis(trial_seconds, "--trial-seconds")
     elif rehearsal is not None:

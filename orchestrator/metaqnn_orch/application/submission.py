@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -27,6 +28,9 @@ _OF_A_SECRET: Final = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY)$", re.IGNORECASE
 )
 """Matches the name of a variable that may hold a secret."""
+
+_LOST_WITH_THE_POD: Final = {"emptyDir", "ephemeral"}
+_NOT_WRITABLE: Final = {"configMap", "downwardAPI", "projected", "secret"}
 
 
 class Submitted(NamedTuple):
@@ -60,22 +64,29 @@ def submit(
     form = job_form(opened, settings.execution.kubernetes, template)  # errors in the settings are found here
     for line in overruled(settings, store, template) if template else ():
         say(line, Tone.CAUTION)
-    _refuse_secrets(values)
+    _refuse_secrets(values, release)
     if settings.execution.kubernetes.template:
         _refuse_secrets_of(form)
     files = _files(values, form.layer)
     arguments = ["start", f"{errand.FILES}/{errand.SETTINGS}", "--run", run]
     arguments += ["--store", store] if store != release.data.get("store") else []
     arguments += ["--unsafe-single-writer"] if unsafe_single_writer else []
-    job = errand.search_job(release.document(ORCHESTRATOR), run, store, arguments, files)
+    place = release.place(settings.execution.kubernetes)
+    job = errand.search_job(release.document(ORCHESTRATOR), place, run, store, arguments, files)
+    check_folder(settings.tracking.tensorboard, pod_of(job))
     cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
-    from metaqnn_orch.launchers.kubernetes.runner import create
+    from metaqnn_orch.launchers.kubernetes.runner import create, left_alone
 
+    orphans = left_alone(cluster, job)
+    if orphans and searches(opened, run, orphans):
+        name = errand.latest(orphans)["metadata"]["name"]
+        say(f"pod {name} searches for run {run}, though its Job was deleted; to end it: cancel {run}", Tone.CAUTION)
+        return Submitted(job["metadata"]["name"], cluster.namespace, is_new=False)
     is_new = create(cluster, job, is_at_work=lambda pods: searches(opened, run, pods))
     return Submitted(job["metadata"]["name"], cluster.namespace, is_new)
 
 
-def _refuse_secrets(values: Mapping[str, Any]) -> None:
+def _refuse_secrets(values: Mapping[str, Any], release: Release) -> None:
     """Check that no setting holds a secret.
 
     Raises:
@@ -87,8 +98,33 @@ def _refuse_secrets(values: Mapping[str, Any]) -> None:
             known = by_name if key == "tracking.mlflow" else "what it holds as a variable of a Secret"
             raise BadInput(
                 f"{key} is {redacted(value)}: it contains a secret, which would be visible in the Pod's annotations",
-                hint=f"set it in orchestrator.env of the release instead: {known}",
+                hint=f"set it in {release.orchestrator_env} instead: {known}",
             )
+
+
+def check_folder(folder: str | None, pod: Mapping[str, Any]) -> None:
+    """Check that TensorBoard's folder lies on a volume of the orchestrator that outlives its Pod.
+
+    Raises:
+        BadInput: it does not; the curves would be gone with the Pod, or could never be written.
+    """
+    if folder is None:
+        return
+    place = PurePosixPath("/tmp", folder)  # its working folder and home
+    (own,) = [container for container in pod["containers"] if container["name"] == errand.ORCHESTRATOR]
+    volumes = {volume["name"]: volume.keys() for volume in pod.get("volumes") or ()}
+    mounts = [mount for mount in own.get("volumeMounts") or () if place.is_relative_to(mount["mountPath"])]
+    nearest = max(mounts, key=lambda mount: len(PurePosixPath(mount["mountPath"]).parts), default=None)
+    if (
+        nearest is None
+        or nearest.get("readOnly")
+        or volumes.get(nearest["name"], set()) & (_LOST_WITH_THE_POD | _NOT_WRITABLE)
+    ):
+        raise BadInput(
+            f"tracking.tensorboard is {folder}: no folder of the search's Pod that outlives it",
+            hint="leave it out, and copy the run to a folder of this machine, now or later: "
+            "metaqnn-orch track RUN --tensorboard DIR",
+        )
 
 
 def _refuse_secrets_of(form: JobForm) -> None:

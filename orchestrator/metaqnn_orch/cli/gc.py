@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
-from metaqnn_orch.application.jobs import cluster_of, ended
+from metaqnn_orch.application.jobs import cluster_of, ended, ended_orphans
 from metaqnn_orch.application.leftovers import delete as delete_objects
 from metaqnn_orch.application.leftovers import left_behind
 from metaqnn_orch.cli import options
@@ -22,6 +22,7 @@ from metaqnn_trainer.store.opening import open_store
 
 _COLUMNS: Final = {"what": "", "how many": ",d", "bytes": ",d"}
 _JOBS: Final = "Jobs that have ended"
+_PODS: Final = "Pods that have ended, and whose Job is gone"
 
 
 def gc(
@@ -49,8 +50,9 @@ def gc(
     execution.keep_weights itself; this command is for runs that have ended.
 
     In a cluster (--launcher kubernetes, or a release) these are Jobs that have ended, including that of a submitted
-    search. A search deletes the Jobs of its trials when it has their results. Jobs of a stopped search stay for 30
-    days, or as long as execution.kubernetes.keep_seconds says. Running Jobs are left alone.
+    search, and Pods that have ended and whose Job was deleted without them. A search deletes the Jobs of its trials
+    when it has their results. Jobs of a stopped search stay for 30 days, or as long as
+    execution.kubernetes.keep_seconds says. Running Jobs are left alone.
     """
     if not re.fullmatch(KEEP_WEIGHTS, keep_weights):
         raise BadInput(f"--keep-weights is {keep_weights[:40]!r}, but must be all, or for example 'best 10'")
@@ -59,26 +61,41 @@ def gc(
     doomed = left_behind(opened, view, keep_weights)
     in_cluster = launcher is LauncherName.KUBERNETES or namespace is not None or context is not None
     jobs: list[Any] = []
+    pods: list[Any] = []
     if in_cluster:
         cluster = cluster_of(namespace, context)
         jobs += ended(cluster, view.record, opened.uri)
-        for job in jobs if delete else ():
-            cluster.delete_job(job["metadata"]["name"], job["metadata"]["uid"])
+        pods += ended_orphans(cluster, view.record)
+        for things, remove in ((jobs, cluster.delete_job), (pods, cluster.delete_pod)):
+            for thing in things if delete else ():
+                remove(thing["metadata"]["name"], thing["metadata"]["uid"])
     if delete:
         delete_objects(opened, run, doomed, f"metaqnn-orch gc --keep-weights '{keep_weights}'", tell)
-    _report(doomed, jobs, output, delete=delete, in_cluster=in_cluster)
+    _report(doomed, jobs, pods, output, delete=delete, in_cluster=in_cluster)
 
 
-def _report(doomed: Sequence[Surplus], jobs: Sequence[Any], output: Format, *, delete: bool, in_cluster: bool) -> None:
+def _report(
+    doomed: Sequence[Surplus],
+    jobs: Sequence[Any],
+    pods: Sequence[Any],
+    output: Format,
+    *,
+    delete: bool,
+    in_cluster: bool,
+) -> None:
     kinds = {str(thing.why): [other.size for other in doomed if other.why is thing.why] for thing in doomed}
     rows: list[tuple[str, int, int | None]] = [(what, len(sizes), sum(sizes)) for what, sizes in sorted(kinds.items())]
     if output is Format.JSON:
         objects = [{"key": thing.key, "bytes": thing.size, "why": thing.why} for thing in doomed]
-        print_json({"deleted": delete, "objects": objects, "jobs": [job["metadata"]["name"] for job in jobs]})
+        names = {
+            kind: [thing["metadata"]["name"] for thing in found] for kind, found in (("jobs", jobs), ("pods", pods))
+        }
+        print_json({"deleted": delete, "objects": objects, **names})
         return
     if in_cluster:
         rows.append((_JOBS, len(jobs), None))
-    if not doomed and not jobs:
+        rows += [(_PODS, len(pods), None)] if pods else []
+    if not doomed and not jobs and not pods:
         say("nothing that nobody needs was found")
         return
     print_rows(_COLUMNS, rows)

@@ -5,21 +5,32 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.parts import whole
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import csv_text, say
+from metaqnn_orch.cli.output import Format, csv_text, print_json, say, tell
 from metaqnn_orch.control.retention import best_kept
-from metaqnn_orch.errors import BadInput, StoreError
-from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
+from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
+from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, repeated, shown_reward, trial_table
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
 
 _FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
 _OF_STOPPED: Final = ("measured", "predicted", "spread")  # the leaderboard has no net that was stopped early
+
+
+class _Left(NamedTuple):
+    """A trial that is left out, and why."""
+
+    trial: str
+    reason: str
+    is_imported: bool = False
 
 
 def pull(
@@ -27,14 +38,15 @@ def pull(
     store: options.Store,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to write into.", show_default=False)],
     top: Annotated[int, typer.Option(metavar="K", min=1, help="How many of the best trials to download.")] = 10,
+    output: options.Output = Format.TABLE,
 ) -> None:
     """Download the best trials from the store.
 
     Writes leaderboard.csv and, per trial, a folder with request.json, result.json, history.jsonl and
     weights.safetensors, and pictures where the task makes some. They are checked against the digests in result.json.
     Of a net that was confirmed, the best of its trainings is downloaded.
-    What is missing, or is not what was trained, is named and left out, damaged weights are put aside in the store, and
-    the exit code is 5.
+    A trial of which anything is missing, cannot be read, or is not what was trained, is named and left out; the others
+    are downloaded all the same. Damaged weights are put aside in the store, and the exit code is 5.
     """
     opened = open_store(store)
     view = read_run(opened, run)
@@ -43,24 +55,34 @@ def pull(
         raise BadInput(
             f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
         )
-    chosen = [best_kept(opened, run, trial) for trial in best]
-    columns, table = trial_table(view.state, chosen)
+    columns, _ = trial_table(view.state, best)
     rows: list[dict[str, Any]] = []
-    damaged: list[str] = []
+    left: list[_Left] = []
+    away: StoreError | None = None
     winner = ""
     try:
-        for rank, (trial, row, head) in enumerate(zip(chosen, table, best, strict=True), 1):
-            if not trial.attempt:
-                damaged.append(f"trial {trial.trial} was imported, so its weights are not in this store")
-                continue
+        for rank, head in enumerate(best, 1):
             try:
-                parts = whole(opened, view, trial)
-            except MessageError as error:
-                damaged.append(f"trial {trial.trial} is no longer valid: {error}")
+                trial = best_kept(opened, run, head)
+                parts = _parts(opened, view, trial)
+            except (MessageError, ObjectMissing) as error:
+                left.append(_Left(head.trial, f"trial {head.trial} is no longer valid: {error}"))
                 continue
+            except _Imported:
+                reason = f"trial {head.trial} was imported, so its weights are not in this store"
+                left.append(_Left(head.trial, reason, is_imported=True))
+                continue
+            except StoreError as error:
+                if away is not None and error.transient:  # two in a row: it is the store, and no object of it
+                    raise
+                away = error
+                left.append(_Left(head.trial, f"trial {head.trial} cannot be read: {error}"))
+                continue
+            away = None
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():
                 (to / trial.trial / name).write_bytes(data)
+            (row,) = trial_table(view.state, [trial])[1]
             rows.append({"rank": rank, **row, **(repeated(head) if head.confirmations else {})})
             winner = winner or shown_reward(head)
         if rows:
@@ -70,11 +92,32 @@ def pull(
     if rows:
         say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
         say(f"the best, {winner}: {to / rows[0]['trial']}, {rows[0]['net']}")
-    if damaged:
-        raise StoreError(
-            damaged[0] + (f"; and {len(damaged) - 1} more" if len(damaged) > 1 else ""),
-            hint=f"metaqnn-orch retrain {run} {damaged[0].split()[1]} trains it again",
-        )
+    if output is Format.JSON:
+        missing = [{"trial": one.trial, "reason": one.reason} for one in left]
+        print_json({"run": run, "to": str(to), "trials": rows, "left_out": missing})
+    for one in left[1:]:
+        tell(one.reason, Tone.CAUTION)
+    if left:
+        count = f" ({len(left)} of {len(best)} are left out)" if len(left) > 1 else ""
+        lost = next((one.trial for one in left if not one.is_imported), None)
+        hint = f"metaqnn-orch retrain {run} {lost} --store {shlex.quote(store)} trains it again" if lost else ""
+        raise StoreError(f"{left[0].reason}{count}", hint=hint)
+
+
+class _Imported(Exception):
+    """The trial was trained elsewhere."""
+
+
+def _parts(store: Store, view: RunView, trial: Trial) -> dict[str, bytes]:
+    """All parts of a trial, by the names of their files.
+
+    Raises:
+        _Imported: there are none.
+        MessageError, StoreError: as `whole` says.
+    """
+    if not trial.attempt:
+        raise _Imported
+    return whole(store, view, trial)
 
 
 def _columns(columns: Sequence[str]) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import csv_text, say
+from metaqnn_orch.cli.output import csv_text, say, tell
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
@@ -56,7 +58,7 @@ def report(
         )
     if price is None and view.state.opened is not None:
         price = view.state.opened.budget.price_per_gpu_hour
-    shown = read_pictures(opened, view, leaderboard(view.state, top))
+    shown = read_pictures(opened, view, leaderboard(view.state, top), partial(tell, tone=Tone.CAUTION))
     made = compose(
         view, read_history(opened, view), read_best(opened, view), top=top, price=price, axes=axes, shown=shown
     )

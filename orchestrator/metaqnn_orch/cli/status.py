@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application.jobs import cluster_of
+from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.vigil import refuse_unbegun
 from metaqnn_orch.application.watching import watch as follow
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.losses import in_words
+from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, shown_reward, summary
 from metaqnn_trainer.store.opening import open_store
 
@@ -21,6 +25,7 @@ def status(
     store: options.Store,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the run live until it has ended.")] = False,
     output: options.Output = Format.TABLE,
+    release: Release | None = None,
 ) -> None:
     """Show the state of a run.
 
@@ -54,7 +59,12 @@ def status(
             follow(opened, run, Terminal())
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-    view = read_run(opened, run)
+    try:
+        view = read_run(opened, run)
+    except NotFound:
+        if release is not None:  # perhaps its Job says why there is none yet
+            refuse_unbegun(cluster_of(release.namespace, release.context), run)
+        raise
     fields = {**summary(view, read_holder(opened, run)), "late_results": late_results(opened, view)}
     if output is Format.JSON:
         print_json(fields)

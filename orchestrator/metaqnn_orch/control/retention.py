@@ -122,9 +122,6 @@ def best_kept(store: Store, run: str, trial: Trial) -> Trial:
 def orphans(store: Store, state: RunState, entries: Iterable[Entry], run: str) -> list[Surplus]:
     """The objects of attempts that were killed before they had a result. If a trial was told, and its result is gone or
     cannot be read, every object of it stays: it may be all that is left of the trial.
-
-    Raises:
-        StoreError: the store did not answer.
     """
     siblings: defaultdict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -138,7 +135,7 @@ def orphans(store: Store, state: RunState, entries: Iterable[Entry], run: str) -
             named = _named(store, run, trial)
         except ObjectMissing:
             return siblings[trial] if state.trials[trial].state == "abandoned" else []
-        except MessageError:
+        except (MessageError, StoreError):  # what cannot be read names nothing that is superfluous
             return []
         return [entry for entry in siblings[trial] if entry.key not in named]
 

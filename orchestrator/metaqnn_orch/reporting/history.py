@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.events import Failed, Opened, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import ObjectMissing
+from metaqnn_orch.errors import StoreError
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
@@ -96,21 +95,20 @@ def when(text: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def read_pictures(store: Store, view: RunView, trials: Iterable[Trial]) -> Pictures:
+def read_pictures(store: Store, view: RunView, trials: Iterable[Trial], missed: Callable[[str], None]) -> Pictures:
     """The pictures in these trials' results, as far as they exist and are intact. Large ones are left in the store:
-    `pull` fetches them.
-
-    Raises:
-        StoreError: the store did not answer.
+    `pull` fetches them. `missed` is told, in a sentence, of each result or picture that cannot be read.
     """
     found: dict[str, dict[str, bytes]] = {}
     for trial in trials:
-        result = _result(store, view, trial)
+        result = _result(store, view, trial, missed)
         for name, artifact in result.pictures.items() if result is not None else ():
             if artifact.size <= LARGEST_PICTURE:
-                with suppress(MessageError):
+                try:
                     data = artifacts.read(store, view.record.run, trial.trial, artifacts.PICTURE + name, artifact)
                     found.setdefault(trial.trial, {})[name] = artifacts.checked_picture(name, data)
+                except (MessageError, StoreError) as error:
+                    missed(f"picture {name} of trial {trial.trial} is left out: {error}")
     return found
 
 
@@ -119,9 +117,14 @@ def read_best(store: Store, view: RunView) -> TrainingResult | None:
     return _result(store, view, view.state.best) if view.state.best is not None else None
 
 
-def _result(store: Store, view: RunView, trial: Trial) -> TrainingResult | None:
-    key = keys.result(view.record.run, trial.trial)
+def _result(
+    store: Store, view: RunView, trial: Trial, missed: Callable[[str], None] = lambda reason: None
+) -> TrainingResult | None:
+    """The trial's result; None where it cannot be read, of which `missed` is told, and of imported trials."""
+    if not trial.attempt:
+        return None
     try:
-        return read(TrainingResult, store.get, key)
-    except (ObjectMissing, MessageError):
+        return read(TrainingResult, store.get, keys.result(view.record.run, trial.trial))
+    except (MessageError, StoreError) as error:
+        missed(f"the result of trial {trial.trial} cannot be read: {error}")
         return None

@@ -16,7 +16,7 @@ from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import ObjectMissing, one_line
+from metaqnn_orch.errors import StoreError, one_line
 from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
@@ -113,11 +113,13 @@ def lost_attempts(state: RunState) -> dict[str, int]:
 
 
 def late_results(store: Store, view: RunView) -> int:
-    """Number of abandoned trials that have a result all the same: it came too late, and the searcher was not told."""
+    """Number of abandoned trials that have a result all the same: it came too late, and the searcher was not told.
+    One that cannot be read is not counted.
+    """
     late = 0
     for trial in view.state.trials.values():
         if trial.state == "abandoned":
-            with suppress(ObjectMissing):
+            with suppress(StoreError):
                 late += bool(store.get(keys.result(view.record.run, trial.trial), first=1))
     return late
 

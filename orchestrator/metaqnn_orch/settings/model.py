@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from random import Random
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -23,22 +23,17 @@ from metaqnn_orch.search.searcher import NOTHING_CONFIRMED, SEARCHERS, Confirm, 
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
 from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_orch.settings.early_end import EarlyEndSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.objective import ObjectiveSettings
 from metaqnn_orch.settings.search import ConfirmSettings, ScheduleSettings, SearchSettings
 from metaqnn_orch.settings.section import Section
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
-from metaqnn_trainer.contract.work import MAX_BUNDLE
 from metaqnn_trainer.spaces.base import SPACES, Space
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules, recorded
 
 KEEP_WEIGHTS: Final = r"^(all|best [1-9][0-9]{0,5})$"
-DNS_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-DNS_NAME: Final = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
-RESOURCE_NAME: Final = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"
-BYTES: Final = r"^[0-9]{1,9}(M|G|T|Mi|Gi|Ti)$"
-SECRET_KEY: Final = r"^[-._A-Za-z0-9]{1,253}$"
 
 
 class DatasetSettings(Section):
@@ -66,18 +61,6 @@ class TaskSettings(Section):
         return self
 
 
-class SecretKeys(Section):
-    """The names of the entries in the store's secret. Each entry becomes an environment variable of the trainer:
-    AWS_ACCESS_KEY_ID, …"""
-
-    access_key_id: str = Field("AWS_ACCESS_KEY_ID", pattern=SECRET_KEY)
-    """Name of the entry with the access key id."""
-    secret_access_key: str = Field("AWS_SECRET_ACCESS_KEY", pattern=SECRET_KEY)
-    """Name of the entry with the secret access key."""
-    session_token: str = Field("AWS_SESSION_TOKEN", pattern=SECRET_KEY)
-    """Name of the entry with the session token. The secret need not have one."""
-
-
 class WarmStartSettings(Section):
     """Starting from the results (the replay memory) of another run in the same store."""
 
@@ -85,65 +68,6 @@ class WarmStartSettings(Section):
     """Name of the run to start from."""
     weight: float = Field(0.5, gt=0, le=1)
     """How often a result of the other run is drawn from the replay memory, compared with a result of this run."""
-
-
-class KubernetesSettings(Section):
-    """How trials run as Kubernetes Jobs. An administrator can add everything else in a Job template
-    (k8s/job-template.yaml)."""
-
-    context: str | None = None
-    """Context of the kubeconfig. Default: the current context, or inside a cluster the Pod's own service account."""
-    namespace: str | None = Field(None, pattern=DNS_LABEL)
-    """Namespace of the Jobs. Default: that of the context, or inside a cluster that of the Pod."""
-    image: str | None = Field(None, min_length=1, max_length=500, pattern=r"^[^\s]+$")
-    """The trainer's image, preferably by digest. Must be given."""
-    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
-    """When nodes pull the image."""
-    service_account: str | None = Field(None, pattern=DNS_NAME)
-    """Service account of the trainers, for a cloud's workload identity. A token for the Kubernetes API is never
-    mounted."""
-    gpus: int = Field(1, ge=0, le=64)
-    """GPUs of each trial. 0 trains on CPUs."""
-    gpu_resource: str = Field("nvidia.com/gpu", pattern=RESOURCE_NAME)
-    """The cluster's resource name for a GPU: nvidia.com/gpu, nvidia.com/mig-1g.10gb, amd.com/gpu, and so on."""
-    cpu: float = Field(2.0, ge=0.1, le=1024)
-    """CPUs of each trial, as request and as limit. The trainer starts as many threads."""
-    memory: str = Field("8Gi", pattern=BYTES)
-    """Memory of each trial, as request and as limit."""
-    shared_memory: str = Field("1Gi", pattern=BYTES)
-    """Size of /dev/shm. It counts as memory."""
-    time_limit_seconds: int = Field(6 * 3600, ge=60)
-    """Seconds after which an attempt's Pod is ended, counted from when a node accepts the Pod, so pulling the image is
-    included. A Pod with several trials has so long for each. The trainer stops earlier, to deliver its best epoch: by
-    `grace_seconds` plus a tenth of this limit (at most ten minutes), but never before half of the limit."""
-    grace_seconds: int = Field(60, ge=1, le=3600)
-    """Seconds between asking a trainer to stop and killing it."""
-    keep_seconds: int = Field(30 * 86_400, ge=3600)
-    """Seconds after which the cluster removes a finished Job that no orchestrator has seen. Longer than an orchestrator
-    is ever away."""
-    store_secret: str | None = Field(None, pattern=DNS_NAME)
-    """Secret with the store's credentials."""
-    store_secret_keys: SecretKeys = SecretKeys()
-    store_endpoint: str | None = Field(None, pattern=r"^https?://[^\s@?#]+$")
-    """URL at which Pods reach the store, if it is not AWS."""
-    store_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
-    """Region of the bucket."""
-    store_addressing_style: Literal["auto", "path", "virtual"] = "auto"
-    """Where an address has the bucket's name: in its path, or in the host name (virtual). auto chooses what AWS wants
-    for AWS, and path for other stores."""
-    store_checksums: Literal["auto", "when_required", "when_supported"] = "auto"
-    """Whether checksums are sent with every object. auto means when_supported for AWS, and when_required for other
-    stores, because few of them support checksums."""
-    store_ca: str | None = Field(None, pattern=DNS_NAME)
-    """ConfigMap whose `ca.crt` has the certificates, if the store uses a certificate authority of its own."""
-    template: str | None = Field(None, min_length=1)
-    """File with a Job template, for everything else: tolerations, node selector, volumes, queue."""
-    trials_per_job: int = Field(1, ge=1, le=MAX_BUNDLE)
-    """Trials of one Job, which trains them one after another, in one process. More than 1 is for nets that train for
-    seconds: starting a Pod then takes longer than training. There are at most `execution.parallel` divided by this many
-    Pods, at least one. `finals` and `retrain` always use 1."""
-    creates_per_second: float = Field(10.0, gt=0, le=1000)
-    """How many Jobs are created in a second, at most. Others use the API server, too."""
 
 
 class ExecutionSettings(Section):

@@ -16,7 +16,7 @@ from metaqnn_orch.launchers.kubernetes.credentials import Connection, connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.launchers.harness import make_request

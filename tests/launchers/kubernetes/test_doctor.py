@@ -131,17 +131,95 @@ def test_a_queue_that_jobs_would_wait_in(patient: Patient, tmp_path: Path, versi
     template = tmp_path / "job.yaml"
     template.write_text("metadata: {labels: {kueue.x-k8s.io/queue-name: vision}}")
     patient.settings["template"] = str(template)
-    assert patient.crosses() == ["queue vision: Kueue is not installed in the cluster"]
-    assert "leave the label kueue.x-k8s.io/queue-name out" in patient.ask().out
+    (unknown,) = patient.crosses()
+    assert unknown.startswith("queue vision: the cluster does not know kueue.x-k8s.io")
+    assert "leave out execution.kubernetes.queue" in patient.ask().out
     patient.api.others["/apis/kueue.x-k8s.io"] = {"kind": "APIGroup", "preferredVersion": {"version": version}}
     (missing,) = patient.crosses()
     assert missing.startswith("queue vision: the Kubernetes API")
     place = f"/apis/kueue.x-k8s.io/{version}/namespaces/trials/localqueues/vision"
-    active = {"type": "Active", "status": "False", "message": "ClusterQueue is stopped"}
-    patient.api.others[place] = {"status": {"conditions": [active]}}
-    assert patient.crosses() == ["queue vision: not active: ClusterQueue is stopped"]
-    active["status"] = "True"
-    assert "✓ queue vision\n" in patient.ask().out
+    active = {
+        "type": "Active",
+        "status": "False",
+        "reason": "ClusterQueueIsInactive",
+        "message": "Can't submit new workloads to it",
+    }
+    queue: dict[str, Any] = {"spec": {"clusterQueue": "gpus"}, "status": {"conditions": [active]}}
+    patient.api.others[place] = queue
+    cluster_queue = f"/apis/kueue.x-k8s.io/{version}/clusterqueues/gpus"
+    stopped = {"type": "Active", "status": "False", "reason": "Stopped", "message": "is stopped"}
+    patient.api.others[cluster_queue] = {"spec": {}, "status": {"conditions": [stopped]}}
+    assert patient.crosses() == [
+        "queue vision: ClusterQueue gpus, not active: ClusterQueueIsInactive: Can't submit new workloads to it",
+        "queue vision: ClusterQueue gpus: not active: Stopped: is stopped",
+    ]
+    active["status"] = stopped["status"] = "True"
+    queue["status"] |= {"pendingWorkloads": 3, "admittedWorkloads": 2}
+    assert "✓ queue vision: ClusterQueue gpus, 3 wait, 2 are admitted\n" in patient.ask().out
+    patient.settings["queue_priority"] = "low"
+    (missing,) = patient.crosses()
+    assert missing.startswith("queue vision: priority class low: the Kubernetes API")
+    patient.api.others[f"/apis/kueue.x-k8s.io/{version}/workloadpriorityclasses/low"] = {"value": 100}
+    assert "✓ queue vision: priority class low: value 100\n" in patient.ask().out
+    queue["spec"]["stopPolicy"] = "Hold"
+    assert patient.crosses() == ["queue vision: ClusterQueue gpus, it is stopped: no Job begins"]
+    patient.api.denied = {("get", "vision"), ("get", "gpus"), ("get", "low")}
+    answer = patient.ask()
+    assert answer.code == 0, "nobody needs the right to look"
+    assert "? queue vision: these credentials may not look" in answer.out
+
+
+CLAIMS = '[{"device_class": "gpu.example.com", "share": 0.25}, {"template": "one-gpu"}, {"claim": "the-gpu"}]'
+
+
+def test_cards_by_dynamic_resource_allocation(patient: Patient) -> None:
+    patient.settings["resource_claims"] = CLAIMS
+    assert patient.crosses() == ["cluster: resource.k8s.io: the server does not serve it"]
+    patient.api.others["/apis/resource.k8s.io"] = {"kind": "APIGroup", "preferredVersion": {"version": "v1"}}
+    crosses = patient.crosses()
+    assert crosses[0] == "device class gpu.example.com: a trial can ask for it by its name from Kubernetes 1.36 on"
+    assert [cross.partition(": the")[0] for cross in crosses[1:]] == [
+        "resource template one-gpu",
+        "resource claim the-gpu",
+    ]
+    patient.api.version = "v1.36.2"
+    assert patient.crosses()[0].startswith("device class gpu.example.com: the Kubernetes API")
+    place = "/apis/resource.k8s.io/v1/"
+    patient.api.others |= {
+        place + "deviceclasses/gpu.example.com": {},
+        place + "namespaces/trials/resourceclaimtemplates/one-gpu": {},
+        place + "namespaces/trials/resourceclaims/the-gpu": {},
+    }
+    answer = patient.ask()
+    assert answer.code == 0, answer.out
+    assert "✓ device class gpu.example.com: 1 for each trial, 0.25 of each\n" in answer.out
+    assert "nodes: nvidia.com/gpu:" not in answer.out
+
+
+def test_cards_that_several_pods_share(patient: Patient) -> None:
+    node: dict[str, Any] = {"metadata": {"labels": {}}, "status": {"allocatable": {"nvidia.com/gpu.shared": "8"}}}
+    patient.api.others["/api/v1/nodes"] = {"items": [node]}
+    patient.settings["gpu_resource"] = "nvidia.com/gpu.shared"
+    assert "gpu_share says how much of it the budget counts" in patient.ask().out
+    node["metadata"]["labels"] = {"nvidia.com/gpu.replicas": "4"}
+    assert "4 Pods share a GPU: execution.kubernetes.gpu_share=0.25 counts it so" in patient.ask().out
+    patient.settings["gpu_share"] = "0.25"
+    assert "✓ nodes: nvidia.com/gpu.shared: 8 on 1 nodes\n" in patient.ask().out
+
+
+def test_a_template_that_the_servers_schema_refuses(patient: Patient, tmp_path: Path) -> None:
+    template = tmp_path / "job.yaml"
+    template.write_text("spec: {template: {spec: {nodeSelector: {pool: gpu}}}}")
+    patient.settings["template"] = str(template)
+    invalid = Refused(422, "Invalid", 'Job.batch "x" is invalid: spec.template.spec.tolerations[0].key: Invalid value')
+    patient.api.admission = lambda resource, thing: invalid if resource == "jobs" else None
+    (cross,) = patient.crosses()
+    assert cross.startswith(f"namespace: accepts our Jobs: {template}: the Kubernetes API")
+    assert "spec.template.spec.tolerations[0].key: Invalid value" in cross
+    patient.api.admission = lambda resource, thing: None
+    patient.api.warning = 'unknown field \\"spec.template.spec.schedulingGroup\\"'
+    (cross,) = patient.crosses()
+    assert f"{template}: the server would drop a field: unknown field" in cross
 
 
 def test_a_secret_without_its_keys(patient: Patient) -> None:
@@ -207,7 +285,7 @@ def test_an_address_that_only_pods_can_reach_is_a_question(patient: Patient) -> 
     patient.settings["store_endpoint"] = f"http://127.0.0.1:{free_ports(1)[0]}"
     line, fix = seen_by_pods(patient)
     assert line.startswith(f"? {WHAT}: no answer at this machine: s3://")
-    assert "helm test" in fix
+    assert "a search in a Pod asks from inside the cluster" in fix, "and not Helm, which knows nothing of it"
     assert patient.ask().code == 0
 
 

@@ -14,7 +14,7 @@ from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import RunRef, selector
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from tests.cluster.real import namespace, needs_cluster
 from tests.launchers.harness import make_request, until
 from tests.launchers.kubernetes.conftest import NAMESPACE, fake_cluster

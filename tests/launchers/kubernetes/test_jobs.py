@@ -18,12 +18,12 @@ from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import RunRef
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, cli
 from tests.control.world import Session, settings
-from tests.launchers.harness import make_request, until_phase
+from tests.launchers.harness import make_request, until, until_phase
 from tests.launchers.kubernetes.conftest import RUN, FakeCluster
 
 __all__ = ["cli"]
@@ -93,6 +93,34 @@ def test_cancel_deletes_what_is_ours(left: Left, cli: Cli, tmp_path: Path) -> No
     assert answer.code == 0
     assert "2 Jobs deleted in namespace trials" in answer.err
     assert left.trials() == {left.theirs.trial}
+
+
+def let_go(left: Left, *trials: TrainingRequest) -> None:
+    """Delete the Jobs of these trials without their Pods."""
+    for request in trials:
+        name = f"test-{request.trial}-1"
+        left.cluster.api.delete("jobs", "trials", name, {"propagationPolicy": "Orphan"})
+
+
+def of_orphans(left: Left) -> set[str]:
+    pods = [pod for pod in left.cluster.pods() if "ownerReferences" not in pod["metadata"]]
+    return {pod["metadata"]["labels"]["metaqnn/trial"] for pod in pods}
+
+
+def test_cancel_ends_pods_whose_job_is_gone(left: Left, cli: Cli, tmp_path: Path) -> None:
+    let_go(left, left.running, left.ended, left.theirs)
+    answer = cli("cancel", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
+    assert answer.code == 0, answer.err
+    assert "and 2 Pods whose Job was deleted without them" in answer.err
+    until(lambda: of_orphans(left) == {left.theirs.trial})
+
+
+def test_gc_deletes_pods_that_have_ended_and_whose_job_is_gone(left: Left, cli: Cli, tmp_path: Path) -> None:
+    let_go(left, left.running, left.ended, left.theirs)
+    gc = ("gc", "test", "--store", tmp_path / "store", "--launcher=kubernetes")
+    assert "Pods that have ended, and whose Job is gone" in cli(*gc).out
+    assert len(json.loads(cli(*gc, "--delete", "-o", "json").out)["pods"]) == 1
+    until(lambda: of_orphans(left) == {left.running.trial, left.theirs.trial})
 
 
 def test_no_job_appears_after_a_cancel(left: Left, cli: Cli, tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ import yaml
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
 from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef, read_carried
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
-from metaqnn_trainer.contract.result import ExitCode
 
 ROOT = Path(__file__).parents[3]
 SPEC = TrialSpec(net="[C(4,3,1), SM(10)]", dataset=DatasetRef(name="digits", digest="0" * 16), image_size=8)
@@ -88,16 +87,17 @@ def test_the_whole_job() -> None:
                     {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     {
                         "action": "FailJob",
-                        "onExitCodes": {
-                            "containerName": "trainer",
-                            "operator": "In",
-                            "values": sorted(int(code) for code in ExitCode if code),
-                        },
+                        "onExitCodes": {"containerName": "trainer", "operator": "NotIn", "values": [0, 143]},
+                        "onPodConditions": [],
+                    },
+                    {
+                        "action": "Count",
+                        "onExitCodes": {"containerName": "trainer", "operator": "In", "values": [143]},
                         "onPodConditions": [],
                     },
                     {
                         "action": "FailJob",
-                        "onExitCodes": {"operator": "NotIn", "values": [0]},
+                        "onExitCodes": {"operator": "NotIn", "values": [0, 143]},
                         "onPodConditions": [],
                     },
                 ]
@@ -122,7 +122,7 @@ def test_the_whole_job() -> None:
                     },
                     "volumes": [
                         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
-                        {"name": "tmp", "emptyDir": {}},
+                        {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
                     ],
                     "containers": [
                         {
@@ -144,7 +144,7 @@ def test_the_whole_job() -> None:
                                 secret("AWS_SESSION_TOKEN", optional=True),
                                 {"name": "HOME", "value": "/tmp"},
                             ],
-                            "resources": {"requests": amounts, "limits": amounts},
+                            "resources": {"requests": {"ephemeral-storage": "2Gi", **amounts}, "limits": amounts},
                             "securityContext": {
                                 "allowPrivilegeEscalation": False,
                                 "capabilities": {"drop": ["ALL"]},
@@ -164,20 +164,21 @@ def test_the_whole_job() -> None:
     }
 
 
-# sha256 of whole Jobs as releases before `trials_per_job` made them.
+# sha256 of whole Jobs: who changes what a Job says, or what its settings are, changes them, and with them the form's
+# digest.
 ALONE = [
-    ({}, [], "10f3007b163c0f471a32e6c26f08341b520eab1924a30b0c09286e816e7d01d4"),
+    ({}, [], "9818da6c2b4f7d95e4eb3429789a68b4011d8892def0dd67fb6b018d47ab71c8"),
     (
         {"gpus": 0, "store_endpoint": "http://s:1", "store_secret": "keys", "service_account": "t", "store_ca": "ca"},
         ["n1"],
-        "93f4777ecf8f1ce4c3e57659052a13b55e49ff011085e1570b40245d70d46fb7",
+        "be44cdfa47c0b8dfb94978b1960f649aad0b34daaa3eb3894ac2c8a8640209c5",
     ),
 ]
 
 
 @pytest.mark.parametrize("trials_per_job", [1, 4])
 @pytest.mark.parametrize(("settings", "avoided", "sha256"), ALONE, ids=["plain", "rich"])
-def test_the_job_of_one_trial_is_the_same_to_the_byte_as_it_always_was(
+def test_the_job_of_one_trial_is_the_same_to_the_byte(
     settings: dict[str, Any], avoided: list[str], sha256: str, trials_per_job: int
 ) -> None:
     chosen = JobForm(
@@ -377,7 +378,8 @@ def test_kubernetes_own_schemas_take_it(server: str, template: dict[str, Any]) -
 
 def test_no_gpu_asks_for_none() -> None:
     resources = trainer(job(gpus=0))["resources"]
-    assert resources == {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "2", "memory": "8Gi"}}
+    limits = {"cpu": "2", "memory": "8Gi"}
+    assert resources == {"requests": {"ephemeral-storage": "2Gi", **limits}, "limits": limits}
 
 
 @pytest.mark.parametrize("server", SERVERS)

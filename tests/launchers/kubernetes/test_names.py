@@ -27,7 +27,7 @@ from metaqnn_orch.launchers.kubernetes.names import (
     read_carried,
     selector,
 )
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
 
 FORM = JobForm("s3://bucket", KubernetesSettings(image="trainer"))

@@ -27,7 +27,7 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.kubernetes.refusals import refusal
 from metaqnn_orch.launchers.kubernetes.supervision import LONGEST_PAUSE, Setbacks, keep_going
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.authority import make_authority
 from tests.launchers.harness import PATIENCE, make_request, until

@@ -11,7 +11,7 @@ import pytest
 
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, dataset_manifest
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.strict_yaml import parse_mapping
 from tests.launchers.kubernetes.job_schema import TABLE, as_text, read_models
 from tests.launchers.kubernetes.restricted_profile import violations
@@ -299,7 +299,7 @@ def test_other_containers_are_restricted_too(kind: str) -> None:
         ({"spec": {"completionMode": "Indexed"}}, "needs its own value"),
         ({"spec": {"backoffLimitPerIndex": 1}}, "needs its own value"),
         ({"spec": {"successPolicy": {"rules": [{"succeededCount": 1}]}}}, "needs its own value"),
-        ({"spec": {"managedBy": "a/b"}}, "needs its own value"),
+        ({"spec": {"managedBy": "a/b"}}, "managed_by decides it"),
         ({"spec": {"podFailurePolicy": {"rules": [{"action": "Count"}]}}}, "needs its own value"),
         ({"spec": {"ttlSecondsAfterFinished": 5}}, "execution.kubernetes.keep_seconds decides it"),
         (of_pod(activeDeadlineSeconds=5), "execution.kubernetes.time_limit_seconds decides it"),

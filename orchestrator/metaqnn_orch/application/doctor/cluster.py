@@ -8,24 +8,26 @@ from functools import partial
 from typing import Any, Final
 
 from metaqnn_orch.application.assembly import job_form, open_cluster
-from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, clock, tried
+from metaqnn_orch.application.doctor.claims import examine_claims
+from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, clock, looked_up, tried
+from metaqnn_orch.application.doctor.queue import examine_queue
 from metaqnn_orch.application.doctor.store import examine_as_pods
 from metaqnn_orch.application.job_template import read_template
-from metaqnn_orch.application.preview import NO_UID
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.errors import ClusterError, LauncherError, one_line
-from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
-from metaqnn_orch.launchers.kubernetes.names import TRAINERS, Identity, RunRef
+from metaqnn_orch.errors import LauncherError
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm
+from metaqnn_orch.launchers.kubernetes.names import TRAINERS
 from metaqnn_orch.launchers.kubernetes.quantities import amount
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.launchers.kubernetes.status import without_device
-from metaqnn_orch.settings.model import KubernetesSettings, Settings
-from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.store.base import Store
 
 OLDEST_SERVER: Final = (1, 26)  # podFailurePolicy works without being switched on
 
 MOST_NAMED: Final = 5  # nodes
+REPLICAS: Final = "nvidia.com/gpu.replicas"  # label of a node: into how many resources each GPU is divided
 
 _ROLE_HINT: Final = "add this permission to the orchestrator's Role; a search needs it"
 
@@ -42,36 +44,46 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
         return "; ".join(map(str, (kubernetes.image, *form.overruled)))
 
     yield tried("settings: a Job can be made from them", the_form)
-    yield from examine_as_pods(store, kubernetes)
+    yield from examine_as_pods(store, kubernetes, release.asked_inside if release else "a search in a Pod asks")
     try:
         cluster = open_cluster(kubernetes)
     except LauncherError as error:
         yield Diagnosis("cluster: credentials", Mark.BAD, str(error), error.hint)
         return
-    answers = tried("cluster: answers", lambda: _version(cluster.version(), cluster.server))
+    version = ""
+
+    def answered() -> str | Diagnosis:
+        nonlocal version
+        version = cluster.version()
+        return _version(version, cluster.server)
+
+    answers = tried("cluster: answers", answered)
     yield answers
     if answers.mark is Mark.BAD:
         return
     yield tried("cluster: clock", lambda: clock("cluster: clock", cluster.seconds_ahead()))
-    for right in RIGHTS:
-        what = f"right: {right.verb} {right.full} in {cluster.namespace}"
+    rights = (*RIGHTS, Right("configmaps", "get", name=release.config_map)) if release else RIGHTS
+    for right in rights:
+        what = f"right: {right.verb} {right.full}{right.name and f' {right.name}'} in {cluster.namespace}"
         yield tried(what, partial(_right, cluster, what, right))
     if form is not None:
-        body = _job(form, settings.execution.together)
-        yield from _dry_run(cluster, body)
-        if queue := body["metadata"]["labels"].get("kueue.x-k8s.io/queue-name"):
-            what = f"queue {queue}"
-            yield _seen(what, lambda: cluster.look_up_queue(queue), lambda found: _queue(what, found))
+        from metaqnn_orch.launchers.kubernetes.judged import example  # the client takes half a second to import
+
+        body = example(form, settings.execution.together)
+        yield from _dry_run(cluster, form, body)
+        yield from examine_queue(cluster, body)
+    yield from examine_claims(cluster, kubernetes, _numbers(version))
     yield from _surroundings(cluster, kubernetes)
 
 
-def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Diagnosis]:
+def _dry_run(cluster: Any, form: JobForm, job: dict[str, Any]) -> Iterator[Diagnosis]:
     """Judge a Job, and its Pods apart from it: the cluster judges Pods only when they are made, by limit ranges for
     example.
     """
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
+    from metaqnn_orch.launchers.kubernetes.judged import judged
 
-    yield tried("namespace: accepts our Jobs", lambda: _judged(cluster.dry_run(Resource.JOBS, job)))
+    yield tried("namespace: accepts our Jobs", lambda: _judged(judged(cluster, form, job)))
     what = "namespace: accepts their Pods"
     template = job["spec"]["template"]
     metadata = {**template["metadata"], "name": job["metadata"]["name"]}
@@ -87,18 +99,23 @@ def _dry_run(cluster: Any, job: Mapping[str, Any]) -> Iterator[Diagnosis]:
 
 
 def _right(cluster: Any, what: str, right: Right) -> str | Diagnosis:
-    allowed = cluster.may(right.verb, right.resource, right.group, right.subresource)
+    allowed = cluster.may(right.verb, right.resource, right.group, right.subresource, right.name)
     return "" if allowed else Diagnosis(what, Mark.BAD, "missing", _ROLE_HINT)
 
 
 def _version(version: str, server: str) -> str | Diagnosis:
-    match = re.match(r"v(\d+)\.(\d+)", version)
-    if match is None or (int(match[1]), int(match[2])) < OLDEST_SERVER:
+    if _numbers(version) < OLDEST_SERVER:
         oldest = ".".join(map(str, OLDEST_SERVER))
         return Diagnosis(
             "cluster: answers", Mark.BAD, f"{server} is {version or 'of an unknown version'}", f"{oldest} is needed"
         )
     return f"{server}, {version}"
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    """The numbers of a server's version; of one that cannot be read, 0 and 0."""
+    match = re.match(r"v(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _judged(warnings: Sequence[str]) -> str | Diagnosis:
@@ -109,20 +126,12 @@ def _judged(warnings: Sequence[str]) -> str | Diagnosis:
     return "; ".join(warnings[:3])
 
 
-def _job(form: JobForm, trials: int) -> dict[str, Any]:
-    """A Job of so many trials, as a search would create it."""
-    spec = TrialSpec(net="[SM(2)]", dataset=DatasetRef(name="doctor", digest="0" * 16), image_size=8)
-    if trials == 1:
-        return manifest(TrainingRequest(run="doctor", trial=spec.trial_id(), spec=spec), 1, NO_UID, form)
-    return bundle_manifest([Identity(RunRef("doctor", NO_UID), f"{one:012x}", 1) for one in range(trials)], form)
-
-
 def _surroundings(cluster: Any, settings: KubernetesSettings) -> Iterator[Diagnosis]:
     from metaqnn_orch.launchers.kubernetes.cluster import Lookup, Resource
 
     def seen(what: str, kind: Lookup, name: tuple[str, ...], judge: Judge) -> Diagnosis:
         missing = f"make it in namespace {cluster.namespace}, or name another in execution.kubernetes" if name else ""
-        return _seen(what, lambda: cluster.look_up(kind, *name), judge, missing)
+        return looked_up(what, lambda: cluster.look_up(kind, *name), judge, missing)
 
     if settings.service_account:
         what = f"service account {settings.service_account}"
@@ -131,32 +140,12 @@ def _surroundings(cluster: Any, settings: KubernetesSettings) -> Iterator[Diagno
         what = f"secret {settings.store_secret}"
         yield seen(what, Lookup.SECRET, (settings.store_secret,), lambda found: _secret(what, settings, found))
     yield seen("namespace: quotas", Lookup.QUOTAS, (), _quotas)
-    if settings.gpus:
+    if settings.gpus and not settings.resource_claims:
         what = f"nodes: {settings.gpu_resource}"
         yield seen(what, Lookup.NODES, (), lambda found: _gpus(what, settings, found))
+    if settings.devices:
         what = "nodes: GPUs that trials did not find"
-        yield _seen(what, lambda: cluster.list(Resource.PODS, TRAINERS).items, partial(_not_found, what))
-
-
-def _seen(what: str, look: Callable[[], Any], judge: Callable[[Any], str | Diagnosis], missing: str = "") -> Diagnosis:
-    """A diagnosis from a look that may be forbidden. That is no fault: an orchestrator needs no more than its rights.
-    `missing` is what to do about an object that does not exist.
-    """
-    try:
-        found = look()
-    except ClusterError as error:
-        if error.status == 403:
-            return Diagnosis(what, Mark.UNKNOWN, "these credentials may not look")
-        return Diagnosis(what, Mark.BAD, str(error), (error.status == 404 and missing) or error.hint)
-    return tried(what, lambda: judge(found))
-
-
-def _queue(what: str, found: Mapping[str, Any]) -> str | Diagnosis:
-    for condition in (found.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "Active" and condition.get("status") == "False":
-            said = one_line(str(condition.get("message", "")))
-            return Diagnosis(what, Mark.BAD, f"not active: {said}", "ask the administrator to repair its ClusterQueue")
-    return ""
+        yield looked_up(what, lambda: cluster.list(Resource.PODS, TRAINERS).items, partial(_not_found, what))
 
 
 def _secret(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> str | Diagnosis:
@@ -191,7 +180,27 @@ def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> 
     if max(counts, default=0) < settings.gpus:
         fix = "is the device plugin installed? Is execution.kubernetes.gpu_resource the cluster's name for a GPU?"
         return Diagnosis(what, Mark.BAD, f"no node has {settings.gpus} of them", f"{fix}; gpus=0 trains on CPUs")
-    return f"{sum(counts)} on {len(counts)} nodes"
+    return f"{sum(counts)} on {len(counts)} nodes" + _shared(settings, found.get("items") or ())
+
+
+def _shared(settings: KubernetesSettings, nodes: Sequence[Mapping[str, Any]]) -> str:
+    """What the budget should know about GPUs that several Pods share, as NVIDIA's feature discovery labels the nodes;
+    empty where nothing is shared, or the settings say how.
+    """
+    if settings.gpu_share is not None or settings.cards != settings.gpus:
+        return ""
+    labels = [
+        (node.get("metadata") or {}).get("labels") or {}
+        for node in nodes
+        if settings.gpu_resource in ((node.get("status") or {}).get("allocatable") or {})
+    ]
+    replicas = {int(text) for one in labels if (text := str(one.get(REPLICAS, "1"))).isdecimal()}
+    most = max(replicas, default=1)
+    if most > 1:
+        return f"; {most} Pods share a GPU: execution.kubernetes.gpu_share={1 / most:.3g} counts it so in the budget"
+    if settings.gpu_resource.endswith(".shared"):
+        return "; Pods share a GPU: execution.kubernetes.gpu_share says how much of it the budget counts"
+    return ""
 
 
 def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Diagnosis:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from metaqnn_orch.errors import KNOWN, redacted
+from metaqnn_orch.errors import KNOWN, ClusterError, redacted
 
 MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a quarter of an hour
 
@@ -33,6 +33,23 @@ def tried(what: str, look: Callable[[], str | Diagnosis]) -> Diagnosis:
     except KNOWN as error:
         return Diagnosis(what, Mark.BAD, redacted(str(error)), getattr(error, "hint", ""))
     return seen if isinstance(seen, Diagnosis) else Diagnosis(what, Mark.GOOD, seen)
+
+
+def looked_up(
+    what: str, look: Callable[[], Any], judge: Callable[[Any], str | Diagnosis], missing: str = "", no_group: str = ""
+) -> Diagnosis:
+    """A diagnosis from a look that may be forbidden. That is no fault: an orchestrator needs no more than its rights.
+    `missing` is what to do about an object that does not exist; `no_group` is that where the server does not even know
+    the kind.
+    """
+    try:
+        found = look()
+    except ClusterError as error:
+        if error.status == 403:
+            return Diagnosis(what, Mark.UNKNOWN, "these credentials may not look")
+        fix = (no_group if error.reason == "NoGroup" else missing) if error.status == 404 else ""
+        return Diagnosis(what, Mark.BAD, str(error), fix or error.hint)
+    return tried(what, lambda: judge(found))
 
 
 def clock(what: str, ahead: float) -> str | Diagnosis:

@@ -26,9 +26,6 @@ PAGE: Final = 500
 RESTARTS: Final = 3  # tries of a listing whose pages expired
 MAX_LOG: Final = 4 << 20
 
-KUEUE: Final = "kueue.x-k8s.io"
-_NO_KUEUE: Final = "install it, or leave the label kueue.x-k8s.io/queue-name out of execution.kubernetes.template"
-
 Object = Mapping[str, Any]
 
 
@@ -46,8 +43,9 @@ class Resource(Enum):
 
 
 class Lookup(Enum):
-    """An object that only a diagnosis looks up, and the client's method for it."""
+    """An object that is looked up by itself, and the client's method for it."""
 
+    CONFIG_MAP = "read_namespaced_config_map"
     SERVICE_ACCOUNT = "read_namespaced_service_account"
     SECRET = "read_namespaced_secret"
     QUOTAS = "list_namespaced_resource_quota"
@@ -151,7 +149,8 @@ class Cluster:
             group, name = resource.value[1:]
             answer = self._calls.open(group, f"create_{name}", self.namespace, body, dry_run="All")
             json_object(answer.data)
-            return tuple(one_line(text.split('"', 1)[-1].rstrip('"')) for text in answer.headers.getlist("Warning"))
+            texts = (text.split('"', 1)[-1].removesuffix('"') for text in answer.headers.getlist("Warning"))
+            return tuple(one_line(text.replace('\\"', '"')) for text in texts)
 
     def seconds_ahead(self) -> float:
         """Seconds by which the server's clock is ahead of this machine's; the server's answers name whole seconds."""
@@ -164,23 +163,35 @@ class Cluster:
                 return 0.0
 
     def look_up(self, kind: Lookup, *name: str) -> dict[str, Any]:
-        """An object that only a diagnosis asks for, and that few credentials may see."""
+        """The release by its name, or an object that only a diagnosis asks for, and that few credentials may see."""
         with self._calls.named(f"look up {' '.join((kind.name.lower(), *name))}"):
             where = () if kind is Lookup.NODES else (self.namespace,)
             return json_object(self._calls.ask(api.CoreV1Api, kind.value, *name, *where))
 
-    def look_up_queue(self, name: str) -> dict[str, Any]:
-        """A LocalQueue of Kueue, in the version that the server prefers.
+    def look_up_in(self, group: str, plural: str, name: str, *, everywhere: bool = False) -> dict[str, Any]:
+        """An object of a group of resources that not every server has, in the version that the server prefers.
+        `everywhere`: it belongs to no namespace.
 
         Raises:
-            ClusterError: status 404 if there is none; with the reason NoKueue if there is no Kueue either.
+            ClusterError: status 404 if there is none; with the reason NoGroup if the server does not serve the group.
         """
-        with self._calls.named(f"look up queue {name}"):
-            version = self._preferred_version(KUEUE)
-            if not version:
-                raise ClusterError("Kueue is not installed in the cluster", _NO_KUEUE, status=404, reason="NoKueue")
-            place = (KUEUE, version, self.namespace, "localqueues", name)
-            return json_object(self._calls.ask(api.CustomObjectsApi, "get_namespaced_custom_object", *place))
+        version = self.served_version(group)
+        if not version:
+            raise ClusterError(f"the cluster does not know {group}", status=404, reason="NoGroup")
+        with self._calls.named(f"look up {plural} {name}"):
+            if everywhere:
+                answer = self._calls.ask(
+                    api.CustomObjectsApi, "get_cluster_custom_object", group, version, plural, name
+                )
+            else:
+                place = (group, version, self.namespace, plural, name)
+                answer = self._calls.ask(api.CustomObjectsApi, "get_namespaced_custom_object", *place)
+            return json_object(answer)
+
+    def served_version(self, group: str) -> str:
+        """The version in which the server prefers to serve a group of resources; empty if it does not serve it."""
+        with self._calls.named(f"ask for {group}"):
+            return self._preferred_version(group)
 
     def get_job(self, name: str) -> dict[str, Any]:
         with self._calls.named(f"get job {name}"):
@@ -191,12 +202,18 @@ class Cluster:
         name.
         """
         # Without the policy the Pods would stay, and keep their GPUs.
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        self._delete(Resource.JOBS, name, uid, propagationPolicy="Background")
+
+    def delete_pod(self, name: str, uid: str) -> None:
+        """Delete the Pod of this uid, as `delete_job` deletes a Job."""
+        self._delete(Resource.PODS, name, uid)
+
+    def _delete(self, resource: Resource, name: str, uid: str, **options: str) -> None:
+        group, method = resource.value[1:]
+        body = {**options, "preconditions": {"uid": uid}}
         try:
-            with self._calls.named(f"delete job {name}"):
-                answer = json_object(
-                    self._calls.ask(api.BatchV1Api, "delete_namespaced_job", name, self.namespace, body=body)
-                )
+            with self._calls.named(f"delete {resource.plural.removesuffix('s')} {name}"):
+                answer = json_object(self._calls.ask(group, f"delete_{method}", name, self.namespace, body=body))
                 if not isinstance(answer.get("kind"), str):
                     raise ValueError("an answer without kind")
         except ClusterError as error:
@@ -218,11 +235,10 @@ class Cluster:
             )
             return answer.decode(errors="replace")
 
-    def may(self, verb: str, resource: str, group: str = "", subresource: str = "") -> bool:
-        """Whether these credentials have this right in this namespace."""
+    def may(self, verb: str, resource: str, group: str = "", subresource: str = "", name: str = "") -> bool:
+        """Whether these credentials have this right in this namespace, for all objects or for the one of that name."""
         attributes = {"namespace": self.namespace, "verb": verb, "resource": resource, "group": group}
-        if subresource:
-            attributes["subresource"] = subresource
+        attributes |= {key: text for key, text in (("subresource", subresource), ("name", name)) if text}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

@@ -17,14 +17,19 @@ from typing import Any, Final
 
 from metaqnn_orch.launchers.kubernetes.quantities import QUANTITY
 
-KEYED: Final = {
-    "containers": "name",
-    "initContainers": "name",
-    "volumes": "name",
-    "env": "name",
-    "volumeMounts": "mountPath",
+KEYED: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("containers", "initContainers", "volumes", "env", "resourceClaims", "claims"), ("name",)),
+    **dict.fromkeys(("imagePullSecrets", "schedulingGates"), ("name",)),
+    "hostAliases": ("ip",),
+    "ports": ("containerPort", "protocol"),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "volumeDevices": ("devicePath",),
+    "volumeMounts": ("mountPath",),
 }
-"""Lists whose items are identified by a field."""
+"""Lists whose items are identified by fields: the API's own keys, x-kubernetes-list-map-keys of its OpenAPI."""
+
+# of these, servers take an item twice
+_REPEATED: Final = ("imagePullSecrets", "hostAliases", "ports", "topologySpreadConstraints")
 
 # Exactly one, or at most one, of these must be given. For a volume: of every field but its name.
 _ONE: Final = {
@@ -143,25 +148,28 @@ def _value(value: Any, kind: str, place: str, field: tuple[str, str]) -> Any:
 def _list(value: Any, kind: str, place: str, field: tuple[str, str]) -> list[Any]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise Misfit(f"{place} is {_a(value)}, but a list is needed")
-    key = KEYED.get(field[1], "name")
+    keys = KEYED.get(field[1], ("name",))
     items, seen = [], set()
     for index, item in enumerate(value):
-        name = item.get(key) if isinstance(item, Mapping) else None
+        name = item.get(keys[0]) if isinstance(item, Mapping) else None
         here = f"{place}[{name if isinstance(name, str) and name else index}]"
         if item is not None:
             items.append(_value(item, kind, here, field))
-            if field[1] in KEYED and (same := identifier(items[-1], key)) in seen:
-                raise Misfit(f"{place} has two items with the same {key}, {same}")
-            if field[1] in KEYED:
+            if field[1] in KEYED and field[1] not in _REPEATED:
+                same = identifier(items[-1], keys)
+                if same in seen:
+                    raise Misfit(f"{place} has two items with the same {keys[0]}, {same}")
                 seen.add(same)
     return items
 
 
-def identifier(item: Mapping[str, Any], key: str) -> str:
-    """The value that identifies an item of a KEYED list. A directory has the same identifier with or without a / at its
-    end.
+def identifier(item: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """What identifies an item of a KEYED list. A directory has the same identifier with or without a / at its end, and
+    a port is one of TCP where nothing else is said.
     """
-    return posixpath.normpath(item[key]) if key == "mountPath" else str(item[key])
+    if keys == ("mountPath",):
+        return posixpath.normpath(str(item["mountPath"]))
+    return "/".join(str(item.get(key, "TCP" if key == "protocol" else "")) for key in keys)
 
 
 def _texts(value: Any, place: str, field: tuple[str, str]) -> dict[str, str]:

@@ -25,15 +25,16 @@ from metaqnn_orch.launchers.kubernetes.bundles import (
     no_bundles,
     observed,
 )
-from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.carriers import Carriers
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Orders
 from metaqnn_orch.launchers.kubernetes.progress import LOOK_SECONDS, Look, ProgressReader
 from metaqnn_orch.launchers.kubernetes.queueing import Queue
-from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, see_job, see_pod
+from metaqnn_orch.launchers.kubernetes.reflector import SeenJob
 from metaqnn_orch.launchers.kubernetes.standstill import Standstill
-from metaqnn_orch.launchers.kubernetes.status import Status, classify, exit_code, live, node_of, ran
+from metaqnn_orch.launchers.kubernetes.status import Status, classify, exit_code, ran
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.store.base import Store
 
@@ -77,9 +78,15 @@ class KubernetesLauncher:
         self._together = min(form.settings.trials_per_job, parallel)
         self._places = parallel // self._together  # Jobs that may exist at the same time
         self._news = Event()
-        self._jobs = Reflector(cluster, Resource.JOBS, selector(run), see_job, self._news.set)
-        self._pods = Reflector(cluster, Resource.PODS, selector(run), see_pod, self._news.set)
-        self._orders = Orders(cluster, self._jobs, self._room, form.settings.creates_per_second, self._news.set)
+        self._carriers = Carriers(cluster, selector(run), self._news.set, time.monotonic)
+        self._orders = Orders(
+            cluster,
+            self._carriers.jobs,
+            self._room,
+            self._carriers.obstacle,
+            form.settings.creates_per_second,
+            self._news.set,
+        )
         self._progress = ProgressReader(store, run.name, self._news.set, look_seconds)
         self._lock = RLock()  # guards everything below
         self._queue = Queue(run, form, self._orders, self._room, self._together, linger)
@@ -109,8 +116,8 @@ class KubernetesLauncher:
         return True
 
     @property
-    def devices(self) -> int:
-        return max(1, self._form.settings.gpus)
+    def devices(self) -> float:
+        return self._form.settings.cards
 
     @property
     def options(self) -> TrainerOptions:
@@ -118,7 +125,7 @@ class KubernetesLauncher:
 
     @property
     def trouble(self) -> str:
-        return self._jobs.trouble or self._pods.trouble or self._orders.trouble or self._standstill.trouble
+        return self._carriers.trouble or self._orders.trouble or self._standstill.trouble
 
     def has_news(self) -> bool:
         due = self._queue.due
@@ -131,14 +138,14 @@ class KubernetesLauncher:
             if self._queue.attempt(trial) >= attempt:
                 return
             avoided: set[str] = set()
-            for job in self._own(self._jobs.group(trial)):
+            for job in self._own(self._carriers.of(trial)):
                 status = self._status(job, self._known)
                 seen = self._observations(job, status).get(trial)
                 if seen is not None and seen.attempt >= attempt:
                     return
-                avoided |= self._nodes(job)
+                avoided |= self._carriers.nodes(job.uid)
                 # The trainer has ended, or the loop would not ask for another attempt. But others may share the Job.
-                if live(job.object) and (is_over(status) or not job.carried.bundle):
+                if job.live and (is_over(status) or not job.carried.bundle):
                     self._delete(job, status)
             self._queue.add(request, attempt, sorted(avoided))
 
@@ -147,12 +154,14 @@ class KubernetesLauncher:
             self._be_ready()
             self._news.clear()
             before, self._known = self._known, {}
-            jobs = [(job, self._status(job, before)) for job in self._own(self._jobs.objects())]
+            jobs = [(job, self._status(job, before)) for job in self._own(self._carriers.all())]
             seen: dict[str, Observation] = {**self._kept}
             stuck: dict[str, Status] = {}
             still: list[str] = []
             looks: dict[str, Look] = {}
             for job, status in self._once(jobs):
+                if job.is_stand_in:  # another Job of its trials may have been ordered before this was seen
+                    self._queue.withdraw(job.carried.trials)
                 if status.phase is Phase.PENDING:
                     still.append(job.uid)
                 if status.stuck is not None:
@@ -179,7 +188,7 @@ class KubernetesLauncher:
                 return
             self._queue.remove(trial)
             self._kept.pop(trial, None)
-            for job in self._own(self._jobs.group(trial)):
+            for job in self._own(self._carriers.of(trial)):
                 if job.carried.bundle:
                     self._forgotten.setdefault(job.uid, set()).add(trial)
                     self._is_done_with(job, self._status(job, self._known))
@@ -189,11 +198,11 @@ class KubernetesLauncher:
     def close(self) -> None:
         """Stop the threads. The Jobs go on without the orchestrator."""
         with self._lock:
-            for job in self._own(self._jobs.objects()):
+            for job in self._own(self._carriers.all()):
                 if job.carried.bundle and not self._closed and self._orders.broken is None:
                     self._is_done_with(job, self._status(job, self._known), at_once=True)
             self._closed = True
-        parts = (self._orders, self._jobs, self._pods)
+        parts = (self._orders, self._carriers)
         for part in parts:
             part.close()
         for part in parts:
@@ -221,8 +230,7 @@ class KubernetesLauncher:
                 " Pod",
             )
         if not self._started:
-            self._jobs.start()
-            self._pods.start()
+            self._carriers.start()
             self._orders.start()
             self._progress.start()
             self._started = True
@@ -233,12 +241,13 @@ class KubernetesLauncher:
 
     def _once(self, jobs: Sequence[tuple[SeenJob, Status]]) -> Sequence[tuple[SeenJob, Status]]:
         """The Jobs without those that carry a trial which an older one carries, too; these are deleted."""
-        if not any(job.carried.bundle for job, _ in jobs):
+        if not any(job.carried.bundle or job.is_stand_in for job, _ in jobs):
             return jobs  # each is named after its one trial, so that there is no other
         at_work: dict[str, tuple[str, list[Identity]]] = {}
         for job, status in jobs:
             progress = self._progress.of(job.uid)
-            if not is_over(status) and (progress.is_read or not job.carried.bundle):
+            leaving = "deletionTimestamp" in job.object["metadata"]
+            if not leaving and not is_over(status) and (progress.is_read or not job.carried.bundle):
                 left = [one for one in job.carried.trials if one not in progress.ended]
                 at_work[job.uid] = (str(job.object["metadata"].get("creationTimestamp", "")), left)
         twins = doubled(at_work)
@@ -247,14 +256,10 @@ class KubernetesLauncher:
                 self._delete(job, status)
         return [(job, status) for job, status in jobs if job.uid not in twins]
 
-    def _nodes(self, job: SeenJob) -> set[str]:
-        """The nodes of the Job's Pods."""
-        return {node for pod in self._pods.group(job.uid) if (node := node_of(pod.object))}
-
     def _status(self, job: SeenJob, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
         """What the Job's state means; it is computed again only where the Job, a Pod or a warning has changed."""
         uid = job.uid
-        pods = [pod.object for pod in self._pods.group(uid)]
+        pods = self._carriers.pods(uid)
         about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods))
         evidence = (job.object, pods, [event for each in about for event in self._orders.warnings.get(each, ())])
         known = before.get(uid)
@@ -282,8 +287,12 @@ class KubernetesLauncher:
             self._false_starts.add(job.uid)
             if len(self._false_starts) >= FALSE_STARTS:
                 message = f"none of {len(self._false_starts)} Jobs could be started; {status.detail}"
-                self._orders.broken = LauncherError(message, f"is {self._form.settings.image} the trainer's image?")
-        pods = [pod.object for pod in self._pods.group(job.uid)]
+                self._orders.broken = LauncherError(
+                    message,
+                    f"is {self._form.settings.image} the trainer's image? Nodes keep the image that they have under a "
+                    "tag: give a mended one another tag, or its digest, or set image_pull_policy=Always",
+                )
+        pods = self._carriers.pods(job.uid)
         if not job.carried.bundle:
             (one,) = job.carried.trials
             return {one.trial: Observation(one.attempt, status.phase, status.detail, ran(pods))}
@@ -331,7 +340,7 @@ class KubernetesLauncher:
 
     def _room(self) -> int:
         """How many more Jobs may exist, as far as is known."""
-        return self._places - sum(job.live for job in self._jobs.objects())
+        return self._places - self._carriers.live()
 
 
 def _add(seen: dict[str, Observation], more: Mapping[str, Observation]) -> None:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.launchers.kubernetes import restricted
+from metaqnn_orch.launchers.kubernetes import claims, restricted
 from metaqnn_orch.launchers.kubernetes.merging import merged
 from metaqnn_orch.launchers.kubernetes.names import (
     FORM,
@@ -31,19 +31,21 @@ from metaqnn_orch.launchers.kubernetes.names import (
     listed,
 )
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER, Overruled, check_template, check_whole, obeyed, pod_of
-from metaqnn_orch.settings.model import KubernetesSettings
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.result import ExitCode
 
 NET: Final = "metaqnn/net"  # annotation, for people
+QUEUE: Final = "kueue.x-k8s.io/queue-name"  # label of the Job
+PRIORITY: Final = "kueue.x-k8s.io/priority-class"  # label of the Job
 
+DISK: Final = "ephemeral-storage"
 REPLACEMENTS: Final = 3  # interruptions of a Pod by the cluster, within one attempt
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _EXAMPLE: Final = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
 _CA_FOLDER: Final = "/etc/metaqnn/store-ca"
 _USER: Final = 65_532  # the user of the trainer's image; a template may name another, but not root
-_TERMINAL_CODES: Final = sorted(code for code in ExitCode if code)
 _LONGEST: Final = 2**31 - 1  # seconds that a Pod may run at most, by the API's rule
 _NOT_OF_JOBS: Final = ("creates_per_second", "trials_per_job")  # settings of which a single Job says nothing
 
@@ -68,7 +70,13 @@ class JobForm:
                 "execution.kubernetes.image must be given: the trainer's image, as the cluster can pull it",
                 hint="--set execution.kubernetes.image=registry.example/metaqnn-trainer@sha256:...",
             )
-        check_whole(_laid_over(_mandatory(_EXAMPLE, "", self), self), self.template_name)
+        whole = _laid_over(_mandatory(_EXAMPLE, "", self), self)
+        check_whole(whole, self.template_name)
+        if PRIORITY in whole["metadata"]["labels"] and QUEUE not in whole["metadata"]["labels"]:
+            raise BadInput(
+                "the Jobs have a priority in Kueue, but no queue: only a queue knows priorities",
+                hint="--set execution.kubernetes.queue=NAME, the LocalQueue of the namespace",
+            )
 
     @property
     def template_name(self) -> str:
@@ -148,7 +156,7 @@ def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[s
     """The Job that makes a dataset object: it has the trainer's image and no GPU. The same name and options give the
     same Job name.
     """
-    form = replace(form, settings=form.settings.model_copy(update={"gpus": 0}))
+    form = replace(form, settings=form.settings.model_copy(update={"gpus": 0, "resource_claims": ()}))
     arguments = ["dataset", name, f"--store={form.store}", *options]
     digest = hashlib.sha256(canonical_json([arguments, form.digest])).hexdigest()[:8]
     mandatory = _job(f"dataset-{name}-{digest}", dataset_labels(name), {STORE: form.store}, arguments, form)
@@ -157,23 +165,28 @@ def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[s
 
 def _laid_over(mandatory: dict[str, Any], form: JobForm) -> dict[str, Any]:
     """The three layers as one Job."""
-    whole: dict[str, Any] = merged(merged(_defaults(form.settings), form.layer), mandatory)
+    whole: dict[str, Any] = merged(merged(_defaults(form), form.layer), mandatory)
     return whole
 
 
-def _defaults(settings: KubernetesSettings) -> dict[str, Any]:
+def _defaults(form: JobForm) -> dict[str, Any]:
+    settings = form.settings
+    own = [container for container in pod_of(form.layer).get("containers", ()) if container["name"] == CONTAINER]
+    said = [name for container in own for amounts in container.get("resources", {}).values() for name in amounts]
+    disk = {} if DISK in said else {"resources": {"requests": {DISK: settings.ephemeral_storage}}}
     identity = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
     return {
         "spec": {
             "template": {
                 "spec": {
                     "securityContext": identity,
-                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                    "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": settings.ephemeral_storage}}],
                     "containers": [
                         {
                             "name": CONTAINER,
                             "env": [{"name": "HOME", "value": "/tmp"}],
                             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                            **disk,
                         }
                     ],
                     **({"serviceAccountName": settings.service_account} if settings.service_account else {}),
@@ -193,11 +206,13 @@ def _job(
     name: str, own_labels: dict[str, str], annotations: dict[str, str], arguments: list[str], form: JobForm
 ) -> dict[str, Any]:
     settings = form.settings
+    queued = {key: value for key, value in ((QUEUE, settings.queue), (PRIORITY, settings.queue_priority)) if value}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "labels": own_labels, "annotations": annotations},
+        "metadata": {"name": name, "labels": {**own_labels, **queued}, "annotations": annotations},
         "spec": {
+            **({"managedBy": settings.managed_by} if settings.managed_by else {}),
             "completions": 1,
             "parallelism": 1,
             # The orchestrator counts attempts, because only it knows whether there is a result all the same. But Pods
@@ -208,8 +223,12 @@ def _job(
                 "rules": [
                     {"action": "Count", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     # This rule leaves the exit code in the Job's condition, for when the Pod is gone.
-                    _fail_job("In", [int(code) for code in _TERMINAL_CODES], containerName=CONTAINER),
-                    _fail_job("NotIn", [0]),
+                    _on_exit("FailJob", "NotIn", [0, ExitCode.PREEMPTED], containerName=CONTAINER),
+                    # A trainer that was asked to stop goes on in the same Job, whatever its sidecars said: a queue
+                    # that evicts a Job suspends it, and keeps its place. The Job controller does not count Pods that
+                    # it ends itself for that, but a rule may still fail the Job for them.
+                    _on_exit("Count", "In", [ExitCode.PREEMPTED], containerName=CONTAINER),
+                    _on_exit("FailJob", "NotIn", [0, ExitCode.PREEMPTED]),
                 ]
             },
             # Never two trainers of one attempt. Servers before 1.29 drop the field.
@@ -227,42 +246,48 @@ def _job(
                     "securityContext": restricted.POD,
                     "volumes": [
                         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}},
-                        *_ca_volumes(settings),
+                        *ca_volumes(settings),
                     ],
                     "containers": [_container(arguments, form)],
+                    **({"resourceClaims": claimed} if (claimed := claims.of_pod(settings.resource_claims)) else {}),
                 },
             },
         },
     }
 
 
-def _fail_job(operator: str, codes: list[int], **container: str) -> dict[str, Any]:
-    """A rule that fails the Job. Servers before 1.29 ask for a list of conditions, even an empty one."""
-    on_exit = {**container, "operator": operator, "values": codes}
-    return {"action": "FailJob", "onExitCodes": on_exit, "onPodConditions": []}
+def _on_exit(action: str, operator: str, codes: Sequence[int], **container: str) -> dict[str, Any]:
+    """A rule about exit codes. Servers before 1.29 ask for a list of conditions, even an empty one."""
+    on_exit = {**container, "operator": operator, "values": [int(code) for code in codes]}
+    return {"action": action, "onExitCodes": on_exit, "onPodConditions": []}
 
 
 def _container(arguments: list[str], form: JobForm) -> dict[str, Any]:
     settings = form.settings
     amounts = {"cpu": f"{settings.cpu:g}", "memory": settings.memory}
-    if settings.gpus:
+    amounts |= claims.amounts(settings.resource_claims)
+    if settings.gpus and not settings.resource_claims:
         amounts[settings.gpu_resource] = str(settings.gpus)
+    resources: dict[str, Any] = {"requests": amounts, "limits": amounts}
+    if claimed := claims.of_container(settings.resource_claims):
+        resources["claims"] = claimed
     return {
         "name": CONTAINER,
         "image": settings.image,
         "imagePullPolicy": settings.image_pull_policy,
         # The image's entry point is the trainer.
         "args": arguments,
-        "env": _environment(settings),
-        "resources": {"requests": amounts, "limits": amounts},
+        "env": store_environment(settings),
+        "resources": resources,
         "securityContext": restricted.CONTAINER,
         # The end of the trainer's log stays in its Pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, *_ca_mounts(settings)],
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, *ca_mounts(settings)],
     }
 
 
-def _environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
+def store_environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    """The variables by which a container of a Pod finds the store."""
     style, checksums = settings.store_addressing_style, settings.store_checksums
     plain = {
         "AWS_ENDPOINT_URL_S3": settings.store_endpoint,
@@ -282,9 +307,11 @@ def _environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
     return environment
 
 
-def _ca_volumes(settings: KubernetesSettings) -> list[dict[str, Any]]:
+def ca_volumes(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    """The volume with the store's certificates, if it has its own."""
     return [{"name": "store-ca", "configMap": {"name": settings.store_ca}}] if settings.store_ca else []
 
 
-def _ca_mounts(settings: KubernetesSettings) -> list[dict[str, Any]]:
+def ca_mounts(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    """Where a container mounts this volume."""
     return [{"name": "store-ca", "mountPath": _CA_FOLDER, "readOnly": True}] if settings.store_ca else []

@@ -120,6 +120,12 @@ def annotation(thing: Mapping[str, Any], key: str) -> str:
     return str((thing["metadata"].get("annotations") or {}).get(key, ""))
 
 
+def controller_of(pod: Mapping[str, Any]) -> str:
+    """The uid of the object that controls a Pod; empty where none does, as when its Job was deleted without it."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return next((str(owner.get("uid")) for owner in owners if owner.get("controller")), "")
+
+
 def selector(run: RunRef) -> str:
     """Selects every Job and Pod of the run's trials, and no other."""
     return f"{RUN}={run.name},{RUN_UID}={run.uid}"
@@ -137,6 +143,12 @@ class Carried(NamedTuple):
     bundle: str = ""
     """The id of their bundle; empty for the Job of one trial."""
 
+    @property
+    def job_name(self) -> str:
+        """The name of their Job."""
+        first = self.trials[0]
+        return bundle_name(first.run.name, self.bundle) if self.bundle else job_name(first)
+
 
 _NOTHING: Final = Carried()
 
@@ -145,7 +157,15 @@ def read_carried(job: Mapping[str, Any]) -> Carried:
     """The trials of the Job, by its labels and annotations; none where these, or its name, are not those of a Job of
     ours.
     """
-    metadata = job.get("metadata")
+    carried = read_carried_by_pod(job)
+    return carried if carried.trials and job["metadata"].get("name") == carried.job_name else _NOTHING
+
+
+def read_carried_by_pod(thing: Mapping[str, Any]) -> Carried:
+    """The trials of a Job or Pod, by its labels and annotations alone: a Pod has a name of its own. None where these
+    are not ours.
+    """
+    metadata = thing.get("metadata")
     found = metadata.get("labels") if isinstance(metadata, Mapping) else None
     if not isinstance(metadata, Mapping) or not isinstance(found, Mapping):
         return _NOTHING
@@ -153,10 +173,11 @@ def read_carried(job: Mapping[str, Any]) -> Carried:
     if not (re.fullmatch(NAME_PATTERN, run.name) and _UID.fullmatch(run.uid)):
         return _NOTHING
     if BUNDLE in found:
-        return _read_bundle(metadata, run, str(found[BUNDLE]))
+        bundle, trials = str(found[BUNDLE]), read_trials(thing, run)
+        ours = re.fullmatch(BUNDLE_PATTERN, bundle) and trials and bundle == bundle_id(trials)
+        return Carried(trials, bundle) if ours else _NOTHING
     identity = _read_identity(run, str(found.get(TRIAL, "")), str(found.get(ATTEMPT, "")))
-    ours = identity is not None and metadata.get("name") == job_name(identity)
-    return Carried((identity,)) if identity is not None and ours else _NOTHING
+    return Carried((identity,)) if identity is not None else _NOTHING
 
 
 def read_trials(thing: Mapping[str, Any], run: RunRef) -> tuple[Identity, ...]:
@@ -168,13 +189,6 @@ def read_trials(thing: Mapping[str, Any], run: RunRef) -> tuple[Identity, ...]:
     trials = tuple(one for one in read if one is not None)
     whole = len(trials) == len(words) and len({one.trial for one in trials}) == len(trials) <= MAX_BUNDLE
     return trials if whole else ()
-
-
-def _read_bundle(metadata: Mapping[str, Any], run: RunRef, bundle: str) -> Carried:
-    trials = read_trials({"metadata": metadata}, run)
-    if not (re.fullmatch(BUNDLE_PATTERN, bundle) and trials and bundle == bundle_id(trials)):
-        return _NOTHING
-    return Carried(trials, bundle) if metadata.get("name") == bundle_name(run.name, bundle) else _NOTHING
 
 
 def _read_identity(run: RunRef, trial: str, attempt: str) -> Identity | None:

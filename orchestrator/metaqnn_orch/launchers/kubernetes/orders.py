@@ -51,6 +51,7 @@ class _Deletion:
     name: str
     uid: str
     after: Callable[[], None]
+    is_pod: bool
     due: float = 0.0
 
 
@@ -62,14 +63,18 @@ class Orders(Crew):
         cluster: Cluster,
         jobs: Reflector[SeenJob],
         room: Callable[[], int],
+        obstacle: Callable[[Carried], str],
         per_second: float,
         on_change: Callable[[], None],
     ) -> None:
-        """`room` says how many more Jobs may exist."""
+        """`room` says how many more Jobs may exist; `obstacle` names the Pod that has to end before there may be a Job
+        of these trials.
+        """
         super().__init__("orders", THREADS, FIRST_PAUSE)
         self._cluster = cluster
         self._jobs = jobs
         self._room = room
+        self._obstacle = obstacle
         self._per_second = per_second
         self._on_change = on_change
         self.broken: LauncherError | None = None
@@ -121,12 +126,13 @@ class Orders(Crew):
             return order
 
     def delete(self, job: Object, after: Callable[[], None] = lambda: None) -> None:
-        """Have the Job deleted, and call `after` when it is. From now on it is hidden."""
+        """Have the Job, or the Pod without a Job, deleted, and call `after` when it is. From now on it is hidden."""
         with self._changed:
             uid = str(job["metadata"]["uid"])
             if uid not in self._leaving:
                 self._leaving.add(uid)
-                self._deletions.append(_Deletion(str(job["metadata"]["name"]), uid, after))
+                is_pod = job.get("kind") == "Pod"
+                self._deletions.append(_Deletion(str(job["metadata"]["name"]), uid, after, is_pod))
                 self._changed.notify()
 
     def hides(self, job: Object) -> bool:
@@ -180,12 +186,20 @@ class Orders(Crew):
         burst = max(1.0, self._per_second)
         self._tokens = min(burst, self._tokens + (now - self._filled) * self._per_second)
         self._filled = now
+        if self._tokens < 1 or self._room() <= len(self._posting):
+            return None
         ready = (o for o in self._orders.values() if not o.under_way and o.due <= now and o.name not in self._posting)
-        order = next(ready, None)
-        if order is None or self._tokens < 1 or self._room() <= len(self._posting):
+        order = next((order for order in ready if self._is_clear(order)), None)
+        if order is None:
             return None
         self._tokens -= 1
         return order
+
+    def _is_clear(self, order: Order) -> bool:
+        """Whether no Pod stands in the order's way: a trial never has two trainers at a time."""
+        if pod := self._obstacle(order.carried):
+            order.detail = f"waits until pod {pod} has ended, whose Job was deleted"
+        return not pod
 
     def _strike_out(self) -> None:
         """Remove orders whose Jobs the watch has shown meanwhile: the answer to their creation was lost."""
@@ -268,9 +282,12 @@ class Orders(Crew):
 
     def _delete(self, deletion: _Deletion) -> None:
         """Try to delete the Job. In every case the deletion is then done, or will be tried again."""
+        delete = self._cluster.delete_pod if deletion.is_pod else self._cluster.delete_job
         try:
-            self._cluster.delete_job(deletion.name, deletion.uid)
+            delete(deletion.name, deletion.uid)
         except Exception as error:
+            if deletion.is_pod and isinstance(error, ClusterError) and not error.transient:
+                return  # without the right to end it, it is waited for
             with self._changed:
                 due = time.monotonic() + self._losses.add(error)
                 self._deletions.append(replace(deletion, due=due))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -64,6 +64,12 @@ class Queue:
             attempts, now = {one.trial: one.attempt for one in order.carried.trials}, time.monotonic()
             back = {one.trial: _Queued(one, attempts[one.trial], now) for one in order.requests if one.trial != trial}
             self._queue = {**back, **self._queue}
+
+    def withdraw(self, trials: Iterable[Identity]) -> None:
+        """Forget these attempts: something carries them already."""
+        for one in trials:
+            if self.attempt(one.trial) == one.attempt:
+                self.remove(one.trial)
 
     def advance(self) -> None:
         """Order as many Jobs as there is room for, and trials to fill them or that have waited long enough."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
-from metaqnn_orch.launchers.kubernetes.names import Carried, Identity, read_carried
+from metaqnn_orch.launchers.kubernetes.names import Carried, Identity, controller_of, read_carried, read_carried_by_pod
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.launchers.kubernetes.supervision import Setbacks, keep_going
 
@@ -43,21 +43,37 @@ class SeenJob(NamedTuple):
     def uid(self) -> str:
         return str(self.object["metadata"]["uid"])
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether the Job is gone, and its Pod stands for it."""
+        return self.object.get("kind") == "Pod"
+
     def of(self, trial: str) -> Identity | None:
         """The attempt of the trial that the Job carries, if it does."""
         return next((one for one in self.carried.trials if one.trial == trial), None)
 
 
 class SeenPod(NamedTuple):
-    """A Pod, and the Job that it belongs to."""
+    """A Pod, the Job that it belongs to, and the trials that it carries."""
 
     object: Object
     controller: str
-    """The uid of the object that controls it."""
+    """The uid of the object that controls it; its own where none does."""
+    carried: Carried
 
     @property
     def groups(self) -> tuple[str, ...]:
-        return (self.controller,)
+        """The uid of its controller, and the ids of its trials."""
+        return (self.controller, *(one.trial for one in self.carried.trials))
+
+    @property
+    def uid(self) -> str:
+        return str(self.object["metadata"]["uid"])
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether no object controls it: its Job was deleted without it."""
+        return self.controller == self.uid and bool(self.carried.trials)
 
 
 def see_job(job: Object) -> SeenJob:
@@ -65,8 +81,7 @@ def see_job(job: Object) -> SeenJob:
 
 
 def see_pod(pod: Object) -> SeenPod:
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return SeenPod(pod, next((str(owner.get("uid")) for owner in owners if owner.get("controller")), ""))
+    return SeenPod(pod, controller_of(pod) or str(pod["metadata"]["uid"]), read_carried_by_pod(pod))
 
 
 Seen = TypeVar("Seen", SeenJob, SeenPod)

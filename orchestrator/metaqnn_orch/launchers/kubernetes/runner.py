@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.errors import BadInput, ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.errand import exit_code, in_words, latest
-from metaqnn_orch.launchers.kubernetes.names import STORE, annotation
+from metaqnn_orch.launchers.kubernetes.names import STORE, annotation, controller_of
 from metaqnn_orch.launchers.kubernetes.status import live
 
 GONE_SECONDS: Final = 60.0  # seconds that the Job of an earlier session may take to disappear
@@ -87,6 +87,13 @@ def create(
             _refuse_to_wait(name, late)
             cluster.delete_job(name, there["metadata"]["uid"])
         sleep(LOOK / 2)
+
+
+def left_alone(cluster: Cluster, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The Pods of a Job of this name, and for the same store, which was deleted without them."""
+    store = job["metadata"]["annotations"][STORE]
+    pods = _pods(cluster, job["metadata"]["name"])
+    return [pod for pod in pods if not controller_of(pod) and annotation(pod, STORE) == store]
 
 
 def _refuse_to_wait(name: str, late: bool) -> None:

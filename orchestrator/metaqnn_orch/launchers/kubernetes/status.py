@@ -83,7 +83,9 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
         return _waiting("the Job is suspended, by its queue or by a person")
     if _get(job, "metadata", "deletionTimestamp"):
         return _waiting("the Job is being deleted")
-    return _under_way(last, events) if last else _without_pod(events)
+    if last:
+        return _under_way(last, events)
+    return _elsewhere(job) if _managed_elsewhere(job) else _without_pod(events)
 
 
 def _at(pod: Object, status: Status) -> Status:
@@ -122,6 +124,11 @@ def exit_code(pods: Sequence[Object]) -> int | None:
     """Exit code of the trainer in the newest of a Job's Pods; None where it has not ended, or nobody knows."""
     newest = max(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp"), default={})
     return _exit_code(newest)
+
+
+def has_ended(pod: Object) -> bool:
+    """Whether the Pod's trainer has ended, whatever else runs on in the Pod."""
+    return _text(pod, "status", "phase") in ("Failed", "Succeeded") or _exit_code(pod) is not None
 
 
 def live(job: Object) -> bool:
@@ -204,6 +211,8 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
         code is not None and phase == "Running" and _others_run(pod)
     ):  # a sidecar may run on for ever: only the trainer's container counts
         return _at(pod, _exited(code, pod))
+    if code == ExitCode.PREEMPTED:
+        return _waiting("the Pod was asked to stop; the cluster starts it again")
     if phase == "Failed" or code is not None:
         return _waiting(_ABOUT_TO_SAY)
     if _get(_trainer(pod), "state", "running") is not None:
@@ -223,6 +232,19 @@ def _under_way(pod: Object, events: Sequence[Object]) -> Status:
             said = _sentence(_text(event, "reason"), _text(event, "message"))
             return Status(Phase.PENDING, said, Stuck.CONFIG)
     return _waiting("its Pod is starting" if node else "its Pod waits for a node")
+
+
+def _managed_elsewhere(job: Object) -> bool:
+    """Whether a controller other than the cluster's own runs the Job. Its Pods are elsewhere then."""
+    return _text(job, "spec", "managedBy") not in ("", "kubernetes.io/job-controller")
+
+
+def _elsewhere(job: Object) -> Status:
+    """The status of a Job whose Pods are not here, by the counts that its controller copies."""
+    who, ready = one_line(_text(job, "spec", "managedBy"), 63), _get(job, "status", "ready")
+    if isinstance(ready, int) and ready > 0:
+        return Status(Phase.RUNNING, f"in another cluster, by {who}")
+    return _waiting(f"waits for its Pod in another cluster, by {who}")
 
 
 def _without_pod(events: Sequence[Object]) -> Status:

@@ -35,7 +35,8 @@ _OURS: Final[Mapping[str, Mapping[str, str]]] = {
     "spec": {
         "activeDeadlineSeconds": "its clock would run while the Job waits for a node; "
         + _SETTING.format("time_limit_seconds"),
-        **dict.fromkeys(("backoffLimitPerIndex", "completionMode", "managedBy", "manualSelector"), _RELIES),
+        "managedBy": _SETTING.format("managed_by"),
+        **dict.fromkeys(("backoffLimitPerIndex", "completionMode", "manualSelector"), _RELIES),
         **dict.fromkeys(("maxFailedIndexes", "selector", "successPolicy"), _RELIES),
     },
     "spec.template.spec": {
@@ -67,6 +68,8 @@ _SETTINGS: Final = {
     "ttlSecondsAfterFinished": "keep_seconds",
     "cpu": "cpu",
     "memory": "memory",
+    "kueue.x-k8s.io/queue-name": "queue",
+    "kueue.x-k8s.io/priority-class": "queue_priority",
     "volumes[shm]": "shared_memory",
     "volumeMounts[/dev/shm]": "shared_memory",
 }

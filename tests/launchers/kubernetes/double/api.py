@@ -84,6 +84,7 @@ class Api:
         self.bookmark_seconds = 0.5
         self.namespaces: set[str] | None = None
         """Those that there are; any if None."""
+        self.version = "v1.34.0"
         self.others: dict[str, Object] = {}
         """Whatever else can be got, by path."""
         self.warning = ""
@@ -114,13 +115,14 @@ class Api:
         if resource == "pods":  # the kubelet removes it when its process has ended
             self.objects.update(resource, namespace, name, mark_deleted)
             return thing
-        self.objects.remove(resource, namespace, name)
-        if options.get("propagationPolicy", "Orphan") != "Orphan":
-            for pod in self.objects.all("pods", namespace):
-                if any(
-                    owner["uid"] == thing["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences", ())
-                ):
-                    self.objects.update("pods", namespace, pod["metadata"]["name"], mark_deleted)
+        orphaned = options.get("propagationPolicy", "Orphan") == "Orphan"
+        if not orphaned:
+            self.objects.remove(resource, namespace, name)
+        for pod in self.objects.all("pods", namespace):
+            if any(owner["uid"] == thing["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences", ())):
+                self.objects.update("pods", namespace, pod["metadata"]["name"], disown if orphaned else mark_deleted)
+        if orphaned:  # as the garbage collector does: the Pods are let go first
+            self.objects.remove(resource, namespace, name)
         return thing
 
     def page(self, resource: str, namespace: str, query: dict[str, str]) -> Object:
@@ -148,6 +150,10 @@ class Api:
 
 def mark_deleted(thing: Object) -> None:
     thing["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+
+
+def disown(thing: Object) -> None:
+    del thing["metadata"]["ownerReferences"]
 
 
 def merge_patch(thing: Object, patch: Object) -> None:
@@ -215,7 +221,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         def do(self, verb: str, place: re.Match[str] | None, path: str, query: dict[str, str], body: Object) -> Any:
             if place is None:
                 if path.startswith("/version"):
-                    return {"gitVersion": "v1.34.0"}
+                    return {"gitVersion": api.version}
                 if verb == "get":
                     if path not in api.others:
                         raise Refused(404, "NotFound", f"{path} not found")

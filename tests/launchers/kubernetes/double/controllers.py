@@ -84,13 +84,17 @@ class Controllers:
         if any(c["type"] in ("Complete", "Failed") for c in job.get("status", {}).get("conditions", ())):
             return
         namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
-        own = [p for p in self.api.objects.all("pods", namespace) if p["metadata"]["ownerReferences"][0]["uid"] == uid]
+        own = [pod for pod in self.api.objects.all("pods", namespace) if uid in owners(pod)]
         ended = [pod for pod in own if pod["status"].get("phase") in ("Succeeded", "Failed")]
         fresh = {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"} - self._accounted
         self._failures[uid] = self._failures.get(uid, 0) + len(fresh)
         self._accounted |= {pod["metadata"]["uid"] for pod in ended}
         if job["spec"].get("suspend"):
             name = job["metadata"]["name"]
+            # The real one looks at every Pod that is still there, also at those that it ended itself.
+            if policy := next((v for pod in ended if (v := verdict(job, pod)) and v["type"] == "Failed"), None):
+                self.api.objects.update("jobs", namespace, name, lambda it: add_condition(it, policy))
+                return
             self.api.objects.update("jobs", namespace, name, lambda it: it.get("status", {}).pop("started", None))
             for pod in own:
                 self._pod(pod, mark_deleted)
@@ -228,8 +232,7 @@ class Controllers:
         return secret.get(reference["key"], "" if reference.get("optional") else None)
 
     def _orphaned(self, pod: Object) -> bool:
-        owner = pod["metadata"]["ownerReferences"][0]["uid"]
-        return all(job["metadata"]["uid"] != owner for job in self.api.objects.all("jobs"))
+        return all(job["metadata"]["uid"] not in owners(pod) for job in self.api.objects.all("jobs"))
 
     def _wait(self, pod: Object, reason: str, message: str) -> None:
         waiting = [{"name": "trainer", "state": {"waiting": {"reason": reason, "message": message}}}]
@@ -237,6 +240,11 @@ class Controllers:
 
     def _pod(self, pod: Object, change: Any) -> None:
         self.api.objects.update("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], change)
+
+
+def owners(pod: Object) -> set[str]:
+    """The uids of the Pod's owners: one, or none where its Job was deleted without it."""
+    return {owner["uid"] for owner in pod["metadata"].get("ownerReferences", ())}
 
 
 def condition(kind: str, reason: str, message: str = "", status: str = "True") -> Object:
@@ -263,6 +271,8 @@ def verdict(job: Object, pod: Object) -> Object | None:
             return None
         codes = rule.get("onExitCodes", {})
         if code and codes and (code in codes["values"]) == (codes["operator"] == "In"):
+            if rule["action"] == "Count":
+                return None
             text = f"Container trainer for pod x failed with exit code {code} matching FailJob rule at index {index}"
             return failed("PodFailurePolicy", text)
     return None

@@ -1,0 +1,122 @@
+"""What carries the trials of a run in the cluster: its Jobs, and the Pods whose Job is gone.
+
+A Job that was deleted without its Pods (`kubectl delete job --cascade=orphan`) leaves a trainer that goes on. Such a
+Pod takes the place of its Job: it is observed, waited for and deleted as its Job would be. The Pods of a Job that was
+deleted with them need a moment to end. As long as either of them runs, no other Job gets its trials, so that a trial
+never has two trainers at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from threading import Lock
+from typing import Any, Final
+
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.names import Carried
+from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, SeenPod, see_job, see_pod
+from metaqnn_orch.launchers.kubernetes.status import has_ended, node_of
+
+OVERDUE: Final = (
+    60.0  # seconds after the end of its grace period from which on nobody waits for a Pod: its node is away
+)
+
+_KEPT: Final = ("name", "uid", "labels", "annotations", "creationTimestamp")
+
+Object = dict[str, Any]
+
+
+class Carriers:
+    """The Jobs and Pods of one run. Safe to use from many threads."""
+
+    def __init__(
+        self, cluster: Cluster, labels: str, on_change: Callable[[], None], monotonic: Callable[[], float]
+    ) -> None:
+        """`labels` select those of the run."""
+        self.jobs = Reflector(cluster, Resource.JOBS, labels, see_job, on_change)
+        self._pods = Reflector(cluster, Resource.PODS, labels, see_pod, on_change)
+        self._monotonic = monotonic
+        self._lock = Lock()  # guards everything below
+        self._ending: dict[str, float] = {}  # since when Pods are being ended, by uid
+
+    @property
+    def trouble(self) -> str:
+        """Why what is known is not up to date; empty when it is."""
+        return self.jobs.trouble or self._pods.trouble
+
+    def start(self) -> None:
+        """Look, and go on looking.
+
+        Raises:
+            ClusterError: the first look failed; it may be called again.
+        """
+        self.jobs.start()
+        self._pods.start()
+
+    def close(self) -> None:
+        self.jobs.close()
+        self._pods.close()
+
+    def join(self, seconds: float) -> None:
+        self.jobs.join(seconds)
+        self._pods.join(seconds)
+
+    def all(self) -> list[SeenJob]:
+        """The Jobs, and what stands for those that are gone."""
+        return [*self.jobs.objects(), *self._stand_ins(self._pods.objects())]
+
+    def of(self, trial: str) -> list[SeenJob]:
+        """Those of a trial."""
+        return [*self.jobs.group(trial), *self._stand_ins(self._pods.group(trial))]
+
+    def pods(self, uid: str) -> list[Object]:
+        """The Pods of a Job, by its uid; of what stands for a Job, the Pod itself."""
+        return [pod.object for pod in self._pods.group(uid)]
+
+    def nodes(self, uid: str) -> set[str]:
+        """The nodes of these Pods."""
+        return {node for pod in self.pods(uid) if (node := node_of(pod))}
+
+    def live(self) -> int:
+        """How many Jobs may have a Pod now or later, and how many Pods run whose Job is gone."""
+        jobs = self.jobs.objects()
+        known = {job.uid for job in jobs}
+        return sum(job.live for job in jobs) + sum(self._is_left(pod, known) for pod in self._pods.objects())
+
+    def obstacle(self, carried: Carried) -> str:
+        """The Pod that has to end before there may be a Job of these trials; empty where there is none."""
+        for one in carried.trials:
+            known = {job.uid for job in self.jobs.group(one.trial)}
+            for pod in self._pods.group(one.trial):
+                # The Pod of a bundle may be at another of its trials.
+                same = one in pod.carried.trials or not pod.carried.bundle
+                if same and self._is_left(pod, known):
+                    return str(pod.object["metadata"]["name"])
+        return ""
+
+    def _stand_ins(self, pods: Iterable[SeenPod]) -> list[SeenJob]:
+        return [stand_in(pod) for pod in pods if pod.is_orphan and not self._is_gone(pod)]
+
+    def _is_left(self, pod: SeenPod, known: Collection[str]) -> bool:
+        """Whether the Pod has not ended, but its Job is none of the `known` ones."""
+        return pod.controller not in known and not has_ended(pod.object) and not self._is_gone(pod)
+
+    def _is_gone(self, pod: SeenPod) -> bool:
+        """Whether the Pod should have ended long ago: then its node is away, and only the node can tell more."""
+        metadata = pod.object["metadata"]
+        if not metadata.get("deletionTimestamp"):
+            return False
+        grace, now = metadata.get("deletionGracePeriodSeconds"), self._monotonic()
+        with self._lock:
+            since = self._ending.setdefault(pod.uid, now)
+        return now - since > (grace if isinstance(grace, int) else 0) + OVERDUE
+
+
+def stand_in(pod: SeenPod) -> SeenJob:
+    """What stands for the Job of a Pod whose Job is gone: its state is the Pod's."""
+    metadata = pod.object["metadata"]
+    kept = {key: metadata[key] for key in _KEPT if key in metadata}
+    has_failed = (pod.object.get("status") or {}).get("phase") == "Failed"
+    failed = [{"type": "Failed", "status": "True", "reason": "PodFailed"}] if has_failed else []
+    thing = {"kind": "Pod", "metadata": kept, "spec": {}, "status": {"conditions": failed}}
+    return SeenJob(thing, pod.carried, live=not has_ended(pod.object))

@@ -1,0 +1,67 @@
+"""Has the server judge a Job before the first one is made: it knows its own schema, and the fields that it lacks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from metaqnn_orch.errors import BadInput, ClusterError
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
+from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef
+from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+
+_UID: Final = "0" * 32
+_UNKNOWN: Final = re.compile(r'unknown field "([^"]+)"')
+_SPARED: Final = "spec.podReplacementPolicy"  # a server without it drops it, and nothing is lost but speed
+_OF_SCHEMA: Final = (400, 422)
+_DRY: Final = "dry run"  # a webhook that does not take part in dry runs says so; it does in the real creation
+
+
+def example(form: JobForm, trials: int) -> dict[str, Any]:
+    """A Job of so many trials, as a search would create it."""
+    spec = TrialSpec(net="[SM(2)]", dataset=DatasetRef(name="doctor", digest="0" * 16), image_size=8)
+    if trials == 1:
+        return manifest(TrainingRequest(run="doctor", trial=spec.trial_id(), spec=spec), 1, _UID, form)
+    return bundle_manifest([Identity(RunRef("doctor", _UID), f"{one:012x}", 1) for one in range(trials)], form)
+
+
+def judged(cluster: Cluster, form: JobForm, job: dict[str, Any]) -> tuple[str, ...]:
+    """Have the server judge the Job in a dry run. Returns its warnings.
+
+    Raises:
+        BadInput: the server's schema refuses it, or lacks a field of it; the server's own words.
+        ClusterError: the server refuses it for another reason, as a quota or a right, or does not answer.
+    """
+    try:
+        warnings = cluster.dry_run(Resource.JOBS, job)
+    except ClusterError as error:
+        if error.status not in _OF_SCHEMA or _DRY in str(error).partition(": ")[2]:
+            raise
+        raise BadInput(
+            f"{_cause(form)}: {error}", hint="change it; metaqnn-orch doctor asks the server again"
+        ) from None
+    for warning in warnings:
+        if (match := _UNKNOWN.search(warning)) and match[1] != _SPARED:
+            raise BadInput(
+                f"{_cause(form)}: the server would drop a field: {warning}",
+                hint="leave it out, or use a server that knows it",
+            )
+    return warnings
+
+
+def refuse_unacceptable(cluster: Cluster, form: JobForm, trials: int) -> None:
+    """Check that the server's schema has such Jobs. What quotas, rights and rules say may change while a search waits,
+    and is told by the launcher.
+
+    Raises:
+        BadInput: as `judged` says.
+    """
+    try:
+        judged(cluster, form, example(form, trials))
+    except ClusterError:
+        return
+
+
+def _cause(form: JobForm) -> str:
+    return form.template_name if form.template else "execution.kubernetes"

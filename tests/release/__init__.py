@@ -1,0 +1,1 @@
+"""Of `make release`: what is published."""
