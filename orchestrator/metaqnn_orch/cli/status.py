@@ -12,12 +12,12 @@ from metaqnn_orch.application.vigil import refuse_unbegun
 from metaqnn_orch.application.watching import watch as follow
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.losses import in_words
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, shown_reward, summary
-from metaqnn_trainer.store.opening import open_store
 
 
 def status(
