@@ -30,7 +30,7 @@ def reaches(world: World, labels: dict[str, str], address: str, port: int) -> bo
     container = {
         "name": "probe",
         "image": ORCHESTRATOR,
-        "command": ["/opt/metaqnn/env/bin/python", "-c", _REACHED, address, str(port)],
+        "command": ["python3", "-c", _REACHED, address, str(port)],
         "securityContext": {**security, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
     }
     name = f"probe-{time.monotonic_ns()}"
