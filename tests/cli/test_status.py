@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, Trained, needs_trainer, tree
-from tests.control.world import Clock, Session, deliver, settings
+from tests.control.world import Session, deliver, settings
 
 PROMISED = {"run", "state", "epsilon", "told", "unique", "in_flight", "failed", "best", "q_digest", "journal_position"}
 
@@ -124,11 +125,8 @@ def test_attempts_that_were_lost_by_how_they_ended_and_since_when(store: Directo
             return (Phase.CUT_OFF, Phase.DISRUPTED, Phase.CUT_OFF)[len(asked) - 1]
         return deliver(store, request, attempt)
 
-    clock = Clock()
-    begun = datetime(2026, 1, 1, tzinfo=UTC)
-    session = Session(
-        store, settings(), clock=clock, now=lambda: (begun + timedelta(seconds=clock.seconds)).isoformat()
-    )
+    begun, seconds = datetime(2026, 1, 1, tzinfo=UTC), count()
+    session = Session(store, settings(), now=lambda: (begun + timedelta(seconds=next(seconds))).isoformat())
     session.run_to_end(lost_at_first, parallel=1)
     found = cli("status", "test", "--store", store.uri, "-o", "json").json()
     assert found["lost"] == {"disrupted": 1, "cut off": 2}
@@ -136,7 +134,7 @@ def test_attempts_that_were_lost_by_how_they_ended_and_since_when(store: Directo
     assert list(found["losses"]) == ["disrupted", "cut off"], "the newest is the last"
     cut_off = found["losses"]["cut off"]
     assert (cut_off["attempts"], cut_off["detail"]) == (2, "cut off as told")
-    assert cut_off["since"] <= found["losses"]["disrupted"]["since"] < cut_off["last"]
+    assert cut_off["since"] < found["losses"]["disrupted"]["since"] < cut_off["last"]
     lines = cli("status", "test", "--store", store.uri).out.splitlines()
     (line,) = [line for line in lines if line.startswith("losses ")]
     assert f"2 cut off since {cut_off['since']}, the last at {cut_off['last']}: cut off as told" in line
