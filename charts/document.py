@@ -1,4 +1,5 @@
-"""Writes what follows from the charts' values.yaml: values.schema.json, the table in README.md, and k8s/install.yaml.
+"""Writes what follows from the charts' values.yaml: values.schema.json, the table in README.md, the defaults that a
+template knows, and k8s/install.yaml.
 
     make chart
 
@@ -10,6 +11,7 @@ in it; of every other mapping the keys are all there are.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ import yaml
 
 CHARTS: Final = Path(__file__).parent
 CHART: Final = CHARTS / "metaqnn"
+DEFAULTS: Final = CHART / "templates" / "_defaults.tpl"
 INSTALL: Final = CHARTS.parent / "k8s" / "install.yaml"
 START, END = "<!-- values: start -->\n", "<!-- values: end -->\n"
 
@@ -31,6 +34,7 @@ _TYPES: Final[dict[type, dict[str, Any]]] = {
     dict: {"type": "object"},
     list: {"type": "array"},
 }
+_OF_HELM: Final = re.compile(r"^ +(app\.kubernetes\.io/managed-by|helm\.sh/chart): ")
 _HEAD: Final = """\
 # The chart charts/metaqnn with its default values, as release metaqnn of the namespace metaqnn. Made by `make chart`,
 # never edited by hand; k8s/kustomization.yaml shows how to change it.
@@ -94,13 +98,28 @@ def schema(values: list[Value]) -> dict[str, Any]:
         for name in sections:
             section = section["properties"].setdefault(name, _closed())
         section["properties"][leaf] = {**value.schema, "description": value.text}
-    # Helm's own, where the chart is a part of another.
-    root["properties"]["global"] = {"type": "object"}
+    # Where the chart is a part of another, that one and its other parts have their own values there.
+    root["properties"]["global"]["additionalProperties"] = True
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the chart metaqnn", **root}
 
 
 def _closed() -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": {}}
+
+
+def defaults(values: list[Value]) -> str:
+    """_defaults.tpl as it should be: what a null stands for, which Helm takes for nothing at all."""
+    root: dict[str, Any] = {}
+    for value in values:
+        *sections, leaf = value.key.split(".")
+        section = root
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[leaf] = type(value.default)() if isinstance(value.default, dict | list) else value.default
+    text = yaml.safe_dump(root, sort_keys=False)
+    return (
+        '{{/* Made by `make chart` from values.yaml. */}}\n{{- define "metaqnn.defaults" -}}\n' + text + "{{- end }}\n"
+    )
 
 
 def table(values: list[Value]) -> str:
@@ -115,14 +134,16 @@ def documented(readme: str, values: list[Value]) -> str:
 
 
 def rendered(helm: str | Path) -> str:
-    """k8s/install.yaml as it should be."""
+    """k8s/install.yaml as it should be: without the labels by which Helm says that it manages something."""
     command = [helm, "template", "metaqnn", CHART, "--namespace=metaqnn", "--skip-tests"]
-    return _HEAD + subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return _HEAD + "".join(line for line in text.splitlines(keepends=True) if not _OF_HELM.search(line))
 
 
 def main(helm: str) -> None:
     values = read_values((CHART / "values.yaml").read_text())
     (CHART / "values.schema.json").write_text(json.dumps(schema(values), indent=2) + "\n")
+    DEFAULTS.write_text(defaults(values))
     readme = CHART / "README.md"
     readme.write_text(documented(readme.read_text(), values))
     INSTALL.write_text(rendered(helm))

@@ -31,8 +31,8 @@ def writable(path):
         return True
     except OSError:
         return False
-names = "sh bash dash ash zsh busybox pip pip3 easy_install".split()
-folders = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", *os.get_exec_path()]
+names = "sh bash dash ash zsh busybox pip pip3 finish_image.py".split()
+folders = ["/opt/metaqnn", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", *os.get_exec_path()]
 print(json.dumps({
     "user": [os.getuid(), os.getgid()],
     "programs": sorted(path for folder in folders for name in names if os.path.lexists(path := f"{folder}/{name}")),

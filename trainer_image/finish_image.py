@@ -1,4 +1,5 @@
-"""The last step of an image, run by the Python of its base: compile what the base has not, take away pip and shells.
+"""The last step of an image, run by the Python of its base: compile what the base has not, open /tmp, take away
+pip and shells.
 
     python3 finish_image.py MODULE…
 
@@ -72,7 +73,13 @@ def finish(modules: list[str]) -> None:
     sys.dont_write_bytecode = False  # whatever the base says
     for module in modules:
         importlib.import_module(module)
-    remove([*superfluous(program_folders(), module_folders()), *Path("/usr/share").glob("python-wheels")])
+    scratch = Path("/tmp")
+    scratch.mkdir(exist_ok=True)
+    if scratch.stat().st_mode & 0o7777 != 0o1777:  # a base need not have one that all may write to
+        scratch.chmod(0o1777)
+    remove(
+        [*superfluous(program_folders(), module_folders()), *Path("/usr/share").glob("python-wheels"), Path(__file__)]
+    )
 
 
 if __name__ == "__main__":

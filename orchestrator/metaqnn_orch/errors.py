@@ -14,7 +14,8 @@ OrchestratorError                 exit 1
 
 Two trees are shared with the trainer, and stand beside it:
 
-StoreError                        exit 5   the object store did not do what was asked (metaqnn_trainer.store.errors)
+StoreError                        exit 5   the object store did not do what was asked (metaqnn_trainer.store.errors);
+                                           exit 2 where this machine has no keys for it
 └── ObjectMissing                          no object under this key
 ContractError                     exit 2   bad input: a message, a net, an address (metaqnn_trainer.contract.errors)
 """
@@ -26,6 +27,7 @@ from typing import Final
 from metaqnn_trainer.contract.errors import ContractError
 from metaqnn_trainer.contract.text import one_line as one_line
 from metaqnn_trainer.contract.text import redacted as redacted
+from metaqnn_trainer.store.errors import NO_CREDENTIALS
 from metaqnn_trainer.store.errors import ObjectMissing as ObjectMissing
 from metaqnn_trainer.store.errors import StoreError as StoreError
 
@@ -116,7 +118,7 @@ def exit_code(error: BaseException) -> int:
         case OrchestratorError():
             return error.exit_code
         case StoreError():
-            return 5
+            return 2 if error.code == NO_CREDENTIALS else 5
         case ContractError():
             return 2
         case _:

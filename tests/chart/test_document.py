@@ -19,6 +19,7 @@ VALUES = (CHART / "values.yaml").read_text()
 def test_schema_and_readme_are_those_of_the_values() -> None:
     values = document.read_values(VALUES)
     assert json.loads((CHART / "values.schema.json").read_text()) == document.schema(values), "make chart"
+    assert document.DEFAULTS.read_text() == document.defaults(values), "make chart"
     readme = (CHART / "README.md").read_text()
     assert readme == document.documented(readme, values), "make chart"
     assert len(readme.splitlines()) > len(values) > 80
@@ -48,6 +49,13 @@ def test_the_overlay_builds() -> None:
     assert {thing["metadata"].get("namespace", "trials") for thing in objects} == {"trials"}
     (release,) = [thing for thing in objects if thing["kind"] == "ConfigMap"]
     assert release["data"]["store"] == "s3://my-bucket/metaqnn"
+    assert "app.kubernetes.io/managed-by" not in release["metadata"]["labels"], "Helm knows nothing of it"
+    endpoint = release["data"]["execution.kubernetes.store_endpoint"]
+    for policy in [
+        thing for thing in objects if thing["metadata"]["name"] in ("metaqnn-trainer", "metaqnn-orchestrator")
+    ]:
+        if policy["kind"] == "NetworkPolicy":
+            assert str(policy["spec"]["egress"][1]["ports"][0]["port"]) == endpoint.rpartition(":")[2]
     assert release["data"]["execution.kubernetes.gpus"] == "1", "the chart's stays where the overlay says nothing"
     (binding,) = [thing for thing in objects if thing["kind"] == "RoleBinding"]
     assert [subject["namespace"] for subject in binding["subjects"]] == ["trials"]

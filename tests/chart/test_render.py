@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from xml.etree import ElementTree
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from metaqnn_orch.application.release import Release
+from metaqnn_orch.launchers.kubernetes.errand import search_job
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys, parse_settings
-from tests.chart.conftest import CHART, KITCHEN_SINK, Object, Yaml, helm, one, refused, sets, template
+from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, one, refused, sets, template
 from tests.launchers.kubernetes.test_manifest import REQUEST, UID
 
 SERVERS = ("1.28", "1.32", "1.37")
 FOREIGN = ("PodMonitor",)  # whose schema is not Kubernetes'
 BUCKET = sets(store__bucket="results")
+TRY_OUT: Final = sets(seaweedfs__enabled="true", store__existingSecret__name="made-up")
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +40,19 @@ def everything() -> list[Object]:
 
 
 def with_inner(objects: list[Object]) -> Iterator[Object]:
-    """The objects, and those that stand in the release's ConfigMap."""
+    """The objects, and the Job of a search that is submitted."""
     yield from objects
-    data = one(objects, "ConfigMap", "first-metaqnn")["data"]
-    job = yaml.load(data["orchestrator-job.yaml"], Yaml)
-    yield {**job, "metadata": {**job["metadata"], "name": "x"}}
+    yield submitted(objects)
+
+
+def submitted(objects: list[Object]) -> Object:
+    """The Job of a search, as `submit` makes it from what the release says."""
+    data = release(objects)
+    found = Release("trials", "first", None, data, "", "first-metaqnn")
+    place = found.place(settings_of(objects))
+    return search_job(
+        found.document("orchestrator-job.yaml"), place, "x", data["store"], ["start"], {"settings.yaml": ""}
+    )
 
 
 def release(objects: list[Object]) -> dict[str, str]:
@@ -77,14 +90,14 @@ def pods(objects: list[Object]) -> Iterator[Object]:
             yield thing["spec"]
 
 
-@pytest.mark.parametrize("values", [[], ["--values", KITCHEN_SINK], sets(seaweedfs__enabled="true")], ids=str)
+@pytest.mark.parametrize("values", [[], ["--values", KITCHEN_SINK], TRY_OUT], ids=str)
 def test_lint_finds_nothing(values: list[object]) -> None:
     done = helm("lint", "--strict", CHART, *values)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("server", SERVERS)
-@pytest.mark.parametrize("values", [[], ["--values", KITCHEN_SINK], sets(seaweedfs__enabled="true")], ids=str)
+@pytest.mark.parametrize("values", [[], ["--values", KITCHEN_SINK], TRY_OUT], ids=str)
 def test_every_object_fits_the_schemas(server: str, values: list[object]) -> None:
     objects = template(*values)
     for thing in [*with_inner(objects), trainer_job(objects)]:
@@ -115,13 +128,14 @@ def test_the_role_is_what_the_code_asks_for(default: list[Object]) -> None:
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    assert granted == {(right.full, right.verb, right.group) for right in RIGHTS}
+    assert granted == {("configmaps", "get", ""), *((right.full, right.verb, right.group) for right in RIGHTS)}
+    assert one(default, "Role")["rules"][-1]["resourceNames"] == ["first-metaqnn"], "its own release alone"
     subjects = one(default, "RoleBinding")["subjects"]
     assert [subject["name"] for subject in subjects] == ["first-metaqnn-orchestrator"], "and nobody else"
 
 
 def test_every_pod_is_restricted(default: list[Object], everything: list[Object]) -> None:
-    for objects in (default, everything, template(*sets(seaweedfs__enabled="true"))):
+    for objects in (default, everything, template(*TRY_OUT)):
         for pod in pods(objects):
             assert pod["securityContext"]["runAsNonRoot"] is True
             assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -182,7 +196,7 @@ def test_cards_by_claims() -> None:
     (container,) = trainer_job(objects)["spec"]["template"]["spec"]["containers"]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     (role,) = [one for one in objects if one["kind"] == "Role"]
-    assert role["rules"][-1]["resources"] == ["resourceclaimtemplates", "resourceclaims"]
+    assert ["resourceclaimtemplates", "resourceclaims"] in [rule["resources"] for rule in role["rules"]]
 
 
 def test_a_trial_of_everything(everything: list[Object]) -> None:
@@ -213,19 +227,28 @@ def test_a_trial_of_everything(everything: list[Object]) -> None:
 
 
 def test_orchestrators_of_everything(everything: list[Object]) -> None:
-    inner = yaml.load(release(everything)["orchestrator-job.yaml"], Yaml)
+    inner = submitted(everything)
     search = one(everything, "Job")
     test = one(everything, "Pod")["spec"]
     pod = search["spec"]["template"]["spec"]
     assert pod["containers"][0].pop("args") == ["start", "/etc/metaqnn/run/settings.yaml", "--run", "nightly"]
     assert test["containers"][0].pop("args") == ["doctor", "digits"]
-    assert pod == test == inner["spec"]["template"]["spec"]
+    assert pod["containers"][0]["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    own = inner["spec"]["template"]["spec"]
+    assert own["containers"][0].pop("args") == ["start"]
+    for spec in (pod, test, own):
+        spec["containers"][0].pop("livenessProbe", None)
+        spec["containers"][0]["env"].sort(key=lambda entry: entry["name"])
+        assert spec == pod, "however a search gets into the cluster, its Pod is the same"
+    mine, theirs = ({**thing["spec"], "template": None} for thing in (inner, search))
+    assert mine == theirs
     annotations = search["spec"]["template"]["metadata"]["annotations"]
     assert yaml.safe_load(annotations["metaqnn/settings"]) == {"preset": "cifar10", "schedule": {"total": 50}}
     assert annotations["c"] == "d"
-    assert pod["containers"][0]["ports"] == [{"name": "metrics", "containerPort": 9090}]
+    ports = {port["name"]: port["containerPort"] for port in pod["containers"][0]["ports"]}
+    assert ports == {"metrics": 9090, "health": 8081}
     environment = {entry["name"]: entry for entry in pod["containers"][0]["env"]}
-    assert environment["METAQNN_RELEASE"]["value"] == "first"
+    assert environment["METAQNN_RELEASE"]["value"] == "first-metaqnn"
     assert environment["AWS_ACCESS_KEY_ID"]["valueFrom"]["secretKeyRef"] == {"name": "keys", "key": "id"}
 
 
@@ -272,6 +295,21 @@ def test_network_policies() -> None:
         assert {port["port"] for port in names["ports"]} == {53}
         return list(store)
 
+    def of_orchestrators(*values: str) -> list[Any]:
+        spec = one(template(*values), "NetworkPolicy", "first-metaqnn-orchestrator")["spec"]
+        assert spec["policyTypes"] == ["Ingress", "Egress"]
+        return list(spec["egress"])
+
+    names, store, api = of_orchestrators()
+    assert names["to"][0] == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    assert store == egress()[0], "as the trainers'"
+    assert api == {"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]}
+    more = ["--set-json=networkPolicy.orchestrator.egress=[{}]", "--set-json=networkPolicy.nameServers.ports=[5353]"]
+    assert of_orchestrators(*more)[-1] == {}
+    assert {port["port"] for port in of_orchestrators(*more)[0]["ports"]} == {5353}
     (aws,) = egress()
     assert aws["ports"] == [{"protocol": "TCP", "port": 443}]
     assert aws["to"][0]["ipBlock"] == {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}
@@ -283,7 +321,7 @@ def test_network_policies() -> None:
         assert clone["ports"] == [{"protocol": "TCP", "port": port}]
     for url in ("http://store:9000", "http://store.other.svc:9000", "http://store.other.svc.cluster.local"):
         assert egress(*sets(store__endpoint=url)) == [{"to": [{"namespaceSelector": {}}]}]
-    (weed,) = egress(*sets(seaweedfs__enabled="true"))
+    (weed,) = egress(*TRY_OUT)
     assert weed["ports"] == [{"protocol": "TCP", "port": 8333}]
     assert weed["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "seaweedfs"
     (told,) = egress("--values", str(KITCHEN_SINK))
@@ -309,7 +347,7 @@ def test_the_policies_choose_the_pods(everything: list[Object]) -> None:
 
 
 def test_an_object_store_for_trying_out() -> None:
-    objects = template(*sets(seaweedfs__enabled="true"))
+    objects = template(*TRY_OUT)
     assert release(objects)["store"] == "s3://metaqnn/metaqnn"
     found = settings_of(objects)
     assert found.store_endpoint == "http://first-metaqnn-seaweedfs.trials.svc:8333"
@@ -325,7 +363,7 @@ def test_labels_of_others_do_not_replace_ours(default: list[Object]) -> None:
     objects = template(*other, *mine)
     for before, after in zip(default, objects, strict=True):
         assert after["metadata"]["labels"] == {**before["metadata"]["labels"], "team": "vision"}
-    job = yaml.load(release(objects)["orchestrator-job.yaml"], Yaml)
+    job = submitted(objects)
     assert job["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"] == "metaqnn"
 
 
@@ -343,7 +381,8 @@ def test_names() -> None:
         (sets(store__cloudIdentity="true", store__existingSecret__name="a"), "not both"),
         (sets(store__caBundle__configMap="a", store__caBundle__secret="b"), "the certificates come from one of them"),
         (sets(seaweedfs__enabled="true", store__endpoint="http://a"), "but store.endpoint names another"),
-        (sets(seaweedfs__enabled="true", store__existingSecret__name="a"), "but store.existingSecret.name names"),
+        (sets(seaweedfs__enabled="true"), "kubectl create secret generic store-keys --namespace trials"),
+        (sets(seaweedfs__enabled="true"), "kubectl annotate secret first-metaqnn-seaweedfs --namespace trials helm.sh"),
         (sets(seaweedfs__enabled="true", store__cloudIdentity="true"), "but store.cloudIdentity names another"),
         (sets(store__externalEndpoint="http://a"), "store.endpoint does not say how Pods do"),
         (sets(trainer__image__tag="a", trainer__image__digest="sha256:" + "0" * 64), "trainer.image.tag and"),
@@ -417,10 +456,12 @@ def test_notes_end_with_the_next_command() -> None:
         return done.stdout.partition("NOTES:")[2].rstrip()
 
     nowhere = notes()
-    assert nowhere.endswith("helm upgrade --namespace trials first CHART --reuse-values --set store.bucket=BUCKET")
+    assert nowhere.endswith(
+        "helm upgrade --namespace trials first CHART --reset-then-reuse-values --set store.bucket=BUCKET"
+    )
     assert "those that `make images` builds" in nowhere
     assert notes(*BUCKET).endswith("metaqnn-orch start cifar10 --run first --release trials/first")
-    assert "port-forward --namespace trials service/first-metaqnn-seaweedfs" in notes(*sets(seaweedfs__enabled="true"))
+    assert "port-forward --namespace trials service/first-metaqnn-seaweedfs" in notes(*TRY_OUT)
     search = sets(search__enabled="true", search__run="nightly", search__settings__preset="digits")
     assert notes(*BUCKET, *search).endswith("metaqnn-orch attach nightly --release trials/first")
     assert re.search(r"helm test --namespace trials first", nowhere)
@@ -430,3 +471,37 @@ def test_the_oldest_server() -> None:
     assert Path(CHART / "Chart.yaml").read_text().count(f">={SERVERS[0]}.0-0") == 1
     assert "incompatible" in refused("--kube-version=1.27.0")
     assert template("--kube-version=1.28.0")
+
+
+def test_nothing_is_made_up_while_rendering() -> None:
+    """A difference that nobody made would be applied again and again by whoever compares what is rendered."""
+    for values in ([], ["--values", KITCHEN_SINK], TRY_OUT):
+        first, second = (helm("template", "first", CHART, "--namespace=trials", MONITORING, *values) for _ in range(2))
+        assert first.returncode == 0, first.stderr
+        assert first.stdout == second.stdout
+    assert not [thing for thing in template(*TRY_OUT) if thing["kind"] == "Secret"]
+
+
+def test_another_registry_for_all_images() -> None:
+    objects = template(*TRY_OUT, *sets(global__imageRegistry="mirror.example:5000/ml"))
+    images = {container["image"] for pod in pods(objects) for container in pod["containers"]}
+    assert images == {
+        "mirror.example:5000/ml/metaqnn-trainer:0.1.0",
+        "mirror.example:5000/ml/metaqnn-orchestrator:0.1.0",
+        "mirror.example:5000/ml/chrislusf/seaweedfs:4.48",
+    }
+
+
+def test_no_pod_fills_the_disk_of_its_node(default: list[Object], everything: list[Object]) -> None:
+    for objects in (default, everything, template(*TRY_OUT)):
+        for pod in pods(objects):
+            for volume in pod["volumes"]:
+                if "emptyDir" in volume and volume["name"] != "scratch":  # which is the user's
+                    assert volume["emptyDir"]["sizeLimit"], volume
+            assert "ephemeral-storage" in pod["containers"][0]["resources"]["requests"]
+
+
+def test_the_icon_is_a_picture() -> None:
+    kind, _, text = helm("show", "chart", CHART).stdout.partition("icon: ")[2].split("\n")[0].partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    assert ElementTree.fromstring(base64.b64decode(text)).tag.endswith("}svg")

@@ -7,10 +7,12 @@ import tempfile
 from typing import Any
 
 import kubernetes_validate
+import pytest
+from charts import document
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.chart.conftest import Object, template
+from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, template
 from tests.chart.test_render import release, settings_of, trainer_job, with_inner
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
@@ -78,3 +80,24 @@ def test_any_values(values: dict[str, Any]) -> None:
     assert {entry["name"]: entry["value"] for entry in trainer.get("env", [])}.items() <= own.items()
     if bucket := values.get("store", {}).get("bucket"):
         assert release(objects)["store"].startswith(f"s3://{bucket}")
+
+
+def _places() -> list[str]:
+    """The dotted places of all values, and of all mappings that hold them."""
+    keys = [value.key for value in document.read_values((CHART / "values.yaml").read_text())]
+    above = {key.rsplit(".", depth)[0] for key in keys for depth in range(1, key.count(".") + 1)}
+    return sorted({*keys, *above})
+
+
+@pytest.mark.parametrize("values", [[], ["--values", str(KITCHEN_SINK)]], ids=["defaults", "everything"])
+@pytest.mark.parametrize("place", _places())
+def test_null_is_the_default_or_refused_in_a_sentence(place: str, values: list[str]) -> None:
+    done = helm("template", "first", CHART, "--namespace=trials", MONITORING, *values, f"--set-json={place}=null")
+    if done.returncode:
+        assert "Error: execution error at" in done.stderr, done.stderr
+        assert "nil pointer" not in done.stderr
+        assert place.split(".")[0] in done.stderr, "the sentence names what contradicts it"
+    else:
+        assert "%!" not in done.stdout
+        assert "<no value>" not in done.stdout
+        assert done.stdout.count("\nkind: ") > 5

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from metaqnn_orch.application.vigil import VIGIL, Vigil, wait_for_start
+from metaqnn_orch.application.vigil import VIGIL, Vigil, is_left, wait_for_start
 from metaqnn_orch.cli.output import tell
+from metaqnn_orch.control.holder import this_process
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 from metaqnn_orch.launchers.kubernetes.credentials import connect
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.opening import open_store
 from tests.cli.conftest import Cli
 from tests.control.world import Session, settings
@@ -43,6 +46,8 @@ def test_what_never_begins(
     cluster.api.objects.update("jobs", "trials", "night-orchestrator", end)
     for pod in cluster.pods():
         cluster.api.objects.update("pods", "trials", pod["metadata"]["name"], say)
+    status = cli("status", "night")
+    assert (status.code, "ended before the run began: exit code 2, error: unknown" in status.err) == (6, True)
     answer = cli("attach", "night")
     assert answer.code == 6
     assert "job night-orchestrator ended before the run began: exit code 2, error: unknown setting x" in answer.err
@@ -62,6 +67,47 @@ def test_a_run_that_has_ended_and_one_that_is_about_to_go_on(
     waited: list[float] = []
     wait_for_start(lambda: next(asked), Cluster(connect), "test", waited.append, tell)
     assert len(waited) == 2, "until what was submitted has begun"
+
+
+def test_a_search_that_nobody_works_on_is_not_watched(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    cluster.controllers.close()
+    store = open_store(s3_store_uri)
+    session = Session(store, settings())
+    session.open()
+    session.hold.release()
+    answer = cli("attach", "test")
+    assert answer.code == 6
+    assert "nobody works on run test, and there is no job test-orchestrator in namespace trials" in answer.err
+    assert cli("submit", "digits", "--run=test").code == 0
+    (job,) = cluster.jobs()
+    owner = {"kind": "Job", "name": "x", "uid": job["metadata"]["uid"], "controller": True}
+    ended = {"exitCode": 5, "message": "error: the store refuses"}
+    pod = {
+        "metadata": {
+            "name": "test-orchestrator-abcde",
+            "labels": {"batch.kubernetes.io/job-name": "test-orchestrator"},
+            "ownerReferences": [owner],
+        },
+        "spec": {},
+        "status": {"phase": "Failed", "containerStatuses": [{"state": {"terminated": ended}}]},
+    }
+    cluster.api.objects.create("pods", "trials", pod)
+    dead = this_process("s", "now").model_copy(update={"host": "test-orchestrator-abcde", "machine": "a Pod"})
+    store.put(keys.holder("test"), encode(dead))
+    assert not is_left(store, "test", Cluster(connect)), "its Job lives"
+
+    def end(thing: dict[str, Any]) -> None:
+        thing["status"] = {"conditions": [{"type": "Failed", "status": "True"}]}
+
+    cluster.api.objects.update("jobs", "trials", "test-orchestrator", end)
+    assert is_left(store, "test", Cluster(connect)), "a Pod does not outlive its Job"
+    answer = cli("attach", "test")
+    assert answer.code == 6
+    assert "job test-orchestrator has ended, but the run has not: exit code 5, error: the store refuses" in answer.err
+    assert "repeat metaqnn-orch submit, with the same options, to go on" in answer.err
 
 
 def test_a_watch_ends_when_nothing_is_left_to_wait_for(

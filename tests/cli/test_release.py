@@ -6,6 +6,7 @@ import base64
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,7 +172,24 @@ def test_a_release_without_a_bucket(cluster: FakeCluster, cli: Cli) -> None:
     install(cluster, *SMALL)
     answer = cli("start", "digits", "--run=x", "--release=first")
     assert answer.refused() == "release trials/first names no bucket"
+    assert "helm" not in answer.err, "which does not know it"
+    assert "say `store: s3://bucket/prefix` in the ConfigMap first-metaqnn" in answer.err
+
+    def by_helm(found: dict[str, Any]) -> None:
+        found["metadata"]["annotations"] = {"meta.helm.sh/release-name": "first"}
+
+    cluster.api.objects.update("configmaps", "trials", "first-metaqnn", by_helm)
+    answer = cli("start", "digits", "--run=x", "--release=first")
+    assert "helm upgrade first CHART --namespace trials --reset-then-reuse-values" in answer.err
     assert "--set store.bucket=BUCKET" in answer.err
+
+
+def test_its_own_release_is_all_that_a_pod_may_read(cluster: FakeCluster, cli: Cli) -> None:
+    install(cluster, *SMALL)
+    cluster.api.denied = {("list", "configmaps"), ("list", "configmaps everywhere")}
+    answer = cli(*SHOW, "--release=first-metaqnn")
+    assert answer.json()["execution.kubernetes.image"]["origin"] == "release trials/first"
+    assert "the permission to list configmaps" in cli(*SHOW, "--release=first").refused()
 
 
 def test_another_version_is_said(cluster: FakeCluster, cli: Cli) -> None:
@@ -185,6 +203,25 @@ def test_another_version_is_said(cluster: FakeCluster, cli: Cli) -> None:
     answer = cli(*SHOW, "--release=first")
     assert answer.code == 0, "what this program does not know it leaves alone"
     assert answer.err == f"release trials/first has version 0.0.7, but this program has {__version__}\n"
+
+
+def test_without_keys_the_releases_secret_is_named(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_with_store(cluster, s3_server, s3_store_uri)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    hint = "hint: --use-cluster-secret takes the keys from secret keys of release trials/first; "
+    for command in (("start", "digits", "--run=x"), ("status", "x"), ("dataset", "list")):
+        answer = cli(*command, "--release=first")
+        assert hint in answer.err
+        assert answer.code == 2, "a search in a Pod without keys ends at once, and is not tried again"
+    assert cluster.jobs() == []
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    answer = cli("status", "x", "--release=first")
+    assert (hint in answer.err, answer.code) == (True, 5)
 
 
 def test_keys_of_the_cluster(cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from metaqnn_orch.application.listener import PACE
-from metaqnn_orch.cli.view import SearchView
+from metaqnn_orch.cli.view import LASTING, QUIET, SearchView
 from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
@@ -136,3 +136,35 @@ def test_the_cursor_comes_back_whatever_happens(store: DirectoryStore) -> None:
     with pytest.raises(ZeroDivisionError), watched.view:
         raise ZeroDivisionError
     assert watched.written.getvalue().rindex("\x1b[?25h") > watched.written.getvalue().rindex("\x1b[?25l")
+
+
+def test_a_wait_that_comes_and_goes_is_told_once_and_again_if_it_lasts(store: DirectoryStore) -> None:
+    """As where there are fewer places than trials: every few seconds no node takes one of them."""
+    watched = Watched(store)
+    view = watched.view
+    told = 0
+
+    def said() -> list[str]:
+        nonlocal told
+        lines = watched.written.getvalue().splitlines()
+        told, new = len(lines), lines[told:]
+        return new
+
+    for number in range(20):
+        view.trouble(f"no node accepts it: 0/{number} nodes are available")
+        watched.seconds += 5
+        view.refresh()
+        view.trouble("")
+        watched.seconds += 5
+    assert said() == ["waiting: no node accepts it: 0/0 nodes are available", "going on"]
+    view.trouble("the store does not answer")
+    assert said() == ["waiting: the store does not answer"], "another reason is told at once"
+    view.trouble("")
+    view.trouble("the store does not answer")
+    watched.seconds += LASTING + 1
+    view.refresh()
+    assert said() == ["going on", "waiting: the store does not answer"]
+    view.trouble("")
+    watched.seconds += QUIET + 1
+    view.trouble("the store does not answer")
+    assert said() == ["going on", "waiting: the store does not answer"]

@@ -199,14 +199,14 @@ def test_a_run_of_few_trials_that_were_all_abandoned_fails_whatever_ended_it(sto
         Session(store, few, "two").run_to_end()
 
 
-def test_trials_that_are_abandoned_one_after_the_other_stop_a_run_that_has_learned(store: Store) -> None:
+def test_without_a_brake_trials_that_are_abandoned_stop_a_run_that_has_learned(store: Store) -> None:
     seen: list[str] = []
 
     def full(store: Store, request: TrainingRequest, attempt: int) -> Phase:
         seen.append(request.trial)
         return deliver(store, request, attempt) if len(seen) <= 3 else Phase.REFUSED
 
-    session = Session(store, settings(execution__retries=0))
+    session = Session(store, settings(execution__retries=0, execution__brake_after=0))
     with pytest.raises(RunFailed, match="in a row were abandoned; the last one: refused as told"):
         session.run_to_end(full)
     assert session.state.told > 0

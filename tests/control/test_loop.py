@@ -211,13 +211,13 @@ def test_a_hopeless_trial_is_not_tried_again(store: Store) -> None:
     assert {trial.attempt for trial in session.state.trials.values()} == {1}
 
 
-def test_hopeless_trials_in_a_row_stop_a_run_that_has_learned(store: Store) -> None:
+def test_without_a_brake_hopeless_trials_in_a_row_stop_a_run_that_has_learned(store: Store) -> None:
     def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
         return Phase.HOPELESS if number() >= 5 else deliver(store, request, attempt)
 
     number = count().__next__
     with pytest.raises(RunFailed, match="3 trials in a row were abandoned; the last one: hope"):
-        Session(store, settings()).run_to_end(behaviour, parallel=1)
+        Session(store, settings(execution__brake_after=0)).run_to_end(behaviour, parallel=1)
     state = fold(store)
     assert (state.told, state.abandoned) == (5, 3)
     assert Session(store, settings(), "two").run_to_end() is Outcome.GOAL

@@ -7,6 +7,7 @@ with errors that SeaweedFS would not give.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -130,6 +131,31 @@ def test_patience_has_an_end() -> None:
             with pytest.raises(StoreError, match="ServiceUnavailable"):
                 write(PatientStore(store, (0.01, 0.01)), "a", b"ours")
             assert asked == ["PUT"] * 3
+
+
+def test_every_call_outlasts_an_outage(s3_server: S3Server) -> None:
+    with store_behind(sequence("pass on"), s3_server) as (store, _):
+        store.put("a", b"1")
+    calls: list[Callable[[PatientStore], object]] = [
+        lambda patient: patient.get("a"),
+        lambda patient: patient.stat("a"),
+        lambda patient: exists(patient, "a"),
+        lambda patient: list(patient.list("")),
+        lambda patient: patient.delete("a"),
+        lambda patient: patient.put("a", b"1"),
+    ]
+    key = error(403, "InvalidAccessKeyId")
+    for call in calls:
+        with store_behind(sequence("pass on", AWAY, "hang up", error(500, "InternalError")), s3_server) as (
+            store,
+            asked,
+        ):
+            store.put("a", b"1")
+            call(PatientStore(store, (0.01, 0.01, 0.01)))
+            assert len(asked) == 5
+    with store_behind(sequence(key, key), s3_server) as (store, asked):
+        PatientStore(store, (0.01, 0.01)).put("a", b"1")
+        assert asked == ["PUT"] * 3, "a key is being exchanged"
 
 
 def test_whoever_may_not_list_is_not_told_what_is_missing() -> None:

@@ -32,10 +32,31 @@ labels:
   {{- include "metaqnn.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* Before anything is rendered: what a null took away, a section or a value, gets its default again. */}}
+{{- define "metaqnn.prepare" -}}
+{{- include "metaqnn.fill" (dict "into" .Values "from" (include "metaqnn.defaults" . | fromYaml)) }}
+{{- end }}
+
+{{- define "metaqnn.fill" -}}
+{{- range $key, $value := .from }}
+{{- if kindIs "invalid" (index $.into $key) }}
+{{- $_ := set $.into $key $value }}
+{{- else if kindIs "map" $value }}
+{{- include "metaqnn.fill" (dict "into" (index $.into $key) "from" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* An image: (dict "image" .Values.….image "root" $). */}}
 {{- define "metaqnn.image" -}}
-{{- if .image.digest }}{{ .image.repository }}@{{ .image.digest }}
-{{- else }}{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{- $repository := .image.repository }}
+{{- with .root.Values.global.imageRegistry }}
+{{- $parts := splitList "/" $repository }}
+{{- if and (gt (len $parts) 1) (regexMatch "[.:]|^localhost$" (first $parts)) }}{{ $parts = rest $parts }}{{ end }}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (join "/" $parts) }}
+{{- end }}
+{{- if .image.digest }}{{ $repository }}@{{ .image.digest }}
+{{- else }}{{ $repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 {{- end }}
 
@@ -63,9 +84,7 @@ labels:
 {{- end }}
 
 {{- define "metaqnn.secret" -}}
-{{- if .Values.seaweedfs.enabled }}{{ include "metaqnn.fullname" . }}-seaweedfs
-{{- else }}{{ .Values.store.existingSecret.name }}
-{{- end }}
+{{- .Values.store.existingSecret.name }}
 {{- end }}
 
 {{/* The environment by which a container that is not the trainer's finds the store. The trainer's comes from settings. */}}
@@ -99,7 +118,6 @@ labels:
 - name: AWS_SESSION_TOKEN
   valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: {{ $keys.sessionTokenKey | quote }}, optional: true}}
 {{- end }}
-{{- include "metaqnn.caEnvironment" . }}
 {{- end }}
 
 {{- define "metaqnn.caEnvironment" -}}

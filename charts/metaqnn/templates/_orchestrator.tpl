@@ -1,8 +1,20 @@
-{{/* The Pod of an orchestrator, without arguments: searches of the release, those of `metaqnn-orch submit`, the test. */}}
+{{/* The Pod of an orchestrator, complete but for its arguments: for searches of the release, and for the test. */}}
 {{- define "metaqnn.orchestratorPod" -}}
+{{- $pod := include "metaqnn.orchestratorForm" . | fromYaml }}
+{{- $container := first $pod.containers }}
+{{- $_ := set $pod "serviceAccountName" (include "metaqnn.orchestratorAccount" .) }}
+{{- $_ := set $container "image" (include "metaqnn.image" (dict "image" .Values.orchestrator.image "root" .)) }}
+{{- $_ := set $container "imagePullPolicy" .Values.orchestrator.image.pullPolicy }}
+{{- $found := list (dict "name" "METAQNN_RELEASE" "value" (include "metaqnn.fullname" .)) }}
+{{- $_ := set $container "env" (concat $found (include "metaqnn.storeEnvironment" . | fromYamlArray) $container.env) }}
+{{- toYaml $pod }}
+{{- end }}
+
+{{/* The same without what the release's entries say: image, account, store. `metaqnn-orch submit` adds them, so that an
+entry that was changed is changed for its searches, too. */}}
+{{- define "metaqnn.orchestratorForm" -}}
 {{- $own := .Values.orchestrator -}}
 restartPolicy: Never
-serviceAccountName: {{ include "metaqnn.orchestratorAccount" . }}
 automountServiceAccountToken: true
 enableServiceLinks: false
 terminationGracePeriodSeconds: 60
@@ -31,27 +43,41 @@ affinity:
 {{- end }}
 containers:
   - name: orchestrator
-    image: {{ include "metaqnn.image" (dict "image" $own.image "root" .) | quote }}
-    imagePullPolicy: {{ $own.image.pullPolicy }}
     env:
       - name: HOME
         value: /tmp
-      - name: METAQNN_RELEASE
-        value: {{ .Release.Name | quote }}
       {{- if .Values.metrics.enabled }}
       - name: METAQNN_METRICS_PORT
         value: {{ .Values.metrics.port | int | quote }}
       {{- end }}
-      {{- with include "metaqnn.storeEnvironment" . | trim }}
+      {{- if $own.liveness.enabled }}
+      - name: METAQNN_HEALTH_PORT
+        value: {{ $own.liveness.port | int | quote }}
+      {{- end }}
+      {{- with include "metaqnn.caEnvironment" . | trim }}
       {{- . | nindent 6 }}
       {{- end }}
       {{- with $own.env }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-    {{- if .Values.metrics.enabled }}
+    {{- if or .Values.metrics.enabled $own.liveness.enabled }}
     ports:
+      {{- if .Values.metrics.enabled }}
       - name: metrics
         containerPort: {{ .Values.metrics.port | int }}
+      {{- end }}
+      {{- if $own.liveness.enabled }}
+      - name: health
+        containerPort: {{ $own.liveness.port | int }}
+      {{- end }}
+    {{- end }}
+    {{- if $own.liveness.enabled }}
+    livenessProbe:
+      httpGet: {path: /healthz, port: health}
+      initialDelaySeconds: 60
+      periodSeconds: 60
+      timeoutSeconds: 20
+      failureThreshold: 5
     {{- end }}
     resources:
       {{- toYaml $own.resources | nindent 6 }}
@@ -69,7 +95,7 @@ containers:
       {{- end }}
 volumes:
   - name: tmp
-    emptyDir: {}
+    emptyDir: {sizeLimit: {{ $own.temporarySize | quote }}}
   # The Pod's own annotations as files: a search brings its settings with it, and no object of theirs is left behind.
   - name: settings
     downwardAPI:
@@ -83,7 +109,7 @@ volumes:
   {{- end }}
 {{- end }}
 
-{{/* A Job of it: (dict "root" $ "annotations" (dict …) "args" (list …)). */}}
+{{/* A Job of it: (dict "root" $ "pod" "…" "annotations" (dict …) "args" (list …)). */}}
 {{- define "metaqnn.orchestratorJobSpec" -}}
 # A store or an API that is out of reach for longer than the orchestrator waits: another Pod tries again. What the
 # cluster itself interrupted is free, and an answer (0 to 4) is final.
@@ -107,7 +133,7 @@ template:
       {{- toYaml . | nindent 6 }}
     {{- end }}
   spec:
-    {{- $pod := include "metaqnn.orchestratorPod" .root | fromYaml }}
+    {{- $pod := include .pod .root | fromYaml }}
     {{- with .args }}
     {{- $_ := set (first $pod.containers) "args" . }}
     {{- end }}

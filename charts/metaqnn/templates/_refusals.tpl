@@ -8,10 +8,14 @@
 {{- fail "store.caBundle.configMap and store.caBundle.secret: the certificates come from one of them; unset the other" }}
 {{- end }}
 {{- if $v.seaweedfs.enabled }}
-{{- range $key, $value := dict "store.endpoint" $v.store.endpoint "store.existingSecret.name" $v.store.existingSecret.name "store.cloudIdentity" $v.store.cloudIdentity }}
+{{- range $key, $value := dict "store.endpoint" $v.store.endpoint "store.cloudIdentity" $v.store.cloudIdentity }}
 {{- if $value }}
-{{- fail (printf "seaweedfs.enabled brings its own store with its own keys, but %s names another; unset one" $key) }}
+{{- fail (printf "seaweedfs.enabled brings its own store, but %s names another; unset one" $key) }}
 {{- end }}
+{{- end }}
+{{- if not $v.store.existingSecret.name }}
+{{- $before := printf "%s-seaweedfs" (include "metaqnn.fullname" .) }}
+{{- fail (printf "seaweedfs.enabled: store.existingSecret.name must name a secret with the store's keys, which you make up: kubectl create secret generic store-keys --namespace %s --from-literal=%s=metaqnn --from-literal=%s=$(openssl rand -hex 20). An older release made the secret %s: to keep it, kubectl annotate secret %s --namespace %s helm.sh/resource-policy=keep, and name it" .Release.Namespace $v.store.existingSecret.accessKeyIdKey $v.store.existingSecret.secretAccessKeyKey $before $before .Release.Namespace) }}
 {{- end }}
 {{- end }}
 {{- if and $v.store.externalEndpoint (not $v.store.endpoint) (not $v.seaweedfs.enabled) }}

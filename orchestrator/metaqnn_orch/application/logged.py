@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from metaqnn_orch.application.listener import Tone, introduction
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Shortlisted, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 
@@ -46,6 +46,8 @@ class _LoggedRun:
                 LOG.info("confirming the best %d, each trained %d times more", len(trials), repeats)
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
                 LOG.info("trial %s, attempt %d, %s: %s", trial, attempt, kind, detail)
+            case Released(why=why):
+                LOG.info("the brake is released: %s", why)
             case Abandoned(trial=trial):
                 LOG.warning("trial %s is abandoned: %s", trial, self._state.trials[trial].net)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.errors import BadInput, ClusterError, LauncherError, NotFound
+from metaqnn_orch.launchers.kubernetes import errand
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.sources import SettingsLayer, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
@@ -23,17 +24,23 @@ from metaqnn_trainer import __version__
 LABELS: Final = "app.kubernetes.io/name=metaqnn,app.kubernetes.io/component=release"
 TEMPLATE: Final = "job-template.yaml"
 ORCHESTRATOR: Final = "orchestrator-job.yaml"
+_OURS: Final = dict(label.split("=") for label in LABELS.split(","))
 _NAME: Final = "app.kubernetes.io/instance"
+_BY_HELM: Final = "meta.helm.sh/release-name"
+"""Annotation that Helm gives to whatever it installs. What was rendered and applied by something else lacks it."""
 
 # Variables of the AWS SDK for the same setting, the strongest first.
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _MAY_NOT_LOOK: Final = " (these credentials need the permission to list configmaps there)"
-_LOCAL_HINT: Final = "to search on this machine, use --store ./runs; to make a release, helm install charts/metaqnn"
+_LOCAL_HINT: Final = (
+    "to search on this machine, use --store ./runs; to make a release, helm install charts/metaqnn, or kubectl apply "
+    "-k k8s"
+)
 
 
 class Release(NamedTuple):
-    """One release of the chart, read from its ConfigMap."""
+    """One release of the chart, read from its ConfigMap. Helm may have installed it, or anything else."""
 
     namespace: str
     name: str
@@ -41,6 +48,10 @@ class Release(NamedTuple):
     data: Mapping[str, str]
     words: str
     """Options by which another command finds the same release and the same store."""
+    config_map: str
+    """Name of its ConfigMap."""
+    of_helm: str = ""
+    """Name by which Helm knows it; empty if Helm does not."""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -64,12 +75,32 @@ class Release(NamedTuple):
         """
         store = self.data.get("store", "")
         if not store:
-            raise BadInput(
-                f"{self.source} names no bucket",
-                hint=f"helm upgrade {self.name} CHART --namespace {self.namespace} --reuse-values "
-                "--set store.bucket=BUCKET, or --store s3://bucket/prefix here",
+            where = (
+                f"helm upgrade {self.of_helm} CHART --namespace {self.namespace} --reset-then-reuse-values "
+                "--set store.bucket=BUCKET"
+                if self.of_helm
+                else f"say `store: s3://bucket/prefix` in the ConfigMap {self.config_map}, where this release was "
+                "applied from (k8s/overlays/example)"
             )
+            raise BadInput(f"{self.source} names no bucket", hint=f"{where}, or --store s3://bucket/prefix here")
         return store
+
+    @property
+    def orchestrator_env(self) -> str:
+        """Where somebody sets a variable of the orchestrators, in words."""
+        if self.of_helm:
+            return "orchestrator.env of the release"
+        return f"the container {errand.ORCHESTRATOR} of {ORCHESTRATOR} in the ConfigMap {self.config_map}"
+
+    @property
+    def asked_inside(self) -> str:
+        """The command by which somebody asks from inside the cluster, in words."""
+        return "`helm test` asks" if self.of_helm else "a search that is submitted asks"
+
+    def place(self, settings: KubernetesSettings) -> errand.PodOfSearch:
+        """Where its orchestrators run, beside trainers with these settings."""
+        image, policy, account = (self.data.get(key, "") for key in (errand.IMAGE, errand.PULL_POLICY, errand.ACCOUNT))
+        return errand.PodOfSearch(self.config_map, image, policy, account, settings)
 
     def layer(self) -> SettingsLayer:
         """The release's settings of how the work is done."""
@@ -79,13 +110,13 @@ class Release(NamedTuple):
         values = {**{key: value for key, value in found.items() if key.startswith("execution.")}, **own}
         return SettingsLayer(self.source, values)
 
-    def kubernetes(self) -> KubernetesSettings:
-        """The release's settings of Kubernetes, with no other source laid over them.
+    def kubernetes(self, assignments: Sequence[str] = ()) -> KubernetesSettings:
+        """The release's settings of Kubernetes, with these assignments laid over them, and no other source.
 
         Raises:
             SettingsError: one of them is wrong.
         """
-        return load_settings("digits", {}, [], {}, self.layer()).settings.execution.kubernetes
+        return load_settings("digits", {}, [*assignments], {}, self.layer()).settings.execution.kubernetes
 
     def document(self, key: str) -> dict[str, Any]:
         """A mapping that the ConfigMap holds as text.
@@ -126,9 +157,9 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None,
     if slash and namespace not in (None, before):
         raise BadInput(f"--release {wanted} and --namespace {namespace} name different namespaces")
     namespace = before or namespace
-    here, elsewhere, looked = _look(namespace, context)
+    here, elsewhere, looked = _look(name, namespace, context)
     found = here if name == "" or here else elsewhere
-    chosen = [release for release in found if name in ("", release.name)]
+    chosen = [release for release in found if name in ("", release.name, release.config_map)]
     if len(chosen) == 1:
         if not name:
             say(chosen[0].in_words())
@@ -149,9 +180,9 @@ def find_release(wanted: str | None, namespace: str | None, context: str | None,
     )
 
 
-def _look(namespace: str | None, context: str | None) -> tuple[list[Release], list[Release], str]:
+def _look(name: str, namespace: str | None, context: str | None) -> tuple[list[Release], list[Release], str]:
     """The releases of the namespace; those of all others, if it has none and was not given; and the places that were
-    searched, in words.
+    searched, in words. A ConfigMap of that name is enough: an orchestrator in a Pod may read no other.
     """
     try:
         cluster = open_cluster(KubernetesSettings(namespace=namespace, context=context))
@@ -159,7 +190,17 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         raise BadInput(
             f"without --store, the cluster says where the store is; but there is {error}", _LOCAL_HINT
         ) from None
-    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+    from metaqnn_orch.launchers.kubernetes.cluster import Lookup, Resource
+
+    def named() -> list[Release]:
+        try:
+            found = cluster.look_up(Lookup.CONFIG_MAP, name)
+        except ClusterError as error:
+            if error.status not in (403, 404):
+                raise
+            return []
+        labels = found.get("metadata", {}).get("labels") or {}
+        return [_read(found, context)] if labels.items() >= _OURS.items() else []
 
     def listed(*, everywhere: bool = False) -> tuple[list[Release], bool]:
         """The existing releases, and whether these credentials may look for them."""
@@ -172,6 +213,8 @@ def _look(namespace: str | None, context: str | None) -> tuple[list[Release], li
         return [_read(thing, context) for thing in found], True
 
     place = f"in namespace {cluster.namespace} of {cluster.server}"
+    if name and (one := named()):
+        return one, [], place
     here, may_look = listed(everywhere=False)
     if here or namespace is not None:
         refused = "" if may_look else _MAY_NOT_LOOK
@@ -193,7 +236,10 @@ def _read(config_map: Mapping[str, Any], context: str | None) -> Release:
     metadata, data = config_map["metadata"], config_map.get("data") or {}
     name = (metadata.get("labels") or {}).get(_NAME) or metadata["name"]
     where, text = f"{metadata['namespace']}/{name}", {str(key): str(value) for key, value in data.items()}
-    return Release(str(metadata["namespace"]), str(name), context, text, f"--release {where}")
+    of_helm = str((metadata.get("annotations") or {}).get(_BY_HELM) or "")
+    return Release(
+        str(metadata["namespace"]), str(name), context, text, f"--release {where}", str(metadata["name"]), of_helm
+    )
 
 
 def borrow_keys(release: Release, environment: MutableMapping[str, str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from metaqnn_orch.application.assembly import LauncherOfRun, refuse_unsafe_store
 from metaqnn_orch.application.beginning import begin
+from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.signals import surely_closing, unbroken
@@ -22,7 +23,7 @@ from metaqnn_orch.control.loop import Loop
 from metaqnn_orch.control.record import Binding, RunRecord
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, nothing_worked
-from metaqnn_orch.control.surroundings import Outcome, Surroundings
+from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
@@ -64,8 +65,10 @@ def run(
     answered_by: Binding | None = None,
     make_dataset: Callable[[str], DatasetRef] | None = None,
     metrics_port: int | None = None,
+    pulse: Pulse | None = None,
 ) -> SessionEnd:
-    """Begin the run of that name, or go on with it, until it is complete or a signal stops it.
+    """Begin the run of that name, or go on with it, until it is complete or a signal stops it. `pulse` beats while the
+    loop moves.
 
     Raises:
         BadInput, StoreError: as `begin` says; nothing was created.
@@ -73,7 +76,7 @@ def run(
     """
     record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
     with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port)
+        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
 
 
 def search(
@@ -83,6 +86,7 @@ def search(
     launcher: Launcher,
     listener: Listener,
     metrics_port: int | None = None,
+    pulse: Pulse | None = None,
 ) -> SessionEnd:
     """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it.
 
@@ -93,12 +97,12 @@ def search(
     metrics = _metrics(record.run) if metrics_port is not None else None
     if metrics is not None:
         store, launcher = metrics.watched_store(store), metrics.watched_launcher(launcher)
-    session = secrets.token_hex(8)
+    pulse, session = pulse or Pulse(), secrets.token_hex(8)
     hold = Hold(store, record.run, this_process(session, now()), time.monotonic)
     try:
         hold.claim(time.sleep, listener.say)
         with hold.kept(now):
-            return _searched(store, record, settings, launcher, listener, session, hold, metrics, metrics_port)
+            return _searched(store, record, settings, launcher, listener, session, hold, pulse, metrics, metrics_port)
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
             hold.release()
@@ -112,6 +116,7 @@ def _searched(
     listener: Listener,
     session: str,
     hold: Hold,
+    pulse: Pulse,
     metrics: Metrics | None,
     metrics_port: int | None,
 ) -> SessionEnd:
@@ -147,6 +152,10 @@ def _searched(
             if metrics is not None:
                 metrics.happened(event)
 
+        def stop() -> Stop:
+            pulse.beat()  # the loop asks in every round, also in those in which it only waits
+            return signals.stop()
+
         def rest(seconds: float) -> None:
             screen.refresh()
             signals.sleep(seconds)
@@ -164,12 +173,15 @@ def _searched(
                 now=now,
                 monotonic=time.monotonic,
                 sleep=rest,
-                stop=signals.stop,
+                stop=stop,
                 on_event=happened,
                 on_trouble=screen.trouble,
             ),
         )
-        outcome = loop.run()
+        try:
+            outcome = loop.run()
+        finally:
+            pulse.end()
     reason = state.finished.detail if state.finished is not None else ""
     return SessionEnd(RunView(record, state, journal.position), outcome, signals.first, reason)
 

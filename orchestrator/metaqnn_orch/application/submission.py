@@ -64,14 +64,15 @@ def submit(
     form = job_form(opened, settings.execution.kubernetes, template)  # errors in the settings are found here
     for line in overruled(settings, store, template) if template else ():
         say(line, Tone.CAUTION)
-    _refuse_secrets(values)
+    _refuse_secrets(values, release)
     if settings.execution.kubernetes.template:
         _refuse_secrets_of(form)
     files = _files(values, form.layer)
     arguments = ["start", f"{errand.FILES}/{errand.SETTINGS}", "--run", run]
     arguments += ["--store", store] if store != release.data.get("store") else []
     arguments += ["--unsafe-single-writer"] if unsafe_single_writer else []
-    job = errand.search_job(release.document(ORCHESTRATOR), run, store, arguments, files)
+    place = release.place(settings.execution.kubernetes)
+    job = errand.search_job(release.document(ORCHESTRATOR), place, run, store, arguments, files)
     check_folder(settings.tracking.tensorboard, pod_of(job))
     cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
     from metaqnn_orch.launchers.kubernetes.runner import create, left_alone
@@ -85,7 +86,7 @@ def submit(
     return Submitted(job["metadata"]["name"], cluster.namespace, is_new)
 
 
-def _refuse_secrets(values: Mapping[str, Any]) -> None:
+def _refuse_secrets(values: Mapping[str, Any], release: Release) -> None:
     """Check that no setting holds a secret.
 
     Raises:
@@ -97,7 +98,7 @@ def _refuse_secrets(values: Mapping[str, Any]) -> None:
             known = by_name if key == "tracking.mlflow" else "what it holds as a variable of a Secret"
             raise BadInput(
                 f"{key} is {redacted(value)}: it contains a secret, which would be visible in the Pod's annotations",
-                hint=f"set it in orchestrator.env of the release instead: {known}",
+                hint=f"set it in {release.orchestrator_env} instead: {known}",
             )
 
 

@@ -17,13 +17,20 @@ from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 2.0  # seconds between two looks at a search that has not begun yet
+_AGAIN: Final = "repeat metaqnn-orch submit, with the same options, to go on"
 VIGIL: Final = 10.0  # seconds between two looks at whether an orchestrator still works
 
 
 def wait_for_start(
-    has_ended: Callable[[], bool], cluster: Any, run: str, sleep: Callable[[float], None], say: Say
+    has_ended: Callable[[], bool],
+    cluster: Any,
+    run: str,
+    sleep: Callable[[float], None],
+    say: Say,
+    is_idle: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Return when the run is under way, or when it has ended and no Job is about to go on with it.
+    """Return when the run is under way, or when it has ended and no Job is about to go on with it. `is_idle` tells
+    whether no orchestrator works on it.
 
     Raises:
         NotFound: there is no such run, and nothing that will begin it.
@@ -37,6 +44,7 @@ def wait_for_start(
         try:
             try:
                 if not has_ended():
+                    _refuse_if_over(cluster, run, is_idle)
                     return
             except NotFound as error:
                 missing = error
@@ -53,14 +61,31 @@ def wait_for_start(
                 return
             if job is None:
                 raise missing
-            raise LauncherError(
-                f"job {name} ended before the run began: {words}",
-                hint=f"kubectl logs --namespace {cluster.namespace} job/{name}",
-            )
+            raise _never_began(cluster, name, words)
         if words != said:
             said = words
             say(f"waiting for job {name}: {words}", Tone.CAUTION)
         sleep(LOOK)
+
+
+def _refuse_if_over(cluster: Any, run: str, is_idle: Callable[[], bool]) -> None:
+    """
+    Raises:
+        LauncherError: the run has not ended, but nobody works on it, and no Job is about to.
+    """
+    from metaqnn_orch.launchers.kubernetes.runner import find
+
+    name = search_job_name(run)
+    if not is_idle() or ((job := find(cluster, name)) is not None and live(job)):
+        return
+    if job is None:
+        raise LauncherError(
+            f"nobody works on run {run}, and there is no job {name} in namespace {cluster.namespace}", hint=_AGAIN
+        )
+    raise LauncherError(
+        f"job {name} has ended, but the run has not: {_words(cluster, name)}",
+        hint=f"{_AGAIN}; see kubectl logs --namespace {cluster.namespace} job/{name}",
+    )
 
 
 class Vigil:
@@ -113,7 +138,7 @@ class Vigil:
             if over and self._was_over:  # and the watcher has had time to see how it ended
                 raise LauncherError(
                     f"job {name} has ended, but the run has not: {_words(self._cluster, name)}",
-                    hint=f"submit it again to go on; see kubectl logs --namespace {self._cluster.namespace} job/{name}",
+                    hint=f"{_AGAIN}; see kubectl logs --namespace {self._cluster.namespace} job/{name}",
                 )
         self._was_over = over
 
@@ -122,6 +147,48 @@ def is_idle(store: Store, run: str) -> bool:
     """Whether no orchestrator works on the run."""
     holder = read_holder(store, run)
     return holder is None or is_dead(holder) is True
+
+
+def is_left(store: Store, run: str, cluster: Any) -> bool:
+    """Whether no orchestrator works on the run, as far as the store and the cluster know: one in a Pod of the run's
+    Job does not outlive the Job.
+    """
+    from metaqnn_orch.launchers.kubernetes.runner import find
+
+    if is_idle(store, run):
+        return True
+    holder, name = read_holder(store, run), search_job_name(run)
+    if holder is None or not holder.host.startswith(f"{name}-"):
+        return False
+    job = find(cluster, name)
+    return job is not None and not live(job)
+
+
+def refuse_unbegun(cluster: Any, run: str) -> None:
+    """Check that the Job of a search that has not begun is not over.
+
+    Raises:
+        LauncherError: it has ended, or waits for something, which the message says.
+    """
+    from metaqnn_orch.launchers.kubernetes.runner import find
+
+    name = search_job_name(run)
+    job = find(cluster, name)
+    if job is None:
+        return
+    words = _words(cluster, name)
+    if live(job):
+        raise LauncherError(
+            f"run {run} has not begun: job {name}: {words}", hint=f"metaqnn-orch attach {run} waits for it"
+        )
+    raise _never_began(cluster, name, words)
+
+
+def _never_began(cluster: Any, name: str, words: str) -> LauncherError:
+    return LauncherError(
+        f"job {name} ended before the run began: {words}",
+        hint=f"kubectl logs --namespace {cluster.namespace} job/{name}; when the cause is mended, submit it again",
+    )
 
 
 def _words(cluster: Any, name: str) -> str:

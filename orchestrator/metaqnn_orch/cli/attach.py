@@ -8,7 +8,7 @@ import typer
 
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.vigil import Vigil, is_idle, wait_for_start
+from metaqnn_orch.application.vigil import Vigil, is_left, wait_for_start
 from metaqnn_orch.application.watching import watch
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.view import Terminal
@@ -31,7 +31,14 @@ def attach(run: options.Run, store: options.Store, release: Release | None = Non
     try:
         cluster = open_cluster(settings)
         terminal = Terminal()
-        wait_for_start(lambda: read_run(opened, run).state.finished is not None, cluster, run, time.sleep, terminal.say)
-        watch(opened, run, terminal, Vigil(lambda: is_idle(opened, run), cluster, run, terminal.say).sleep)
+
+        def is_over() -> bool:
+            return read_run(opened, run).state.finished is not None
+
+        def nobody_works() -> bool:
+            return is_left(opened, run, cluster)
+
+        wait_for_start(is_over, cluster, run, time.sleep, terminal.say, nobody_works)
+        watch(opened, run, terminal, Vigil(nobody_works, cluster, run, terminal.say).sleep)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

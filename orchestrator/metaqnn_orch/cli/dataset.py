@@ -66,13 +66,15 @@ def push(
     in_cluster: Annotated[
         bool, typer.Option("--in-cluster", help="Make it with a Job in the cluster, for machines without torch.")
     ] = False,
+    assignments: options.Set = None,
     output: options.Output = Format.TABLE,
     release: Release | None = None,
 ) -> None:
     """Make a dataset object in a store.
 
     A dataset is one immutable object, named by its digest. The trainer makes it on this machine (pip install
-    'metaqnn-orch[train]'), or with --in-cluster in the cluster, where your files are not available.
+    'metaqnn-orch[train]'), or with --in-cluster in the cluster, where your files are not available. --set changes what
+    that Job gets, for example its memory.
 
     NAME is digits, mnist, fashion-mnist, cifar10, cifar100 or svhn, a source that an installed distribution adds, or
     any other name for images of your own.
@@ -92,8 +94,13 @@ def push(
     flags = {"--source": source, "--image-size": image_size, "--validation": validation}
     given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
     given += ["--grayscale"] if grayscale else []
+    if assignments and not in_cluster:
+        raise BadInput("--set says what the Job gets that makes the dataset", hint="add --in-cluster, or leave it out")
+    options.refuse_other_sections(
+        assignments or [], ("execution",), "for example --set execution.kubernetes.memory=4Gi"
+    )
     if in_cluster:
-        made = _in_cluster(opened, name, source, given, release)
+        made = _in_cluster(opened, name, source, given, release, assignments or [])
     else:
         made = datasets.push(opened, name, given, report=tell)
     rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
@@ -106,7 +113,12 @@ def push(
 
 
 def _in_cluster(
-    store: Store, name: str, source: Path | None, given: Sequence[str], release: Release | None
+    store: Store,
+    name: str,
+    source: Path | None,
+    given: Sequence[str],
+    release: Release | None,
+    assignments: Sequence[str],
 ) -> DatasetRef:
     if release is None:
         raise BadInput("--in-cluster needs a release of the chart", hint="name it: --release NAMESPACE/NAME")
@@ -115,7 +127,7 @@ def _in_cluster(
             f"--in-cluster cannot use {str(source)!r}, which is a folder on this machine",
             hint="leave out --in-cluster to make the dataset on this machine: pip install 'metaqnn-orch[train]'",
         )
-    return push_in_cluster(store, name, given, release.kubernetes(), release.document(TEMPLATE), tell)
+    return push_in_cluster(store, name, given, release.kubernetes(assignments), release.document(TEMPLATE), tell)
 
 
 def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:

@@ -21,7 +21,7 @@ def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], h
     for text in assignments:
         if text.partition("=")[0].partition(".")[0].strip() not in sections:
             *first, last = sections
-            allowed = f"{', '.join(first)} and {last}"
+            allowed = f"{', '.join(first)} and {last}" if first else last
             raise BadInput(
                 f"--set {text[:80]}: only {allowed} may be changed here; everything else belongs to the run", hint
             )
@@ -88,6 +88,16 @@ MetricsPort = Annotated[
         max=65_535,
         envvar="METAQNN_METRICS_PORT",
         help="Port for Prometheus metrics while the search runs.",
+    ),
+]
+HealthPort = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PORT",
+        min=0,
+        max=65_535,
+        envvar="METAQNN_HEALTH_PORT",
+        help="Port at which /healthz says whether the search still moves, for a liveness probe.",
     ),
 ]
 UnsafeSingleWriter = Annotated[

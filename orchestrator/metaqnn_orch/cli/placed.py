@@ -20,7 +20,8 @@ from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.release import Release, borrow_keys, find_release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import tell
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_trainer.store.errors import NO_CREDENTIALS
 
 _OPTIONS: Final[dict[str, Any]] = {
     "release": Annotated[
@@ -76,11 +77,16 @@ def placed(command: Callable[..., None]) -> Callable[..., None]:
                 borrow_keys(release, os.environ)
         else:
             _refuse_idle(given, own)
-        command(
-            **arguments,
-            **{name: given[name] for name in ("namespace", "context") if name in own},
-            **({"release": release} if "release" in own else {}),
-        )
+        try:
+            command(
+                **arguments,
+                **{name: given[name] for name in ("namespace", "context") if name in own},
+                **({"release": release} if "release" in own else {}),
+            )
+        except StoreError as error:
+            if release is not None and not given["use_cluster_secret"]:
+                _name_the_secret(error, release)
+            raise
 
     looser = {"store": _STORE, "launcher": Annotated[LauncherName | None, *get_args(options.Launcher)[1:]]}
     kept = [
@@ -95,6 +101,14 @@ def placed(command: Callable[..., None]) -> Callable[..., None]:
     keyword_only = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in kept]
     run.__signature__ = inspect.Signature([*keyword_only, *more])  # type: ignore[attr-defined]
     return run
+
+
+def _name_the_secret(error: StoreError, release: Release) -> None:
+    """Add to the hint that the release has keys for the store, where this machine has none, or wrong ones."""
+    secret = release.data.get("execution.kubernetes.store_secret")
+    if secret and (error.code == NO_CREDENTIALS or error.denied):
+        also = f"; {error.hint}" if error.hint else ""
+        error.hint = f"--use-cluster-secret takes the keys from secret {secret} of {release.source}{also}"
 
 
 def _words(release: Release, given: Mapping[str, Any], store: str | None) -> str:

@@ -12,7 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from metaqnn_orch.cli.output import cell, visible
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Shortlisted, Told
+from metaqnn_orch.control.events import (
+    Abandoned,
+    Braked,
+    Event,
+    Failed,
+    Finished,
+    Left,
+    Opened,
+    Released,
+    Shortlisted,
+    Told,
+)
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.standing import Stage, Standing
@@ -49,6 +60,12 @@ def event_line(event: Event, state: RunState) -> Line | None:
             return Line(event.at, event.kind, "yellow", f"{event.trial}, attempt {event.attempt}: {event.detail}")
         case Abandoned():
             return Line(event.at, "abandoned", "red", f"{event.trial}: {state.trials[event.trial].net}")
+        case Braked():
+            return Line(
+                event.at, "braked", "yellow", "attempts of different trials end in the same way: launching pauses"
+            )
+        case Released():
+            return Line(event.at, "released", "green", event.why)
         case Opened():
             return Line(event.at, "began", "", event.owner)
         case Finished():

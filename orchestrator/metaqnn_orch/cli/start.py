@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ import typer
 from metaqnn_orch.application import session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import preview
@@ -62,6 +64,7 @@ def start(
     output: options.Output = Format.TABLE,
     unsafe_single_writer: options.UnsafeSingleWriter = False,
     metrics_port: options.MetricsPort = None,
+    health_port: options.HealthPort = None,
     release: Release | None = None,
 ) -> None:
     """Start a search, or go on with one.
@@ -90,7 +93,7 @@ def start(
     Exit codes
       0          complete, or the budget is used, or no new net was found
       1          no trial ever worked, or too many were abandoned
-      2          wrong input: nothing was created
+      2          wrong input, or no keys for the store: nothing was created
       3          the journal is damaged
       4          another orchestrator holds the run
       5          the store fails
@@ -114,17 +117,20 @@ def start(
     if launcher is LauncherName.KUBERNETES and find_spec("torch") is None:
         cluster = settings.execution.kubernetes
         make = partial(push_in_cluster, opened, options=[], settings=cluster, template=template, say=terminal.say)
-    ended = session.run(
-        opened,
-        run,
-        settings,
-        launcher_of,
-        terminal,
-        check_store=check_store,
-        answered_by=rehearsal and rehearsal.binding(settings),
-        make_dataset=make,
-        metrics_port=metrics_port,
-    )
+    pulse = Pulse()
+    with pulse.served(health_port) if health_port is not None else nullcontext():
+        ended = session.run(
+            opened,
+            run,
+            settings,
+            launcher_of,
+            terminal,
+            check_store=check_store,
+            answered_by=rehearsal and rehearsal.binding(settings),
+            make_dataset=make,
+            metrics_port=metrics_port,
+            pulse=pulse,
+        )
     raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
 
 

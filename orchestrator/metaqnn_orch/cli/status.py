@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application.jobs import cluster_of
+from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.vigil import refuse_unbegun
 from metaqnn_orch.application.watching import watch as follow
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.losses import in_words
+from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, shown_reward, summary
 from metaqnn_trainer.store.opening import open_store
 
@@ -20,6 +25,7 @@ def status(
     store: options.Store,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show the run live until it has ended.")] = False,
     output: options.Output = Format.TABLE,
+    release: Release | None = None,
 ) -> None:
     """Show the state of a run.
 
@@ -35,6 +41,10 @@ def status(
       disruptions    lost attempts that were free
       lost           both, by how they ended
       last_lost      why the last one was lost
+      losses         by how they ended: how many, since when, the last
+      lost_in_a_row  lost attempts since the last result
+      braked_since   since when launching pauses, because attempts
+                     of different trials end in the same way
       estimated      rewards that were estimated
       stopped_early  rewards that were predicted
       late_results   results of abandoned trials
@@ -50,7 +60,12 @@ def status(
             follow(opened, run, Terminal())
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-    view = read_run(opened, run)
+    try:
+        view = read_run(opened, run)
+    except NotFound:
+        if release is not None:  # perhaps its Job says why there is none yet
+            refuse_unbegun(cluster_of(release.namespace, release.context), run)
+        raise
     fields = {**summary(view, read_holder(opened, run)), "late_results": late_results(opened, view)}
     if output is Format.JSON:
         print_json(fields)
@@ -59,6 +74,7 @@ def status(
     if view.state.epsilon is None:
         del fields["epsilon"]
     fields["lost"] = ", ".join(f"{count} {kind}" for kind, count in fields["lost"].items())
+    fields["losses"] = "; ".join(in_words(kind, spell) for kind, spell in view.state.losses.spells.items())
     if (confirmations := fields.pop("confirmations")) is not None:
         fields["confirmations"] = "{done} of {all}".format(**confirmations)
     rows: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in fields.items()]

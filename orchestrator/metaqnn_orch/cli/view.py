@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,12 +16,14 @@ from metaqnn_orch.application.listener import PACE, Tone, introduction, where
 from metaqnn_orch.cli.output import Progress, cell, say, tell
 from metaqnn_orch.cli.screen import Line, Screen, confirmed_mean, event_line, outcome, times
 from metaqnn_orch.control.confirmation import progress
-from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Shortlisted, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
 
 EVENTS: Final = 8  # events on the screen
+QUIET: Final = 600.0  # seconds after a wait in which another one for the same reason is not printed at once
+LASTING: Final = 60.0  # seconds after which it is
 
 
 class Terminal:
@@ -60,6 +63,10 @@ class SearchView:
         self._shown = state.unique
         self._confirmed = done_of(state)
         self._trouble = ""
+        self._troubled_at = 0.0  # since when
+        self._said = ""  # the trouble that was printed last, without its numbers
+        self._is_said = False  # whether that is the present one
+        self._over_at = float("-inf")  # when a trouble of this kind was last over
         self._events: deque[Line] = deque(maxlen=EVENTS)
         self._drawn_at = float("-inf")
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_interactive else None
@@ -89,18 +96,30 @@ class SearchView:
         self._introduce()
 
     def trouble(self, text: str) -> None:
-        """Show what the run is waiting for; an empty text when the wait is over."""
-        if text and not self._trouble:
-            self._say((f"waiting: {text}", "yellow"))
-        elif not text and self._trouble:
-            self._say(("going on", "green"))
-        self._trouble = text
+        """Show what the run is waiting for; an empty text when the wait is over. A wait that comes and goes, as when
+        there are fewer places than trials, is printed once, and again only if it lasts.
+        """
+        before, self._trouble, now = self._trouble, text, self._monotonic()
+        if text and not before:
+            self._troubled_at = now
+            if _kind(text) != self._said or now > self._over_at + QUIET:
+                self._say_trouble()
+        elif not text and before:
+            if self._is_said:
+                self._say(("going on", "green"))
+            self._is_said, self._over_at = False, now
+
+    def _say_trouble(self) -> None:
+        self._said, self._is_said = _kind(self._trouble), True
+        self._say((f"waiting: {self._trouble}", "yellow"))
 
     def _say(self, *parts: str | tuple[str, str]) -> None:
         say(*parts, to=self._console)
 
     def refresh(self) -> None:
         """Draw the screen, if it is time to. It is called often, also while nothing happens."""
+        if self._trouble and not self._is_said and self._monotonic() > self._troubled_at + LASTING:
+            self._say_trouble()
         if self._live is None or self._monotonic() < self._drawn_at + PACE:
             return
         self._drawn_at = self._monotonic()
@@ -135,6 +154,8 @@ class SearchView:
                 self._say((f"confirming the best {len(trials)}: each is trained {times(repeats)} more", "bold"))
             case Failed(trial=trial, attempt=attempt, kind=kind, detail=detail):
                 self._say((f"trial {trial}, attempt {attempt}, {kind}: {detail}", "yellow"))
+            case Released(why=why):
+                self._say((f"the brake is released: {why}", "green"))
             case Abandoned(trial=trial):
                 self._confirmed += bool(self._state.trials[trial].confirms)
                 self._say((f"trial {trial} is abandoned: {self._state.trials[trial].net}", "red"))
@@ -158,6 +179,11 @@ class SearchView:
             f"  {event.params:>9,} params  {cell(event.seconds, '.1f'):>6} s  {trial.net}",
             remark,
         )
+
+
+def _kind(trouble: str) -> str:
+    """The beginning of a trouble without its numbers and names of Jobs."""
+    return re.sub(r"[\w-]*\d[\w-]*", "", trouble)[:80]
 
 
 def done_of(state: RunState) -> int:

@@ -40,6 +40,10 @@ class Attempts:
         began = self._running.pop(trial, None)
         return self._since(*began) if began is not None else 0.0
 
+    def running_for(self, trial: str) -> float:
+        """Seconds for which the attempt has been seen to run so far."""
+        return self._since(*self._running[trial]) if trial in self._running else 0.0
+
     def running_seconds(self, trials: Iterable[str]) -> tuple[float, ...]:
         """Seconds for which each of these trials was seen to run; trials that were not seen to run are left out."""
         return tuple(self._since(*self._running[trial]) for trial in trials if trial in self._running)
@@ -51,7 +55,12 @@ class Attempts:
 
     def postpone(self, trial: Trial) -> None:
         """Let the trial's next attempt wait as long as its number demands."""
-        self._due[trial.trial] = self._monotonic() + pause_before(trial.attempt)
+        self._due[trial.trial] = self._monotonic() + pause_before(trial.lost + 1)
+
+    def hurry(self, trials: Iterable[str]) -> None:
+        """Let the next attempts of these trials begin at once: what stood in their way is over."""
+        for trial in trials:
+            self._due.pop(trial, None)
 
     def is_due(self, trial: str) -> bool:
         return self._monotonic() >= self._due.get(trial, 0.0)

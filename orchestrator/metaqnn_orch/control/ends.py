@@ -10,8 +10,9 @@
 | crashed, refused | charged |
 | hopeless | the trial is abandoned at once |
 
-What is free no longer is charged. A trial that was charged more than `execution.retries` times is abandoned. The
-seconds of every attempt count for the budget, free or not, and where that is used up no further attempt begins.
+What is free no longer is charged. A trial that was charged more than `execution.retries` times is abandoned. While the
+brake is on (control/brake.py), nothing is charged. The seconds of every attempt count for the budget, free or not, and
+where that is used up no further attempt begins.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ Lost = Literal[
 ]
 """How an attempt can end without a result. The journal, `status`, `trials` and reports say it by the phase's value."""
 
+COUNTS_AS_A_CRASH: Final = "; it counts as a crash, after "  # begins a remark behind the reason
 EAGER_ATTEMPTS: Final = 3  # these begin at once; further ones wait longer and longer
 LONGEST_PAUSE: Final = 300.0  # seconds
 
@@ -69,6 +71,8 @@ def cost(
 
 
 def pause_before(attempt: int) -> float:
-    """Seconds that this attempt (from 1) of a trial waits after the end of the one before."""
+    """Seconds that this attempt (from 1) of a trial waits after the end of the one before. Attempts that were lost
+    while the brake was on are not counted.
+    """
     late = attempt - EAGER_ATTEMPTS
     return min(LONGEST_PAUSE, 2.0 ** min(late, 16)) if late > 0 else 0.0

@@ -165,6 +165,27 @@ class Abandoned(Message):
     trial: str = Field(pattern=TRIAL_PATTERN)
 
 
+class Braked(Message):
+    """Attempts of different trials ended in the same way, one after another: launching pauses, and what they were
+    charged is given back.
+    """
+
+    type: Literal["braked"] = "braked"
+    at: str
+    given_back: dict[str, int]
+    """Charged attempts by trial. A trial of them that was abandoned is in flight again."""
+    under_way: dict[str, int]
+    """The attempts that were under way, by trial: their ends say nothing of whether it is over."""
+
+
+class Released(Message):
+    """The brake was released: trials begin again."""
+
+    type: Literal["released"] = "released"
+    at: str
+    why: str
+
+
 Reason = Literal["goal", "exhausted", "target", "budget"]
 
 
@@ -186,7 +207,7 @@ class Left(Message):
     """Seconds for which each trial was seen to run that ended with the session and is to be launched again."""
 
 
-Event = Opened | Recalled | Proposed | Shortlisted | Told | Failed | Abandoned | Finished | Left
+Event = Opened | Recalled | Proposed | Shortlisted | Told | Failed | Abandoned | Braked | Released | Finished | Left
 
 
 class Head(Message):

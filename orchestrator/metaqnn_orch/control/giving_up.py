@@ -29,7 +29,7 @@ class Abandonments:
         self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
 
     def clear(self) -> None:
-        """A trial was told."""
+        """A trial was told, or the brake was put on."""
         self._hopeless = self._in_a_row = 0
 
     def failure(self, *, ended: bool) -> RunFailed | None:

@@ -169,7 +169,9 @@ class Hold:
     def _held_by(self, holder: Holder) -> RunHeld:
         return RunHeld(
             f"run {self._run} is held by {holder.owner}, last heard of at {holder.at}",
-            hint="wait for it or stop it there; nothing was changed",
+            hint="nothing was changed; wait for it, or stop it with Ctrl-C there or with metaqnn-orch cancel "
+            f"{self._run} --keep-jobs --store {self._store.uri}: trials in a cluster go on, and the same command then "
+            "continues",
         )
 
 

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from metaqnn_orch.control.attempts import Attempts, pausing, running_of, waiting_of
+from metaqnn_orch.control.braking import Braking
 from metaqnn_orch.control.budget import Limit
 from metaqnn_orch.control.early_end import early_end
-from metaqnn_orch.control.ends import Lost, cost
+from metaqnn_orch.control.ends import COUNTS_AS_A_CRASH, Charge, Lost, cost
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Finished, Left, Opened, Reason
 from metaqnn_orch.control.giving_up import Abandonments
 from metaqnn_orch.control.holder import Hold
 from metaqnn_orch.control.ingest import Refused, quarantine, read_results
 from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.losses import lost_lately
 from metaqnn_orch.control.objective import Objective
 from metaqnn_orch.control.proposer import Proposer
 from metaqnn_orch.control.record import RunRecord
@@ -80,6 +82,7 @@ class Loop:
             emit=self._emit,
         )
         self._abandonments = Abandonments(state, launcher.parallel)
+        self._braking = Braking(state, self._attempts, launcher.parallel, surroundings, self._emit)
         self._objective = Objective(state.settings)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
         self._untidy = False  # whether the store still holds superfluous objects
@@ -138,16 +141,20 @@ class Loop:
         self._hold.beat(self._world.now(), self._trouble)
         observations = self._launcher.observe()
         self._collect(observations)
+        self._braking.consider(observations)
         stop = self._world.stop()
         waiting = waiting_of(self._state.in_flight, observations)
         due = [trial for trial in waiting if self._attempts.is_due(trial.trial)]
         trouble = self._launcher.trouble
         attempts = waiting and stop is not Stop.NOW
         self._withheld = self._proposer.withheld() if attempts else None
-        self._tell(trouble or (pausing(waiting, due, len(self._state.in_flight)) if self._withheld is None else ""))
+        self._tell(trouble or (self._waits_for(waiting, due) if self._withheld is None else ""))
         going_on = stop is Stop.NO and not trouble
         if going_on and self._withheld is None:
-            due += self._proposer.propose()
+            if self._braking.is_on:
+                due = self._braking.probe(waiting, observations, lambda: self._proposer.propose(one=True))
+            else:
+                due += self._proposer.propose()
         outcome = self._outcome(stop, observations)
         if outcome is not None and outcome is not Outcome.INTERRUPTED:
             reached = self._proposer.limit or self._withheld
@@ -162,6 +169,11 @@ class Loop:
         if going_on and self._withheld is None:
             self._launch(due)
         return outcome, moved
+
+    def _waits_for(self, waiting: Sequence[Trial], due: Sequence[Trial]) -> str:
+        state = self._state
+        pauses = pausing(waiting, due, len(state.in_flight))
+        return self._braking.trouble or pauses or lost_lately(state.losses, self._world.now())
 
     def _rest(self) -> None:
         left, wanted = self._settings.poll_seconds, self._world.stop()
@@ -200,28 +212,43 @@ class Loop:
                 left_behind = found.digest == trial.refused  # charged before the orchestrator was killed
                 self._refused.append((request, trial.attempt - left_behind, found))
                 if not left_behind:
-                    self._lose(trial, Phase.CRASHED, f"its result was refused: {found.reason}", refused=found.digest)
+                    reason = f"its result was refused: {found.reason}"
+                    self._lose(trial, Phase.CRASHED, reason, observations, refused=found.digest)
             elif found is not None:
                 self._attempts.forget(trial.trial)
                 with_curve = self._settings.early_end.enabled
                 self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
                 self._abandonments.clear()
+                self._braking.told(trial.trial)
             elif (seen := observations.get(trial.trial)) is not None:
                 if seen.phase is Phase.DELIVERED:
-                    self._lose(trial, Phase.NO_RESULT, "it exited with 0, but there is no result.json", seen.seconds)
+                    nothing = "it exited with 0, but there is no result.json"
+                    self._lose(trial, Phase.NO_RESULT, nothing, observations, seen.seconds)
                 else:
-                    self._lose(trial, seen.phase, seen.detail, seen.seconds)
+                    self._lose(trial, seen.phase, seen.detail, observations, seen.seconds)
 
-    def _lose(self, trial: Trial, end: Phase, detail: str, seconds: float = 0.0, refused: str | None = None) -> None:
+    def _lose(
+        self,
+        trial: Trial,
+        end: Phase,
+        detail: str,
+        observations: Mapping[str, Observation],
+        seconds: float = 0.0,
+        refused: str | None = None,
+    ) -> None:
         """Record an attempt that ended without a result, after at least so many seconds."""
+        state, free = self._state, Charge(charged=False, abandoned=False)
         charged, abandoned, used_up = cost(
             end,
             trial.free,
             trial.charged,
             free_attempts=self._settings.free_attempts,
             retries=self._settings.retries,
-            store_reached=any(one.attempt > 0 and one.reward is not None for one in self._state.trials.values()),
+            store_reached=state.has_trained,
         )
+        if self._braking.is_on:
+            charged, abandoned, used_up = free
+        cause, probe = state.streak.cause, state.is_probe(trial.trial, trial.attempt)
         self._emit(
             Failed(
                 at=self._world.now(),
@@ -229,12 +256,15 @@ class Loop:
                 attempt=trial.attempt,
                 kind=cast(Lost, end),
                 detail=detail[:400]
-                + (f"; it counts as a crash, after {sum(trial.free.values())} free attempts" if used_up else ""),
+                + (f"{COUNTS_AS_A_CRASH}{sum(trial.free.values())} free attempts" if used_up else ""),
                 seconds=max(self._attempts.ended(trial.trial), seconds),
                 charged=charged,
                 refused=refused,
             )
         )
+        if self._braking.lost(cause, probe=probe, observations=observations):
+            self._abandonments.clear()
+            abandoned = False
         if abandoned:
             self._abandonments.add(end)
             self._attempts.forget(trial.trial)

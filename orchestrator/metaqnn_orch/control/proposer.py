@@ -59,15 +59,15 @@ class Proposer:
         """The limit that keeps trials from beginning, if any does."""
         return self._cut or self._ends_at
 
-    def propose(self) -> list[Trial]:
-        """Fill the free places with new trials, which are returned."""
+    def propose(self, *, one: bool = False) -> list[Trial]:
+        """Fill the free places with new trials, which are returned; or propose `one` trial beyond them."""
         state, self._cut = self._state, None
         if not (self._confirm.top and is_under_way(state)):
-            proposed = [] if self._exhausted and not state.in_flight else self._search()
+            proposed = [] if self._exhausted and not state.in_flight else self._search(one)
             if state.in_flight or self._over() is None or not is_due(state, self._confirm):
                 return proposed
             self._emit(shortlist(self._store, self._record, state, self._confirm, self._now()))
-        return self._repeat()
+        return self._repeat(one)
 
     def withheld(self) -> Limit | None:
         """The limit that keeps further attempts of the trials in flight from beginning. What is in flight when the
@@ -99,7 +99,7 @@ class Proposer:
         free = self._parallel - flying
         return self._parallel if left < self._together and left <= free else flying + free - free % self._together
 
-    def _search(self) -> list[Trial]:
+    def _search(self, one: bool) -> list[Trial]:
         """Propose new nets; nets that the searcher proposed again on the way are recorded."""
         state = self._state
         step, fruitless, repeats = state.step, 0, 0
@@ -107,7 +107,8 @@ class Proposer:
         self._ends_at = None
         proposed: list[Trial] = []
         goal = self._goal + sum(bool(trial.confirms) for trial in state.in_flight.values())
-        most = self._most(goal - state.unique - len(state.in_flight))
+        flying = len(state.in_flight)
+        most = flying + 1 if one else self._most(goal - state.unique - flying)
         while len(state.in_flight) < most and state.unique + len(state.in_flight) < goal:
             room = reserved(state, self._confirm)
             self._ends_at = budget.limit(state, self._budget, self._now(), reserved=room)
@@ -132,11 +133,11 @@ class Proposer:
                 break
         return proposed
 
-    def _repeat(self) -> list[Trial]:
+    def _repeat(self, one: bool) -> list[Trial]:
         """Begin to repeat trials of the shortlist."""
         state = self._state
         proposed: list[Trial] = []
-        most = self._most(self._together)
+        most = len(state.in_flight) + 1 if one else self._most(self._together)
         while len(state.in_flight) < most and (event := next_repetition(self._record, state)) is not None:
             self._cut = budget.exceeded(state, self._budget, self._now())
             if self._cut is not None:

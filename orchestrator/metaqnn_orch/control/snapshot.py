@@ -14,13 +14,15 @@ import json
 import re
 import zlib
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from io import BytesIO
 from operator import attrgetter
 from typing import Any, Final
 
-from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Finished, Opened, Recalled, Shortlisted
+from metaqnn_orch.control.brake import Streak
+from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Braked, Finished, Opened, Recalled, Shortlisted
 from metaqnn_orch.control.faults import faults_of
+from metaqnn_orch.control.losses import Losses
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
@@ -35,7 +37,7 @@ EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
 MAX_BYTES: Final = 1 << 26  # bytes of the object
 MAX_TEXT: Final = 1 << 28  # bytes unpacked: about a million nets; a few kilobytes of zeros could become as much
-_FORM: Final = "5"  # version of the format, within a release
+_FORM: Final = "6"  # version of the format, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),
@@ -104,6 +106,9 @@ def encode(state: RunState, entry: bytes) -> bytes:
         "recalled": state.recalled and state.recalled.model_dump(),
         "finished": state.finished and state.finished.model_dump(),
         "shortlist": state.shortlist and state.shortlist.model_dump(),
+        "losses": asdict(state.losses),
+        "streak": asdict(state.streak),
+        "braked": state.braked and state.braked.model_dump(),
         "trials": [_plain(trial) for trial in state.trials.values()],
         "in_flight": list(state.in_flight),
         "best": state.best and state.best.trial,
@@ -145,6 +150,9 @@ def _restored(content: dict[str, Any], settings: Settings) -> RunState:
     state.recalled = content["recalled"] and Recalled.model_validate_json(json.dumps(content["recalled"]))
     state.finished = content["finished"] and Finished.model_validate(content["finished"])
     state.shortlist = content["shortlist"] and Shortlisted.model_validate(content["shortlist"])
+    state.losses = Losses.of(content["losses"])
+    state.streak = Streak(**content["streak"])
+    state.braked = content["braked"] and Braked.model_validate(content["braked"])
     trials = [_trial(fields) for fields in content["trials"]]
     state.trials = {trial.trial: trial for trial in trials}
     for trial in trials:

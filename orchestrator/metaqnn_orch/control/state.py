@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from metaqnn_orch.control.brake import Streak, cause_of
 from metaqnn_orch.control.events import (
     Abandoned,
+    Braked,
     Event,
     Failed,
     Finished,
@@ -16,12 +18,15 @@ from metaqnn_orch.control.events import (
     Opened,
     Proposed,
     Recalled,
+    Released,
     Shortlisted,
     Told,
 )
 from metaqnn_orch.control.faults import faults_of
+from metaqnn_orch.control.losses import Losses
 from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import BadInput, JournalError
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import seconds_between
 from metaqnn_orch.search.agent import Agent
 from metaqnn_orch.search.searcher import NOTHING, Experience, Known, Proposal
@@ -64,6 +69,10 @@ class RunState:
         """Lost attempts that cost their trials nothing."""
         self.lost: dict[str, int] = {}
         """Attempts without a result, charged or not, by how they ended."""
+        self.losses = Losses()
+        self.streak = Streak()
+        self.braked: Braked | None = None
+        """The brake, while it is on."""
         self.last_lost = ""
         """The last attempt without a result, and the reason, in words."""
         self.device_seconds = 0.0
@@ -150,6 +159,8 @@ class RunState:
             case Proposed():
                 self._proposed(event)
             case Told():
+                self.streak.clear()
+                self.losses.in_a_row = 0
                 trial = self._close(event.trial, event.status)
                 trial.reward, trial.seconds = event.reward, min(event.seconds, MOST_SECONDS)
                 trial.params, trial.macs = event.params, event.macs
@@ -182,18 +193,34 @@ class RunState:
                 self.last_lost = f"trial {event.trial}, attempt {event.attempt}, {event.kind}: {event.detail}"
                 self._used(event.seconds)
                 self.lost[event.kind] = self.lost.get(event.kind, 0) + 1
+                self.losses.add(event.at, event.kind, event.detail)
+                self._count(event)
                 if event.is_charged:
                     trial.charged += 1
                     self.attempts_lost += 1
-                else:
+                    return
+                self.disruptions += 1
+                if self.braked is None:
                     trial.free[event.kind] = trial.free.get(event.kind, 0) + 1
-                    self.disruptions += 1
+            case Braked():
+                self._brake(event)
+            case Released():
+                self.braked = None
             case Abandoned():
                 trial = self._close(event.trial, "abandoned")
                 trial.attempt -= 1
                 self.abandoned += 1
                 if trial.confirms:
                     self._confirm()
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether any trial of the run was ever trained here: it reached the store, and delivered a result."""
+        return any(trial.attempt > 0 and trial.reward is not None for trial in self.trials.values())
+
+    def is_probe(self, trial: str, attempt: int) -> bool:
+        """Whether it began while the brake was on."""
+        return self.braked is not None and self.braked.under_way.get(trial) != attempt
 
     def ranking(self) -> list[Trial]:
         """Trained nets, the best first: confirmed ones by their means, and behind them the others by the reward of
@@ -219,6 +246,31 @@ class RunState:
     def session_seconds(self, now: str) -> float:
         """Seconds of the present session, or of the last one, until `now`; 0 where its times cannot be read."""
         return seconds_between(self.opened.at, now) if self.opened is not None else 0.0
+
+    def _count(self, event: Failed) -> None:
+        """Count the attempt in the streak. While the brake is on, only a probe may begin another one."""
+        probe, cause = self.is_probe(event.trial, event.attempt), cause_of(event.kind, event.detail)
+        free = event.kind is Phase.DISRUPTED and not event.is_charged
+        if free or (self.braked is not None and not probe and cause != self.streak.cause):
+            return
+        self.streak.add(
+            event.at, event.trial, event.kind, event.detail, min(event.seconds, MOST_SECONDS), charged=event.is_charged
+        )
+        self.streak.probes += probe and self.streak.attempts > 1
+
+    def _brake(self, event: Braked) -> None:
+        self.braked = event
+        self.streak.charged = {}
+        for name, charged in event.given_back.items():
+            trial = self.trials[name]
+            trial.charged -= charged
+            self.attempts_lost, self.disruptions = self.attempts_lost - charged, self.disruptions + charged
+            if trial.state == "abandoned":
+                trial.state, trial.attempt = "in_flight", trial.attempt + 1
+                self.in_flight[name] = trial
+                self.abandoned -= 1
+                if not trial.confirms:
+                    self._fly(trial)
 
     def _used(self, seconds: float) -> None:
         # No attempt takes longer; earlier releases accepted any number in a result.

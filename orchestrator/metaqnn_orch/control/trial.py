@@ -64,6 +64,11 @@ class Trial:
     """The trials that repeat this one with other seeds, in the order of their proposal."""
 
     @property
+    def lost(self) -> int:
+        """Lost attempts, without those that were lost while the brake was on."""
+        return self.charged + sum(self.free.values())
+
+    @property
     def is_plain(self) -> bool:
         """Whether the trial trains its design by the run's recipe, from fresh weights."""
         return not self.recipe and self.initial is None

@@ -41,8 +41,8 @@ class LocalLauncher:
         command: Sequence[str] = TRAINER,
         options: TrainerOptions = NO_OPTIONS,
     ) -> None:
-        """`store` is the URI that workers open. `command` starts a worker; `--threads` is appended. `options` are
-        passed to every trial.
+        """`store` is the URI that workers open. `command` starts a worker; the number of threads is appended. `options`
+        are passed to every trial.
         """
         self._store = store
         self._options = options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any, Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import used
@@ -77,6 +78,9 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "disruptions": state.disruptions,
         "lost": dict(state.lost),
         "last_lost": state.last_lost,
+        "losses": {kind: asdict(spell) for kind, spell in state.losses.spells.items()},
+        "lost_in_a_row": state.losses.in_a_row,
+        "braked_since": state.braked.at if state.braked is not None else None,
         "estimated": estimated(state),
         "stopped_early": stopped_early(state),
         "confirmations": confirmed and confirmed._asdict(),

@@ -83,6 +83,10 @@ class ExecutionSettings(Section):
     """How many attempts a trial may lose through no fault of its own: preemption, a lost node, a store that nobody can
     reach. They are free except for their time. Further ones count as crashes. From the fourth attempt on, each waits
     twice as long as the one before, at most five minutes."""
+    brake_after: int = Field(5, ge=0, le=1000)
+    """Number of attempts in a row, of at least two trials, that end in the same way and put the brake on in a run that
+    has trained a net: no trial is charged or abandoned, and one attempt at a time finds out when it is over. 0: never.
+    """
     time_limit_seconds: float | None = Field(None, ge=1, le=1e8)
     """Time limit in seconds of a trial on this machine, over all its attempts. When it is reached, the best epoch so
     far is the result. For Jobs, use `kubernetes.time_limit_seconds`."""

@@ -285,7 +285,7 @@ def test_an_address_that_only_pods_can_reach_is_a_question(patient: Patient) -> 
     patient.settings["store_endpoint"] = f"http://127.0.0.1:{free_ports(1)[0]}"
     line, fix = seen_by_pods(patient)
     assert line.startswith(f"? {WHAT}: no answer at this machine: s3://")
-    assert "helm test" in fix
+    assert "a search in a Pod asks from inside the cluster" in fix, "and not Helm, which knows nothing of it"
     assert patient.ask().code == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.launchers.kubernetes.errand import MAX_FILES, SETTINGS, exit_code, in_words, search_job
+from metaqnn_orch.launchers.kubernetes.errand import MAX_FILES, SETTINGS, PodOfSearch, exit_code, in_words, search_job
 from metaqnn_orch.launchers.kubernetes.names import read_carried
+from metaqnn_orch.settings.kubernetes import KubernetesSettings
 
 TEMPLATE = {"spec": {"template": {"spec": {"containers": [{"name": "orchestrator", "image": "i"}]}}}}
 
@@ -47,9 +49,32 @@ def test_text_of_others_is_one_line(message: object) -> None:
     assert in_words([pod("1", containerStatuses=container(waiting=waiting))]).isprintable()
 
 
+POD = PodOfSearch("mine", "orchestrator:v1", "Always", "searcher", KubernetesSettings(store_secret="keys"))
+
+
+def test_entries_of_the_release_win_over_its_form() -> None:
+    """Whoever has no Helm changes an entry, and the searches that are submitted are changed with it."""
+    form: dict[str, Any] = copy.deepcopy(TEMPLATE)
+    (own,) = form["spec"]["template"]["spec"]["containers"]
+    own |= {"image": "old", "env": [{"name": "METAQNN_RELEASE", "value": "old"}, {"name": "MORE", "value": "mine"}]}
+    made = search_job(form, POD, "night", "s3://bucket", ["start"], {SETTINGS: ""})["spec"]["template"]["spec"]
+    assert made["serviceAccountName"] == "searcher"
+    (container,) = made["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == ("orchestrator:v1", "Always")
+    environment = {entry["name"]: entry.get("value") or entry["valueFrom"] for entry in container["env"]}
+    assert (environment["METAQNN_RELEASE"], environment["MORE"]) == ("mine", "mine")
+    assert environment["AWS_ACCESS_KEY_ID"] == {"secretKeyRef": {"name": "keys", "key": "AWS_ACCESS_KEY_ID"}}
+    bare = POD._replace(image="", service_account="", image_pull_policy="")
+    kept = search_job(form, bare, "night", "s3://bucket", ["start"], {SETTINGS: ""})
+    assert kept["spec"]["template"]["spec"]["containers"][0]["image"] == "old", "of an older chart"
+    del own["image"]
+    with pytest.raises(BadInput, match=r"names no image, and the release has no entry orchestrator\.image"):
+        search_job(form, bare, "night", "s3://bucket", ["start"], {SETTINGS: ""})
+
+
 def test_what_makes_no_search() -> None:
     def job(template: dict[str, Any], text: str = "") -> dict[str, Any]:
-        return search_job(template, "night", "s3://bucket", ["start"], {SETTINGS: text})
+        return search_job(template, POD, "night", "s3://bucket", ["start"], {SETTINGS: text})
 
     good = job(TEMPLATE)
     assert not read_carried(good).trials, "it is nobody's trial"

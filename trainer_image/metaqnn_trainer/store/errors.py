@@ -12,6 +12,9 @@ from enum import StrEnum
 
 from metaqnn_trainer.contract.errors import ContractError
 
+NO_CREDENTIALS = "NoCredentials"
+"""The code of the error that there are no keys for the store on this machine: nothing was asked of the store."""
+
 
 class Cause(StrEnum):
     """The cause of an error: who can remove it."""

@@ -1,4 +1,4 @@
-"""A store whose writes are repeated after an outage, because the data may be the work of hours."""
+"""A store that outlasts an outage, because the data may be the work of hours."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from metaqnn_trainer.store.base import Entry, Stat, Store, holds
-from metaqnn_trainer.store.errors import Cause, StoreError
+from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
 
 PATIENCE: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
 """The trainer's pauses in seconds. Between them the client itself repeats a request for ten seconds, so that all
 together takes minutes.
 """
+_ROTATED: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"})
+"""What a store says that does not know these credentials at present: a key is being exchanged."""
 
 T = TypeVar("T")
 
 
 class PatientStore:
-    """Wraps another store. A write that meets an outage or a full store is tried again after each of `pauses`, in
-    seconds. A write that is refused for good fails at once; reads are not repeated, because the caller can begin
-    again. `report` is called with what is waited for.
+    """Wraps another store. A call that meets an outage is tried again after each of `pauses`, in seconds; so is a write
+    to a store that is full, or that refuses the credentials, which may be repaired meanwhile. Any other refusal fails
+    at once. A read that is refused fails at once, too: a trainer needs no right to look for what may be missing.
+    `report` is called with what is waited for.
     """
 
     def __init__(
@@ -35,7 +38,7 @@ class PatientStore:
         return self._store.uri
 
     def put(self, key: str, data: bytes) -> None:
-        self._repeated(lambda _again: self._store.put(key, data))
+        self._repeated(lambda _again: self._store.put(key, data), writes=True)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write only if absent, as the protocol says. A failed write may have happened all the same: so after a
@@ -45,31 +48,38 @@ class PatientStore:
         def write(again: bool) -> bool:
             return self._store.put_if_absent(key, data) or (again and holds(self._store, key, data))
 
-        return self._repeated(write)
+        return self._repeated(write, writes=True)
 
     def get(self, key: str, first: int | None = None) -> bytes:
-        return self._store.get(key, first)
+        return self._repeated(lambda _again: self._store.get(key, first))
 
     def stat(self, key: str) -> Stat:
-        return self._store.stat(key)
+        return self._repeated(lambda _again: self._store.stat(key))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        return self._store.list(prefix)
+        return self._repeated(lambda _again: iter([*self._store.list(prefix)]))
 
     def delete(self, key: str) -> None:
-        self._store.delete(key)
+        self._repeated(lambda _again: self._store.delete(key))
 
-    def _repeated(self, write: Callable[[bool], T]) -> T:
-        """The result of `write`, which is called with whether it was called before."""
+    def _repeated(self, call: Callable[[bool], T], *, writes: bool = False) -> T:
+        """The result of `call`, which is called with whether it was called before."""
         pauses = iter(self._pauses)
         again = False
         while True:
             try:
-                return write(again)
+                return call(again)
+            except ObjectMissing:
+                raise
             except StoreError as error:
-                pause = None if error.cause is Cause.REFUSED else next(pauses, None)
+                pause = next(pauses, None) if _may_pass(error, writes=writes) else None
                 if pause is None:
                     raise
                 self._report(f"{error}; trying again in {pause:.0f} s")
             again = True
             time.sleep(pause)
+
+
+def _may_pass(error: StoreError, *, writes: bool) -> bool:
+    """Whether the same call may succeed some minutes later."""
+    return error.transient or (writes and (error.cause is Cause.FULL or error.code in _ROTATED))

@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.store import s3_hints as hints
-from metaqnn_trainer.store.errors import AddressError, Cause, ObjectMissing, StoreError
+from metaqnn_trainer.store.errors import NO_CREDENTIALS, AddressError, Cause, ObjectMissing, StoreError
 from metaqnn_trainer.store.s3_foreign import REAL_STATUS, is_page
 
 # Errors are told apart by the store's words, whatever the status: AWS, MinIO, Ceph and SeaweedFS agree on neither.
@@ -39,6 +39,7 @@ _OUTAGES: Final = (
     boto.MetadataRetrievalError,
     boto.CredentialRetrievalError,
 )
+_KEYLESS: Final = (boto.NoCredentialsError, boto.PartialCredentialsError)
 _OURS: Final = frozenset({"PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteObject"})
 _OF_ONE: Final = frozenset({"GetObject", "HeadObject", "DeleteObject"})
 # Handshakes also fail because a server goes away; these errors would come again.
@@ -74,7 +75,8 @@ def renamed(where: Where, key: str) -> Iterator[None]:
         if (isinstance(error, boto.SSLError) and _BAD_TLS.search(str(error))) or hints.UNSENDABLE in str(error):
             cause = Cause.REFUSED
         hint = hints.unanswered(error, where.bucket)
-        raise StoreError(f"{where.place(key)}: {one_line(str(error))}", hint, cause=cause) from error
+        code = NO_CREDENTIALS if isinstance(error, _KEYLESS) else ""
+        raise StoreError(f"{where.place(key)}: {one_line(str(error))}", hint, cause=cause, code=code) from error
     except AddressError:
         raise
     except ValueError as error:  # the client rejects an endpoint's address with this exception

@@ -45,7 +45,7 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
         return "; ".join(map(str, (kubernetes.image, *form.overruled)))
 
     yield tried("settings: a Job can be made from them", the_form)
-    yield from examine_as_pods(store, kubernetes)
+    yield from examine_as_pods(store, kubernetes, release.asked_inside if release else "a search in a Pod asks")
     try:
         cluster = open_cluster(kubernetes)
     except LauncherError as error:
@@ -63,8 +63,9 @@ def examine_cluster(store: Store, settings: Settings, release: Release | None) -
     if answers.mark is Mark.BAD:
         return
     yield tried("cluster: clock", lambda: clock("cluster: clock", cluster.seconds_ahead()))
-    for right in RIGHTS:
-        what = f"right: {right.verb} {right.full} in {cluster.namespace}"
+    rights = (*RIGHTS, Right("configmaps", "get", name=release.config_map)) if release else RIGHTS
+    for right in rights:
+        what = f"right: {right.verb} {right.full}{right.name and f' {right.name}'} in {cluster.namespace}"
         yield tried(what, partial(_right, cluster, what, right))
     if form is not None:
         body = example(form, settings.execution.together)
@@ -96,7 +97,7 @@ def _dry_run(cluster: Any, form: JobForm, job: dict[str, Any]) -> Iterator[Diagn
 
 
 def _right(cluster: Any, what: str, right: Right) -> str | Diagnosis:
-    allowed = cluster.may(right.verb, right.resource, right.group, right.subresource)
+    allowed = cluster.may(right.verb, right.resource, right.group, right.subresource, right.name)
     return "" if allowed else Diagnosis(what, Mark.BAD, "missing", _ROLE_HINT)
 
 

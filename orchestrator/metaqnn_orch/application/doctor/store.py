@@ -70,9 +70,9 @@ def _conditional(store: Store) -> str | Diagnosis:
     return Diagnosis("store: conditional writes", Mark.BAD, "ignored: the second of two writes was accepted", fix)
 
 
-def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Diagnosis]:
+def examine_as_pods(store: Store, settings: KubernetesSettings, asked_inside: str) -> Iterator[Diagnosis]:
     """Examine the store once more, with the options that the trainers get. This machine may be unable to reach it that
-    way.
+    way; `asked_inside` says in words what does.
     """
     what = "store: as Pods talk to it"
     told = store_of_pods(store, settings)
@@ -85,7 +85,7 @@ def examine_as_pods(store: Store, settings: KubernetesSettings) -> Iterator[Diag
         except StoreError as error:
             if error.status:
                 raise
-            seen = f"{error.hint}; if only Pods can reach it, `helm test` asks from inside the cluster"
+            seen = f"{error.hint}; if only Pods can reach it, {asked_inside} from inside the cluster"
             return Diagnosis(what, Mark.UNKNOWN, f"no answer at this machine: {error}", seen)
         where = f"{settings.store_endpoint or 'AWS'}, region {settings.store_region or 'by default'}"
         return where if isinstance(conditional, str) else conditional._replace(what=what)

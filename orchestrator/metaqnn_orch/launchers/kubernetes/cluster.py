@@ -43,8 +43,9 @@ class Resource(Enum):
 
 
 class Lookup(Enum):
-    """An object that only a diagnosis looks up, and the client's method for it."""
+    """An object that is looked up by itself, and the client's method for it."""
 
+    CONFIG_MAP = "read_namespaced_config_map"
     SERVICE_ACCOUNT = "read_namespaced_service_account"
     SECRET = "read_namespaced_secret"
     QUOTAS = "list_namespaced_resource_quota"
@@ -162,7 +163,7 @@ class Cluster:
                 return 0.0
 
     def look_up(self, kind: Lookup, *name: str) -> dict[str, Any]:
-        """An object that only a diagnosis asks for, and that few credentials may see."""
+        """The release by its name, or an object that only a diagnosis asks for, and that few credentials may see."""
         with self._calls.named(f"look up {' '.join((kind.name.lower(), *name))}"):
             where = () if kind is Lookup.NODES else (self.namespace,)
             return json_object(self._calls.ask(api.CoreV1Api, kind.value, *name, *where))
@@ -234,11 +235,10 @@ class Cluster:
             )
             return answer.decode(errors="replace")
 
-    def may(self, verb: str, resource: str, group: str = "", subresource: str = "") -> bool:
-        """Whether these credentials have this right in this namespace."""
+    def may(self, verb: str, resource: str, group: str = "", subresource: str = "", name: str = "") -> bool:
+        """Whether these credentials have this right in this namespace, for all objects or for the one of that name."""
         attributes = {"namespace": self.namespace, "verb": verb, "resource": resource, "group": group}
-        if subresource:
-            attributes["subresource"] = subresource
+        attributes |= {key: text for key, text in (("subresource", subresource), ("name", name)) if text}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

@@ -287,7 +287,11 @@ class KubernetesLauncher:
             self._false_starts.add(job.uid)
             if len(self._false_starts) >= FALSE_STARTS:
                 message = f"none of {len(self._false_starts)} Jobs could be started; {status.detail}"
-                self._orders.broken = LauncherError(message, f"is {self._form.settings.image} the trainer's image?")
+                self._orders.broken = LauncherError(
+                    message,
+                    f"is {self._form.settings.image} the trainer's image? Nodes keep the image that they have under a "
+                    "tag: give a mended one another tag, or its digest, or set image_pull_policy=Always",
+                )
         pods = self._carriers.pods(job.uid)
         if not job.carried.bundle:
             (one,) = job.carried.trials

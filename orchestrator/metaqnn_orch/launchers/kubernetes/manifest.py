@@ -40,6 +40,7 @@ NET: Final = "metaqnn/net"  # annotation, for people
 QUEUE: Final = "kueue.x-k8s.io/queue-name"  # label of the Job
 PRIORITY: Final = "kueue.x-k8s.io/priority-class"  # label of the Job
 
+DISK: Final = "ephemeral-storage"
 REPLACEMENTS: Final = 3  # interruptions of a Pod by the cluster, within one attempt
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _EXAMPLE: Final = Identity(RunRef("x", "0" * 32), "0" * 12, 1)
@@ -164,23 +165,28 @@ def dataset_manifest(name: str, options: Sequence[str], form: JobForm) -> dict[s
 
 def _laid_over(mandatory: dict[str, Any], form: JobForm) -> dict[str, Any]:
     """The three layers as one Job."""
-    whole: dict[str, Any] = merged(merged(_defaults(form.settings), form.layer), mandatory)
+    whole: dict[str, Any] = merged(merged(_defaults(form), form.layer), mandatory)
     return whole
 
 
-def _defaults(settings: KubernetesSettings) -> dict[str, Any]:
+def _defaults(form: JobForm) -> dict[str, Any]:
+    settings = form.settings
+    own = [container for container in pod_of(form.layer).get("containers", ()) if container["name"] == CONTAINER]
+    said = [name for container in own for amounts in container.get("resources", {}).values() for name in amounts]
+    disk = {} if DISK in said else {"resources": {"requests": {DISK: settings.ephemeral_storage}}}
     identity = {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
     return {
         "spec": {
             "template": {
                 "spec": {
                     "securityContext": identity,
-                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                    "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": settings.ephemeral_storage}}],
                     "containers": [
                         {
                             "name": CONTAINER,
                             "env": [{"name": "HOME", "value": "/tmp"}],
                             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                            **disk,
                         }
                     ],
                     **({"serviceAccountName": settings.service_account} if settings.service_account else {}),
@@ -240,7 +246,7 @@ def _job(
                     "securityContext": restricted.POD,
                     "volumes": [
                         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}},
-                        *_ca_volumes(settings),
+                        *ca_volumes(settings),
                     ],
                     "containers": [_container(arguments, form)],
                     **({"resourceClaims": claimed} if (claimed := claims.of_pod(settings.resource_claims)) else {}),
@@ -271,16 +277,17 @@ def _container(arguments: list[str], form: JobForm) -> dict[str, Any]:
         "imagePullPolicy": settings.image_pull_policy,
         # The image's entry point is the trainer.
         "args": arguments,
-        "env": _environment(settings),
+        "env": store_environment(settings),
         "resources": resources,
         "securityContext": restricted.CONTAINER,
         # The end of the trainer's log stays in its Pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, *_ca_mounts(settings)],
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, *ca_mounts(settings)],
     }
 
 
-def _environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
+def store_environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    """The variables by which a container of a Pod finds the store."""
     style, checksums = settings.store_addressing_style, settings.store_checksums
     plain = {
         "AWS_ENDPOINT_URL_S3": settings.store_endpoint,
@@ -300,9 +307,11 @@ def _environment(settings: KubernetesSettings) -> list[dict[str, Any]]:
     return environment
 
 
-def _ca_volumes(settings: KubernetesSettings) -> list[dict[str, Any]]:
+def ca_volumes(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    """The volume with the store's certificates, if it has its own."""
     return [{"name": "store-ca", "configMap": {"name": settings.store_ca}}] if settings.store_ca else []
 
 
-def _ca_mounts(settings: KubernetesSettings) -> list[dict[str, Any]]:
+def ca_mounts(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    """Where a container mounts this volume."""
     return [{"name": "store-ca", "mountPath": _CA_FOLDER, "readOnly": True}] if settings.store_ca else []

@@ -5,6 +5,7 @@ compared with.
 from __future__ import annotations
 
 import json
+import re
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,19 @@ _HINTS: Final = {
 MOST_SECONDS: Final = 60.0  # seconds that a Retry-After is obeyed at most
 _ANYBODY: Final = "system:anonymous"
 _QUOTA: Final = "`kubectl describe quota` shows what is exhausted; the search goes on when there is room"
+_INVALID: Final = (
+    "the server does not accept the Job; metaqnn-orch doctor checks it: is it execution.kubernetes.template?"
+)
+_POLICY: Final = re.compile(r"denied (the )?request")  # of an admission webhook, or a ValidatingAdmissionPolicy
+_BY_POLICY: Final = (
+    "a policy of the cluster refuses it, in the words above: change what it names in execution.kubernetes or in its "
+    "template (chart: trainer), or ask whoever made the policy"
+)
+_BOUND: Final = re.compile(r"(?:maximum|minimum) ([\w./-]+) usage per")
+_BOUNDED: Final = {
+    "memory": "execution.kubernetes.memory (chart: trainer.memory)",
+    "cpu": "execution.kubernetes.cpu (chart: trainer.cpu)",
+}
 _RULES: Final = "the namespace's rules refuse it; change execution.kubernetes or its template"
 
 
@@ -59,8 +73,22 @@ def _hint(status: int, reason: str, message: str) -> str:
         return CREDENTIALS
     if "exceeded quota" in message:
         return _QUOTA
+    if status in (400, 403, 422) and (advice := advice_on(message)):
+        return advice
+    if status == 422:
+        return _INVALID
     # Missing rights are reported as: User "ada" cannot create resource "jobs".
     return _RULES if reason == "Forbidden" and " cannot " not in message else _HINTS.get(status, "")
+
+
+def advice_on(message: str) -> str:
+    """What to do about a rule of the cluster that refuses a Job or a Pod; empty where the words are not known."""
+    if _POLICY.search(message):
+        return _BY_POLICY
+    if bound := _BOUND.search(message):
+        setting = _BOUNDED.get(bound[1], "execution.kubernetes.template")
+        return f"a LimitRange of the namespace bounds it (`kubectl describe limitrange`): change {setting}"
+    return ""
 
 
 def cause(error: BaseException) -> str:

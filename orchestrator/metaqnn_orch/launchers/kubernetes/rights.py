@@ -14,6 +14,8 @@ class Right(NamedTuple):
     verb: str
     group: str = ""
     subresource: str = ""
+    name: str = ""
+    """Of the one object; empty for all of the resource."""
 
     @property
     def full(self) -> str:
@@ -26,5 +28,5 @@ RIGHTS: Final = (
     *(Right("pods", verb) for verb in ("list", "watch", "delete")),  # to end those whose Job was deleted without them
     Right("pods", "get", subresource="log"),
     Right("events", "list"),  # for the reason why a Job stands still
-    Right("configmaps", "list"),  # for the release's settings
 )
+"""Beside them it reads the ConfigMap of its release. Who starts searches lists ConfigMaps to find one."""

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from metaqnn_orch.launchers.kubernetes.refusals import advice_on
 from metaqnn_orch.launchers.kubernetes.status import Status, Stuck
 
 _ADVICE: Final = {
     Stuck.UNSCHEDULABLE: "no node has enough free resources; execution.kubernetes says what a trial asks for",
-    Stuck.IMAGE: "is execution.kubernetes.image right, and may the cluster pull it?",
+    Stuck.IMAGE: "is execution.kubernetes.image right, and may the cluster pull it? Once it can be pulled, the node "
+    "tries again by itself, within five minutes",
     Stuck.CONFIG: "repair it in the cluster, or change execution.kubernetes and start again",
     Stuck.QUOTA: "the namespace's quota is exhausted; the search goes on when there is room",
     Stuck.ADMISSION: "the namespace's rules refuse the Pod; change execution.kubernetes or its template",
 }
+
+_SECRET: Final = re.compile(r'secret "([\w.-]+)" not found')
+_KEY: Final = re.compile(r"couldn't find key (\S+) in Secret (\S+)")
+
+
+def _advice(stuck: Stuck, detail: str) -> str:
+    """What to do about a Pod that does not begin, by what the cluster says of it."""
+    if secret := _SECRET.search(detail):
+        return (
+            f"create it: kubectl create secret generic {secret[1]} with the store's keys; the Pods then begin by "
+            "themselves. Or name another: execution.kubernetes.store_secret, chart: store.existingSecret.name"
+        )
+    if key := _KEY.search(detail):
+        named = "execution.kubernetes.store_secret_keys says under what names it has the keys"
+        return f"add {key[1]} to secret {key[2]}; {named}"
+    return advice_on(detail) or _ADVICE[stuck]
 
 
 class Standstill:
@@ -35,5 +54,5 @@ class Standstill:
         self._since = {uid: self._since.get(uid, now) for uid in still}
         lasting = [uid for uid, since in self._since.items() if now - since >= self._patience]
         worst = next((stuck[uid] for uid in lasting if uid in stuck), None)
-        self.trouble = f"{worst.detail} ({_ADVICE[worst.stuck]})" if worst and worst.stuck else ""
+        self.trouble = f"{worst.detail} ({_advice(worst.stuck, worst.detail)})" if worst and worst.stuck else ""
         return bool(lasting)

@@ -1,0 +1,118 @@
+"""The brake: when attempts of different trials end in the same way, one after another, the nets cannot be the cause.
+
+Then launching pauses, no trial is charged or abandoned, and one attempt at a time, a probe, finds out when it is over.
+The journal says when the brake was put on and released, so a session that takes over goes on with it. Pure.
+
+What counts is how an attempt ended and why, without what differs from Pod to Pod. Disruptions are the cluster's
+business and count only where a trial's free attempts are used up. A result ends every streak. A run in which no trial
+was ever trained has no brake: it fails early, because its settings are probably wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from metaqnn_orch.control.ends import COUNTS_AS_A_CRASH, LONGEST_PAUSE, Lost
+from metaqnn_orch.launchers.base import Phase
+
+FIRST_PAUSE: Final = 15.0  # seconds between the end of the last attempt and the first probe
+FURTHER_TRIALS: Final = 5  # trials that may be proposed as probes, where every trial in flight has ended in this way
+HOPELESS_ATTEMPTS: Final = 3  # in a row, where every further attempt of the trial would end in the same way
+_OUTLIVED: Final = 120.0  # seconds, at least, after which a probe that still runs shows that it is over
+
+_KEPT: Final = re.compile(r"\b(exit code|code|ended with|signal|status|http|errno) -?\d+")
+_PARTICULAR: Final = re.compile(r"on (node )?\S+,|\[[^]]*\]|'[^']*'|\"[^\"]*\"|\S*[\d/]\S*")
+
+_ADVICE: Final[Mapping[Phase, str]] = {
+    Phase.CUT_OFF: "does the store answer trainers, and are their credentials valid?",
+    Phase.REFUSED: "what does the store refuse: credentials, quota, size?",
+    Phase.NO_DEVICE: "check the GPUs' driver and the device plugin; metaqnn-orch doctor names the nodes",
+    Phase.HOPELESS: "do the image, its plug-ins and the dataset fit this run?",
+    Phase.FALSE_START: "is the image a trainer's, for this kind of machine?",
+}
+_LOOK: Final = "were memory, image, driver or settings changed? Correct them and start again: the run goes on"
+
+
+def cause_of(kind: str, detail: str) -> str:
+    """How an attempt ended, without the names and numbers that differ from Pod to Pod. Exit codes stay."""
+    text = detail.partition(COUNTS_AS_A_CRASH)[0].lower()
+    kept = [match[0] for match in _KEPT.finditer(text)]
+    rest = _PARTICULAR.sub("#", _KEPT.sub("", text))
+    return " ".join([f"{kind}:", *kept, *rest.split()])[:300]
+
+
+@dataclass
+class Streak:
+    """Attempts in a row that ended in the same way, since the last result."""
+
+    cause: str = ""
+    kind: str = ""
+    detail: str = ""
+    """The last one's reason."""
+    since: str = ""
+    attempts: int = 0
+    probes: int = 0
+    """Attempts of them that were made while the brake was on."""
+    longest: float = 0.0
+    """Seconds for which the longest of them ran."""
+    trials: dict[str, int] = field(default_factory=dict)
+    """Attempts by trial; the trial that ended last is the last."""
+    charged: dict[str, int] = field(default_factory=dict)
+    """Attempts that were charged, and not given back, by trial."""
+
+    def add(self, at: str, trial: str, kind: Lost, detail: str, seconds: float, *, charged: bool) -> None:
+        """Take in an attempt; one that ended in another way begins another streak."""
+        cause = cause_of(kind, detail)
+        if cause != self.cause:
+            self.__dict__.update(Streak(cause, kind, since=at).__dict__)
+        self.detail = detail
+        self.attempts += 1
+        self.longest = max(self.longest, seconds)
+        self.trials[trial] = self.trials.pop(trial, 0) + 1
+        if charged:
+            self.charged[trial] = self.charged.get(trial, 0) + 1
+
+    def clear(self) -> None:
+        self.__dict__.update(Streak().__dict__)
+
+    def puts_on(self, brake_after: int, in_flight: int) -> bool:
+        """Whether so many attempts put the brake on, where so many trials are in flight."""
+        hopeless = self.kind in (Phase.HOPELESS, Phase.REFUSED)
+        enough = min(brake_after, HOPELESS_ATTEMPTS) if hopeless else brake_after
+        return bool(enough) and self.attempts >= enough and len(self.trials) >= min(enough, max(2, in_flight))
+
+    @property
+    def pause(self) -> float:
+        """Seconds between the end of the last attempt and the next probe."""
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.probes, 16))
+
+    @property
+    def outlived(self) -> float:
+        """Seconds after which a probe that still runs has outlived them all."""
+        return max(_OUTLIVED, 1.5 * self.longest)
+
+    def in_words(self) -> str:
+        """What is wrong, what happens now, and what to do."""
+        advice = _ADVICE.get(Phase(self.kind), _LOOK) if self.kind else _LOOK
+        return (
+            f"the last {self.attempts} attempts ended in the same way, of {len(self.trials)} different trials, since "
+            f"{self.since}, the last with {self.kind}: {self.detail}. Launching pauses and no trial is charged: one "
+            f"attempt at a time, {self.pause:.0f} s after the last, finds out when it is over ({advice})"
+        )
+
+
+def next_probe(waiting: Sequence[str], streak: Streak) -> str | None:
+    """The trial to probe with: one of those waiting that has not ended in this way, or else the one whose end is the
+    longest ago; None where none waits.
+    """
+    fresh = next((trial for trial in waiting if trial not in streak.trials), None)
+    order = list(streak.trials)
+    return fresh or min(waiting, key=order.index, default=None)
+
+
+def wants_another(waiting: Iterable[str], streak: Streak, in_flight: int, parallel: int) -> bool:
+    """Whether a new trial should be proposed as the probe: each that waits has ended in this way already."""
+    return in_flight < parallel + FURTHER_TRIALS and all(trial in streak.trials for trial in waiting)

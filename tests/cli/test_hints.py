@@ -1,0 +1,111 @@
+"""What messages tell people to type exists: every command and every option in the program's sentences."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+import typer.main
+
+import metaqnn_orch
+import metaqnn_trainer
+from metaqnn_orch.cli.app import build_app
+from metaqnn_orch.settings.values import known_keys
+
+HOLE: Final = "\x00"  # stands for what a message fills in
+OTHERS: Final = re.compile(r"\b(helm|kubectl|pip|docker|git)\b")
+TRAINERS: Final = re.compile(r"^--?[a-z-]+(=|$)")  # an argument that is passed to a program, and no sentence
+
+
+class Sentence(NamedTuple):
+    place: str
+    text: str
+
+
+def options() -> dict[str, set[str]]:
+    """The options of each command, by its full name."""
+    found: dict[str, set[str]] = {}
+
+    def walk(command: Any, name: str) -> None:
+        for leaf, below in getattr(command, "commands", {}).items():
+            walk(below, f"{name} {leaf}".strip())
+        found[name] = {text for parameter in command.params for text in (*parameter.opts, *parameter.secondary_opts)}
+
+    walk(typer.main.get_command(build_app()), "")
+    return {name: {*own, "--help", "-h"} for name, own in found.items()}
+
+
+OPTIONS: Final = options()
+ALL: Final = set().union(*OPTIONS.values())
+
+
+def sentences() -> Iterator[Sentence]:
+    """Every text in the sources of both programs, except docstrings of modules and functions that are no commands."""
+    for package in (metaqnn_orch, metaqnn_trainer):
+        root = Path(package.__path__[0])
+        for file in sorted(root.rglob("*.py")):
+            tree = ast.parse(file.read_text("utf-8"))
+            inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.JoinedStr):
+                    text = "".join(str(p.value) if isinstance(p, ast.Constant) else HOLE for p in node.values)
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+                    text = node.value
+                else:
+                    continue
+                if "--" in text or "metaqnn-orch " in text:
+                    yield Sentence(f"{file.relative_to(root.parent)}:{node.lineno}", text)
+
+
+def flags(text: str) -> list[str]:
+    return re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)
+
+
+def wrong(text: str) -> Iterator[str]:
+    """The commands and options in a text that do not exist."""
+    own = OTHERS.split(text)[0]  # what follows another program's name is its own
+    for command in re.finditer(r"metaqnn-orch ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?([^;`\n]*)", own):
+        first, second, rest = command[1], command[2] or "", command[3]
+        name = next((name for name in (f"{first} {second}".strip(), first) if name in OPTIONS), None)
+        if name is None or (name in OPTIONS and not OPTIONS[name]):
+            yield f"metaqnn-orch {first}"
+        else:
+            yield from (flag for flag in flags(rest) if flag not in OPTIONS[name])
+    yield from (flag for flag in flags(own) if flag not in ALL)
+    for key in re.findall(r"--set[ =']+([a-z_]+(?:\.[a-z_0-9]+)+)=", own):
+        if key not in KNOWN and not any(known.startswith(f"{key}.") for known in KNOWN):
+            yield f"--set {key}"
+
+
+KNOWN: Final = set(known_keys())
+
+
+def test_what_a_sentence_tells_to_type_exists() -> None:
+    found = [(one.place, what) for one in sentences() if not TRAINERS.match(one.text) for what in wrong(one.text)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("metaqnn-orch unknown RUN", "metaqnn-orch unknown"),
+        ("see metaqnn-orch status RUN --wacht", "--wacht"),
+        (f"metaqnn-orch pull {HOLE} --keep-jobs", "--keep-jobs"),
+        ("add --luncher kubernetes", "--luncher"),
+        ("--set execution.kubernetes.memroy=2Gi", "--set execution.kubernetes.memroy"),
+    ],
+)
+def test_what_does_not_exist_is_found(text: str, what: str) -> None:
+    assert what in list(wrong(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["helm upgrade --reuse-values", "metaqnn-orch dataset push NAME --source DIR", "or --set finals.optimizer=sgd"],
+)
+def test_what_exists_is_let_pass(text: str) -> None:
+    assert list(wrong(text)) == []

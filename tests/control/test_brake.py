@@ -1,0 +1,276 @@
+"""The brake: a crash for everybody costs a run that has learned no net, however few trials it has in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from metaqnn_orch.control import snapshot
+from metaqnn_orch.control.brake import FURTHER_TRIALS, Streak, cause_of
+from metaqnn_orch.control.ends import LONGEST_PAUSE
+from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.surroundings import Outcome, Stop
+from metaqnn_orch.errors import RunFailed
+from metaqnn_orch.launchers.base import Observation, Phase
+from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.directory import DirectoryStore
+from tests.control.fatal_store import FatalStore, SimulatedKill
+from tests.control.world import Clock, ScriptedLauncher, Session, deliver
+from tests.control.world import settings as plain_settings
+
+ENDS: Final = [Phase.CRASHED, Phase.CUT_OFF, Phase.NO_DEVICE, Phase.REFUSED, Phase.HOPELESS]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return DirectoryStore(tmp_path / "store", durable=False)
+
+
+class Leap(Clock):
+    """Naps of an idle loop pass in one."""
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds * 100)
+
+
+def settings(**overrides: object) -> Settings:
+    return plain_settings(**{"execution__poll_seconds": 0.02, **overrides})
+
+
+class Broken:
+    """Trials deliver, then every launch up to `until` ends with `end`, then they deliver again."""
+
+    def __init__(self, end: Phase = Phase.CRASHED, since: int = 2, until: int = 12) -> None:
+        self.end, self.since, self.until = end, since, until
+        self.launches = 0
+
+    def __call__(self, store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        self.launches += 1
+        if self.since < self.launches <= self.until:
+            return self.end
+        return deliver(store, request, attempt)
+
+
+def fold(store: Store) -> RunState:
+    state = RunState(settings())
+    for event in Journal(store, "test").read():
+        state.apply(event)
+    return state
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("parallel", [1, 2, 3, 8])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_crash_for_everybody_costs_no_net(store: Store, end: Phase, parallel: int, retries: int) -> None:
+    session = Session(store, settings(execution__retries=retries), clock=Leap())
+    assert session.run_to_end(Broken(end, until=25), parallel) is Outcome.GOAL
+    state = session.state
+    assert (state.unique, state.abandoned, state.braked) == (12, 0, None)
+    assert all(trial.charged <= retries for trial in state.trials.values())
+    kinds = [event.type for event in session.events]
+    alone = parallel == 1 and not state.attempts_lost  # one trial's free attempts: no other is asked, and none charged
+    assert alone or kinds.count("braked") == kinds.count("released") == 1
+    assert any("ended in the same way" in text or "in a row were lost" in text for text in session.troubles)
+    assert session.troubles[-1] == ""
+    assert fold(store).agent.q_table.digest() == state.agent.q_table.digest()
+
+
+def test_while_it_is_on_one_attempt_at_a_time_begins_after_growing_pauses(store: Store) -> None:
+    session = Session(store, settings(), clock=Leap())
+    session.open()
+    begun: list[tuple[float, str]] = []
+    behaviour = Broken(until=30)
+
+    def noted(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        if session.state.braked is not None:
+            begun.append((session.clock.seconds, request.trial))
+        return behaviour(store, request, attempt)
+
+    assert session.search(ScriptedLauncher(store, noted, parallel=4)) is Outcome.GOAL
+    probes = begun[: begun.index(begun[-1]) + 1]
+    pauses = [later - before for (before, _), (later, _) in pairwise(probes)]
+    assert pauses == sorted(pauses)
+    assert 25 <= pauses[0] <= 35
+    assert LONGEST_PAUSE <= max(pauses) <= LONGEST_PAUSE + 3
+    assert all(one != other for (_, one), (_, other) in pairwise(probes))
+    assert len(session.state.trials) >= 12
+
+
+def test_it_never_holds_more_trials_than_a_few_beyond_the_places(store: Store) -> None:
+    session = Session(store, settings(), clock=Leap())
+    session.open()
+    session.stop = lambda: Stop.NOW if session.clock.seconds > 86_400 else Stop.NO
+    assert session.search(ScriptedLauncher(store, Broken(until=10**9), parallel=2)) is Outcome.INTERRUPTED
+    assert len(session.state.in_flight) <= 2 + FURTHER_TRIALS
+    assert session.state.abandoned == 0
+    later = Session(store, settings(), "two", clock=Leap())
+    assert later.run_to_end(parallel=2) is Outcome.GOAL, "a day of crashes cost nothing"
+    assert later.state.unique == 12
+
+
+def test_where_nothing_was_ever_trained_it_fails_early_as_before(store: Store) -> None:
+    with pytest.raises(RunFailed, match="none was trained"):
+        Session(store, settings(), clock=Leap()).run_to_end(Broken(since=0, until=10**9))
+    assert "braked" not in [event.type for event in Journal(store, "test").read()]
+
+
+def test_one_bad_net_alone_is_abandoned(store: Store) -> None:
+    bad: list[str] = []
+
+    def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        if len(bad) == 0 and attempt == 1 and len(list(store.list("runs/test/journal/"))) > 4:
+            bad.append(request.trial)
+        return Phase.CRASHED if request.trial in bad else deliver(store, request, attempt)
+
+    session = Session(store, settings(), clock=Leap())
+    assert session.run_to_end(behaviour, parallel=1) is Outcome.GOAL
+    assert session.state.trials[bad[0]].state == "abandoned"
+    assert "braked" not in [event.type for event in session.events]
+
+
+def test_disruptions_do_not_put_it_on_while_they_are_free(store: Store) -> None:
+    session = Session(store, settings(), clock=Leap())
+    assert session.run_to_end(Broken(Phase.DISRUPTED, until=30), parallel=4) is Outcome.GOAL
+    assert "braked" not in [event.type for event in session.events]
+    spent = Session(
+        store, settings(execution__free_attempts=1, execution__max_trials=24), "two", run="spent", clock=Leap()
+    )
+    assert spent.run_to_end(Broken(Phase.DISRUPTED, until=60), parallel=4) is Outcome.GOAL
+    assert spent.state.abandoned == 0
+
+
+def test_a_probe_that_ends_in_another_way_releases_it(store: Store) -> None:
+    number = iter(range(10**6))
+
+    def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        now = next(number)
+        if 2 <= now < 7:
+            return Phase.CRASHED
+        return Phase.CUT_OFF if now == 7 else deliver(store, request, attempt)
+
+    session = Session(store, settings(), clock=Leap())
+    assert session.run_to_end(behaviour, parallel=1) is Outcome.GOAL
+    assert [event.why for event in session.events if event.type == "released"] == [
+        "an attempt ended in another way: cut off: cut off as told"
+    ]
+
+
+def test_a_probe_that_outlives_the_others_releases_it(store: Store) -> None:
+    Session(store, settings(execution__max_trials=1)).run_to_end()
+    session = Session(store, settings(execution__max_trials=4), "two", clock=Leap())
+    session.open()
+    behaviour = Broken(since=0, until=5)
+
+    class Long(ScriptedLauncher):
+        """Whatever delivers takes an hour."""
+
+        def __init__(self, parallel: int) -> None:
+            super().__init__(store, behaviour, parallel)
+            self.began: dict[str, float] = {}
+
+        def observe(self) -> dict[str, Observation]:
+            seen = dict(super().observe())
+            for trial, one in seen.items():
+                began = self.began.setdefault(trial, session.clock.seconds)
+                if one.phase is Phase.DELIVERED and session.clock.seconds < began + 3600:
+                    seen[trial] = one._replace(phase=Phase.RUNNING)
+            return seen
+
+    assert session.search(Long(parallel=1)) is Outcome.GOAL
+    (released,) = [event.why for event in session.events if event.type == "released"]
+    assert "longer than those that ended" in released
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_at_every_call_it_goes_on_braked(tmp_path: Path, after: bool) -> None:
+    chosen = settings(execution__max_trials=5)
+    call, finished = 0, False
+    while not finished:
+        call += 3
+        store = DirectoryStore(tmp_path / f"{call}", durable=False)
+        behaviour = Broken()
+        try:
+            session = Session(FatalStore(store, call, after), chosen, clock=Leap())
+            session.open()
+            session.search(ScriptedLauncher(store, behaviour))
+            finished = True
+        except SimulatedKill:
+            session = Session(store, chosen, "two", clock=Leap())
+            assert session.run_to_end(behaviour) is Outcome.GOAL
+        assert session.state.abandoned == 0
+        assert session.state.unique == 5
+
+
+def test_the_next_session_begins_with_a_probe_and_may_want_no_brake(store: Store) -> None:
+    stopped = Session(store, settings(), clock=Leap())
+    stopped.open()
+    stopped.stop = lambda: Stop.NOW if stopped.state.braked else Stop.NO
+    assert stopped.search(ScriptedLauncher(store, Broken(until=10**9))) is Outcome.INTERRUPTED
+    later = Session(store, settings(execution__brake_after=0), "two", clock=Leap())
+    later.open()
+    assert later.state.braked == stopped.state.braked
+    assert later.search(ScriptedLauncher(store)) is Outcome.GOAL
+    assert "released" in [event.type for event in later.events]
+
+
+def test_a_snapshot_keeps_it(store: Store) -> None:
+    session = Session(store, settings(), clock=Leap())
+    session.open()
+    session.stop = lambda: Stop.NOW if session.state.braked else Stop.NO
+    session.search(ScriptedLauncher(store, Broken(until=10**9)))
+    restored = snapshot.decode(snapshot.encode(session.state, b"entry"), b"entry", session.settings)
+    assert restored is not None
+    assert (restored.braked, restored.streak, restored.losses) == (
+        session.state.braked,
+        session.state.streak,
+        session.state.losses,
+    )
+
+
+def test_the_budget_ends_a_run_whose_brake_is_on(store: Store) -> None:
+    session = Session(store, settings(budget={"wall_clock_hours": 2.0}), clock=Leap())
+    session.now = lambda: (
+        f"2026-01-01T{int(session.clock.seconds // 3600):02}:{int(session.clock.seconds // 60) % 60:02}:00"
+    )
+    assert session.run_to_end(Broken(until=10**9)) is Outcome.BUDGET
+    assert session.state.abandoned == 0
+
+
+SAME: Final[list[tuple[str, str]]] = [
+    (
+        "on node gpu-a, the trainer ended with exit code 1 (internal): RuntimeError: CUDA error 803 in '/opt/x'",
+        "on node gpu-b7, the trainer ended with exit code 1 (internal): RuntimeError: CUDA error 999 in '/opt/y'",
+    ),
+    ("the trainer was killed (out of memory?): 104 MiB", "the trainer was killed (out of memory?): 99 MiB"),
+    ("crashed; it counts as a crash, after 50 free attempts", "crashed"),
+    ("[C(32,3,1), SM(10)] cannot be built", "[SM(10)] cannot be built"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_names_and_numbers_make_no_other_cause(one: str, other: str) -> None:
+    assert cause_of("crashed", one) == cause_of("crashed", other)
+
+
+def test_other_exit_codes_and_other_ends_are_other_causes() -> None:
+    ended: Callable[[int], str] = "the trainer ended with exit code {}".format
+    assert cause_of("crashed", ended(1)) != cause_of("crashed", ended(137))
+    assert cause_of("crashed", ended(1)) != cause_of("refused", ended(1))
+
+
+def test_attempts_of_one_trial_alone_never_put_it_on() -> None:
+    streak = Streak()
+    for _ in range(100):
+        streak.add("now", "a", Phase.CRASHED, "x", 1.0, charged=True)
+    assert not streak.puts_on(5, 1)
+    streak.add("now", "b", Phase.CRASHED, "x", 1.0, charged=True)
+    assert streak.puts_on(5, 2)
+    assert not streak.puts_on(5, 20), "so many others may be well"
+    assert not streak.puts_on(0, 2)
