@@ -165,6 +165,7 @@ class Marker:
         self._run = run
         self._seconds = seconds
         self._due: list[tuple[float, str, str]] = []
+        self._started: dict[str, str] = {}  # when Jobs started, by name, where a controller says so
         self._changed = Condition()
         self.ready = Event()
         self.begun: list[float] = []
@@ -186,9 +187,11 @@ class Marker:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 event = json.loads(line)
-                if event["type"] == "ADDED":
-                    metadata = event["object"]["metadata"]
-                    with self._changed:
+                metadata, status = event["object"]["metadata"], event["object"].get("status", {})
+                with self._changed:
+                    if start := status.get("startTime"):
+                        self._started[metadata["name"]] = start
+                    if event["type"] == "ADDED":
                         self.begun.append(time.time())
                         trial = metadata["labels"]["metaqnn/trial"]
                         lasts = self._seconds * random.Random(trial).uniform(0.5, 1.5)  # as no two nets take the same
@@ -205,10 +208,23 @@ class Marker:
             deliver(self._store, request, 1, INFO.images().channels)
             with self._changed:
                 self.ended.append(time.time())
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            complete = {"type": "Complete", "status": "True", "reason": "Marked", "lastTransitionTime": now}
-            body = {"status": {"conditions": [complete], "startTime": now, "completionTime": now}}
-            _ = self._batch.patch_namespaced_job_status(name, NAMESPACE, body, _preload_content=False).data
+            self._complete(name)
+
+    def _complete(self, name: str) -> None:
+        """Say that the Job is complete, as the Job controller does, which alone may: servers refuse an end that was
+        not announced, one with Pods that are at work, and another start.
+        """
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        said = {"status": "True", "reason": "Marked", "lastTransitionTime": now}
+        with self._changed:
+            start = self._started.pop(name, now)
+        status = {
+            "conditions": [{**said, "type": kind} for kind in ("SuccessCriteriaMet", "Complete")],
+            **dict.fromkeys(("active", "ready", "terminating"), 0),
+            "startTime": start,
+            "completionTime": now,
+        }
+        _ = self._batch.patch_namespaced_job_status(name, NAMESPACE, {"status": status}, _preload_content=False).data
 
 
 def _mark(connection: Connection, kubeconfig: Path, store: str, run: str, seconds: float) -> None:

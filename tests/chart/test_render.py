@@ -18,12 +18,13 @@ from metaqnn_orch.launchers.kubernetes.errand import search_job
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys, parse_settings
 from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, one, refused, sets, template
+from tests.launchers.kubernetes.servers import NEWEST, OLDEST, SERVERS
 from tests.launchers.kubernetes.test_manifest import REQUEST, UID
 
-SERVERS = ("1.28", "1.32", "1.37")
 FOREIGN = ("PodMonitor",)  # whose schema is not Kubernetes'
 BUCKET = sets(store__bucket="results")
 TRY_OUT: Final = sets(seaweedfs__enabled="true", store__existingSecret__name="made-up")
@@ -352,9 +353,9 @@ def test_an_object_store_for_trying_out() -> None:
     found = settings_of(objects)
     assert found.store_endpoint == "http://first-metaqnn-seaweedfs.trials.svc:8333"
     assert one(objects, "Service")["metadata"]["name"] == "first-metaqnn-seaweedfs"
-    secret = one(objects, "Secret")
-    assert secret["metadata"]["name"] == found.store_secret
-    assert set(secret["data"]) == {found.store_secret_keys.access_key_id, found.store_secret_keys.secret_access_key}
+    assert found.store_secret == "made-up"
+    (container,) = one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    assert {entry["valueFrom"]["secretKeyRef"]["name"] for entry in container["env"]} == {"made-up"}
 
 
 def test_labels_of_others_do_not_replace_ours(default: list[Object]) -> None:
@@ -468,7 +469,9 @@ def test_notes_end_with_the_next_command() -> None:
 
 
 def test_the_oldest_server() -> None:
-    assert Path(CHART / "Chart.yaml").read_text().count(f">={SERVERS[0]}.0-0") == 1
+    chart = Path(CHART / "Chart.yaml").read_text()
+    assert chart.count(f">={OLDEST}.0-0") == 1
+    assert f"tested on {OLDEST} and {NEWEST}" in chart
     assert "incompatible" in refused("--kube-version=1.27.0")
     assert template("--kube-version=1.28.0")
 
@@ -505,3 +508,14 @@ def test_the_icon_is_a_picture() -> None:
     kind, _, text = helm("show", "chart", CHART).stdout.partition("icon: ")[2].split("\n")[0].partition(",")
     assert kind == "data:image/svg+xml;base64"
     assert ElementTree.fromstring(base64.b64decode(text)).tag.endswith("}svg")
+
+
+def test_the_program_knows_every_variable_of_its_pod(everything: list[Object]) -> None:
+    environment = {entry["name"]: entry.get("value", "") for entry in pods_environment(everything)}
+    assert {"METAQNN_HEALTH_PORT", "METAQNN_METRICS_PORT", "METAQNN_RELEASE"} <= environment.keys()
+    load_settings("digits", environment, [], {})
+
+
+def pods_environment(objects: list[Object]) -> list[dict[str, Any]]:
+    (container,) = one(objects, "Job")["spec"]["template"]["spec"]["containers"]
+    return list(container["env"])

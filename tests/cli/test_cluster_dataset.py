@@ -39,3 +39,23 @@ def test_what_cannot_be_made_there(cluster: FakeCluster, cli: Cli, tmp_path: obj
     assert answer.code == 6
     assert "the trainer ended with exit code 1 while making dataset digits: no torch here" in answer.err
     assert cluster.jobs() == []
+
+
+def test_the_job_gets_what_is_set(cluster: FakeCluster, cli: Cli, tmp_path: object) -> None:
+    """A LimitRange, a taint, an image of one's own: what start can set, it can, too."""
+    install(cluster, *SMALL, *sets(store__bucket="results"))
+    cluster.controllers.images["trainer:v2"] = [sys.executable, "-c", "import sys; sys.exit('no torch here')"]
+    seen: list[dict[str, object]] = []
+    cluster.api.admission = lambda resource, thing: seen.append(thing) if resource == "jobs" else None
+    answer = cli(
+        *PUSH, "digits", "--set=execution.kubernetes.memory=4Gi", "--set=execution.kubernetes.image=trainer:v2"
+    )
+    assert "no torch here" in answer.err
+    text = str(seen[0])
+    assert "'memory': '4Gi'" in text
+    assert "'image': 'trainer:v2'" in text
+    assert "only execution may be changed here" in cli(*PUSH, "digits", "--set=recipe.epochs=3").refused()
+    assert (
+        "add --in-cluster" in cli("dataset", "push", "digits", f"--store={tmp_path}", "--set=execution.parallel=3").err
+    )
+    assert len(seen) == 1

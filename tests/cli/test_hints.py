@@ -51,13 +51,12 @@ def sentences() -> Iterator[Sentence]:
             tree = ast.parse(file.read_text("utf-8"))
             inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
             for node in ast.walk(tree):
+                text = ""
                 if isinstance(node, ast.JoinedStr):
                     text = "".join(str(p.value) if isinstance(p, ast.Constant) else HOLE for p in node.values)
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
                     text = node.value
-                else:
-                    continue
-                if "--" in text or "metaqnn-orch " in text:
+                if isinstance(node, ast.expr) and ("--" in text or "metaqnn-orch " in text):
                     yield Sentence(f"{file.relative_to(root.parent)}:{node.lineno}", text)
 
 

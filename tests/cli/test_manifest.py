@@ -14,6 +14,7 @@ from tests.cli.conftest import Cli
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
 from tests.launchers.kubernetes.releases import SMALL, install
 from tests.launchers.kubernetes.restricted_profile import violations
+from tests.launchers.kubernetes.servers import NEWEST
 from tests.launchers.kubernetes.test_template import CASES
 
 __all__ = ["cluster"]
@@ -65,7 +66,7 @@ def test_what_people_write(name: str, asked: tuple[str, ...], cli: Cli) -> None:
         return
     answer = cli(*asked, template(path))
     job: dict[str, Any] = yaml.safe_load(answer.out)
-    kubernetes_validate.validate(job, "1.37", strict=True)
+    kubernetes_validate.validate(job, NEWEST, strict=True)
     assert list(violations(job["spec"]["template"])) == []
     mine = [line for line in answer.err.splitlines() if str(path) in line]
     assert mine == ([f"{path}: {told[name]}"] if name in told else [])

@@ -155,12 +155,31 @@ def ended_orphans(cluster: Any, record: RunRecord) -> list[Any]:
 def ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
     """The Jobs that have ended: those of trials, and that of a search which was submitted for this store."""
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
-    from metaqnn_orch.launchers.kubernetes.runner import find
 
     yield from (job for job in cluster.list(Resource.JOBS, _selector_of(record)).items if not live(job))
-    search = find(cluster, search_job_name(record.run))
-    if search is not None and not live(search) and annotation(search, STORE).rstrip("/") == store:
+    search = _submitted(cluster, record.run, store)
+    if search is not None and not live(search):
         yield search
+
+
+def end_submitted(cluster: Any, run: str, store: str, say: Say) -> bool:
+    """Delete the Job of a search that was submitted for this store, so that no Pod of it begins later. Returns whether
+    there was one that had not ended.
+    """
+    search = _submitted(cluster, run, store)
+    if search is None or not live(search):
+        return False
+    name = search["metadata"]["name"]
+    cluster.delete_job(name, search["metadata"]["uid"])
+    say(f"job {name} of the submitted search deleted in namespace {cluster.namespace}")
+    return True
+
+
+def _submitted(cluster: Any, run: str, store: str) -> Any:
+    from metaqnn_orch.launchers.kubernetes.runner import find
+
+    search = find(cluster, search_job_name(run))
+    return search if search is not None and annotation(search, STORE).rstrip("/") == store else None
 
 
 def delete_until_none_appears(

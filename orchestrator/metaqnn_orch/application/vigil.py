@@ -164,8 +164,8 @@ def is_left(store: Store, run: str, cluster: Any) -> bool:
     return job is not None and not live(job)
 
 
-def refuse_unbegun(cluster: Any, run: str) -> None:
-    """Check that the Job of a search that has not begun is not over.
+def refuse_unbegun(cluster: Any, run: str, where: str) -> None:
+    """Say why a search that was submitted has not begun. `where`: the options by which other commands find it.
 
     Raises:
         LauncherError: it has ended, or waits for something, which the message says.
@@ -179,7 +179,7 @@ def refuse_unbegun(cluster: Any, run: str) -> None:
     words = _words(cluster, name)
     if live(job):
         raise LauncherError(
-            f"run {run} has not begun: job {name}: {words}", hint=f"metaqnn-orch attach {run} waits for it"
+            f"run {run} has not begun: job {name}: {words}", hint=f"metaqnn-orch attach {run} {where} waits for it"
         )
     raise _never_began(cluster, name, words)
 

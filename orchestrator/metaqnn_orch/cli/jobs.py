@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
-from metaqnn_orch.application.jobs import check_beginning, cluster_of, said_by, stop
+from metaqnn_orch.application.jobs import check_beginning, cluster_of, end_submitted, said_by, stop
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import print_lines, say, tell
 from metaqnn_orch.control.record import load_record
+from metaqnn_orch.errors import NotFound
 from metaqnn_trainer.store.opening import open_store
 
 
@@ -27,13 +28,22 @@ def cancel(
     """Stop a run, wherever its orchestrator is.
 
     The orchestrator that works on the run loses its hold and stops at its next step. With --launcher kubernetes the
-    run's Jobs are deleted, too, until no more of them appear; exit code 6 means that they still do. Results stay,
-    nothing that was learned is lost, and start goes on with the run.
+    run's Jobs are deleted, too, until no more of them appear; exit code 6 means that they still do. So is the Job of a
+    submitted search, also with --keep-jobs and before it has begun. Results stay, nothing that was learned is lost, and
+    start goes on with the run.
     """
     opened = open_store(store)
-    record = load_record(opened, run)
-    cluster = cluster_of(namespace, context) if launcher is LauncherName.KUBERNETES and not keep_jobs else None
-    idle = stop(opened, record, cluster, tell)
+    cluster = cluster_of(namespace, context) if launcher is LauncherName.KUBERNETES else None
+    try:
+        record = load_record(opened, run)
+    except NotFound:
+        if cluster is None or not end_submitted(cluster, run, opened.uri, tell):
+            raise
+        say(f"run {run} had not begun")
+        return
+    idle = stop(opened, record, None if keep_jobs else cluster, tell)
+    if cluster is not None:  # after its Pod has lost the run, or the Pod would be taken for one that was killed
+        end_submitted(cluster, run, opened.uri, tell)
     say(f"nobody worked on run {run}" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
     if cluster is None and not keep_jobs:
         say("if it has Jobs in a cluster, they go on; to delete them, add --launcher kubernetes")

@@ -64,7 +64,7 @@ def status(
         view = read_run(opened, run)
     except NotFound:
         if release is not None:  # perhaps its Job says why there is none yet
-            refuse_unbegun(cluster_of(release.namespace, release.context), run)
+            refuse_unbegun(cluster_of(release.namespace, release.context), run, release.words)
         raise
     fields = {**summary(view, read_holder(opened, run)), "late_results": late_results(opened, view)}
     if output is Format.JSON:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from metaqnn_orch.errors import BadInput
 from tests.launchers.kubernetes.job_schema import read_models
 from tests.launchers.kubernetes.restricted_profile import violations
+from tests.launchers.kubernetes.servers import NEWEST
 from tests.launchers.kubernetes.test_manifest import job, pod, trainer
 
 TYPES: Final = read_models()
@@ -119,7 +120,7 @@ def test_any_template(template: dict[str, Any]) -> None:
         assert refusal.isprintable()
         return
     event("taken")
-    kubernetes_validate.validate(wanted, "1.36", strict=True)
+    kubernetes_validate.validate(wanted, NEWEST, strict=True)
     assert list(violations(wanted["spec"]["template"])) == []
     plain = job()
     for key in ("backoffLimit", "completions", "parallelism", "podFailurePolicy", "ttlSecondsAfterFinished"):
@@ -162,5 +163,5 @@ def test_any_template_with_something_wrong_in_it(template: dict[str, Any], junk:
     wanted, refusal = made(wrong)
     assert refusal.isprintable()
     if wanted is not None:
-        kubernetes_validate.validate(wanted, "1.36", strict=True)
+        kubernetes_validate.validate(wanted, NEWEST, strict=True)
         assert list(violations(wanted["spec"]["template"])) == []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from kubernetes import client
 
 from metaqnn_orch.errors import ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
@@ -20,8 +22,28 @@ from tests.launchers.harness import make_request, until
 from tests.launchers.kubernetes.conftest import NAMESPACE, fake_cluster
 
 FORM = JobForm(
-    "s3://no-store/at-all", KubernetesSettings(image="no-such-image:none", gpus=0, image_pull_policy="Never")
+    "s3://no-store/at-all",
+    KubernetesSettings(image="no-such-image:none", gpus=0, cpu=0.1, memory="64Mi", image_pull_policy="Never"),
 )
+
+NOW = "2026-01-01T00:00:10Z"
+ENDED = {"startTime": "2026-01-01T00:00:00Z", "completionTime": NOW}
+COMPLETE = ("SuccessCriteriaMet", "Complete")
+
+# Updates of a Job's status that its controller never makes, and what the server says to them.
+REFUSED: list[tuple[tuple[str, ...], dict[str, Any], str]] = [
+    (("Complete",), ENDED, "Complete=True condition without the SuccessCriteriaMet=true"),
+    (("Failed",), {"startTime": NOW}, "Failed=True condition without the FailureTarget=true"),
+    (("SuccessCriteriaMet", "FailureTarget"), {}, "cannot set SuccessCriteriaMet=True and FailureTarget=true"),
+    (("FailureTarget", "Failed"), {}, "startTime is required for finished job"),
+    (COMPLETE, {"startTime": NOW}, "completionTime is required for Complete jobs"),
+    (COMPLETE, {"startTime": NOW, "completionTime": "2026-01-01T00:00:00Z"}, "must be equal to or after `startTime`"),
+    ((), {"completionTime": NOW}, "cannot set completionTime when there is no Complete=True"),
+    (COMPLETE, {**ENDED, "active": 1}, "active>0 is invalid for finished job"),
+    (COMPLETE, {**ENDED, "terminating": 1}, "terminating>0 is invalid for finished job"),
+    (COMPLETE, {**ENDED, "uncountedTerminatedPods": {"failed": ["x"]}}, "must be empty for finished job"),
+    ((), {"ready": 2, "active": 1}, "cannot set more ready pods than active"),
+]
 
 
 class Server(NamedTuple):
@@ -32,6 +54,28 @@ class Server(NamedTuple):
         body = manifest(make_request(self.run.name), attempt, self.run.uid, FORM)
         body["spec"] |= spec
         return body
+
+    def set_status(self, name: str, *kinds: str, **status: Any) -> str:
+        """Write a Job's status, as its controller would, with these conditions, those with a minus being no longer
+        true. Returns why the server refuses it.
+        """
+        truths = {kind.removeprefix("-"): str(not kind.startswith("-")) for kind in kinds}
+        conditions = [{"type": kind, "status": true, "lastTransitionTime": NOW} for kind, true in truths.items()]
+        body = {"status": {"conditions": conditions, **status}}
+        batch = client.BatchV1Api(connect(None).client)
+        try:
+            _ = batch.patch_namespaced_job_status(name, self.cluster.namespace, body, _preload_content=False).data
+        except client.ApiException as error:
+            return f"{error.reason}: {json.loads(error.body or '{}').get('message')}"
+        return ""
+
+    def conditions(self, name: str) -> list[str]:
+        """The conditions of a Job that are true, in their order."""
+        found = self.cluster.get_job(name).get("status", {}).get("conditions", ())
+        return [condition["type"] for condition in found if condition["status"] == "True"]
+
+    def is_since(self, minor: int) -> bool:
+        return int(self.cluster.version().split(".")[1]) >= minor
 
     def names(self) -> list[str]:
         listing = self.cluster.list(Resource.JOBS, selector(self.run))
@@ -147,3 +191,70 @@ def test_a_job_whose_image_is_not_there_waits(server: Server) -> None:
         return False
 
     until(waits)
+
+
+def test_only_an_end_as_the_controller_says_it_is_taken(server: Server) -> None:
+    if not server.is_since(32):
+        pytest.skip("servers before 1.32 take any status")
+    body = server.job(managedBy="example.com/nobody", ttlSecondsAfterFinished=None)  # no controller writes
+    name = server.cluster.create_job(body)["metadata"]["name"]
+    for kinds, status, words in REFUSED:
+        assert words in server.set_status(name, *kinds, **status), (kinds, status)
+    assert server.set_status(name, "SuccessCriteriaMet", failed=2) == ""
+    assert server.set_status(name, *COMPLETE, failed=2, **ENDED) == ""
+    assert server.conditions(name) == [*COMPLETE]
+    assert "cannot disable the SuccessCriteriaMet=True" in server.set_status(name, "-SuccessCriteriaMet", failed=2)
+    assert "cannot disable the terminal Complete=True" in server.set_status(name, "-Complete", failed=2)
+    assert "cannot decrease the failed counter" in server.set_status(name, *COMPLETE, failed=1)
+    assert "field is immutable" in server.set_status(name, *COMPLETE, completionTime="2026-01-01T00:00:11Z")
+    assert "immutable for unsuspended job" in server.set_status(name, *COMPLETE, startTime="2026-01-01T00:00:01Z")
+
+
+def test_an_end_is_announced_before_it_is_said(server: Server) -> None:
+    """And it is said when the last Pod has ended: until then the Job holds its place."""
+    if not server.is_since(31):
+        pytest.skip("servers before 1.31 announce few ends")
+    body = server.job(backoffLimit=0)
+    name = server.cluster.create_job(body)["metadata"]["name"]
+    listing = server.cluster.list(Resource.JOBS, selector(server.run))
+    until(lambda: len(server.cluster.list(Resource.PODS, selector(server.run)).items) == 1)
+    (pod,) = server.cluster.list(Resource.PODS, selector(server.run)).items
+    core, where = client.CoreV1Api(connect(None).client), (pod["metadata"]["name"], server.cluster.namespace)
+    _ = core.delete_namespaced_pod(*where, _preload_content=False).data
+    seen: list[list[str]] = []
+    for kind, thing in server.cluster.watch(Resource.JOBS, selector(server.run), listing.version, lambda end: None):
+        if kind == "MODIFIED":
+            seen.append([c["type"] for c in thing["status"].get("conditions", ())])
+        if seen and "Failed" in seen[-1]:
+            break
+    assert ["FailureTarget"] in seen
+    assert seen[-1] == ["FailureTarget", "Failed"]
+    status = server.cluster.get_job(name)["status"]
+    assert not status.get("active")
+    assert not status.get("terminating")
+    assert "startTime" in status
+
+
+def test_a_job_says_that_it_is_suspended(server: Server) -> None:
+    body = server.job(suspend=True)
+    name = server.cluster.create_job(body)["metadata"]["name"]
+    until(lambda: server.conditions(name) == ["Suspended"])
+    assert "startTime" not in server.cluster.get_job(name)["status"]
+    assert server.cluster.list(Resource.PODS, selector(server.run)).items == []
+    batch = client.BatchV1Api(connect(None).client)
+    _ = batch.patch_namespaced_job(
+        name, server.cluster.namespace, {"spec": {"suspend": False}}, _preload_content=False
+    ).data
+    until(lambda: server.conditions(name) == [])
+    until(lambda: server.cluster.get_job(name)["status"].get("active") == 1)
+
+
+def test_a_job_of_another_controller_gets_no_pod(server: Server) -> None:
+    if not server.is_since(32):
+        pytest.skip("servers before 1.32 drop the field")
+    name = server.cluster.create_job(server.job(managedBy="example.com/nobody"))["metadata"]["name"]
+    server.cluster.create_job(server.job(attempt=2))
+    until(lambda: len(server.cluster.list(Resource.PODS, selector(server.run)).items) == 1)
+    (pod,) = server.cluster.list(Resource.PODS, selector(server.run)).items
+    assert pod["metadata"]["ownerReferences"][0]["name"] != name
+    assert not server.cluster.get_job(name).get("status")

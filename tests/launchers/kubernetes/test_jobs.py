@@ -70,20 +70,25 @@ def test_gc_deletes_what_has_ended_and_is_ours(left: Left, cli: Cli, tmp_path: P
     assert left.trials() == {left.running.trial, left.theirs.trial}
 
 
+def submitted(left: Left, run: str, store: object, *conditions: dict[str, str]) -> None:
+    """Leave the Job of a submitted search, which waits unless it has ended."""
+    body = {
+        "metadata": {
+            "name": f"{run}-orchestrator",
+            "labels": {"metaqnn/run": run},
+            "annotations": {"metaqnn/store": str(store)},
+        },
+        "spec": {"suspend": True},
+        "status": {"conditions": [*conditions]},
+    }
+    left.cluster.api.objects.create("jobs", "trials", body)
+
+
 @pytest.mark.parametrize(("of", "live", "deleted"), [("", False, 2), ("", True, 1), ("-of-others", False, 1)])
 def test_gc_deletes_the_job_of_a_search_that_has_ended(
     left: Left, cli: Cli, tmp_path: Path, of: str, live: bool, deleted: int
 ) -> None:
-    body = {
-        "metadata": {
-            "name": "test-orchestrator",
-            "labels": {"metaqnn/run": "test"},
-            "annotations": {"metaqnn/store": f"{tmp_path}/store{of}/"},
-        },
-        "spec": {"suspend": True},
-        "status": {"conditions": [] if live else [{"type": "Failed", "status": "True"}]},
-    }
-    left.cluster.api.objects.create("jobs", "trials", body)
+    submitted(left, "test", f"{tmp_path}/store{of}/", *([] if live else [{"type": "Failed", "status": "True"}]))
     answer = cli("gc", "test", "--store", tmp_path / "store", "--launcher=kubernetes", "--delete", "-o", "json")
     assert len(json.loads(answer.out)["jobs"]) == deleted
 
@@ -93,6 +98,26 @@ def test_cancel_deletes_what_is_ours(left: Left, cli: Cli, tmp_path: Path) -> No
     assert answer.code == 0
     assert "2 Jobs deleted in namespace trials" in answer.err
     assert left.trials() == {left.theirs.trial}
+
+
+@pytest.mark.parametrize("options", [(), ("--keep-jobs",)])
+@pytest.mark.parametrize("run", ["test", "later"])
+def test_cancel_ends_a_submitted_search_that_has_not_begun(
+    left: Left, cli: Cli, tmp_path: Path, run: str, options: tuple[str, ...]
+) -> None:
+    submitted(left, run, tmp_path / "store")
+    answer = cli("cancel", run, "--store", tmp_path / "store", "--launcher=kubernetes", *options)
+    assert answer.code == 0, answer.err
+    assert f"job {run}-orchestrator of the submitted search deleted" in answer.err
+    assert f"{run}-orchestrator" not in {job["metadata"]["name"] for job in left.cluster.jobs()}
+
+
+def test_cancel_leaves_a_search_for_another_store_alone(left: Left, cli: Cli, tmp_path: Path) -> None:
+    submitted(left, "later", tmp_path / "elsewhere")
+    answer = cli("cancel", "later", "--store", tmp_path / "store", "--launcher=kubernetes")
+    assert answer.code == 2
+    assert "no run" in answer.err
+    assert "later-orchestrator" in {job["metadata"]["name"] for job in left.cluster.jobs()}
 
 
 def let_go(left: Left, *trials: TrainingRequest) -> None:

@@ -16,13 +16,13 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest,
 from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef, read_carried
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+from tests.launchers.kubernetes.servers import NEWEST, SERVERS
 
 ROOT = Path(__file__).parents[3]
 SPEC = TrialSpec(net="[C(4,3,1), SM(10)]", dataset=DatasetRef(name="digits", digest="0" * 16), image_size=8)
 REQUEST = TrainingRequest(run="first", trial=SPEC.trial_id(), spec=SPEC)
 UID = "0123456789abcdef" * 2
 IMAGE = "registry.example/trainer@sha256:" + "ab" * 32
-SERVERS = ("1.28", "1.31", "1.34", "1.37")
 
 
 def form(template: dict[str, Any] | None = None, **settings: Any) -> JobForm:
@@ -366,7 +366,7 @@ def test_the_template_that_we_hand_out_can_be_uncommented() -> None:
     template = yaml.safe_load(separator + uncommented)
     assert pod(template)["nodeSelector"]
     assert pod(template)["volumes"]
-    kubernetes_validate.validate(job(template), "1.34", strict=True)
+    kubernetes_validate.validate(job(template), NEWEST, strict=True)
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -98,6 +98,39 @@ def test_a_job_whose_pod_has_ended_is_waited_for(cluster: FakeCluster, client: C
     assert next(rounds) > 3
 
 
+def say(cluster: FakeCluster, *kinds: str) -> None:
+    """Have the Job controller say this of the Job."""
+    conditions = [{"type": kind, "status": "True"} for kind in kinds]
+    cluster.api.objects.update("jobs", NAMESPACE, "make-it", lambda job: job.update(status={"conditions": conditions}))
+
+
+@pytest.mark.parametrize(("first", "last"), [("FailureTarget", "Failed"), ("SuccessCriteriaMet", "Complete")])
+def test_a_job_that_is_about_to_end_makes_way(cluster: FakeCluster, client: Cluster, first: str, last: str) -> None:
+    """Whatever its Pods seem to be, even none: newer controllers say first how it ends, and then that it has."""
+    assert runner.create(client, JOB)
+    (before,) = cluster.jobs()
+    say(cluster, first)
+    rounds = iter(range(1000))
+
+    def sleep(seconds: float) -> None:
+        if next(rounds) == 3:
+            say(cluster, first, last)
+
+    assert runner.create(client, JOB, sleep, is_at_work=lambda pods: True)
+    assert next(rounds) > 3, "until its last Pod has ended it stays"
+    (after,) = cluster.jobs()
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+def test_a_job_whose_end_hangs_makes_way_later(cluster: FakeCluster, client: Cluster) -> None:
+    assert runner.create(client, JOB)
+    (before,) = cluster.jobs()
+    say(cluster, "FailureTarget")
+    assert runner.create(client, JOB, patience=0.3)
+    (after,) = cluster.jobs()
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+
+
 def test_a_job_of_another_store_is_left_alone(cluster: FakeCluster, client: Cluster) -> None:
     assert runner.create(client, JOB)
     assert not runner.create(client, JOB), "it is at work"

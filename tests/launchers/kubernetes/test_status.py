@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.status import Stuck, classify, live, ran
+from metaqnn_orch.launchers.kubernetes.status import Stuck, classify, is_ending, live, ran
 
 
 def condition(kind: str, reason: str = "", message: str = "", status: str = "True") -> dict[str, str]:
@@ -65,6 +65,10 @@ UNSCHEDULABLE = condition("PodScheduled", "Unschedulable", "0/4 nodes: 4 Insuffi
 POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 12 matching FailJob")
 STORE_POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 15 matching")
 KILL_POLICY = condition("Failed", "PodFailurePolicy", "Container trainer for p failed with exit code 137 matching rule")
+TARGET = condition("FailureTarget", "PodFailurePolicy", "Container trainer for p failed with exit code 13 matching")
+MET = condition("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods")
+SUSPENDED = condition("Suspended", "JobSuspended", "Job suspended")
+RUNNING = pod("Running", {"running": {}})
 OWN_STORAGE = 'Container trainer exceeded its local ephemeral storage limit "4Gi".'
 
 CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
@@ -148,6 +152,34 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
     ("starting", job(), [waiting("ContainerCreating")], [], Phase.PENDING, "starting"),
     ("pod being ended", job(), [deleted(pod("Running", {"running": {}}))], [], Phase.PENDING, "being ended"),
     ("to be replaced", job(), [exited(137, conditions=[DISRUPTION])], [], Phase.PENDING, "starts it again"),
+    # What newer servers say before the end, with Pods in every state.
+    ("met, no Pod", job(MET), [], [], Phase.DELIVERED, ""),
+    ("met, its Pod is being ended", job(MET), [deleted(RUNNING)], [], Phase.DELIVERED, ""),
+    ("met and complete, the other way round", job(condition("Complete"), MET), [], [], Phase.DELIVERED, ""),
+    ("not met", job({**MET, "status": "False"}), [RUNNING], [], Phase.RUNNING, ""),
+    ("met, and failed all the same", job(MET, FAILED), [exited(13)], [], Phase.CRASHED, "exit code 13"),
+    ("about to fail, no Pod", job(TARGET), [], [event("FailedCreate", "x")], Phase.PENDING, "about to fail: Pod"),
+    (
+        "about to fail, Pod runs",
+        job(TARGET),
+        [RUNNING],
+        [],
+        Phase.PENDING,
+        "the Job is about to fail: PodFailurePolicy",
+    ),
+    ("about to fail, Pod leaves", job(TARGET), [deleted(RUNNING)], [], Phase.PENDING, "about to fail"),
+    ("about to fail, no image", job(TARGET), [waiting("ImagePullBackOff")], [], Phase.PENDING, "about to fail"),
+    ("about to fail, disrupted", job(TARGET), [pod("Running", conditions=[DISRUPTION])], [], Phase.PENDING, "to fail"),
+    ("the same, ended", job(TARGET), [exited(143, conditions=[DISRUPTION])], [], Phase.PENDING, "about to fail"),
+    ("the same, Failed", job(TARGET, FAILED), [exited(143, conditions=[DISRUPTION])], [], Phase.DISRUPTED, "disrupted"),
+    ("about to fail, sidecar not", job(TARGET), [beside_a_sidecar(13)], [], Phase.CRASHED, "exit code 13"),
+    ("about to fail, delivered", job(TARGET), [exited(0)], [], Phase.DELIVERED, ""),
+    ("about to fail, suspended", job(TARGET, suspend=True), [], [], Phase.PENDING, "about to fail"),
+    ("Failed said first", job(FAILED, TARGET), [exited(13)], [], Phase.CRASHED, "exit code 13"),
+    ("no longer a target", job({**TARGET, "status": "False"}), [RUNNING], [], Phase.RUNNING, ""),
+    ("suspended, and said so", job(SUSPENDED, suspend=True), [], [], Phase.PENDING, "suspended"),
+    ("goes on, not yet said", job(SUSPENDED), [], [], Phase.PENDING, "waits for its Pod"),
+    ("goes on", job({**SUSPENDED, "status": "False"}), [RUNNING], [], Phase.RUNNING, ""),
     ("about to fail", job(condition("FailureTarget")), [exited(13)], [], Phase.PENDING, "has not yet said how"),
     ("no GPU free", job(), [pod(conditions=[UNSCHEDULABLE])], [], Stuck.UNSCHEDULABLE, "Insufficient nvidia.com/gpu"),
     ("gated", job(), [pod(conditions=[UNSCHEDULABLE | {"reason": "SchedulingGated"}])], [], Phase.PENDING, ""),
@@ -199,7 +231,12 @@ def test_the_newest_pod_speaks_for_the_job() -> None:
 
 def test_what_may_still_have_a_pod() -> None:
     assert live(job())
-    assert live(job(condition("FailureTarget")))
+    assert live(job(TARGET))
+    assert live(job(MET))
+    assert is_ending(job(TARGET))
+    assert is_ending(job(MET))
+    assert is_ending(job(TARGET, FAILED))
+    assert not is_ending(job({**TARGET, "status": "False"}, SUSPENDED))
     assert live(job(condition("Complete", status="False")))
     assert not live(job(FAILED))
     assert not live(job(condition("Complete")))

@@ -15,7 +15,8 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.strict_yaml import parse_mapping
 from tests.launchers.kubernetes.job_schema import TABLE, as_text, read_models
 from tests.launchers.kubernetes.restricted_profile import violations
-from tests.launchers.kubernetes.test_manifest import SERVERS, form, job, overruled, pod, trainer
+from tests.launchers.kubernetes.servers import NEWEST, SERVERS
+from tests.launchers.kubernetes.test_manifest import form, job, overruled, pod, trainer
 
 CASES: Final = Path(__file__).parents[3].parent / "shared" / "cases" / "templates"
 POD: Final = "spec.template.spec"
@@ -47,7 +48,7 @@ def refusal(template: dict[str, Any], **settings: Any) -> str:
 def taken(template: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """The Job of a template, which servers take and the restricted profile too."""
     wanted = job(template, **settings)
-    kubernetes_validate.validate(wanted, "1.36", strict=True)
+    kubernetes_validate.validate(wanted, NEWEST, strict=True)
     assert list(violations(wanted["spec"]["template"])) == []
     return wanted
 

@@ -13,7 +13,7 @@ from metaqnn_orch.errors import BadInput, ClusterError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.errand import exit_code, in_words, latest
 from metaqnn_orch.launchers.kubernetes.names import STORE, annotation, controller_of
-from metaqnn_orch.launchers.kubernetes.status import live
+from metaqnn_orch.launchers.kubernetes.status import is_ending, live
 
 GONE_SECONDS: Final = 60.0  # seconds that the Job of an earlier session may take to disappear
 LOOK: Final = 1.0  # seconds between two looks at a Job that is waited for
@@ -51,8 +51,8 @@ def create(
     patience: float = GONE_SECONDS,
 ) -> bool:
     """Create the Job. Returns False if the Job exists and is at work. A Job of the same name that has ended is deleted
-    first, and one that is about to end is waited for, at most `patience` seconds. `is_at_work` is asked about the
-    Pods of a Job that has not ended.
+    first, and one that is about to end is waited for, at most `patience` seconds: then it is deleted, too. `is_at_work`
+    is asked about the Pods of a Job of which the cluster has not said that it ends.
 
     Raises:
         BadInput: what is there is of another store.
@@ -80,12 +80,14 @@ def create(
                 "done",
                 hint="give this search another --run name, or another release",
             )
-        if live(there) and not there["metadata"].get("deletionTimestamp"):
-            if late or is_at_work(_pods(cluster, name)):
-                return False
-        else:
+        if there["metadata"].get("deletionTimestamp") or not live(there):
             _refuse_to_wait(name, late)
             cluster.delete_job(name, there["metadata"]["uid"])
+        elif is_ending(there):
+            if late:  # its Pod hangs, on a node that is gone, say
+                cluster.delete_job(name, there["metadata"]["uid"])
+        elif late or is_at_work(_pods(cluster, name)):
+            return False
         sleep(LOOK / 2)
 
 

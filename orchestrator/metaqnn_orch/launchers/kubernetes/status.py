@@ -71,13 +71,20 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
     """The status of a Job. `pods` are its own, in any order; `events` are the warnings about it and its Pods, the
     latest last.
     """
-    complete, failed = _condition(job, "status", "Complete"), _condition(job, "status", "Failed")
+    failed, failing = _condition(job, "status", "Failed"), _condition(job, "status", "FailureTarget")
+    complete = _condition(job, "status", "Complete")
+    if failed is None and failing is None:  # newer servers say this first, and never take it back
+        complete = complete or _condition(job, "status", "SuccessCriteriaMet")
     ordered = sorted(pods, key=lambda pod: _text(pod, "metadata", "creationTimestamp"))
     last = ordered[-1] if ordered else {}
     if complete is not None or _exit_code(last) == 0 or _text(last, "status", "phase") == "Succeeded":
         return Status(Phase.DELIVERED)
     if failed is not None:
         return _at(last, _ended(failed, last))
+    if failing is not None and (_exit_code(last) is None or _condition(last, "status", "DisruptionTarget")):
+        # It gets no Pod any more, and is Failed as soon as the last one has ended.
+        why = f"{_text(failing, 'reason')}: {_text(failing, 'message')}".strip(": ")
+        return _waiting(_sentence("the Job is about to fail", why))
     if _get(job, "spec", "suspend") is True:
         # it is shown, and nothing is done against it
         return _waiting("the Job is suspended, by its queue or by a person")
@@ -132,8 +139,15 @@ def has_ended(pod: Object) -> bool:
 
 
 def live(job: Object) -> bool:
-    """Whether the Job may have a Pod now or later."""
+    """Whether the Job may have a Pod now or later. One that is about to end may have one now."""
     return _condition(job, "status", "Complete") is None and _condition(job, "status", "Failed") is None
+
+
+def is_ending(job: Object) -> bool:
+    """Whether the cluster has decided how the Job ends, and makes no Pod for it any more. Newer servers say so first,
+    and that it has ended when the last Pod has.
+    """
+    return any(_condition(job, "status", kind) is not None for kind in ("FailureTarget", "SuccessCriteriaMet"))
 
 
 def _ended(failed: Object, pod: Object) -> Status:

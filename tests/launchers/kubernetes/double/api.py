@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import socket
@@ -17,7 +18,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.launchers.kubernetes.double.objects import Object, Objects, Refused, matches
+from tests.launchers.kubernetes.double.checks import refusals
+from tests.launchers.kubernetes.double.objects import Object, Objects, Refused, mark_deleted, matches, merge_patch
 
 _PATH = re.compile(
     r"/(?:api/v1|apis/batch/v1)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>jobs|pods|events|configmaps)"
@@ -83,9 +85,9 @@ class Api:
         self.bookmark_seconds = 0.5
         self.namespaces: set[str] | None = None
         """Those that there are; any if None."""
-        self.version = "v1.34.0"
         self.others: dict[str, Object] = {}
         """Whatever else can be got, by path."""
+        self.version = "v1.36.2"
         self.warning = ""
         """What a creation is warned of."""
         self._counts: dict[tuple[str, str, str], Iterator[int]] = {}
@@ -124,6 +126,18 @@ class Api:
             self.objects.remove(resource, namespace, name)
         return thing
 
+    def patch(self, resource: str, namespace: str, name: str, patch: Object, part: str | None) -> Object | None:
+        """The status of a Job is a part of its own: what names it changes nothing else, and it alone changes it."""
+
+        def change(thing: Object) -> None:
+            old = copy.deepcopy(thing)
+            keys = patch.keys() & ({"status"} if part else patch.keys() - {"status"})
+            merge_patch(thing, {key: patch[key] for key in keys})
+            if part and (wrong := "; ".join(refusals(old, thing))):
+                raise Refused(422, "Invalid", f'Job.batch "{name}" is invalid: status: {wrong}')
+
+        return self.objects.update(resource, namespace, name, change)
+
     def page(self, resource: str, namespace: str, query: dict[str, str]) -> Object:
         token, limit = query.get("continue", ""), int(query.get("limit", 0))
         with self.objects.changed:
@@ -147,22 +161,8 @@ class Api:
         self._pages.clear()
 
 
-def mark_deleted(thing: Object) -> None:
-    thing["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
-
-
 def disown(thing: Object) -> None:
     del thing["metadata"]["ownerReferences"]
-
-
-def merge_patch(thing: Object, patch: Object) -> None:
-    for key, value in patch.items():
-        if isinstance(value, dict):
-            merge_patch(thing.setdefault(key, {}), value)
-        elif value is None:
-            thing.pop(key, None)
-        else:
-            thing[key] = value
 
 
 @contextmanager
@@ -238,7 +238,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
                 case "delete":
                     return {"kind": resource, **api.delete(resource, namespace, name, body)}
                 case "patch":
-                    return api.objects.update(resource, namespace, name, lambda thing: merge_patch(thing, body))
+                    return api.patch(resource, namespace, name, body, place["sub"])
                 case _ if place["sub"]:
                     api.objects.get("pods", namespace, name)
                     return api.logs(namespace, name).encode()

@@ -11,10 +11,12 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any
 
-from tests.launchers.kubernetes.double.api import Api, mark_deleted
-from tests.launchers.kubernetes.double.objects import Object, Refused
+from tests.launchers.kubernetes.double.api import Api
+from tests.launchers.kubernetes.double.checks import ENDS, has_ended, is_true
+from tests.launchers.kubernetes.double.objects import Object, Refused, mark_deleted
 
 NODE = "node-1"
+CONTROLLER = "kubernetes.io/job-controller"
 
 
 class Controllers:
@@ -32,6 +34,7 @@ class Controllers:
         self.logs: dict[str, str] = {}
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._accounted: set[str] = set()  # Pods whose end the Job controller has seen: until then they stay
+        self._made: set[str] = set()  # Jobs that had a Pod since they were last suspended, by uid
         self._spared: set[str] = set()  # Pods that were ended because their Job was suspended: they are not counted
         self._failures: dict[str, int] = {}  # Pods of a Job that failed, by the Job's uid
         self._closed = False
@@ -82,45 +85,73 @@ class Controllers:
     # The Job controller.
 
     def _reconcile(self, job: Object) -> None:
-        if any(c["type"] in ("Complete", "Failed") for c in job.get("status", {}).get("conditions", ())):
+        if has_ended(job) or job["spec"].get("managedBy", CONTROLLER) != CONTROLLER:
             return
         namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
         own = [pod for pod in self.api.objects.all("pods", namespace) if uid in owners(pod)]
         ended = [pod for pod in own if pod["status"].get("phase") in ("Succeeded", "Failed")]
-        fresh = (
-            {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"}
-            - self._accounted
-            - self._spared
-        )
+        left = [pod for pod in own if pod not in ended]
+        leaving = [pod for pod in left if "deletionTimestamp" in pod["metadata"]]
+        failed_now = {pod["metadata"]["uid"] for pod in ended if pod["status"]["phase"] == "Failed"}
+        fresh = failed_now - self._accounted - self._spared
         self._failures[uid] = self._failures.get(uid, 0) + len(fresh)
         self._accounted |= {pod["metadata"]["uid"] for pod in ended}
-        if job["spec"].get("suspend"):
-            name = job["metadata"]["name"]
+        counts = {
+            "active": len(left) - len(leaving),
+            "ready": sum(pod["status"]["phase"] == "Running" for pod in left if pod not in leaving),
+            "terminating": len(leaving),
+            "succeeded": sum(pod["status"]["phase"] == "Succeeded" for pod in ended),
+            "failed": self._failures[uid],
+        }
+        suspended = bool(job["spec"].get("suspend"))
+        self._job(job, lambda it: told(it, counts, suspended))
+        if is_true(job, "FailureTarget") or is_true(job, "SuccessCriteriaMet"):
+            self._end(job, left)
+        elif suspended:
             # The real one looks at every Pod that is still there, also at those that it ended itself.
             if policy := next((v for pod in ended if (v := verdict(job, pod)) and v["type"] == "Failed"), None):
-                self.api.objects.update("jobs", namespace, name, lambda it: add_condition(it, policy))
+                self._job(job, lambda it: add_condition(it, {**policy, "type": ENDS["Failed"]}))
                 return
-            self.api.objects.update("jobs", namespace, name, lambda it: it.get("status", {}).pop("started", None))
+            self._made.discard(uid)
             for pod in own:
                 self._spared.add(pod["metadata"]["uid"])
                 self._pod(pod, mark_deleted)
-            return
-        if len(ended) < len(own) or not self.finishing:
-            return
-        lost = job.get("status", {}).get("started") and not own
-        verdicts = [verdict(job, pod) for pod in ended] or ([failed("BackoffLimitExceeded")] if lost else [])
+        elif self.finishing and not (left if only_failed_are_replaced(job) else counts["active"]):
+            self._judge(job, own, ended)
+
+    def _judge(self, job: Object, own: list[Object], ended: list[Object]) -> None:
+        """Announce how the Job ends, or make it another Pod."""
+        uid = job["metadata"]["uid"]
+        verdicts = [verdict(job, pod) for pod in ended]
+        if uid in self._made and not own:
+            verdicts.append(failed("BackoffLimitExceeded"))
         if self._failures[uid] > job["spec"].get("backoffLimit", 6):
             verdicts.append(failed("BackoffLimitExceeded"))
         final = next((v for v in verdicts if v is not None), None)
-        if final is not None:
-            self.api.objects.update("jobs", namespace, job["metadata"]["name"], lambda it: add_condition(it, final))
-            return
-        self._create_pod(job)
+        if final is None:
+            self._create_pod(job)
+        else:
+            self._job(job, lambda it: add_condition(it, {**final, "type": ENDS[final["type"]]}))
+
+    def _end(self, job: Object, left: list[Object]) -> None:
+        """End a Job whose end is announced, when its last Pod has ended."""
+        for pod in left:
+            self._pod(pod, mark_deleted)
+        if not left:
+            end = "Failed" if is_true(job, "FailureTarget") else "Complete"
+            why = next(c for c in job["status"]["conditions"] if c["type"] == ENDS[end])
+            self._job(job, lambda it: add_condition(it, {**why, "type": end}))
 
     def _create_pod(self, job: Object) -> None:
         template, metadata = job["spec"]["template"], job["metadata"]
         self._pods += 1
-        owner = {"kind": "Job", "name": metadata["name"], "uid": metadata["uid"], "controller": True}
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "controller": True,
+        }
         pod = {
             "metadata": {
                 "name": f"{metadata['name']}-{self._pods:05x}",
@@ -136,9 +167,7 @@ class Controllers:
         except Refused as refused:
             self.warn(job, "FailedCreate", f"Error creating: {refused}")
             return
-        self.api.objects.update(
-            "jobs", metadata["namespace"], metadata["name"], lambda it: it.setdefault("status", {}).update(started=True)
-        )
+        self._made.add(metadata["uid"])
 
     def warn(self, thing: Object, reason: str, message: str) -> None:
         """An event; the same one is noted once."""
@@ -244,6 +273,9 @@ class Controllers:
         waiting = [{"name": "trainer", "state": {"waiting": {"reason": reason, "message": message}}}]
         self._pod(pod, lambda it: it.update(status={"phase": "Pending", "containerStatuses": waiting}))
 
+    def _job(self, job: Object, change: Any) -> None:
+        self.api.objects.update("jobs", job["metadata"]["namespace"], job["metadata"]["name"], change)
+
     def _pod(self, pod: Object, change: Any) -> None:
         self.api.objects.update("pods", pod["metadata"]["namespace"], pod["metadata"]["name"], change)
 
@@ -262,7 +294,35 @@ def failed(reason: str, message: str = "Job has reached the specified backoff li
 
 
 def add_condition(job: Object, new: Object) -> None:
-    job.setdefault("status", {}).setdefault("conditions", []).append(new)
+    status = job.setdefault("status", {})
+    status.setdefault("conditions", []).append(new)
+    if new["type"] == "Complete":
+        status["completionTime"] = moment()
+
+
+def moment() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def told(job: Object, counts: Mapping[str, int], suspended: bool) -> None:
+    """Have the Job say how many Pods it has, whether it is suspended, and since when it is not."""
+    status = job.setdefault("status", {})
+    status.update(counts)
+    if suspended:
+        status.pop("startTime", None)
+    else:
+        status.setdefault("startTime", moment())
+    others = [c for c in status.get("conditions", ()) if c["type"] != "Suspended"]
+    if suspended:
+        status["conditions"] = [*others, condition("Suspended", "JobSuspended")]
+    elif len(others) < len(status.get("conditions", ())):
+        status["conditions"] = [*others, condition("Suspended", "JobResumed", status="False")]
+
+
+def only_failed_are_replaced(job: Object) -> bool:
+    """Whether a Pod that is being ended must have ended before another takes its place."""
+    default = "Failed" if "podFailurePolicy" in job["spec"] else "TerminatingOrFailed"
+    return str(job["spec"].get("podReplacementPolicy", default)) == "Failed"
 
 
 def verdict(job: Object, pod: Object) -> Object | None:

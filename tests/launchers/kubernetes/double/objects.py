@@ -146,3 +146,21 @@ def matches(thing: Object, labels: str, fields: str) -> bool:
         if found != value:
             return False
     return True
+
+
+def mark_deleted(thing: Object) -> None:
+    thing["metadata"].setdefault("deletionTimestamp", "2026-01-01T00:00:00Z")
+
+
+def merge_patch(thing: Object, patch: Object) -> None:
+    """Mappings are merged, and conditions by their type, as the client asks for; other lists are replaced."""
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            merge_patch(thing.setdefault(key, {}), value)
+        elif key == "conditions":
+            merged = {one["type"]: one for one in (*thing.get(key, ()), *value)}
+            thing[key] = list(merged.values())
+        elif value is None:
+            thing.pop(key, None)
+        else:
+            thing[key] = value
