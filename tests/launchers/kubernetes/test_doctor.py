@@ -177,6 +177,7 @@ def test_cards_by_dynamic_resource_allocation(patient: Patient) -> None:
     patient.api.version = "v1.35.0"
     assert patient.crosses() == ["cluster: resource.k8s.io: the server does not serve it"]
     patient.api.others["/apis/resource.k8s.io"] = {"kind": "APIGroup", "preferredVersion": {"version": "v1"}}
+    patient.api.version = "v1.34.0"
     crosses = patient.crosses()
     assert crosses[0] == "device class gpu.example.com: a trial can ask for it by its name from Kubernetes 1.36 on"
     assert [cross.partition(": the")[0] for cross in crosses[1:]] == [
