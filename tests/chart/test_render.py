@@ -197,7 +197,7 @@ def test_cards_by_claims() -> None:
     (container,) = trainer_job(objects)["spec"]["template"]["spec"]["containers"]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     (role,) = [one for one in objects if one["kind"] == "Role"]
-    assert role["rules"][-1]["resources"] == ["resourceclaimtemplates", "resourceclaims"]
+    assert ["resourceclaimtemplates", "resourceclaims"] in [rule["resources"] for rule in role["rules"]]
 
 
 def test_a_trial_of_everything(everything: list[Object]) -> None:

@@ -174,6 +174,7 @@ CLAIMS = '[{"device_class": "gpu.example.com", "share": 0.25}, {"template": "one
 
 def test_cards_by_dynamic_resource_allocation(patient: Patient) -> None:
     patient.settings["resource_claims"] = CLAIMS
+    patient.api.version = "v1.35.0"
     assert patient.crosses() == ["cluster: resource.k8s.io: the server does not serve it"]
     patient.api.others["/apis/resource.k8s.io"] = {"kind": "APIGroup", "preferredVersion": {"version": "v1"}}
     patient.api.version = "v1.34.0"

@@ -22,7 +22,8 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.launchers.harness import ENDED, until, until_phase
 from tests.launchers.kubernetes.conftest import NAMESPACE, RUN, FakeCluster, connect_as
-from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault, write_kubeconfig
+from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault
+from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 from tests.launchers.kubernetes.double.objects import Refused
 
 
