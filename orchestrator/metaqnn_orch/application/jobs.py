@@ -148,7 +148,7 @@ def orphans(cluster: Any, record: RunRecord) -> list[Any]:
 
 
 def ended_orphans(cluster: Any, record: RunRecord) -> list[Any]:
-    """Those of them that have ended."""
+    """The Pods of the run's trials that have ended, and whose Job was deleted without them."""
     return [pod for pod in orphans(cluster, record) if has_ended(pod)]
 
 

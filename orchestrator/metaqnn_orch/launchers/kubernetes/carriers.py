@@ -66,7 +66,7 @@ class Carriers:
         return [*self.jobs.objects(), *self._stand_ins(self._pods.objects())]
 
     def of(self, trial: str) -> list[SeenJob]:
-        """Those of a trial."""
+        """The Jobs of a trial, and what stands for those that are gone."""
         return [*self.jobs.group(trial), *self._stand_ins(self._pods.group(trial))]
 
     def pods(self, uid: str) -> list[Object]:
