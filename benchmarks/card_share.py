@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.cli.conftest import put_dataset
-from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
+from tests.launchers.kubernetes.double.api import Api, serving
 from tests.launchers.kubernetes.double.controllers import Controllers
+from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 
 from benchmarks.cluster import INFO, NAMESPACE, ROOT
 from benchmarks.measure import machine, markdown, save

@@ -32,7 +32,8 @@ from kubernetes import client, config
 from tests.cli.conftest import put_dataset
 from tests.control.world import INFO as DIGITS
 from tests.control.world import deliver
-from tests.launchers.kubernetes.double.api import Api, serving, write_kubeconfig
+from tests.launchers.kubernetes.double.api import Api, serving
+from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 
 from benchmarks.measure import Spread, machine, markdown, save
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest

@@ -21,6 +21,7 @@ from metaqnn_orch.application import exports, session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
+from metaqnn_orch.application.opening import open_store
 from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.signals import interruptible
 from metaqnn_orch.control.holder import read_holder
@@ -35,7 +36,6 @@ from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.store.opening import open_store
 
 
 class Search:
@@ -50,7 +50,7 @@ class Search:
             NotFound: no run of this name.
             JournalError: its journal is damaged.
         """
-        self._store = open_store(os.fspath(store))
+        self._store = open_store(os.fspath(store), Logged().say)
         self._view = read_run(self._store, run)
 
     @classmethod
@@ -83,7 +83,7 @@ class Search:
         check_name("run", run)
         where, place = LauncherName(launcher), os.fspath(store)
         wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
-        opened = open_store(place)
+        opened = open_store(place, Logged().say)
         if table is not None and where is not LauncherName.TABLE:
             raise BadInput("a table needs the table launcher", hint="launcher='table'")
         rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None

@@ -44,12 +44,13 @@ def test_what_is_in_the_way_is_a_warning_and_nothing_else_is(
         listener.say("metrics at port 1", Tone.ASIDE)
         listener.say("stopping at once", Tone.CAUTION)
         with listener.follow(session.record, RunState(settings()), foot="", now=lambda: "now") as view:
-            for text in ("the store is away", "it still is", "", ""):
+            for text in ("away for 3 s", "away for 5 s", "key is refused", "", "", "away for 1 s"):
                 view.trouble(text)
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("INFO", "making it"),
         ("DEBUG", "metrics at port 1"),
         ("WARNING", "stopping at once"),
-        ("WARNING", "waiting: the store is away"),
+        ("WARNING", "waiting: away for 3 s"),
+        ("WARNING", "waiting: key is refused"),
         ("INFO", "going on"),
     ]

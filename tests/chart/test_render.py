@@ -18,6 +18,7 @@ from metaqnn_orch.launchers.kubernetes.errand import search_job
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys, parse_settings
 from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, one, refused, sets, template
@@ -196,7 +197,7 @@ def test_cards_by_claims() -> None:
     (container,) = trainer_job(objects)["spec"]["template"]["spec"]["containers"]
     assert "nvidia.com/gpu" not in container["resources"]["limits"]
     (role,) = [one for one in objects if one["kind"] == "Role"]
-    assert role["rules"][-1]["resources"] == ["resourceclaimtemplates", "resourceclaims"]
+    assert ["resourceclaimtemplates", "resourceclaims"] in [rule["resources"] for rule in role["rules"]]
 
 
 def test_a_trial_of_everything(everything: list[Object]) -> None:
@@ -352,9 +353,9 @@ def test_an_object_store_for_trying_out() -> None:
     found = settings_of(objects)
     assert found.store_endpoint == "http://first-metaqnn-seaweedfs.trials.svc:8333"
     assert one(objects, "Service")["metadata"]["name"] == "first-metaqnn-seaweedfs"
-    secret = one(objects, "Secret")
-    assert secret["metadata"]["name"] == found.store_secret
-    assert set(secret["data"]) == {found.store_secret_keys.access_key_id, found.store_secret_keys.secret_access_key}
+    assert found.store_secret == "made-up"
+    (container,) = one(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    assert {entry["valueFrom"]["secretKeyRef"]["name"] for entry in container["env"]} == {"made-up"}
 
 
 def test_labels_of_others_do_not_replace_ours(default: list[Object]) -> None:
@@ -507,3 +508,14 @@ def test_the_icon_is_a_picture() -> None:
     kind, _, text = helm("show", "chart", CHART).stdout.partition("icon: ")[2].split("\n")[0].partition(",")
     assert kind == "data:image/svg+xml;base64"
     assert ElementTree.fromstring(base64.b64decode(text)).tag.endswith("}svg")
+
+
+def test_the_program_knows_every_variable_of_its_pod(everything: list[Object]) -> None:
+    environment = {entry["name"]: entry.get("value", "") for entry in pods_environment(everything)}
+    assert {"METAQNN_HEALTH_PORT", "METAQNN_METRICS_PORT", "METAQNN_RELEASE"} <= environment.keys()
+    load_settings("digits", environment, [], {})
+
+
+def pods_environment(objects: list[Object]) -> list[dict[str, Any]]:
+    (container,) = one(objects, "Job")["spec"]["template"]["spec"]["containers"]
+    return list(container["env"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,27 @@ def test_attempts_that_were_lost_are_counted(store: DirectoryStore, cli: Cli) ->
     session.run_to_end(crash_once)
     found = cli("status", "test", "--store", store.uri, "-o", "json").json()
     assert (found["attempts_lost"], found["failed"], found["unique"]) == (12, 0, 12)
+
+
+def test_attempts_that_were_lost_by_how_they_ended_and_since_when(store: DirectoryStore, cli: Cli) -> None:
+    asked: list[TrainingRequest] = []
+
+    def lost_at_first(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        asked.append(request)
+        if len(asked) <= 3:
+            return (Phase.CUT_OFF, Phase.DISRUPTED, Phase.CUT_OFF)[len(asked) - 1]
+        return deliver(store, request, attempt)
+
+    begun, seconds = datetime(2026, 1, 1, tzinfo=UTC), count()
+    session = Session(store, settings(), now=lambda: (begun + timedelta(seconds=next(seconds))).isoformat())
+    session.run_to_end(lost_at_first, parallel=1)
+    found = cli("status", "test", "--store", store.uri, "-o", "json").json()
+    assert found["lost"] == {"disrupted": 1, "cut off": 2}
+    assert (found["lost_in_a_row"], found["braked_since"]) == (0, None)
+    assert list(found["losses"]) == ["disrupted", "cut off"], "the newest is the last"
+    cut_off = found["losses"]["cut off"]
+    assert (cut_off["attempts"], cut_off["detail"]) == (2, "cut off as told")
+    assert cut_off["since"] < found["losses"]["disrupted"]["since"] < cut_off["last"]
+    lines = cli("status", "test", "--store", store.uri).out.splitlines()
+    (line,) = [line for line in lines if line.startswith("losses ")]
+    assert f"2 cut off since {cut_off['since']}, the last at {cut_off['last']}: cut off as told" in line

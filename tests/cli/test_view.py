@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from metaqnn_orch.application.listener import PACE
-from metaqnn_orch.cli.view import LASTING, QUIET, SearchView
+from metaqnn_orch.application.waits import LASTING, QUIET
+from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
@@ -107,9 +108,13 @@ def test_a_failure_is_told_with_its_reason_made_visible(store: DirectoryStore) -
 def test_trouble_is_told_once_and_so_is_its_end(store: DirectoryStore) -> None:
     watched = Watched(store)
     with watched.view:
-        for text in ("the store is away", "the store is still away", "", ""):
+        for text in ("away for 3 s", "away for 5 s", "the key is refused", "away for 9 s", "", ""):
             watched.view.trouble(text)
-    assert watched.written.getvalue().splitlines() == ["waiting: the store is away", "going on"]
+    assert watched.written.getvalue().splitlines() == [
+        "waiting: away for 3 s",
+        "waiting: the key is refused",
+        "going on",
+    ], "another reason is told, too, but each once"
 
 
 def test_a_terminal_has_a_screen_that_leaves_no_trace(store: DirectoryStore) -> None:

@@ -68,11 +68,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "trainer": {
                 "image": {"repository": trainer, "tag": tag},
                 "gpu": {"count": 0},
-                "cpu": 0.5,
+                "cpu": 0.1,
                 "memory": "2Gi",
                 "sharedMemory": "64Mi",
+                "ephemeralStorage": "0M",  # a node in a container has no disk of its own to offer
             },
-            "orchestrator": {"image": {"repository": orchestrator, "tag": its_tag}},
+            "orchestrator": {
+                "image": {"repository": orchestrator, "tag": its_tag},
+                "resources": {"requests": {"ephemeral-storage": 0, "cpu": 0}},
+            },
         }
         file = tmp_path / "values.json"
         file.write_text(json.dumps(values))

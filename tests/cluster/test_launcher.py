@@ -22,7 +22,14 @@ from tests.launchers.harness import ENDED, make_request, until, until_phase
 pytestmark = [needs_cluster, needs_image]
 
 RUN = RunRef("real", "7" * 32)
-SMALL = {"gpus": 0, "cpu": 0.1, "memory": "512Mi", "shared_memory": "64Mi", "grace_seconds": 1}
+SMALL = {
+    "gpus": 0,
+    "cpu": 0.1,
+    "memory": "512Mi",
+    "shared_memory": "64Mi",
+    "ephemeral_storage": "0M",
+    "grace_seconds": 1,
+}
 # Nothing listens there: the trainer tries for some ten seconds, and says that the store does not answer.
 NOWHERE = {"store_endpoint": "http://127.0.0.1:9", "store_secret": "keys", "store_region": "nowhere"}
 

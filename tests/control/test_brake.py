@@ -274,3 +274,40 @@ def test_attempts_of_one_trial_alone_never_put_it_on() -> None:
     assert streak.puts_on(5, 2)
     assert not streak.puts_on(5, 20), "so many others may be well"
     assert not streak.puts_on(0, 2)
+
+
+def test_from_the_third_lost_attempt_in_a_row_it_is_trouble_until_a_result(store: Store) -> None:
+    """One trial is disrupted again and again, for free, while another trains: neither brake nor pause says anything."""
+    session = Session(store, settings(), clock=Leap())
+    disrupted: list[str] = []
+
+    def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        if not disrupted or disrupted[0] == request.trial:
+            disrupted.append(request.trial)
+            return Phase.DISRUPTED if len(disrupted) <= 4 else deliver(store, request, attempt)
+        return Phase.RUNNING
+
+    def ends() -> Stop:
+        return Stop.NOW if session.troubles[-1:] == [""] and session.state.told else Stop.NO
+
+    session.stop = ends
+    assert session.run_to_end(behaviour, parallel=2) is Outcome.INTERRUPTED
+    assert [text.partition(" since")[0] for text in session.troubles] == [
+        "3 attempts in a row were lost",
+        "4 attempts in a row were lost",
+        "",
+    ]
+    assert all("disrupted: disrupted as told" in text for text in session.troubles[:2])
+
+
+def test_how_far_a_trainer_came_is_no_part_of_why_it_ended() -> None:
+    killed = "the worker was killed by SIGKILL (out of memory?)"
+    tails = [
+        "",
+        ": attempt 3: [C(16,3,1), SM(10)]",
+        ": attempt 1: [SM(10)] | rate 0.001, epoch 1/20: loss 2.1710, validation accuracy 0.6376, 0.0 s",
+        ": rate 4e-05, epoch 14/20: loss not finite, validation accuracy 0.1463, 0.1 s | rate 4e-05, epoch 15/20: lo",
+    ]
+    assert len({cause_of(Phase.CRASHED, killed + tail) for tail in tails}) == 1
+    driver = ": rate 4e-05, epoch 14/20: loss 2.2, validation accuracy 0.1, 0.1 s | CUDA driver error: unknown"
+    assert cause_of(Phase.CRASHED, killed + driver) != cause_of(Phase.CRASHED, killed)

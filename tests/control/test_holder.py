@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,18 @@ def test_no_secret_passes_into_the_store(store: Store) -> None:
     beat = one.me.beat
     one.beat("now", "no answer from https://ada:hunter2@store.example/x?token=abc123def")
     assert one.me.beat == beat, "the same trouble is no news"
+
+
+def test_while_the_work_waits_the_beats_say_what_for(store: Store) -> None:
+    one = Hold(store, "run", this_process("one", "now"), time.monotonic, beat_seconds=0.02)
+    one.beat("now")
+    waits_for = ["no answer from the store"]
+    with one.kept(lambda: "now", lambda: waits_for[0]):
+        while (seen := read_holder(store, "run")) is None or seen.trouble != waits_for[0]:
+            time.sleep(0.01)
+    waits_for[0] = ""
+    time.sleep(0.03)
+    one.beat("now", "")  # of the work, which goes on
+    seen = read_holder(store, "run")
+    assert seen is not None
+    assert seen.trouble == ""

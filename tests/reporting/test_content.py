@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from metaqnn_orch.control.ends import Lost
+from metaqnn_orch.control.events import Braked
 from metaqnn_orch.control.trial import TrialState
 from metaqnn_orch.reporting.content import LOST_MEANINGS, MEANINGS, Content, content
 from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, front
@@ -18,7 +19,7 @@ from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.reporting.timeline import timeline
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.reporting.runs import write_run, write_run_with_stopped_nets
+from tests.reporting.runs import at, write_run, write_run_with_stopped_nets
 
 
 @pytest.fixture
@@ -94,3 +95,29 @@ def test_everything_is_one_printable_line(found: Content) -> None:
     facts = [*found.numbers, *found.cost, *found.settings, *found.versions]
     for text in [found.lead, found.start, *(value for _, value in facts), *(reason for reason, _ in found.reasons)]:
         assert text.isprintable()
+
+
+def test_attempts_that_were_lost_by_how_they_ended_and_since_when(found: Content) -> None:
+    crashed, disrupted = found.losses
+    assert [kind for kind, _ in found.losses] == ["crashed", "disrupted"], "the newest first"
+    assert (crashed[1].attempts, crashed[1].since, crashed[1].last) == (3, at(20), at(40))
+    assert (disrupted[1].attempts, disrupted[1].since) == (1, at(10))
+    assert crashed[1].detail.startswith("</script>")
+    assert "\n" not in crashed[1].detail
+
+
+def test_a_run_that_loses_every_attempt_says_so_before_any_number(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    view = write_run(store)
+    history = read_history(store, view)
+    view.state.finished = None
+    losses, detail = view.state.losses, "the store does not know the key"
+    losses.in_a_row = 0
+    for second in range(100, 400, 100):
+        assert not any("in a row" in note for note in content(view, history, None, None).notes)
+        losses.add(at(second), "cut off", detail)
+    notes = content(view, history, None, None).notes
+    assert f"3 attempts in a row were lost since {at(100)}, and none succeeded." in notes
+    view.state.braked = Braked(at=at(500), given_back={}, under_way={})
+    notes = content(view, history, None, None).notes
+    assert any(note.startswith(f"No attempt but a probe has begun since {at(500)}: ") for note in notes)

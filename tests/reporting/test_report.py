@@ -14,7 +14,7 @@ from metaqnn_orch.reporting.report import Report, compose
 from metaqnn_orch.reporting.summary import leaderboard, read_run
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.reporting.browser import after, chromium, needs_chromium
-from tests.reporting.runs import POISON, write_run
+from tests.reporting.runs import POISON, at, write_run
 
 pytest.importorskip("vl_convert", reason="needs the extra: metaqnn-orch[report]")
 
@@ -84,6 +84,7 @@ def test_no_two_drawings_share_a_name_in_the_page(report: Report) -> None:
 def test_every_mark_says_what_it_stands_for(report: Report) -> None:
     text = report.files["index.html"].decode()
     assert "epsilon 1.0: 12 nets, mean" in text
+    assert f"<td>{at(20)}</td><td>{at(40)}</td>" in text, "since when attempts were lost, and the last one"
     assert "crashed" in text
     assert "multiply-accumulates" in text
     assert text.count("with 1,") >= 24  # parameters in the scatter

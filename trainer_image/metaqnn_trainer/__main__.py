@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,7 +135,7 @@ def _train_bundle(options: argparse.Namespace) -> int:
     with _until_asked_to_stop() as stopped:
         from metaqnn_trainer.bundle import CarryOut, train_bundle
 
-        store, key = patient_store(options.store), keys.bundle(options.run, options.bundle)
+        store, key = patient_store(options.store, stopped), keys.bundle(options.run, options.bundle)
 
         def prepare(first: WorkOrder) -> CarryOut:
             return _trainer(options, first, stopped, lambda uri: store).carry_out
@@ -144,10 +145,10 @@ def _train_bundle(options: argparse.Namespace) -> int:
 
 
 def _trainer(
-    options: argparse.Namespace, first: WorkOrder, stopped: Callable[[], bool], opened: Opened = patient_store
+    options: argparse.Namespace, first: WorkOrder, stopped: Callable[[], bool], opened: Opened | None = None
 ) -> Trainer:
     """The trainer of this process, which has begun to read for its first order while torch is imported."""
-    ahead = Ahead.of(first, options.dataset_cache, opened)
+    ahead = Ahead.of(first, options.dataset_cache, opened or partial(patient_store, stop=stopped))
     with lasting_imports():
         from metaqnn_trainer.trial import Trainer
 

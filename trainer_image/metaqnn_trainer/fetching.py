@@ -24,11 +24,11 @@ Opened = Callable[[str], Store]
 """A function that returns the store at an address."""
 
 
-def patient_store(uri: str) -> Store:
-    """The store at `uri`, with writes that are repeated for some minutes, because the result of a training is worth
-    it.
+def patient_store(uri: str, stop: Callable[[], bool] = lambda: False) -> Store:
+    """The store at `uri`, with calls that are repeated for some minutes, because the result of a training is worth
+    it: for some seconds only once `stop` says that this process was asked to stop.
     """
-    return open_store(uri, PATIENCE, say)
+    return open_store(uri, PATIENCE, say, stop)
 
 
 def read_request(store: Store, run: str, trial: str) -> TrainingRequest:

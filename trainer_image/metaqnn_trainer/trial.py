@@ -24,6 +24,8 @@ from metaqnn_trainer.reading import Loaded, Reader
 from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.start_up import Ahead
 from metaqnn_trainer.store.base import Store, exists
+from metaqnn_trainer.store.errors import StoreError
+from metaqnn_trainer.store.patient import may_pass
 from metaqnn_trainer.tasks.base import TASKS, Load, data_key, task_of
 from metaqnn_trainer.training.checkpoint import Checkpoints
 from metaqnn_trainer.training.device import choose_device, process_began
@@ -42,7 +44,7 @@ class Trainer:
         stop: Callable[[], bool] = lambda: False,
         dataset_cache: DatasetCache | None = None,
         gpus: Gpus = THIS_MACHINE,
-        opened: Opened = patient_store,
+        opened: Opened | None = None,
         tasks: Load = TASKS.load,
         spaces: Load = SPACES.load,
         ahead: Ahead | None = None,
@@ -57,6 +59,7 @@ class Trainer:
         self._loaded = Loaded()
         self._stop = stop
         self._ahead = ahead or Ahead()
+        opened = opened or partial(patient_store, stop=stop)
         self._opened = lru_cache(1)(lambda uri: self._ahead.get(uri, partial(opened, uri)))
         self._tasks, self._spaces = tasks, spaces
         began = process_began()
@@ -73,6 +76,9 @@ class Trainer:
             begun, self._startup = time.monotonic() - self._startup, 0.0
             self.run(self._opened(order.store), order, begun)
         except KNOWN as error:
+            if isinstance(error, StoreError) and may_pass(error, writes=True) and self._stop():
+                waited = f"it was asked to stop while it waited for the store: {in_words(error)}"
+                return _failed(order, ExitCode.PREEMPTED, waited)
             return _failed(order, exit_code(error), in_words(error))
         except Exception as error:
             if failed := self._gpus.failed(error):

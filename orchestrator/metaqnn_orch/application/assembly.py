@@ -8,7 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from metaqnn_orch.application.opening import plain
 from metaqnn_orch.application.rehearsal import Rehearsal
+from metaqnn_orch.application.silence import WatchedStore, silence_of
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.launchers.base import Launcher
@@ -73,7 +75,7 @@ def make_launcher(
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
             answer, delay = rehearsal.answer, rehearsal.delay
             # A table gives the same answers again: unlike the journal, its results may be lost when the power fails.
-            answers = DirectoryStore(store.uri, durable=False) if isinstance(store, DirectoryStore) else store
+            answers = DirectoryStore(store.uri, durable=False) if isinstance(plain(store), DirectoryStore) else store
             return lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
         case LauncherName.KUBERNETES:
             form = job_form(store, settings.execution.kubernetes, template)
@@ -127,13 +129,13 @@ def job_form(store: Store, settings: KubernetesSettings, template: Mapping[str, 
         BadInput: the settings make no Job, or Pods could not reach the store.
     """
     form = JobForm(store.uri, settings, template)
-    if isinstance(store, DirectoryStore):
+    if isinstance(plain(store), DirectoryStore):
         if not any(Path(store.uri).is_relative_to(place) for place in form.mounts()):
             raise BadInput(
                 f"{store.uri} is a directory on this machine, and Pods cannot see it",
                 hint="--store s3://bucket/prefix, or a Job template that mounts a volume there",
             )
-    elif (endpoint := getattr(store, "endpoint", "")) and not settings.store_endpoint:
+    elif (endpoint := getattr(plain(store), "endpoint", "")) and not settings.store_endpoint:
         raise BadInput(
             f"the store is at {endpoint}: set execution.kubernetes.store_endpoint to the address at which Pods reach"
             " it",
@@ -149,16 +151,16 @@ def store_of_pods(store: Store, settings: KubernetesSettings) -> Store | None:
     Raises:
         StoreError: the client cannot be made.
     """
-    if isinstance(store, DirectoryStore):
+    bucket = plain(store)
+    if isinstance(bucket, DirectoryStore):
         return None
     from metaqnn_trainer.store.s3 import S3Store
     from metaqnn_trainer.store.s3_client import ClientOptions
 
-    assert isinstance(store, S3Store)
+    assert isinstance(bucket, S3Store)
     endpoint, region = settings.store_endpoint or "", settings.store_region or ""
-    return store.with_options(
-        ClientOptions(endpoint, region, settings.store_addressing_style, settings.store_checksums)
-    )
+    options = ClientOptions(endpoint, region, settings.store_addressing_style, settings.store_checksums)
+    return WatchedStore(bucket.with_options(options), silence_of(store))
 
 
 def refuse_unsafe_store(store: Store) -> None:

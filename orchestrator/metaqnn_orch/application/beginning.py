@@ -28,7 +28,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.opening import open_store
+from metaqnn_trainer.store.directory import DirectoryStore
 
 
 def begin(
@@ -127,7 +127,7 @@ def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
     name = settings.dataset.name
     # The dataset is made in another place first: one that does not fit leaves nothing behind.
     with tempfile.TemporaryDirectory(prefix="metaqnn-") as directory:
-        aside = open_store(directory)
+        aside = DirectoryStore(directory)
         try:
             ref = datasets.push(aside, name, report=say)
         except NotFound as error:

@@ -44,6 +44,12 @@ class View(Protocol):
         """Show what the run is waiting for; an empty text when the wait is over."""
         ...
 
+    def silence(self, text: str) -> None:
+        """Show what the store leaves without an answer; an empty text when it answers again. Another thread calls it,
+        because the one that shows the run may be in that call.
+        """
+        ...
+
     def refresh(self) -> None:
         """Take note that time has passed. It is called often, also while nothing happens."""
         ...

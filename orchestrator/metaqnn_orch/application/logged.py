@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from metaqnn_orch.application.listener import Tone, introduction
+from metaqnn_orch.application.waits import Waits
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
@@ -31,7 +32,7 @@ class _LoggedRun:
     def __init__(self, record: RunRecord, state: RunState) -> None:
         self._record = record
         self._state = state
-        self._trouble = ""
+        self._waits = Waits(lambda text: LOG.warning("waiting: %s", text), lambda: LOG.info("going on"))
 
     def recall(self, events: Sequence[Event]) -> None:
         LOG.info("%s", introduction(self._record, self._state))
@@ -52,11 +53,13 @@ class _LoggedRun:
                 LOG.warning("trial %s is abandoned: %s", trial, self._state.trials[trial].net)
 
     def trouble(self, text: str) -> None:
-        if text and not self._trouble:
+        self._waits.trouble(text)
+
+    def silence(self, text: str) -> None:
+        if text:
             LOG.warning("waiting: %s", text)
-        elif not text and self._trouble:
-            LOG.info("going on")
-        self._trouble = text
+        else:
+            LOG.info("the store answers again")
 
     def refresh(self) -> None:
-        pass
+        self._waits.refresh()

@@ -14,6 +14,7 @@ from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.signals import surely_closing, unbroken
+from metaqnn_orch.application.silence import Silence, silence_of
 from metaqnn_orch.application.stopping import Signals
 from metaqnn_orch.control.budget import Limit, exceeded, limit
 from metaqnn_orch.control.confirmation import is_due, still_to_come
@@ -95,14 +96,17 @@ def search(
         RunFailed, JournalError, StoreError, LauncherError: as the loop says.
     """
     metrics = _metrics(record.run) if metrics_port is not None else None
+    silence = silence_of(store)
     if metrics is not None:
         store, launcher = metrics.watched_store(store), metrics.watched_launcher(launcher)
     pulse, session = pulse or Pulse(), secrets.token_hex(8)
     hold = Hold(store, record.run, this_process(session, now()), time.monotonic)
     try:
         hold.claim(time.sleep, listener.say)
-        with hold.kept(now):
-            return _searched(store, record, settings, launcher, listener, session, hold, pulse, metrics, metrics_port)
+        with hold.kept(now, lambda: silence.text):
+            return _searched(
+                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port
+            )
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
             hold.release()
@@ -117,6 +121,7 @@ def _searched(
     session: str,
     hold: Hold,
     pulse: Pulse,
+    silence: Silence,
     metrics: Metrics | None,
     metrics_port: int | None,
 ) -> SessionEnd:
@@ -142,7 +147,13 @@ def _searched(
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
-    with Signals(listener.say, launcher.outlives_us) as signals, served as port, tracking, shown as screen:
+    with (
+        Signals(listener.say, launcher.outlives_us) as signals,
+        served as port,
+        tracking,
+        shown as screen,
+        silence.told_to(screen.silence),
+    ):
         if port is not None:
             listener.say(f"metrics at port {port}, /metrics", Tone.ASIDE)
 

@@ -12,6 +12,7 @@ import yaml
 from metaqnn_orch.application.assembly import job_form, open_cluster
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Say, Tone
+from metaqnn_orch.application.opening import open_store
 from metaqnn_orch.application.release import ORCHESTRATOR, Release
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.errors import BadInput, StoreError, redacted
@@ -22,7 +23,6 @@ from metaqnn_orch.launchers.kubernetes.template import pod_of
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.opening import open_store
 
 _OF_A_SECRET: Final = re.compile(
     r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY)$", re.IGNORECASE
@@ -60,7 +60,7 @@ def submit(
         ClusterError: the API refuses.
     """
     template = read_template(settings, release)
-    opened = open_store(store)
+    opened = open_store(store, say)
     form = job_form(opened, settings.execution.kubernetes, template)  # errors in the settings are found here
     for line in overruled(settings, store, template) if template else ():
         say(line, Tone.CAUTION)

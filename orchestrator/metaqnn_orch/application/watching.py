@@ -8,6 +8,7 @@ from typing import Final
 
 from metaqnn_orch.application.listener import PACE, Listener, View
 from metaqnn_orch.application.moment import now
+from metaqnn_orch.application.silence import silence_of
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, decode_entry
 from metaqnn_orch.control.holder import LEASE_SECONDS, Holder, is_dead, read_holder
 from metaqnn_orch.control.record import load_record
@@ -41,7 +42,8 @@ def watch(
     pulse = _Pulse(store, run, monotonic)
     works = pulse.beats()
     foot = "Ctrl-C ends only the view, the run goes on"
-    with listener.follow(record, state, foot=foot, now=lambda: now() if works else state.heard) as view:
+    shown = listener.follow(record, state, foot=foot, now=lambda: now() if works else state.heard)
+    with shown as view, silence_of(store).told_to(view.silence):
         if state.opened is not None:
             view.recall(_recent(store, run, journal.position))
         while True:

@@ -11,11 +11,11 @@ from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.vigil import Vigil, is_left, wait_for_start
 from metaqnn_orch.application.watching import watch
 from metaqnn_orch.cli import options
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
-from metaqnn_trainer.store.opening import open_store
 
 
 def attach(run: options.Run, store: options.Store, release: Release | None = None) -> None:

@@ -16,11 +16,11 @@ from metaqnn_orch.application.cluster_dataset import push_in_cluster
 from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell, typeable
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.opening import open_store
 
 HELP: Final = "Make and list datasets."
 

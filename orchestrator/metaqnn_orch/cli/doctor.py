@@ -14,9 +14,9 @@ from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.store.opening import open_store
 
 _SIGNS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.UNKNOWN: "?"}
 

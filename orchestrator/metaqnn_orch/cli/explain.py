@@ -6,11 +6,11 @@ from typing import Final
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.reporting.explain import explain
 from metaqnn_orch.reporting.findings import places
 from metaqnn_orch.reporting.summary import read_run, reward_name
-from metaqnn_trainer.store.opening import open_store
 
 # The net comes last: it alone may be longer than a line.
 _COLUMNS: Final = {

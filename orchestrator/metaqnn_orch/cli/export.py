@@ -11,9 +11,9 @@ import typer
 from metaqnn_orch.application import exports
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, tell
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_trainer.store.opening import open_store
 
 
 class NetFormat(StrEnum):

@@ -16,6 +16,7 @@ from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput
@@ -24,7 +25,6 @@ from metaqnn_orch.reporting.verdict import Verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import continue_settings, load_settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.store.opening import open_store
 
 _FINALISTS: Final = {
     **{"rank": "d", "reward": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}

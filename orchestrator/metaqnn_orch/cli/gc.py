@@ -14,11 +14,11 @@ from metaqnn_orch.application.leftovers import delete as delete_objects
 from metaqnn_orch.application.leftovers import left_behind
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.retention import Surplus
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.settings.model import KEEP_WEIGHTS
-from metaqnn_trainer.store.opening import open_store
 
 _COLUMNS: Final = {"what": "", "how many": ",d", "bytes": ",d"}
 _JOBS: Final = "Jobs that have ended"

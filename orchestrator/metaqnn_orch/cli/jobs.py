@@ -10,9 +10,9 @@ from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.jobs import check_beginning, cluster_of, end_submitted, said_by, stop
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import print_lines, say, tell
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import NotFound
-from metaqnn_trainer.store.opening import open_store
 
 
 def cancel(

@@ -16,12 +16,12 @@ from metaqnn_orch.application.preview import trial_of
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import emit, print_json, tell
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.launchers.kubernetes.manifest import manifest as job_manifest
 from metaqnn_orch.launchers.kubernetes.names import MAX_ATTEMPT
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import TrainingRequest
-from metaqnn_trainer.store.opening import open_store
 
 
 class ManifestFormat(StrEnum):

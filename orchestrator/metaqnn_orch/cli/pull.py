@@ -13,13 +13,13 @@ from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.parts import whole
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, print_json, say, tell
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.retention import best_kept
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, repeated, shown_reward, trial_table
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
-from metaqnn_trainer.store.opening import open_store
 
 _FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
 _OF_STOPPED: Final = ("measured", "predicted", "spread")  # the leaderboard has no net that was stopped early

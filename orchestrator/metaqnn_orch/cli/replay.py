@@ -13,6 +13,7 @@ from metaqnn_orch.application.beginning import begin_imported
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, tell, typeable
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.errors import BadInput
@@ -21,7 +22,6 @@ from metaqnn_orch.replay.format import read_file, refuse_other_runs
 from metaqnn_orch.reporting.replay_export import replay_columns, replay_rows
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.store.opening import open_store
 
 
 def import_replay(

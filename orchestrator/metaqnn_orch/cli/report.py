@@ -12,12 +12,12 @@ import typer
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say, tell
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.report import compose
 from metaqnn_orch.reporting.summary import leaderboard, read_run
-from metaqnn_trainer.store.opening import open_store
 
 
 def report(

@@ -14,12 +14,12 @@ from metaqnn_orch.application.retraining import SECTIONS, again
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.store.opening import open_store
 
 _COLUMNS: Final = {"trial": "", "state": "", "reward": ".4f", "was": ".4f", "net": ""}
 

@@ -109,6 +109,9 @@ class Screen:
         self._events = events
         self._foot = foot
 
+    def with_foot(self, foot: str) -> Screen:
+        return Screen(self._head, self._standing, self._hours, self._events, foot)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self._top()
         yield Text()

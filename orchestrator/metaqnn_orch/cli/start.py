@@ -26,12 +26,12 @@ from metaqnn_orch.cli.dry_run import print_bill
 from metaqnn_orch.cli.ending import report
 from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, TRACKING, Flags, taking
 from metaqnn_orch.cli.output import Format, tell
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
-from metaqnn_trainer.store.opening import open_store
 
 
 @taking({**SEARCH, **TRACKING})

@@ -12,12 +12,12 @@ from metaqnn_orch.application.vigil import refuse_unbegun
 from metaqnn_orch.application.watching import watch as follow
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.losses import in_words
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, shown_reward, summary
-from metaqnn_trainer.store.opening import open_store
 
 
 def status(
@@ -41,10 +41,9 @@ def status(
       disruptions    lost attempts that were free
       lost           both, by how they ended
       last_lost      why the last one was lost
-      losses         by how they ended: how many, since when, the last
+      losses         the same, since when, and the last
       lost_in_a_row  lost attempts since the last result
-      braked_since   since when launching pauses, because attempts
-                     of different trials end in the same way
+      braked_since   since when launching pauses (the brake)
       estimated      rewards that were estimated
       stopped_early  rewards that were predicted
       late_results   results of abandoned trials

@@ -6,11 +6,11 @@ import os
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import say
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.reporting.tracking import show_run, trackers
 from metaqnn_orch.settings.model import TrackingSettings
-from metaqnn_trainer.store.opening import open_store
 
 
 def track(

@@ -6,8 +6,8 @@ from typing import Final
 
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import RowFormat, print_csv, print_json, print_rows
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.reporting.summary import read_run, reward_name, trial_rows, trial_table
-from metaqnn_trainer.store.opening import open_store
 
 # The net comes last: it alone may be longer than a line.
 _COLUMNS: Final = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from metaqnn_orch.application.listener import PACE, Tone, introduction, where
+from metaqnn_orch.application.waits import Waits
 from metaqnn_orch.cli.output import Progress, cell, say, tell
 from metaqnn_orch.cli.screen import Line, Screen, confirmed_mean, event_line, outcome, times
 from metaqnn_orch.control.confirmation import progress
@@ -22,8 +22,6 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
 
 EVENTS: Final = 8  # events on the screen
-QUIET: Final = 600.0  # seconds after a wait in which another one for the same reason is not printed at once
-LASTING: Final = 60.0  # seconds after which it is
 
 
 class Terminal:
@@ -62,11 +60,11 @@ class SearchView:
         self._monotonic = monotonic
         self._shown = state.unique
         self._confirmed = done_of(state)
-        self._trouble = ""
-        self._troubled_at = 0.0  # since when
-        self._said = ""  # the trouble that was printed last, without its numbers
-        self._is_said = False  # whether that is the present one
-        self._over_at = float("-inf")  # when a trouble of this kind was last over
+        self._waits = Waits(
+            lambda text: self._say((f"waiting: {text}", "yellow")), lambda: self._say(("going on", "green")), monotonic
+        )
+        self._silence = ""
+        self._drawn: Screen | None = None
         self._events: deque[Line] = deque(maxlen=EVENTS)
         self._drawn_at = float("-inf")
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_interactive else None
@@ -96,37 +94,37 @@ class SearchView:
         self._introduce()
 
     def trouble(self, text: str) -> None:
-        """Show what the run is waiting for; an empty text when the wait is over. A wait that comes and goes, as when
-        there are fewer places than trials, is printed once, and again only if it lasts.
-        """
-        before, self._trouble, now = self._trouble, text, self._monotonic()
-        if text and not before:
-            self._troubled_at = now
-            if _kind(text) != self._said or now > self._over_at + QUIET:
-                self._say_trouble()
-        elif not text and before:
-            if self._is_said:
-                self._say(("going on", "green"))
-            self._is_said, self._over_at = False, now
+        """Show what the run is waiting for; an empty text when the wait is over."""
+        self._waits.trouble(text)
 
-    def _say_trouble(self) -> None:
-        self._said, self._is_said = _kind(self._trouble), True
-        self._say((f"waiting: {self._trouble}", "yellow"))
+    def silence(self, text: str) -> None:
+        """Show what the store leaves without an answer. The screen is drawn with the numbers that it had: whoever
+        changes them may be doing so now.
+        """
+        self._silence = text
+        if self._live is None or self._drawn is None:
+            self._say((f"waiting: {text}", "yellow") if text else ("the store answers again", "green"))
+        else:
+            self._live.update(self._drawn.with_foot(self._foot_now), refresh=True)
 
     def _say(self, *parts: str | tuple[str, str]) -> None:
         say(*parts, to=self._console)
 
+    @property
+    def _foot_now(self) -> str:
+        waits = "; ".join(text for text in (self._silence, self._waits.text) if text)
+        return f"waiting: {waits}" if waits else self._foot
+
     def refresh(self) -> None:
         """Draw the screen, if it is time to. It is called often, also while nothing happens."""
-        if self._trouble and not self._is_said and self._monotonic() > self._troubled_at + LASTING:
-            self._say_trouble()
+        self._waits.refresh()
         if self._live is None or self._monotonic() < self._drawn_at + PACE:
             return
         self._drawn_at = self._monotonic()
         numbers = standing(self._state, self._now())
         head = " · ".join([self._record.run, self._record.dataset.name, *where(self._state)])
-        foot = f"waiting: {self._trouble}" if self._trouble else self._foot
-        self._live.update(Screen(head, numbers, numbers.used.wall_clock_hours, [*self._events], foot), refresh=True)
+        self._drawn = Screen(head, numbers, numbers.used.wall_clock_hours, [*self._events], self._foot_now)
+        self._live.update(self._drawn, refresh=True)
 
     @property
     def _goal(self) -> int:
@@ -179,11 +177,6 @@ class SearchView:
             f"  {event.params:>9,} params  {cell(event.seconds, '.1f'):>6} s  {trial.net}",
             remark,
         )
-
-
-def _kind(trouble: str) -> str:
-    """The beginning of a trouble without its numbers and names of Jobs."""
-    return re.sub(r"[\w-]*\d[\w-]*", "", trouble)[:80]
 
 
 def done_of(state: RunState) -> int:

@@ -24,6 +24,8 @@ HOPELESS_ATTEMPTS: Final = 3  # in a row, where every further attempt of the tri
 _OUTLIVED: Final = 120.0  # seconds, at least, after which a probe that still runs shows that it is over
 
 _KEPT: Final = re.compile(r"\b(exit code|code|ended with|signal|status|http|errno) -?\d+")
+# The end of a trainer's log may hold how far it came, which says nothing of why it ended.
+_PROGRESS: Final = re.compile(r"\brate \S+, epoch \d+/\d+: [^|]*|\battempt \d+: \[[^]]*\]")
 _PARTICULAR: Final = re.compile(r"on (node )?\S+,|\[[^]]*\]|'[^']*'|\"[^\"]*\"|\S*[\d/]\S*")
 
 _ADVICE: Final[Mapping[Phase, str]] = {
@@ -37,11 +39,14 @@ _LOOK: Final = "were memory, image, driver or settings changed? Correct them and
 
 
 def cause_of(kind: str, detail: str) -> str:
-    """How an attempt ended, without the names and numbers that differ from Pod to Pod. Exit codes stay."""
-    text = detail.partition(COUNTS_AS_A_CRASH)[0].lower()
+    """How an attempt ended, without the names and numbers that differ from Pod to Pod, and without how far it came.
+    Exit codes stay.
+    """
+    text = _PROGRESS.sub("", detail.partition(COUNTS_AS_A_CRASH)[0].lower())
     kept = [match[0] for match in _KEPT.finditer(text)]
     rest = _PARTICULAR.sub("#", _KEPT.sub("", text))
-    return " ".join([f"{kind}:", *kept, *rest.split()])[:300]
+    words = [word.strip(":|,;") for word in rest.split()]
+    return " ".join([f"{kind}:", *kept, *filter(None, words)])[:300]
 
 
 @dataclass

@@ -114,15 +114,17 @@ class Hold:
         self.beat(self.me.at)
 
     @contextmanager
-    def kept(self, now: Callable[[], str]) -> Iterator[None]:
-        """Beat in a thread of its own until the block ends, however long the work in the block takes."""
+    def kept(self, now: Callable[[], str], waits_for: Callable[[], str] = lambda: "") -> Iterator[None]:
+        """Beat in a thread of its own until the block ends, however long the work in the block takes. `waits_for` says
+        what the work waits for that does not beat itself meanwhile.
+        """
         ended = Event()
 
         def beat_on() -> None:
             while not ended.wait(self._pace / 2):
                 # An error here comes again where the run is worked on, and is reported and waited for there.
                 with suppress(Exception):
-                    self.beat(now(), self.me.trouble)
+                    self.beat(now(), waits_for() or self.me.trouble)
 
         thread = Thread(target=beat_on, name=f"lease of run {self._run}", daemon=True)
         thread.start()

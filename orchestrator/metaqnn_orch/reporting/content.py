@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from statistics import fmean
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.ends import Lost
+from metaqnn_orch.control.losses import MANY, Spell
 from metaqnn_orch.control.objective import in_words, tells_accuracy
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
@@ -71,6 +73,9 @@ class Content(NamedTuple):
     outcomes: list[OutcomeCount]
     reasons: list[tuple[str, int]]
     """Why attempts ended without a result, the most frequent reason first."""
+    losses: list[tuple[str, Spell]]
+    """The last spell of lost attempts by how they ended, the newest first: after an hour without one, another begins.
+    """
     cost: Facts
     settings: Facts
     versions: Facts
@@ -109,6 +114,10 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         numbers=numbers,
         outcomes=_outcomes(state, history),
         reasons=Counter(one_line(trouble.detail, 200) for trouble in history.troubles).most_common(_REASONS),
+        losses=[
+            (kind, replace(spell, detail=one_line(spell.detail, 200)))
+            for kind, spell in reversed(state.losses.spells.items())
+        ],
         cost=[*_cost(history, hours, price, _example(record)), *_dearest(view, history)],
         settings=[(key, json.dumps(value)) for key, value in flatten(record.settings)],
         versions=_versions(view, history, best),
@@ -143,8 +152,15 @@ def _notes(view: RunView) -> list[str]:
         notes.append(f"The best nets were trained again with other seeds, {times}: {done}.")
     if record.imported:
         notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")
-    if view.state.finished is None:
+    state = view.state
+    if state.finished is None:
         notes.append("The search has not ended yet.")
+        if state.braked is not None:
+            notes.append(f"No attempt but a probe has begun since {state.braked.at}: {state.streak.in_words()}.")
+        elif state.losses.in_a_row >= MANY:
+            notes.append(
+                f"{state.losses.in_a_row:,} attempts in a row were lost since {state.losses.began}, and none succeeded."
+            )
     return notes
 
 

@@ -85,7 +85,8 @@ class KubernetesSettings(Section):
     shared_memory: str = Field("1Gi", pattern=BYTES)
     """Size of /dev/shm. It counts as memory."""
     ephemeral_storage: str = Field("2Gi", pattern=BYTES)
-    """Size of /tmp, and what each trial asks of its node's disk. A Job that makes a dataset downloads it there."""
+    """Size of /tmp, and what each trial asks of its node's disk. A Job that makes a dataset downloads it there. 0M is
+    for nodes that offer no disk space, as some in containers: nothing is asked, and /tmp has no limit."""
     time_limit_seconds: int = Field(6 * 3600, ge=60)
     """Seconds after which an attempt's Pod is ended, counted from when a node accepts the Pod, so pulling the image is
     included. A Pod with several trials has so long for each. The trainer stops earlier, to deliver its best epoch: by

@@ -21,7 +21,14 @@ from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 
 MAX_FILE_BYTES: Final = 1 << 16  # characters: a file that names every setting has three kilobytes
 OTHER_VARIABLES: Final = frozenset(
-    {"METAQNN_STORE", "METAQNN_RELEASE", "METAQNN_METRICS_PORT", "METAQNN_TRACEBACK", "METAQNN_S3_ADDRESSING_STYLE"}
+    {
+        "METAQNN_STORE",
+        "METAQNN_RELEASE",
+        "METAQNN_METRICS_PORT",
+        "METAQNN_HEALTH_PORT",
+        "METAQNN_TRACEBACK",
+        "METAQNN_S3_ADDRESSING_STYLE",
+    }
 )  # variables that other modules read
 
 RENAMED: Final = {"budget.target_accuracy": "budget.target"}

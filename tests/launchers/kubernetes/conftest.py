@@ -20,8 +20,9 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.launchers.harness import make_request
-from tests.launchers.kubernetes.double.api import CALLER, Api, serving, write_kubeconfig
+from tests.launchers.kubernetes.double.api import CALLER, Api, serving
 from tests.launchers.kubernetes.double.controllers import Controllers
+from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 from tests.launchers.kubernetes.place import Place
 
 FAKE_TRAINER = Path(__file__).parent / "double" / "fake_trainer.py"

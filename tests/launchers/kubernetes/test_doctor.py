@@ -121,7 +121,7 @@ def test_pods_that_the_namespace_would_refuse(patient: Patient) -> None:
     (cross,) = patient.crosses()
     assert cross.startswith("namespace: accepts their Pods: ")
     assert "maximum memory usage per Container is 64Mi" in cross
-    assert "the namespace's rules refuse it" in patient.ask().out
+    assert "a LimitRange of the namespace bounds it" in patient.ask().out
     patient.api.denied = {("create", "pods")}
     assert "? namespace: accepts their Pods: these credentials may not make any" in patient.ask().out
 
@@ -174,8 +174,10 @@ CLAIMS = '[{"device_class": "gpu.example.com", "share": 0.25}, {"template": "one
 
 def test_cards_by_dynamic_resource_allocation(patient: Patient) -> None:
     patient.settings["resource_claims"] = CLAIMS
+    patient.api.version = "v1.35.0"
     assert patient.crosses() == ["cluster: resource.k8s.io: the server does not serve it"]
     patient.api.others["/apis/resource.k8s.io"] = {"kind": "APIGroup", "preferredVersion": {"version": "v1"}}
+    patient.api.version = "v1.34.0"
     crosses = patient.crosses()
     assert crosses[0] == "device class gpu.example.com: a trial can ask for it by its name from Kubernetes 1.36 on"
     assert [cross.partition(": the")[0] for cross in crosses[1:]] == [

@@ -22,7 +22,8 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.launchers.harness import ENDED, until, until_phase
 from tests.launchers.kubernetes.conftest import NAMESPACE, RUN, FakeCluster, connect_as
-from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault, write_kubeconfig
+from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault
+from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 from tests.launchers.kubernetes.double.objects import Refused
 
 
@@ -493,7 +494,7 @@ def test_an_image_that_cannot_be_started_costs_no_attempt_and_ends_the_work(clus
         LauncherError, match="none of 3 Jobs could be started; the container cannot be started: exec"
     ) as error:
         until(lambda: launcher.observe() is None)
-    assert error.value.hint == "is broken the trainer's image?"
+    assert error.value.hint.startswith("is broken the trainer's image? Nodes keep the image that they have under a tag")
 
 
 def test_a_trainer_that_misses_the_store_says_so(cluster: FakeCluster) -> None:

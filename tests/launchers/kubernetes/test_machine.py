@@ -41,8 +41,9 @@ from tests.control.fatal_store import FatalStore
 from tests.control.world import Clock, Session, deliver, settings, told_order
 from tests.launchers.harness import PATIENCE
 from tests.launchers.kubernetes.conftest import NAMESPACE, make_launcher
-from tests.launchers.kubernetes.double.api import Api, Fault, serving, write_kubeconfig
+from tests.launchers.kubernetes.double.api import Api, Fault, serving
 from tests.launchers.kubernetes.double.controllers import add_condition, condition, failed
+from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 from tests.launchers.kubernetes.double.objects import Object, Refused
 
 JOBS = 2

@@ -32,7 +32,8 @@ from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.authority import make_authority
 from tests.launchers.harness import PATIENCE, make_request, until
 from tests.launchers.kubernetes.conftest import FakeCluster, connect_as
-from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault, write_kubeconfig
+from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault
+from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 
 
 class Unspeakable(Exception):

@@ -188,13 +188,23 @@ class Watched(DirectoryStore):
         self.epochs.append(decode(CheckpointState, bytes(tensors["state"].numpy()), "state").position.epoch)
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0, [2, 3, 4, 5]), (3600, [])])
+@pytest.mark.parametrize(
+    ("seconds", "before_the_end", "expected"),
+    [(0, 3600, [2, 3, 4, 5]), (3600, 3600, []), (3600, 0, [5])],
+)
 def test_how_often(
-    seconds: float, expected: list[int], digits: MadeDataset, digits_dataset: Dataset, tmp_path: Path
+    seconds: float,
+    before_the_end: float,
+    expected: list[int],
+    digits: MadeDataset,
+    digits_dataset: Dataset,
+    tmp_path: Path,
 ) -> None:
-    """0: after every epoch, where the last has arrived by then. A limit that training does not reach: never."""
+    """0: after every epoch, where the last has arrived by then. A limit that training does not reach: never, or only
+    after the last epoch, if what was trained by then is worth it.
+    """
     spec = spec_of(digits.ref, recipe=Recipe(epochs=4, batch_size=64))
     store = Watched(tmp_path)
-    with closing(Checkpoints(store, RUN, spec, seconds, pytest.fail)) as kept:
+    with closing(Checkpoints(store, RUN, spec, seconds, pytest.fail, before_the_end=before_the_end)) as kept:
         train(spec, digits_dataset, lambda record: kept.wait(), checkpoints=kept)
     assert store.epochs == expected

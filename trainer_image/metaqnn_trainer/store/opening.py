@@ -20,18 +20,23 @@ _FORMS: Final = "a store is a directory (./runs, /data/runs, file:///data/runs) 
 _MAX_PREFIX: Final = MAX_KEY // 2  # characters of an address: the others are for the keys below it
 
 
-def open_store(uri: str, patience: Sequence[float] = (), report: Callable[[str], None] = lambda _line: None) -> Store:
+def open_store(
+    uri: str,
+    patience: Sequence[float] = (),
+    report: Callable[[str], None] = lambda _line: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Store:
     """The store that `uri` names. Nothing is created, and the store is not called yet.
 
     `patience`: the pauses, in seconds, after which a write to a store that is away or full is tried again; `report` is
-    called with a line about each.
+    called with a line about each. `stop` says whether this process was asked to stop: then it ends soon.
 
     Raises:
         AddressError: not one of the accepted forms.
         StoreError: boto3 finds no usable configuration.
     """
     store = _plain(uri)
-    return PatientStore(store, patience, report) if patience else store
+    return PatientStore(store, patience, report, stop) if patience else store
 
 
 def _plain(uri: str) -> Store:

@@ -16,6 +16,10 @@ together takes minutes.
 _ROTATED: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"})
 """What a store says that does not know these credentials at present: a key is being exchanged."""
 
+LAST_SECONDS: Final = 15.0
+"""How long it goes on trying once its process was asked to stop: less than the 30 s that a Pod usually gets."""
+_LOOK: Final = 0.25  # seconds between two looks at whether it was asked
+
 T = TypeVar("T")
 
 
@@ -23,15 +27,24 @@ class PatientStore:
     """Wraps another store. A call that meets an outage is tried again after each of `pauses`, in seconds; so is a write
     to a store that is full, or that refuses the credentials, which may be repaired meanwhile. Any other refusal fails
     at once. A read that is refused fails at once, too: a trainer needs no right to look for what may be missing.
-    `report` is called with what is waited for.
+    `report` is called with what is waited for. Once `stop` says that the process was asked to stop, a call is tried
+    again for `last` seconds at most.
     """
 
     def __init__(
-        self, store: Store, pauses: Sequence[float], report: Callable[[str], None] = lambda _line: None
+        self,
+        store: Store,
+        pauses: Sequence[float],
+        report: Callable[[str], None] = lambda _line: None,
+        stop: Callable[[], bool] = lambda: False,
+        last: float = LAST_SECONDS,
     ) -> None:
         self._store = store
         self._pauses = pauses
         self._report = report
+        self._stop = stop
+        self._last = last
+        self._stopped_at: float | None = None
 
     @property
     def uri(self) -> str:
@@ -72,14 +85,29 @@ class PatientStore:
             except ObjectMissing:
                 raise
             except StoreError as error:
-                pause = next(pauses, None) if _may_pass(error, writes=writes) else None
-                if pause is None:
+                pause = next(pauses, None) if may_pass(error, writes=writes) else None
+                if pause is None or self._is_over():
                     raise
                 self._report(f"{error}; trying again in {pause:.0f} s")
+                if not self._rest(pause):
+                    raise
             again = True
-            time.sleep(pause)
+
+    def _rest(self, pause: float) -> bool:
+        """Wait so many seconds; False if there is no time for it, because the process was asked to stop."""
+        end = time.monotonic() + pause
+        while (left := end - time.monotonic()) > 0:
+            if self._is_over():
+                return False
+            time.sleep(min(left, _LOOK))
+        return True
+
+    def _is_over(self) -> bool:
+        if self._stopped_at is None and self._stop():
+            self._stopped_at = time.monotonic()
+        return self._stopped_at is not None and time.monotonic() >= self._stopped_at + self._last
 
 
-def _may_pass(error: StoreError, *, writes: bool) -> bool:
+def may_pass(error: StoreError, *, writes: bool) -> bool:
     """Whether the same call may succeed some minutes later."""
     return error.transient or (writes and (error.cause is Cause.FULL or error.code in _ROTATED))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Final
@@ -33,6 +33,8 @@ from metaqnn_trainer.store.errors import StoreError
 
 _DIGEST_BYTES: Final = 64
 _WITHIN_EPOCH: Final = 60.0  # seconds between checkpoints within an epoch: a checkpoint takes as long as some steps
+_BEFORE_THE_END: Final = 5.0  # seconds of training that are worth a checkpoint of its end
+_ARRIVAL: Final = 10.0  # seconds for which the publication of a result waits for that checkpoint
 _STATE, _HISTORY = "state", "history"  # names of tensors that hold text
 
 Say = Callable[[str], None]
@@ -128,9 +130,10 @@ class Checkpoints:
         seconds: float,
         say: Say,
         within_epoch: float = _WITHIN_EPOCH,
+        before_the_end: float = _BEFORE_THE_END,
     ) -> None:
         """At least `seconds` lie between two checkpoints, and between those within one epoch also at least
-        `within_epoch`.
+        `within_epoch`. Before the one of the end of training lie at least `before_the_end`, if that is less.
         """
         self._store = store
         self._key = keys.checkpoint(run, spec.trial_id())
@@ -138,6 +141,7 @@ class Checkpoints:
         self._spec = spec
         self._seconds = seconds
         self._within_epoch = max(seconds, within_epoch)
+        self._before_the_end = min(seconds, before_the_end)
         self._say = say
         self._last = time.monotonic()
         self._there = True  # assumed until it is known
@@ -177,6 +181,13 @@ class Checkpoints:
         return self._arrived and time.monotonic() - self._last >= self._within_epoch
 
     @property
+    def due_at_the_end(self) -> bool:
+        """Whether what was trained since the last checkpoint is worth another after the last epoch, so that an attempt
+        that ends while its result waits for the store need not train again.
+        """
+        return self._arrived and time.monotonic() - self._last >= self._before_the_end
+
+    @property
     def _arrived(self) -> bool:
         return not self._refused and (self._sending is None or self._sending.done())
 
@@ -195,6 +206,13 @@ class Checkpoints:
         """Wait until the last checkpoint has arrived, or failed to."""
         if self._sending is not None:
             self._sending.result()
+
+    def settle(self, seconds: float = _ARRIVAL) -> None:
+        """Wait until the last checkpoint has arrived, or failed to, for so many seconds at most: a store that is away
+        keeps the result waiting as well.
+        """
+        if self._sending is not None:
+            wait([self._sending], seconds)
 
     def remove(self) -> None:
         """Remove the checkpoint, once there is a result."""

@@ -174,6 +174,8 @@ class _Session:
                 raise
             return one_line(str(error), 500)
         self._course.draw()
+        if self._checkpoints is not None:
+            self._checkpoints.settle()
         return ""
 
     def _divide(self) -> bool:
@@ -229,7 +231,8 @@ class _Session:
 
     def _at_rest(self) -> None:
         self._look_ahead()
-        if self._checkpoints is not None and self._checkpoints.due:
+        kept, is_last = self._checkpoints, self._course.position.epoch > self._spec.recipe.epochs
+        if kept is not None and (kept.due or (is_last and kept.due_at_the_end)):
             self._keep()
 
     def _keep(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 from metaqnn_orch.application.assembly import store_of_pods
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, clock, tried
+from metaqnn_orch.application.opening import plain
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract import keys
@@ -34,7 +35,7 @@ def examine_store(store: Store) -> Iterator[Diagnosis]:
     yield tried("store: a written object is listed", lambda: _listed(store))
     yield tried("store: accepts large objects", lambda: _large(store))
     yield tried("store: conditional writes", lambda: _conditional(store))
-    ahead = getattr(store, "seconds_ahead", None)
+    ahead = getattr(plain(store), "seconds_ahead", None)
     if ahead is not None:
         yield tried("store: clock", lambda: clock("store: clock", ahead()))
 
@@ -49,7 +50,7 @@ def _missing(store: Store) -> str | Diagnosis:
 
 
 def _listed(store: Store) -> str | Diagnosis:
-    by_pages = getattr(store, "by_pages_of", None)
+    by_pages = getattr(plain(store), "by_pages_of", None)
     if lists_what_is_there(store if by_pages is None else by_pages(1), keys.probes()):
         return ""
     fix = "its listings are not complete: use another store, or a newer release of it"

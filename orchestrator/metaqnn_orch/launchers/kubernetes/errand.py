@@ -42,7 +42,7 @@ class PodOfSearch(NamedTuple):
     image_pull_policy: str
     service_account: str
     settings: KubernetesSettings
-    """Those of the trainers, beside which it opens the same store."""
+    """Settings of the trainers, beside which it opens the same store."""
 
 
 def search_job_name(run: str) -> str:

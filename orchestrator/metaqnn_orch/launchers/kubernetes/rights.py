@@ -15,7 +15,7 @@ class Right(NamedTuple):
     group: str = ""
     subresource: str = ""
     name: str = ""
-    """Of the one object; empty for all of the resource."""
+    """Name of the one object; empty for all of the resource."""
 
     @property
     def full(self) -> str:

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from pathlib import Path
 from threading import Thread
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -338,17 +337,3 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
             yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
-
-
-def write_kubeconfig(path: Path, url: str, token: str, namespace: str = "trials") -> Path:
-    """A kubeconfig, in JSON, which is YAML."""
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "double",
-        "contexts": [{"name": "double", "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": {"token": token}}],
-    }
-    path.write_text(json.dumps(content))
-    return path
