@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Condition, Event, Thread
@@ -45,6 +46,7 @@ from metaqnn_trainer.store.directory import DirectoryStore
 ROOT: Final = Path(__file__).parents[1]
 NAMESPACE: Final = "metaqnn-bench"
 THREADS: Final = 4  # of the bare client and of the marker; the launcher has as many
+TRIES: Final = 20  # to mark a Job whose status another changes
 INFO: Final = DIGITS.model_copy(update={"name": "svhn", "channels": 3, "image_size": 32})
 
 processes = multiprocessing.get_context("spawn")
@@ -174,9 +176,12 @@ class Marker:
             Thread(target=target, daemon=True).start()
 
     def _watch(self) -> None:
+        # From a listing on, as all watch: without a version, a server that is quiet may refuse for a while.
+        listing = json.loads(self._batch.list_namespaced_job(NAMESPACE, limit=1, _preload_content=False).data)
         stream = self._batch.list_namespaced_job(
             NAMESPACE,
             watch=True,
+            resource_version=listing["metadata"]["resourceVersion"],
             label_selector=f"metaqnn/run={self._run}",
             timeout_seconds=3600,
             _preload_content=False,
@@ -187,6 +192,8 @@ class Marker:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise RuntimeError(f"the watch of the Jobs ended: {event['object']}")
                 metadata, status = event["object"]["metadata"], event["object"].get("status", {})
                 with self._changed:
                     if start := status.get("startTime"):
@@ -216,15 +223,21 @@ class Marker:
         """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         said = {"status": "True", "reason": "Marked", "lastTransitionTime": now}
-        with self._changed:
-            start = self._started.pop(name, now)
         status = {
             "conditions": [{**said, "type": kind} for kind in ("SuccessCriteriaMet", "Complete")],
             **dict.fromkeys(("active", "ready", "terminating"), 0),
-            "startTime": start,
             "completionTime": now,
         }
-        _ = self._batch.patch_namespaced_job_status(name, NAMESPACE, {"status": status}, _preload_content=False).data
+        for tries in count(1):
+            with self._changed:
+                body = {"status": {**status, "startTime": self._started.get(name, now)}}
+            try:
+                _ = self._batch.patch_namespaced_job_status(name, NAMESPACE, body, _preload_content=False).data
+                return
+            except client.ApiException as error:
+                if error.status != 422 or tries == TRIES:
+                    raise
+            time.sleep(0.05)  # its controller said just now that it started, and the watch will say when
 
 
 def _mark(connection: Connection, kubeconfig: Path, store: str, run: str, seconds: float) -> None:
