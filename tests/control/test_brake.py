@@ -44,6 +44,36 @@ def settings(**overrides: object) -> Settings:
     return plain_settings(**{"execution__poll_seconds": 0.02, **overrides})
 
 
+class BadNets:
+    """The nets of these numbers, in the order of their first launches, always crash; the others deliver."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+        self.order: list[str] = []
+
+    def __call__(self, store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        if request.trial not in self.order:
+            self.order.append(request.trial)
+        bad = self.order.index(request.trial) in self.numbers
+        return Phase.CRASHED if bad else deliver(store, request, attempt)
+
+
+@pytest.mark.parametrize("numbers", [(4, 5), (10, 11)])
+def test_nets_that_always_crash_do_not_keep_a_run_from_its_end(store: Store, numbers: tuple[int, int]) -> None:
+    """Others deliver between them, or nothing else is left to try."""
+    session = Session(store, settings(execution__max_trials=12), clock=Leap())
+    session.open()
+    bad = BadNets(*numbers)
+    session.stop = lambda: Stop.NOW if session.clock.seconds > 7200 else Stop.NO
+    assert session.search(ScriptedLauncher(store, bad, parallel=2)) is Outcome.GOAL
+    abandoned = {name for name, trial in session.state.trials.items() if trial.state == "abandoned"}
+    assert abandoned == {bad.order[number] for number in numbers}
+    before = RunState(session.state.settings)
+    for event in session.events:
+        before.apply(event)
+    assert before.streak == session.state.streak
+
+
 class Broken:
     """Trials deliver, then every launch up to `until` ends with `end`, then they deliver again."""
 

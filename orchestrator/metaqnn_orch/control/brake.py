@@ -19,6 +19,7 @@ from metaqnn_orch.control.ends import COUNTS_AS_A_CRASH, LONGEST_PAUSE, Lost
 from metaqnn_orch.launchers.base import Phase
 
 FIRST_PAUSE: Final = 15.0  # seconds between the end of the last attempt and the first probe
+LAST_PROBES: Final = 12  # without any other net to try, after which those that end in this way are to blame
 FURTHER_TRIALS: Final = 5  # trials that may be proposed as probes, where every trial in flight has ended in this way
 HOPELESS_ATTEMPTS: Final = 3  # in a row, where every further attempt of the trial would end in the same way
 _OUTLIVED: Final = 120.0  # seconds, at least, after which a probe that still runs shows that it is over
@@ -67,12 +68,14 @@ class Streak:
     """Attempts by trial; the trial that ended last is the last."""
     charged: dict[str, int] = field(default_factory=dict)
     """Attempts that were charged, and not given back, by trial."""
+    suspects: list[str] = field(default_factory=list)
+    """Trials that ended alike while another net did not: they are charged as usual, and put no brake on."""
 
     def add(self, at: str, trial: str, kind: Lost, detail: str, seconds: float, *, charged: bool) -> None:
         """Take in an attempt; one that ended in another way begins another streak."""
         cause = cause_of(kind, detail)
         if cause != self.cause:
-            self.__dict__.update(Streak(cause, kind, since=at).__dict__)
+            self._begin(Streak(cause, kind, since=at, suspects=self.suspects))
         self.detail = detail
         self.attempts += 1
         self.longest = max(self.longest, seconds)
@@ -80,8 +83,21 @@ class Streak:
         if charged:
             self.charged[trial] = self.charged.get(trial, 0) + 1
 
-    def clear(self) -> None:
-        self.__dict__.update(Streak().__dict__)
+    def told(self, trial: str, *, probe: bool) -> None:
+        """Take in a result, which ends the streak. Where a probe delivered it that had never ended in this way, the
+        others are suspects.
+        """
+        if probe:
+            self.suspects = [] if trial in self.trials else [*self.trials]
+        self._begin(Streak(suspects=[name for name in self.suspects if name != trial]))
+
+    def released(self, *, blamed: bool) -> None:
+        """Take in that the brake was released; with `blamed`, the trials are taken for the cause."""
+        if blamed:
+            self._begin(Streak(suspects=[*self.trials]))
+
+    def _begin(self, other: Streak) -> None:
+        self.__dict__.update(other.__dict__)
 
     def puts_on(self, brake_after: int, in_flight: int) -> bool:
         """Whether so many attempts put the brake on, where so many trials are in flight."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from metaqnn_orch.control.attempts import Attempts, waiting_of
-from metaqnn_orch.control.brake import next_probe, wants_another
+from metaqnn_orch.control.brake import LAST_PROBES, next_probe, wants_another
 from metaqnn_orch.control.events import Braked, Event, Released
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Surroundings
@@ -89,13 +89,17 @@ class Braking:
         if self._world.monotonic() < self._next or self._probes(observations):
             return []
         names = [trial.trial for trial in waiting]
-        if wants_another(names, streak, len(state.in_flight), self._parallel) and (proposed := propose()):
-            return proposed[:1]
+        if wants_another(names, streak, len(state.in_flight), self._parallel):
+            if proposed := propose():
+                return proposed[:1]
+            if names and streak.probes >= max(LAST_PROBES, 2 * len(state.in_flight)):
+                self.release("no other net is left to try it with, so these nets are to blame", blamed=True)
+                return []
         chosen = next_probe(names, streak)
         return [state.in_flight[chosen]] if chosen is not None else []
 
-    def release(self, why: str) -> None:
-        self._emit(Released(at=self._world.now(), why=why))
+    def release(self, why: str, *, blamed: bool = False) -> None:
+        self._emit(Released(at=self._world.now(), why=why, blamed=blamed))
         self._attempts.hurry(self._state.in_flight)
 
     def _probes(self, observations: Mapping[str, Observation]) -> list[Trial]:

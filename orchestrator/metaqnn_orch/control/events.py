@@ -184,6 +184,8 @@ class Released(Message):
     type: Literal["released"] = "released"
     at: str
     why: str
+    blamed: bool = False
+    """Whether the nets that ended in the same way are taken for the cause."""
 
 
 Reason = Literal["goal", "exhausted", "target", "budget"]

@@ -159,7 +159,7 @@ class RunState:
             case Proposed():
                 self._proposed(event)
             case Told():
-                self.streak.clear()
+                self.streak.told(event.trial, probe=self.is_probe(event.trial, event.attempt))
                 self.losses.in_a_row = 0
                 trial = self._close(event.trial, event.status)
                 trial.reward, trial.seconds = event.reward, min(event.seconds, MOST_SECONDS)
@@ -206,6 +206,7 @@ class RunState:
                 self._brake(event)
             case Released():
                 self.braked = None
+                self.streak.released(blamed=event.blamed)
             case Abandoned():
                 trial = self._close(event.trial, "abandoned")
                 trial.attempt -= 1
@@ -251,11 +252,11 @@ class RunState:
         """Count the attempt in the streak. While the brake is on, only a probe may begin another one."""
         probe, cause = self.is_probe(event.trial, event.attempt), cause_of(event.kind, event.detail)
         free = event.kind is Phase.DISRUPTED and not event.is_charged
-        if free or (self.braked is not None and not probe and cause != self.streak.cause):
+        other = not probe and cause != self.streak.cause
+        if free or (other if self.braked is not None else event.trial in self.streak.suspects):
             return
-        self.streak.add(
-            event.at, event.trial, event.kind, event.detail, min(event.seconds, MOST_SECONDS), charged=event.is_charged
-        )
+        seconds = min(event.seconds, MOST_SECONDS)
+        self.streak.add(event.at, event.trial, event.kind, event.detail, seconds, charged=event.is_charged)
         self.streak.probes += probe and self.streak.attempts > 1
 
     def _brake(self, event: Braked) -> None:

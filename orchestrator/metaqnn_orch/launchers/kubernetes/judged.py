@@ -17,6 +17,7 @@ _UID: Final = "0" * 32
 _UNKNOWN: Final = re.compile(r'unknown field "([^"]+)"')
 _SPARED: Final = "spec.podReplacementPolicy"  # a server without it drops it, and nothing is lost but speed
 _OF_SCHEMA: Final = (400, 422)
+_DENIED: Final = re.compile(r"denied (the )?request")  # by a policy, which is told of while the search waits
 _DRY: Final = "dry run"  # a webhook that does not take part in dry runs says so; it does in the real creation
 
 
@@ -40,7 +41,8 @@ def judged(cluster: Cluster, form: JobForm, job: dict[str, Any]) -> tuple[str, .
     try:
         warnings = cluster.dry_run(Resource.JOBS, job)
     except ClusterError as error:
-        if error.status not in _OF_SCHEMA or _DRY in str(error).partition(": ")[2]:
+        words = str(error).partition(": ")[2]
+        if error.status not in _OF_SCHEMA or _DRY in words or _DENIED.search(words):
             raise
         raise BadInput(
             f"{_cause(form)}: {error}", hint="change it; metaqnn-orch doctor asks the server again"
