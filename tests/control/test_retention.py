@@ -149,7 +149,7 @@ def siblings(store: Store) -> set[str]:
 
 
 def test_what_killed_attempts_left_is_nobodys(store: Store) -> None:
-    session = Session(store, settings(execution__retries=1))
+    session = Session(store, settings(execution__retries=1, execution__brake_after=0))
     session.run_to_end(killed_first)
     assert session.state.abandoned
     assert session.state.told

@@ -100,7 +100,9 @@ class Release(NamedTuple):
     def place(self, settings: KubernetesSettings) -> errand.PodOfSearch:
         """Where its orchestrators run, beside trainers with these settings."""
         image, policy, account = (self.data.get(key, "") for key in (errand.IMAGE, errand.PULL_POLICY, errand.ACCOUNT))
-        return errand.PodOfSearch(self.config_map, image, policy, account, settings)
+        # A release without these entries is older, and so is its image: it looks for the release by its own name.
+        name = self.config_map if errand.IMAGE in self.data else self.name
+        return errand.PodOfSearch(name, image, policy, account, settings)
 
     def layer(self) -> SettingsLayer:
         """The release's settings of how the work is done."""

@@ -72,7 +72,7 @@ class JobForm:
             )
         whole = _laid_over(_mandatory(_EXAMPLE, "", self), self)
         check_whole(whole, self.template_name)
-        if PRIORITY in whole["metadata"]["labels"] and QUEUE not in whole["metadata"]["labels"]:
+        if self.settings.queue_priority and QUEUE not in whole["metadata"]["labels"]:
             raise BadInput(
                 "the Jobs have a priority in Kueue, but no queue: only a queue knows priorities",
                 hint="--set execution.kubernetes.queue=NAME, the LocalQueue of the namespace",
