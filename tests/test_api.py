@@ -100,13 +100,16 @@ def start():
 async def in_a_loop():
     return start()
 
+def names():  # the watcher of an idle store ends by itself, some seconds later
+    return [t.name for t in threading.enumerate() if t.name != "silence of the store"]
+
 ways = {"plainly": start, "in a loop": lambda: asyncio.run(in_a_loop())}
 try:
     ways[sys.argv[2]]()
 except KeyboardInterrupt:
     left = Search("first", sys.argv[1]).status if os.path.exists(sys.argv[1] + "/runs/first/run.json") else None
     children = open(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read().split()
-    print("interrupted", left and left["holder"], children, [t.name for t in threading.enumerate()], flush=True)
+    print("interrupted", left and left["holder"], children, names(), flush=True)
 settings["execution.max_trials"] = 1
 print(ways[sys.argv[2]]().status["state"], "found again")
 """

@@ -218,7 +218,7 @@ def test_a_suspended_job_is_shown_and_left_alone(cluster: FakeCluster) -> None:
     at_work(cluster, launcher, request)
     name = f"suite-{request.trial}-1"
     cluster.api.objects.update("jobs", NAMESPACE, name, lambda it: it["spec"].update(suspend=True))
-    assert "suspended" in until_phase(launcher, request, Phase.PENDING).detail
+    until(lambda: "suspended" in launcher.observe()[request.trial].detail)
     until(lambda: cluster.pods() == [])
     cluster.api.objects.update("jobs", NAMESPACE, name, lambda it: it["spec"].update(suspend=False))
     assert until_phase(launcher, request, Phase.RUNNING).attempt == 1

@@ -42,7 +42,7 @@ from tests.control.world import Clock, Session, deliver, settings, told_order
 from tests.launchers.harness import PATIENCE
 from tests.launchers.kubernetes.conftest import NAMESPACE, make_launcher
 from tests.launchers.kubernetes.double.api import Api, Fault, serving
-from tests.launchers.kubernetes.double.controllers import add_condition, condition, failed
+from tests.launchers.kubernetes.double.controllers import add_condition, condition, failed, owners
 from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
 from tests.launchers.kubernetes.double.objects import Object, Refused
 
@@ -221,7 +221,7 @@ class Machine(RuleBasedStateMachine):
     def _pods(self, job: Object) -> list[Object]:
         owner = job["metadata"]["uid"]
         pods = self.api.objects.all("pods", NAMESPACE)
-        return [pod for pod in pods if pod["metadata"]["ownerReferences"][0]["uid"] == owner]
+        return [pod for pod in pods if owner in owners(pod)]
 
     def _end(self, job: Object, code: int | None, verdict: Object, **pod_changes: Any) -> None:
         """Its Pod, made now if there was none, ends with `code`; or is gone, where there is no code."""

@@ -185,7 +185,10 @@ class Checkpoints:
         """Whether what was trained since the last checkpoint is worth another after the last epoch, so that an attempt
         that ends while its result waits for the store need not train again.
         """
-        return self._arrived and time.monotonic() - self._last >= self._before_the_end
+        if time.monotonic() - self._last < self._before_the_end:
+            return False
+        self.settle()  # one may still be on its way
+        return self._arrived
 
     @property
     def _arrived(self) -> bool:
