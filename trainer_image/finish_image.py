@@ -18,24 +18,8 @@ from pathlib import Path
 from typing import Final
 
 SHELLS: Final = (
-    *(
-        "sh",
-        "bash",
-        "rbash",
-        "dash",
-        "ash",
-        "ksh",
-        "ksh93",
-        "rksh",
-        "mksh",
-        "lksh",
-        "zsh",
-        "rzsh",
-        "fish",
-        "csh",
-        "tcsh",
-    ),
-    *("busybox", "toybox"),
+    *("sh", "bash", "rbash", "dash", "ash", "ksh", "ksh93", "rksh", "mksh", "lksh", "zsh", "rzsh"),
+    *("fish", "csh", "tcsh", "busybox", "toybox"),
 )
 PROGRAM_FOLDERS: Final = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 INSTALLERS: Final = ("pip", "pip-*.dist-info", "pip-*.egg-info", "ensurepip")

@@ -2,25 +2,32 @@
 
 CLUSTER_IMAGE    the trainer's image, as the cluster can pull it or has it already
 CLUSTER_ADDRESS  under which Pods reach this machine, for a store that runs beside the tests
+CLUSTER_ORCHESTRATOR    the orchestrator's image, for searches in Pods
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from kubernetes import client, config
 
+from tests.helm import program
+
 IMAGE = os.environ.get("CLUSTER_IMAGE", "")
 ADDRESS = os.environ.get("CLUSTER_ADDRESS", "")
+ORCHESTRATOR = os.environ.get("CLUSTER_ORCHESTRATOR", "")
 
 needs_cluster = pytest.mark.skipif("KUBECONFIG" not in os.environ, reason="KUBECONFIG names no cluster")
 needs_image = pytest.mark.skipif(not IMAGE, reason="CLUSTER_IMAGE names no trainer's image")
 needs_address = pytest.mark.skipif(not ADDRESS, reason="CLUSTER_ADDRESS says not how Pods reach us")
+needs_orchestrator = pytest.mark.skipif(not ORCHESTRATOR, reason="CLUSTER_ORCHESTRATOR names no orchestrator's image")
 
 
 class Namespace:
@@ -49,6 +56,11 @@ class Namespace:
 
     def pods(self) -> list[Any]:
         return list(self.core.list_namespaced_pod(self.name).items)
+
+    def apply(self, thing: Mapping[str, Any]) -> None:
+        """Create or change an object of any kind."""
+        apply = [str(program("kubectl")), "apply", "--namespace", self.name, "-f", "-"]
+        subprocess.run(apply, input=json.dumps(thing), text=True, check=True, capture_output=True)
 
     def evict(self, pod: str) -> None:
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": self.name}}

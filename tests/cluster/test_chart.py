@@ -1,7 +1,5 @@
 """The chart on a real cluster, from install to pull: two trials in Pods of the built image, a search in a Pod, an
 upgrade and an uninstall in mid-run.
-
-CLUSTER_ORCHESTRATOR    the orchestrator's image, beside CLUSTER_IMAGE, the trainer's
 """
 
 from __future__ import annotations
@@ -17,16 +15,25 @@ import pytest
 
 from tests.chart.conftest import CHART, helm
 from tests.cli.conftest import TINY, Answer, Cli, cli, own_environment
-from tests.cluster.real import ADDRESS, IMAGE, Namespace, namespace, needs_address, needs_cluster, needs_image
+from tests.cluster.real import (
+    ADDRESS,
+    IMAGE,
+    ORCHESTRATOR,
+    Namespace,
+    namespace,
+    needs_address,
+    needs_cluster,
+    needs_image,
+    needs_orchestrator,
+)
 from tests.seaweedfs import S3Server, running
 
 __all__ = ["cli", "own_environment"]
-ORCHESTRATOR = os.environ.get("CLUSTER_ORCHESTRATOR", "")
 pytestmark = [
     needs_cluster,
     needs_image,
     needs_address,
-    pytest.mark.skipif(not ORCHESTRATOR, reason="CLUSTER_ORCHESTRATOR names no orchestrator's image"),
+    needs_orchestrator,
     pytest.mark.usefixtures("own_environment"),
     pytest.mark.timeout(900),
 ]

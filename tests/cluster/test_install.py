@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,9 +13,9 @@ import yaml
 
 from tests.chart.conftest import CHART, ROOT
 from tests.cli.conftest import TINY, Cli, cli, own_environment
-from tests.cluster.real import IMAGE, needs_address, needs_cluster, needs_image
+from tests.cluster.real import IMAGE, ORCHESTRATOR, needs_address, needs_cluster, needs_image, needs_orchestrator
 from tests.cluster.recording import Asked, recorded
-from tests.cluster.test_chart import ORCHESTRATOR, World, ended, world
+from tests.cluster.test_chart import World, ended, world
 from tests.helm import program
 
 __all__ = ["cli", "own_environment", "world"]
@@ -24,7 +23,7 @@ pytestmark = [
     needs_cluster,
     needs_image,
     needs_address,
-    pytest.mark.skipif(not ORCHESTRATOR, reason="CLUSTER_ORCHESTRATOR names no orchestrator's image"),
+    needs_orchestrator,
     pytest.mark.usefixtures("own_environment"),
     pytest.mark.timeout(900),
 ]
@@ -81,8 +80,7 @@ def kubeconfig(path: Path, server: str, namespace: str, token: str = "") -> Path
     """A file that names one server; with a token, that of the real one, whose certificates are known."""
     cluster: dict[str, Any] = {"server": server}
     if token:
-        with open(os.environ["KUBECONFIG"]) as file:  # noqa: PTH123
-            cluster = yaml.safe_load(file)["clusters"][0]["cluster"]
+        cluster = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())["clusters"][0]["cluster"]
     path.write_text(
         yaml.safe_dump(
             {
@@ -164,13 +162,7 @@ def test_these_rights_suffice_and_none_is_spare(world: World, tmp_path: Path) ->
         }
         who = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "installer"}}
         for thing in (who, role, bound):
-            subprocess.run(
-                [program("kubectl"), "apply", "--namespace", world.real.name, "-f", "-"],
-                input=json.dumps(thing),
-                text=True,
-                check=True,
-                capture_output=True,
-            )
+            world.real.apply(thing)
         token = subprocess.run(
             [program("kubectl"), "create", "token", "installer", "--namespace", world.real.name],
             capture_output=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -58,10 +59,8 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with namespace() as new:
-        world = World(new)
+    with namespace() as new, closing(World(new)) as world:
         yield world
-        world.close()
 
 
 def launched(launcher: KubernetesLauncher, attempt: int = 1) -> TrainingRequest:

@@ -10,10 +10,11 @@ import pytest
 from kubernetes import client
 
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
-from tests.cluster.real import Namespace, namespace, needs_cluster, needs_image
-from tests.cluster.test_launcher import NOWHERE, World, launched, until_trouble
+from tests.cluster.real import Namespace, needs_cluster, needs_image
+from tests.cluster.test_launcher import NOWHERE, World, launched, until_trouble, world
 from tests.launchers.harness import until
 
+__all__ = ["world"]
 pytestmark = [needs_cluster, needs_image, pytest.mark.timeout(300)]
 
 SAFE = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -28,14 +29,6 @@ def told(launcher: KubernetesLauncher) -> str:
     """What the launcher says, and the hint of what it met."""
     launcher.observe()
     return launcher.trouble
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    with namespace() as new:
-        world = World(new)
-        yield world
-        world.close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -20,11 +21,9 @@ pytestmark = [needs_cluster, needs_image, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with namespace() as new:
-        world = World(new)
+    with namespace() as new, closing(World(new)) as world:
         world.put_keys()
         yield world
-        world.close()
 
 
 def delete_job(world: World, policy: str) -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from typing import Any
 
 import pytest
 
-from tests.cluster.real import ADDRESS, needs_address, needs_cluster, needs_image
-from tests.cluster.test_chart import ORCHESTRATOR, World, world
-from tests.helm import program
+from tests.cluster.real import ADDRESS, ORCHESTRATOR, needs_address, needs_cluster, needs_image, needs_orchestrator
+from tests.cluster.test_chart import World, world
 
 __all__ = ["world"]
 pytestmark = [
     needs_cluster,
     needs_image,
     needs_address,
-    pytest.mark.skipif(not ORCHESTRATOR, reason="CLUSTER_ORCHESTRATOR names no orchestrator's image"),
+    needs_orchestrator,
     pytest.mark.timeout(600),
 ]
 _REACHED = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)"
@@ -54,13 +51,7 @@ def test_trainers_reach_the_store_and_nothing_else(world: World) -> None:
         "metadata": {"name": "denied"},
         "spec": {"podSelector": {"matchLabels": nobody}, "policyTypes": ["Egress"], "egress": []},
     }
-    subprocess.run(
-        [program("kubectl"), "apply", "--namespace", world.real.name, "-f", "-"],
-        input=json.dumps(denied),
-        text=True,
-        check=True,
-        capture_output=True,
-    )
+    world.real.apply(denied)
     assert reaches(world, {}, ADDRESS, port), "a Pod without a policy reaches the store"
     if reaches(world, nobody, ADDRESS, port):
         pytest.skip("nothing here enforces network policies: a Pod that may reach nothing reached the store")

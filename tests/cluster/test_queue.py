@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,8 @@ class World:
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with namespace() as new:
-        world = World(new)
+    with namespace() as new, closing(World(new)) as world:
         yield world
-        world.close()
 
 
 def test_an_evicted_trainer_that_ends_slowly_does_not_fail_its_job(world: World) -> None:

@@ -1,1 +1,1 @@
-"""Of `make release`: what is published."""
+"""These tests build what `make release` publishes."""

@@ -14,7 +14,8 @@ from threading import Condition, Thread
 from typing import Final
 
 from metaqnn_orch.errors import StoreError
-from metaqnn_trainer.store.base import Entry, Stat, Store
+from metaqnn_trainer.store.around import StoreAround
+from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 8.0  # seconds without a whole answer to a call
 
@@ -103,46 +104,12 @@ class Silence:
         return self._patience - (time.monotonic() - min(self._asked.values()))
 
 
-class WatchedStore:
+class WatchedStore(StoreAround):
     """Wraps another store, and notes in `silence` what it does not answer."""
 
     def __init__(self, store: Store, silence: Silence) -> None:
-        self.inner = store
+        super().__init__(store, silence.call)
         self.silence = silence
-
-    @property
-    def uri(self) -> str:
-        return self.inner.uri
-
-    def put(self, key: str, data: bytes) -> None:
-        with self.silence.call():
-            self.inner.put(key, data)
-
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        with self.silence.call():
-            return self.inner.put_if_absent(key, data)
-
-    def get(self, key: str, first: int | None = None) -> bytes:
-        with self.silence.call():
-            return self.inner.get(key, first)
-
-    def stat(self, key: str) -> Stat:
-        with self.silence.call():
-            return self.inner.stat(key)
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        with self.silence.call():
-            entries = iter(self.inner.list(prefix))
-        while True:
-            with self.silence.call():  # a page may be asked for; what the reader does meanwhile is no call
-                entry = next(entries, None)
-            if entry is None:
-                return
-            yield entry
-
-    def delete(self, key: str) -> None:
-        with self.silence.call():
-            self.inner.delete(key)
 
 
 def silence_of(store: Store) -> Silence:

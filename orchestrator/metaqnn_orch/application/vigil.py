@@ -82,10 +82,7 @@ def _refuse_if_over(cluster: Any, run: str, is_idle: Callable[[], bool]) -> None
         raise LauncherError(
             f"nobody works on run {run}, and there is no job {name} in namespace {cluster.namespace}", hint=_AGAIN
         )
-    raise LauncherError(
-        f"job {name} has ended, but the run has not: {_words(cluster, name)}",
-        hint=f"{_AGAIN}; see kubectl logs --namespace {cluster.namespace} job/{name}",
-    )
+    raise _left_undone(cluster, name)
 
 
 class Vigil:
@@ -136,17 +133,8 @@ class Vigil:
                     Tone.CAUTION,
                 )
             if over and self._was_over:  # and the watcher has had time to see how it ended
-                raise LauncherError(
-                    f"job {name} has ended, but the run has not: {_words(self._cluster, name)}",
-                    hint=f"{_AGAIN}; see kubectl logs --namespace {self._cluster.namespace} job/{name}",
-                )
+                raise _left_undone(self._cluster, name)
         self._was_over = over
-
-
-def is_idle(store: Store, run: str) -> bool:
-    """Whether no orchestrator works on the run."""
-    holder = read_holder(store, run)
-    return holder is None or is_dead(holder) is True
 
 
 def is_left(store: Store, run: str, cluster: Any) -> bool:
@@ -155,10 +143,10 @@ def is_left(store: Store, run: str, cluster: Any) -> bool:
     """
     from metaqnn_orch.launchers.kubernetes.runner import find
 
-    if is_idle(store, run):
-        return True
     holder, name = read_holder(store, run), search_job_name(run)
-    if holder is None or not holder.host.startswith(f"{name}-"):
+    if holder is None or is_dead(holder) is True:
+        return True
+    if not holder.host.startswith(f"{name}-"):
         return False
     job = find(cluster, name)
     return job is not None and not live(job)
@@ -188,6 +176,13 @@ def _never_began(cluster: Any, name: str, words: str) -> LauncherError:
     return LauncherError(
         f"job {name} ended before the run began: {words}",
         hint=f"kubectl logs --namespace {cluster.namespace} job/{name}; when the cause is mended, submit it again",
+    )
+
+
+def _left_undone(cluster: Any, name: str) -> LauncherError:
+    return LauncherError(
+        f"job {name} has ended, but the run has not: {_words(cluster, name)}",
+        hint=f"{_AGAIN}; see kubectl logs --namespace {cluster.namespace} job/{name}",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -80,25 +80,16 @@ Tensorboard = Annotated[
         help="Write trials into this folder for TensorBoard. Needs pip install 'metaqnn-orch[tensorboard]'.",
     ),
 ]
-MetricsPort = Annotated[
-    int | None,
-    typer.Option(
-        metavar="PORT",
-        min=0,
-        max=65_535,
-        envvar="METAQNN_METRICS_PORT",
-        help="Port for Prometheus metrics while the search runs.",
-    ),
-]
+
+
+def _port(variable: str, text: str) -> Any:
+    return typer.Option(metavar="PORT", min=0, max=65_535, envvar=variable, help=text)
+
+
+MetricsPort = Annotated[int | None, _port("METAQNN_METRICS_PORT", "Port for Prometheus metrics while the search runs.")]
 HealthPort = Annotated[
     int | None,
-    typer.Option(
-        metavar="PORT",
-        min=0,
-        max=65_535,
-        envvar="METAQNN_HEALTH_PORT",
-        help="Port at which /healthz says whether the search still moves, for a liveness probe.",
-    ),
+    _port("METAQNN_HEALTH_PORT", "Port at which /healthz says whether the search still moves, for a liveness probe."),
 ]
 UnsafeSingleWriter = Annotated[
     bool,

@@ -15,11 +15,9 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, print_json, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.retention import best_kept
-from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
-from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, repeated, shown_reward, trial_table
+from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.store.base import Store
 
 _FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
 _OF_STOPPED: Final = ("measured", "predicted", "spread")  # the leaderboard has no net that was stopped early
@@ -64,13 +62,13 @@ def pull(
         for rank, head in enumerate(best, 1):
             try:
                 trial = best_kept(opened, run, head)
-                parts = _parts(opened, view, trial)
+                if not trial.attempt:
+                    reason = f"trial {head.trial} was imported, so its weights are not in this store"
+                    left.append(_Left(head.trial, reason, is_imported=True))
+                    continue
+                parts = whole(opened, view, trial)
             except (MessageError, ObjectMissing) as error:
                 left.append(_Left(head.trial, f"trial {head.trial} is no longer valid: {error}"))
-                continue
-            except _Imported:
-                reason = f"trial {head.trial} was imported, so its weights are not in this store"
-                left.append(_Left(head.trial, reason, is_imported=True))
                 continue
             except StoreError as error:
                 if away is not None and error.transient:  # two in a row: it is the store, and no object of it
@@ -102,22 +100,6 @@ def pull(
         lost = next((one.trial for one in left if not one.is_imported), None)
         hint = f"metaqnn-orch retrain {run} {lost} --store {shlex.quote(store)} trains it again" if lost else ""
         raise StoreError(f"{left[0].reason}{count}", hint=hint)
-
-
-class _Imported(Exception):
-    """The trial was trained elsewhere."""
-
-
-def _parts(store: Store, view: RunView, trial: Trial) -> dict[str, bytes]:
-    """All parts of a trial, by the names of their files.
-
-    Raises:
-        _Imported: there are none.
-        MessageError, StoreError: as `whole` says.
-    """
-    if not trial.attempt:
-        raise _Imported
-    return whole(store, view, trial)
 
 
 def _columns(columns: Sequence[str]) -> list[str]:

@@ -237,17 +237,17 @@ class Loop:
         refused: str | None = None,
     ) -> None:
         """Record an attempt that ended without a result, after at least so many seconds."""
-        state, free = self._state, Charge(charged=False, abandoned=False)
-        charged, abandoned, used_up = cost(
-            end,
-            trial.free,
-            trial.charged,
-            free_attempts=self._settings.free_attempts,
-            retries=self._settings.retries,
-            store_reached=state.has_trained,
-        )
-        if self._braking.is_on:
-            charged, abandoned, used_up = free
+        state = self._state
+        charged, abandoned, used_up = Charge(charged=False, abandoned=False)
+        if not self._braking.is_on:
+            charged, abandoned, used_up = cost(
+                end,
+                trial.free,
+                trial.charged,
+                free_attempts=self._settings.free_attempts,
+                retries=self._settings.retries,
+                store_reached=state.has_trained,
+            )
         cause, probe = state.streak.cause, state.is_probe(trial.trial, trial.attempt)
         self._emit(
             Failed(

@@ -51,10 +51,6 @@ class Losses:
         self.began = self.began if self.in_a_row else at
         self.in_a_row += 1
 
-    @property
-    def last(self) -> Spell | None:
-        return next(reversed(self.spells.values()), None)
-
 
 def in_words(kind: str, spell: Spell) -> str:
     """A spell in one line."""
@@ -63,10 +59,11 @@ def in_words(kind: str, spell: Spell) -> str:
 
 def lost_lately(losses: Losses, now: str) -> str:
     """What a run suffers from whose last attempts were all lost, a moment ago; empty where they were not."""
-    last = losses.last
-    if last is None or losses.in_a_row < MANY or seconds_between(last.last, now) > LATELY:
+    if losses.in_a_row < MANY:
         return ""
-    kind = next(reversed(losses.spells))
+    kind, last = next(reversed(losses.spells.items()))
+    if seconds_between(last.last, now) > LATELY:
+        return ""
     return (
         f"{losses.in_a_row} attempts in a row were lost since {losses.began}, and none succeeded; the last one, "
         f"{kind}: {one_line(last.detail, 300)}"

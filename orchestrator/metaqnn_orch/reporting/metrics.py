@@ -23,7 +23,8 @@ from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_orch.reporting.summary import has_accuracy, lost_attempts
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.contract.result import Status
-from metaqnn_trainer.store.base import Entry, Stat, Store
+from metaqnn_trainer.store.around import StoreAround
+from metaqnn_trainer.store.base import Store
 
 OUTCOMES: Final = (*get_args(Status), "abandoned")
 _MINUTES: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800)  # seconds
@@ -158,7 +159,10 @@ class Metrics:
                 times = times._replace(ended=now)
             self._times[trial] = times
 
-    def answered(self) -> None:
+    @contextmanager
+    def _contact(self) -> Iterator[None]:
+        """A call of the store, which counts if it is answered."""
+        yield
         self._store.set(self._clock())
 
     def watched_launcher(self, launcher: Launcher) -> Launcher:
@@ -167,7 +171,7 @@ class Metrics:
 
     def watched_store(self, store: Store) -> Store:
         """The store in a wrapper that notes when it last answered."""
-        return _WatchedStore(store, self)
+        return StoreAround(store, self._contact)
 
     @contextmanager
     def served(self, port: int) -> Iterator[int]:
@@ -238,40 +242,3 @@ class _WatchedLauncher:
 
     def close(self) -> None:
         self._inner.close()
-
-
-class _WatchedStore:
-    def __init__(self, inner: Store, metrics: Metrics) -> None:
-        self._inner = inner
-        self._metrics = metrics
-
-    @property
-    def uri(self) -> str:
-        return self._inner.uri
-
-    def put(self, key: str, data: bytes) -> None:
-        self._inner.put(key, data)
-        self._metrics.answered()
-
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        written = self._inner.put_if_absent(key, data)
-        self._metrics.answered()
-        return written
-
-    def get(self, key: str, first: int | None = None) -> bytes:
-        data = self._inner.get(key, first)
-        self._metrics.answered()
-        return data
-
-    def stat(self, key: str) -> Stat:
-        found = self._inner.stat(key)
-        self._metrics.answered()
-        return found
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        yield from self._inner.list(prefix)
-        self._metrics.answered()
-
-    def delete(self, key: str) -> None:
-        self._inner.delete(key)
-        self._metrics.answered()

@@ -23,7 +23,14 @@ from tests.launchers.kubernetes.conftest import NAMESPACE, fake_cluster
 
 FORM = JobForm(
     "s3://no-store/at-all",
-    KubernetesSettings(image="no-such-image:none", gpus=0, cpu=0.1, memory="64Mi", image_pull_policy="Never"),
+    KubernetesSettings(
+        image="no-such-image:none",
+        gpus=0,
+        cpu=0.1,
+        memory="64Mi",
+        ephemeral_storage="0M",  # a node in a container has no disk of its own to offer
+        image_pull_policy="Never",
+    ),
 )
 
 NOW = "2026-01-01T00:00:10Z"

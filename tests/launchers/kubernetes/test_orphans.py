@@ -13,6 +13,7 @@ from metaqnn_orch.launchers.base import Launcher, Phase
 from metaqnn_orch.launchers.kubernetes.carriers import OVERDUE, Carriers
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 from metaqnn_orch.launchers.kubernetes.credentials import connect
+from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.names import Carried, Identity, selector
 from metaqnn_trainer.contract.messages import TrainingRequest
 from tests.launchers.harness import ENDED, until, until_ended, until_phase
@@ -30,6 +31,14 @@ def orphan(cluster: FakeCluster) -> dict[str, Any]:
     return pod
 
 
+def working(cluster: FakeCluster, fate: str) -> tuple[KubernetesLauncher, TrainingRequest]:
+    """A launcher, and a trial that its trainer has begun."""
+    launcher, request = cluster.launcher(), cluster.request(fate)
+    launcher.launch(request, 1)
+    at_work(cluster, launcher, request)
+    return launcher, request
+
+
 def follow(launcher: Launcher, request: TrainingRequest, seconds: float) -> None:
     """Do for a while as the loop does: what nobody knows is launched again."""
     end = time.monotonic() + seconds
@@ -40,10 +49,7 @@ def follow(launcher: Launcher, request: TrainingRequest, seconds: float) -> None
 
 
 def test_its_trainer_goes_on_and_is_seen_to_its_end(cluster: FakeCluster) -> None:
-    launcher = cluster.launcher()
-    request = cluster.request("works-1500")
-    launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
+    launcher, request = working(cluster, "works-1500")
     orphan(cluster)
     assert until_ended(launcher, request).phase is Phase.DELIVERED
     assert cluster.started() == [f"{request.trial} 1"]
@@ -53,10 +59,7 @@ def test_its_trainer_goes_on_and_is_seen_to_its_end(cluster: FakeCluster) -> Non
 
 
 def test_its_end_is_counted_like_any_other(cluster: FakeCluster) -> None:
-    launcher = cluster.launcher()
-    request = cluster.request("hangs")
-    launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
+    launcher, request = working(cluster, "hangs")
     cluster.controllers.kill(orphan(cluster))
     seen = until_phase(launcher, request, *ENDED)
     assert (seen.phase, seen.attempt) == (Phase.CRASHED, 1)
@@ -82,10 +85,7 @@ def test_an_orchestrator_that_was_away_meanwhile_finds_it(cluster: FakeCluster) 
 
 
 def test_cancelling_its_trial_ends_it(cluster: FakeCluster) -> None:
-    launcher = cluster.launcher()
-    request = cluster.request("hangs")
-    launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
+    launcher, _ = working(cluster, "hangs")
     orphan(cluster)
 
     def cancelled() -> bool:  # the loop cancels whatever it sees and has no use for
@@ -99,10 +99,7 @@ def test_cancelling_its_trial_ends_it(cluster: FakeCluster) -> None:
 
 def test_without_the_right_to_end_it_nothing_is_started_beside_it(cluster: FakeCluster) -> None:
     cluster.api.denied.add(("delete", "pods"))
-    launcher = cluster.launcher()
-    request = cluster.request("hangs")
-    launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
+    launcher, request = working(cluster, "hangs")
     pod = orphan(cluster)
 
     def cancelled() -> bool:
@@ -152,10 +149,7 @@ def test_it_keeps_its_place(cluster: FakeCluster) -> None:
 
 def test_what_ran_when_a_job_was_deleted_with_it_ends_before_another_begins(cluster: FakeCluster) -> None:
     """kubectl delete job: the Pod needs its grace period."""
-    launcher = cluster.launcher()
-    request = cluster.request("hangs")
-    launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
+    launcher, request = working(cluster, "hangs")
     (job,), (pod,) = cluster.jobs(), cluster.pods()
     cluster.api.objects.remove("jobs", NAMESPACE, job["metadata"]["name"])
     follow(launcher, request, 0.5)
@@ -167,10 +161,7 @@ def test_what_ran_when_a_job_was_deleted_with_it_ends_before_another_begins(clus
 
 def test_a_job_that_was_made_before_the_orphan_was_seen_is_taken_back(cluster: FakeCluster) -> None:
     """Two copies are watched separately, and one may be behind: the trainer that began first stays."""
-    launcher = cluster.launcher()
-    request = cluster.request("works-2500")
-    launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
+    launcher, request = working(cluster, "works-2500")
     (job,) = cluster.jobs()
     orphan(cluster)
     again = {key: job[key] for key in ("spec",)} | {
@@ -215,10 +206,7 @@ def test_a_bundle_is_found_by_an_orchestrator_that_bundles_otherwise(cluster: Fa
 @pytest.mark.parametrize("orphaned", [True, False], ids=["orphan", "of a deleted Job"])
 def test_a_pod_whose_node_is_away_is_not_waited_for_for_ever(cluster: FakeCluster, orphaned: bool) -> None:
     """Nobody can end it; its node does, when it is back. Results of two trainers of a trial do not mix."""
-    launcher = cluster.launcher()
-    request = cluster.request("hangs")
-    launcher.launch(request, 1)
-    at_work(cluster, launcher, request)
+    launcher, request = working(cluster, "hangs")
     launcher.close()
     (job,), (pod,) = cluster.jobs(), cluster.pods()
     cluster.controllers.close()  # the node's kubelet, too: nobody says any more how its Pods are

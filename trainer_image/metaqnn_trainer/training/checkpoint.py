@@ -180,14 +180,13 @@ class Checkpoints:
         """Whether the last checkpoint is old enough for another between two steps."""
         return self._arrived and time.monotonic() - self._last >= self._within_epoch
 
-    @property
-    def due_at_the_end(self) -> bool:
-        """Whether what was trained since the last checkpoint is worth another after the last epoch, so that an attempt
-        that ends while its result waits for the store need not train again.
+    def is_due_at_the_end(self) -> bool:
+        """Wait for a checkpoint that is on its way, and say whether what was trained since is worth another after the
+        last epoch, so that an attempt that ends while its result waits for the store need not train again.
         """
         if time.monotonic() - self._last < self._before_the_end:
             return False
-        self.settle()  # one may still be on its way
+        self.settle()
         return self._arrived
 
     @property

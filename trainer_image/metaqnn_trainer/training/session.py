@@ -232,7 +232,7 @@ class _Session:
     def _at_rest(self) -> None:
         self._look_ahead()
         kept, is_last = self._checkpoints, self._course.position.epoch > self._spec.recipe.epochs
-        if kept is not None and (kept.due or (is_last and kept.due_at_the_end)):
+        if kept is not None and (kept.due or (is_last and kept.is_due_at_the_end())):
             self._keep()
 
     def _keep(self) -> None:

@@ -17,9 +17,8 @@ from metaqnn_orch.launchers.kubernetes.names import Carried
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob, SeenPod, see_job, see_pod
 from metaqnn_orch.launchers.kubernetes.status import has_ended, node_of
 
-OVERDUE: Final = (
-    60.0  # seconds after the end of its grace period from which on nobody waits for a Pod: its node is away
-)
+OVERDUE: Final = 60.0
+"""Seconds after the end of its grace period from which on nobody waits for a Pod: its node is away."""
 
 _KEPT: Final = ("name", "uid", "labels", "annotations", "creationTimestamp")
 

@@ -1,9 +1,8 @@
 """Jobs that are not trials: a search inside the cluster, or a dataset made there. Pure.
 
 The release decides what such a Pod looks like; here it gets its image, its way to the store, a name, arguments and
-files. The files are annotations of
-the Pod, which it sees as a volume: they are created and deleted with the Pod, and no right to any other object is
-needed.
+files. The files are annotations of the Pod, which it sees as a volume: they are created and deleted with the Pod, and
+no right to any other object is needed.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from metaqnn_orch.errors import BadInput, ClusterError
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
 from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef
+from metaqnn_orch.launchers.kubernetes.refusals import by_policy
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
 
 if TYPE_CHECKING:  # the client takes half a second to import
@@ -17,7 +18,6 @@ _UID: Final = "0" * 32
 _UNKNOWN: Final = re.compile(r'unknown field "([^"]+)"')
 _SPARED: Final = "spec.podReplacementPolicy"  # a server without it drops it, and nothing is lost but speed
 _OF_SCHEMA: Final = (400, 422)
-_DENIED: Final = re.compile(r"denied (the )?request")  # by a policy, which is told of while the search waits
 _DRY: Final = "dry run"  # a webhook that does not take part in dry runs says so; it does in the real creation
 
 
@@ -42,8 +42,8 @@ def judged(cluster: Cluster, form: JobForm, job: dict[str, Any]) -> tuple[str, .
         warnings = cluster.dry_run(Resource.JOBS, job)
     except ClusterError as error:
         words = str(error).partition(": ")[2]
-        if error.status not in _OF_SCHEMA or _DRY in words or _DENIED.search(words):
-            raise
+        if error.status not in _OF_SCHEMA or _DRY in words or by_policy(words):
+            raise  # what a policy denies is told while the search waits
         raise BadInput(
             f"{_cause(form)}: {error}", hint="change it; metaqnn-orch doctor asks the server again"
         ) from None

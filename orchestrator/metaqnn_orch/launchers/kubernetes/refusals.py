@@ -81,9 +81,14 @@ def _hint(status: int, reason: str, message: str) -> str:
     return _RULES if reason == "Forbidden" and " cannot " not in message else _HINTS.get(status, "")
 
 
+def by_policy(message: str) -> bool:
+    """Whether a policy of the cluster denies what was asked, in these words."""
+    return _POLICY.search(message) is not None
+
+
 def advice_on(message: str) -> str:
     """What to do about a rule of the cluster that refuses a Job or a Pod; empty where the words are not known."""
-    if _POLICY.search(message):
+    if by_policy(message):
         return _BY_POLICY
     if bound := _BOUND.search(message):
         setting = _BOUNDED.get(bound[1], "execution.kubernetes.template")
