@@ -36,6 +36,7 @@ class World:
             "gpus": 0,
             "cpu": 0.5,
             "memory": "2Gi",
+            "ephemeral_storage": "0M",  # a node in a container has no disk of its own to offer
             "grace_seconds": 1,
             "store_secret": "keys",
             "store_endpoint": server.endpoint,

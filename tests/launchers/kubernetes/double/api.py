@@ -117,12 +117,14 @@ class Api:
             self.objects.update(resource, namespace, name, mark_deleted)
             return thing
         orphaned = options.get("propagationPolicy", "Orphan") == "Orphan"
-        if not orphaned:
+        if orphaned:  # as the garbage collector does: it is marked, its Pods are let go, and then it is removed
+            self.objects.update(resource, namespace, name, mark_deleted)
+        else:
             self.objects.remove(resource, namespace, name)
         for pod in self.objects.all("pods", namespace):
             if any(owner["uid"] == thing["metadata"]["uid"] for owner in pod["metadata"].get("ownerReferences", ())):
                 self.objects.update("pods", namespace, pod["metadata"]["name"], disown if orphaned else mark_deleted)
-        if orphaned:  # as the garbage collector does: the Pods are let go first
+        if orphaned:
             self.objects.remove(resource, namespace, name)
         return thing
 

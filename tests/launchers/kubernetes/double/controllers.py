@@ -85,7 +85,8 @@ class Controllers:
     # The Job controller.
 
     def _reconcile(self, job: Object) -> None:
-        if has_ended(job) or job["spec"].get("managedBy", CONTROLLER) != CONTROLLER:
+        leaves = "deletionTimestamp" in job["metadata"]
+        if leaves or has_ended(job) or job["spec"].get("managedBy", CONTROLLER) != CONTROLLER:
             return
         namespace, uid = job["metadata"]["namespace"], job["metadata"]["uid"]
         own = [pod for pod in self.api.objects.all("pods", namespace) if uid in owners(pod)]
