@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from metaqnn_orch.control.events import Failed, Opened, Told
+from metaqnn_orch.control.events import Event, Failed, Opened, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import StoreError
@@ -48,19 +49,30 @@ class Trouble(NamedTuple):
     at: datetime | None
 
 
-class History(NamedTuple):
+@dataclass
+class History:
     """What happened in a run, in the order of the journal."""
 
     trained: list[EndedTrial]
     """Everything that ended, and also what repeats a trial to confirm it."""
     troubles: list[Trouble]
-    sessions: int
+    sessions: int = 0
     """How often an orchestrator took the run over."""
 
     @property
     def ended(self) -> list[EndedTrial]:
         """The trials of the search."""
         return [item for item in self.trained if not item.trial.confirms]
+
+    def add(self, event: Event, trials: Mapping[str, Trial]) -> None:
+        """Take in the next event; `trials` are the run's, by their ids."""
+        match event:
+            case Told():
+                self.trained.append(EndedTrial(trials[event.trial], event.reward, when(event.at)))
+            case Failed():
+                self.troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
+            case Opened():
+                self.sessions += 1
 
 
 def read_history(store: Store, view: RunView) -> History:
@@ -69,21 +81,13 @@ def read_history(store: Store, view: RunView) -> History:
     Raises:
         JournalError: the journal is damaged.
     """
-    trained: list[EndedTrial] = []
-    troubles: list[Trouble] = []
-    sessions = 0
+    history = History([], [])
     journal = Journal(store, view.record.run)
     for event in journal.read():
         if journal.position > view.position:
             break
-        match event:
-            case Told():
-                trained.append(EndedTrial(view.state.trials[event.trial], event.reward, when(event.at)))
-            case Failed():
-                troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
-            case Opened():
-                sessions += 1
-    return History(trained, troubles, sessions)
+        history.add(event, view.state.trials)
+    return history
 
 
 def when(text: str) -> datetime | None:
