@@ -36,7 +36,7 @@ class Carriers:
         """`labels` select those of the run."""
         self.jobs = Reflector(cluster, Resource.JOBS, labels, see_job, on_change)
         self._pods = Reflector(cluster, Resource.PODS, labels, see_pod, on_change)
-        self._namespace = cluster.namespace
+        self._cluster = cluster
         self._monotonic = monotonic
         self._lock = Lock()  # guards everything below
         self._ending: dict[str, float] = {}  # since when Pods and Jobs are being ended, by uid
@@ -45,7 +45,7 @@ class Carriers:
     @property
     def trouble(self) -> str:
         """Why what is known is not up to date; empty when it is."""
-        return self.jobs.trouble or self._pods.trouble
+        return self.jobs.trouble or self._pods.trouble or self._cluster.silence
 
     @property
     def hanging(self) -> str:
@@ -131,7 +131,7 @@ class Carriers:
         where = f" on node {node}" if node else ""
         return (
             f"{kind} {name}{where} is being deleted, and is still there minutes after it should have gone (kubectl "
-            f"describe {kind} {name} --namespace {self._namespace} says what holds it: finalizers, a node that does "
+            f"describe {kind} {name} --namespace {self._cluster.namespace} says what holds it: finalizers, a node that does "
             "not answer, a volume)"
         )
 
