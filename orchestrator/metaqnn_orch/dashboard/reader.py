@@ -179,6 +179,6 @@ class RunReader:
         with self._lock:
             for event in events:
                 seen.view.state.apply(event)
-                seen.history.add(event, seen.view.state.trials)
+                seen.history.add(event, seen.view)
             self._journal = journal
             self._seen = seen._replace(view=seen.view._replace(position=journal.position))

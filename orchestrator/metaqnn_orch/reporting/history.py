@@ -32,6 +32,8 @@ class EndedTrial(NamedTuple):
     reward: float
     at: datetime | None
     """The moment; None where the journal's text is no time."""
+    trained_here: bool
+    """Whether the run trained it: not so if it was imported, or if a table answered. Else its times mean nothing."""
 
     @property
     def seconds(self) -> float:
@@ -64,11 +66,18 @@ class History:
         """The trials of the search."""
         return [item for item in self.trained if not item.trial.confirms]
 
-    def add(self, event: Event, trials: Mapping[str, Trial]) -> None:
-        """Take in the next event; `trials` are the run's, by their ids."""
+    @property
+    def timed(self) -> list[EndedTrial]:
+        """What the run trained itself."""
+        return [item for item in self.trained if item.trained_here]
+
+    def add(self, event: Event, view: RunView) -> None:
+        """Take in the next event of the run."""
         match event:
             case Told():
-                self.trained.append(EndedTrial(trials[event.trial], event.reward, when(event.at)))
+                trial = view.state.trials[event.trial]
+                here = trial.attempt > 0 and view.record.table is None
+                self.trained.append(EndedTrial(trial, event.reward, when(event.at), here))
             case Failed():
                 self.troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
             case Opened():
@@ -86,7 +95,7 @@ def read_history(store: Store, view: RunView) -> History:
     for event in journal.read():
         if journal.position > view.position:
             break
-        history.add(event, view.state.trials)
+        history.add(event, view)
     return history
 
 

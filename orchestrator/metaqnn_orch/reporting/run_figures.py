@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
-from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
+from metaqnn_orch.reporting.beliefs import q_figures
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
-from metaqnn_orch.reporting.figures import ACCURACIES, figures, scale_of
+from metaqnn_orch.reporting.figures import ACCURACY, figures, scale_of
 from metaqnn_orch.reporting.findings import findings_figures, findings_of
 from metaqnn_orch.reporting.front import Axes, axes_of, front, members
 from metaqnn_orch.reporting.history import History
@@ -31,7 +31,7 @@ class RunFigures:
         settings = view.state.settings
         accuracies = tells_accuracy(settings.task.name, settings.objective)
         self._view, self._history = view, history
-        self._scale = ACCURACIES if accuracies else scale_of(history.ended)
+        self._scale = scale_of(history.ended, *[ACCURACY] if accuracies else [])
         self.value = "accuracy" if accuracies else "reward"
         """The name of the reward as a measure."""
         with faults_of(settings.search.method, "naming its goals"):
@@ -47,7 +47,8 @@ class RunFigures:
         Raises:
             BadInput: no net has one of the two; the text lists the measures that exist.
         """
-        return front(self._history.ended, axes, self._view.state.space, colours, self.members)
+        scale = self._scale if axes.value == self.value else None
+        return front(self._history.ended, axes, self._view.state.space, colours, self.members, scale)
 
     def fronts(self, colours: Palette) -> list[Figure]:
         """The front by each of the axes. Raises as `front` does."""
@@ -57,8 +58,7 @@ class RunFigures:
         """What the searcher has learned."""
         searcher, found = self._view.state.searcher, findings_figures(self._findings, colours)
         if isinstance(searcher, QLearning) and isinstance(self._view.state.space, Cnn):
-            q_table = searcher.agent.q_table
-            found = [q_by_layer(q_table, colours), q_by_field(q_table, colours), *found]
+            found = [*q_figures(searcher.agent.q_table, colours), *found]
         return _drawn(found)
 
     def course(self, colours: Palette) -> list[Figure]:
