@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import select
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.cli.conftest import PROGRAM, clean_environment
-
-START_SECONDS = 120.0  # other processes want the same cores
+from tests.cli.conftest import cli as cli
 
 
 class Served(NamedTuple):
@@ -32,8 +30,9 @@ class Served(NamedTuple):
         connection = HTTPConnection("127.0.0.1", self.said["port"], timeout=60)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, headers=sent)
-        answer = connection.getresponse()
-        return answer, answer.read()
+        with closing(connection):
+            answer = connection.getresponse()
+            return answer, answer.read()
 
     def json(self, path: str, status: int = 200) -> Any:
         answer, data = self.ask(path)
@@ -44,7 +43,7 @@ class Served(NamedTuple):
 @contextmanager
 def serving(store: Path, *arguments: str, **environment: str) -> Iterator[Served]:
     """A dashboard of this store on a free port."""
-    command = [PROGRAM, "dashboard", "--store", store, "--port=0", "-o", "json", *arguments]
+    command = [str(PROGRAM), "dashboard", "--store", str(store), "--port=0", "-o", "json", *arguments]
     process = subprocess.Popen(
         command,
         env={**clean_environment(), **environment},
@@ -64,8 +63,7 @@ def _said(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stderr is not None
     text = ""
     while not text.endswith("}\n"):
-        ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
-        line = process.stdout.readline() if ready else ""
+        line = process.stdout.readline()
         assert line, process.stderr.read()
         text += line
     said: dict[str, Any] = json.loads(text)

@@ -39,7 +39,7 @@ def watch(
     """
     record = load_record(store, run)
     state, journal = resume(store, record, record.settings_as_run())
-    pulse = Pulse(store, run, monotonic)
+    pulse = HolderWatch(store, run, monotonic)
     works = pulse.beats()
     foot = "Ctrl-C ends only the view, the run goes on"
     shown = listener.follow(record, state, foot=foot, now=lambda: now() if works else state.heard)
@@ -63,7 +63,7 @@ def watch(
             _rest(view, sleep)
 
 
-class Pulse:
+class HolderWatch:
     """Tells whether an orchestrator works on the run: one on another machine shows it by changing what holder.json
     says.
     """

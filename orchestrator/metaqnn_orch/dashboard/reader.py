@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Any, Final, NamedTuple, TypeVar
 
 from metaqnn_orch.application.silence import silence_of
-from metaqnn_orch.application.watching import Pulse
+from metaqnn_orch.application.watching import HolderWatch
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Holder
 from metaqnn_orch.control.journal import Journal
@@ -41,6 +41,11 @@ class Fault(NamedTuple):
     """Whether the store was merely out of reach."""
     missing: bool = False
     """Whether there is no such run."""
+
+
+def in_words(error: Exception) -> str:
+    """What went wrong, in one line; a fault of the program is named as one."""
+    return one_line(str(error) if isinstance(error, KNOWN) else f"a fault of the dashboard: {error!r}", 1000)
 
 
 class Unreadable(Exception):
@@ -84,7 +89,7 @@ class RunReader:
         self._looked = float("-inf")
         self._seen: Seen | None = None
         self._journal: Journal | None = None
-        self._pulse = Pulse(store, run, monotonic)
+        self._pulse = HolderWatch(store, run, monotonic)
         self._fault: Fault | None = None
         self._made: dict[Hashable, Any] = {}
         self._made_at: Hashable = None
@@ -145,10 +150,10 @@ class RunReader:
         try:
             self._read_on()
             fault = None
-        except KNOWN as error:
+        except Exception as error:  # nobody else would say what ended this thread
             transient = isinstance(error, StoreError) and error.transient
             hint, missing = getattr(error, "hint", ""), isinstance(error, NotFound)
-            fault = Fault(one_line(str(error), 1000), hint, transient, missing)
+            fault = Fault(in_words(error), hint, transient, missing)
             if not transient:
                 with self._lock:
                     self._journal = None  # from the beginning, when it can be read again

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.dashboard.background import in_background
-from metaqnn_orch.dashboard.reader import PATIENCE, RunReader
+from metaqnn_orch.dashboard.reader import PATIENCE, RunReader, in_words
 from metaqnn_orch.errors import KNOWN, one_line
 from metaqnn_orch.reporting.summary import RunView, read_run, reward_name, summary
 from metaqnn_trainer.contract import keys
@@ -103,8 +103,8 @@ class Shelf:
                 read = self._row(name)
                 with self._lock:
                     self._rows[name] = read
-        except KNOWN as failed:
-            error = one_line(str(failed), 1000)
+        except Exception as failed:  # nobody else would say what ended this thread
+            error = in_words(failed)
         finally:
             with self._lock:
                 now = self._monotonic()

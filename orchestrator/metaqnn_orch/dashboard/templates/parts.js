@@ -95,6 +95,7 @@ export const draw = async (place, address) => {
   } catch (error) {
     if (!error.fault) throw error;
     place.replaceChildren(el("p", { className: "small" }, sentence(error.fault)));
+    if (error.fault.transient && place.isConnected) setTimeout(draw, 4000, place, address);
   }
 };
 

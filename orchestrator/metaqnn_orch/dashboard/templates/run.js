@@ -2,6 +2,7 @@
 import { api, ask, count, el, facts, figure, fixed, follow, moment, numbers, span, state, table, tell, words } from "/static/parts.js";
 import { RowTable } from "/static/table.js";
 
+const AGAIN = 4; // seconds after which what could not be had is asked for again
 const STALE = 15; // seconds for which a figure of a running search may be behind
 
 const trialLink = (run, trial) => el("a", { href: `/runs/${encodeURIComponent(run)}/trials/${trial}` }, el("code", {}, trial));
@@ -199,6 +200,7 @@ export const showRun = (main, run) => {
     } catch (error) {
       if (!error.fault) throw error;
       tell("figures", error.fault.message);
+      setTimeout(renew, AGAIN * 1000);
       return;
     }
     tell("figures", "");
