@@ -107,5 +107,5 @@ class PatientStore:
 
 
 def may_pass(error: StoreError, *, writes: bool) -> bool:
-    """Whether the same call may succeed some minutes later."""
-    return error.transient or (writes and (error.cause is Cause.FULL or error.code in UNKNOWN_KEYS))  # a key is being exchanged
+    """Whether the same call may succeed some minutes later. Keys that are unknown may be being exchanged."""
+    return error.transient or (writes and (error.cause is Cause.FULL or error.code in UNKNOWN_KEYS))
