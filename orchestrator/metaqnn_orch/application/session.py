@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from metaqnn_orch.application.assembly import Launching, refuse_unsafe_store
@@ -29,6 +30,7 @@ from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings.model import Settings
@@ -151,7 +153,8 @@ def _searched(
     if not settings.nets:
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
-    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
+    epochs = partial(read_epochs, store, record.run)
+    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now, epochs=epochs)
     with (
         Signals(listener.say, launcher.outlives_us) as signals,
         served as port,
