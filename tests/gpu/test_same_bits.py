@@ -47,9 +47,7 @@ def test_recorded_steps_are_plain_steps(
     assert facts(train(spec, images, lambda record: None, memory=unrecorded(spec, images))) == recorded
 
 
-def test_recorded_steps_of_augmented_and_weighted_batches(
-    digits: MadeDataset, images: Dataset, tmp_path: Path
-) -> None:
+def test_recorded_steps_of_augmented_and_weighted_batches(digits: MadeDataset, images: Dataset, tmp_path: Path) -> None:
     spec = asked(digits, "pooling", "tf32")
     recipe = spec.recipe.model_copy(update={**AUGMENTED, "class_weights": "balanced"})
     spec = spec.model_copy(update={"recipe": recipe})

@@ -57,7 +57,9 @@ def test_what_counts_as_learned(accuracy: float, classes: int, most_frequent: fl
         name="x", channels=1, image_size=1, classes=classes, train=1, validation=10_000, test=0, source=""
     )
     none = Labelled(torch.empty(0), torch.empty(0))
-    data = Dataset(info, none, Labelled(torch.empty(0), labels), none, torch.zeros(1), torch.ones(1), torch.ones(classes))
+    data = Dataset(
+        info, none, Labelled(torch.empty(0), labels), none, torch.zeros(1), torch.ones(1), torch.ones(classes)
+    )
     ref = DatasetRef(name="x", digest="0" * 16)
     task = task_of(TrialSpec(net="[SM(10)]", dataset=ref, image_size=1))
     assert task.learned({"accuracy": accuracy}, data) is expected
@@ -127,9 +129,10 @@ def test_a_recipe_that_does_not_fit_the_images_is_refused_before_training(
 
 def test_balanced_accuracy_is_the_mean_over_the_classes_that_have_images() -> None:
     _, data = weighted("none", (6, 2, 2))
-    always_first = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 3))
+    linear = torch.nn.Linear(1, 3)
+    always_first = torch.nn.Sequential(torch.nn.Flatten(), linear)
     with torch.no_grad():
-        always_first[1].bias.copy_(torch.tensor([1.0, 0.0, 0.0]))
+        linear.bias.copy_(torch.tensor([1.0, 0.0, 0.0]))
     assert measured(always_first, data.train, data)[:2] == pytest.approx((0.6, 1 / 3))
     some = Labelled(data.train.images[:8], data.train.labels[:8])  # of the first two classes
     assert measured(always_first, some, data)[:2] == pytest.approx((0.75, 0.5))

@@ -167,9 +167,15 @@ def resized(images: Tensor, size: int) -> Tensor:
     )
 
 
+def resizing(made: int, size: int) -> Tensor:
+    """The matrix (size, made) by which `resized` weighs pixels, along each of the two directions."""
+    rows = F.interpolate(torch.eye(made)[None, None], size=(made, size), mode="bilinear", antialias=True)
+    return rows[0, 0].T.contiguous()
+
+
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Images (n, channels, size, size), values from 0 to 255, as float32 of mean 0 and deviation 1 in each channel, or in each pixel,
-    over the set. `mean` and `std` are a Dataset's.
+    """Images (n, channels, size, size), values from 0 to 255, as float32 of mean 0 and deviation 1 in each channel, or
+    in each pixel, over the set. `mean` and `std` are a Dataset's.
 
     The memory layout is channels last, on which convolutions are fastest.
     """

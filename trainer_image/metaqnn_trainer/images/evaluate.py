@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metaqnn_trainer.contract.confusion import MAX_CONFUSION
 from metaqnn_trainer.images.dataset import Dataset, Labelled, normalised
 
 EVALUATION_BATCH: Final = 512
@@ -51,3 +52,13 @@ def measured(
 def _of_classes(labels: Tensor, dataset: Dataset) -> Tensor:
     """Number of images of each class (classes)."""
     return torch.bincount(labels, minlength=dataset.info.images().classes)
+
+
+def confusion(found: Tensor, labels: Tensor, classes: int) -> list[list[int]] | None:
+    """How many images of each class (rows) were taken for which class (columns). `found` and `labels` are classes (n).
+    None where there are too many classes to show.
+    """
+    if classes > MAX_CONFUSION:
+        return None
+    counts: list[list[int]] = torch.bincount(labels * classes + found, minlength=classes**2).view(classes, -1).tolist()
+    return counts
