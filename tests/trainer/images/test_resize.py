@@ -42,8 +42,6 @@ def test_the_bytes_are_those_of_a_pushed_folder(grayscale: bool, tmp_path: Path)
     dataset = parse_dataset(made.data, "pets")
     parts = (dataset.train, dataset.validation, dataset.test)
     stored = {image.numpy().tobytes() for part in parts for image in part.images}
-        image.numpy().tobytes() for part in ("train", "validation", "test") for image in dataset.part(part).images
-    }
     found = set()
     for shape in SHAPES:
         picture = Image.fromarray(noise(*shape)[0].permute(1, 2, 0).numpy()).convert("L" if grayscale else "RGB")
