@@ -20,18 +20,25 @@ class Finalist(Message):
     """A net that was trained again."""
 
     net: str
+    """The net."""
     run: str
+    """Name of the run that trained it."""
     trial: str
+    """Id of the trial."""
     params: int
+    """Number of trainable parameters."""
     rate_factor: float
     """Factor on the recipe's learning rates: the best of those that were tried."""
     reward: Reward
     """Reward in the finals, by the objective of the search where it has one."""
     measures: Measures = Field({})
+    """Everything that was measured in the finals, by name."""
     val_accuracy: Probability | None = None
+    """Validation accuracy in the finals, where accuracy is a measure."""
     searched_reward: Reward | None = None
     """Reward in the search, a mean where it was confirmed; None on another dataset."""
     searched_val_accuracy: Probability | None = None
+    """Validation accuracy in the search, where accuracy is a measure; None on another dataset."""
 
     @model_validator(mode="before")
     @classmethod
@@ -60,17 +67,23 @@ class Verdict(Message):
     """finals.json: written once, because the test images are measured once."""
 
     schema_version: Literal[1] = 1
+    """Version of the document."""
     at: str
+    """When the test images were measured, in ISO 8601."""
     dataset: DatasetRef
+    """The dataset."""
     finalists: list[Finalist]
     """The finalists by reward, the best first."""
     ensemble: int
     """Number of the best finalists that were measured together."""
     test_images: int
+    """Number of test images."""
     test_accuracy: Probability
     """Test accuracy of the best finalist."""
     ensemble_val_accuracy: Probability
+    """Validation accuracy of the ensemble."""
     ensemble_test_accuracy: Probability
+    """Test accuracy of the ensemble."""
     class_names: list[str] = Field([], max_length=MAX_CONFUSION)
     """Names of the classes, in the order of the counts."""
     confusion: Confusion | None = None
@@ -78,6 +91,7 @@ class Verdict(Message):
     there are more than 100 classes. Verdicts of earlier releases do not have it.
     """
     ensemble_confusion: Confusion | None = None
+    """The same of the ensemble."""
 
     @model_validator(mode="after")
     def _counts_are_square(self) -> Verdict:
