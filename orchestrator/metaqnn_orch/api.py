@@ -169,18 +169,27 @@ class Search:
         """The verdict of a run of finals: the accuracies on the test images, where they were measured."""
         return read_verdict(self._store, self.run)
 
-    def export(self, to: str | os.PathLike[str], trial: Trial | None = None) -> exports.Exported:
+    def export(
+        self,
+        to: str | os.PathLike[str],
+        trial: Trial | None = None,
+        *,
+        fixed_size: bool = False,
+        force: bool = False,
+    ) -> exports.Exported:
         """Write a trained net, by default the best, as .onnx, .pt2 or .safetensors, as `metaqnn-orch export` does.
 
         Raises:
-            BadInput: there is none, or it cannot be written so.
+            BadInput: there is none, or it cannot be written so, or not there.
         """
         path = Path(to).absolute()
         form = next((form for form, suffix in exports.SUFFIXES.items() if path.suffix == suffix), None)
         chosen = exports.choose(self._store, self._view, trial.trial if trial is not None else None)
         if form is None:
             raise BadInput(f"{path.name} ends in none of {', '.join(exports.SUFFIXES.values())}")
-        return exports.export(self._store, self.run, chosen, form, path, report=Logged().say)
+        return exports.export(
+            self._store, self.run, chosen, form, path, fixed_size=fixed_size, force=force, report=Logged().say
+        )
 
     def __repr__(self) -> str:
         best = f", best {shown_reward(self.best)}" if self.best is not None else ""

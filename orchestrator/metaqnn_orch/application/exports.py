@@ -59,13 +59,16 @@ def export(
     form: str,
     to: Path,
     *,
+    fixed_size: bool = False,
+    force: bool = False,
     report: Callable[[str], None],
     trainer: Sequence[str] = TRAINER,
 ) -> Exported:
-    """Have the trainer write the trial's net to `to`, in a format of SUFFIXES, and check the file.
+    """Have the trainer write the trial's net to `to`, in a format of SUFFIXES, and check the file. With `fixed_size` it
+    takes images of the net's own size only. Files that no export wrote are replaced only with `force`.
 
     Raises:
-        BadInput: the net cannot be written so; the trainer's words say why.
+        BadInput: the net cannot be written so, or not there; the trainer's words say why.
         NotFound: the dataset is not in the store any more.
         StoreError: the store does not answer the trainer.
         LauncherError: there is no trainer on this machine, or it failed.
@@ -73,6 +76,7 @@ def export(
     if form == "onnx":
         need("export", "an ONNX file")
     arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
+    arguments += ["--fixed-size"] * fixed_size + ["--force"] * force
     answer = call(arguments, report, trainer)
     try:
         return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")

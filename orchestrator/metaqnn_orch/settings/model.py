@@ -27,7 +27,8 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.objective import ObjectiveSettings
 from metaqnn_orch.settings.search import ConfirmSettings, ScheduleSettings, SearchSettings
 from metaqnn_orch.settings.section import Section
-from metaqnn_trainer.contract.errors import ShapeError
+from metaqnn_trainer.contract.checks import check_recipe
+from metaqnn_trainer.contract.errors import MessageError, ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
 from metaqnn_trainer.spaces.base import SPACES, Space
@@ -178,6 +179,18 @@ class Settings(Section):
             except ShapeError as error:
                 raise ValueError(f"nets: {net} {error}") from None
         object.__setattr__(self, "nets", nets)  # as a frozen dataclass does in __init__
+        return self
+
+    @model_validator(mode="after")
+    def _images_fit_the_recipes(self) -> Settings:
+        channels, classes = getattr(self.space, "channels", None), getattr(self.space, "classes", None)
+        if self.task.name == CLASSIFICATION.name and channels and classes:
+            recipes = [("recipe", self.recipe), ("finals", self.finals)]
+            for name, recipe in [*recipes, *(("changes: recipe", changed(self.recipe, each)) for each in self.changes)]:
+                try:
+                    check_recipe(recipe, channels, classes)
+                except MessageError as error:
+                    raise ValueError(f"{name}.{error}") from None
         return self
 
     @model_validator(mode="after")

@@ -79,7 +79,10 @@ def _read_image(path: Path, image_size: int, grayscale: bool) -> NDArray[np.uint
             if image.mode.startswith(("I", "F")):
                 raise DatasetError(f"{path} has more than 8 bits in a channel; convert it first")
             upright = ImageOps.exif_transpose(image).convert("L" if grayscale else "RGB")
-            pixels = np.asarray(upright.resize((image_size, image_size), Image.Resampling.BILINEAR))
+            # Rows first, then columns: some releases of Pillow choose another order, and then round otherwise. Exported
+            # nets do the same (images/resize.py).
+            rows = upright.resize((image_size, upright.height), Image.Resampling.BILINEAR)
+            pixels = np.asarray(rows.resize((image_size, image_size), Image.Resampling.BILINEAR))
     # Pillow may raise almost any exception for a damaged file.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path} cannot be read as an image: {error}") from error
