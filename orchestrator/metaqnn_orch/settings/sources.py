@@ -140,7 +140,7 @@ def _follow(values: dict[str, Any], origins: dict[str, str], look: Look) -> None
         keys = [f"space.{leaf}" for leaf in missing]
         raise SettingsError(
             f"{', '.join(keys)} {'follows' if len(keys) == 1 else 'follow'} from the dataset, but dataset "
-            f"{name} is not there",
+            f"{name} is not there (from {origins.get('dataset.name', 'the settings')})",
             hint="--store names the store that has it, or metaqnn-orch dataset push NAME --source DIR --store URI makes"
             " it",
         )
