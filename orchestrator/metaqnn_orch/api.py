@@ -19,6 +19,7 @@ from typing import Any
 
 from metaqnn_orch.application import exports, session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.machine import lines_of
@@ -85,8 +86,9 @@ class Search:
         """
         check_name("run", run)
         where, place = LauncherName(launcher), os.fspath(store)
-        wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
         opened = open_store(place, Logged().say)
+        look = facts(lambda: opened, run)
+        wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {}), look=look).settings
         if table is not None and where is not LauncherName.TABLE:
             raise BadInput("a table needs the table launcher", hint="launcher='table'")
         rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None

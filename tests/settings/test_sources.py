@@ -101,7 +101,7 @@ def test_a_file_may_come_through_a_pipe() -> None:
 def test_every_preset_is_whole(name: str) -> None:
     layered = load(name)
     assert layered.settings.dataset.name in name
-    assert set(layered.origins.values()) == {f"preset {name}"}
+    assert set(layered.origins.values()) == {f"preset {name}", f"dataset {layered.settings.dataset.name}"}
 
 
 def test_readme_names_every_preset() -> None:
@@ -131,8 +131,11 @@ def test_every_setting_has_a_variable() -> None:
         (b"preset: digit", "there is no preset 'digit'"),
         (b"preset: [digits]", "there is no preset ['digits']"),
         (b"seed: 3", "dataset must be given (from "),
-        (b"dataset: {name: x}", "space must be given (from "),
-        (b"dataset: {name: x}\nspace: {classes: 3}", "space.image_size must be given (from "),
+        (
+            b"dataset: {name: x}",
+            "space.image_size, space.channels, space.classes follow from the dataset, but dataset x",
+        ),
+        (b"dataset: {name: x}\nspace: {classes: 3}", "space.image_size, space.channels follow from the dataset"),
         (b"preset: digits\nseed: 1\nseed: 2", "line 3, column 1: the key seed is there twice"),
         (b"preset: digits\nseed: &a 1", "anchors"),
         (b"preset: digits\nseed: \xff", "is not UTF-8 text: invalid start byte at byte 21"),

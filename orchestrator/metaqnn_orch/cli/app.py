@@ -23,6 +23,7 @@ from metaqnn_orch.cli.explain import explain_run
 from metaqnn_orch.cli.export import export
 from metaqnn_orch.cli.finals import finals
 from metaqnn_orch.cli.gc import gc
+from metaqnn_orch.cli.init import init
 from metaqnn_orch.cli.jobs import cancel, logs
 from metaqnn_orch.cli.manifest import manifest
 from metaqnn_orch.cli.mcp import mcp
@@ -44,6 +45,7 @@ from metaqnn_trainer import __version__
 
 # The commands in the order in which --help lists them, each with an example, which its own --help shows.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
+    "init": (init, "init ./flowers --to flowers.yaml"),
     "start": (start, "start digits --run first --store ./runs"),
     "submit": (submit, "submit cifar10 --run first"),
     "attach": (attach, "attach first"),

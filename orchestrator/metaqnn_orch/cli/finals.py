@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.derived_run import train
 from metaqnn_orch.application.finalists import SECTIONS
 from metaqnn_orch.application.finals import Asked, Unfinished, default_name, hold, refuse_other_tasks, shortest
@@ -25,6 +26,7 @@ from metaqnn_orch.reporting.verdict import Verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import continue_settings, load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.store.base import Store
 
 _FINALISTS: Final = {
     **{"rank": "d", "reward": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}
@@ -100,7 +102,7 @@ def finals(
     refuse_other_tasks(source)
     asked = Asked(
         name=check_name("run", name or default_name(run, dataset, from_weights)),
-        present=_present(record, settings_file, parallel, assignments or [], release),
+        present=_present(opened, record, settings_file, parallel, assignments or [], release),
         factors=rate_factors or [1.0],
         top=top,
         ensemble=ensemble,
@@ -141,13 +143,18 @@ def _print_classes(verdict: Verdict) -> None:
 
 
 def _present(
-    record: RunRecord, file: str | None, parallel: int | None, assignments: list[str], release: Release | None
+    store: Store,
+    record: RunRecord,
+    file: str | None,
+    parallel: int | None,
+    assignments: list[str],
+    release: Release | None,
 ) -> Settings:
     example = "for example --set 'finals.phases=[{epochs: 20, learning_rate: 0.02}]'"
     options.refuse_other_sections(assignments, SECTIONS, example)
     above = os.environ, assignments, {"execution.parallel": parallel}, release and release.layer()
     if file is not None:
-        present = load_settings(file, *above).settings
+        present = load_settings(file, *above, facts(lambda: store)).settings
     else:
         present = continue_settings(record.settings, f"run {record.run}", *above)
     if not present.finals.model_fields_set:

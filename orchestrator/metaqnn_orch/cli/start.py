@@ -15,6 +15,7 @@ import typer
 from metaqnn_orch.application import session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
@@ -112,7 +113,8 @@ def start(
       129        the same by SIGHUP: the terminal was closed, without nohup
     """
     check_name("run", run)
-    settings = load_settings(preset_or_file, os.environ, assignments or [], flags, release and release.layer()).settings
+    above = os.environ, assignments or [], flags, release and release.layer()
+    settings = load_settings(preset_or_file, *above, facts(partial(open_store, store), run)).settings
     opened, rehearsal = open_store(store), _rehearsal(launcher, table, table_delay, settings)
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launching = make_launcher(launcher, opened, settings, rehearsal, template, lines_of(opened.uri, run))
