@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from metaqnn_orch.application.signals import Stopped
-from metaqnn_orch.cli import config, dataset, trainer
+from metaqnn_orch.cli import config, dataset, runs, trainer
 from metaqnn_orch.cli.attach import attach
 from metaqnn_orch.cli.describe import describe_net
 from metaqnn_orch.cli.doctor import doctor
@@ -46,6 +46,11 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "submit": (submit, "submit cifar10 --run first"),
     "attach": (attach, "attach first"),
     "status": (status, "status first --store ./runs"),
+    "runs list": (runs.list_runs, "runs list --store ./runs"),
+    "runs show": (runs.show, "runs show first --store ./runs"),
+    "runs copy": (runs.copy, "runs copy first --store ./runs --to-store s3://bucket/runs"),
+    "runs rename": (runs.rename, "runs rename first mnist-wide --store ./runs"),
+    "runs rm": (runs.rm, "runs rm first --store ./runs --delete"),
     "trials": (trials, "trials first --store ./runs -o csv > trials.csv"),
     "pull": (pull, "pull first --store ./runs --top 3 --to ./best"),
     "finals": (finals, "finals first --store ./runs --top 10 --ensemble 5"),
@@ -74,7 +79,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "trainer check": (trainer.check, "trainer check python -m metaqnn_trainer"),
 }
 
-_GROUPS: Final = (dataset, config, trainer)
+_GROUPS: Final = (runs, dataset, config, trainer)
 
 # The library's messages about wrong arguments, and this program's.
 _SHORTER: Final = {

@@ -26,7 +26,10 @@ _COLUMNS: Final = {"trial": "", "state": "", "reward": ".4f", "was": ".4f", "net
 
 def retrain(
     run: options.Run,
-    trials: Annotated[list[str], typer.Argument(metavar="TRIAL...", help="Their ids.", show_default=False)],
+    trials: Annotated[
+        list[str],
+        typer.Argument(metavar="TRIAL...", help="Their ids, or the first characters of them.", show_default=False),
+    ],
     store: options.Store,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the run that trains them (default RUN-again).")

@@ -38,6 +38,10 @@ class Opened(Message):
     devices: float = 1.0
     """Devices that a trial of this session holds while it runs; a fraction where several trials share one."""
     budget: BudgetSettings = BudgetSettings()
+    settings: dict[str, JsonValue] | None = None
+    """The settings of how this session works, as far as they are not the defaults: the sections execution and
+    tracking. None in journals of earlier releases.
+    """
 
 
 class Recalled(Message):

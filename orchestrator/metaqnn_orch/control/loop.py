@@ -108,6 +108,7 @@ class Loop:
                 places=self._launcher.parallel,
                 devices=self._launcher.devices,
                 budget=self._budget,
+                settings=self._state.settings.of_session(),
             )
         )
         failures = 0

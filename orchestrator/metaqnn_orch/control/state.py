@@ -45,9 +45,10 @@ def nothing_worked(state: RunState) -> bool:
 class RunState:
     """Searcher, trials and counters of one run. `apply` is the only way to change them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, learning: bool = True) -> None:
+        """Without `learning`, trials and counters are the same, but the searcher can be asked nothing."""
         self.settings = settings
-        self.searcher = settings.searcher()
+        self.searcher = settings.searcher(learning=learning)
         self.space = self.searcher.space
         self.trials: dict[str, Trial] = {}
         self.in_flight: dict[str, Trial] = {}
