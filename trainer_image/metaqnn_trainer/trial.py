@@ -33,6 +33,7 @@ from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.training.memory import is_out_of_memory, memory_for_training
 from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
+from metaqnn_trainer.training.so_far import EpochsSoFar
 
 
 class Trainer:
@@ -114,7 +115,10 @@ class Trainer:
         request = self._ahead.get((run, trial), partial(read_request, store, run, trial))
         spec, options = request.spec, request.options
         say(f"attempt {attempt}: {spec.net}")
-        with closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints:
+        with (
+            closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints,
+            closing(EpochsSoFar(store, run, trial, attempt)) as so_far,
+        ):
             if exists(store, keys.result(run, trial)):
                 say("there is already a result")
             else:
@@ -125,11 +129,14 @@ class Trainer:
                 tell, elapsed = teller(subject.task.measure, spec.recipe.epochs), partial(_since, begun)
                 try:
                     with memory_for_training(self._device) as memory:
-                        training = train(subject, tell, options, checkpoints, self._stop, memory, initial, elapsed)
+                        training = train(
+                            subject, tell, options, checkpoints, self._stop, memory, initial, elapsed, so_far
+                        )
                     deliver(store, request, attempt, training, subject.cost, self._device, begun, started)
                 except Settled as error:
                     say(str(error))
             checkpoints.remove()
+            so_far.remove()
 
     def _subject(self, read: Reader, spec: TrialSpec) -> Subject:
         """The design to train, its task and its data.
