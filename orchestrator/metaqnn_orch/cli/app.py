@@ -18,6 +18,7 @@ from metaqnn_orch.cli import config, dataset, runs, trainer
 from metaqnn_orch.cli.attach import attach
 from metaqnn_orch.cli.describe import describe_net
 from metaqnn_orch.cli.doctor import doctor
+from metaqnn_orch.cli.enqueue import enqueue
 from metaqnn_orch.cli.explain import explain_run
 from metaqnn_orch.cli.export import export
 from metaqnn_orch.cli.finals import finals
@@ -29,6 +30,7 @@ from metaqnn_orch.cli.placed import placed
 from metaqnn_orch.cli.pull import pull
 from metaqnn_orch.cli.replay import export_replay, import_replay
 from metaqnn_orch.cli.report import report
+from metaqnn_orch.cli.resume import resume
 from metaqnn_orch.cli.retrain import retrain
 from metaqnn_orch.cli.space import space
 from metaqnn_orch.cli.start import start
@@ -43,6 +45,7 @@ from metaqnn_trainer import __version__
 # The commands in the order in which --help lists them, each with an example, which its own --help shows.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "start": (start, "start digits --run first --store ./runs"),
+    "resume": (resume, "resume first --store ./runs"),
     "submit": (submit, "submit cifar10 --run first"),
     "attach": (attach, "attach first"),
     "status": (status, "status first --store ./runs"),
@@ -53,6 +56,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "runs rm": (runs.rm, "runs rm first --store ./runs --delete"),
     "trials": (trials, "trials first --store ./runs -o csv > trials.csv"),
     "pull": (pull, "pull first --store ./runs --top 3 --to ./best"),
+    "enqueue": (enqueue, "enqueue first '[C(32,3,1), P(2,2), SM(10)]' --store ./runs"),
     "finals": (finals, "finals first --store ./runs --top 10 --ensemble 5"),
     "retrain": (retrain, "retrain first 0ee047effa00 --store ./runs"),
     "report": (report, "report first --store ./runs --to ./report"),

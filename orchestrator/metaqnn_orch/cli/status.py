@@ -16,6 +16,7 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.losses import in_words
+from metaqnn_orch.control.queue import waiting
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, shown_reward, summary
 
@@ -34,6 +35,9 @@ def status(
 
     \b
     Counters
+      in_flight      trials in training
+      waiting        trials that wait for the next session
+      queued         nets that were put in by hand, and wait
       told           results that the searcher was told
       unique         different nets that were trained
       failed         trials that were abandoned
@@ -65,7 +69,11 @@ def status(
         if release is not None:  # perhaps its Job says why there is none yet
             refuse_unbegun(cluster_of(release.namespace, release.context), run, release.words)
         raise
-    fields = {**summary(view, read_holder(opened, run)), "late_results": late_results(opened, view)}
+    fields = {
+        **summary(view, read_holder(opened, run)),
+        "late_results": late_results(opened, view),
+        "queued": len(waiting(opened, run, view.state)),
+    }
     if output is Format.JSON:
         print_json(fields)
         return

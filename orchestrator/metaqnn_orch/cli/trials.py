@@ -33,6 +33,8 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     A trial that was repeated to confirm it has `trainings`, their `mean_reward`, and `confirmed`: whether the mean
     decides its rank. One that repeats another has that one's id in `confirms`.
 
+    One that a person put into the search has `by hand` for its epsilon, in JSON as its `origin`.
+
     In JSON `measures` holds all that was measured; in CSV each measure has a column of its own, `measure.NAME`.
     """
     state = read_run(open_store(store), run).state
@@ -45,6 +47,7 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
         shown = [name for name in _COLUMNS if name != "epsilon" or any(row[name] is not None for row in rows)]
         columns = {words.get(name, name): _COLUMNS[name] for name in shown}
         for row in rows:
+            row["epsilon"] = row.get("origin", row["epsilon"])
             row["state"] += ", estimated" if row["estimated"] else ""
             row["state"] += f", confirms {row['confirms']}" if "confirms" in row else ""
             row["state"] += f", mean {row['mean_reward']:.4f} of {row['trainings']}" if "trainings" in row else ""

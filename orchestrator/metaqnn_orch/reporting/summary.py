@@ -34,7 +34,7 @@ _FIELDS: Final = (
 )
 
 
-_PARTICULARS: Final = ("recipe", "initial")
+_PARTICULARS: Final = ("recipe", "initial", "origin")
 REPEATED: Final = ("trainings", "mean_reward", "confirmed")  # fields of trials that were trained several times
 
 
@@ -66,6 +66,7 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
     budget = state.opened.budget if state.opened else state.settings.budget
     so_far, confirmed = used(state, budget, state.heard), progress(state)
     alive = holder if holder is not None and not is_dead(holder) else None
+    works = run_state(state, alive) == "running"
     return {
         "run": view.record.run,
         "state": run_state(state, alive),
@@ -73,7 +74,8 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "epsilon": state.epsilon,
         "told": state.told,
         "unique": state.unique,
-        "in_flight": len(state.in_flight),
+        "in_flight": len(state.in_flight) if works else 0,
+        "waiting": 0 if works else len(state.in_flight),
         "failed": state.abandoned,
         "attempts_lost": state.attempts_lost,
         "disruptions": state.disruptions,
@@ -142,8 +144,9 @@ def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
     """The fields of `metaqnn-orch trials -o json`; by default for all trials.
 
     A trial that is not its design by the run's recipe also has `recipe`, the settings that differ, or `initial`, the
-    trial with whose weights it begins. One that was repeated has `trainings`, `mean_reward` and `confirmed` (whether
-    the mean decides its rank); one that repeats it has `confirms`, the other's id.
+    trial with whose weights it begins. One that a person put into the search has `origin`, `by hand`. One that was
+    repeated has `trainings`, `mean_reward` and `confirmed` (whether the mean decides its rank); one that repeats it has
+    `confirms`, the other's id.
     """
     names = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     return [
@@ -155,7 +158,12 @@ def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
 
 
 def _particulars(trial: Trial) -> dict[str, Any]:
-    found = {"recipe": trial.recipe, "initial": trial.initial and trial.initial.trial, "confirms": trial.confirms}
+    found = {
+        "recipe": trial.recipe,
+        "initial": trial.initial and trial.initial.trial,
+        "confirms": trial.confirms,
+        "origin": trial.origin,
+    }
     return {name: value for name, value in found.items() if value} | (repeated(trial) if trial.confirmations else {})
 
 
