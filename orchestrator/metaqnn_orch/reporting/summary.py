@@ -29,7 +29,8 @@ Rows = list[dict[str, Any]]
 ACCURACY: Final = "val_accuracy"  # fields of runs in which `accuracy` is a measure
 MEASURE: Final = "measure."  # prefix of a measure's name, where each has a column of its own
 _FIELDS: Final = (
-    *("trial", "net", "epsilon", "state", "reward", ACCURACY, "params", "seconds", "attempts", "estimated"),
+    *("trial", "net", "epsilon", "state", "reward", ACCURACY, "params", "macs", "seconds"),
+    *("started", "ended", "attempts", "estimated"),
     *("measured", "predicted", "spread"),
 )
 
@@ -151,6 +152,7 @@ def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
     names = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     return [
         {name: getattr(trial, name, None) for name in names}
+        | {"started": trial.began or None, "ended": trial.ended or None}
         | {"attempts": trial.attempt, "estimated": is_estimated(trial), "measures": trial.measures}
         | _particulars(trial)
         for trial in (state.trials.values() if trials is None else trials)
