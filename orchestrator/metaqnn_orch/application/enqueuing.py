@@ -13,6 +13,7 @@ from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunConflict
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.sources import continue_settings
+from metaqnn_trainer.contract.bounds import MAX_DESIGN
 from metaqnn_trainer.store.base import Store
 
 
@@ -42,6 +43,8 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
             f"run {run} was imported, and has no dataset yet",
             hint=f"choose one by going on with the run: metaqnn-orch start PRESET_OR_FILE --run {run}",
         )
+    if len(net) > MAX_DESIGN:
+        raise BadInput(f"{net[:40]}... cannot be trained in run {run}: it has more than {MAX_DESIGN} characters")
     changes = _changes(record.settings, run, assignments)
     event = proposal_of(record, state, Queued(net=net, recipe=changes, at=now()))
     known = state.trials.get(event.trial)

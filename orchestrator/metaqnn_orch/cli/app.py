@@ -38,6 +38,7 @@ from metaqnn_orch.cli.status import status
 from metaqnn_orch.cli.streams import Guarded
 from metaqnn_orch.cli.submit import submit
 from metaqnn_orch.cli.track import track
+from metaqnn_orch.cli.trial import trial
 from metaqnn_orch.cli.trials import trials
 from metaqnn_orch.errors import KNOWN, exit_code
 from metaqnn_trainer import __version__
@@ -49,6 +50,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "submit": (submit, "submit cifar10 --run first"),
     "attach": (attach, "attach first"),
     "status": (status, "status first --store ./runs"),
+    "trial": (trial, "trial first 0ee047 --store ./runs"),
     "runs list": (runs.list_runs, "runs list --store ./runs"),
     "runs show": (runs.show, "runs show first --store ./runs"),
     "runs copy": (runs.copy, "runs copy first --store ./runs --to-store s3://bucket/runs"),
@@ -89,6 +91,10 @@ _GROUPS: Final = (runs, dataset, config, trainer)
 _SHORTER: Final = {
     r"Value error, ": "",
     r"Input should be": "it must be",
+    r"'([^']*)' is not a valid integer( range)?": r"it must be a whole number, got '\1'",
+    r"'([^']*)' is not a valid float( range)?": r"it must be a number, got '\1'",
+    r"a valid integer": "a whole number",
+    r"a valid number": "a number",
     r", unable to parse string as an? \w+": "",
     r" \(Possible options: (.*)\)": r"; did you mean \1?",
     r"\. Did you mean": "; did you mean",

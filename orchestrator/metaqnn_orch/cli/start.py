@@ -104,7 +104,7 @@ def start(
     """
     check_name("run", run)
     settings = load_settings(preset_or_file, os.environ, assignments or [], flags, release and release.layer()).settings
-    opened, rehearsal = open_store(store), _rehearsal(launcher, table, table_delay, settings)
+    opened, rehearsal = open_store(store), rehearsal_of(launcher, table, table_delay, settings)
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launcher_of = make_launcher(launcher, opened, settings, rehearsal, template)
     for line in overruled(settings, opened.uri, template) if template else ():
@@ -134,7 +134,9 @@ def start(
     raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
 
 
-def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings) -> Rehearsal | None:
+def rehearsal_of(
+    launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings
+) -> Rehearsal | None:
     """The table and its delay, where the launcher is the table launcher; None otherwise.
 
     Raises:
