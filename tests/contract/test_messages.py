@@ -156,7 +156,7 @@ def test_messages_survive_the_wire(message: Message) -> None:
     "text", ["NaN", "Infinity", "-Infinity", "1e999", "-0.1", "1.5", '"0.9"', "true", "[0.9]", "{}", "2"]
 )
 def test_a_poisoned_accuracy(text: str) -> None:
-    with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: Input should be"):
+    with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: must be"):
         decode(TrainingResult, with_accuracy(text), "result")
 
 
@@ -250,7 +250,7 @@ def test_a_missing_field(field: str) -> None:
     del values[field]
     if field == "reward":  # which results of earlier releases do not have
         del values["val_accuracy"]
-    with pytest.raises(MessageError, match=f"^result is not valid: {field}: Field required"):
+    with pytest.raises(MessageError, match=f"^result is not valid: {field}: must be given"):
         decode(TrainingResult, json.dumps(values), "result")
 
 

@@ -86,7 +86,7 @@ def test_an_error_names_the_nearest_source() -> None:
     ):
         with pytest.raises(SettingsError) as refused:
             parse_settings(values, origins)
-        assert str(refused.value) == f'recipe.epochs must be a valid integer, got "x"{source}'
+        assert str(refused.value) == f'recipe.epochs must be a whole number, got "x"{source}'
 
 
 def test_a_section_of_several_sources_is_blamed_on_none() -> None:

@@ -13,6 +13,7 @@ from metaqnn_orch.application.assembly import refuse_unsafe_store
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.holder import this_process
+from metaqnn_orch.control.partial import refuse_partial
 from metaqnn_orch.control.record import Binding, RunRecord, bind, check_answers, check_same, create_record, load_record
 from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.resume import check_imported
@@ -98,11 +99,12 @@ def begin_imported(store: Store, run: str, settings: Settings, replay: Replay) -
     """A new run that begins with trials that were imported; or the existing run, if the same import was cut short.
 
     Raises:
-        RunConflict: a run of this name exists.
+        RunConflict: a run of this name exists, or a part of one.
         RunHeld: the same import, somewhere else, was faster.
         StoreError: two writers could destroy a run in this store.
     """
     refuse_unsafe_store(store)
+    refuse_partial(store, run)
     me = this_process(secrets.token_hex(8), now())
     return import_run(store, run, settings, replay, me, version=__version__, uid=secrets.token_hex(16))
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.trainer_call import TRAINER, call
 from metaqnn_orch.control.retention import best_kept, read_removed
-from metaqnn_orch.errors import BadInput, NotFound, StoreError
+from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.store.base import Store
@@ -34,16 +35,15 @@ def choose(store: Store, view: RunView, trial: str | None) -> str:
 
     Raises:
         NotFound: the run has no such trial.
-        BadInput: it has no weights.
+        BadInput: it may be several trials, or it has no weights.
     """
     run = view.record.run
     if trial is None:
         if view.state.best is None:
             raise BadInput(f"run {run} has no trained net yet")
         trial = best_kept(store, run, view.state.best).trial
-    found = view.state.trials.get(trial)
-    if found is None:
-        raise NotFound(f"run {run} has no trial {trial[:40]!r}", hint="metaqnn-orch trials lists them")
+    found = find_trial(view, trial)
+    trial = found.trial
     if found.reward is None:
         raise BadInput(f"trial {trial} has no result: it is {found.state.replace('_', ' ')}")
     removed = read_removed(store, run, trial)

@@ -35,12 +35,12 @@ def doctor(
 ) -> None:
     """Check everything that a search needs.
 
-    It checks the dataset, and the store: reading, listing, writing, conditional writes, its clock. With --launcher local it also starts
-    the trainer as a search does, and trains one step of a tiny net; it says on which device, and which extras other
-    commands would need. With --launcher kubernetes it checks the cluster: credentials, every permission that is needed,
-    the namespace's rules and quotas, GPUs, service account, secret. Each check gets a tick, a cross with what to do
-    about it, or a question mark where these credentials cannot see it, or only some commands need it. Nothing is left
-    behind. The exit code is 1 if there is a cross.
+    It checks the dataset, and the store: reading, listing, writing, conditional writes, its clock. With --launcher
+    local it also starts the trainer as a search does, and trains one step of a tiny net; it says on which device, and
+    which extras other commands would need. With --launcher kubernetes it checks the cluster: credentials, every
+    permission that is needed, the namespace's rules and quotas, GPUs, service account, secret. Each check gets a tick,
+    a cross with what to do about it, or a question mark where these credentials cannot see it, or only some commands
+    need it. Nothing is left behind. The exit code is 1 if there is a cross.
     """
     settings = load_settings(
         preset_or_file,

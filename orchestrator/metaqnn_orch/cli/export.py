@@ -56,7 +56,12 @@ def export(
         ),
     ],
     trial: Annotated[
-        str | None, typer.Option(metavar="T", help="Id of the trial (default: the best one).", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="Id of the trial, or the first characters of it (default: the best one).",
+            show_default=False,
+        ),
     ] = None,
     net_format: Annotated[
         NetFormat | None,

@@ -115,7 +115,7 @@ def start(
     check_name("run", run)
     above = os.environ, assignments or [], flags, release and release.layer()
     settings = load_settings(preset_or_file, *above, facts(partial(open_store, store), run)).settings
-    opened, rehearsal = open_store(store), _rehearsal(launcher, table, table_delay, settings)
+    opened, rehearsal = open_store(store), rehearsal_of(launcher, table, table_delay, settings)
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launching = make_launcher(launcher, opened, settings, rehearsal, template, lines_of(opened.uri, run))
     for line in overruled(settings, opened.uri, template) if template else ():
@@ -148,7 +148,9 @@ def start(
     raise typer.Exit(report(ended, where, output))
 
 
-def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings) -> Rehearsal | None:
+def rehearsal_of(
+    launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings
+) -> Rehearsal | None:
     """The table and its delay, where the launcher is the table launcher; None otherwise.
 
     Raises:

@@ -17,7 +17,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from metaqnn_orch.errors import redacted
 from metaqnn_orch.search import schedule
+from metaqnn_orch.search.bystander import Bystander
 from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.search.searcher import NOTHING_CONFIRMED, SEARCHERS, Confirm, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
@@ -206,9 +208,11 @@ class Settings(Section):
         """The space of designs. It never changes, and is shared."""
         return _made(self.space.family, self.space, self.model)
 
-    def searcher(self) -> Searcher:
-        """A searcher that has been told nothing yet."""
-        kind = SEARCHERS.load(self.search.method)
+    def searcher(self, *, learning: bool = True) -> Searcher:
+        """A searcher that has been told nothing yet; without `learning`, one that takes its place where a run is only
+        read.
+        """
+        kind = SEARCHERS.load(self.search.method) if learning else Bystander
         searcher: Searcher = kind(
             Setup(self.state_space(), getattr(self, kind.section), self.randomness, self.phases())
         )
@@ -262,6 +266,16 @@ class Settings(Section):
         if confirm := self.search.confirm.model_dump(mode="json", exclude_none=True):
             values["search"] = {**values["search"], "confirm": confirm}
         return values
+
+    def of_session(self) -> dict[str, Any]:
+        """The settings of how the work is done and where it is shown, as far as they are not the defaults, as JSON.
+        Everybody with access to the store can read them, so that addresses with passwords are left out.
+        """
+        shown = self.tracking.model_dump(mode="json", exclude_defaults=True)
+        return {
+            "execution": self.execution.model_dump(mode="json", exclude_defaults=True),
+            "tracking": {key: value for key, value in shown.items() if redacted(value) == value},
+        }
 
 
 @lru_cache(maxsize=8)

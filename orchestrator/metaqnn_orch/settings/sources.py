@@ -36,6 +36,22 @@ OTHER_VARIABLES: Final = frozenset(
 RENAMED: Final = {"budget.target_accuracy": "budget.target"}
 """Older names of settings, which every source may still use."""
 
+FLAGS: Final = {
+    "execution.parallel": "--parallel",
+    "execution.max_trials": "--max-trials",
+    "seed": "--seed",
+    "warm_start.run": "--warm-start-from",
+    "budget.gpu_hours": "--gpu-hours",
+    "budget.money": "--money",
+    "budget.wall_clock_hours": "--wall-clock-hours",
+    "budget.target": "--target",
+    "budget.target_accuracy": "--target-accuracy",
+    "budget.price_per_gpu_hour": "--price-per-gpu-hour",
+    "tracking.mlflow": "--mlflow",
+    "tracking.tensorboard": "--tensorboard",
+}
+"""Options that are settings, by the settings' keys."""
+
 CHOICES: Final = {
     "search.method": DEFAULT_METHOD,
     "space.family": DEFAULT_FAMILY,
@@ -272,7 +288,8 @@ def _assignment(text: str) -> SettingsLayer:
 
 
 def _flag(key: str) -> str:
-    return "--" + key.rpartition(".")[2].replace("_", "-")
+    """The option that sets this key; of a key that has none, as from Python, the key itself."""
+    return FLAGS.get(key, key)
 
 
 def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:

@@ -96,8 +96,5 @@ def resized(images: NDArray[np.uint8], image_size: int) -> NDArray[np.uint8]:
     if images.shape[2:] == (image_size, image_size):
         return images
     shape = (len(images), 1, image_size, image_size)
-    sized = [
-        _resized(Image.fromarray(image), image_size)
-        for image in images[:, 0]
-    ]
+    sized = [_resized(Image.fromarray(image), image_size) for image in images[:, 0]]
     return np.array(sized, np.uint8).reshape(shape)
