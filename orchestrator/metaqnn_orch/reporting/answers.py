@@ -56,6 +56,8 @@ class RunSummary(TypedDict):
     """Number of different nets that were trained."""
     in_flight: int
     """Number of trials that have begun and not ended."""
+    waiting: int
+    """Number of trials that wait for the next session, because nobody holds the run."""
     failed: int
     """Number of abandoned trials."""
     attempts_lost: int
