@@ -141,7 +141,7 @@ def test_what_makes_no_trial_is_put_aside(store: DirectoryStore, data: bytes) ->
 )
 def test_what_cannot_be_trained_is_refused(store: DirectoryStore, net: str, recipe: dict[str, object]) -> None:
     with pytest.raises(BadInput, match="cannot be trained in run test"):
-        put_in(store, net, **recipe)
+        put_in(store, net, at="1", **recipe)
 
 
 @pytest.mark.parametrize("method", ["guided", "evolution", "local-search", "random"])
