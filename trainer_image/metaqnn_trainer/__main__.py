@@ -87,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--trial", required=True)
     export.add_argument("--format", required=True, choices=("onnx", "torch", "safetensors"))
     export.add_argument("--to", required=True, type=Path, help="FILE.onnx, FILE.pt2 or FILE.safetensors")
+    export.add_argument("--fixed-size", action="store_true", help="take images of the net's own size only")
+    export.add_argument("--force", action="store_true", help="replace files that no earlier export wrote")
 
     judge = commands.add_parser(
         "judge", help="measure the test accuracy of the first of some trained nets, and of all as an ensemble"
@@ -222,7 +224,15 @@ def _export(options: argparse.Namespace) -> int:
     from metaqnn_trainer.store.patient import PATIENCE
 
     with redirect_stdout(sys.stderr):
-        made = export_trial(open_store(order.store, PATIENCE), order.run, order.trial, options.format, options.to)
+        made = export_trial(
+            open_store(order.store, PATIENCE),
+            order.run,
+            order.trial,
+            options.format,
+            options.to,
+            fixed_size=options.fixed_size,
+            force=options.force,
+        )
     answer = {**made._asdict(), "files": [str(file) for file in made.files]}
     print(canonical_json(answer).decode(), flush=True)
     return ExitCode.DELIVERED

@@ -31,6 +31,8 @@ from metaqnn_trainer.store.base import Store
 _FINALISTS: Final = {
     **{"rank": "d", "reward": ".4f", "searched": ".4f", "params": ",d", "rate": "", "trial": "", "net": ""}
 }
+_CLASSES: Final = {"class": "", "images": ",d", "best model": ".4f"}
+SHOWN_CLASSES: Final = 20
 _VERDICT: Final = {"": "", "val accuracy": ".4f", "test accuracy": ".4f", "test error %": ".2f"}
 
 
@@ -86,7 +88,8 @@ def finals(
 
     Nets are ranked by reward, the validation accuracy unless an objective is set. Then, and only then, the best and the
     ensemble (the mean of the best nets' probabilities) are judged on the test images, by the trainer on this machine.
-    That is done once: finals.json in the store keeps what was found, and the same command shows it again.
+    That is done once: finals.json in the store keeps what was found, also the accuracy of each class and which class is
+    taken for which, and the same command shows it again.
 
     --dataset NAME trains the same architectures on another dataset, with its number of classes (the paper's Table 5).
     With --from-weights they start from the weights that they have; layers whose shapes differ start from scratch.
@@ -111,9 +114,32 @@ def finals(
     if isinstance(verdict, Unfinished):
         leave(*verdict)
     if output is Format.JSON:
-        print_json(verdict.model_dump(mode="json"))
+        print_json(verdict)
     else:
         _print(verdict)
+
+
+def _print_classes(verdict: Verdict) -> None:
+    """The test images of each class; of many, the classes that the best model knows worst."""
+    found = verdict.classes()
+    if not found:
+        return
+    shown = found
+    if len(found) > SHOWN_CLASSES:
+        shown = sorted(found, key=lambda each: 1.0 if each.accuracy is None else each.accuracy)[:SHOWN_CLASSES]
+    say()
+    print_rows(
+        {**_CLASSES, f"ensemble of {verdict.ensemble}": ".4f", "taken for": ""},
+        [
+            (
+                *(each.name, each.images, each.accuracy, each.ensemble_accuracy),
+                "" if each.mistaken_for is None else f"{each.mistaken_for} ({each.mistakes:,})",
+            )
+            for each in shown
+        ],
+    )
+    if len(shown) < len(found):
+        say(f"the {len(shown)} worst of {len(found)} classes; -o json has all, and which is taken for which")
 
 
 def _present(
@@ -160,4 +186,5 @@ def _print(verdict: Verdict) -> None:
             )
         ],
     )
+    _print_classes(verdict)
     say(f"{verdict.test_images:,} test images of {verdict.dataset.name}-{verdict.dataset.digest}, at {verdict.at}")

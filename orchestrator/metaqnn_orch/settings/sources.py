@@ -8,14 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
-from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.errors import SettingsError, redacted
 from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
-from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
+from metaqnn_orch.settings.values import flatten, known_keys, origin, parse_settings
 from metaqnn_trainer.contract.dataset import KNOWN
 from metaqnn_trainer.contract.keys import NAME_PATTERN
 from metaqnn_trainer.contract.messages import CLASSIFICATION
@@ -35,6 +35,22 @@ OTHER_VARIABLES: Final = frozenset(
 
 RENAMED: Final = {"budget.target_accuracy": "budget.target"}
 """Older names of settings, which every source may still use."""
+
+FLAGS: Final = {
+    "execution.parallel": "--parallel",
+    "execution.max_trials": "--max-trials",
+    "seed": "--seed",
+    "warm_start.run": "--warm-start-from",
+    "budget.gpu_hours": "--gpu-hours",
+    "budget.money": "--money",
+    "budget.wall_clock_hours": "--wall-clock-hours",
+    "budget.target": "--target",
+    "budget.target_accuracy": "--target-accuracy",
+    "budget.price_per_gpu_hour": "--price-per-gpu-hour",
+    "tracking.mlflow": "--mlflow",
+    "tracking.tensorboard": "--tensorboard",
+}
+"""Options that are settings, by the settings' keys."""
 
 CHOICES: Final = {
     "search.method": DEFAULT_METHOD,
@@ -77,6 +93,15 @@ class Layered(NamedTuple):
     origins: dict[str, str]
 
 
+class InForce(TypedDict):
+    """A setting in force."""
+
+    value: Any
+    """The value; of an address, without keys and passwords."""
+    origin: str
+    """The source that set it; default where none did."""
+
+
 def load_settings(
     preset_or_file: str,
     environment: Mapping[str, str],
@@ -94,6 +119,17 @@ def load_settings(
     values, origins = gather(preset_or_file, environment, assignments, flags, release)
     _follow(values, origins, look)
     return Layered(parse_settings(values, {"": preset_or_file, **origins}), origins)
+
+
+def in_force(layered: Layered) -> dict[str, InForce]:
+    """Every setting by its dotted key: the fields of `metaqnn-orch config show -o json`."""
+    return {
+        key: {
+            "value": redacted(value) if isinstance(value, str) else value,
+            "origin": origin(key, layered.origins) or "default",
+        }
+        for key, value in flatten(layered.settings.model_dump(mode="json"))
+    }
 
 
 def continue_settings(
@@ -252,7 +288,8 @@ def _assignment(text: str) -> SettingsLayer:
 
 
 def _flag(key: str) -> str:
-    return "--" + key.rpartition(".")[2].replace("_", "-")
+    """The option that sets this key; of a key that has none, as from Python, the key itself."""
+    return FLAGS.get(key, key)
 
 
 def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:

@@ -54,7 +54,7 @@ def read_picture(path: Path, image_size: int, grayscale: bool) -> NDArray[np.uin
     """
     with _opened(path) as image:
         upright = _upright(image).convert("L" if grayscale else "RGB")
-        pixels = np.asarray(upright.resize((image_size, image_size), Image.Resampling.BILINEAR))
+        pixels = _resized(upright, image_size)
     return pixels[None] if grayscale else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -84,13 +84,17 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
+def _resized(image: Image.Image, image_size: int) -> NDArray[np.uint8]:
+    # Rows first, then columns: some releases of Pillow choose another order, and then round otherwise. Exported nets do
+    # the same (images/resize.py).
+    rows = image.resize((image_size, image.height), Image.Resampling.BILINEAR)
+    return np.asarray(rows.resize((image_size, image_size), Image.Resampling.BILINEAR))
+
+
 def resized(images: NDArray[np.uint8], image_size: int) -> NDArray[np.uint8]:
     """Gray images (n, 1, height, width) resized to (n, 1, image_size, image_size) as files are."""
     if images.shape[2:] == (image_size, image_size):
         return images
     shape = (len(images), 1, image_size, image_size)
-    sized = [
-        np.asarray(Image.fromarray(image).resize((image_size, image_size), Image.Resampling.BILINEAR))
-        for image in images[:, 0]
-    ]
+    sized = [_resized(Image.fromarray(image), image_size) for image in images[:, 0]]
     return np.array(sized, np.uint8).reshape(shape)

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from metaqnn_trainer.store.base import Entry, Stat, Store, holds
-from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
+from metaqnn_trainer.store.errors import UNKNOWN_KEYS, Cause, ObjectMissing, StoreError
 
 PATIENCE: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
 """The trainer's pauses in seconds. Between them the client itself repeats a request for ten seconds, so that all
 together takes minutes.
 """
-_ROTATED: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"})
-"""What a store says that does not know these credentials at present: a key is being exchanged."""
 
 LAST_SECONDS: Final = 15.0
 """How long it goes on trying once its process was asked to stop: less than the 30 s that a Pod usually gets."""
@@ -39,7 +37,7 @@ class PatientStore:
         stop: Callable[[], bool] = lambda: False,
         last: float = LAST_SECONDS,
     ) -> None:
-        self._store = store
+        self.inner = store
         self._pauses = pauses
         self._report = report
         self._stop = stop
@@ -48,10 +46,10 @@ class PatientStore:
 
     @property
     def uri(self) -> str:
-        return self._store.uri
+        return self.inner.uri
 
     def put(self, key: str, data: bytes) -> None:
-        self._repeated(lambda _again: self._store.put(key, data), writes=True)
+        self._repeated(lambda _again: self.inner.put(key, data), writes=True)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write only if absent, as the protocol says. A failed write may have happened all the same: so after a
@@ -59,21 +57,21 @@ class PatientStore:
         """
 
         def write(again: bool) -> bool:
-            return self._store.put_if_absent(key, data) or (again and holds(self._store, key, data))
+            return self.inner.put_if_absent(key, data) or (again and holds(self.inner, key, data))
 
         return self._repeated(write, writes=True)
 
     def get(self, key: str, first: int | None = None) -> bytes:
-        return self._repeated(lambda _again: self._store.get(key, first))
+        return self._repeated(lambda _again: self.inner.get(key, first))
 
     def stat(self, key: str) -> Stat:
-        return self._repeated(lambda _again: self._store.stat(key))
+        return self._repeated(lambda _again: self.inner.stat(key))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        return self._repeated(lambda _again: iter([*self._store.list(prefix)]))
+        return self._repeated(lambda _again: iter([*self.inner.list(prefix)]))
 
     def delete(self, key: str) -> None:
-        self._repeated(lambda _again: self._store.delete(key))
+        self._repeated(lambda _again: self.inner.delete(key))
 
     def _repeated(self, call: Callable[[bool], T], *, writes: bool = False) -> T:
         """The result of `call`, which is called with whether it was called before."""
@@ -108,6 +106,11 @@ class PatientStore:
         return self._stopped_at is not None and time.monotonic() >= self._stopped_at + self._last
 
 
+def without_patience(store: Store) -> Store:
+    """The store itself, whose calls are not repeated: for what is not worth waiting for."""
+    return store.inner if isinstance(store, PatientStore) else store
+
+
 def may_pass(error: StoreError, *, writes: bool) -> bool:
-    """Whether the same call may succeed some minutes later."""
-    return error.transient or (writes and (error.cause is Cause.FULL or error.code in _ROTATED))
+    """Whether the same call may succeed some minutes later. Keys that are unknown may be being exchanged."""
+    return error.transient or (writes and (error.cause is Cause.FULL or error.code in UNKNOWN_KEYS))
