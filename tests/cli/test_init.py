@@ -71,3 +71,13 @@ def test_a_folder_is_looked_at_and_left_as_it_was(tmp_path: Path, cli: Cli, monk
     assert cli("init", "My Pets").code == 0
     assert {*tree(tmp_path)} - {*before} == {"my-pets.yaml"}
     assert "classes: 2" in Path("my-pets.yaml").read_text()
+
+
+def test_every_choice_has_its_reason_as_a_comment() -> None:
+    from metaqnn_orch.application.draft import draft
+
+    chosen = choose(PETS)
+    lines = draft(PETS, chosen).splitlines()
+    for key, choice in chosen.items():
+        (line,) = [line for line in lines if line.startswith(f"  {key.partition('.')[2]}: ")]
+        assert line.endswith(f"  # {choice.why}")

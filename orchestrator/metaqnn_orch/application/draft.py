@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,10 +21,13 @@ ALL_STEPS: Final = 1000  # batches of a whole training, below which small sets a
 ABOVE_CHANCE: Final = 0.05  # of accuracy; for ten classes this is the authors' factor 1.5
 
 
+MAX_MACS: Final = 3_000_000  # multiply-accumulates: a processor's core does some 10^10 in a second
+
+
 class Choice(NamedTuple):
     """The value of one setting, and why it was chosen."""
 
-    value: int | float
+    value: Any
     why: str
 
 
@@ -75,7 +79,10 @@ def choose(info: DatasetInfo) -> dict[str, Choice]:
         "space.image_size": Choice(size, "the size of the dataset's images"),
         "space.channels": Choice(channels, f"the images are {colours}"),
         "space.classes": Choice(classes, _names(info)),
-        "space.max_layers": Choice(8, "a few layers are enough for a first search"),
+        "space.max_layers": Choice(6, "these four keep a net small, so that a processor trains it in seconds"),
+        "space.convolution": Choice({"filters": [16, 32, 64]}, "the paper's are up to 512"),
+        "space.fully_connected": Choice({"units": [128, 64, 32]}, "the paper's are up to 512"),
+        "space.max_macs": Choice(MAX_MACS, "multiply-accumulates for one image"),
         "recipe.batch_size": Choice(batch, f"{images} make {steps:,} batches: with few, more nets learn nothing"),
         "recipe.epochs": Choice(epochs, f"{epochs * steps:,} batches in all: small sets need more epochs"),
         "recipe.decay_epochs": Choice(max(1, epochs // 3), "the learning rate falls after each third"),
@@ -99,7 +106,7 @@ def draft(info: DatasetInfo, chosen: Mapping[str, Choice]) -> str:
         if head != section:
             section = head
             lines.append(f"{head}:")
-        lines.append(f"{f'  {leaf}: {value}':<24}# {why}")
+        lines.append(f"{f'  {leaf}: {json.dumps(value)}':<44}  # {why}")
     return "\n".join(lines) + "\n"
 
 
