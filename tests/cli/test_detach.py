@@ -85,7 +85,8 @@ def test_what_it_says_before_it_works_is_passed_on_and_the_last_logs_stay(tmp_pa
         (tmp_path / f"search-2026010{number}T000000-0000.log").touch()
     waits = (sys.executable, "-c", "import time; time.sleep(60)")
     found = detach([], tmp_path, lambda pid: True, said.append, waits)
-    end(found.pid)
+    found.process.kill()
+    found.process.wait()
     assert len(logs_in(tmp_path)) == KEPT
 
 
