@@ -20,7 +20,7 @@ def test_a_run_in_the_log(store: DirectoryStore, caplog: pytest.LogCaptureFixtur
     state = RunState(settings())
     with (
         caplog.at_level(logging.INFO, "metaqnn_orch"),
-        Logged().follow(session.record, state, foot="", now=lambda: "now") as view,
+        Logged().follow(session.record, state, foot="", now=lambda: "now", epochs=lambda trial: []) as view,
     ):
         for event in Journal(store, "test").read():
             state.apply(event)

@@ -30,7 +30,7 @@ PROGRAM: Final = (sys.executable, "-m", "metaqnn_orch")
 class Detached(NamedTuple):
     """The end of the wait for a process in the background."""
 
-    pid: int
+    process: subprocess.Popen[bytes]
     log: Path
     code: int | None
     """Its exit code; None where it works on the run."""
@@ -70,9 +70,9 @@ def detach(
             said = _pass_on(log, said, relay, whole=code is None)
             if code is not None:
                 log.unlink(missing_ok=True)  # all of it was relayed
-                return Detached(process.pid, log, code)
+                return Detached(process, log, code)
             if at_work:
-                return Detached(process.pid, log, None)
+                return Detached(process, log, None)
             sleep(LOOK)
     except BaseException:
         process.send_signal(signal.SIGTERM)

@@ -35,9 +35,11 @@ def start_detached(arguments: Sequence[str], store: Store, run: str, where: str,
     if found.code is not None:
         raise typer.Exit(found.code)
     if output is Format.JSON:
-        print_json({"run": run, "pid": found.pid, "log": str(found.log)})
+        print_json({"run": run, "pid": found.process.pid, "log": str(found.log)})
         return
-    say(f"run {run} goes on in the background, as process {found.pid}; its log is {shlex.quote(str(found.log))}")
+    say(
+        f"run {run} goes on in the background, as process {found.process.pid}; its log is {shlex.quote(str(found.log))}"
+    )
     for command, purpose in (
         (f"attach {run} {where}", "shows it; Ctrl-C ends only the view"),
         (f"logs {run} {where}", "what it has said"),

@@ -73,8 +73,8 @@ class Screen:
         if self._courses:
             yield Text()
             yield self._training(self._courses[:room])
+        yield Text()
         if self._foot:
-            yield Text()
             yield Text(visible(self._foot), style="dim", no_wrap=True, overflow="ellipsis")
 
     def _top(self) -> Table:

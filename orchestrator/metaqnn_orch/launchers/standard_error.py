@@ -66,14 +66,14 @@ class StandardError:
         the `first` one, for which the worker was started.
         """
         with self._lock:
-            for _ in range(_READS):  # the bytes in the pipe were written before
-                if self._ended or not self._read():
-                    break
+            self._catch_up()
             self._trials[trial] = deque(maxlen=_LINES)
             self._begun[trial] = 0 if first else self._count + bool(self._rest)
 
     def end(self, trial: str) -> None:
+        """Note that the worker has reported on the trial."""
         with self._lock:
+            self._catch_up()
             self._trials.pop(trial, None)
             self._begun.pop(trial, None)
 
@@ -93,6 +93,11 @@ class StandardError:
             return [line.text for line in self._strays]
 
     # Every method below is called with the lock held.
+
+    def _catch_up(self) -> None:
+        for _ in range(_READS):  # the bytes in the pipe were written before
+            if self._ended or not self._read():
+                break
 
     def _read(self) -> bool:
         """Read the available bytes. Returns whether there were any."""

@@ -63,7 +63,9 @@ def _packages() -> Diagnosis:
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
     wanted = next((match[1] for text in metadata.requires("torchvision") or () if (match := _TORCH.match(text))), "")
     if wanted and wanted != versions["torch"].partition("+")[0]:
-        return Diagnosis(what, Mark.BAD, f"{found}, which belongs to torch {wanted}", f"{remedy('train')} --upgrade")
+        return Diagnosis(
+            what, Mark.BAD, f"{found}, which belongs to torch {wanted}", "pip install --upgrade 'metaqnn-orch[train]'"
+        )
     return Diagnosis(what, Mark.GOOD, found)
 
 
