@@ -69,9 +69,10 @@ def run(
     make_dataset: Callable[[str], DatasetRef] | None = None,
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
+    asked: Callable[[], Stop] = lambda: Stop.NO,
 ) -> SessionEnd:
     """Begin the run of that name, or go on with it, until it is complete or a signal stops it. `pulse` beats while the
-    loop moves.
+    loop moves. `asked` says whether the search is asked to stop, as a signal asks it.
 
     Raises:
         BadInput, StoreError: as `begin` says; nothing was created.
@@ -79,7 +80,7 @@ def run(
     """
     record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
     with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
+        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse, asked)
 
 
 def search(
@@ -90,6 +91,7 @@ def search(
     listener: Listener,
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
+    asked: Callable[[], Stop] = lambda: Stop.NO,
 ) -> SessionEnd:
     """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it.
 
@@ -107,7 +109,7 @@ def search(
         hold.claim(time.sleep, listener.say)
         with hold.kept(now, lambda: silence.text):
             return _searched(
-                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port
+                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port, asked
             )
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
@@ -126,6 +128,7 @@ def _searched(
     silence: Silence,
     metrics: Metrics | None,
     metrics_port: int | None,
+    asked: Callable[[], Stop],
 ) -> SessionEnd:
     """Search as `search` does, while the run is held."""
     state, journal = resume(store, record, settings, session)
@@ -150,7 +153,7 @@ def _searched(
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
     with (
-        Signals(listener.say, launcher.outlives_us) as signals,
+        Signals(listener.say, launcher.outlives_us, asked) as signals,
         served as port,
         Tracking(store, view, makers, listener.say, files, lambda: signals.heard) as tracking,
         shown as screen,
