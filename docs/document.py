@@ -1,5 +1,5 @@
 """Writes the pages that follow from the code: commands.md from the command line, settings.md from the settings' models,
-and the tables of trainer.md.
+json.md from the classes of answers, and the tables of trainer.md.
 
 make docs
 """
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import typer
 
+from docs import answers
 from docs.contract import filled
 from docs.docstrings import docstrings
 from metaqnn_orch.cli.app import COMMANDS, build_app
@@ -171,7 +172,14 @@ def trainer() -> str:
     return filled((PAGES / "trainer.md").read_text(encoding="utf-8"))
 
 
-PAGE: Final = {"commands.md": commands, "layers.md": layers, "settings.md": settings, "trainer.md": trainer}
+PAGE: Final = {
+    "answers.schema.json": answers.schema_file,
+    "commands.md": commands,
+    "json.md": answers.page,
+    "layers.md": layers,
+    "settings.md": settings,
+    "trainer.md": trainer,
+}
 
 if __name__ == "__main__":
     for name, written in PAGE.items():

@@ -141,9 +141,8 @@ search
 
 def test_in_a_real_kernel(tmp_path: Path) -> None:
     """One display, updated in place, and then the run as a table."""
-    nbclient = pytest.importorskip("nbclient")
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")
-    import nbformat
 
     place = table(tmp_path)
     cell = CELL.format(store=str(place["store"]), table=str(place["table"]))

@@ -34,7 +34,8 @@ from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.explain import Explanation, explain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, reward_name, shown_reward, summary, trial_table
+from metaqnn_orch.reporting.schemas import plain
+from metaqnn_orch.reporting.summary import leaderboard, read_run, reward_name, shown_reward, status_of, trial_table
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
@@ -177,7 +178,8 @@ class Search:
     @property
     def status(self) -> dict[str, Any]:
         """The fields of `metaqnn-orch status -o json`."""
-        return summary(self._view, read_holder(self._store, self.run))
+        found: dict[str, Any] = plain(status_of(self._store, self._view, read_holder(self._store, self.run)))
+        return found
 
     @property
     def trials(self) -> list[Trial]:

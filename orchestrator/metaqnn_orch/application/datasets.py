@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any, NotRequired, TypedDict
 
 from metaqnn_orch.application.trainer_call import TRAINER, TrainerAnswer, call
 from metaqnn_orch.errors import BadInput, NotFound
@@ -13,6 +14,50 @@ from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_inf
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.base import Store
+
+
+class DatasetRow(TypedDict):
+    """A dataset of a store."""
+
+    name: str
+    """Name of the dataset."""
+    digest: str
+    """The first 16 hexadecimal digits of the sha256 of the whole object."""
+    classes: int | None
+    """Number of classes, where the dataset has classes."""
+    channels: int | None
+    """Number of channels, where it has images."""
+    image_size: int | None
+    """Width and height in pixels, where it has images."""
+    train: int
+    """Number of examples for training."""
+    validation: int
+    """Number of examples for validation."""
+    test: int
+    """Number of examples for testing."""
+    bytes: int
+    """Size of the object."""
+    facts: NotRequired[dict[str, Any]]
+    """Further facts that the task needs, where there are any."""
+
+
+def described(store: Store, ref: DatasetRef, size: int) -> DatasetRow:
+    """The fields of a dataset in `metaqnn-orch dataset list -o json`. Raises as `info` does."""
+    found = info(store, ref)
+    row: DatasetRow = {
+        "name": found.name,
+        "digest": ref.digest,
+        "classes": found.classes,
+        "channels": found.channels,
+        "image_size": found.image_size,
+        "train": found.train,
+        "validation": found.validation,
+        "test": found.test,
+        "bytes": size,
+    }
+    if found.facts:
+        row["facts"] = dict(found.facts)
+    return row
 
 
 def all_refs(store: Store, name: str = "") -> list[tuple[DatasetRef, int]]:

@@ -138,5 +138,5 @@ def notebook_display() -> Display | None:
         return None
     from IPython.display import display
 
-    handle: Display = display(Html("<div>starting</div>"), display_id=True)
+    handle: Display = display(Html("<div>starting</div>"), display_id=True)  # type: ignore[no-untyped-call]
     return handle

@@ -27,7 +27,7 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.errors import BadInput, KeysRefused, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
@@ -36,6 +36,7 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.errors import UNKNOWN_KEYS
 
 if TYPE_CHECKING:
     from metaqnn_orch.reporting.metrics import Metrics
@@ -78,7 +79,12 @@ def run(
         BadInput, StoreError: as `begin` says; nothing was created.
         RunHeld, RunFailed, JournalError, LauncherError: as `search` says.
     """
-    record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
+    try:
+        record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
+    except StoreError as error:
+        if error.code not in UNKNOWN_KEYS:
+            raise
+        raise KeysRefused(str(error), error.hint, cause=error.cause, status=error.status, code=error.code) from None
     with surely_closing(launcher_of(record)) as workers:
         return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse, asked)
 

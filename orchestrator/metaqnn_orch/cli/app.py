@@ -24,6 +24,7 @@ from metaqnn_orch.cli.finals import finals
 from metaqnn_orch.cli.gc import gc
 from metaqnn_orch.cli.jobs import cancel, logs
 from metaqnn_orch.cli.manifest import manifest
+from metaqnn_orch.cli.mcp import mcp
 from metaqnn_orch.cli.output import PROGRAM, complain, lost_stdout, print_lines, say
 from metaqnn_orch.cli.placed import placed
 from metaqnn_orch.cli.pull import pull
@@ -64,6 +65,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "logs": (logs, "logs first 0ee047effa00 --store s3://bucket/runs --namespace trials"),
     "cancel": (cancel, "cancel first --store s3://bucket/runs --launcher kubernetes"),
     "gc": (gc, "gc first --store s3://bucket/runs --keep-weights 'best 10' --delete"),
+    "mcp": (mcp, "mcp --store ./runs"),
     "doctor": (doctor, "doctor cluster.yaml --store s3://bucket/runs --launcher kubernetes"),
     "space": (space, "space digits --after '[C(32,3,1)]'"),
     "dataset push": (dataset.push, "dataset push digits --store ./runs"),

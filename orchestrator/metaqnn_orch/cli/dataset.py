@@ -103,7 +103,7 @@ def push(
         made = _in_cluster(opened, name, source, given, release, assignments or [])
     else:
         made = datasets.push(opened, name, given, report=tell)
-    rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
+    rows = [datasets.described(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
     if output is Format.JSON:
         print_json(rows[0])
     else:
@@ -133,23 +133,20 @@ def _in_cluster(
 def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:
     """List the datasets of a store."""
     opened = open_store(store)
-    rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened)]
+    rows = [datasets.described(opened, ref, size) for ref, size in datasets.all_refs(opened)]
     if output is Format.JSON:
         print_json(rows)
     else:
         _print(rows)
 
 
-def _row(store: Store, ref: DatasetRef, size: int) -> dict[str, Any]:
-    found = {**datasets.info(store, ref).model_dump(), "digest": ref.digest, "bytes": size}
-    return {name: found[name] for name in _COLUMNS} | ({"facts": found["facts"]} if found["facts"] else {})
-
-
-def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+def _print(rows: Sequence[datasets.DatasetRow]) -> None:
     images = any(row["image_size"] is not None for row in rows) or not rows
     columns = {name: form for name, form in _COLUMNS.items() if images or name not in _OF_IMAGES}
     facts = {"facts": ""} if any("facts" in row for row in rows) else {}
-    shown = [[*(row[name] for name in columns), *([_in_words(row.get("facts", {}))] if facts else [])] for row in rows]
+    shown = [
+        [*({**row}[name] for name in columns), *([_in_words(row.get("facts", {}))] if facts else [])] for row in rows
+    ]
     print_rows({name.replace("_", " "): form for name, form in (columns | facts).items()}, shown)
 
 

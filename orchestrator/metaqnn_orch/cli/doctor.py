@@ -47,7 +47,7 @@ def doctor(
         if launcher is LauncherName.KUBERNETES:
             diagnoses += examine_cluster(opened, settings, release)
     if output is Format.JSON:
-        print_json([diagnosis._asdict() for diagnosis in diagnoses])
+        print_json(diagnoses)
     else:
         print_lines(_line(diagnosis) for diagnosis in diagnoses)
     if any(diagnosis.mark is Mark.BAD for diagnosis in diagnoses):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -22,6 +22,25 @@ class NetFormat(StrEnum):
     ONNX = "onnx"
     TORCH = "torch"
     SAFETENSORS = "safetensors"
+
+
+class ExportedTrial(TypedDict):
+    """The files that were written, and how well they do."""
+
+    trial: str
+    """Id of the trial."""
+    format: str
+    """Format of the file: onnx, torch or safetensors."""
+    files: list[str]
+    """Paths of the files."""
+    images: int
+    """Number of validation images."""
+    accuracy: float
+    """Accuracy of the file on them, from 0 to 1."""
+    recorded: float
+    """Validation accuracy in the trial's result."""
+    difference: float
+    """Largest difference between two logits, the file's and the trainer's."""
 
 
 def export(
@@ -62,7 +81,16 @@ def export(
     chosen = exports.choose(opened, read_run(opened, run), trial)
     made = exports.export(opened, run, chosen, form, to.absolute(), report=tell)
     if output is Format.JSON:
-        print_json({"trial": chosen, "format": form, **made._asdict()})
+        found: ExportedTrial = {
+            "trial": chosen,
+            "format": form,
+            "files": made.files,
+            "images": made.images,
+            "accuracy": made.accuracy,
+            "recorded": made.recorded,
+            "difference": made.difference,
+        }
+        print_json(found)
         return
     say(f"trial {chosen} in {', '.join(Path(file).name for file in made.files)}, in {to.absolute().parent}")
     say(

@@ -109,7 +109,7 @@ def finals(
     if isinstance(verdict, Unfinished):
         leave(*verdict)
     if output is Format.JSON:
-        print_json(verdict.model_dump(mode="json"))
+        print_json(verdict)
     else:
         _print(verdict)
 

@@ -26,6 +26,7 @@ from rich.text import Text
 
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.errors import redacted
+from metaqnn_orch.reporting.schemas import plain
 
 PROGRAM: Final = "metaqnn-orch"
 
@@ -126,7 +127,8 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_json(value: object) -> None:
-    emit(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Print an answer for scripts: one JSON document."""
+    emit(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def print_csv(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -22,6 +22,25 @@ from metaqnn_orch.replay.format import read_file, refuse_other_runs
 from metaqnn_orch.reporting.replay_export import replay_columns, replay_rows
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
+
+
+class ImportedRun(TypedDict):
+    """What was imported."""
+
+    run: str
+    """Name of the run."""
+    rows: int
+    """Number of rows that the searcher learned from."""
+    refused: int
+    """Number of rows that were refused."""
+    reasons: list[str]
+    """Why rows were refused: the first reasons."""
+    unique: int
+    """Number of different nets."""
+    epsilon: float | None
+    """Epsilon for the next net; None for a method without one."""
+    q_digest: str
+    """sha256, in hexadecimal digits, of what the searcher believes."""
 
 
 def import_replay(
@@ -67,7 +86,7 @@ def import_replay(
         tell(note, Tone.CAUTION)
     if refused.count:
         say(str(refused))
-    found = {
+    found: ImportedRun = {
         "run": run,
         "rows": len(replay.presentations),
         "refused": refused.count,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
+from metaqnn_orch.application.describing import following
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, say
-from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.sources import load_settings
-from metaqnn_trainer.spaces.base import IllegalDesign
 
 
 def space(
@@ -29,15 +28,10 @@ def space(
         else:
             print_fields(settings.state_space().words())
         return
-    designs = settings.state_space()
-    try:
-        actions = designs.following(after)
-    except IllegalDesign as error:
-        shown = designs.text(designs.parse(after))
-        raise BadInput(f"{shown} is not in the space of {preset_or_file}: {error}") from None
+    found = following(settings, preset_or_file, after)
     if output is Format.JSON:
-        print_json({"actions": actions})
+        print_json(found)
     else:
-        print_lines(actions)
-        if not actions:
+        print_lines(found["actions"])
+        if not found["actions"]:
             say("nothing may follow: the design is complete")

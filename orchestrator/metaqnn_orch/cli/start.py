@@ -93,7 +93,7 @@ def start(
     Exit codes
       0          complete, or the budget is used, or no new net was found
       1          no trial ever worked, or too many were abandoned
-      2          wrong input, or no keys for the store: nothing was created
+      2          wrong input, or no keys or wrong ones for the store: nothing was created
       3          the journal is damaged
       4          another orchestrator holds the run
       5          the store fails

@@ -7,7 +7,7 @@ from typing import Final
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import RowFormat, print_csv, print_json, print_rows
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.reporting.summary import read_run, reward_name, trial_rows, trial_table
+from metaqnn_orch.reporting.summary import Rows, read_run, reward_name, trial_rows, trial_table
 
 # The net comes last: it alone may be longer than a line.
 _COLUMNS: Final = {
@@ -44,7 +44,8 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     elif output is RowFormat.CSV:
         print_csv(*trial_table(state))
     else:
-        rows, words = trial_rows(state), {"reward": reward_name(state.settings)}
+        rows: Rows = [{**row} for row in trial_rows(state)]
+        words = {"reward": reward_name(state.settings)}
         shown = [name for name in _COLUMNS if name != "epsilon" or any(row[name] is not None for row in rows)]
         columns = {words.get(name, name): _COLUMNS[name] for name in shown}
         for row in rows:

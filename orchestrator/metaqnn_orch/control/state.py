@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from metaqnn_orch.control.brake import Streak, cause_of
+from metaqnn_orch.control.brake import Streak, braked_in, cause_of
 from metaqnn_orch.control.events import (
     Abandoned,
     Braked,
@@ -146,7 +146,7 @@ class RunState:
             self.heard = event.at
         match event:
             case Opened():
-                self.opened, self.finished = event, None
+                self.braked, self.opened, self.finished = braked_in(event, self.opened, self.braked), event, None
             case Left():
                 for seconds in event.seconds:
                     self._used(seconds)

@@ -18,18 +18,25 @@ class Finalist(Message):
     """A net that was trained again."""
 
     net: str
+    """The net."""
     run: str
+    """Name of the run that trained it."""
     trial: str
+    """Id of the trial."""
     params: int
+    """Number of trainable parameters."""
     rate_factor: float
     """Factor on the recipe's learning rates: the best of those that were tried."""
     reward: Reward
     """Reward in the finals, by the objective of the search where it has one."""
     measures: Measures = Field({})
+    """Everything that was measured in the finals, by name."""
     val_accuracy: Probability | None = None
+    """Validation accuracy in the finals, where accuracy is a measure."""
     searched_reward: Reward | None = None
     """Reward in the search, a mean where it was confirmed; None on another dataset."""
     searched_val_accuracy: Probability | None = None
+    """Validation accuracy in the search, where accuracy is a measure; None on another dataset."""
 
     @model_validator(mode="before")
     @classmethod
@@ -44,17 +51,23 @@ class Verdict(Message):
     """finals.json: written once, because the test images are measured once."""
 
     schema_version: Literal[1] = 1
+    """Version of the document."""
     at: str
+    """When the test images were measured, in ISO 8601."""
     dataset: DatasetRef
+    """The dataset."""
     finalists: list[Finalist]
     """The finalists by reward, the best first."""
     ensemble: int
     """Number of the best finalists that were measured together."""
     test_images: int
+    """Number of test images."""
     test_accuracy: Probability
     """Test accuracy of the best finalist."""
     ensemble_val_accuracy: Probability
+    """Validation accuracy of the ensemble."""
     ensemble_test_accuracy: Probability
+    """Test accuracy of the ensemble."""
 
 
 def read_verdict(store: Store, run: str) -> Verdict | None:

@@ -8,14 +8,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
-from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.errors import SettingsError, redacted
 from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
-from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
+from metaqnn_orch.settings.values import flatten, known_keys, origin, parse_settings
 from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 
@@ -58,6 +58,15 @@ class Layered(NamedTuple):
     origins: dict[str, str]
 
 
+class InForce(TypedDict):
+    """A setting in force."""
+
+    value: Any
+    """The value; of an address, without keys and passwords."""
+    origin: str
+    """The source that set it; default where none did."""
+
+
 def load_settings(
     preset_or_file: str,
     environment: Mapping[str, str],
@@ -72,6 +81,17 @@ def load_settings(
     """
     values, origins = gather(preset_or_file, environment, assignments, flags, release)
     return Layered(parse_settings(values, {"": preset_or_file, **origins}), origins)
+
+
+def in_force(layered: Layered) -> dict[str, InForce]:
+    """Every setting by its dotted key: the fields of `metaqnn-orch config show -o json`."""
+    return {
+        key: {
+            "value": redacted(value) if isinstance(value, str) else value,
+            "origin": origin(key, layered.origins) or "default",
+        }
+        for key, value in flatten(layered.settings.model_dump(mode="json"))
+    }
 
 
 def continue_settings(

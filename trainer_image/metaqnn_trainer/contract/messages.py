@@ -20,7 +20,9 @@ class DatasetRef(Message):
     """A dataset: its name and its digest. The digest identifies it."""
 
     name: str = Field(pattern=NAME_PATTERN)
+    """Name of the dataset."""
     digest: str = Field(pattern=DIGEST_PATTERN)
+    """The first 16 hexadecimal digits of the sha256 of the whole object."""
 
 
 class ModelOptions(Message):
