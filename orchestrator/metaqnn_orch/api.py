@@ -13,13 +13,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
+from metaqnn_orch import markup
 from metaqnn_orch.application import exports, session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher
+from metaqnn_orch.application.background import Running
 from metaqnn_orch.application.datasets import facts
+from metaqnn_orch.application.followed import Followed, OnTrial, notebook_display
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.machine import lines_of
@@ -28,13 +32,13 @@ from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.signals import interruptible
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.control.surroundings import Outcome
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.schemas import plain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, shown_reward, status_of, trial_table
+from metaqnn_orch.reporting.summary import leaderboard, read_run, reward_name, shown_reward, status_of, trial_table
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
@@ -57,6 +61,38 @@ class Search:
         self._store = open_store(os.fspath(store), Logged().say)
         self._view = read_run(self._store, run)
 
+    @overload
+    @classmethod
+    def start(
+        cls,
+        preset_or_file: str,
+        *,
+        run: str,
+        store: str | os.PathLike[str],
+        launcher: str = ...,
+        table: str | os.PathLike[str] | None = ...,
+        settings: Mapping[str, Any] | None = ...,
+        on_trial: OnTrial | None = ...,
+        progress: bool | None = ...,
+        block: Literal[True] = ...,
+    ) -> Search: ...
+
+    @overload
+    @classmethod
+    def start(
+        cls,
+        preset_or_file: str,
+        *,
+        run: str,
+        store: str | os.PathLike[str],
+        launcher: str = ...,
+        table: str | os.PathLike[str] | None = ...,
+        settings: Mapping[str, Any] | None = ...,
+        on_trial: OnTrial | None = ...,
+        progress: bool | None = ...,
+        block: Literal[False],
+    ) -> Running[Search]: ...
+
     @classmethod
     def start(
         cls,
@@ -67,10 +103,20 @@ class Search:
         launcher: str = "local",
         table: str | os.PathLike[str] | None = None,
         settings: Mapping[str, Any] | None = None,
-    ) -> Search:
+        on_trial: OnTrial | None = None,
+        progress: bool | None = None,
+        block: bool = True,
+    ) -> Search | Running[Search]:
         """Search, or go on with a search, until it is complete, as `metaqnn-orch start` does, and open the run.
 
         `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}.
+
+        `on_trial` is called with each trial that ends, by the thread that searches, which waits for it. An error in it
+        is logged, and the search goes on. With `progress` a notebook shows the run below the cell, and updates it;
+        by default every notebook does.
+
+        With block=False the search goes on in a thread, and its handle is returned: wait(), stop(), done, status. What
+        is wrong with the arguments is raised here, and what ends the search by wait().
 
         Ctrl-C, or an interrupted kernel, ends the search as it ends the command: the first waits for the trials in
         training, the second leaves at once. Then KeyboardInterrupt is raised, and the same call goes on with the run.
@@ -94,12 +140,24 @@ class Search:
         rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
         launching = make_launcher(where, opened, wanted, rehearsal, template, lines_of(opened.uri, run))
+        answered_by = rehearsal and rehearsal.binding(wanted)
+        listener = Followed(on_trial, None if progress is False else notebook_display())
+
+        def search(asked: Callable[[], Stop]) -> session.SessionEnd:
+            return session.run(opened, run, wanted, launching, listener, answered_by=answered_by, asked=asked)
+
+        if not block:
+
+            def ended(asked: Callable[[], Stop]) -> Search:
+                search(asked)
+                return cls(run, place)
+
+            return Running(run, ended, lambda: _status(run, place), lambda: _shown(run, place))
         with interruptible():
-            answered_by = rehearsal and rehearsal.binding(wanted)
-            ended = session.run(opened, run, wanted, launching, Logged(), answered_by=answered_by)
-        if ended.outcome is Outcome.INTERRUPTED:
-            if ended.signal not in (0, signal.SIGINT):
-                signal.raise_signal(ended.signal)  # the signal now has the effect that it has without this handler
+            end = search(lambda: Stop.NO)
+        if end.outcome is Outcome.INTERRUPTED:
+            if end.signal not in (0, signal.SIGINT):
+                signal.raise_signal(end.signal)  # the signal now has the effect that it has without this handler
             raise KeyboardInterrupt
         return cls(run, place)
 
@@ -193,6 +251,48 @@ class Search:
             self._store, self.run, chosen, form, path, fixed_size=fixed_size, force=force, report=Logged().say
         )
 
+    def _repr_html_(self) -> str:
+        """The run for a notebook: its state, and the best nets with their curves."""
+        status, state = self.status, self.state
+        leaders = self.leaderboard(5)
+        curves = [reward for trial in leaders for reward in trial.curve]
+        low, high = min(curves, default=0.0), max(curves, default=1.0)
+        done = state.unique / max(1, status["goal"])
+        facts = [
+            ("run", f"<b>{escape(self.run)}</b> on {escape(status['dataset'])}"),
+            ("state", f"{escape(status['state'])} {markup.bar(done)} {state.unique:,} of {status['goal']:,} nets"),
+        ]
+        name = reward_name(state.settings)
+        table = markup.rows(
+            ["#", name, "epochs", "params", "trial", "net"],
+            [
+                [
+                    str(rank),
+                    shown_reward(trial),
+                    markup.curve(trial.curve, low, high),
+                    "" if trial.params is None else f"{trial.params:,}",
+                    f"<code>{trial.trial}</code>",
+                    f"<code>{escape(trial.net)}</code>",
+                ]
+                for rank, trial in enumerate(leaders, 1)
+            ],
+        )
+        return f"<div>{markup.facts(facts)}{table if leaders else ''}</div>"
+
     def __repr__(self) -> str:
         best = f", best {shown_reward(self.best)}" if self.best is not None else ""
         return f"<Search {self.run}: {self.state.unique} nets{best}>"
+
+
+def _status(run: str, store: str) -> dict[str, Any]:
+    try:
+        return Search(run, store).status
+    except NotFound:
+        return {"run": run, "state": "beginning"}
+
+
+def _shown(run: str, store: str) -> str:
+    try:
+        return Search(run, store)._repr_html_()
+    except NotFound:
+        return f"<div>run {escape(run)} is beginning</div>"

@@ -73,9 +73,10 @@ def run(
     make_dataset: Callable[[str], DatasetRef] | None = None,
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
+    asked: Callable[[], Stop] = lambda: Stop.NO,
 ) -> SessionEnd:
     """Begin the run of that name, or go on with it, until it is complete or a signal stops it. `pulse` beats while the
-    loop moves.
+    loop moves. `asked` says whether the search is asked to stop, as a signal asks it.
 
     Raises:
         BadInput, StoreError: as `begin` says; nothing was created.
@@ -92,7 +93,9 @@ def run(
                 raise
             raise KeysRefused(str(error), error.hint, cause=error.cause, status=error.status, code=error.code) from None
         with surely_closing(launching.of(record)) as workers:
-            return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
+            return search(
+                store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse, asked
+            )
 
 
 def search(
@@ -103,6 +106,7 @@ def search(
     listener: Listener,
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
+    asked: Callable[[], Stop] = lambda: Stop.NO,
 ) -> SessionEnd:
     """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it.
 
@@ -120,7 +124,7 @@ def search(
         hold.claim(time.sleep, listener.say)
         with hold.kept(now, lambda: silence.text):
             return _searched(
-                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port
+                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port, asked
             )
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
@@ -139,6 +143,7 @@ def _searched(
     silence: Silence,
     metrics: Metrics | None,
     metrics_port: int | None,
+    asked: Callable[[], Stop],
 ) -> SessionEnd:
     """Search as `search` does, while the run is held."""
     state, journal = resume(store, record, settings, session)
@@ -164,7 +169,7 @@ def _searched(
     epochs = partial(read_epochs, store, record.run)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now, epochs=epochs)
     with (
-        Signals(listener.say, launcher.outlives_us) as signals,
+        Signals(listener.say, launcher.outlives_us, asked) as signals,
         served as port,
         Tracking(store, view, makers, listener.say, files, lambda: signals.heard) as tracking,
         shown as screen,
