@@ -6,9 +6,10 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from metaqnn_orch.application.assembly import LauncherOfRun, refuse_unsafe_store
+from metaqnn_orch.application.assembly import Launching, refuse_unsafe_store
 from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
@@ -27,8 +28,10 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import BadInput, KeysRefused, StoreError
+from metaqnn_orch.errors import KeysRefused, StoreError
 from metaqnn_orch.launchers.base import Launcher
+from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import trackers
@@ -62,7 +65,7 @@ def run(
     store: Store,
     name: str,
     settings: Settings,
-    launcher_of: LauncherOfRun,
+    launching: Launching,
     listener: Listener,
     *,
     check_store: Callable[[Store], None] = refuse_unsafe_store,
@@ -76,16 +79,20 @@ def run(
 
     Raises:
         BadInput, StoreError: as `begin` says; nothing was created.
-        RunHeld, RunFailed, JournalError, LauncherError: as `search` says.
+        LauncherError: no trial can begin here; nothing was created.
+        RunHeld, RunFailed, JournalError: as `search` says.
     """
-    try:
-        record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
-    except StoreError as error:
-        if error.code not in UNKNOWN_KEYS:
-            raise
-        raise KeysRefused(str(error), error.hint, cause=error.cause, status=error.status, code=error.code) from None
-    with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
+    if metrics_port is not None:
+        need("metrics", "--metrics-port")
+    with surely_closing(launching):
+        try:
+            record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset, launching.prove)
+        except StoreError as error:
+            if error.code not in UNKNOWN_KEYS:
+                raise
+            raise KeysRefused(str(error), error.hint, cause=error.cause, status=error.status, code=error.code) from None
+        with surely_closing(launching.of(record)) as workers:
+            return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
 
 
 def search(
@@ -154,7 +161,8 @@ def _searched(
     if not settings.nets:
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
-    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
+    epochs = partial(read_epochs, store, record.run)
+    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now, epochs=epochs)
     with (
         Signals(listener.say, launcher.outlives_us) as signals,
         served as port,
@@ -214,13 +222,7 @@ def _limit(state: RunState, settings: Settings, now: str, *, unnamed: bool) -> L
 
 
 def _metrics(run: str) -> Metrics:
-    """The metrics of a run.
+    need("metrics", "--metrics-port")
+    from metaqnn_orch.reporting.metrics import Metrics
 
-    Raises:
-        BadInput: the extra is not installed.
-    """
-    try:
-        from metaqnn_orch.reporting.metrics import Metrics
-    except ModuleNotFoundError:
-        raise BadInput("metrics need prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
     return Metrics(run)

@@ -111,6 +111,8 @@ class RunStatus(RunSummary):
 
     late_results: int
     """Number of abandoned trials that have a result all the same, which came too late."""
+    queued: int
+    """Number of nets that a person put into the search, and that were not proposed yet."""
 
 
 class TrialRow(TypedDict):
@@ -156,6 +158,8 @@ class TrialRow(TypedDict):
     """Id of the trial with whose weights this one begins, where it begins with any."""
     confirms: NotRequired[str]
     """Id of the trial that this one repeats with another seed, where it repeats one."""
+    origin: NotRequired[str]
+    """Where the design comes from, if not from the searcher: "by hand"."""
     trainings: NotRequired[int]
     """Number of its trainings, where it was repeated."""
     mean_reward: NotRequired[float | None]
