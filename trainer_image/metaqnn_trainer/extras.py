@@ -19,6 +19,10 @@ class Extra(NamedTuple):
 
 
 EXTRAS: Final = {
+    "dashboard": Extra(
+        "dashboard",
+        {"jinja2": "jinja2", "starlette": "starlette", "uvicorn": "uvicorn", "vl-convert-python": "vl_convert"},
+    ),
     "export": Extra("export --format onnx", {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"}),
     "metrics": Extra("start --metrics-port", {"prometheus-client": "prometheus_client"}),
     "mcp": Extra("mcp", {"mcp": "mcp"}),

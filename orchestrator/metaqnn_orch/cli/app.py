@@ -17,6 +17,7 @@ from metaqnn_orch.application.detaching import bounded_log
 from metaqnn_orch.application.signals import Stopped
 from metaqnn_orch.cli import config, dataset, runs, trainer
 from metaqnn_orch.cli.attach import attach
+from metaqnn_orch.cli.dashboard import dashboard
 from metaqnn_orch.cli.describe import describe_net
 from metaqnn_orch.cli.doctor import doctor
 from metaqnn_orch.cli.enqueue import enqueue
@@ -66,6 +67,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "finals": (finals, "finals first --store ./runs --top 10 --ensemble 5"),
     "retrain": (retrain, "retrain first 0ee047effa00 --store ./runs"),
     "report": (report, "report first --store ./runs --to ./report"),
+    "dashboard": (dashboard, "dashboard --store ./runs --open"),
     "track": (track, "track first --store ./runs --mlflow http://localhost:5000"),
     "export": (export, "export first --store ./runs --to ./best.onnx"),
     "explain": (explain_run, "explain first --store ./runs --after '[C(32,3,1)]'"),
