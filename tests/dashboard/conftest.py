@@ -44,7 +44,7 @@ class Served(NamedTuple):
 @contextmanager
 def serving(store: Path, *arguments: str, **environment: str) -> Iterator[Served]:
     """A dashboard of this store on a free port."""
-    command = [PROGRAM, "dashboard", "--store", store, "--port=0", "-o", "json", *arguments]
+    command = [str(PROGRAM), "dashboard", "--store", str(store), "--port=0", "-o", "json", *arguments]
     process = subprocess.Popen(
         command,
         env={**clean_environment(), **environment},

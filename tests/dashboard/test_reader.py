@@ -43,7 +43,7 @@ class Counted(DirectoryStore):
         self.answers.wait(60)
         self.calls[what] += 1
         if self.away:
-            raise StoreError("the store is away", transient=True)
+            raise StoreError("the store is away", cause=Cause.UNREACHABLE)
 
 
 @pytest.fixture
