@@ -25,15 +25,14 @@ def lines(file: Path) -> set[str]:
 
 def test_the_orchestrators_requirements() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    # The extras that a submitted search can ask for.
-    extras = [
-        extra for name in ("metrics", "mlflow", "tensorboard") for extra in project["optional-dependencies"][name]
-    ]
+    # The extras that a submitted search can ask for, and what the chart runs beside searches.
+    names = ("metrics", "mlflow", "tensorboard", "dashboard")
+    extras = [extra for name in names for extra in project["optional-dependencies"][name]]
     wanted = {*project["dependencies"], *extras}
     assert lines(ROOT / "orchestrator" / "requirements.in") == wanted
     pinned = (ROOT / "orchestrator" / "requirements.txt").read_text()
-    names = {re.split("[<>=]", requirement)[0] for requirement in wanted}
-    assert names <= set(re.findall(r"^([a-z0-9-]+)==", pinned, re.MULTILINE)), "make image-requirements"
+    known = {re.split("[<>=]", requirement)[0] for requirement in wanted}
+    assert known <= set(re.findall(r"^([a-z0-9-]+)==", pinned, re.MULTILINE)), "make image-requirements"
     assert "torch" not in pinned
     assert pinned.count("--hash=") > pinned.count("==") > 10
 

@@ -106,6 +106,8 @@ networkPolicy:
     ports: []
   orchestrator:
     egress: []
+  dashboard:
+    from: []
   store:
     to: []
     ports: []
@@ -120,6 +122,22 @@ metrics:
     enabled: false
     labels: {}
     annotations: {}
+dashboard:
+  enabled: false
+  token:
+    existingSecret: ''
+    key: token
+  storeSecret: ''
+  hosts: []
+  port: 8080
+  service:
+    type: ClusterIP
+    annotations: {}
+  serviceAccount:
+    create: true
+    name: ''
+    annotations: {}
+  resources: {}
 datasetCache:
   enabled: false
   existingClaim: ''

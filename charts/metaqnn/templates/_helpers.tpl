@@ -68,6 +68,10 @@ labels:
 {{- with .Values.orchestrator.serviceAccount }}{{ .name | default (printf "%s-orchestrator" (include "metaqnn.fullname" $)) }}{{ end }}
 {{- end }}
 
+{{- define "metaqnn.dashboardAccount" -}}
+{{- with .Values.dashboard.serviceAccount }}{{ .name | default (printf "%s-web" (include "metaqnn.fullname" $)) }}{{ end }}
+{{- end }}
+
 {{- define "metaqnn.bucket" -}}
 {{- .Values.store.bucket | default (ternary "metaqnn" "" .Values.seaweedfs.enabled) }}
 {{- end }}

@@ -63,6 +63,23 @@
 {{- if and $v.metrics.podMonitor.enabled (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) }}
 {{- fail "metrics.podMonitor.enabled: this cluster does not know monitoring.coreos.com/v1; install the Prometheus Operator first (helm template needs --api-versions monitoring.coreos.com/v1)" }}
 {{- end }}
+{{- if $v.dashboard.enabled }}
+{{- if not (include "metaqnn.store" .) }}
+{{- fail "dashboard.enabled: store.bucket must say whose runs are shown" }}
+{{- end }}
+{{- if not $v.dashboard.token.existingSecret }}
+{{- fail (printf "dashboard.enabled: dashboard.token.existingSecret must name a secret with the token that a browser must know, which you make up: kubectl create secret generic dashboard-token --namespace %s --from-literal=%s=$(openssl rand -hex 20)" .Release.Namespace $v.dashboard.token.key) }}
+{{- end }}
+{{- if and $v.dashboard.storeSecret $v.store.cloudIdentity }}
+{{- fail "dashboard.storeSecret and store.cloudIdentity: the dashboard opens the store with its own identity or with a secret's keys, not both; unset one" }}
+{{- end }}
+{{- if not (or $v.dashboard.serviceAccount.create $v.dashboard.serviceAccount.name) }}
+{{- fail "dashboard.serviceAccount.create is false, so dashboard.serviceAccount.name must say which one is there" }}
+{{- end }}
+{{- if eq (include "metaqnn.dashboardAccount" .) (include "metaqnn.orchestratorAccount" .) }}
+{{- fail "dashboard.serviceAccount.name and orchestrator.serviceAccount.name are the same: the dashboard would have the orchestrator's rights" }}
+{{- end }}
+{{- end }}
 {{- if and $v.datasetCache.existingClaim $v.datasetCache.storageClassName }}
 {{- fail "datasetCache.existingClaim and datasetCache.storageClassName: a claim that is there has its class; unset one" }}
 {{- end }}

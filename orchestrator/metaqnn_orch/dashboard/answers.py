@@ -25,6 +25,8 @@ LEADERS: Final = 10
 _ATTEMPTS: Final = 200  # of one trial, the newest
 _MEMBERS: Final = 50
 FRONT: Final = "front:"  # prefix of the name of a figure of two measures
+CURVES: Final = "curves:"  # prefix of the name of a figure of some trials' learning curves
+_MOST_CURVES: Final = 30
 
 
 def overview(reader: RunReader, now: str) -> Answer:
@@ -34,6 +36,7 @@ def overview(reader: RunReader, now: str) -> Answer:
         Unreadable: nothing is known of the run.
     """
     found = dict(reader.made("overview", _overview))
+    found["epochs"] = reader.make(lambda seen: seen.epochs)
     found["standing"] = reader.make(lambda seen: _standing(seen, now))
     fault = reader.fault
     found["fault"] = None if fault is None else fault._asdict()
@@ -49,7 +52,13 @@ def _overview(seen: Seen) -> Answer:
         "noun": state.space.noun,
         "table": view.record.table,
         "in_flight": [
-            {"trial": trial.trial, "net": trial.net, "attempt": trial.attempt, "trouble": one_line(trial.trouble, 300)}
+            {
+                "trial": trial.trial,
+                "net": trial.net,
+                "attempt": trial.attempt,
+                "trouble": one_line(trial.trouble, 300),
+                "epochs": trial.recipe.get("epochs", state.settings.recipe.epochs),
+            }
             for trial in state.in_flight.values()
         ],
     }
@@ -100,6 +109,7 @@ def figure_list(reader: RunReader) -> Answer:
             for figure in figures
         ],
         "measures": reader.made("measures", _measures),
+        "curves": reader.made("curves", _best_curves),
         "axes": [axes._asdict() for axes in reader.figures.axes] if groups else [],
         "members": [{"trial": member.trial.trial, "net": member.trial.net, **member.values} for member in members],
     }
@@ -117,8 +127,15 @@ def _measures(seen: Seen) -> list[str]:
     return sorted({*COLUMNS, *(name for trial in trained for name in trial.measures)}) if trained else []
 
 
+def _best_curves(seen: Seen) -> list[str]:
+    """The best trials that have a learning curve."""
+    ranking = leaderboard(seen.view.state, len(seen.view.state.trials))
+    return [trial.trial for trial in ranking if trial.curve][:LEADERS]
+
+
 def figure_spec(reader: RunReader, name: str) -> Spec:
-    """The specification of a figure by its name, or of the front of two measures, for `front:COST,VALUE`.
+    """The specification of a figure by its name; `front:COST,VALUE` is the front of two measures, and
+    `curves:TRIAL,TRIAL` are the learning curves of some trials.
 
     Raises:
         NotFound: there is none of this name now.
@@ -132,6 +149,13 @@ def figure_spec(reader: RunReader, name: str) -> Spec:
                 raise NotFound(f"run {reader.run} has no trained net yet")
             known = next((one for one in reader.figures.axes if one[:2] == (cost, value)), Axes(cost, value))
             return reader.figures.front(known, ON_PAGE).spec
+        if name.startswith(CURVES):
+            wanted = dict.fromkeys(name.removeprefix(CURVES).split(","))
+            trials = seen.view.state.trials
+            found = [trials[trial] for trial in wanted if trial in trials and trials[trial].curve]
+            if not found:
+                raise NotFound("none of these trials has a learning curve")
+            return reader.figures.curves(found[:_MOST_CURVES], ON_PAGE).spec
         groups = reader.made("figure list", lambda seen: _groups(reader, seen))
         for figures in groups.values():
             for figure in figures:
@@ -150,7 +174,13 @@ def trials(reader: RunReader) -> list[Answer]:
 def _rows(seen: Seen, some: Iterable[Any]) -> list[Answer]:
     listed = [*some]
     return [
-        {**row, "macs": trial.macs, "samplings": trial.samplings, "device": trial.device}
+        {
+            **row,
+            "macs": trial.macs,
+            "samplings": trial.samplings,
+            "device": trial.device,
+            "epochs": len(trial.curve) or None,
+        }
         for row, trial in zip(trial_rows(seen.view.state, listed), listed, strict=True)
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from threading import RLock
 from typing import Any, Final, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.dashboard.background import in_background
 from metaqnn_orch.errors import KNOWN, NotFound, StoreError, one_line
+from metaqnn_orch.reporting.curves import counted, read_epochs
 from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.run_figures import RunFigures
 from metaqnn_orch.reporting.summary import RunView
@@ -25,6 +26,7 @@ from metaqnn_trainer.store.base import Store
 PACE: Final = 2.0  # seconds between two looks at the store
 PATIENCE: Final = 4.0  # seconds for which a browser waits for a look; then it is told what is known
 
+_MOST_EPOCHS: Final = 8  # nets in training whose epochs are read
 _KEPT: Final = 500  # answers for one state of a run
 
 T = TypeVar("T")
@@ -56,6 +58,8 @@ class Seen(NamedTuple):
     history: History
     holder: Holder | None
     """The orchestrator that works on the run; None where none does."""
+    epochs: Mapping[str, Sequence[float]]
+    """The rewards of the epochs so far, of the first nets in training, by their trials' ids."""
 
 
 class RunReader:
@@ -162,7 +166,8 @@ class RunReader:
         if seen is None or journal is None or seen.view.record != record:  # also one that was made anew
             state, journal = resume(self._store, record, record.settings_as_run())
             view = RunView(record, state, journal.position)
-            self._publish(Seen(view, read_history(self._store, view), None), journal, [])
+            seen = Seen(view, read_history(self._store, view), None, {})
+            self._publish(seen, journal, [])
         else:
             events: list[Event] = []
             try:
@@ -172,8 +177,17 @@ class RunReader:
                 self._publish(seen, journal, events)
         holder = self._pulse.holder if self._pulse.beats() else None
         with self._lock:
+            flight = (
+                [*seen.view.state.in_flight][:_MOST_EPOCHS] if holder is not None and self._seen is not None else []
+            )
+        epochs = {
+            trial: [record.reward for record in counted(records)]
+            for trial in flight
+            if (records := read_epochs(self._store, self.run, trial))
+        }
+        with self._lock:
             if self._seen is not None:
-                self._seen = self._seen._replace(holder=holder)
+                self._seen = self._seen._replace(holder=holder, epochs=epochs)
 
     def _publish(self, seen: Seen, journal: Journal, events: Sequence[Event]) -> None:
         with self._lock:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.beliefs import q_figures
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
 from metaqnn_orch.reporting.figures import ACCURACY, figures, scale_of
 from metaqnn_orch.reporting.findings import findings_figures, findings_of
 from metaqnn_orch.reporting.front import Axes, axes_of, front, members
 from metaqnn_orch.reporting.history import History
+from metaqnn_orch.reporting.learning_curves import learning_curves
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.vega import Figure, Spec
@@ -53,6 +57,12 @@ class RunFigures:
     def fronts(self, colours: Palette) -> list[Figure]:
         """The front by each of the axes. Raises as `front` does."""
         return _drawn([self.front(axes, colours) for axes in self.axes])
+
+    def curves(self, trials: Iterable[Trial], colours: Palette) -> Figure:
+        """The learning curves of these trials."""
+        some = [*trials]
+        curves, nets = {one.trial: one.curve for one in some}, {one.trial: one.net for one in some}
+        return learning_curves(curves, nets, self._scale, colours)
 
     def beliefs(self, colours: Palette) -> list[Figure]:
         """What the searcher has learned."""

@@ -14,7 +14,7 @@ const bar = (name, stage) => el("div", { className: "bar" }, el("span", {}, name
 const amount = (used, ahead, most, unit = "") => `${fixed(2)(used)}${unit}`
   + (ahead === null || ahead === undefined ? "" : `, about ${fixed(2)(ahead)} in all`) + (most === null ? "" : `, budget ${count(most)}`);
 
-const progress = (run, { status, standing, words: said, in_flight: flight, reward, heard }) => {
+const progress = (run, { status, standing, words: said, in_flight: flight, epochs, heard }) => {
   const { budget, used, forecast } = standing;
   const rows = [
     ["GPU-hours", amount(used.gpu_hours, forecast && forecast.gpu_hours, budget.gpu_hours)],
@@ -39,8 +39,12 @@ const progress = (run, { status, standing, words: said, in_flight: flight, rewar
     ...(standing.confirming ? [bar("confirming", standing.confirming)] : []),
     ...(said ? [numbers(said.numbers)] : []),
     facts(rows),
-    ...(flight.length && status.state === "running" ? [el("h3", {}, `In training: ${flight.length}`), table([["trial"], ["attempt", true], ["net"]],
-      flight.slice(0, 50).map((one) => [trialLink(run, one.trial), count(one.attempt), el("code", {}, one.net)]))] : []),
+    ...(flight.length && status.state === "running" ? [el("h3", {}, `In training: ${flight.length}`), table([["trial"], ["attempt", true], ["epoch", true], ["best so far", true], ["net"]],
+      flight.slice(0, 50).map((one) => {
+        const course = epochs[one.trial];
+        return [trialLink(run, one.trial), count(one.attempt), course ? `${course.length} of ${one.epochs}` : "-",
+          course ? fixed(4)(Math.max(...course)) : "-", el("code", {}, one.net)];
+      }))] : []),
   ];
 };
 
@@ -53,7 +57,31 @@ const ends = ({ words: said }) => (said ? [
     said.reasons.map(([reason, times]) => [count(times), reason]))] : []),
 ] : []);
 
-const trialTable = (run, reward) => {
+// The learning curves of the best nets, or of those that somebody chose in the table.
+const curves = (run) => {
+  const chosen = new Set();
+  let best = [];
+  const drawn = figure("Learning curves", "", "");
+  const said = drawn.querySelector("figcaption");
+  const renew = () => {
+    const wanted = chosen.size ? [...chosen] : best;
+    drawn.hidden = !wanted.length;
+    said.textContent = chosen.size ? `The ${chosen.size} that you chose among the trials below.` : "The best nets; choose others among the trials below.";
+    if (wanted.length) drawn.renew(api(run, "figures", `curves:${wanted.join(",")}`));
+  };
+  const box = (trial) => {
+    const made = el("input", { type: "checkbox", checked: chosen.has(trial), ariaLabel: `learning curve of ${trial}` });
+    made.addEventListener("change", () => {
+      if (made.checked) chosen.add(trial);
+      else chosen.delete(trial);
+      renew();
+    });
+    return made;
+  };
+  return { element: drawn, box, fill: (trials) => { best = trials; renew(); } };
+};
+
+const trialTable = (run, reward, box) => {
   const said = el("span", { className: "small" });
   const number = (key, title, width, show) => ({ key, title, width, numeric: true, show });
   const columns = [
@@ -66,6 +94,7 @@ const trialTable = (run, reward) => {
     number("macs", "MACs", 120, count),
     number("seconds", "seconds", 92, fixed(1)),
     number("attempts", "attempts", 84, count),
+    number("epochs", "curve", 70, (epochs, row) => (epochs ? box(row.trial) : "-")),
     number("samplings", "sampled", 84, count),
     { key: "net", title: "net", show: (net) => el("code", {}, net) },
   ];
@@ -141,13 +170,13 @@ export const showRun = (main, run) => {
   const part = (id, title, ...children) => el("section", {}, el("h2", { id }, title), ...children);
   const place = () => el("div", {});
   const [now, course, outcomes, cost, settings] = [place(), el("div", { className: "grid" }), place(), place(), place()];
-  const [believed, fronts, finals] = [beliefs(run), front(run), el("section", { hidden: true })];
+  const [believed, fronts, learned, finals] = [beliefs(run), front(run), curves(run), el("section", { hidden: true })];
   const beliefFigures = el("div", { className: "grid" });
   const links = [["now", "Progress"], ["course", "Learning"], ["trials", "Trials"], ["front", "Front"], ["beliefs", "Beliefs"], ["ends", "Ends"], ["cost", "Cost"], ["settings", "Settings"]];
   let trials = null;
   const trialSection = part("trials", "Trials");
   main.replaceChildren(el("h1", {}, run), el("nav", {}, ...links.map(([id, name]) => el("a", { href: `#${id}` }, name))),
-    part("now", "Progress", now), finals, part("course", "How the searcher learned", course), trialSection,
+    part("now", "Progress", now), finals, part("course", "How the searcher learned", course), learned.element, trialSection,
     part("front", "Front", fronts.element), part("beliefs", "What the searcher believes", believed.element, beliefFigures),
     part("ends", "What became of the trials", outcomes), part("cost", "Cost", cost), part("settings", "Settings", settings));
   let [position, drawnAt] = [null, -Infinity];
@@ -163,6 +192,7 @@ export const showRun = (main, run) => {
         }
       }
       fronts.fill(found);
+      learned.fill(found.curves);
       trials.rows.fill((await ask(api(run, "trials"))).value);
       await believed.show();
       await verdict(run, finals);
@@ -181,7 +211,7 @@ export const showRun = (main, run) => {
       settings.replaceChildren(facts(found.words.settings), el("h3", {}, "Versions and data"), facts(found.words.versions));
     }
     if (trials === null) {
-      trials = trialTable(run, found.reward);
+      trials = trialTable(run, found.reward, learned.box);
       trialSection.append(trials.element);
     }
     const [stamp, running] = [found.status.journal_position, found.status.state === "running"];

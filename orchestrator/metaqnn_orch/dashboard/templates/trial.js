@@ -18,6 +18,8 @@ export const showTrial = async (main, run, trial) => {
     return;
   }
   const { row } = found;
+  const curve = el("div", { className: "wide" });
+  if (row.epochs) draw(curve, api(run, "figures", `curves:${trial}`));
   const link = (id) => el("a", { href: `/runs/${encodeURIComponent(run)}/trials/${id}` }, el("code", {}, id));
   const rows = [
     ["net", el("code", {}, row.net)],
@@ -40,6 +42,7 @@ export const showTrial = async (main, run, trial) => {
     el("h1", {}, `Trial ${trial}`),
     drawing,
     facts(rows),
+    curve,
     ...(found.parts.length ? [el("h2", {}, "Layer by layer"), table([["#", true], [found.part], ["output"], ["parameters", true], ["multiply-accumulates", true]],
       found.parts.map((part, number) => [number + 1, el("code", {}, part.name), part.output, count(part.params), count(part.macs)]))] : []),
     el("h2", {}, "Attempts"),
