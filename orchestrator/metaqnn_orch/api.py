@@ -21,6 +21,7 @@ from metaqnn_orch.application import exports, session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
+from metaqnn_orch.application.machine import lines_of
 from metaqnn_orch.application.opening import open_store
 from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.signals import interruptible
@@ -29,6 +30,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import leaderboard, read_run, shown_reward, status_of, trial_table
@@ -89,10 +91,10 @@ class Search:
             raise BadInput("a table needs the table launcher", hint="launcher='table'")
         rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None
         template = read_template(wanted) if where is LauncherName.KUBERNETES else {}
-        launcher_of = make_launcher(where, opened, wanted, rehearsal, template)
+        launching = make_launcher(where, opened, wanted, rehearsal, template, lines_of(opened.uri, run))
         with interruptible():
             answered_by = rehearsal and rehearsal.binding(wanted)
-            ended = session.run(opened, run, wanted, launcher_of, Logged(), answered_by=answered_by)
+            ended = session.run(opened, run, wanted, launching, Logged(), answered_by=answered_by)
         if ended.outcome is Outcome.INTERRUPTED:
             if ended.signal not in (0, signal.SIGINT):
                 signal.raise_signal(ended.signal)  # the signal now has the effect that it has without this handler
@@ -143,10 +145,9 @@ class Search:
         Raises:
             BadInput: pandas is not installed.
         """
-        try:
-            import pandas
-        except ModuleNotFoundError:
-            raise BadInput("a data frame needs pandas", hint="pip install 'metaqnn-orch[notebook]'") from None
+        need("notebook", "a data frame")
+        import pandas
+
         columns, rows = trial_table(self.state)
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 

@@ -38,6 +38,7 @@ def checkpointed(store: Store, request: TrainingRequest, attempt: int) -> Phase:
     if "GAP" not in request.spec.net:
         return deliver(store, request, attempt)
     store.put(keys.checkpoint(request.run, request.trial), b"half trained")
+    store.put(keys.epochs(request.run, request.trial), b"so far")
     return Phase.CRASHED
 
 
@@ -90,11 +91,13 @@ def test_whoever_wants_to_leave_does_not_wait_until_all_is_tidy(store: Store) ->
     assert len(with_weights(store)) > 50
 
 
-def test_checkpoints_of_abandoned_trials_go(store: Store) -> None:
+def test_checkpoints_and_epochs_of_abandoned_trials_go(store: Store) -> None:
     session = Session(store, settings(execution__retries=0))
     session.run_to_end(checkpointed)
     assert session.state.abandoned
-    assert not [entry for entry in store.list(keys.trials("test")) if entry.key.endswith("/checkpoint")]
+    assert not [
+        entry for entry in store.list(keys.trials("test")) if entry.key.endswith(("/checkpoint", "/epochs.jsonl"))
+    ]
 
 
 def test_what_is_in_flight_or_unknown_is_left_alone(store: Store) -> None:
@@ -103,7 +106,7 @@ def test_what_is_in_flight_or_unknown_is_left_alone(store: Store) -> None:
     told = next(iter(session.state.trials))
     session.state.trials[told].state = "in_flight"
     foreign = ["runs/test/trials/0123456789ab/checkpoint", f"runs/test/trials/{told}/notes.txt", "runs/test/run.json"]
-    for key in [*foreign, keys.checkpoint("test", told)]:
+    for key in [*foreign, keys.checkpoint("test", told), keys.epochs("test", told)]:
         store.put(key, b"x")
     found = surplus(session.state, store.list("runs/test/"), "test", 1)
     assert {thing.trial for thing in found} == {*session.state.trials} - {told} - {session.state.ranking()[0].trial}

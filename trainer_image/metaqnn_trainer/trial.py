@@ -28,11 +28,12 @@ from metaqnn_trainer.store.errors import StoreError
 from metaqnn_trainer.store.patient import may_pass
 from metaqnn_trainer.tasks.base import TASKS, Load, data_key, task_of
 from metaqnn_trainer.training.checkpoint import Checkpoints
-from metaqnn_trainer.training.device import choose_device, process_began
+from metaqnn_trainer.training.device import choose_device, device_name, process_began
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.training.memory import is_out_of_memory, memory_for_training
 from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
+from metaqnn_trainer.training.so_far import EpochsSoFar
 
 
 class Trainer:
@@ -65,6 +66,11 @@ class Trainer:
         began = process_began()
         # The start of the process counts for the first trial; the time in which it then waits for an order does not.
         self._startup = time.monotonic() - began if began is not None else 0.0
+
+    @property
+    def device(self) -> str:
+        """The device that it trains on, in the words of results."""
+        return device_name(self._device)
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Every outcome becomes the report; no exception is raised."""
@@ -114,7 +120,10 @@ class Trainer:
         request = self._ahead.get((run, trial), partial(read_request, store, run, trial))
         spec, options = request.spec, request.options
         say(f"attempt {attempt}: {spec.net}")
-        with closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints:
+        with (
+            closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints,
+            closing(EpochsSoFar(store, run, trial, attempt)) as so_far,
+        ):
             if exists(store, keys.result(run, trial)):
                 say("there is already a result")
             else:
@@ -125,11 +134,14 @@ class Trainer:
                 tell, elapsed = teller(subject.task.measure, spec.recipe.epochs), partial(_since, begun)
                 try:
                     with memory_for_training(self._device) as memory:
-                        training = train(subject, tell, options, checkpoints, self._stop, memory, initial, elapsed)
+                        training = train(
+                            subject, tell, options, checkpoints, self._stop, memory, initial, elapsed, so_far
+                        )
                     deliver(store, request, attempt, training, subject.cost, self._device, begun, started)
                 except Settled as error:
                     say(str(error))
             checkpoints.remove()
+            so_far.remove()
 
     def _subject(self, read: Reader, spec: TrialSpec) -> Subject:
         """The design to train, its task and its data.

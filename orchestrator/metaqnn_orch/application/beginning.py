@@ -39,15 +39,18 @@ def begin(
     say: Say,
     answered_by: Binding | None = None,
     make_dataset: Callable[[str], DatasetRef] | None = None,
+    prove: Callable[[], object] = lambda: None,
 ) -> RunRecord:
     """The record (run.json) of this run: the existing one, if it has the same settings, or a new one. Whatever can be
     wrong is found before anything is written; `check_store` is called last, because it may have to write to the
-    store. `answered_by` stands in for the dataset where a table answers. `make_dataset` makes a dataset that the
-    store does not have yet; by default this machine makes it.
+    store. `prove` is called before a dataset is made or a run created, and raises what keeps trials from beginning
+    here. `answered_by` stands in for the dataset where a table answers. `make_dataset` makes a dataset that the store
+    does not have yet; by default this machine makes it.
 
     Raises:
         BadInput: the run exists with other settings, or its dataset is missing, or does not fit, or a table answers
             where one trained, or the other way round.
+        LauncherError: no trial can begin here.
     """
 
     def check(record: RunRecord) -> RunRecord:
@@ -67,13 +70,13 @@ def begin(
         record = check(load_record(store, run))
     except NotFound:
         recall(store, run, settings, rehearsal=answered_by is not None)
-        binding = answered_by or _find_dataset(store, settings, say, make_dataset)
+        binding = answered_by or _find_dataset(store, settings, say, make_dataset, prove)
         check_store(store)
         # Another process may have begun the run at the same moment.
         return check(create_record(store, _new_record(run, settings, binding, plugins)))
     if record.is_open:
         check_imported(store, record)
-        binding = answered_by or _find_dataset(store, settings, say, make_dataset)
+        binding = answered_by or _find_dataset(store, settings, say, make_dataset, prove)
         check_store(store)
         return check(bind(store, record, binding))
     check_store(store)
@@ -105,11 +108,18 @@ def begin_imported(store: Store, run: str, settings: Settings, replay: Replay) -
     return import_run(store, run, settings, replay, me, version=__version__, uid=secrets.token_hex(16))
 
 
-def _find_dataset(store: Store, settings: Settings, say: Say, make: Callable[[str], DatasetRef] | None) -> Binding:
+def _find_dataset(
+    store: Store,
+    settings: Settings,
+    say: Say,
+    make: Callable[[str], DatasetRef] | None,
+    prove: Callable[[], object],
+) -> Binding:
     """The dataset that the settings name, in the store; it is made now, if it is not there yet."""
     name, digest = settings.dataset.name, settings.dataset.digest
     ref = datasets.find(store, name, digest)
     if ref is None and digest is None:
+        prove()
         say(f"dataset {name} is not in {store.uri} yet: making it")
         if make is None:
             return _make_here(store, settings, say)
@@ -120,6 +130,7 @@ def _find_dataset(store: Store, settings: Settings, say: Say, make: Callable[[st
         )
     info = datasets.info(store, ref)
     _check_fit(settings, info)
+    prove()
     return Binding(dataset=ref, info=info)
 
 

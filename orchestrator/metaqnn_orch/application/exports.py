@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from metaqnn_orch.application.trainer_call import TRAINER, call
 from metaqnn_orch.control.retention import best_kept, read_removed
 from metaqnn_orch.errors import BadInput, NotFound, StoreError
+from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import Cause
@@ -69,6 +70,8 @@ def export(
         StoreError: the store does not answer the trainer.
         LauncherError: there is no trainer on this machine, or it failed.
     """
+    if form == "onnx":
+        need("export", "an ONNX file")
     arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
     answer = call(arguments, report, trainer)
     try:

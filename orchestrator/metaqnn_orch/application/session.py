@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from metaqnn_orch.application.assembly import LauncherOfRun, refuse_unsafe_store
+from metaqnn_orch.application.assembly import Launching, refuse_unsafe_store
 from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
@@ -26,8 +26,9 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Launcher
+from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import Tracking, trackers
 from metaqnn_orch.settings.model import Settings
@@ -59,7 +60,7 @@ def run(
     store: Store,
     name: str,
     settings: Settings,
-    launcher_of: LauncherOfRun,
+    launching: Launching,
     listener: Listener,
     *,
     check_store: Callable[[Store], None] = refuse_unsafe_store,
@@ -73,11 +74,15 @@ def run(
 
     Raises:
         BadInput, StoreError: as `begin` says; nothing was created.
-        RunHeld, RunFailed, JournalError, LauncherError: as `search` says.
+        LauncherError: no trial can begin here; nothing was created.
+        RunHeld, RunFailed, JournalError: as `search` says.
     """
-    record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
-    with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
+    if metrics_port is not None:
+        need("metrics", "--metrics-port")
+    with surely_closing(launching):
+        record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset, launching.prove)
+        with surely_closing(launching.of(record)) as workers:
+            return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
 
 
 def search(
@@ -206,13 +211,7 @@ def _limit(state: RunState, settings: Settings, now: str, *, unnamed: bool) -> L
 
 
 def _metrics(run: str) -> Metrics:
-    """The metrics of a run.
+    need("metrics", "--metrics-port")
+    from metaqnn_orch.reporting.metrics import Metrics
 
-    Raises:
-        BadInput: the extra is not installed.
-    """
-    try:
-        from metaqnn_orch.reporting.metrics import Metrics
-    except ModuleNotFoundError:
-        raise BadInput("metrics need prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
     return Metrics(run)

@@ -10,10 +10,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Final, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
 from metaqnn_trainer.contract.result import ExitCode
+from metaqnn_trainer.extras import lack, remedy
 from metaqnn_trainer.store.errors import Cause
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
@@ -54,14 +56,34 @@ class TrainerAnswer(NamedTuple):
         reason = f": {self.last_words}" if self.last_words else ""
         return LauncherError(
             f"the trainer ended with exit code {self.code} while {doing}{reason}",
-            hint="pip install 'metaqnn-orch[train]' installs it" if "No module named" in self.last_words else "",
+            hint=remedy("train") if "No module named" in self.last_words else "",
         )
+
+
+def need_trainer(what: str) -> None:
+    """Check, without starting it, that the trainer can be there.
+
+    Raises:
+        LauncherError: what it is made of is not installed; `what` needs it.
+    """
+    if gone := lack("train", _at_all):
+        raise LauncherError(f"{what} needs {gone}", hint=remedy("train"))
+
+
+def _at_all(module: str) -> object:
+    """Whether a module is installed; True for those that only some datasets need."""
+    return find_spec(module) if module in ("torch", "safetensors") else True
 
 
 def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Sequence[str] = TRAINER) -> TrainerAnswer:
     """Run `python -m metaqnn_trainer` with these arguments until it ends; `report` gets its progress, a line at a
     time.
+
+    Raises:
+        LauncherError: the trainer is not installed.
     """
+    if trainer is TRAINER:
+        need_trainer(f"the trainer's {arguments[0]}")
     with (
         tempfile.TemporaryFile() as answer,
         subprocess.Popen(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, NoReturn, TextIO, cast
 import typer
 from typer.exceptions import TyperException
 
+from metaqnn_orch.application.detaching import bounded_log
 from metaqnn_orch.application.signals import Stopped
 from metaqnn_orch.cli import config, dataset, trainer
 from metaqnn_orch.cli.attach import attach
@@ -127,8 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: Sequence[str] | None) -> int:
     """Run the command line. Returns the exit code."""
     code: int
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
-        code = build_app()(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
+        with bounded_log():
+            code = build_app()(given, prog_name=PROGRAM, standalone_mode=False, obj=given) or 0
     except TyperException as error:
         code = _refuse(error)
     except KNOWN as error:

@@ -9,7 +9,9 @@ from metaqnn_orch.errors import BadInput
 
 
 def mcp(store: options.Store, release: Release | None = None) -> None:
-    """Serve assistants: the tools of the Model Context Protocol, on standard input and output.
+    """Serve assistants by the Model Context Protocol.
+
+    The tools are served on standard input and output.
 
     An assistant's client starts this command itself, and ends it; docs/mcp.md says how to register it. By default it
     may only read: runs, trials, reports, settings and designs of one store.

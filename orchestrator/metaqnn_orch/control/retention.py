@@ -28,7 +28,7 @@ from metaqnn_trainer.store.base import Entry, Store
 FEW: Final = 10  # trials
 AT_ONCE: Final = 32  # objects that a search removes before it looks at its trials again
 
-_OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|weights(?:-[0-9a-f]+)?\.safetensors)")
+_OBJECT: Final = re.compile(r"([0-9a-f]{12})/(checkpoint|epochs\.jsonl|weights(?:-[0-9a-f]+)?\.safetensors)")
 _SIBLING: Final = re.compile(
     r"([0-9a-f]{12})/(?:weights-[0-9a-f]{16}\.safetensors|history-[0-9a-f]{16}\.jsonl|picture-[a-z0-9-]+-[0-9a-f]{16}\.png)"
 )
@@ -38,6 +38,7 @@ class Why(StrEnum):
     """The reason why an object is superfluous."""
 
     CHECKPOINT = "checkpoints of trials that have ended"
+    EPOCHS = "epochs so far of trials that have ended"
     ABANDONED = "weights of abandoned trials"
     BEYOND = "weights of nets that are not among the best"
     ORPHAN = "weights and histories that belong to no result"
@@ -85,6 +86,8 @@ def surplus(state: RunState, entries: Iterable[Entry], run: str, keep: int | Non
             continue
         if match[2] == "checkpoint":
             why = Why.CHECKPOINT
+        elif match[2] == "epochs.jsonl":
+            why = Why.EPOCHS
         elif keep is None or trial.trial in best:
             continue
         else:
@@ -165,7 +168,7 @@ def remove(store: Store, run: str, thing: Surplus, note: Removed) -> None:
     Raises:
         StoreError: the store did not remove it; the call may be repeated.
     """
-    if thing.why not in (Why.CHECKPOINT, Why.ORPHAN, Why.PROGRESS):
+    if thing.why not in (Why.CHECKPOINT, Why.EPOCHS, Why.ORPHAN, Why.PROGRESS):
         store.put(keys.removed(run, thing.trial), encode(note))
     store.delete(thing.key)
 

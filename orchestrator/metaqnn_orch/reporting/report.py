@@ -12,7 +12,7 @@ import yaml
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
@@ -60,21 +60,7 @@ def compose(
     Raises:
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
     """
-    try:
-        return _compose(view, history, best, top, price, axes, shown)
-    except ModuleNotFoundError as error:
-        raise BadInput(f"a report cannot be drawn here: {error}", hint="pip install 'metaqnn-orch[report]'") from None
-
-
-def _compose(
-    view: RunView,
-    history: History,
-    best: TrainingResult | None,
-    top: int,
-    price: float | None,
-    axes: Axes | None,
-    shown: Pictures,
-) -> Report:
+    need("report", "a report")
     settings, searcher = view.record.settings_as_run(), view.state.searcher
     leaders = leaderboard(view.state, top)
     accuracies = tells_accuracy(settings.task.name, settings.objective)

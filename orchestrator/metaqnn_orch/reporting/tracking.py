@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from math import inf
 from queue import SimpleQueue
 from threading import Thread
@@ -20,6 +19,7 @@ from metaqnn_orch.control.events import Event, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_orch.needs import need
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.history import read_history, when
 from metaqnn_orch.reporting.statistics import ROLLING
@@ -114,7 +114,7 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
     """
     made: list[TrackerOfRun] = []
     if settings.mlflow is not None:
-        _need("mlflow", "mlflow")
+        need("mlflow", "tracking.mlflow")
         uri, experiment = settings.mlflow, settings.mlflow_experiment
 
         def mlflow() -> Tracker:
@@ -124,7 +124,7 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
 
         made.append(mlflow)
     if settings.tensorboard is not None:
-        _need("tensorboard", "tensorboardX")
+        need("tensorboard", "tracking.tensorboard")
         folder = settings.tensorboard
 
         def tensorboard() -> Tracker:
@@ -244,8 +244,3 @@ class _Feed(Thread):
                 return points, None
             item = self.queue.get()
         return points, item
-
-
-def _need(extra: str, module: str) -> None:
-    if find_spec(module) is None:
-        raise BadInput(f"tracking.{extra} needs {module}", hint=f"pip install 'metaqnn-orch[{extra}]'")

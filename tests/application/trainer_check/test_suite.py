@@ -61,6 +61,7 @@ BROKEN: Final = {
     "another net": ("accepted", [("params=params,", "params=params + 1,")]),
     "learns nothing": ("learns", [("weights -= rate", "weights -= 0 * rate")]),
     "leaves a checkpoint": ("nothing-else", [(GONE, '    (trial / "checkpoint").touch()\n')]),
+    "leaves its epochs": ("nothing-else", [(GONE, '    (trial / "epochs.jsonl").touch()\n')]),
     "leaves what is half written": ("nothing-else", [("aside.unlink(missing_ok=True)", "pass")]),
     "changes the request": ("nothing-else", [(LAST, f'{LAST}    (trial / "request.json").write_text("{{}}")\n')]),
     "garbage on standard output": ("streams", [(BEGIN, f"os.write(1, b'\\xff\\x00')\n{BEGIN}")]),

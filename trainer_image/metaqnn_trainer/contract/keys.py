@@ -9,6 +9,7 @@ runs/<run>/holder.json
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
 runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
+runs/<run>/trials/<trial>/epochs.jsonl   the epochs so far, while the trial is in training
 runs/<run>/trials/<trial>/picture-<name>-<digest>.png
 runs/<run>/trials/<trial>/removed.json   the note that the weights were removed on purpose
 runs/<run>/trials/bundle-<bundle>.json   the progress of a process that trains several trials
@@ -160,6 +161,11 @@ def picture(run_name: str, trial_id: str, name: str, sha256: str) -> str:
 def checkpoint(run_name: str, trial_id: str) -> str:
     """Key of the checkpoint, which exists only while the trial has no result."""
     return trial(run_name, trial_id) + "checkpoint"
+
+
+def epochs(run_name: str, trial_id: str) -> str:
+    """Key of the epochs so far, in lines as those of a history. They count only while the trial has no result."""
+    return trial(run_name, trial_id) + "epochs.jsonl"
 
 
 def quarantine(run_name: str, trial_id: str, attempt: int) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.export.standalone import module_name, source
+from metaqnn_trainer.extras import lack, remedy
 
 Run = Callable[[Tensor], Tensor]  # from images (uint8) to logits, in batches
 
@@ -33,7 +34,7 @@ class FileFormat(NamedTuple):
 
 
 def _write_onnx(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
-    _require("onnx", "onnxscript", "onnxruntime")
+    _require("export")
     with redirect_stdout(stderr):
         program = torch.onnx.export(
             network,
@@ -97,10 +98,6 @@ FORMATS: Final = {
 }
 
 
-def _require(*packages: str) -> None:
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise RequestError(
-            f"this format needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
-            "pip install 'metaqnn-orch[export]'"
-        )
+def _require(extra: str) -> None:
+    if missing := lack(extra):
+        raise RequestError(f"this format needs {missing}: {remedy(extra)}")

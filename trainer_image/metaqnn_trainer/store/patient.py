@@ -39,7 +39,7 @@ class PatientStore:
         stop: Callable[[], bool] = lambda: False,
         last: float = LAST_SECONDS,
     ) -> None:
-        self._store = store
+        self.inner = store
         self._pauses = pauses
         self._report = report
         self._stop = stop
@@ -48,10 +48,10 @@ class PatientStore:
 
     @property
     def uri(self) -> str:
-        return self._store.uri
+        return self.inner.uri
 
     def put(self, key: str, data: bytes) -> None:
-        self._repeated(lambda _again: self._store.put(key, data), writes=True)
+        self._repeated(lambda _again: self.inner.put(key, data), writes=True)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Write only if absent, as the protocol says. A failed write may have happened all the same: so after a
@@ -59,21 +59,21 @@ class PatientStore:
         """
 
         def write(again: bool) -> bool:
-            return self._store.put_if_absent(key, data) or (again and holds(self._store, key, data))
+            return self.inner.put_if_absent(key, data) or (again and holds(self.inner, key, data))
 
         return self._repeated(write, writes=True)
 
     def get(self, key: str, first: int | None = None) -> bytes:
-        return self._repeated(lambda _again: self._store.get(key, first))
+        return self._repeated(lambda _again: self.inner.get(key, first))
 
     def stat(self, key: str) -> Stat:
-        return self._repeated(lambda _again: self._store.stat(key))
+        return self._repeated(lambda _again: self.inner.stat(key))
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        return self._repeated(lambda _again: iter([*self._store.list(prefix)]))
+        return self._repeated(lambda _again: iter([*self.inner.list(prefix)]))
 
     def delete(self, key: str) -> None:
-        self._repeated(lambda _again: self._store.delete(key))
+        self._repeated(lambda _again: self.inner.delete(key))
 
     def _repeated(self, call: Callable[[bool], T], *, writes: bool = False) -> T:
         """The result of `call`, which is called with whether it was called before."""
@@ -106,6 +106,11 @@ class PatientStore:
         if self._stopped_at is None and self._stop():
             self._stopped_at = time.monotonic()
         return self._stopped_at is not None and time.monotonic() >= self._stopped_at + self._last
+
+
+def without_patience(store: Store) -> Store:
+    """The store itself, whose calls are not repeated: for what is not worth waiting for."""
+    return store.inner if isinstance(store, PatientStore) else store
 
 
 def may_pass(error: StoreError, *, writes: bool) -> bool:

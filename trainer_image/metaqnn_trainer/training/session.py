@@ -18,6 +18,7 @@ from metaqnn_trainer.training.early_end import stopped
 from metaqnn_trainer.training.graph import CudaRecorder
 from metaqnn_trainer.training.memory import DeviceMemory, PeakMemory, is_out_of_memory, release_memory
 from metaqnn_trainer.training.outcome import Subject, Training, Weights
+from metaqnn_trainer.training.so_far import EpochsSoFar
 
 DEFAULTS: Final = TrainerOptions()
 _SMALLEST_MICRO_BATCH: Final = 8  # smallest micro-batch: a smaller one would train for days
@@ -35,6 +36,7 @@ def train(
     memory: DeviceMemory | None = None,
     initial: Weights | None = None,
     elapsed: Callable[[], float] | None = None,
+    so_far: EpochsSoFar | None = None,
 ) -> Training:
     """Train a design by its recipe, on the device where its data are.
 
@@ -55,6 +57,8 @@ def train(
     Training goes on from the last of `checkpoints`, if there is one. On a CPU the weights are then those of an
     uninterrupted training, bit for bit.
 
+    After every epoch `on_epoch` is called with it, and `so_far` with all epochs of all attempts.
+
     `stop` is called before the first step, after every step and after every batch of an evaluation.
 
     Raises:
@@ -65,7 +69,7 @@ def train(
         RuntimeError: any other error.
     """
     memory = memory or DeviceMemory.of(subject.device)
-    return _Session(subject, on_epoch, options, checkpoints, stop, memory, initial, elapsed).run()
+    return _Session(subject, on_epoch, options, checkpoints, stop, memory, initial, elapsed, so_far).run()
 
 
 class _TimeUp(Exception):
@@ -89,6 +93,7 @@ class _Session:
         memory: DeviceMemory,
         initial: Weights | None,
         elapsed: Callable[[], float] | None,
+        so_far: EpochsSoFar | None,
     ) -> None:
         self._subject = subject
         self._spec = subject.spec
@@ -102,7 +107,9 @@ class _Session:
         begun = time.monotonic()
         self._elapsed = elapsed or (lambda: time.monotonic() - begun)
         self._earlier = 0.0  # seconds of attempts before this one
-        self._hooks = Hooks(self._pause, on_epoch, self._at_rest)
+        self._on_epoch = on_epoch
+        self._so_far = so_far
+        self._hooks = Hooks(self._pause, self._tell, self._at_rest)
         self._course = self._begun()
         found = checkpoints.read() if checkpoints is not None else None
         if checkpoints is not None and found is not None:
@@ -228,6 +235,11 @@ class _Session:
             raise Settled(f"stopped at {self._course.position}: another attempt has delivered the result")
         if self._checkpoints is not None and self._checkpoints.overdue:
             self._keep()
+
+    def _tell(self, record: EpochRecord) -> None:
+        self._on_epoch(record)
+        if self._so_far is not None:
+            self._so_far.tell(self._course.training.records)
 
     def _at_rest(self) -> None:
         self._look_ahead()

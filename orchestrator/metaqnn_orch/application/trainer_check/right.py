@@ -84,7 +84,10 @@ def order(bench: Bench) -> str:
     return "result.json last"
 
 
-@CHECKS.add("nothing-else", fix="remove the checkpoint when the result is there, and write scratch files to $TMPDIR")
+@CHECKS.add(
+    "nothing-else",
+    fix="remove the checkpoint and epochs.jsonl when the result is there, and write scratch files to $TMPDIR",
+)
 def nothing_else(bench: Bench) -> str:
     """The store holds what the contract names, and nothing else."""
     delivery = bench.delivery()
@@ -97,6 +100,17 @@ def nothing_else(bench: Bench) -> str:
     if more:
         raise Shortfall(f"{', '.join(sorted(more))[:300]}", "result.json and the siblings that it names, alone")
     return f"{len(after) - len(delivery.before)} objects"
+
+
+@CHECKS.add("epochs", fix="docs/trainer.md says how")
+def epochs(bench: Bench) -> str:
+    """While it trains, epochs.jsonl may show its epochs so far; that is optional."""
+    delivery = bench.delivery()
+    if delivery.changes is None:
+        raise NotTried("this system does not tell which files appear")
+    if any(change.name == "epochs.jsonl" for change in delivery.changes):
+        return "shown while it trained"
+    return f"none shown in {delivery.ended.seconds:.1f} s, which is allowed: nobody sees them before the result"
 
 
 @CHECKS.add("streams", fix="write progress to standard error, in lines of UTF-8, and nothing to standard output")
