@@ -36,6 +36,7 @@ _TRIAL: Final = "{trial}"
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "start --dry-run": ("start", "digits", "--run", *_RUN, *_SMALL, "--trial-seconds", "0.5"),
     "start": ("start", "digits", "--run", *_RUN, *_SMALL),
+    "start --detach": ("start", "digits", "--run", *_RUN, *_SMALL, "--max-trials", "7", "--detach"),
     "status": ("status", *_RUN),
     "trials": ("trials", *_RUN),
     "pull": ("pull", *_RUN, "--top", "1", "--to", "./best"),

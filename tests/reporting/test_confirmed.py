@@ -17,8 +17,8 @@ from metaqnn_orch.reporting.front import ACCURACY_AND_SIZE, front
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.reporting.replay_export import replay_rows
-from metaqnn_orch.reporting.standing import Stage, standing
 from metaqnn_orch.reporting.schemas import plain
+from metaqnn_orch.reporting.standing import Stage, standing
 from metaqnn_orch.reporting.summary import RunView, leaderboard, read_run, summary, trial_rows, trial_table
 from metaqnn_orch.reporting.tracking import Points, history_points
 from metaqnn_trainer.store.directory import DirectoryStore

@@ -20,6 +20,7 @@ class Extra(NamedTuple):
 
 EXTRAS: Final = {
     "export": Extra("export --format onnx", {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"}),
+    "mcp": Extra("mcp", {"mcp": "mcp"}),
     "metrics": Extra("start --metrics-port", {"prometheus-client": "prometheus_client"}),
     "mlflow": Extra("start and track with --mlflow", {"mlflow-skinny": "mlflow"}),
     "notebook": Extra("Search.frame() in Python", {"pandas": "pandas"}),

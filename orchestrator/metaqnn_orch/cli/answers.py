@@ -11,6 +11,7 @@ from metaqnn_orch.application.doctor.diagnosis import Diagnosis
 from metaqnn_orch.application.installed import Installed
 from metaqnn_orch.application.preview import Estimate
 from metaqnn_orch.application.trainer_check.registry import Checked
+from metaqnn_orch.cli.detached import DetachedRun
 from metaqnn_orch.cli.export import ExportedTrial
 from metaqnn_orch.cli.gc import Leftovers
 from metaqnn_orch.cli.pull import Pulled
@@ -35,6 +36,7 @@ class Answer(NamedTuple):
 ANSWERS: Final[Mapping[str, Answer]] = {
     "start": Answer(RunSummary, "It is printed when the session ends, whatever ended it."),
     "start --dry-run": Answer(Estimate, "Nothing is created."),
+    "start --detach": Answer(DetachedRun, "It is printed when the search works on the run."),
     "status": Answer(RunStatus, "With `--watch` it is printed once, when the run has ended."),
     "trials": Answer(list[TrialRow], "A list, in the order of their proposal."),
     "pull": Answer(Pulled, "It is printed where something is missing, too; the exit code is 5 then."),

@@ -9,16 +9,23 @@ from typing import Annotated, Any, Final, TypedDict
 
 from pydantic import Field
 
+from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.describing import Described, Following, describe, following
+from metaqnn_orch.application.doctor.cluster import examine_cluster
+from metaqnn_orch.application.doctor.diagnosis import Diagnosis
+from metaqnn_orch.application.doctor.store import examine_store
+from metaqnn_orch.application.jobs import cluster_of, said_by, said_by_search
+from metaqnn_orch.application.machine import said_here
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.errors import BadInput, NotFound, one_line
+from metaqnn_orch.control.record import load_record
+from metaqnn_orch.errors import KNOWN, BadInput, NotFound, one_line
 from metaqnn_orch.mcp.tool import Tool, tool_of
-from metaqnn_orch.reporting.answers import RunStatus, TrialRow
+from metaqnn_orch.reporting.answers import RunStanding, RunStatus, TrialRow
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.history import read_best, read_history
-from metaqnn_orch.reporting.summary import read_run, status_of, trial_rows
+from metaqnn_orch.reporting.summary import read_run, status_of, summary, trial_rows
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
@@ -28,6 +35,7 @@ from metaqnn_trainer.store.base import Store
 
 PAGE: Final = 100
 """Trials of one answer, at most."""
+_LONGEST: Final = 1000  # characters of a line
 
 Run = Annotated[str, Field(description="Name of the run.", max_length=100)]
 PresetOrFile = Annotated[
@@ -40,6 +48,9 @@ Assignments = Annotated[
 ]
 
 
+Trial = Annotated[str, Field(description="Id of a trial, or the first characters of it.", pattern="^[0-9a-f]{1,12}$")]
+
+
 class TrialPage(TypedDict):
     """Some trials of a run."""
 
@@ -49,6 +60,41 @@ class TrialPage(TypedDict):
     """Number of all trials of the run."""
     next_offset: int | None
     """Offset of the next page; None after the last."""
+
+
+class ListedRun(TypedDict):
+    """A run of the store."""
+
+    run: str
+    """Name of the run."""
+    state: RunStanding | None
+    """State of the run; None where it cannot be read."""
+    unique: int | None
+    """Number of different nets that were trained."""
+    goal: int | None
+    """Number of different nets after which the run is complete."""
+    best_reward: float | None
+    """Reward of the best net; None before the first result."""
+    trouble: str
+    """Why the run cannot be read; empty where it can."""
+
+
+class RunPage(TypedDict):
+    """Some runs of the store."""
+
+    runs: list[ListedRun]
+    """The runs from `offset` on, by their names."""
+    total: int
+    """Number of all runs."""
+    next_offset: int | None
+    """Offset of the next page; None after the last."""
+
+
+class Diagnoses(TypedDict):
+    """What was examined."""
+
+    diagnoses: list[Diagnosis]
+    """One for each thing, as `metaqnn-orch doctor -o json` lists them."""
 
 
 class Text(TypedDict):
@@ -70,15 +116,26 @@ class SettingsInForce(TypedDict):
 class Reading:
     """The tools over one store. `opened` opens it for each call: a store that is away fails the call, and no more."""
 
-    def __init__(self, opened: Callable[[], Store], release: Release | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        opened: Callable[[], Store],
+        launcher: LauncherName = LauncherName.LOCAL,
+        release: Release | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """`folder` is where settings files may be: by default the working folder."""
         self._opened = opened
+        self._launcher = launcher
         self._release = release
         self._folder = (folder or Path.cwd()).resolve()
 
     def tools(self) -> list[Tool]:
         reading = (
+            self.runs,
             self.status,
             self.trials,
+            self.trial,
+            self.logs,
             self.report,
             self.explain,
             self.verdict,
@@ -86,7 +143,23 @@ class Reading:
             self.describe,
             self.config,
         )
-        return [tool_of(function) for function in reading]
+        # A probe of the store writes objects, and deletes them.
+        return [*(tool_of(function) for function in reading), tool_of(self.doctor, reads_only=False)]
+
+    def runs(
+        self,
+        offset: Annotated[int, Field(ge=0, description="How many runs to pass over.")] = 0,
+        limit: Annotated[int, Field(ge=1, le=50, description="How many runs to list.")] = 20,
+    ) -> RunPage:
+        """List the runs of the store, a page at a time."""
+        store = self._opened()
+        names = sorted(entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json"))
+        end = offset + limit
+        return {
+            "runs": [_listed(store, name) for name in names[offset:end]],
+            "total": len(names),
+            "next_offset": end if end < len(names) else None,
+        }
 
     def status(self, run: Run) -> RunStatus:
         """Tell how a run stands: its state, counters, best net, cost so far, and what it waits for."""
@@ -111,6 +184,40 @@ class Reading:
             "trials": trial_rows(state, found[offset:end]),
             "total": len(found),
             "next_offset": end if end < len(found) else None,
+        }
+
+    def trial(self, run: Run, trial: Trial) -> TrialRow:
+        """Show one trial of a run."""
+        state = read_run(self._opened(), check_name("run", run)).state
+        found = [row for row in state.trials.values() if row.trial.startswith(trial)]
+        if not found:
+            raise NotFound(f"run {run} has no trial {trial!r}", hint="`trials` lists them")
+        if len(found) > 1:
+            raise BadInput(f"{trial} is the beginning of {len(found)} trials: {found[0].trial}, {found[1].trial}…")
+        return trial_rows(state, found)[0]
+
+    def logs(
+        self,
+        run: Run,
+        trial: Trial | None = None,
+        tail: Annotated[int, Field(ge=1, le=500, description="How many of the last lines.")] = 50,
+    ) -> Text:
+        """Show the log of the last search of a run that went on in the background, or of one of its trials."""
+        store = self._opened()
+        record = load_record(store, check_name("run", run))
+        if self._launcher is not LauncherName.KUBERNETES:
+            lines = said_here(store.uri, run, trial)
+        else:
+            cluster = cluster_of(self._release and self._release.namespace, self._release and self._release.context)
+            lines = said_by(cluster, store, record, trial, tail) if trial else said_by_search(cluster, run, tail)
+        return {"text": "\n".join(line[:_LONGEST] for line in lines[-tail:])}
+
+    def doctor(self, preset_or_file: PresetOrFile, settings: Assignments = []) -> Diagnoses:  # noqa: B006
+        """Check everything that a search needs: the store, and the cluster where trials run in one."""
+        wanted, store = self.settings(preset_or_file, settings), self._opened()
+        in_cluster = self._launcher is LauncherName.KUBERNETES
+        return {
+            "diagnoses": [*examine_store(store), *(examine_cluster(store, wanted, self._release) if in_cluster else [])]
         }
 
     def report(self, run: Run) -> Text:
@@ -192,3 +299,20 @@ class Reading:
         return load_settings(
             preset_or_file, os.environ, assignments, flags or {}, self._release and self._release.layer()
         )
+
+
+def _listed(store: Store, run: str) -> ListedRun:
+    try:
+        found = summary(read_run(store, run), read_holder(store, run))
+    except KNOWN as error:
+        trouble = one_line(str(error), 400)
+        return {"run": run, "state": None, "unique": None, "goal": None, "best_reward": None, "trouble": trouble}
+    best = found["best"]
+    return {
+        "run": run,
+        "state": found["state"],
+        "unique": found["unique"],
+        "goal": found["goal"],
+        "best_reward": best["reward"] if best is not None else None,
+        "trouble": "",
+    }
