@@ -13,6 +13,7 @@ from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
 from metaqnn_orch.application.moment import now
+from metaqnn_orch.application.run_files import RunFiles
 from metaqnn_orch.application.signals import surely_closing, unbroken
 from metaqnn_orch.application.silence import Silence, silence_of
 from metaqnn_orch.application.stopping import Signals
@@ -29,8 +30,9 @@ from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
-from metaqnn_orch.reporting.tracking import Tracking, trackers
+from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -150,12 +152,12 @@ def _searched(
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
     if not settings.nets:
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
-    tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
+    makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
     with (
         Signals(listener.say, launcher.outlives_us) as signals,
         served as port,
-        tracking,
+        Tracking(store, view, makers, listener.say, files, lambda: signals.heard) as tracking,
         shown as screen,
         silence.told_to(screen.silence),
     ):

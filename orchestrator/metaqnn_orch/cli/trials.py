@@ -30,6 +30,9 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     The reward of a net that was stopped early is foretold: `measured` is what it had, `predicted` what was expected
     of it, with a standard deviation of `spread`. The reward is called val accuracy where it is that.
 
+    `macs` are multiply-accumulates of one example. `started` and `ended` are moments: `ended` is when the journal had
+    the end, and `started` is `seconds` before it; imported rewards have none.
+
     A trial that was repeated to confirm it has `trainings`, their `mean_reward`, and `confirmed`: whether the mean
     decides its rank. One that repeats another has that one's id in `confirms`.
 

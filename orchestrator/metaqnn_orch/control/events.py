@@ -113,7 +113,7 @@ class Told(Message):
     prediction: Prediction | None = None
     """For a net that was stopped early: the prediction of the reward that it would have reached."""
     curve: tuple[Reward, ...] = Field((), strict=False)  # a list, after the fields with single values
-    """Rewards of the epochs that counted, where the early end is enabled."""
+    """Rewards of the epochs that counted; left out where they were very many, and by earlier releases."""
 
     @model_validator(mode="before")
     @classmethod

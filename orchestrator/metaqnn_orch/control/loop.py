@@ -216,8 +216,8 @@ class Loop:
                     self._lose(trial, Phase.CRASHED, reason, observations, refused=found.digest)
             elif found is not None:
                 self._attempts.forget(trial.trial)
-                with_curve = self._settings.early_end.enabled
-                self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
+                whole = self._settings.early_end.enabled
+                self._emit(found.told(self._world.now(), trial.attempt, whole_curve=whole))
                 self._abandonments.clear()
                 self._braking.told(trial.trial)
             elif (seen := observations.get(trial.trial)) is not None:

@@ -97,6 +97,11 @@ class RunRecord(Message):
         imported = self.imported is not None and self.imported.sha256.startswith(self.dataset.digest)
         return imported and self.table is None
 
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether a file stands for the dataset, whose numbers of images then mean nothing."""
+        return self.is_open or self.table is not None
+
     def bound_to(self, binding: Binding) -> RunRecord:
         settings = {**self.settings, "dataset": {**self.settings["dataset"], "digest": binding.dataset.digest}}
         return self.model_copy(update={**dict(binding), "settings": settings})

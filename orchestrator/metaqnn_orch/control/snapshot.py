@@ -37,7 +37,7 @@ EVERY: Final = 500  # presentations; the fold takes about a millisecond for each
 KEPT: Final = 2  # the newest, and one more should it be damaged
 MAX_BYTES: Final = 1 << 26  # bytes of the object
 MAX_TEXT: Final = 1 << 28  # bytes unpacked: about a million nets; a few kilobytes of zeros could become as much
-_FORM: Final = "6"  # version of the format, within a release
+_FORM: Final = "7"  # version of the format, within a release
 _NAME: Final = re.compile(r"([0-9]{9})\.json\.gz")
 _COUNTERS: Final = (
     *("step", "told", "unique", "abandoned", "attempts_lost", "disruptions"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from metaqnn_orch.control.brake import Streak, cause_of
+from metaqnn_orch.control.brake import Streak, braked_in, cause_of
 from metaqnn_orch.control.events import (
     Abandoned,
     Braked,
@@ -146,7 +146,7 @@ class RunState:
             self.heard = event.at
         match event:
             case Opened():
-                self.opened, self.finished = event, None
+                self.braked, self.opened, self.finished = braked_in(event, self.opened, self.braked), event, None
             case Left():
                 for seconds in event.seconds:
                     self._used(seconds)
@@ -164,7 +164,7 @@ class RunState:
                 trial = self._close(event.trial, event.status)
                 trial.reward, trial.seconds = event.reward, min(event.seconds, MOST_SECONDS)
                 trial.params, trial.macs = event.params, event.macs
-                trial.attempt, trial.device = event.attempt, event.device
+                trial.attempt, trial.device, trial.ended = event.attempt, event.device, event.at
                 trial.images_per_second = event.images_per_second
                 trial.measured, trial.curve, trial.measures = event.measured, [*event.curve], dict(event.measures)
                 if event.prediction is not None:
@@ -209,7 +209,7 @@ class RunState:
                 self.streak.released(blamed=event.blamed)
             case Abandoned():
                 trial = self._close(event.trial, "abandoned")
-                trial.attempt -= 1
+                trial.attempt, trial.ended = trial.attempt - 1, event.at
                 self.abandoned += 1
                 if trial.confirms:
                     self._confirm()
@@ -267,7 +267,7 @@ class RunState:
             trial.charged -= charged
             self.attempts_lost, self.disruptions = self.attempts_lost - charged, self.disruptions + charged
             if trial.state == "abandoned":
-                trial.state, trial.attempt = "in_flight", trial.attempt + 1
+                trial.state, trial.attempt, trial.ended = "in_flight", trial.attempt + 1, ""
                 self.in_flight[name] = trial
                 self.abandoned -= 1
                 if not trial.confirms:

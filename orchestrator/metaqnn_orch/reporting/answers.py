@@ -130,8 +130,14 @@ class TrialRow(TypedDict):
     """Validation accuracy, from 0 to 1; only in runs in which accuracy is a measure."""
     params: int | None
     """Number of trainable parameters."""
+    macs: int | None
+    """Number of multiply-accumulates for one image; None where it is unknown."""
     seconds: float | None
     """Seconds of training of the attempt that gave the result."""
+    started: str | None
+    """When the attempt that gave the result began, in ISO 8601; None where it is unknown."""
+    ended: str | None
+    """When the result was told, in ISO 8601; None where it is unknown."""
     attempts: int
     """Number of attempts; 0 where the result was imported."""
     estimated: bool

@@ -31,6 +31,8 @@ class EndedTrial(NamedTuple):
     reward: float
     at: datetime | None
     """The moment; None where the journal's text is no time."""
+    trained_here: bool
+    """Whether the run trained it: not so if it was imported, or if a table answered. Else its times mean nothing."""
 
     @property
     def seconds(self) -> float:
@@ -62,6 +64,11 @@ class History(NamedTuple):
         """The trials of the search."""
         return [item for item in self.trained if not item.trial.confirms]
 
+    @property
+    def timed(self) -> list[EndedTrial]:
+        """What the run trained itself."""
+        return [item for item in self.trained if item.trained_here]
+
 
 def read_history(store: Store, view: RunView) -> History:
     """The history of a run, as far as `view` read its journal.
@@ -78,7 +85,9 @@ def read_history(store: Store, view: RunView) -> History:
             break
         match event:
             case Told():
-                trained.append(EndedTrial(view.state.trials[event.trial], event.reward, when(event.at)))
+                trial = view.state.trials[event.trial]
+                here = trial.attempt > 0 and view.record.table is None
+                trained.append(EndedTrial(trial, event.reward, when(event.at), here))
             case Failed():
                 troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
             case Opened():

@@ -13,10 +13,10 @@ from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.needs import need
-from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
+from metaqnn_orch.reporting.beliefs import q_figures
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
-from metaqnn_orch.reporting.figures import ACCURACIES, figures, scale_of
+from metaqnn_orch.reporting.figures import ACCURACY, figures, scale_of
 from metaqnn_orch.reporting.findings import findings_figures, findings_of
 from metaqnn_orch.reporting.front import Axes, axes_of, front, members
 from metaqnn_orch.reporting.history import History, Pictures
@@ -64,20 +64,21 @@ def compose(
     settings, searcher = view.record.settings_as_run(), view.state.searcher
     leaders = leaderboard(view.state, top)
     accuracies = tells_accuracy(settings.task.name, settings.objective)
-    scale = ACCURACIES if accuracies else scale_of(history.ended)
+    scale = scale_of(history.ended, *[ACCURACY] if accuracies else [])
     value = "accuracy" if accuracies else "reward"
     with faults_of(settings.search.method, "naming its goals"):
         goals = axes_of(searcher.goals, value)
     among = members(history.ended, goals, view.state.space) if goals else []
     several = [axes] if axes else goals if among else [Axes("params", value)]
+    heights = {value: scale}
     findings = findings_of(view.state)
 
     def made(colours: Palette) -> list[list[Figure]]:
-        fronts = [front(history.ended, each, view.state.space, colours, among) for each in several]
+        space, ended = view.state.space, history.ended
+        fronts = [front(ended, each, space, colours, among, heights.get(each.value)) for each in several]
         beliefs = findings_figures(findings, colours)
         if isinstance(searcher, QLearning) and isinstance(view.state.space, Cnn):
-            q_table = searcher.agent.q_table
-            beliefs = [q_by_layer(q_table, colours), q_by_field(q_table, colours), *beliefs]
+            beliefs = [*q_figures(searcher.agent.q_table, colours), *beliefs]
         groups = fronts, beliefs, figures(history, scale, colours)
         return [[figure for figure in group if figure.rows] for group in groups]
 

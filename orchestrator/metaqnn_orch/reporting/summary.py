@@ -29,7 +29,8 @@ Rows = list[dict[str, Any]]
 ACCURACY: Final = "val_accuracy"  # fields of runs in which `accuracy` is a measure
 MEASURE: Final = "measure."  # prefix of a measure's name, where each has a column of its own
 _FIELDS: Final = (
-    *("trial", "net", "epsilon", "state", "reward", ACCURACY, "params", "seconds", "attempts", "estimated"),
+    *("trial", "net", "epsilon", "state", "reward", ACCURACY, "params", "macs", "seconds"),
+    *("started", "ended", "attempts", "estimated"),
     *("measured", "predicted", "spread"),
 )
 
@@ -161,7 +162,10 @@ def _row(trial: Trial, *, accuracy: bool) -> TrialRow:
         "reward": trial.reward,
         "val_accuracy": trial.val_accuracy,
         "params": trial.params,
+        "macs": trial.macs,
         "seconds": trial.seconds,
+        "started": trial.began or None,
+        "ended": trial.ended or None,
         "attempts": trial.attempt,
         "estimated": is_estimated(trial),
         "measured": trial.measured,

@@ -385,6 +385,15 @@ def test_an_api_that_takes_a_call_and_says_nothing_is_asked_again(cluster: FakeC
     assert cluster.started() == [f"{request.trial} 1"]
 
 
+def test_an_api_that_says_nothing_is_told_long_before_its_calls_end(cluster: FakeCluster) -> None:
+    launcher = cluster.launcher(timeout=2.0)
+    launcher.observe()
+    cluster.api.faults = lambda ask: Fault(stall=1.5 * (ask.verb == "create"))
+    launcher.launch(cluster.request("delivers"), 1)
+    until(lambda: launcher.trouble.startswith("no answer from the Kubernetes API at "))
+    until(lambda: launcher.trouble == "")
+
+
 def test_a_list_that_is_older_than_what_was_seen_starts_nothing_twice(cluster: FakeCluster) -> None:
     request = cluster.request("hangs")
     launcher = cluster.launcher()
