@@ -36,7 +36,6 @@ _TRIAL: Final = "{trial}"
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "start --dry-run": ("start", "digits", "--run", *_RUN, *_SMALL, "--trial-seconds", "0.5"),
     "start": ("start", "digits", "--run", *_RUN, *_SMALL),
-    "start --detach": ("start", "digits", "--run", *_RUN, *_SMALL, "--max-trials", "7", "--detach"),
     "status": ("status", *_RUN),
     "trials": ("trials", *_RUN),
     "pull": ("pull", *_RUN, "--top", "1", "--to", "./best"),
@@ -75,6 +74,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "config show": ("config", "show", "digits", "--set", "recipe.epochs=3"),
     "config plugins": ("config", "plugins"),
     "trainer check": ("trainer", "check", "--only", "delivers", "-o", "json", sys.executable, "-m", "metaqnn_trainer"),
+    "start --detach": ("start", "digits", "--run", *_RUN, *_SMALL, "--max-trials", "7", "--detach"),
 }
 """The commands in an order in which each has what it needs."""
 
@@ -96,6 +96,7 @@ def main() -> None:
             (EXAMPLES / f"{stem(name)}.json").write_text(
                 text.replace(sys.prefix, "/home/ada/.venv") + "\n", encoding="utf-8"
             )
+        _run(folder, "status", *_RUN, "--watch")  # the search in the background still needs the folder
 
 
 def shortened(value: Any, name: str = "") -> Any:
@@ -110,7 +111,11 @@ def shortened(value: Any, name: str = "") -> Any:
 
 def _run(folder: str, *arguments: str) -> str:
     program = [sys.executable, "-m", "metaqnn_orch", *arguments]
-    around = {**os.environ, **_NO_STORE}  # only the manifest names a bucket, which it need not reach
+    around = {
+        **os.environ,
+        **_NO_STORE,
+        "XDG_STATE_HOME": f"{folder}/state",
+    }  # only the manifest names a bucket, which it need not reach
     done = subprocess.run(program, cwd=folder, env=around, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout.strip() and "export-replay" not in arguments:
         raise SystemExit(f"{' '.join(arguments)}: no answer")

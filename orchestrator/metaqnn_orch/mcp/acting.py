@@ -23,7 +23,7 @@ from metaqnn_orch.application.release import Release
 from metaqnn_orch.control.holder import is_dead, read_holder
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
-from metaqnn_orch.mcp.allowance import Allowance, Grant, Left, Spent
+from metaqnn_orch.mcp.allowance import Allowance, BudgetLeft, Consumption, Grant
 from metaqnn_orch.mcp.confirming import Confirmations
 from metaqnn_orch.mcp.reading import Assignments, PresetOrFile, Reading, Run
 from metaqnn_orch.mcp.tool import Tool, tool_of
@@ -47,7 +47,7 @@ class StartPreview(TypedDict):
     """What the run would still cost, and what would be created."""
     most_hours: float | None
     """Hours of training, times the devices of a trial, after which no further trial begins; None: no limit."""
-    budget_left: Left
+    budget_left: BudgetLeft
     """What is left of the server's budget before this start."""
     token: str
     """Confirms this start, once, for a quarter of an hour."""
@@ -62,7 +62,7 @@ class Started(TypedDict):
     """Number of its process, on the machine of the server."""
     log: str
     """Path of its log, on the machine of the server."""
-    budget_left: Left
+    budget_left: BudgetLeft
     """What is left of the server's budget."""
 
 
@@ -95,8 +95,8 @@ class _Wanted(NamedTuple):
 
     run: str
     settings: Settings
-    most: Spent
-    before: Spent
+    most: Consumption
+    before: Consumption
 
 
 class Starting:
@@ -144,7 +144,7 @@ class Starting:
                     hint="`trials` and `hours` limit a search",
                 )
         store = self._opened()
-        before = _used(store, check_name("run", run)) or Spent(0, 0.0)
+        before = _used(store, check_name("run", run)) or Consumption(0, 0.0)
         with self._lock:
             left = self._allowance.left()
         hours = hours if hours is not None else left["hours"]
@@ -158,7 +158,7 @@ class Starting:
         template = read_template(wanted, self._release) if self._launcher is LauncherName.KUBERNETES else {}
         make_launcher(self._launcher, store, wanted, template=template)
         seen = preview(store, run, wanted, self._launcher, None, None)
-        most = Spent(seen.bill.whole.nets, hours or 0.0)
+        most = Consumption(seen.bill.whole.nets, hours or 0.0)
         with self._lock:
             left = self._allowance.check(most)
         return {
@@ -187,11 +187,11 @@ class Starting:
                     hint="`doctor` says what is missing here",
                 )
 
-            def used() -> Spent | None:
+            def used() -> Consumption | None:
                 if self._is_alive(made.pid):
                     return None
                 now = _used(store, wanted.run) or wanted.before
-                return Spent(now.trials - wanted.before.trials, now.hours - wanted.before.hours)
+                return Consumption(now.trials - wanted.before.trials, now.hours - wanted.before.hours)
 
             self._allowance.grant(Grant(wanted.most, used))
             left = self._allowance.left()
@@ -240,13 +240,13 @@ class Cancelling:
         return {"run": run, "was_running": not idle, "lines": lines}
 
 
-def _used(store: Store, run: str) -> Spent | None:
+def _used(store: Store, run: str) -> Consumption | None:
     """What all sessions of the run have used; None where there is no such run."""
     try:
         view: RunView = read_run(store, run)
     except NotFound:
         return None
-    return Spent(view.state.unique, view.state.device_seconds / 3600)
+    return Consumption(view.state.unique, view.state.device_seconds / 3600)
 
 
 def is_running(pid: int) -> bool:

@@ -9,14 +9,14 @@ from typing import NamedTuple, TypedDict
 from metaqnn_orch.errors import BadInput
 
 
-class Spent(NamedTuple):
+class Consumption(NamedTuple):
     """Nets and hours of training."""
 
     trials: int
     hours: float
 
 
-class Left(TypedDict):
+class BudgetLeft(TypedDict):
     """What is left of the server's budget."""
 
     trials: int | None
@@ -29,13 +29,13 @@ class Left(TypedDict):
 class Grant:
     """What one start was granted. Until its search ends it counts in full; after that, what was used."""
 
-    most: Spent
-    used: Callable[[], Spent | None]
+    most: Consumption
+    used: Callable[[], Consumption | None]
     """What its search used, once it has ended; None before."""
 
-    def cost(self) -> Spent:
+    def cost(self) -> Consumption:
         used, most = self.used(), self.most
-        return most if used is None else Spent(min(used.trials, most.trials), min(used.hours, most.hours))
+        return most if used is None else Consumption(min(used.trials, most.trials), min(used.hours, most.hours))
 
 
 class Allowance:
@@ -46,14 +46,14 @@ class Allowance:
         self.hours = hours
         self._grants: list[Grant] = []
 
-    def left(self) -> Left:
+    def left(self) -> BudgetLeft:
         costs = [grant.cost() for grant in self._grants]
         return {
             "trials": None if self.trials is None else self.trials - sum(cost.trials for cost in costs),
             "hours": None if self.hours is None else self.hours - sum(cost.hours for cost in costs),
         }
 
-    def check(self, wanted: Spent) -> Left:
+    def check(self, wanted: Consumption) -> BudgetLeft:
         """What is left.
 
         Raises:

@@ -48,7 +48,8 @@ Assignments = Annotated[
 ]
 
 
-Trial = Annotated[str, Field(description="Id of a trial, or the first characters of it.", pattern="^[0-9a-f]{1,12}$")]
+_ID: Final = "^[0-9a-f]{1,12}$"
+Trial = Annotated[str, Field(description="Id of a trial, or the first characters of it.", pattern=_ID)]
 
 
 class TrialPage(TypedDict):
@@ -199,7 +200,10 @@ class Reading:
     def logs(
         self,
         run: Run,
-        trial: Trial | None = None,
+        trial: Annotated[
+            str | None,
+            Field(description="Id of a trial, or the first characters of it; null: the search.", pattern=_ID),
+        ] = None,
         tail: Annotated[int, Field(ge=1, le=500, description="How many of the last lines.")] = 50,
     ) -> Text:
         """Show the log of the last search of a run that went on in the background, or of one of its trials."""
