@@ -24,6 +24,7 @@ from metaqnn_orch.settings import budget, early_end, kubernetes, objective
 from metaqnn_orch.settings import model as settings_module
 from metaqnn_orch.settings import search as search_settings
 from metaqnn_orch.settings.model import DatasetSettings, Settings
+from metaqnn_orch.settings.sources import FOLLOWING
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract import messages
 from metaqnn_trainer.spaces.cnn import common
@@ -71,8 +72,8 @@ def settings() -> str:
         dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2)
     ).model_dump(mode="json")
     defaults = {key: json.dumps(value) for key, value in flatten(example)}
-    for key in ("dataset.name", "space.image_size", "space.channels", "space.classes"):
-        defaults[key] = "must be given"
+    defaults["dataset.name"] = "must be given"
+    defaults |= dict.fromkeys((f"space.{leaf}" for leaf in FOLLOWING), "the dataset's")
     rows = list(_rows("Settings", schema, schema["$defs"], known, ""))
     section = None
     for key, kind, meaning in rows:

@@ -65,10 +65,12 @@ def test_the_lucky_net_is_not_the_best(session: Session, view: RunView) -> None:
 
 def test_the_summary_names_it_with_its_mean(view: RunView) -> None:
     best, found = winner(view.state), summary(view, None)
-    assert found["best"]["trial"] == best.trial
-    assert found["best"]["trainings"] == 1 + REPEATS
-    assert found["best"]["mean_reward"] == best.worth
-    assert found["best"]["confirmed"]
+    named = found["best"]
+    assert named is not None
+    assert named["trial"] == best.trial
+    assert named["trainings"] == 1 + REPEATS
+    assert named["mean_reward"] == best.worth
+    assert named["confirmed"]
     assert plain(found["confirmations"]) == {"done": AGAIN, "all": AGAIN}
     assert (found["unique"], found["told"], found["goal"]) == (NETS, NETS, NETS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_a_run_of_one_net_and_no_time(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     view = write_run(store, 1)
     history = read_history(store, view)
-    history = history._replace(trained=[item._replace(at=None) for item in history.trained], troubles=[])
+    history = replace(history, trained=[item._replace(at=None) for item in history.trained], troubles=[])
     made = compose(view, history, None)
     assert "timeline.png" not in made.files
     assert "figure-3-learning.png" in made.files

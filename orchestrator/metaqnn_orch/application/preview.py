@@ -187,7 +187,9 @@ def _dataset(
         return record.info.train, []
     ref = datasets.find(store, settings.dataset.name, settings.dataset.digest)
     if ref is not None:
-        return datasets.info(store, ref).train, []
+        info = datasets.info(store, ref)
+        datasets.check_fit(settings, info)
+        return info.train, []
     return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
 
 

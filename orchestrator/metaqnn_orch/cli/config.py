@@ -11,6 +11,7 @@ from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows, tell
+from metaqnn_orch.cli.stores import looking_in
 from metaqnn_orch.settings import presets as named
 from metaqnn_orch.settings.sources import in_force, load_settings
 
@@ -21,15 +22,18 @@ def show(
     preset_or_file: options.PresetOrFile,
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
+    dataset_store: options.DatasetStore = None,
     release: Release | None = None,
 ) -> None:
     """Show every setting in force.
 
     For each it shows where the value came from. A flag wins over a METAQNN_* variable, the variable over the file, the
     file over the release, and the release over the preset. METAQNN_RECIPE__EPOCHS is the variable of recipe.epochs, and
-    so on.
+    so on. Image size, channels and classes follow from the dataset where nobody says them.
     """
-    layered = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer())
+    layered = load_settings(
+        preset_or_file, os.environ, assignments or [], {}, release and release.layer(), looking_in(dataset_store)
+    )
     found = in_force(layered)
     if output is Format.JSON:
         print_json(found)

@@ -52,7 +52,13 @@ def push(
     source: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder or file with the dataset's data.")] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=4096, help="Width and height to which your own images are resized."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=4096,
+            help="Width and height to which your own images are resized (default: their own, if all are squares of one "
+            "size up to 64, else 32).",
+        ),
     ] = None,
     validation: Annotated[
         int | None,
@@ -63,6 +69,10 @@ def push(
         ),
     ] = None,
     grayscale: Annotated[bool, typer.Option("--grayscale", help="Turn your own images into grayscale.")] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave out what cannot be used of your own images, and say how many."),
+    ] = False,
     in_cluster: Annotated[
         bool, typer.Option("--in-cluster", help="Make it with a Job in the cluster, for machines without torch.")
     ] = False,
@@ -83,8 +93,9 @@ def push(
     --source holds
       mnist, fashion-mnist     the four IDX files, gzipped or not
       cifar10, cifar100, svhn  what torchvision keeps
-      images of your own       DIR/train/CLASS/*.png and perhaps DIR/test,
-                               or DIR/CLASS/*.png
+      images of your own       DIR/train/CLASS/*.png, perhaps with DIR/val and
+                               DIR/test beside it, or DIR/CLASS/*.png,
+                               or IDX files as MNIST's
 
     Without --source a known dataset is downloaded; digits comes with scikit-learn.
     """
@@ -93,7 +104,7 @@ def push(
         raise BadInput("--source is an address, but must be a folder on this machine", hint="download the files first")
     flags = {"--source": source, "--image-size": image_size, "--validation": validation}
     given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
-    given += ["--grayscale"] if grayscale else []
+    given += [flag for flag, wanted in (("--grayscale", grayscale), ("--skip-bad", skip_bad)) if wanted]
     if assignments and not in_cluster:
         raise BadInput("--set says what the Job gets that makes the dataset", hint="add --in-cluster, or leave it out")
     options.refuse_other_sections(

@@ -10,6 +10,7 @@ import typer
 from metaqnn_orch.application.describing import describe, parts_of
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
+from metaqnn_orch.cli.stores import looking_in
 from metaqnn_orch.settings.sources import load_settings
 
 
@@ -28,13 +29,14 @@ def describe_net(
     ] = False,
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
+    dataset_store: options.DatasetStore = None,
 ) -> None:
     """Show a design: a net layer by layer.
 
     Output shapes, trainable parameters, multiply-accumulates for one image, whether the space holds the net, and what
     the searcher would be told of it where an objective is set.
     """
-    settings = load_settings(space, os.environ, assignments or [], {}).settings
+    settings = load_settings(space, os.environ, assignments or [], {}, look=looking_in(dataset_store)).settings
     found = describe(settings, space, net, dropout=dropout)
     if output is Format.JSON:
         print_json(found)

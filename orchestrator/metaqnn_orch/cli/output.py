@@ -179,6 +179,15 @@ def cell(value: object, form: str = "") -> str:
             return visible(str(value)).replace("\n", "\\n")
 
 
+def size_in_words(size: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000  # type: ignore[assignment]
+    return f"{size:,} bytes" if unit == "bytes" else f"{size:,.1f} {unit}"
+
+
 def _table(**options: Any) -> Table:
     return Table(box=None, pad_edge=False, header_style="", **options)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypedDict
 
 import typer
 
 from metaqnn_orch.application.beginning import begin_imported
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, tell, typeable
@@ -74,7 +76,8 @@ def import_replay(
     from there.
     """
     check_name("run", run)
-    settings = load_settings(space, os.environ, assignments or [], {}).settings
+    look = facts(partial(open_store, store))
+    settings = load_settings(space, os.environ, assignments or [], {}, look=look).settings
     refuse_other_runs(settings, file.name)
     replay = read_replay(read_file(file), file.name, settings)
     refused = replay.refusals

@@ -53,7 +53,10 @@ class Retrained(TypedDict):
 
 def retrain(
     run: options.Run,
-    trials: Annotated[list[str], typer.Argument(metavar="TRIAL...", help="Their ids.", show_default=False)],
+    trials: Annotated[
+        list[str],
+        typer.Argument(metavar="TRIAL...", help="Their ids, or the first characters of them.", show_default=False),
+    ],
     store: options.Store,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the run that trains them (default RUN-again).")

@@ -34,6 +34,9 @@ def status(
 
     \b
     Counters
+      in_flight      trials in training
+      waiting        trials that wait for the next session
+      queued         nets that were put in by hand, and wait
       told           results that the searcher was told
       unique         different nets that were trained
       failed         trials that were abandoned

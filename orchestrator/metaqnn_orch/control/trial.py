@@ -37,7 +37,9 @@ class Trial:
     charged: int = 0
     """Lost attempts that were charged."""
     samplings: int = 1
-    """How often the searcher proposed the trial."""
+    """How often the trial was proposed."""
+    origin: str = ""
+    """Who proposed the trial first, if not the searcher: `by hand`."""
     device: str = ""
     """The device that the net was trained on, or the name of the table that answered."""
     ended: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Any, Final, TypedDict, cast
 
 from pydantic import Field
 
@@ -16,16 +16,19 @@ from metaqnn_orch.application.doctor.diagnosis import Diagnosis
 from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.jobs import cluster_of, said_by, said_by_search
 from metaqnn_orch.application.machine import said_here
+from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.run_list import Row, list_runs, living
+from metaqnn_orch.application.trial_view import TrialView, trial_view
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.record import load_record
-from metaqnn_orch.errors import KNOWN, BadInput, NotFound, one_line
+from metaqnn_orch.errors import BadInput, NotFound, one_line
 from metaqnn_orch.mcp.tool import Tool, tool_of
-from metaqnn_orch.reporting.answers import RunStanding, RunStatus, TrialRow
+from metaqnn_orch.reporting.answers import RunStatus, TrialRow
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.history import read_best, read_history
-from metaqnn_orch.reporting.summary import read_run, status_of, summary, trial_rows
+from metaqnn_orch.reporting.summary import read_run, status_of, trial_rows
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
@@ -63,27 +66,10 @@ class TrialPage(TypedDict):
     """Offset of the next page; None after the last."""
 
 
-class ListedRun(TypedDict):
-    """A run of the store."""
-
-    run: str
-    """Name of the run."""
-    state: RunStanding | None
-    """State of the run; None where it cannot be read."""
-    unique: int | None
-    """Number of different nets that were trained."""
-    goal: int | None
-    """Number of different nets after which the run is complete."""
-    best_reward: float | None
-    """Reward of the best net; None before the first result."""
-    trouble: str
-    """Why the run cannot be read; empty where it can."""
-
-
 class RunPage(TypedDict):
     """Some runs of the store."""
 
-    runs: list[ListedRun]
+    runs: list[Row]
     """The runs from `offset` on, by their names."""
     total: int
     """Number of all runs."""
@@ -153,13 +139,11 @@ class Reading:
         limit: Annotated[int, Field(ge=1, le=50, description="How many runs to list.")] = 20,
     ) -> RunPage:
         """List the runs of the store, a page at a time."""
-        store = self._opened()
-        names = sorted(entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json"))
-        end = offset + limit
+        found, end = list_runs(self._opened()), offset + limit
         return {
-            "runs": [_listed(store, name) for name in names[offset:end]],
-            "total": len(names),
-            "next_offset": end if end < len(names) else None,
+            "runs": found[offset:end],
+            "total": len(found),
+            "next_offset": end if end < len(found) else None,
         }
 
     def status(self, run: Run) -> RunStatus:
@@ -187,15 +171,12 @@ class Reading:
             "next_offset": end if end < len(found) else None,
         }
 
-    def trial(self, run: Run, trial: Trial) -> TrialRow:
-        """Show one trial of a run."""
-        state = read_run(self._opened(), check_name("run", run)).state
-        found = [row for row in state.trials.values() if row.trial.startswith(trial)]
-        if not found:
-            raise NotFound(f"run {run} has no trial {trial!r}", hint="`trials` lists them")
-        if len(found) > 1:
-            raise BadInput(f"{trial} is the beginning of {len(found)} trials: {found[0].trial}, {found[1].trial}…")
-        return trial_rows(state, found)[0]
+    def trial(self, run: Run, trial: Trial) -> TrialView:
+        """Show one trial of a run: its net, curve, attempts, device and files."""
+        store = self._opened()
+        view = read_run(store, check_name("run", run), learning=False)
+        works = living(read_holder(store, run)) is not None
+        return cast(TrialView, trial_view(store, view, find_trial(view, trial), works=works))
 
     def logs(
         self,
@@ -303,20 +284,3 @@ class Reading:
         return load_settings(
             preset_or_file, os.environ, assignments, flags or {}, self._release and self._release.layer()
         )
-
-
-def _listed(store: Store, run: str) -> ListedRun:
-    try:
-        found = summary(read_run(store, run), read_holder(store, run))
-    except KNOWN as error:
-        trouble = one_line(str(error), 400)
-        return {"run": run, "state": None, "unique": None, "goal": None, "best_reward": None, "trouble": trouble}
-    best = found["best"]
-    return {
-        "run": run,
-        "state": found["state"],
-        "unique": found["unique"],
-        "goal": found["goal"],
-        "best_reward": best["reward"] if best is not None else None,
-        "trouble": "",
-    }

@@ -55,7 +55,9 @@ class RunSummary(TypedDict):
     unique: int
     """Number of different nets that were trained."""
     in_flight: int
-    """Number of trials that have begun and not ended."""
+    """Number of trials that have begun and not ended; 0 while nobody works on the run."""
+    waiting: int
+    """Number of trials that have begun and wait for somebody to work on the run; 0 while somebody does."""
     failed: int
     """Number of abandoned trials."""
     attempts_lost: int
@@ -111,6 +113,8 @@ class RunStatus(RunSummary):
 
     late_results: int
     """Number of abandoned trials that have a result all the same, which came too late."""
+    queued: int
+    """Number of nets that a person put into the search, and that were not proposed yet."""
 
 
 class TrialRow(TypedDict):
@@ -131,13 +135,13 @@ class TrialRow(TypedDict):
     params: int | None
     """Number of trainable parameters."""
     macs: int | None
-    """Number of multiply-accumulates for one image; None where it is unknown."""
+    """Multiply-accumulates of one example's way through the net."""
     seconds: float | None
     """Seconds of training of the attempt that gave the result."""
     started: str | None
-    """When the attempt that gave the result began, in ISO 8601; None where it is unknown."""
+    """The moment at which the attempt that gave the result began, as ISO 8601; None where it is not known."""
     ended: str | None
-    """When the result was told, in ISO 8601; None where it is unknown."""
+    """The moment at which the searcher was told, as ISO 8601; None before the result."""
     attempts: int
     """Number of attempts; 0 where the result was imported."""
     estimated: bool
@@ -156,6 +160,8 @@ class TrialRow(TypedDict):
     """Id of the trial with whose weights this one begins, where it begins with any."""
     confirms: NotRequired[str]
     """Id of the trial that this one repeats with another seed, where it repeats one."""
+    origin: NotRequired[str]
+    """Where the design comes from, if not from the searcher: "by hand"."""
     trainings: NotRequired[int]
     """Number of its trainings, where it was repeated."""
     mean_reward: NotRequired[float | None]

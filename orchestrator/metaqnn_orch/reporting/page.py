@@ -57,7 +57,7 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _asset("report.js")
+    script = _asset("marks.js") + _asset("report.js")
     style = environment.get_template("report.css").render(light=LIGHT._asdict(), dark=DARK._asdict())
     return environment.get_template("report.html").render(
         content=content,

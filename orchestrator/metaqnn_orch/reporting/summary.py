@@ -11,6 +11,7 @@ from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.holder import Holder, is_dead
 from metaqnn_orch.control.objective import tells_accuracy
+from metaqnn_orch.control.queue import waiting
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
@@ -35,7 +36,7 @@ _FIELDS: Final = (
 )
 
 
-_PARTICULARS: Final = ("recipe", "initial")
+_PARTICULARS: Final = ("recipe", "initial", "origin")
 _ENDED: Final[Mapping[str, RunStanding]] = {"goal": "complete", "target": "complete", "budget": "out_of_budget"}
 REPEATED: Final = (*Trainings.__annotations__,)  # fields of trials that were trained several times
 
@@ -48,8 +49,9 @@ class RunView(NamedTuple):
     position: int
 
 
-def read_run(store: Store, run: str) -> RunView:
-    """The run according to its journal. Nothing is changed.
+def read_run(store: Store, run: str, *, learning: bool = True) -> RunView:
+    """The run according to its journal. Nothing is changed. Without `learning` its state has no searcher, and is read
+    in a fraction of the time.
 
     Raises:
         NotFound: no run of this name.
@@ -57,7 +59,7 @@ def read_run(store: Store, run: str) -> RunView:
         JournalError: the journal is damaged.
     """
     record = load_record(store, run)
-    state, journal = resume(store, record, record.settings_as_run())
+    state, journal = resume(store, record, record.settings_as_run(), learning=learning)
     return RunView(record, state, journal.position)
 
 
@@ -67,6 +69,7 @@ def summary(view: RunView, holder: Holder | None) -> RunSummary:
     budget = state.opened.budget if state.opened else state.settings.budget
     so_far, confirmed = used(state, budget, state.heard), progress(state)
     alive = holder if holder is not None and not is_dead(holder) else None
+    works = run_state(state, alive) == "running"
     return {
         "run": view.record.run,
         "state": run_state(state, alive),
@@ -74,7 +77,8 @@ def summary(view: RunView, holder: Holder | None) -> RunSummary:
         "epsilon": state.epsilon,
         "told": state.told,
         "unique": state.unique,
-        "in_flight": len(state.in_flight),
+        "in_flight": len(state.in_flight) if works else 0,
+        "waiting": 0 if works else len(state.in_flight),
         "failed": state.abandoned,
         "attempts_lost": state.attempts_lost,
         "disruptions": state.disruptions,
@@ -116,7 +120,11 @@ def lost_attempts(state: RunState) -> dict[str, int]:
 
 def status_of(store: Store, view: RunView, holder: Holder | None) -> RunStatus:
     """The fields of `metaqnn-orch status -o json`."""
-    return {**summary(view, holder), "late_results": late_results(store, view)}
+    return {
+        **summary(view, holder),
+        "late_results": late_results(store, view),
+        "queued": len(waiting(store, view.record.run, view.state)),
+    }
 
 
 def late_results(store: Store, view: RunView) -> int:
@@ -146,8 +154,9 @@ def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> list[T
     """The fields of `metaqnn-orch trials -o json`; by default for all trials.
 
     A trial that is not its design by the run's recipe also has `recipe`, the settings that differ, or `initial`, the
-    trial with whose weights it begins. One that was repeated has `trainings`, `mean_reward` and `confirmed` (whether
-    the mean decides its rank); one that repeats it has `confirms`, the other's id.
+    trial with whose weights it begins. One that a person put into the search has `origin`, `by hand`. One that was
+    repeated has `trainings`, `mean_reward` and `confirmed` (whether the mean decides its rank); one that repeats it has
+    `confirms`, the other's id.
     """
     accuracy = has_accuracy(state)
     return [_row(trial, accuracy=accuracy) for trial in (state.trials.values() if trials is None else trials)]
@@ -181,6 +190,8 @@ def _row(trial: Trial, *, accuracy: bool) -> TrialRow:
         row["initial"] = trial.initial.trial
     if trial.confirms:
         row["confirms"] = trial.confirms
+    if trial.origin:
+        row["origin"] = trial.origin
     if trial.confirmations:
         row["trainings"], row["mean_reward"], row["confirmed"] = (
             len(trial.trainings),

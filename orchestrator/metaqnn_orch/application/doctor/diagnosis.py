@@ -14,7 +14,7 @@ MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a 
 class Mark(StrEnum):
     GOOD = "good"
     BAD = "bad"
-    UNKNOWN = "unknown"  # these credentials cannot see it, which need not be a fault
+    UNKNOWN = "unknown"  # these credentials cannot see it, or only some commands need it: no fault
 
 
 class Diagnosis(NamedTuple):
