@@ -32,11 +32,22 @@ _IMAGE: Final = ("--set", "execution.kubernetes={image: registry.example/trainer
 _NO_STORE: Final = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
 _TRIAL: Final = "{trial}"
 """It stands for the id of the best trial."""
+_BEST: Final = "{net}"
+"""It stands for the best net."""
 
 COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "start --dry-run": ("start", "digits", "--run", *_RUN, *_SMALL, "--trial-seconds", "0.5"),
     "start": ("start", "digits", "--run", *_RUN, *_SMALL),
     "status": ("status", *_RUN),
+    "resume": ("resume", *_RUN),
+    "trial": ("trial", "first", _TRIAL, "--store", "./runs"),
+    "enqueue": ("enqueue", "first", _BEST, "--store", "./runs"),
+    "runs list": ("runs", "list", "--store", "./runs"),
+    "runs show": ("runs", "show", *_RUN),
+    "runs copy": ("runs", "copy", *_RUN, "--name", "second"),
+    "runs rename": ("runs", "rename", "second", "third", "--store", "./runs"),
+    "runs rm": ("runs", "rm", "third", "--store", "./runs"),
+    "init": ("init", "digits", "--store", "./runs", "--to", "mine.yaml"),
     "trials": ("trials", *_RUN),
     "pull": ("pull", *_RUN, "--top", "1", "--to", "./best"),
     "finals": (
@@ -74,27 +85,31 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "config show": ("config", "show", "digits", "--set", "recipe.epochs=3"),
     "config plugins": ("config", "plugins"),
     "trainer check": ("trainer", "check", "--only", "delivers", "-o", "json", sys.executable, "-m", "metaqnn_trainer"),
+    "start --detach": ("start", "digits", "--run", *_RUN, *_SMALL, "--max-trials", "7", "--detach"),
 }
-"""The commands in an order in which each has what it needs."""
+"""The commands in an order in which each has what it needs. The dashboard is not among them, because it does not end:
+its example was recorded by hand."""
 
 
 def main() -> None:
     """Run every command in a folder of its own, and write its answer."""
     EXAMPLES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        best = ""
+        best = net = ""
         for name, arguments in COMMANDS.items():
-            said = [word.replace(_TRIAL, best) for word in arguments]
+            said = [word.replace(_TRIAL, best).replace(_BEST, net) for word in arguments]
             said += [] if "-o" in said else ["-o", "json"]
             said += ["--dry-run"] if name.endswith("--dry-run") else []
             if name == "import-replay":
                 _run(folder, "export-replay", *_RUN, "--to", "replay.csv")
             answer = json.loads(_run(folder, *said))
-            best = answer["best"]["trial"] if name == "status" else best
+            if name == "status":
+                best, net = answer["best"]["trial"], answer["best"]["net"]
             text = json.dumps(shortened(answer, name), indent=2).replace(folder, "/home/ada")
             (EXAMPLES / f"{stem(name)}.json").write_text(
                 text.replace(sys.prefix, "/home/ada/.venv") + "\n", encoding="utf-8"
             )
+        _run(folder, "status", *_RUN, "--watch")  # the search in the background still needs the folder
 
 
 def shortened(value: Any, name: str = "") -> Any:
@@ -109,7 +124,11 @@ def shortened(value: Any, name: str = "") -> Any:
 
 def _run(folder: str, *arguments: str) -> str:
     program = [sys.executable, "-m", "metaqnn_orch", *arguments]
-    around = {**os.environ, **_NO_STORE}  # only the manifest names a bucket, which it need not reach
+    around = {
+        **os.environ,
+        **_NO_STORE,
+        "XDG_STATE_HOME": f"{folder}/state",
+    }  # only the manifest names a bucket, which it need not reach
     done = subprocess.run(program, cwd=folder, env=around, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout.strip() and "export-replay" not in arguments:
         raise SystemExit(f"{' '.join(arguments)}: no answer")

@@ -54,7 +54,7 @@ def test_show_names_the_settings_that_differ_from_the_preset(cli: Cli, finished:
 def test_copy_rename_and_rm_do_what_they_say(cli: Cli, finished: DirectoryStore) -> None:
     where = ("--store", finished.uri)
     copied = cli("runs", "copy", "test", "--name", "two", *where, "-o", "json").json()
-    assert (copied["run"], copied["from"]) == ("two", "test")
+    assert (copied["run"], copied["source"]) == ("two", "test")
     assert cli("runs", "rename", "two", "three", *where).err.startswith("run two is now three: ")
     before = list(finished.list("runs/"))
     dry = cli("runs", "rm", "three", *where)

@@ -18,6 +18,7 @@ from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Entry
 from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.store.errors import Cause
 from tests.control.world import Clock, Session, settings
 
 
@@ -43,7 +44,7 @@ class Counted(DirectoryStore):
         self.answers.wait(60)
         self.calls[what] += 1
         if self.away:
-            raise StoreError("the store is away", cause=Cause.UNREACHABLE)
+            raise StoreError("the store is away", cause=Cause.OUTAGE)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ EXTRAS: Final = {
         {"jinja2": "jinja2", "starlette": "starlette", "uvicorn": "uvicorn", "vl-convert-python": "vl_convert"},
     ),
     "export": Extra("export --format onnx", {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"}),
-    "metrics": Extra("start --metrics-port", {"prometheus-client": "prometheus_client"}),
     "mcp": Extra("mcp", {"mcp": "mcp"}),
+    "metrics": Extra("start --metrics-port", {"prometheus-client": "prometheus_client"}),
     "mlflow": Extra(
         "start and track with --mlflow",
         {"alembic": "alembic", "mlflow-skinny": "mlflow", "sqlalchemy": "sqlalchemy"},

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.errors import BadInput, NotFound
@@ -27,8 +27,10 @@ MAX_MACS: Final = 3_000_000  # multiply-accumulates: a processor's core does som
 class Choice(NamedTuple):
     """The value of one setting, and why it was chosen."""
 
-    value: Any
+    value: int | float
+    """The value."""
     why: str
+    """Why it was chosen, in words."""
 
 
 def look_at(directory: Path, name: str, report: Callable[[str], None]) -> DatasetInfo:
@@ -108,11 +110,6 @@ def draft(info: DatasetInfo, chosen: Mapping[str, Choice]) -> str:
             lines.append(f"{head}:")
         lines.append(f"{f'  {leaf}: {json.dumps(value)}':<44}  # {why}")
     return "\n".join(lines) + "\n"
-
-
-def as_json(info: DatasetInfo, chosen: Mapping[str, Choice]) -> dict[str, Any]:
-    """The choices for scripts."""
-    return {"dataset": info.name, "settings": {key: choice._asdict() for key, choice in chosen.items()}}
 
 
 def _names(info: DatasetInfo) -> str:

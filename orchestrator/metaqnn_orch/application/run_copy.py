@@ -36,9 +36,11 @@ class CopyMade(NamedTuple):
     """What a copy consists of."""
 
     objects: int
+    """Number of objects."""
     bytes: int
+    """Size of all of them together."""
     there: int
-    """How many of the objects an earlier attempt had copied."""
+    """Number of objects that an earlier attempt had copied."""
 
 
 def copy(source: Store, run: str, target: Store, name: str, say: Say, *, moving: bool = False) -> CopyMade:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.holder import Holder, is_dead, read_holder
@@ -39,28 +39,50 @@ class Size(NamedTuple):
     """What a run, or a part of it, holds of its store."""
 
     objects: int = 0
+    """Number of objects."""
     bytes: int = 0
+    """Size of all of them together."""
 
     def and_one(self, size: int) -> Size:
         return Size(self.objects + 1, self.bytes + size)
+
+
+class BestOfRun(TypedDict):
+    """The best net of a run."""
+
+    reward: float
+    """Reward by which it is ranked: a mean where it was confirmed."""
+    val_accuracy: NotRequired[float | None]
+    """Validation accuracy, from 0 to 1; only in runs in which accuracy is a measure."""
+    trial: str
+    """Id of the trial."""
+    net: str
+    """The net."""
 
 
 class Row(NamedTuple):
     """One run of a list."""
 
     run: str
+    """Name of the run."""
     state: str
     """As run_state says; or copied in part, removed in part, remains (objects without a run), damaged."""
     dataset: str | None
+    """Name of the dataset."""
     method: str | None
+    """Method of the search; None where the settings list the nets."""
     nets: int
-    """Different nets that were trained."""
+    """Number of different nets that were trained."""
     goal: int | None
-    best: dict[str, Any] | None
-    """Reward, trial and net of the best; None where there is none."""
+    """Number of different nets after which the run is complete."""
+    best: BestOfRun | None
+    """The best net; None where there is none."""
     objects: int
+    """Number of its objects in the store."""
     bytes: int
+    """Size of all of them together."""
     created_at: str | None
+    """When it began, in ISO 8601."""
     changed_at: str | None
     """The time of the journal's last event."""
     trouble: str
@@ -112,13 +134,15 @@ def living(holder: Holder | None) -> Holder | None:
     return holder if holder is not None and not is_dead(holder) else None
 
 
-def best_of(view: RunView) -> dict[str, Any] | None:
+def best_of(view: RunView) -> BestOfRun | None:
     """Reward, trial and net of the best; None where there is none."""
     best = view.state.best
     if best is None:
         return None
-    accuracy = {"val_accuracy": best.val_accuracy} if has_accuracy(view.state) else {}
-    return {"reward": best.worth, **accuracy, "trial": best.trial, "net": best.net}
+    found: BestOfRun = {"reward": best.worth, "trial": best.trial, "net": best.net}
+    if has_accuracy(view.state):
+        found["val_accuracy"] = best.val_accuracy
+    return found
 
 
 def kinds_of(entries: Iterable[Entry], run: str) -> dict[str, Size]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.history import read_history
@@ -15,6 +15,80 @@ from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError, ShapeError
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.base import Store
+
+
+class PartRow(TypedDict):
+    """A part of the design: of a net, a layer."""
+
+    layer: str
+    """Text of the layer."""
+    output: str
+    """Output of the layer, in words."""
+    params: int
+    """Number of trainable parameters."""
+    macs: int
+    """Number of multiply-accumulates for one example."""
+
+
+class LostAttempt(TypedDict):
+    """An attempt that ended without a result."""
+
+    attempt: int
+    """Number of the attempt."""
+    end: str
+    """How it ended."""
+    at: str | None
+    """When it ended, in ISO 8601."""
+    detail: str
+    """Why it ended."""
+
+
+class TrialFile(TypedDict):
+    """An object of the trial."""
+
+    key: str
+    """Key of the object in the store."""
+    bytes: int
+    """Size of the object."""
+
+
+class TrialView(TypedDict):
+    """One trial. It also has the other fields of `trials`, such as reward, params and measures."""
+
+    run: str
+    """Name of the run."""
+    trial: str
+    """Id of the trial."""
+    net: str
+    """The net."""
+    state: Literal["waiting"] | TrialState
+    """State of the trial; waiting means that it is in flight, and nobody works on the run."""
+    reward: float | None
+    """Reward that the searcher was told; None before the result."""
+    reason: str
+    """Why it ended as it did, in the trainer's words."""
+    device: str
+    """The device that it was trained on."""
+    macs: int | None
+    """Number of multiply-accumulates for one example."""
+    images_per_second: float | None
+    """Examples that it trained on each second."""
+    began_at: str | None
+    """When the attempt that gave the result began, in ISO 8601."""
+    ended_at: str | None
+    """When the result was told, in ISO 8601."""
+    best_epoch: int | None
+    """The epoch whose reward counts."""
+    layers: list[PartRow]
+    """The parts of the net; none where they do not fit each other."""
+    epochs: list[dict[str, Any]]
+    """Every epoch with all that was measured, as in history.jsonl (docs/trainer.md)."""
+    lost_attempts: list[LostAttempt]
+    """Attempts that ended without a result."""
+    confirmed_by: list[str]
+    """Ids of the trials that repeat it with other seeds."""
+    files: list[TrialFile]
+    """Its objects in the store."""
 
 
 def trial_view(store: Store, view: RunView, trial: Trial, *, works: bool) -> dict[str, Any]:

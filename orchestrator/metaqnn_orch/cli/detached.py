@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypedDict
 
 import typer
 
@@ -15,6 +15,17 @@ from metaqnn_orch.control.holder import is_dead, read_holder
 from metaqnn_trainer.store.base import Store
 
 FLAG: Final = "--detach"
+
+
+class DetachedRun(TypedDict):
+    """A search that goes on in the background."""
+
+    run: str
+    """Name of the run."""
+    pid: int
+    """Number of its process on this machine."""
+    log: str
+    """Path of its log."""
 
 
 def start_detached(arguments: Sequence[str], store: Store, run: str, where: str, output: Format) -> None:
@@ -35,7 +46,8 @@ def start_detached(arguments: Sequence[str], store: Store, run: str, where: str,
     if found.code is not None:
         raise typer.Exit(found.code)
     if output is Format.JSON:
-        print_json({"run": run, "pid": found.process.pid, "log": str(found.log)})
+        made: DetachedRun = {"run": run, "pid": found.process.pid, "log": str(found.log)}
+        print_json(made)
         return
     say(
         f"run {run} goes on in the background, as process {found.process.pid}; its log is {shlex.quote(str(found.log))}"

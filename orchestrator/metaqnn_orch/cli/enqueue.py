@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -14,6 +14,23 @@ from metaqnn_orch.cli.output import Format, print_json, say, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.reporting.summary import read_run, shown_reward
+
+
+class NetQueued(TypedDict):
+    """What became of a net that was put into a search."""
+
+    run: str
+    """Name of the run."""
+    trial: str
+    """Id of its trial."""
+    net: str
+    """The net."""
+    queued: bool
+    """Whether it waits in the queue; false where the run has a trial of it already."""
+    state: str
+    """The state of its trial, or queued."""
+    reward: float | None
+    """Reward of its trial; None before the result."""
 
 
 def enqueue(
@@ -39,16 +56,15 @@ def enqueue(
     words = what_trains_it(view, works=living(read_holder(opened, run)) is not None)
     if output is Format.JSON:
         known = made.known
-        print_json(
-            {
-                "run": run,
-                "trial": made.trial,
-                "net": made.net,
-                "queued": known is None,
-                "state": "queued" if known is None else known.state,
-                "reward": known and known.reward,
-            }
-        )
+        told: NetQueued = {
+            "run": run,
+            "trial": made.trial,
+            "net": made.net,
+            "queued": known is None,
+            "state": "queued" if known is None else known.state,
+            "reward": None if known is None else known.reward,
+        }
+        print_json(told)
     elif made.known is not None:
         reward = f", {shown_reward(made.known)}" if made.known.reward is not None else ""
         say(f"run {run} has this net: trial {made.trial}, {made.known.state.replace('_', ' ')}{reward}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -16,6 +16,17 @@ from metaqnn_orch.cli.output import Format, print_json, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.contract.keys import check_name
+
+
+class DraftMade(TypedDict):
+    """The settings file that was written."""
+
+    file: str
+    """Path of the file."""
+    dataset: str
+    """Name of the dataset."""
+    settings: dict[str, draft.Choice]
+    """The settings that were chosen for its data, by their dotted keys."""
 
 
 def init(
@@ -61,7 +72,8 @@ def init(
     except OSError as error:
         raise BadInput(f"{file} cannot be written: {error.strerror or error}") from None
     if output is Format.JSON:
-        print_json({"file": str(file), **draft.as_json(info, chosen)})
+        made: DraftMade = {"file": str(file), "dataset": info.name, "settings": dict(chosen)}
+        print_json(made)
         return
     where = shlex.quote(dataset_store or "./runs")
     say(f"{file} is written: {info.train:,} images to train on, {info.classes} classes")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 
 import typer
 
 from metaqnn_orch.application import run_copy, run_list, run_removal, run_rename
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.jobs import cluster_of
+from metaqnn_orch.application.run_shown import shown
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say, size_in_words, tell, typeable
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import RunView, read_run, run_state
+from metaqnn_orch.reporting.schemas import plain
+from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 
@@ -36,6 +37,42 @@ _IgnoreJobs = Annotated[
 ]
 
 
+class CopiedRun(TypedDict):
+    """A copy of a run, or a run with its new name."""
+
+    run: str
+    """Name of the copy."""
+    store: str
+    """Address of its store."""
+    source: str
+    """Name of the run that was copied."""
+    objects: int
+    """Number of objects."""
+    bytes: int
+    """Size of all of them together."""
+    there: int
+    """Number of objects that an earlier attempt had copied."""
+
+
+class RemovedRun(TypedDict):
+    """What was removed, or would be."""
+
+    run: str
+    """Name of the run."""
+    store: str
+    """Address of the store."""
+    deleted: bool
+    """Whether it was removed, or only listed."""
+    is_run: bool
+    """Whether it is a run; false for what is left of one."""
+    objects: int
+    """Number of objects."""
+    bytes: int
+    """Size of all of them together."""
+    kinds: dict[str, run_list.Size]
+    """The same, by kinds of objects."""
+
+
 def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> None:
     """List the runs of a store.
 
@@ -53,7 +90,7 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
     opened = open_store(store)
     rows = run_list.list_runs(opened)
     if output is Format.JSON:
-        print_json([row._asdict() for row in rows])
+        print_json(rows)
         return
     print_rows(_COLUMNS, [_cells(row) for row in rows])
     for row in rows:
@@ -81,10 +118,11 @@ def show(run: options.Run, store: options.Store, output: options.Output = Format
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
     entries = list(opened.list(keys.run(run)))
-    fields = _shown(opened, view, run_list.kinds_of(entries, run))
+    found_run = shown(opened, view, run_list.kinds_of(entries, run))
     if output is Format.JSON:
-        print_json(fields)
+        print_json(found_run)
         return
+    fields: dict[str, Any] = plain(found_run)
     differing = fields.pop("settings")
     kinds = fields.pop("size")
     fields["copied from"] = (found := fields.pop("copied")) and f"{found['run']} in {found['store']}"
@@ -105,39 +143,6 @@ def show(run: options.Run, store: options.Store, output: options.Output = Format
         )
     else:
         say(f"its settings are those of preset {fields['preset']}")
-
-
-def _shown(store: Store, view: RunView, kinds: dict[str, run_list.Size]) -> dict[str, Any]:
-    record, state = view.record, view.state
-    preset, differing = run_list.nearest_preset(record)
-    opened = state.opened
-    session = opened and {
-        "at": opened.at,
-        "version": opened.version,
-        "launcher": opened.launcher,
-        "parallel": opened.places,
-        "settings": opened.settings or {},
-    }
-    return {
-        "run": record.run,
-        "state": run_state(state, run_list.living(read_holder(store, record.run))),
-        "created_at": record.created_at,
-        "version": record.version,
-        "uid": record.uid,
-        "dataset": f"{record.dataset.name}-{record.dataset.digest}",
-        "table": record.table,
-        "imported": record.imported and record.imported.file,
-        "copied": record.copied and record.copied.model_dump(),
-        "plugins": record.plugins,
-        "nets": state.unique,
-        "goal": opened.goal if opened is not None else state.settings.goal,
-        "best": run_list.best_of(view),
-        "changed_at": state.heard or record.created_at,
-        "session": session,
-        "preset": preset,
-        "settings": {one.key: {"run": one.value, "preset": one.preset} for one in differing},
-        "size": {name: size._asdict() for name, size in kinds.items()},
-    }
 
 
 def copy(
@@ -170,7 +175,15 @@ def copy(
 
 def _report_copy(run: str, name: str, target: Store, made: run_copy.CopyMade, output: Format) -> None:
     if output is Format.JSON:
-        print_json({"run": name, "store": target.uri, "from": run, **made._asdict()})
+        told: CopiedRun = {
+            "run": name,
+            "store": target.uri,
+            "source": run,
+            "objects": made.objects,
+            "bytes": made.bytes,
+            "there": made.there,
+        }
+        print_json(told)
         return
     before = f", {made.there:,} of them before" if made.there else ""
     say(f"run {run} is copied to {name} in {target.uri}: {made.objects:,} objects{before}, {size_in_words(made.bytes)}")
@@ -229,17 +242,16 @@ def rm(
             if hold is not None:
                 hold.release()
     if output is Format.JSON:
-        print_json(
-            {
-                "run": run,
-                "store": opened.uri,
-                "deleted": delete,
-                "is_run": found.is_run,
-                "objects": len(found.entries),
-                "bytes": found.bytes,
-                "kinds": {kind: size._asdict() for kind, size in run_list.kinds_of(found.entries, run).items()},
-            }
-        )
+        told: RemovedRun = {
+            "run": run,
+            "store": opened.uri,
+            "deleted": delete,
+            "is_run": found.is_run,
+            "objects": len(found.entries),
+            "bytes": found.bytes,
+            "kinds": run_list.kinds_of(found.entries, run),
+        }
+        print_json(told)
         return
     print_rows(
         {"what": "", "objects": ",d", "size": ">"},

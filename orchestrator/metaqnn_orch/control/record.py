@@ -52,9 +52,13 @@ class Copied(Message):
     """The run that a run was copied from."""
 
     store: str = Field(max_length=2000)
+    """Address of its store."""
     run: str = Field(pattern=NAME_PATTERN)
+    """Its name."""
     uid: str
+    """Its own number, in hexadecimal digits."""
     at: str
+    """When it was copied, in ISO 8601."""
 
 
 class Binding(Message):

@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Any, Final, TypedDict, cast
 
 from pydantic import Field
 
+from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.describing import Described, Following, describe, following
+from metaqnn_orch.application.doctor.cluster import examine_cluster
+from metaqnn_orch.application.doctor.diagnosis import Diagnosis
+from metaqnn_orch.application.doctor.store import examine_store
+from metaqnn_orch.application.jobs import cluster_of, said_by, said_by_search
+from metaqnn_orch.application.machine import said_here
+from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
+from metaqnn_orch.application.run_list import Row, list_runs, living
+from metaqnn_orch.application.trial_view import TrialView, trial_view
 from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import BadInput, NotFound, one_line
 from metaqnn_orch.mcp.tool import Tool, tool_of
 from metaqnn_orch.reporting.answers import RunStatus, TrialRow
@@ -28,6 +38,7 @@ from metaqnn_trainer.store.base import Store
 
 PAGE: Final = 100
 """Trials of one answer, at most."""
+_LONGEST: Final = 1000  # characters of a line
 
 Run = Annotated[str, Field(description="Name of the run.", max_length=100)]
 PresetOrFile = Annotated[
@@ -40,6 +51,10 @@ Assignments = Annotated[
 ]
 
 
+_ID: Final = "^[0-9a-f]{1,12}$"
+Trial = Annotated[str, Field(description="Id of a trial, or the first characters of it.", pattern=_ID)]
+
+
 class TrialPage(TypedDict):
     """Some trials of a run."""
 
@@ -49,6 +64,24 @@ class TrialPage(TypedDict):
     """Number of all trials of the run."""
     next_offset: int | None
     """Offset of the next page; None after the last."""
+
+
+class RunPage(TypedDict):
+    """Some runs of the store."""
+
+    runs: list[Row]
+    """The runs from `offset` on, by their names."""
+    total: int
+    """Number of all runs."""
+    next_offset: int | None
+    """Offset of the next page; None after the last."""
+
+
+class Diagnoses(TypedDict):
+    """What was examined."""
+
+    diagnoses: list[Diagnosis]
+    """One for each thing, as `metaqnn-orch doctor -o json` lists them."""
 
 
 class Text(TypedDict):
@@ -70,15 +103,26 @@ class SettingsInForce(TypedDict):
 class Reading:
     """The tools over one store. `opened` opens it for each call: a store that is away fails the call, and no more."""
 
-    def __init__(self, opened: Callable[[], Store], release: Release | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        opened: Callable[[], Store],
+        launcher: LauncherName = LauncherName.LOCAL,
+        release: Release | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """`folder` is where settings files may be: by default the working folder."""
         self._opened = opened
+        self._launcher = launcher
         self._release = release
         self._folder = (folder or Path.cwd()).resolve()
 
     def tools(self) -> list[Tool]:
         reading = (
+            self.runs,
             self.status,
             self.trials,
+            self.trial,
+            self.logs,
             self.report,
             self.explain,
             self.verdict,
@@ -86,7 +130,21 @@ class Reading:
             self.describe,
             self.config,
         )
-        return [tool_of(function) for function in reading]
+        # A probe of the store writes objects, and deletes them.
+        return [*(tool_of(function) for function in reading), tool_of(self.doctor, reads_only=False)]
+
+    def runs(
+        self,
+        offset: Annotated[int, Field(ge=0, description="How many runs to pass over.")] = 0,
+        limit: Annotated[int, Field(ge=1, le=50, description="How many runs to list.")] = 20,
+    ) -> RunPage:
+        """List the runs of the store, a page at a time."""
+        found, end = list_runs(self._opened()), offset + limit
+        return {
+            "runs": found[offset:end],
+            "total": len(found),
+            "next_offset": end if end < len(found) else None,
+        }
 
     def status(self, run: Run) -> RunStatus:
         """Tell how a run stands: its state, counters, best net, cost so far, and what it waits for."""
@@ -111,6 +169,40 @@ class Reading:
             "trials": trial_rows(state, found[offset:end]),
             "total": len(found),
             "next_offset": end if end < len(found) else None,
+        }
+
+    def trial(self, run: Run, trial: Trial) -> TrialView:
+        """Show one trial of a run: its net, curve, attempts, device and files."""
+        store = self._opened()
+        view = read_run(store, check_name("run", run), learning=False)
+        works = living(read_holder(store, run)) is not None
+        return cast(TrialView, trial_view(store, view, find_trial(view, trial), works=works))
+
+    def logs(
+        self,
+        run: Run,
+        trial: Annotated[
+            str | None,
+            Field(description="Id of a trial, or the first characters of it; null: the search.", pattern=_ID),
+        ] = None,
+        tail: Annotated[int, Field(ge=1, le=500, description="How many of the last lines.")] = 50,
+    ) -> Text:
+        """Show the log of the last search of a run that went on in the background, or of one of its trials."""
+        store = self._opened()
+        record = load_record(store, check_name("run", run))
+        if self._launcher is not LauncherName.KUBERNETES:
+            lines = said_here(store.uri, run, trial)
+        else:
+            cluster = cluster_of(self._release and self._release.namespace, self._release and self._release.context)
+            lines = said_by(cluster, store, record, trial, tail) if trial else said_by_search(cluster, run, tail)
+        return {"text": "\n".join(line[:_LONGEST] for line in lines[-tail:])}
+
+    def doctor(self, preset_or_file: PresetOrFile, settings: Assignments = []) -> Diagnoses:  # noqa: B006
+        """Check everything that a search needs: the store, and the cluster where trials run in one."""
+        wanted, store = self.settings(preset_or_file, settings), self._opened()
+        in_cluster = self._launcher is LauncherName.KUBERNETES
+        return {
+            "diagnoses": [*examine_store(store), *(examine_cluster(store, wanted, self._release) if in_cluster else [])]
         }
 
     def report(self, run: Run) -> Text:

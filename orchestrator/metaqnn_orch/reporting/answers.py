@@ -55,9 +55,9 @@ class RunSummary(TypedDict):
     unique: int
     """Number of different nets that were trained."""
     in_flight: int
-    """Number of trials that have begun and not ended."""
+    """Number of trials that have begun and not ended; 0 while nobody works on the run."""
     waiting: int
-    """Number of trials that wait for the next session, because nobody holds the run."""
+    """Number of trials that have begun and wait for somebody to work on the run; 0 while somebody does."""
     failed: int
     """Number of abandoned trials."""
     attempts_lost: int
