@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Condition, Event, Thread
@@ -228,7 +227,9 @@ class Marker:
             **dict.fromkeys(("active", "ready", "terminating"), 0),
             "completionTime": now,
         }
-        for tries in count(1):
+        tries = 0
+        while True:
+            tries += 1
             with self._changed:
                 body = {"status": {**status, "startTime": self._started.get(name, now)}}
             moment = time.time()

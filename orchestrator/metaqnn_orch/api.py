@@ -19,6 +19,7 @@ from typing import Any
 
 from metaqnn_orch.application import exports, session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.machine import lines_of
@@ -32,7 +33,8 @@ from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.explain import Explanation, explain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, shown_reward, summary, trial_table
+from metaqnn_orch.reporting.schemas import plain
+from metaqnn_orch.reporting.summary import leaderboard, read_run, shown_reward, status_of, trial_table
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
@@ -84,8 +86,9 @@ class Search:
         """
         check_name("run", run)
         where, place = LauncherName(launcher), os.fspath(store)
-        wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {})).settings
         opened = open_store(place, Logged().say)
+        look = facts(lambda: opened, run)
+        wanted = load_settings(preset_or_file, os.environ, [], dict(settings or {}), look=look).settings
         if table is not None and where is not LauncherName.TABLE:
             raise BadInput("a table needs the table launcher", hint="launcher='table'")
         rehearsal = read_rehearsal(Path(table), wanted, Logged().say) if table is not None else None
@@ -121,7 +124,8 @@ class Search:
     @property
     def status(self) -> dict[str, Any]:
         """The fields of `metaqnn-orch status -o json`."""
-        return summary(self._view, read_holder(self._store, self.run))
+        found: dict[str, Any] = plain(status_of(self._store, self._view, read_holder(self._store, self.run)))
+        return found
 
     @property
     def trials(self) -> list[Trial]:
@@ -167,18 +171,27 @@ class Search:
         """The verdict of a run of finals: the accuracies on the test images, where they were measured."""
         return read_verdict(self._store, self.run)
 
-    def export(self, to: str | os.PathLike[str], trial: Trial | None = None) -> exports.Exported:
+    def export(
+        self,
+        to: str | os.PathLike[str],
+        trial: Trial | None = None,
+        *,
+        fixed_size: bool = False,
+        force: bool = False,
+    ) -> exports.Exported:
         """Write a trained net, by default the best, as .onnx, .pt2 or .safetensors, as `metaqnn-orch export` does.
 
         Raises:
-            BadInput: there is none, or it cannot be written so.
+            BadInput: there is none, or it cannot be written so, or not there.
         """
         path = Path(to).absolute()
         form = next((form for form, suffix in exports.SUFFIXES.items() if path.suffix == suffix), None)
         chosen = exports.choose(self._store, self._view, trial.trial if trial is not None else None)
         if form is None:
             raise BadInput(f"{path.name} ends in none of {', '.join(exports.SUFFIXES.values())}")
-        return exports.export(self._store, self.run, chosen, form, path, report=Logged().say)
+        return exports.export(
+            self._store, self.run, chosen, form, path, fixed_size=fixed_size, force=force, report=Logged().say
+        )
 
     def __repr__(self) -> str:
         best = f", best {shown_reward(self.best)}" if self.best is not None else ""

@@ -8,7 +8,8 @@ import pytest
 
 from tests.chart.conftest import sets
 from tests.cli.conftest import Cli, needs_trainer
-from tests.launchers.kubernetes.conftest import FakeCluster, cluster
+from tests.launchers.kubernetes.conftest import NAMESPACE, FakeCluster, cluster
+from tests.launchers.kubernetes.double.api import Ask, Fault
 from tests.launchers.kubernetes.releases import SMALL, install, install_with_store
 from tests.seaweedfs import S3Server
 
@@ -28,6 +29,26 @@ def test_a_dataset_made_by_a_job(cluster: FakeCluster, cli: Cli, s3_server: S3Se
     assert "is made in namespace trials, by job dataset-digits-" in answer.err
     assert [entry["digest"] for entry in cli("dataset", "list", "-o", "json").json()] == [made["digest"]]
     assert cluster.jobs() == [], "and cleared up"
+
+
+@needs_trainer
+def test_of_two_who_wait_for_it_the_second_finds_it_in_the_store(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str
+) -> None:
+    """The first has cleared the Job up before the second has seen its end."""
+    install_with_store(cluster, s3_server, s3_store_uri)
+    cluster.controllers.images["trainer:v1"] = [sys.executable, "-m", "metaqnn_trainer"]
+
+    def clear_up(ask: Ask) -> Fault:
+        for job in cluster.jobs() if ask.verb == "get" else ():
+            if any(one["type"] == "Complete" for one in (job.get("status") or {}).get("conditions", ())):
+                cluster.api.objects.remove("jobs", NAMESPACE, job["metadata"]["name"])
+        return Fault()
+
+    cluster.api.faults = clear_up
+    made = cli(*PUSH, "digits", "--validation=200", "-o", "json").json()
+    assert [entry["digest"] for entry in cli("dataset", "list", "-o", "json").json()] == [made["digest"]]
+    assert "was ended before the dataset was made" in cli(*PUSH, "digits", "--validation=200").err, "and none is new"
 
 
 def test_what_cannot_be_made_there(cluster: FakeCluster, cli: Cli, tmp_path: object) -> None:

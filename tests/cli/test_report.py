@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from metaqnn_orch.control.record import load_record
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, tree
+from tests.control.test_replay_import import GOOD
 from tests.control.world import Session, settings
 
 pytest.importorskip("vl_convert", reason="needs the extra: metaqnn-orch[report]")
@@ -64,3 +66,39 @@ def test_a_folder_that_cannot_be_written(cli: Cli, finished: DirectoryStore, tmp
     error = cli("report", "test", "--store", finished.uri, "--to", tmp_path / "file" / "report").refused()
     assert "cannot write to" in error
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["imported", "rehearsed"])
+def test_what_was_not_trained_here_has_no_times(cli: Cli, store: DirectoryStore, tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "nets.csv"
+    if kind == "imported":
+        file.write_bytes(GOOD)
+        assert cli("import-replay", file, "--run", "test", "--space", "svhn", "--store", store.uri).code == 0
+    else:
+        file.write_text('net,accuracy\n"[C(16,3,1), SM(10)]",0.5\n')
+        rehearse = ["--launcher", "table", "--table", file, "--table-delay", "0.01", "--max-trials", "3"]
+        assert cli("start", "digits", "--run", "test", "--store", store.uri, *rehearse).code == 0
+    to = tmp_path / "report"
+    assert cli("report", "test", "--store", store.uri, "--to", to, "--price", 2).code == 0
+    assert not (to / "timeline.csv").exists()
+    text = re.sub("<[^>]+>", " ", re.sub("<svg.*?</svg>", "", (to / "index.html").read_text(), flags=re.DOTALL))
+    assert "this run trained nothing" in text
+    for invented in ("0.0 s", "seconds", "for training,", "hours of training", "price"):
+        assert invented not in text, invented
+
+
+def test_the_command_that_does_it_again_begins_another_run(cli: Cli, finished: DirectoryStore, tmp_path: Path) -> None:
+    assert cli("report", "test", "--store", finished.uri, "--to", tmp_path / "report").code == 0
+    assert "start settings.yaml --run test-again --store" in (tmp_path / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["index.html", "settings.yaml"])
+def test_files_of_somebody_else_stay(cli: Cli, finished: DirectoryStore, tmp_path: Path, name: str) -> None:
+    file = tmp_path / "mine" / name
+    file.parent.mkdir()
+    file.write_text("mine")
+    command = ["report", "test", "--store", finished.uri, "--to", file.parent]
+    assert f"a report would overwrite {name}" in cli(*command).refused()
+    assert (tree(file.parent), file.read_text()) == ([name], "mine")
+    assert cli(*command, "--force").code == 0
+    assert cli(*command).code == 0, "it is a report's folder now"

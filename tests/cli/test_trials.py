@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from tests.control.world import Session, deliver, result_for, settings, told_ord
 
 OF_STOPPED = ["measured", "predicted", "spread"]
 PROMISED = [
-    *("trial", "net", "epsilon", "state", "reward", "val_accuracy", "params", "seconds", "attempts", "estimated"),
+    *("trial", "net", "epsilon", "state", "reward", "val_accuracy", "params", "macs", "seconds"),
+    *("started", "ended", "attempts", "estimated"),
     *OF_STOPPED,
 ]
 
@@ -37,7 +39,9 @@ def test_what_was_trained_is_what_the_results_say(trained: Trained, cli: Cli) ->
         assert list(row) == [*PROMISED, "measures"]
         assert (row["state"], row["val_accuracy"], row["params"]) == (result.status, result.val_accuracy, result.params)
         assert parse_net(row["net"])
-        assert row["attempts"] == 1
+        assert (row["macs"], row["attempts"]) == (result.macs, 1)
+        took = datetime.fromisoformat(row["ended"]) - datetime.fromisoformat(row["started"])
+        assert took.total_seconds() == pytest.approx(result.seconds, abs=0.002)
 
 
 def test_the_three_forms_say_the_same(finished: DirectoryStore, cli: Cli) -> None:
@@ -47,9 +51,9 @@ def test_the_three_forms_say_the_same(finished: DirectoryStore, cli: Cli) -> Non
     assert [
         {name: row[name] for name in PROMISED}
         | {name: float(row[name]) for name in ("epsilon", "reward", "val_accuracy", "seconds")}
-        | {name: int(row[name]) for name in ("params", "attempts")}
+        | {name: int(row[name]) for name in ("params", "macs", "attempts")}
         | {"estimated": row["estimated"] == "True"}
-        | {name: None for name in OF_STOPPED if not row[name]}
+        | {name: None for name in (*OF_STOPPED, "started") if not row[name]}
         | {"measures": {"accuracy": float(row["measure.accuracy"])}}
         for row in csv.DictReader(io.StringIO(comma_separated))
     ] == rows
@@ -118,15 +122,14 @@ def test_a_trial_in_flight_has_no_accuracy_yet(store: DirectoryStore, cli: Cli) 
         "state": "in_flight",
         "reward": None,
         "val_accuracy": None,
-        "params": None,
-        "seconds": None,
+        **dict.fromkeys(("params", "macs", "seconds", "started", "ended")),
         "attempts": 1,
         "estimated": False,
         **dict.fromkeys(OF_STOPPED),
         "measures": {},
     }
     assert cli("trials", "test", "--store", store.uri, "-o", "csv").out.splitlines()[1] == (
-        "0123456789ab,[SM(10)],1.0,in_flight,,,,,1,False,,,"
+        "0123456789ab,[SM(10)],1.0,in_flight,,,,,,,,1,False,,,"
     )
 
 

@@ -10,8 +10,9 @@ from typing import Final
 import pytest
 
 from metaqnn_orch.control import snapshot
-from metaqnn_orch.control.brake import FURTHER_TRIALS, Streak, cause_of
+from metaqnn_orch.control.brake import FURTHER_TRIALS, Streak, braked_in, cause_of
 from metaqnn_orch.control.ends import LONGEST_PAUSE
+from metaqnn_orch.control.events import Braked, Opened
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome, Stop
@@ -341,3 +342,44 @@ def test_how_far_a_trainer_came_is_no_part_of_why_it_ended() -> None:
     assert len({cause_of(Phase.CRASHED, killed + tail) for tail in tails}) == 1
     driver = ": rate 4e-05, epoch 14/20: loss 2.2, validation accuracy 0.1, 0.1 s | CUDA driver error: unknown"
     assert cause_of(Phase.CRASHED, killed + driver) != cause_of(Phase.CRASHED, killed)
+
+
+class Endless(ScriptedLauncher):
+    """Whatever it launches runs, and does not end."""
+
+    def observe(self) -> dict[str, Observation]:
+        return {trial: one._replace(phase=Phase.RUNNING) for trial, one in super().observe().items()}
+
+
+def test_what_was_under_way_here_is_begun_anew_one_attempt_at_a_time(store: Store) -> None:
+    """Only Jobs outlive a session."""
+    stopped = Session(store, settings(), clock=Leap())
+    stopped.open()
+    stopped.stop = lambda: Stop.NOW if stopped.state.braked else Stop.NO
+    stopped.search(ScriptedLauncher(store, Broken(until=10**9), parallel=4))
+    later = Session(store, settings(), "two", clock=Leap())
+    later.open()
+    state = later.state
+    assert len(state.in_flight) > 2
+    under_way = {name: trial.attempt for name, trial in state.in_flight.items()}
+    braked = Braked(at="now", given_back={}, under_way=under_way)
+    later.journal.append([braked])
+    state.apply(braked)
+    later.stop = lambda: Stop.NOW if later.clock.seconds > 100 else Stop.NO
+    launcher = Endless(store, parallel=4)
+    later.search(launcher)
+    assert len(launcher.launched) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "goes_on"),
+    [("kubernetes", "kubernetes", True), ("local", "kubernetes", False), ("kubernetes", "local", False)],
+)
+def test_only_jobs_are_still_under_way_in_the_next_session(before: str, now: str, goes_on: bool) -> None:
+    one, two = (
+        Opened(at="now", session=name, owner="me", version="0", goal=1, launcher=name) for name in (before, now)
+    )
+    brake = Braked(at="now", given_back={}, under_way={"0" * 12: 1})
+    after = braked_in(two, one, brake)
+    assert after is not None
+    assert after.under_way == (brake.under_way if goes_on else {})

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from metaqnn_orch.control.ingest import MAX_CURVE, Trusted
 from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import NO_OPTIONS, Phase
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import decode
-from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.messages import TrainingRequest, TrialSpec
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import SimulatedKill
 from tests.control.test_budget import clocked, passes, takes
-from tests.control.world import ScriptedLauncher, Session, deliver, settings
+from tests.control.world import DATASET, ScriptedLauncher, Session, deliver, result_for, settings
 
 
 def poison_first(store: Store, request: TrainingRequest, attempt: int) -> Phase:
@@ -80,3 +81,14 @@ def test_a_request_says_what_the_present_attempt_needs(store: Store) -> None:
         asked.clear()
         assert session.search(launcher) is Outcome.INTERRUPTED
         assert asked == [devices]
+
+
+@pytest.mark.parametrize("epochs", [0, 20, MAX_CURVE, MAX_CURVE + 1])
+def test_a_curve_is_told_unless_it_is_very_long(epochs: int) -> None:
+    spec = TrialSpec(net="[SM(10)]", dataset=DATASET, image_size=8)
+    result = result_for(TrainingRequest(run="test", trial=spec.trial_id(), spec=spec))
+    trusted = Trusted(result, 0.5, (0.25,) * epochs)
+    told = trusted.told("now", 1, whole_curve=False)
+    assert told.curve == (trusted.curve if epochs <= MAX_CURVE else ())
+    assert trusted.told("now", 1, whole_curve=True).curve == trusted.curve, "a rule for an early end needs it"
+    assert len(told.model_dump_json()) < 32_000

@@ -31,7 +31,7 @@ def chromium(page: Path, *options: str) -> str:
     return done.stdout
 
 
-def after(page: Path, program: str) -> str:
+def after(page: Path, program: str, *options: str) -> str:
     """What `program`, in the page once it stands, makes of it: the text that it returns.
 
     The page refuses scripts other than its own, so a copy without its policy is opened.
@@ -40,6 +40,6 @@ def after(page: Path, program: str) -> str:
     told = f"<script>document.body.textContent = '<<<' + (() => {{ {program} }})() + '>>>'</script></body>"
     copy = page.with_name("copy.html")
     copy.write_text(text.replace("</body>", told))
-    found = re.search("&lt;&lt;&lt;(.*)&gt;&gt;&gt;", chromium(copy, "--dump-dom"), re.DOTALL)
+    found = re.search("&lt;&lt;&lt;(.*)&gt;&gt;&gt;", chromium(copy, "--dump-dom", *options), re.DOTALL)
     assert found is not None
     return found[1]

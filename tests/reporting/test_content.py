@@ -45,7 +45,7 @@ def test_every_end_of_an_attempt_has_a_meaning_and_a_colour(tmp_path: Path) -> N
         assert drawn.count(f'"{kind}"') == 2, "of the mark, and in the legend"
     assert {f"attempts {kind}" for kind in get_args(Lost)} < {
         outcome.name
-        for outcome in content(view, history._replace(trained=read_history(store, view).trained), None, None).outcomes
+        for outcome in content(view, replace(history, trained=read_history(store, view).trained), None, None).outcomes
     }
 
 
@@ -55,8 +55,8 @@ def test_the_time_of_imported_trials_is_not_that_of_the_run(tmp_path: Path) -> N
     view = write_run(store, 3)
     history = read_history(store, view)
     first, *_ = history.ended
-    imported = first._replace(trial=replace(first.trial, attempt=0), at=datetime.fromtimestamp(0, UTC))
-    assert timeline(history._replace(trained=[imported, *history.ended]), LIGHT) == timeline(history, LIGHT)
+    imported = first._replace(trained_here=False, at=datetime.fromtimestamp(0, UTC))
+    assert timeline(replace(history, trained=[imported, *history.ended]), LIGHT) == timeline(history, LIGHT)
 
 
 def test_trials_and_attempts_are_counted_apart(found: Content) -> None:

@@ -87,7 +87,9 @@ def test_what_the_dearest_took_and_achieved() -> None:
     nets[18].reward, nets[19].seconds = 0.05, 9.0
     again = Trial("f" * 12, nets[19].net, None, "completed", 0.2, macs=1019, seconds=2.0, confirms=nets[19].trial)
     imported = replace(nets[0], trial="e" * 12, macs=10**9, attempt=0)
-    history = History([EndedTrial(trial, trial.reward or 0.0, None) for trial in (*nets, again, imported)], [], 1)
+    history = History(
+        [EndedTrial(trial, trial.reward or 0.0, None, trial.attempt > 0) for trial in (*nets, again, imported)], [], 1
+    )
     ranking = sorted(nets, key=lambda trial: -(trial.reward or 0.0))
     found = spent(history, ranking)
     assert found is not None
@@ -103,7 +105,7 @@ def test_what_the_dearest_took_and_achieved() -> None:
 def test_nothing_is_said_where_nothing_is_known() -> None:
     equal = [Trial(f"{number:012x}", "[SM(10)]", None, "completed", 0.5, macs=7, seconds=1.0) for number in range(20)]
     for trials in (equal, equal[:5], [replace(trial, macs=None) for trial in equal]):
-        assert spent(History([EndedTrial(trial, 0.5, None) for trial in trials], [], 1), trials) is None
+        assert spent(History([EndedTrial(trial, 0.5, None, True) for trial in trials], [], 1), trials) is None
 
 
 def test_it_is_on_the_page(tmp_path: Any) -> None:

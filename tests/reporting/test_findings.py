@@ -10,7 +10,7 @@ import pytest
 
 from metaqnn_orch.errors import SearcherFailed
 from metaqnn_orch.reporting.explain import explain
-from metaqnn_orch.reporting.figures import ACCURACIES, best_so_far
+from metaqnn_orch.reporting.figures import ACCURACY, best_so_far, scale_of
 from metaqnn_orch.reporting.findings import findings_figures, findings_of, places
 from metaqnn_orch.reporting.front import axes_of, members
 from metaqnn_orch.reporting.history import read_history
@@ -234,13 +234,13 @@ def test_the_front_that_a_search_looked_for(search: dict[str, Any], wanted: Goal
 
 def test_the_best_so_far_only_rises(store: DirectoryStore) -> None:
     ended = read_history(store, searched(store, method="random")).ended
-    rows = best_so_far(ended, ACCURACIES, LIGHT).rows
+    rows = best_so_far(ended, scale_of(ended, ACCURACY), LIGHT).rows
     assert [row["best"] for row in rows] == [max(item.reward for item in ended[:count]) for count in range(1, 13)]
 
 
 def test_what_was_foretold_is_no_best(store: DirectoryStore) -> None:
     view = write_run_with_stopped_nets(store)
     ended = read_history(store, view).ended
-    rows = best_so_far(ended, ACCURACIES, LIGHT).rows
+    rows = best_so_far(ended, scale_of(ended, ACCURACY), LIGHT).rows
     assert rows[-1]["best"] == max(item.reward for item in ended if item.trial.was_trained)
     assert any(item.trial.state == "stopped_early" for item in ended)

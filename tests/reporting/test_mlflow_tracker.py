@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.reporting.tracking import show_run, trackers
+from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
+from tests.reporting.shown import show
 
 mlflow = pytest.importorskip("mlflow", reason="needs the extra: metaqnn-orch[mlflow]")
 
@@ -27,7 +28,7 @@ def test_parent_and_children_and_none_of_them_twice(tmp_path: Path, uri: str) ->
     for goal, finished in ((5, True), (12, True), (12, True)):
         session = Session(store, settings(execution__max_trials=goal), f"to-{goal}")
         session.run_to_end()
-        show_run(store, read_run(store, "test"), makers)
+        show(store, makers)
         assert finished
     client = mlflow.MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name("searches")
@@ -52,12 +53,12 @@ def test_a_child_that_was_cut_short_is_made_anew(tmp_path: Path, uri: str) -> No
     store = DirectoryStore(tmp_path / "store")
     Session(store, settings(execution__max_trials=2)).run_to_end()
     view, makers = read_run(store, "test"), trackers(TrackingSettings(mlflow=uri))
-    show_run(store, view, makers)
+    show(store, makers)
     client = mlflow.MlflowClient(tracking_uri=uri)
     place = [client.get_experiment_by_name("metaqnn").experiment_id]
     child = client.search_runs(place, "tags.metaqnn.trial LIKE '%'")[0]
     client.update_run(child.info.run_id, "RUNNING")
-    show_run(store, view, makers)
+    show(store, makers)
     children = client.search_runs(place, "tags.metaqnn.trial LIKE '%'")
     assert {run.info.status for run in children} == {"FINISHED"}
     assert {run.data.tags["metaqnn.trial"] for run in children} == view.state.trials.keys()

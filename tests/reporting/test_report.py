@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageStat
 
-from metaqnn_orch.reporting.history import read_best, read_history
+from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.reporting.figures import ACCURACY, best_so_far, histograms, learning, scale_of
+from metaqnn_orch.reporting.history import EndedTrial, read_best, read_history
 from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.reporting.report import Report, compose
 from metaqnn_orch.reporting.summary import leaderboard, read_run
@@ -100,11 +103,24 @@ def test_what_the_tables_hold(report: Report) -> None:
     assert sum(row["nets"] for row in bars) == 24
 
 
+def test_a_quantity_has_one_axis() -> None:
+    ended = [
+        EndedTrial(Trial(f"{number:012x}", "[SM(10)]", 1.0, "completed", reward), reward, None, True)
+        for number, reward in enumerate((0.31, 0.77, 0.64))
+    ]
+    scale = scale_of(ended, ACCURACY)
+    assert (scale.low, scale.high) == (0.3, 0.8)
+    assert scale_of(ended[:1], ACCURACY).domain == {"domain": [0.3, 0.4]}
+    assert scale_of([ended[0]._replace(reward=1.0)], ACCURACY).domain == {"domain": [0.9, 1.0]}
+    for made in (best_so_far, learning, histograms):
+        assert str(scale.domain["domain"]) in str(made(ended, scale, LIGHT).spec), made.__name__
+
+
 def test_a_run_of_one_net_and_no_time(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     view = write_run(store, 1)
     history = read_history(store, view)
-    history = history._replace(trained=[item._replace(at=None) for item in history.trained], troubles=[])
+    history = replace(history, trained=[item._replace(at=None) for item in history.trained], troubles=[])
     made = compose(view, history, None)
     assert "timeline.png" not in made.files
     assert "figure-3-learning.png" in made.files
@@ -153,6 +169,10 @@ def test_light_dark_and_narrow(page: Path, tmp_path: Path) -> None:
     assert brightness("light", 1000) > 200
     assert brightness("dark", 1000, "--blink-settings=preferredColorScheme=0") < 70
     assert brightness("phone", 500) > 200
+    brightness("broad", 1900)
+    columns = "return getComputedStyle(document.querySelector('.columns')).display"
+    assert after(page, columns, "--window-size=1900,1000") == "grid"
+    assert after(page, columns, "--window-size=500,1000") == "block"
     wide = "return [...document.querySelectorAll('body > *')].filter(e => e.getBoundingClientRect().right > innerWidth)"
     assert after(page, f"{wide}.length") == "0"
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.reporting.tracking import show_run, trackers
+from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
+from tests.reporting.shown import show
 
 pytest.importorskip("tensorboardX", reason="needs the extra: metaqnn-orch[tensorboard]")
 
@@ -37,7 +38,7 @@ def test_each_trial_is_a_point_however_often_it_is_shown(tmp_path: Path) -> None
     makers = trackers(TrackingSettings(tensorboard=str(folder)))
     for goal in (5, 12):
         Session(store, settings(execution__max_trials=goal), f"to-{goal}").run_to_end()
-        show_run(store, read_run(store, "test"), makers)
+        show(store, makers)
     found = list(scalars(folder / "test"))
     counts = Counter(name for name, _, _ in found)
     assert set(counts.values()) == {12}
@@ -52,5 +53,5 @@ def test_what_others_put_there_stays(tmp_path: Path) -> None:
     Session(store, settings(execution__max_trials=1)).run_to_end()
     (folder / "test").mkdir(parents=True)
     (folder / "test" / "events.out.tfevents.1.other").write_bytes(b"")
-    show_run(store, read_run(store, "test"), trackers(TrackingSettings(tensorboard=str(folder))))
+    show(store, trackers(TrackingSettings(tensorboard=str(folder))))
     assert (folder / "test" / "events.out.tfevents.1.other").exists()

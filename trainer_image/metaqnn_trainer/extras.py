@@ -19,9 +19,17 @@ class Extra(NamedTuple):
 
 
 EXTRAS: Final = {
+    "dashboard": Extra(
+        "dashboard",
+        {"jinja2": "jinja2", "starlette": "starlette", "uvicorn": "uvicorn", "vl-convert-python": "vl_convert"},
+    ),
     "export": Extra("export --format onnx", {"onnx": "onnx", "onnxruntime": "onnxruntime", "onnxscript": "onnxscript"}),
     "metrics": Extra("start --metrics-port", {"prometheus-client": "prometheus_client"}),
-    "mlflow": Extra("start and track with --mlflow", {"mlflow-skinny": "mlflow"}),
+    "mcp": Extra("mcp", {"mcp": "mcp"}),
+    "mlflow": Extra(
+        "start and track with --mlflow",
+        {"alembic": "alembic", "mlflow-skinny": "mlflow", "sqlalchemy": "sqlalchemy"},
+    ),
     "notebook": Extra("Search.frame() in Python", {"pandas": "pandas"}),
     "report": Extra("report", {"jinja2": "jinja2", "vl-convert-python": "vl_convert"}),
     "table": Extra("start --launcher table, for nets that the table does not have", {"scipy": "scipy"}),

@@ -13,19 +13,19 @@ from metaqnn_orch.application.assembly import refuse_unsafe_store
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.holder import this_process
+from metaqnn_orch.control.partial import refuse_partial
 from metaqnn_orch.control.record import Binding, RunRecord, bind, check_answers, check_same, create_record, load_record
 from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import NotFound, SettingsError
+from metaqnn_orch.errors import NotFound
 from metaqnn_orch.replay.database import Replay
 from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -99,11 +99,12 @@ def begin_imported(store: Store, run: str, settings: Settings, replay: Replay) -
     """A new run that begins with trials that were imported; or the existing run, if the same import was cut short.
 
     Raises:
-        RunConflict: a run of this name exists.
+        RunConflict: a run of this name exists, or a part of one.
         RunHeld: the same import, somewhere else, was faster.
         StoreError: two writers could destroy a run in this store.
     """
     refuse_unsafe_store(store)
+    refuse_partial(store, run)
     me = this_process(secrets.token_hex(8), now())
     return import_run(store, run, settings, replay, me, version=__version__, uid=secrets.token_hex(16))
 
@@ -129,7 +130,7 @@ def _find_dataset(
             f"{store.uri} has no dataset {name}-{digest}", hint=f"metaqnn-orch dataset list --store {store.uri}"
         )
     info = datasets.info(store, ref)
-    _check_fit(settings, info)
+    datasets.check_fit(settings, info)
     prove()
     return Binding(dataset=ref, info=info)
 
@@ -146,12 +147,7 @@ def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
             hint = f"metaqnn-orch dataset push {name} --source DIR --store {where} makes it from files"
             raise NotFound(str(error), hint) from None
         info = datasets.info(aside, ref)
-        _check_fit(settings, info)
+        datasets.check_fit(settings, info)
         key = keys.dataset(ref.name, ref.digest)
         store.put_if_absent(key, aside.get(key))
     return Binding(dataset=ref, info=info)
-
-
-def _check_fit(settings: Settings, info: DatasetInfo) -> None:
-    for key, (wanted, found) in settings.state_space().mismatches(info).items():
-        raise SettingsError(f"{key} is {wanted}, but in dataset {info.name} it is {found}", hint=f"--set {key}={found}")

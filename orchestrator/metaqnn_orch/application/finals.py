@@ -190,6 +190,9 @@ def _judge(
         test_accuracy=found.first,
         ensemble_val_accuracy=found.validation_together,
         ensemble_test_accuracy=found.together,
+        class_names=found.class_names if found.confusion else [],
+        confusion=found.confusion,
+        ensemble_confusion=found.together_confusion,
     )
 
 

@@ -185,6 +185,16 @@ def ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
         yield search
 
 
+def live_jobs(cluster: Any, record: RunRecord, store: str) -> list[str]:
+    """The names of the Jobs that have not ended: those of trials, and that of a search which was submitted."""
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    jobs = [job for job in cluster.list(Resource.JOBS, _selector_of(record)).items if live(job)]
+    search = _submitted(cluster, record.run, store)
+    jobs += [search] if search is not None and live(search) else []
+    return [str(job["metadata"]["name"]) for job in jobs]
+
+
 def end_submitted(cluster: Any, run: str, store: str, say: Say) -> bool:
     """Delete the Job of a search that was submitted for this store, so that no Pod of it begins later. Returns whether
     there was one that had not ended.

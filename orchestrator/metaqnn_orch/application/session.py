@@ -14,6 +14,7 @@ from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
 from metaqnn_orch.application.moment import now
+from metaqnn_orch.application.run_files import RunFiles
 from metaqnn_orch.application.signals import surely_closing, unbroken
 from metaqnn_orch.application.silence import Silence, silence_of
 from metaqnn_orch.application.stopping import Signals
@@ -27,16 +28,18 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import StoreError
+from metaqnn_orch.errors import KeysRefused, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.curves import read_epochs
+from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
-from metaqnn_orch.reporting.tracking import Tracking, trackers
+from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.errors import UNKNOWN_KEYS
 
 if TYPE_CHECKING:
     from metaqnn_orch.reporting.metrics import Metrics
@@ -82,7 +85,12 @@ def run(
     if metrics_port is not None:
         need("metrics", "--metrics-port")
     with surely_closing(launching):
-        record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset, launching.prove)
+        try:
+            record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset, launching.prove)
+        except StoreError as error:
+            if error.code not in UNKNOWN_KEYS:
+                raise
+            raise KeysRefused(str(error), error.hint, cause=error.cause, status=error.status, code=error.code) from None
         with surely_closing(launching.of(record)) as workers:
             return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
 
@@ -152,13 +160,13 @@ def _searched(
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
     if not settings.nets:
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
-    tracking = Tracking(store, view, trackers(settings.tracking), listener.say)
+    makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
     shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now, epochs=epochs)
     with (
         Signals(listener.say, launcher.outlives_us) as signals,
         served as port,
-        tracking,
+        Tracking(store, view, makers, listener.say, files, lambda: signals.heard) as tracking,
         shown as screen,
         silence.told_to(screen.silence),
     ):

@@ -41,6 +41,11 @@ class Signals:
             signal.signal(number, handler)
 
     @property
+    def heard(self) -> int:
+        """How many signals came."""
+        return len(self._received)
+
+    @property
     def first(self) -> int:
         return self._received[0] if self._received else 0
 

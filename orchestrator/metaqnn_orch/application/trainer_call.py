@@ -4,10 +4,12 @@ installed.
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -19,6 +21,7 @@ from metaqnn_trainer.extras import lack, remedy
 from metaqnn_trainer.store.errors import Cause
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
+BAR_SECONDS: Final = 5.0  # seconds between two states of a progress bar that are passed on
 
 T = TypeVar("T")
 
@@ -92,7 +95,9 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
     ):
         assert process.stderr is not None
         try:
-            last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "), 600)
+            # A progress bar rewrites its line: lines end with a carriage return, too.
+            lines = io.TextIOWrapper(process.stderr, encoding="utf-8", errors="replace", newline="")
+            last_words = one_line(relay(lines, report).removeprefix("metaqnn_trainer: "), 600)
             code = process.wait()
         except BaseException:  # a signal stops this process: nobody waits for the answer any more
             process.kill()
@@ -101,15 +106,23 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
         return TrainerAnswer(code, answer.read(), last_words)
 
 
-def _relay(lines: Iterable[bytes], report: Callable[[str], None]) -> str:
+def relay(lines: Iterable[str], report: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> str:
     """Pass on the trainer's lines, except a traceback and the last line, which is returned: it is the reason of a
-    failure.
+    failure. Of a line that is rewritten, as progress bars are, only a state every few seconds and the last one count.
     """
-    last_words, tracing = "", False
+    last_words, tracing, rewritten, shown = "", False, "", clock()
     for line in lines:
+        text = line.rstrip()
+        if line.endswith("\r"):
+            rewritten = text or rewritten
+            if rewritten and clock() - shown >= BAR_SECONDS:
+                if last_words and not tracing:
+                    report(last_words)
+                report(rewritten.strip())
+                last_words, rewritten, shown = "", "", clock()
+            continue
         if last_words and not tracing:
             report(last_words)
-        # A progress bar rewrites its line: only the last state of the line counts.
-        last_words = line.decode(errors="replace").rstrip().rpartition("\r")[2]
+        last_words, rewritten = text or rewritten, ""
         tracing = tracing or last_words.startswith("Traceback ")
     return last_words

@@ -41,7 +41,7 @@ def watch(
     """
     record = load_record(store, run)
     state, journal = resume(store, record, record.settings_as_run())
-    pulse = _Pulse(store, run, monotonic)
+    pulse = Pulse(store, run, monotonic)
     works = pulse.beats()
     foot = "Ctrl-C ends only the view, the run goes on"
     shown = listener.follow(
@@ -71,7 +71,7 @@ def watch(
             _rest(view, sleep)
 
 
-class _Pulse:
+class Pulse:
     """Tells whether an orchestrator works on the run: one on another machine shows it by changing what holder.json
     says.
     """
@@ -82,12 +82,16 @@ class _Pulse:
         self._monotonic = monotonic
         self._seen: Holder | None = None
         self._since = 0.0
-        self.trouble = ""
+        self.holder: Holder | None = None
+        """The last holder that was seen, alive or not."""
+
+    @property
+    def trouble(self) -> str:
         """What the orchestrator last said that it waits for."""
+        return one_line(self.holder.trouble) if self.holder is not None else ""
 
     def beats(self) -> bool:
-        holder = read_holder(self._store, self._run)
-        self.trouble = one_line(holder.trouble) if holder is not None else ""
+        self.holder = holder = read_holder(self._store, self._run)
         if holder is None or (dead := is_dead(holder)):
             return False
         if holder != self._seen:

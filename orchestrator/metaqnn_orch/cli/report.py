@@ -17,6 +17,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
+from metaqnn_orch.reporting.page import MARK
 from metaqnn_orch.reporting.report import compose
 from metaqnn_orch.reporting.summary import leaderboard, read_run
 
@@ -40,6 +41,7 @@ def report(
             "search, or params, and the reward).",
         ),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are no report's.")] = False,
 ) -> None:
     """Write a report of a run.
 
@@ -51,6 +53,8 @@ def report(
     """
     need("report", "a report")
     axes = parse_axes(front) if front is not None else None
+    if not force:
+        _refuse_others(to)
     opened = open_store(store)
     view = read_run(opened, run)
     if view.state.best is None:
@@ -72,3 +76,23 @@ def report(
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
     say(f"{to / 'index.html'}: {view.state.unique:,} nets, {len(made.files) + len(tables)} files")
+
+
+def _refuse_others(to: Path) -> None:
+    """Refuse a folder with files of somebody else that a report would overwrite.
+
+    Raises:
+        BadInput: there are such files, or they cannot be read.
+    """
+    page = to / "index.html"
+    try:
+        if page.exists() and MARK.encode() in page.read_bytes():
+            return
+        there = [name for name in ("index.html", "settings.yaml", "trials.csv") if (to / name).exists()]
+    except OSError as error:
+        raise BadInput(f"cannot read {str(error.filename)!r}: {error.strerror}") from None
+    if there:
+        raise BadInput(
+            f"{str(to)!r} is no report's folder, and a report would overwrite {', '.join(there)}",
+            hint="give another folder, or --force",
+        )

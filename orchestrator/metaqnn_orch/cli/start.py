@@ -15,6 +15,7 @@ import typer
 from metaqnn_orch.application import session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
@@ -102,7 +103,7 @@ def start(
     Exit codes
       0          complete, or the budget is used, or no new net was found
       1          no trial ever worked, or too many were abandoned
-      2          wrong input, or no keys for the store: nothing was created
+      2          wrong input, or no keys or wrong ones for the store: nothing was created
       3          the journal is damaged
       4          another orchestrator holds the run
       5          the store fails
@@ -112,8 +113,9 @@ def start(
       129        the same by SIGHUP: the terminal was closed, without nohup
     """
     check_name("run", run)
-    settings = load_settings(preset_or_file, os.environ, assignments or [], flags, release and release.layer()).settings
-    opened, rehearsal = open_store(store), _rehearsal(launcher, table, table_delay, settings)
+    above = os.environ, assignments or [], flags, release and release.layer()
+    settings = load_settings(preset_or_file, *above, facts(partial(open_store, store), run)).settings
+    opened, rehearsal = open_store(store), rehearsal_of(launcher, table, table_delay, settings)
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
     launching = make_launcher(launcher, opened, settings, rehearsal, template, lines_of(opened.uri, run))
     for line in overruled(settings, opened.uri, template) if template else ():
@@ -146,7 +148,9 @@ def start(
     raise typer.Exit(report(ended, where, output))
 
 
-def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings) -> Rehearsal | None:
+def rehearsal_of(
+    launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings
+) -> Rehearsal | None:
     """The table and its delay, where the launcher is the table launcher; None otherwise.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from metaqnn_orch.application.run_files import RunFiles
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import say
 from metaqnn_orch.cli.stores import open_store
@@ -27,5 +28,7 @@ def track(
         raise BadInput("no tracker is named", hint="--mlflow URI or --tensorboard DIR")
     # MLflow's client by default makes seven tries, which take minutes; in a search that is fine, as nobody waits.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    shown = show_run(opened := open_store(store), read_run(opened, run), makers)
+    opened = open_store(store)
+    view = read_run(opened, run)
+    shown = show_run(opened, view, makers, RunFiles(opened, view, say))
     say(f"{shown:,} trials of run {run} were copied")

@@ -179,7 +179,7 @@ class SearchView:
         if event.measured is not None:
             remark = (f"  stopped early at {event.measured:.4f}", "dim")
         self._shown += 1
-        epsilon = "" if trial.epsilon is None else f"epsilon {trial.epsilon:.2f}  "
+        epsilon = f"{trial.origin}  " if trial.epsilon is None else f"epsilon {trial.epsilon:.2f}  "
         self._say(
             f"{self._shown:>{len(str(self._goal))}}/{self._goal}  {epsilon}",
             (f"{outcome(event):<11}", "bold" if completed else "dim"),

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from metaqnn_orch.control.ends import COUNTS_AS_A_CRASH, LONGEST_PAUSE, Lost
+from metaqnn_orch.control.events import Braked, Opened
 from metaqnn_orch.launchers.base import Phase
 
 FIRST_PAUSE: Final = 15.0  # seconds between the end of the last attempt and the first probe
 LAST_PROBES: Final = 12  # without any other net to try, after which those that end in this way are to blame
 FURTHER_TRIALS: Final = 5  # trials that may be proposed as probes, where every trial in flight has ended in this way
 HOPELESS_ATTEMPTS: Final = 3  # in a row, where every further attempt of the trial would end in the same way
+_OUTLIVING: Final = "kubernetes"  # the launcher whose attempts outlive a session
 _OUTLIVED: Final = 120.0  # seconds, at least, after which a probe that still runs shows that it is over
 
 _KEPT: Final = re.compile(r"\b(exit code|code|ended with|signal|status|http|errno) -?\d+")
@@ -123,6 +125,14 @@ class Streak:
             f"{self.since}, the last with {self.kind}: {self.detail}. Launching pauses and no trial is charged: one "
             f"attempt at a time, {self.pause:.0f} s after the last, finds out when it is over ({advice})"
         )
+
+
+def braked_in(session: Opened, before: Opened | None, brake: Braked | None) -> Braked | None:
+    """The brake in a new session. Only Jobs outlive a session, and only one that launches Jobs goes on with them: what
+    was under way has ended in any other, and each attempt that it begins is a probe.
+    """
+    goes_on = before is not None and before.launcher == session.launcher == _OUTLIVING
+    return brake if brake is None or goes_on else brake.model_copy(update={"under_way": {}})
 
 
 def next_probe(waiting: Sequence[str], streak: Streak) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from io import BytesIO
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.events import Told
@@ -23,6 +23,8 @@ from metaqnn_trainer.spaces.base import Cost, space_of
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.store.base import Store
 
+MAX_CURVE: Final = 1000  # epochs, about 20 KB: what is read with every journal, thousands of times
+
 
 class Trusted(NamedTuple):
     """A trusted result, what the searcher is told of it, and the rewards of the epochs that counted, where the history
@@ -33,7 +35,8 @@ class Trusted(NamedTuple):
     reward: float
     curve: tuple[float, ...]
 
-    def told(self, at: str, attempt: int, *, with_curve: bool) -> Told:
+    def told(self, at: str, attempt: int, *, whole_curve: bool) -> Told:
+        """The event. A curve of more than MAX_CURVE epochs is in it only with `whole_curve`."""
         result = self.result
         return Told(
             at=at,
@@ -49,7 +52,7 @@ class Trusted(NamedTuple):
             device=result.device,
             measured=result.measured,
             prediction=result.prediction,
-            curve=self.curve if with_curve else (),
+            curve=self.curve if whole_curve or len(self.curve) <= MAX_CURVE else (),
         )
 
 

@@ -108,6 +108,7 @@ class Loop:
                 places=self._launcher.parallel,
                 devices=self._launcher.devices,
                 budget=self._budget,
+                settings=self._state.settings.of_session(),
             )
         )
         failures = 0
@@ -216,8 +217,8 @@ class Loop:
                     self._lose(trial, Phase.CRASHED, reason, observations, refused=found.digest)
             elif found is not None:
                 self._attempts.forget(trial.trial)
-                with_curve = self._settings.early_end.enabled
-                self._emit(found.told(self._world.now(), trial.attempt, with_curve=with_curve))
+                whole = self._settings.early_end.enabled
+                self._emit(found.told(self._world.now(), trial.attempt, whole_curve=whole))
                 self._abandonments.clear()
                 self._braking.told(trial.trial)
             elif (seen := observations.get(trial.trial)) is not None:
@@ -313,6 +314,7 @@ class Loop:
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
         """Put refused results aside, have the launcher forget trials that ended, and remove superfluous objects."""
         self._put_aside()
+        self._proposer.settle()
         over = [trial for trial in observations if trial not in self._state.in_flight]
         for trial in over:
             self._launcher.cancel(trial)

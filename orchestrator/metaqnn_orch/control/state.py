@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from metaqnn_orch.control.brake import Streak, cause_of
+from metaqnn_orch.control.brake import Streak, braked_in, cause_of
 from metaqnn_orch.control.events import (
     Abandoned,
     Braked,
@@ -34,7 +34,7 @@ from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import canonical_json
 
-MOST_SECONDS: Final = 1e8  # seconds of an attempt: three years
+MOST_SECONDS: Final = 1e8  # seconds of an attempt: three years; earlier releases accepted any number in a result
 
 
 def nothing_worked(state: RunState) -> bool:
@@ -45,9 +45,10 @@ def nothing_worked(state: RunState) -> bool:
 class RunState:
     """Searcher, trials and counters of one run. `apply` is the only way to change them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, learning: bool = True) -> None:
+        """Without `learning`, trials and counters are the same, but the searcher can be asked nothing."""
         self.settings = settings
-        self.searcher = settings.searcher()
+        self.searcher = settings.searcher(learning=learning)
         self.space = self.searcher.space
         self.trials: dict[str, Trial] = {}
         self.in_flight: dict[str, Trial] = {}
@@ -146,7 +147,7 @@ class RunState:
             self.heard = event.at
         match event:
             case Opened():
-                self.opened, self.finished = event, None
+                self.braked, self.opened, self.finished = braked_in(event, self.opened, self.braked), event, None
             case Left():
                 for seconds in event.seconds:
                     self._used(seconds)
@@ -164,7 +165,7 @@ class RunState:
                 trial = self._close(event.trial, event.status)
                 trial.reward, trial.seconds = event.reward, min(event.seconds, MOST_SECONDS)
                 trial.params, trial.macs = event.params, event.macs
-                trial.attempt, trial.device = event.attempt, event.device
+                trial.attempt, trial.device, trial.ended = event.attempt, event.device, event.at
                 trial.images_per_second = event.images_per_second
                 trial.measured, trial.curve, trial.measures = event.measured, [*event.curve], dict(event.measures)
                 if event.prediction is not None:
@@ -195,12 +196,10 @@ class RunState:
                 self.lost[event.kind] = self.lost.get(event.kind, 0) + 1
                 self.losses.add(event.at, event.kind, event.detail)
                 self._count(event)
-                if event.is_charged:
-                    trial.charged += 1
-                    self.attempts_lost += 1
-                    return
-                self.disruptions += 1
-                if self.braked is None:
+                trial.charged += event.is_charged
+                self.attempts_lost += event.is_charged
+                self.disruptions += not event.is_charged
+                if not event.is_charged and self.braked is None:
                     trial.free[event.kind] = trial.free.get(event.kind, 0) + 1
             case Braked():
                 self._brake(event)
@@ -209,7 +208,7 @@ class RunState:
                 self.streak.released(blamed=event.blamed)
             case Abandoned():
                 trial = self._close(event.trial, "abandoned")
-                trial.attempt -= 1
+                trial.attempt, trial.ended = trial.attempt - 1, event.at
                 self.abandoned += 1
                 if trial.confirms:
                     self._confirm()
@@ -267,14 +266,13 @@ class RunState:
             trial.charged -= charged
             self.attempts_lost, self.disruptions = self.attempts_lost - charged, self.disruptions + charged
             if trial.state == "abandoned":
-                trial.state, trial.attempt = "in_flight", trial.attempt + 1
+                trial.state, trial.attempt, trial.ended = "in_flight", trial.attempt + 1, ""
                 self.in_flight[name] = trial
                 self.abandoned -= 1
                 if not trial.confirms:
                     self._fly(trial)
 
     def _used(self, seconds: float) -> None:
-        # No attempt takes longer; earlier releases accepted any number in a result.
         self.device_seconds += min(seconds, MOST_SECONDS) * (self.opened.devices if self.opened is not None else 1)
 
     def _proposed(self, event: Proposed) -> None:
@@ -288,9 +286,11 @@ class RunState:
             confirmed.confirmations.append(trial)
             self.trials[event.trial] = self.in_flight[event.trial] = trial
             return
-        self.step = event.step + 1
+        if event.origin is None:  # whoever puts in a net by hand takes no step of the searcher
+            self.step = event.step + 1
         if trial is None:
             trial = Trial(event.trial, event.net, event.epsilon, recipe=event.recipe, initial=event.initial)
+            trial.origin = event.origin or ""
             self.trials[event.trial] = self.in_flight[event.trial] = trial
             self.index(trial)
             self._fly(trial)

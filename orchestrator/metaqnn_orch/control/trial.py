@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
@@ -36,9 +37,13 @@ class Trial:
     charged: int = 0
     """Lost attempts that were charged."""
     samplings: int = 1
-    """How often the searcher proposed the trial."""
+    """How often the trial was proposed."""
+    origin: str = ""
+    """Who proposed the trial first, if not the searcher: `by hand`."""
     device: str = ""
     """The device that the net was trained on, or the name of the table that answered."""
+    ended: str = ""
+    """When its end was noted, as the journal writes a moment; empty while it is in flight."""
     trouble: str = ""
     """Why the last attempt without a result ended."""
     measured: float | None = None
@@ -47,7 +52,9 @@ class Trial:
     spread: float | None = None
     """Standard deviation of the prediction."""
     curve: list[float] = field(default_factory=list)
-    """Rewards of its epochs, where the early end is enabled."""
+    """Rewards of the epochs that counted. It is empty where no history was kept, in journals of earlier releases, and
+    where there were very many epochs (control/ingest.py).
+    """
     free: dict[str, int] = field(default_factory=dict)
     """Lost attempts that cost nothing, by how they ended."""
     refused: str = ""
@@ -67,6 +74,18 @@ class Trial:
     def lost(self) -> int:
         """Lost attempts, without those that were lost while the brake was on."""
         return self.charged + sum(self.free.values())
+
+    @property
+    def began(self) -> str:
+        """When the attempt that delivered began, as far as its end and its seconds say it; empty where they do not."""
+        if not (self.ended and self.attempt and self.seconds):
+            return ""
+        try:
+            return (datetime.fromisoformat(self.ended) - timedelta(seconds=self.seconds)).isoformat(
+                timespec="milliseconds"
+            )
+        except (ValueError, OverflowError):
+            return ""
 
     @property
     def is_plain(self) -> bool:

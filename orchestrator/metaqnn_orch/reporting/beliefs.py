@@ -11,9 +11,17 @@ from metaqnn_orch.search.q_table import QTable
 from metaqnn_trainer.spaces.cnn.registry import kinds
 
 
-def q_by_layer(q_table: QTable, colours: Palette) -> Figure:
+def q_figures(q_table: QTable, colours: Palette) -> list[Figure]:
+    """Mean Q-values by the kind of layer, and of convolutions by the receptive field, on the same scale."""
+    layers = statistics.mean_q(q_table, statistics.layer_type)
+    fields = statistics.mean_q(q_table, statistics.receptive_field)
+    means = [item.mean for item in (*layers, *fields)]
+    domain = [min(means), max(means)] if len({*means}) > 1 else None
+    return [_by_layer(layers, domain, colours), _by_field(fields, domain, colours)]
+
+
+def _by_layer(found: Sequence[statistics.MeanQ], domain: list[float] | None, colours: Palette) -> Figure:
     """Mean Q-values by the kind of layer (the paper's Figure A3)."""
-    found = statistics.mean_q(q_table, statistics.layer_type)
     groups = {item.group for item in found}
     used = [kind for name, kind in kinds().items() if name in groups]
     names = {kind.name: kind.words for kind in used}
@@ -27,14 +35,14 @@ def q_by_layer(q_table: QTable, colours: Palette) -> Figure:
             [item._replace(group=names[item.group]) for item in found],
             list(names.values()),
             [getattr(colours, kind.colour) for kind in used],
+            domain,
             colours,
         ),
     )
 
 
-def q_by_field(q_table: QTable, colours: Palette) -> Figure:
+def _by_field(found: Sequence[statistics.MeanQ], domain: list[float] | None, colours: Palette) -> Figure:
     """Mean Q-values by the receptive field (the paper's Figure A4)."""
-    found = statistics.mean_q(q_table, statistics.receptive_field)
     fields = sorted({item.group for item in found}, key=int)
     names = {field: f"{field}×{field}" for field in fields}
     return Figure(
@@ -43,19 +51,29 @@ def q_by_field(q_table: QTable, colours: Palette) -> Figure:
         "Mean Q-value of convolutions by receptive field and depth. The paper's Figure A4.",
         [item._asdict() for item in found],
         _q_lines(
-            [item._replace(group=names[item.group]) for item in found], list(names.values()), colours.series, colours
+            [item._replace(group=names[item.group]) for item in found],
+            list(names.values()),
+            colours.series,
+            domain,
+            colours,
         ),
     )
 
 
-def _q_lines(found: Sequence[statistics.MeanQ], groups: list[str], scale: list[str], colours: Palette) -> Spec:
+def _q_lines(
+    found: Sequence[statistics.MeanQ],
+    groups: list[str],
+    scale: list[str],
+    domain: list[float] | None,
+    colours: Palette,
+) -> Spec:
     values = [
         {**item._asdict(), "text": f"{item.group} at depth {item.depth}: {item.mean:.4f}, the mean of {item.entries:,}"}
         for item in found
     ]
     encoding = {
         "x": axis("depth", "ordinal", "depth of the layer"),
-        "y": axis("mean", "quantitative", "mean Q-value", scale={"zero": False}),
+        "y": axis("mean", "quantitative", "mean Q-value", scale={"domain": domain} if domain else {"zero": False}),
         "color": legend("group", groups, scale),
     }
     encoding["x"]["axis"]["grid"] = False

@@ -25,9 +25,11 @@ from metaqnn_orch.reporting.summary import RunView, estimated, method_in_words, 
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import flatten
+from metaqnn_trainer.contract.keys import MAX_NAME
 from metaqnn_trainer.contract.result import TrainingResult
 
 _REASONS: Final = 8
+_AGAIN: Final = "-again"
 
 MEANINGS: Final[dict[TrialState, str]] = {
     "completed": "trained; the reward is that of the best epoch",
@@ -83,6 +85,8 @@ class Content(NamedTuple):
     """The command that starts the same search."""
     trials: list[Trial]
     """All trials with a reward, in the order in which their results came in."""
+    timed: set[str]
+    """Ids of the trials that the run trained itself."""
     reward: str
     """The name of the reward: accuracy, where it is one."""
 
@@ -97,15 +101,15 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
     words = f"validation accuracy of {best_trial.worth:.2%}" if accuracy else f"reward of {best_trial.worth:.4f}"
     if best_trial.is_confirmed:
         words += f", the mean of {len(best_trial.trainings)} trainings"
-    hours = finite(sum(item.seconds for item in history.trained)) / 3600
+    hours = finite(sum(item.seconds for item in history.timed)) / 3600
     numbers = [
         ("nets trained", f"{state.unique:,}"),
         (f"best {name}", shown_reward(best_trial)),
         (f"mean of the last {min(ROLLING, len(rewards))}", f"{fmean(rewards[-ROLLING:]):.4f}"),
         *([] if state.epsilon is None else [("epsilon now", f"{state.epsilon:.2f}")]),
-        ("training", _duration(finite(hours * 3600))),
+        *([("training", _duration(finite(hours * 3600)))] if history.timed else []),
     ]
-    if price is not None:
+    if price is not None and history.timed:
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
@@ -121,9 +125,10 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         cost=[*_cost(history, hours, price, _example(record)), *_dearest(view, history)],
         settings=[(key, json.dumps(value)) for key, value in flatten(record.settings)],
         versions=_versions(view, history, best),
-        start=f"metaqnn-orch start settings.yaml --run {record.run} --store ./runs"
+        start=f"metaqnn-orch start settings.yaml --run {_another(record.run)} --store ./runs"
         + (" --launcher table --table FILE" if record.table else ""),
         trials=[item.trial for item in history.trained],
+        timed={item.trial.trial for item in history.timed},
         reward=name,
     )
 
@@ -180,15 +185,16 @@ def _outcomes(state: RunState, history: History) -> list[OutcomeCount]:
 
 
 def _cost(history: History, hours: float, price: float | None, example: str) -> Facts:
-    seconds = sorted(item.seconds for item in history.trained)
-    times = [item.at for item in history.trained if item.at]
+    macs = sum(item.trial.macs or 0 for item in history.trained)
+    facts = [("multiply-accumulates of all nets", f"{macs:,} (one {example} each)")]
+    seconds = sorted(item.seconds for item in history.timed)
+    if not seconds:
+        return [("training", "none: this run trained nothing"), *facts]
+    times = [item.at for item in history.timed if item.at]
     facts = [
         ("hours of training", f"{hours:,.2f}"),
         ("seconds for a net", f"median {seconds[len(seconds) // 2]:,.1f}, maximum {seconds[-1]:,.1f}"),
-        (
-            "multiply-accumulates of all nets",
-            f"{sum(item.trial.macs or 0 for item in history.trained):,} (one {example} each)",
-        ),
+        *facts,
     ]
     if times:
         facts.insert(0, ("from the first result to the last", _duration((max(times) - min(times)).total_seconds())))
@@ -236,17 +242,23 @@ def _versions(view: RunView, history: History, best: TrainingResult | None) -> F
         ("sessions", f"{history.sessions}"),
         ("dataset", f"{record.dataset.name}-{record.dataset.digest}"),
         ("its source", record.info.source),
-        (
-            f"its {_example(record)}s",
-            f"{record.info.train:,} for training, {record.info.validation:,} for validation, "
-            f"{record.info.test:,} for testing",
-        ),
+        *([] if record.is_stand_in else [(f"its {_example(record)}s", _split(record))]),
         ("devices", ", ".join(f"{one_line(name, 80)} ({count:,} nets)" for name, count in devices.most_common(5))),
         ("journal", f"{view.position:,} entries"),
         ("Q-table, sha256" if isinstance(state.searcher, QLearning) else "all that was told, sha256", state.beliefs()),
     ]
     trained = best.versions if best is not None else {}
     return facts + [(f"{name}, for the best net", version) for name, version in sorted(trained.items())]
+
+
+def _split(record: RunRecord) -> str:
+    info = record.info
+    return f"{info.train:,} for training, {info.validation:,} for validation, {info.test:,} for testing"
+
+
+def _another(run: str) -> str:
+    """The name of another run: under the same name, the same command would go on with this one."""
+    return f"{run[: MAX_NAME - len(_AGAIN)]}{_AGAIN}"
 
 
 def _example(record: RunRecord) -> str:

@@ -80,7 +80,7 @@ def spent(history: History, ranking: Sequence[Trial]) -> Spent | None:
     """The dearest tenth of the nets of a run, whose nets are ranked. None where nothing is known about the cost of its
     nets, or where there are too few. Imported trials took no time here, and do not count.
     """
-    trained = [item for item in history.trained if item.trial.attempt > 0 and item.trial.macs and item.seconds > 0]
+    trained = [item for item in history.timed if item.trial.macs and item.seconds > 0]
     nets = [item.trial for item in trained if not item.trial.confirms]
     limit = _limit([trial.macs or 0 for trial in nets])
     if limit is None:

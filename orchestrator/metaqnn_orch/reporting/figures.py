@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from math import inf
-from typing import Final, NamedTuple
+from math import ceil, floor, inf
+from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.history import EndedTrial, History
@@ -26,15 +26,23 @@ class Scale(NamedTuple):
     form: str
     """The format of a number on the axis."""
 
+    @property
+    def domain(self) -> dict[str, list[float]]:
+        """The domain of an axis. Every figure has the same, so that heights can be compared."""
+        return {"domain": [self.low, self.high]}
 
-ACCURACIES: Final = Scale("validation accuracy", 0.0, 1.0, ".2f")
+
+ACCURACY: Final = "validation accuracy"
 
 
-def scale_of(ended: Sequence[EndedTrial]) -> Scale:
-    """A scale from the lowest reward to the highest."""
+def scale_of(ended: Sequence[EndedTrial], title: str = "reward") -> Scale:
+    """A scale from the lowest reward to the highest; of accuracies, in whole tenths."""
     rewards = [item.reward for item in ended]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
-    return Scale("reward", low, high if high > low else low + max(1.0, abs(low)), ".4g")
+    if title == ACCURACY:
+        tenths = min(floor(low * 10), 9)
+        return Scale(title, tenths / 10, max(ceil(high * 10), tenths + 1) / 10, ".2f")
+    return Scale(title, low, high if high > low else low + max(1.0, abs(low)), ".4g")
 
 
 def figures(history: History, scale: Scale, colours: Palette) -> list[Figure]:
@@ -63,8 +71,8 @@ def best_so_far(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> 
         for number, (item, best, before) in enumerate(zip(ended, course, [-inf, *course], strict=False), 1)
         if best > before
     ]
-    x = axis("net", "quantitative", "nets trained", scale={"domain": [0, len(ended)], "nice": False})
-    y = axis("best", "quantitative", f"best {scale.title}", scale={"zero": False, "padding": 8})
+    x = _nets("net", len(ended))
+    y = axis("best", "quantitative", f"best {scale.title}", scale=scale.domain)
     ends = [*steps, *rows[-1:]]
     drawn = spec(
         colours,
@@ -107,9 +115,8 @@ def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Fig
         }
         for phase in statistics.phases((item.trial.epsilon, item.reward) for item in ended)
     ]
-    x = axis("net", "quantitative", "nets trained", scale={"domain": [0, len(ended)], "nice": False})
-    domain = {"domain": [scale.low, scale.high]}
-    y = axis("rolling_mean", "quantitative", scale.title, scale=domain)
+    x = _nets("net", len(ended))
+    y = axis("rolling_mean", "quantitative", scale.title, scale=scale.domain)
     drawn = spec(
         colours,
         height=260,
@@ -194,7 +201,7 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
             "height": 30,
             "mark": {"type": "rect", "color": colours.accent, "fillOpacity": 0.75, "stroke": colours.page},
             "encoding": {
-                "x": axis("low", "quantitative", scale.title, scale={"domain": [scale.low, scale.high]}),
+                "x": axis("low", "quantitative", scale.title, scale=scale.domain),
                 "x2": {"field": "high"},
                 "y": {**axis("share", "quantitative", None), "axis": None, "stack": None},
                 "y2": {"datum": 0},
@@ -204,13 +211,20 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
     )
     return Figure(
         "figure-a2-histograms",
-        ("Accuracies" if scale is ACCURACIES else "Rewards") + (" by epsilon" if _by_epsilon(ended) else ""),
+        ("Accuracies" if scale.title == ACCURACY else "Rewards") + (" by epsilon" if _by_epsilon(ended) else ""),
         f"The share of nets at each {scale.title}"
         + (", with a row for each epsilon, all on the same scale" if _by_epsilon(ended) else "")
         + ". The paper's Figure A2.",
         rows,
         drawn,
     )
+
+
+def _nets(field: str, nets: int) -> dict[str, Any]:
+    """The axis of the number of nets, which is whole."""
+    made = axis(field, "quantitative", "nets trained", scale={"domain": [0, nets], "nice": False})
+    made["axis"] |= {"format": ",d", "tickMinStep": 1}
+    return made
 
 
 def _by_epsilon(ended: Sequence[EndedTrial]) -> bool:

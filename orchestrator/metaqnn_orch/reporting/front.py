@@ -16,6 +16,7 @@ from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.numbers import mean
 from metaqnn_orch.reporting import statistics
+from metaqnn_orch.reporting.figures import Scale
 from metaqnn_orch.reporting.history import EndedTrial
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, axis, said, spec
@@ -102,10 +103,16 @@ def members(ended: Sequence[EndedTrial], several: Sequence[Axes], space: Space) 
 
 
 def front(
-    ended: Sequence[EndedTrial], axes: Axes, space: Space, colours: Palette, among: Sequence[Member] | None = None
+    ended: Sequence[EndedTrial],
+    axes: Axes,
+    space: Space,
+    colours: Palette,
+    among: Sequence[Member] | None = None,
+    scale: Scale | None = None,
 ) -> Figure:
     """Every trained net by two measures. Nets that were stopped early, and nets that lack one of the measures, are left
-    out. `among` are the members of the front that the search looked for: they are marked, too.
+    out. `among` are the members of the front that the search looked for: they are marked, too. `scale` is that of the
+    value in other figures.
 
     Raises:
         BadInput: no net has one of the two; the text lists the measures that exist.
@@ -131,7 +138,7 @@ def front(
         }
         for trial, cost, value in whole
     ]
-    return Figure(axes.name, _title(axes), _caption(axes, among), rows, _drawn(rows, best, axes, colours))
+    return Figure(axes.name, _title(axes), _caption(axes, among), rows, _drawn(rows, best, axes, colours, scale))
 
 
 def _values(trial: Trial, wanted: Iterable[str], space: Space) -> dict[str, float]:
@@ -171,7 +178,7 @@ def _caption(axes: Axes, among: Sequence[Member] | None) -> str:
     return f"{words} The search looked for the front of {goals}: its nets are the large points."
 
 
-def _drawn(rows: Rows, best: Sequence[int], axes: Axes, colours: Palette) -> dict[str, Any]:
+def _drawn(rows: Rows, best: Sequence[int], axes: Axes, colours: Palette, scale: Scale | None) -> dict[str, Any]:
     values = [
         {
             "cost": row[axes.cost],
@@ -184,7 +191,7 @@ def _drawn(rows: Rows, best: Sequence[int], axes: Axes, colours: Palette) -> dic
     kind = "log" if all(value["cost"] > 0 for value in values) else "linear"
     x = axis("cost", "quantitative", _word(axes.cost), scale={"type": kind, "nice": False, "padding": 8})
     x["axis"]["format"] = "~s"
-    y = axis("value", "quantitative", _word(axes.value), scale={"zero": False, "padding": 8})
+    y = axis("value", "quantitative", _word(axes.value), scale=scale.domain if scale else {"zero": False, "padding": 8})
     on_front = {"values": [values[number] for number in best]}
     marked = {"values": [value for value in values if value["pareto"]]}
     steps = "step-before" if axes.more else "step-after"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from metaqnn_orch.control.events import Failed, Opened, Told
+from metaqnn_orch.control.events import Event, Failed, Opened, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import StoreError
@@ -31,6 +32,8 @@ class EndedTrial(NamedTuple):
     reward: float
     at: datetime | None
     """The moment; None where the journal's text is no time."""
+    trained_here: bool
+    """Whether the run trained it: not so if it was imported, or if a table answered. Else its times mean nothing."""
 
     @property
     def seconds(self) -> float:
@@ -48,19 +51,37 @@ class Trouble(NamedTuple):
     at: datetime | None
 
 
-class History(NamedTuple):
+@dataclass
+class History:
     """What happened in a run, in the order of the journal."""
 
     trained: list[EndedTrial]
     """Everything that ended, and also what repeats a trial to confirm it."""
     troubles: list[Trouble]
-    sessions: int
+    sessions: int = 0
     """How often an orchestrator took the run over."""
 
     @property
     def ended(self) -> list[EndedTrial]:
         """The trials of the search."""
         return [item for item in self.trained if not item.trial.confirms]
+
+    @property
+    def timed(self) -> list[EndedTrial]:
+        """What the run trained itself."""
+        return [item for item in self.trained if item.trained_here]
+
+    def add(self, event: Event, view: RunView) -> None:
+        """Take in the next event of the run."""
+        match event:
+            case Told():
+                trial = view.state.trials[event.trial]
+                here = trial.attempt > 0 and view.record.table is None
+                self.trained.append(EndedTrial(trial, event.reward, when(event.at), here))
+            case Failed():
+                self.troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
+            case Opened():
+                self.sessions += 1
 
 
 def read_history(store: Store, view: RunView) -> History:
@@ -69,21 +90,13 @@ def read_history(store: Store, view: RunView) -> History:
     Raises:
         JournalError: the journal is damaged.
     """
-    trained: list[EndedTrial] = []
-    troubles: list[Trouble] = []
-    sessions = 0
+    history = History([], [])
     journal = Journal(store, view.record.run)
     for event in journal.read():
         if journal.position > view.position:
             break
-        match event:
-            case Told():
-                trained.append(EndedTrial(view.state.trials[event.trial], event.reward, when(event.at)))
-            case Failed():
-                troubles.append(Trouble(event.trial, event.attempt, event.kind, event.detail, when(event.at)))
-            case Opened():
-                sessions += 1
-    return History(trained, troubles, sessions)
+        history.add(event, view)
+    return history
 
 
 def when(text: str) -> datetime | None:

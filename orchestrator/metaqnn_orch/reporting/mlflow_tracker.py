@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from mlflow.entities import Metric, Param, Run, RunStatus
@@ -11,15 +13,20 @@ from mlflow.tracking import MlflowClient
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.numbers import finite
+from metaqnn_orch.reporting.answering import check_answers
 from metaqnn_orch.reporting.summary import MEASURE
-from metaqnn_orch.reporting.tracking import Point
+from metaqnn_orch.reporting.tracking import Files, Point
 from metaqnn_orch.settings.values import flatten
+from metaqnn_trainer.contract.result import EpochRecord
 
 UID: Final = "metaqnn.uid"  # tag of the search, on parent and children
 TRIAL: Final = "metaqnn.trial"  # tag of the trial, on children
+BEST: Final = "metaqnn.best"  # tag of the trial whose files are the search's artifacts, on the parent
+EPOCH: Final = "epoch."  # prefix of what was measured after each epoch
 _PARENT: Final = "mlflow.parentRunId"
 _NAME: Final = "mlflow.runName"
 _PARAMS_AT_ONCE: Final = 100
+_METRICS_AT_ONCE: Final = 1000
 _LONGEST: Final = 500  # characters of a parameter that every server takes
 _PAGE: Final = 1000
 
@@ -38,12 +45,14 @@ class MlflowTracker:
     def name(self) -> str:
         return f"MLflow at {one_line(self._uri)}"
 
-    def begin(self, record: RunRecord) -> None:
-        self._uid = record.uid
+    def begin(self, record: RunRecord, files: Files) -> None:
+        check_answers(self._uri)
+        self._uid, self._files = record.uid, files
         found = self._client.get_experiment_by_name(self._experiment)
         self._place = found.experiment_id if found else self._client.create_experiment(self._experiment)
         parents, children = self._there()
-        self._parent = parents[0].info.run_id if parents else self._create_parent(record)
+        self._parent = self._complete_parent(record, parents[0] if parents else None)
+        self._best = parents[0].data.tags.get(BEST, "") if parents else ""
         self._client.update_run(self._parent, RunStatus.to_string(RunStatus.RUNNING))
         self._known = set()
         for child in children:
@@ -53,6 +62,7 @@ class MlflowTracker:
                 self._client.delete_run(child.info.run_id)
 
     def show(self, points: Sequence[Point]) -> None:
+        check_answers(self._uri)  # its own client takes minutes to say that nobody is there
         for point in points:
             if point.trial.trial not in self._known:
                 self._show(point)
@@ -61,6 +71,11 @@ class MlflowTracker:
     def end(self, finished: bool) -> None:
         status = RunStatus.FINISHED if finished else RunStatus.KILLED
         self._client.set_terminated(self._parent, RunStatus.to_string(status))
+        if finished:
+            with TemporaryDirectory(prefix="metaqnn-best-") as folder:
+                if trial := self._files.best(Path(folder), self._best):
+                    self._client.log_artifacts(self._parent, folder, f"best/{trial}")
+                    self._client.set_tag(self._parent, BEST, trial)
 
     def _show(self, point: Point) -> None:
         trial, moment = point.trial, max(0, round(point.at.timestamp() * 1000))
@@ -84,20 +99,25 @@ class MlflowTracker:
         }
         said = {"net": trial.net, "epsilon": trial.epsilon, "attempts": trial.attempt}
         self._client.log_batch(child, metrics=_metrics(numbers, moment, 0), params=_params(said))
-        course = {"reward": point.reward, "val_accuracy": trial.val_accuracy, "best": point.best}
-        course |= {"mean_of_last_100": point.mean, "epsilon": trial.epsilon, "hours": point.hours}
+        course = _course(self._files.epochs(trial.trial), begun, moment)
+        for first in range(0, len(course), _METRICS_AT_ONCE):
+            self._client.log_batch(child, metrics=course[first : first + _METRICS_AT_ONCE])
+        search = {"reward": point.reward, "val_accuracy": trial.val_accuracy, "best": point.best}
+        search |= {"mean_of_last_100": point.mean, "epsilon": trial.epsilon, "hours": point.hours}
         if trial.confirms:
-            course = {"confirmation_reward": point.reward, "confirmation_mean": point.confirmed}
-        self._client.log_batch(self._parent, metrics=_metrics(course, moment, point.number))
+            search = {"confirmation_reward": point.reward, "confirmation_mean": point.confirmed}
+        self._client.log_batch(self._parent, metrics=_metrics(search, moment, point.number))
         self._client.set_terminated(child, end_time=moment)
 
-    def _create_parent(self, record: RunRecord) -> str:
+    def _complete_parent(self, record: RunRecord, found: Run | None) -> str:
+        """The parent, with all its parameters: a process may have ended before it had written them."""
         tags = {UID: record.uid, _NAME: record.run, "metaqnn.version": record.version}
-        parent = str(self._client.create_run(self._place, tags=tags).info.run_id)
-        params = _params(dict(flatten(record.settings)))
+        run = found or self._client.create_run(self._place, tags=tags)
+        wanted = _params(dict(flatten(record.settings)))
+        params = [param for param in wanted if param.key not in run.data.params]
         for first in range(0, len(params), _PARAMS_AT_ONCE):
-            self._client.log_batch(parent, params=params[first : first + _PARAMS_AT_ONCE])
-        return parent
+            self._client.log_batch(run.info.run_id, params=params[first : first + _PARAMS_AT_ONCE])
+        return str(run.info.run_id)
 
     def _there(self) -> tuple[list[Run], list[Run]]:
         """The existing parents, of which there should be one, and the existing children."""
@@ -119,6 +139,21 @@ class MlflowTracker:
 
 def _metrics(values: Mapping[str, float | None], moment: int, step: int) -> list[Metric]:
     return [Metric(name, float(value), moment, step) for name, value in values.items() if value is not None]
+
+
+def _course(records: Sequence[EpochRecord], begun: int, ended: int) -> list[Metric]:
+    """The epochs of a trial, over all learning rates that it tried; a step is an epoch, from 1. Their times lie between
+    its beginning and its end, in milliseconds, in proportion to how long they took.
+    """
+    whole = sum(record.seconds for record in records) or 1.0
+    found, seconds = [], 0.0
+    for step, record in enumerate(records, 1):
+        seconds += record.seconds
+        values = {"reward": record.reward, "train_loss": record.train_loss, "learning_rate": record.learning_rate}
+        values |= {"seconds": record.seconds, **record.measures}
+        moment = begun + round((ended - begun) * seconds / whole)
+        found += _metrics({EPOCH + name: value for name, value in values.items()}, moment, step)
+    return found
 
 
 def _params(values: Mapping[str, Any]) -> list[Param]:

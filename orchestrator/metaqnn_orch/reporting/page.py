@@ -7,12 +7,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.content import Content
 from metaqnn_orch.reporting.front import Member
 from metaqnn_orch.reporting.palette import DARK, LIGHT
+
+MARK: Final = "MetaQNN · report of a search"  # a page without it is somebody else's
 
 
 class Drawn(NamedTuple):
@@ -55,10 +57,11 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _asset("report.js")
+    script = _asset("marks.js") + _asset("report.js")
     style = environment.get_template("report.css").render(light=LIGHT._asdict(), dark=DARK._asdict())
     return environment.get_template("report.html").render(
         content=content,
+        mark=MARK,
         fronts=fronts,
         beliefs=beliefs,
         members=members,

@@ -9,26 +9,17 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from metaqnn_orch.control.faults import faults_of
-from metaqnn_orch.control.objective import tells_accuracy
-from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.needs import need
-from metaqnn_orch.reporting.beliefs import q_by_field, q_by_layer
 from metaqnn_orch.reporting.content import content
-from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
-from metaqnn_orch.reporting.figures import ACCURACIES, figures, scale_of
-from metaqnn_orch.reporting.findings import findings_figures, findings_of
-from metaqnn_orch.reporting.front import Axes, axes_of, front, members
+from metaqnn_orch.reporting.front import Axes
 from metaqnn_orch.reporting.history import History, Pictures
 from metaqnn_orch.reporting.page import Drawn, Leader, page
 from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE, Palette
 from metaqnn_orch.reporting.render import png, svg
+from metaqnn_orch.reporting.run_figures import RunFigures, net_drawing
 from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_table
-from metaqnn_orch.reporting.vega import Figure, Rows, Spec
-from metaqnn_orch.search.searchers.q_learning import QLearning
-from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.reporting.vega import Figure, Rows
 from metaqnn_trainer.contract.result import TrainingResult
-from metaqnn_trainer.spaces.cnn.space import Cnn
 
 NO_PICTURES: Final[Pictures] = MappingProxyType({})
 
@@ -61,25 +52,12 @@ def compose(
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
     """
     need("report", "a report")
-    settings, searcher = view.record.settings_as_run(), view.state.searcher
-    leaders = leaderboard(view.state, top)
-    accuracies = tells_accuracy(settings.task.name, settings.objective)
-    scale = ACCURACIES if accuracies else scale_of(history.ended)
-    value = "accuracy" if accuracies else "reward"
-    with faults_of(settings.search.method, "naming its goals"):
-        goals = axes_of(searcher.goals, value)
-    among = members(history.ended, goals, view.state.space) if goals else []
-    several = [axes] if axes else goals if among else [Axes("params", value)]
-    findings = findings_of(view.state)
+    settings, leaders = view.record.settings_as_run(), leaderboard(view.state, top)
+    run_figures = RunFigures(view, history, axes)
+    among = run_figures.members
 
     def made(colours: Palette) -> list[list[Figure]]:
-        fronts = [front(history.ended, each, view.state.space, colours, among) for each in several]
-        beliefs = findings_figures(findings, colours)
-        if isinstance(searcher, QLearning) and isinstance(view.state.space, Cnn):
-            q_table = searcher.agent.q_table
-            beliefs = [q_by_layer(q_table, colours), q_by_field(q_table, colours), *beliefs]
-        groups = fronts, beliefs, figures(history, scale, colours)
-        return [[figure for figure in group if figure.rows] for group in groups]
+        return [run_figures.fronts(colours), run_figures.beliefs(colours), run_figures.course(colours)]
 
     fronts, beliefs, course = made(ON_PAGE)
     drawn = [*fronts, *beliefs, *course]
@@ -91,13 +69,13 @@ def compose(
         among,
         [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in drawn],
         [
-            Leader(trial, svg(_drawing(settings, trial, ON_PAGE)), _in_base64(shown.get(trial.trial, {})))
+            Leader(trial, svg(net_drawing(settings, trial.net, ON_PAGE)), _in_base64(shown.get(trial.trial, {})))
             for trial in leaders
         ],
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
     pictures = {figure.name: figure.spec for group in made(LIGHT) for figure in group}
-    pictures |= {f"net-{rank:02d}": _drawing(settings, trial, LIGHT) for rank, trial in enumerate(leaders, 1)}
+    pictures |= {f"net-{rank:02d}": net_drawing(settings, trial.net, LIGHT) for rank, trial in enumerate(leaders, 1)}
     for name, spec in pictures.items():
         spec["background"] = LIGHT.page
         files |= {f"{name}.svg": svg(spec).encode(), f"{name}.png": png(spec)}
@@ -119,10 +97,3 @@ def settings_file(settings: Mapping[str, Any]) -> bytes:
     """Settings as a file that `metaqnn-orch start` takes."""
     text = yaml.safe_dump(dict(settings), sort_keys=False, default_flow_style=None, width=110)
     return text.encode()
-
-
-def _drawing(settings: Settings, trial: Trial, colours: Palette) -> Spec:
-    space = settings.state_space()
-    if isinstance(space, Cnn):
-        return drawing(space.reports(trial.net), space.image, colours)
-    return drawing_of_parts(space.describe(trial.net), colours)

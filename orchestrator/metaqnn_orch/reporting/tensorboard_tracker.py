@@ -1,10 +1,14 @@
-"""The tracker for TensorBoard: curves over the trials of a run. The event file is written again from the journal
-whenever a session begins, because a point that is written twice would be shown twice.
+"""The tracker for TensorBoard: curves over the trials of a run, and in a folder for each trial those of its epochs.
+
+The event file of the run is written again from the journal whenever a session begins, because a point that is written
+twice would be shown twice. A trial's is written once: its folder has its name only when it is complete.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +16,7 @@ from tensorboardX import SummaryWriter
 
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.reporting.tracking import Point
+from metaqnn_orch.reporting.tracking import Files, Point
 
 SUFFIX: Final = ".metaqnn"
 _LARGEST: Final = 3.4e38  # values that its files hold
@@ -28,10 +32,12 @@ class TensorboardTracker:
     def name(self) -> str:
         return f"TensorBoard in {self._folder}"
 
-    def begin(self, record: RunRecord) -> None:
+    def begin(self, record: RunRecord, files: Files) -> None:
+        self._files = files
         settings = record.settings_as_run()
         self._tells_accuracy = tells_accuracy(settings.task.name, settings.objective)
         place = self._folder / record.run
+        self._trials = place / "trials"
         for old in place.glob(f"events.out.tfevents.*{SUFFIX}"):
             old.unlink()
         self._writer = SummaryWriter(str(place), filename_suffix=SUFFIX)
@@ -40,6 +46,7 @@ class TensorboardTracker:
     def show(self, points: Sequence[Point]) -> None:
         for point in points:
             trial = point.trial
+            self._show_epochs(point)
             if trial.confirms:
                 self._add("confirmation/reward", point.reward, point)
                 self._add("confirmation/mean", point.confirmed, point)
@@ -60,8 +67,29 @@ class TensorboardTracker:
 
     def _add(self, name: str, value: float | None, point: Point) -> None:
         if value is not None:
-            shown = max(-_LARGEST, min(float(value), _LARGEST))
-            self._writer.add_scalar(name, shown, point.number, walltime=point.at.timestamp())
+            self._writer.add_scalar(name, _shown(value), point.number, walltime=point.at.timestamp())
+
+    def _show_epochs(self, point: Point) -> None:
+        """The epochs of a trial, over all its learning rates; a step is an epoch, from 1."""
+        place = self._trials / point.trial.trial
+        records = [] if place.exists() else self._files.epochs(point.trial.trial)
+        if not records:
+            return
+        aside = place.with_name(f".{place.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        with closing(SummaryWriter(str(aside), filename_suffix=SUFFIX)) as writer:
+            moment = point.at.timestamp() - sum(record.seconds for record in records)
+            for step, record in enumerate(records, 1):
+                moment += record.seconds
+                values = {"reward": record.reward, "train loss": record.train_loss, **record.measures}
+                for name, value in {**values, "learning rate": record.learning_rate}.items():
+                    if value is not None:
+                        writer.add_scalar(f"epoch/{name}", _shown(value), step, walltime=moment)
+        aside.rename(place)
 
     def end(self, finished: bool) -> None:
         self._writer.close()
+
+
+def _shown(value: float) -> float:
+    return max(-_LARGEST, min(float(value), _LARGEST))

@@ -70,9 +70,7 @@ def timeline(history: History, colours: Palette) -> Figure:
 
 def _rows(history: History) -> Rows:
     """Trials in lanes from 1, and attempts without a result in lane 0. Times are hours since the first event."""
-    # Attempt 0 is an imported result: it was trained elsewhere, perhaps years ago.
-    trained = [item for item in history.trained if item.trial.attempt]
-    spans = [(_before(item.at, item.seconds), item.at, item) for item in trained if item.at]
+    spans = [(_before(item.at, item.seconds), item.at, item) for item in history.timed if item.at]
     lost = [(trouble.at, trouble) for trouble in history.troubles if trouble.at]
     start = min([begin for begin, _, _ in spans] + [at for at, _ in lost], default=None)
     if start is None:

@@ -1,7 +1,7 @@
 """Trackers: other places where a run is shown (MLflow, TensorBoard). They project the journal, at any time again.
 
 A tracker is shown every trial that was told, in that order, and leaves out those that it has already; so showing a run
-twice, or from the middle on, changes nothing. An error of a tracker is reported once, and the run goes on without it.
+twice, or from the middle on, changes nothing. A search never waits for a tracker (feed.py).
 """
 
 from __future__ import annotations
@@ -11,24 +11,22 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
-from queue import SimpleQueue
-from threading import Thread
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from metaqnn_orch.control.events import Event, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_orch.needs import need
 from metaqnn_orch.numbers import finite, mean
-from metaqnn_orch.reporting.history import read_history, when
+from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.statistics import ROLLING
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.model import TrackingSettings
+from metaqnn_trainer.contract.result import EpochRecord
 from metaqnn_trainer.store.base import Store
 
-PATIENCE: Final = 20.0  # seconds that the end of a session waits for its trackers
-_AT_ONCE: Final = 100  # points that are shown at once
+AT_ONCE: Final = 100  # points that are shown at once
 
 
 class Point(NamedTuple):
@@ -84,13 +82,27 @@ class Points:
         )
 
 
+class Files(Protocol):
+    """What a tracker may show beside the journal's numbers. It is asked from the tracker's own thread."""
+
+    def epochs(self, trial: str) -> list[EpochRecord]:
+        """The epochs of a trial, as far as they can be read."""
+        ...
+
+    def best(self, folder: Path, known: str) -> str:
+        """Write weights, model card and exported forms of the best net to an empty folder, as far as that is possible
+        here, unless it is the `known` trial. Returns its trial; empty where nothing was written.
+        """
+        ...
+
+
 class Tracker(Protocol):
     """Shows a run in another place. Any method may raise any exception."""
 
     @property
     def name(self) -> str: ...
 
-    def begin(self, record: RunRecord) -> None:
+    def begin(self, record: RunRecord, files: Files) -> None:
         """Find what the tracker already has of the run."""
         ...
 
@@ -141,7 +153,7 @@ def history_points(store: Store, view: RunView, points: Points) -> list[Point]:
     return [points.add(item.trial, item.reward, item.at) for item in read_history(store, view).trained]
 
 
-def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun]) -> int:
+def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun], files: Files) -> int:
     """Show a run in its present state. Returns the number of trials.
 
     Raises:
@@ -153,94 +165,10 @@ def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun]) -> int
         try:
             tracker = make()
             name = tracker.name
-            tracker.begin(view.record)
-            for first in range(0, len(told), _AT_ONCE):
-                tracker.show(told[first : first + _AT_ONCE])
+            tracker.begin(view.record, files)
+            for first in range(0, len(told), AT_ONCE):
+                tracker.show(told[first : first + AT_ONCE])
             tracker.end(view.state.finished is not None)
         except Exception as error:
             raise BadInput(f"{name}: {type(error).__name__}: {one_line(str(error))}") from error
     return len(told)
-
-
-class Tracking:
-    """Context manager around a session: each tracker has a thread of its own, so that no tracker can delay the run."""
-
-    def __init__(
-        self,
-        store: Store,
-        view: RunView,
-        makers: Sequence[TrackerOfRun],
-        say: Callable[[str], None],
-        patience: float = PATIENCE,
-    ) -> None:
-        self._view = view
-        self._points = Points()
-        self._say = say
-        self._patience = patience
-        told = history_points(store, view, self._points) if makers else []
-        self._feeds = [_Feed(make, view.record, told, say) for make in makers]
-
-    def __enter__(self) -> Tracking:
-        for feed in self._feeds:
-            feed.start()
-        return self
-
-    def happened(self, event: Event) -> None:
-        if self._feeds and isinstance(event, Told):
-            trial = self._view.state.trials[event.trial]
-            point = self._points.add(trial, event.reward, when(event.at))
-            for feed in self._feeds:
-                feed.queue.put(point)
-
-    def __exit__(self, *error: object) -> None:
-        for feed in self._feeds:
-            feed.queue.put(self._view.state.finished is not None)
-        for feed in self._feeds:
-            feed.join(self._patience)
-            if feed.is_alive():
-                self._say(f"{feed.label} is too slow: copy the rest with metaqnn-orch track")
-
-
-class _Feed(Thread):
-    """One tracker's thread."""
-
-    def __init__(
-        self, make: TrackerOfRun, record: RunRecord, told: Sequence[Point], say: Callable[[str], None]
-    ) -> None:
-        super().__init__(daemon=True, name="tracker")
-        self.queue: SimpleQueue[Point | bool] = SimpleQueue()
-        """Points, and as the last item whether the run has ended."""
-        self.label = "a tracker"
-        self._make = make
-        self._record = record
-        self._told = told
-        self._tell = say
-
-    def run(self) -> None:
-        try:
-            tracker = self._make()
-            self.label = tracker.name
-            tracker.begin(self._record)
-            tracker.show(self._told)
-            while True:
-                points, ended = self._next()
-                tracker.show(points)
-                if ended is not None:
-                    tracker.end(ended)
-                    return
-        except Exception as error:
-            self._tell(
-                f"{self.label}: {type(error).__name__}: {one_line(str(error))}; the run goes on without it, and "
-                "metaqnn-orch track copies the rest"
-            )
-
-    def _next(self) -> tuple[list[Point], bool | None]:
-        """The items that have arrived; waits for the first one."""
-        points: list[Point] = []
-        item = self.queue.get()
-        while not isinstance(item, bool):
-            points.append(item)
-            if self.queue.empty() or len(points) == _AT_ONCE:
-                return points, None
-            item = self.queue.get()
-        return points, item

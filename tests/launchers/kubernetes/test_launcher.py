@@ -385,6 +385,15 @@ def test_an_api_that_takes_a_call_and_says_nothing_is_asked_again(cluster: FakeC
     assert cluster.started() == [f"{request.trial} 1"]
 
 
+def test_an_api_that_says_nothing_is_told_long_before_its_calls_end(cluster: FakeCluster) -> None:
+    launcher = cluster.launcher(timeout=2.0)
+    launcher.observe()
+    cluster.api.faults = lambda ask: Fault(stall=1.5 * (ask.verb == "create"))
+    launcher.launch(cluster.request("delivers"), 1)
+    until(lambda: launcher.trouble.startswith("no answer from the Kubernetes API at "))
+    until(lambda: launcher.trouble == "")
+
+
 def test_a_list_that_is_older_than_what_was_seen_starts_nothing_twice(cluster: FakeCluster) -> None:
     request = cluster.request("hangs")
     launcher = cluster.launcher()
@@ -533,6 +542,20 @@ def test_a_namespace_that_is_gone_ends_the_work(cluster: FakeCluster) -> None:
     launcher.launch(cluster.request("delivers"), 1)
     with pytest.raises(ClusterError, match='namespaces "trials" not found'):
         until(lambda: launcher.observe() is None)
+
+
+def test_a_namespace_that_is_being_deleted_ends_the_work(cluster: FakeCluster) -> None:
+    """Soon its account is gone, too, and the API says nothing but 401."""
+    launcher = cluster.launcher()
+    launcher.observe()
+    words = 'jobs "x" is forbidden: unable to create new content in namespace trials because it is being terminated'
+    refusal = {"kind": "Status", "reason": "Forbidden", "code": 403, "message": words}
+    fault = Fault(status=403, body=json.dumps(refusal).encode())
+    cluster.api.faults = lambda ask: fault if ask.verb == "create" else Fault()
+    launcher.launch(cluster.request("delivers"), 1)
+    with pytest.raises(ClusterError, match="is being terminated") as error:
+        until(lambda: launcher.observe() is None)
+    assert "being deleted" in error.value.hint
 
 
 def test_at_the_start_a_cluster_that_does_not_let_us_in_is_an_error(cluster: FakeCluster) -> None:

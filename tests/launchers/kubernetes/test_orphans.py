@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from metaqnn_orch.launchers.base import Launcher, Phase
-from metaqnn_orch.launchers.kubernetes.carriers import OVERDUE, Carriers
+from metaqnn_orch.launchers.kubernetes.carriers import HANGING, OVERDUE, Carriers
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
@@ -203,6 +203,16 @@ def test_a_bundle_is_found_by_an_orchestrator_that_bundles_otherwise(cluster: Fa
     assert cluster.started() == starts(*requests)
 
 
+def be_ending(cluster: FakeCluster, pod: dict[str, Any]) -> None:
+    """From now on the Pod is being deleted, and stays as it is."""
+
+    def change(it: dict[str, Any]) -> None:
+        it["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30}
+        it["status"] = pod["status"]
+
+    cluster.api.objects.update("pods", NAMESPACE, pod["metadata"]["name"], change)
+
+
 @pytest.mark.parametrize("orphaned", [True, False], ids=["orphan", "of a deleted Job"])
 def test_a_pod_whose_node_is_away_is_not_waited_for_for_ever(cluster: FakeCluster, orphaned: bool) -> None:
     """Nobody can end it; its node does, when it is back. Results of two trainers of a trial do not mix."""
@@ -216,11 +226,7 @@ def test_a_pod_whose_node_is_away_is_not_waited_for_for_ever(cluster: FakeCluste
     else:
         cluster.api.objects.remove("jobs", NAMESPACE, job["metadata"]["name"])
 
-    def be_ending(it: dict[str, Any]) -> None:
-        it["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "deletionGracePeriodSeconds": 30}
-        it["status"] = pod["status"]
-
-    cluster.api.objects.update("pods", NAMESPACE, pod["metadata"]["name"], be_ending)
+    be_ending(cluster, pod)
     clock = [0.0]
     carriers = Carriers(Cluster(connect), selector(RUN), lambda: None, lambda: clock[0])
     carriers.start()
@@ -230,5 +236,39 @@ def test_a_pod_whose_node_is_away_is_not_waited_for_for_ever(cluster: FakeCluste
     clock[0] = 30 + OVERDUE + 1
     assert carriers.obstacle(carried) == ""
     assert carriers.live() == 0
+    carriers.close()
+    carriers.join(5.0)
+
+
+@pytest.mark.parametrize("kind", ["pod", "job"])
+def test_what_hangs_in_its_deletion_is_told_after_some_minutes(cluster: FakeCluster, kind: str) -> None:
+    launcher, _ = working(cluster, "hangs")
+    launcher.close()
+    (job,), (pod,) = cluster.jobs(), cluster.pods()
+    cluster.controllers.close()
+    time.sleep(0.1)
+    be_ending(cluster, pod)
+    clock, grace = [0.0], 30.0
+    if kind == "job":  # one that waits for its Pod is none of its own
+
+        def hang(it: dict[str, Any]) -> None:
+            it["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/hang"]}
+
+        cluster.api.objects.update("jobs", NAMESPACE, job["metadata"]["name"], hang)
+        cluster.api.objects.remove("pods", NAMESPACE, pod["metadata"]["name"])
+        grace = 0.0
+    carriers = Carriers(Cluster(connect), selector(RUN), lambda: None, lambda: clock[0])
+    carriers.start()
+    carriers.all()
+    clock[0] = grace + HANGING
+    carriers.all()
+    assert carriers.hanging == ""
+    clock[0] += 1
+    carriers.all()
+    name = (pod if kind == "pod" else job)["metadata"]["name"]
+    assert f"kubectl describe {kind} {name} --namespace {NAMESPACE}" in carriers.hanging
+    assert ("on node " in carriers.hanging) is (kind == "pod")
+    cluster.api.objects.remove("pods" if kind == "pod" else "jobs", NAMESPACE, name)
+    until(lambda: carriers.all() is None or carriers.hanging == "")
     carriers.close()
     carriers.join(5.0)

@@ -57,6 +57,23 @@ def test_waiting_goes_on_whatever_is_answered(cluster: FakeCluster, client: Clus
     assert runner.create(client, JOB, lambda seconds: None)
 
 
+def test_a_job_that_another_who_waited_for_it_cleared_up_has_ended(cluster: FakeCluster, client: Cluster) -> None:
+    assert runner.create(client, JOB)
+    rounds = iter(range(1000))
+
+    def sleep(seconds: float) -> None:
+        match next(rounds):
+            case 1:  # a proxy's page is no proof
+                cluster.api.faults = lambda ask: ODD["not found, says a proxy"]
+            case 4:
+                cluster.api.faults = lambda ask: Fault()
+                cluster.api.objects.remove("jobs", NAMESPACE, "make-it")
+
+    ended = runner.wait(client, "make-it", "trainer", lambda text: None, sleep)
+    assert ended == (None, "", "it is gone; before, it has no Pod")
+    assert next(rounds) == 5
+
+
 def test_what_does_not_go_away_is_waited_for_once(cluster: FakeCluster, client: Cluster) -> None:
     """As when it is there for who creates, and not for who looks."""
     taken = b'{"kind": "Status", "reason": "AlreadyExists", "message": "jobs make-it already exists"}'

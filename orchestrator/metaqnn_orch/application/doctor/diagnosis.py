@@ -21,9 +21,13 @@ class Diagnosis(NamedTuple):
     """One thing that was examined."""
 
     what: str
+    """The thing, in words."""
     mark: Mark
+    """Whether it is as it should be; unknown where these credentials cannot see it, which need not be a fault."""
     detail: str = ""
+    """What was found."""
     fix: str = ""
+    """What to do about it."""
 
 
 def tried(what: str, look: Callable[[], str | Diagnosis]) -> Diagnosis:

@@ -5,9 +5,10 @@ Every call is made once, except that credentials are loaded again when the API n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import urllib3
 from kubernetes import client as api
@@ -15,6 +16,8 @@ from kubernetes import client as api
 from metaqnn_orch.errors import ClusterError, LauncherError, one_line
 from metaqnn_orch.launchers.kubernetes.credentials import Connection, Credentials, server
 from metaqnn_orch.launchers.kubernetes.refusals import UNREACHABLE, cause, not_recognised, refusal
+
+QUIET: Final = 0.25  # share of the time limit of a call, after which a person is told that there is no answer yet
 
 
 class Calls:
@@ -34,10 +37,20 @@ class Calls:
         self.server = server(self._credentials.connection)
         self.disowned = False
         """Whether the account of this Pod was deleted, as Cluster.disowned says."""
+        self._asked: float | None = None  # when the first of the calls began that nothing was answered to since
 
     def close(self) -> None:
         """Close the connections that are not in use; calls under way go on to their end."""
         self._credentials.connection.client.rest_client.pool_manager.clear()
+
+    @property
+    def silence(self) -> str:
+        """That the API takes calls and says nothing, long before they reach their time limit; empty while it answers,
+        and while nothing is asked.
+        """
+        asked = self._asked
+        seconds = time.monotonic() - asked if asked is not None else 0.0
+        return f"no answer from {self._where}" if seconds > QUIET * self.timeout[1] else ""
 
     def ask(self, group: Any, method: str, *arguments: Any, **options: Any) -> bytes:
         """The body of the answer to a successful call."""
@@ -49,7 +62,8 @@ class Calls:
 
         def call(connection: Connection) -> Any:
             try:
-                return getattr(group(connection.client), method)(*arguments, **options)
+                with self._listening():
+                    return getattr(group(connection.client), method)(*arguments, **options)
             # the client fails where it decodes bodies that are no JSON, or no text
             except (AttributeError, UnicodeDecodeError) as error:
                 met = error.__context__
@@ -73,6 +87,19 @@ class Calls:
         return answer
 
     @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """A block that asks one thing; a refusal is an answer, too."""
+        if self._asked is None:
+            self._asked = time.monotonic()
+        try:
+            yield
+        except api.ApiException as error:
+            if error.status:
+                self._asked = None
+            raise
+        self._asked = None
+
+    @contextmanager
     def named(self, call: str) -> Iterator[None]:
         """Turn every exception of the call into a ClusterError that names the call: an unknown exception would end a
         thread.
@@ -84,9 +111,9 @@ class Calls:
         except api.ApiException as error:
             if error.status:
                 raise refusal(error, f"{self._where}, refused to {call}") from None
-            raise self._silence(f"{self._where}, did not answer ({call})", error.__context__ or error) from None
+            raise self._unanswered(f"{self._where}, did not answer ({call})", error.__context__ or error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._silence(f"{self._where}, did not answer ({call})", error) from None
+            raise self._unanswered(f"{self._where}, did not answer ({call})", error) from None
         except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8
             raise ClusterError(
                 f"{self._where}, gave an invalid answer ({call}): {one_line(str(error))}", UNREACHABLE
@@ -100,7 +127,7 @@ class Calls:
         """The server and the namespace in words, for errors."""
         return f"the Kubernetes API at {self.server}, namespace {self.namespace}"
 
-    def _silence(self, what: str, error: BaseException) -> ClusterError:
+    def _unanswered(self, what: str, error: BaseException) -> ClusterError:
         reason = cause(error)
         untrusted = "CERTIFICATE_VERIFY_FAILED" in reason
         hint = self._credentials.connection.trusted if untrusted else ""

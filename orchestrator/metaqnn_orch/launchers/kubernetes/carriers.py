@@ -19,6 +19,8 @@ from metaqnn_orch.launchers.kubernetes.status import has_ended, node_of
 
 OVERDUE: Final = 60.0
 """Seconds after the end of its grace period from which on nobody waits for a Pod: its node is away."""
+HANGING: Final = 180.0
+"""The same, from which on it is trouble that a Pod or a Job that is being deleted is still there."""
 
 _KEPT: Final = ("name", "uid", "labels", "annotations", "creationTimestamp")
 
@@ -34,14 +36,21 @@ class Carriers:
         """`labels` select those of the run."""
         self.jobs = Reflector(cluster, Resource.JOBS, labels, see_job, on_change)
         self._pods = Reflector(cluster, Resource.PODS, labels, see_pod, on_change)
+        self._cluster = cluster
         self._monotonic = monotonic
         self._lock = Lock()  # guards everything below
-        self._ending: dict[str, float] = {}  # since when Pods are being ended, by uid
+        self._ending: dict[str, float] = {}  # since when Pods and Jobs are being ended, by uid
+        self._hanging = ""
 
     @property
     def trouble(self) -> str:
         """Why what is known is not up to date; empty when it is."""
-        return self.jobs.trouble or self._pods.trouble
+        return self.jobs.trouble or self._pods.trouble or self._cluster.silence
+
+    @property
+    def hanging(self) -> str:
+        """What should have been gone for some minutes at the last look, and what to do; empty where all is."""
+        return self._hanging
 
     def start(self) -> None:
         """Look, and go on looking.
@@ -61,7 +70,8 @@ class Carriers:
         self._pods.join(seconds)
 
     def all(self) -> list[SeenJob]:
-        """The Jobs, and what stands for those that are gone."""
+        """The Jobs, and what stands for those that are gone. It is asked for at every look at the trials."""
+        self._look()
         return [*self.jobs.objects(), *self._stand_ins(self._pods.objects())]
 
     def of(self, trial: str) -> list[SeenJob]:
@@ -93,6 +103,18 @@ class Carriers:
                     return str(pod.object["metadata"]["name"])
         return ""
 
+    def _look(self) -> None:
+        """Take note of what is being deleted, and forget what has gone."""
+        pods = [("pod", pod.object) for pod in self._pods.objects()]
+        # A Job may wait for its Pods, which then are the cause.
+        jobs = [("job", job.object) for job in self.jobs.objects() if not self._pods.group(job.uid)]
+        leaving = [(kind, thing) for kind, thing in (*pods, *jobs) if thing["metadata"].get("deletionTimestamp")]
+        late = [(kind, thing) for kind, thing in leaving if self._overdue(thing) > HANGING]
+        there = {str(thing["metadata"]["uid"]) for _, thing in leaving}
+        with self._lock:
+            self._ending = {uid: since for uid, since in self._ending.items() if uid in there}
+        self._hanging = self._told_of(*late[0]) if late else ""
+
     def _stand_ins(self, pods: Iterable[SeenPod]) -> list[SeenJob]:
         return [stand_in(pod) for pod in pods if pod.is_orphan and not self._is_gone(pod)]
 
@@ -102,13 +124,25 @@ class Carriers:
 
     def _is_gone(self, pod: SeenPod) -> bool:
         """Whether the Pod should have ended long ago: then its node is away, and only the node can tell more."""
-        metadata = pod.object["metadata"]
-        if not metadata.get("deletionTimestamp"):
-            return False
-        grace, now = metadata.get("deletionGracePeriodSeconds"), self._monotonic()
+        return bool(pod.object["metadata"].get("deletionTimestamp")) and self._overdue(pod.object) > OVERDUE
+
+    def _told_of(self, kind: str, thing: Object) -> str:
+        name, node = thing["metadata"]["name"], node_of(thing)
+        where = f" on node {node}" if node else ""
+        return (
+            f"{kind} {name}{where} is being deleted, and is still there minutes after it should have gone (kubectl "
+            f"describe {kind} {name} --namespace {self._cluster.namespace} says what holds it: finalizers, a node that "
+            "does not answer, a volume)"
+        )
+
+    def _overdue(self, thing: Object) -> float:
+        """Seconds since the end of the grace period of what is being deleted; negative before. This machine's clock
+        counts, from the moment when the deletion was first seen.
+        """
+        grace, now = thing["metadata"].get("deletionGracePeriodSeconds"), self._monotonic()
         with self._lock:
-            since = self._ending.setdefault(pod.uid, now)
-        return now - since > (grace if isinstance(grace, int) else 0) + OVERDUE
+            since = self._ending.setdefault(str(thing["metadata"]["uid"]), now)
+        return now - since - (grace if isinstance(grace, int) else 0)
 
 
 def stand_in(pod: SeenPod) -> SeenJob:

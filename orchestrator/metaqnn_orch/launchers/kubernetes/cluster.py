@@ -81,6 +81,11 @@ class Cluster:
         self.server = self._calls.server
 
     @property
+    def silence(self) -> str:
+        """That the API takes calls and says nothing; empty while it answers."""
+        return self._calls.silence
+
+    @property
     def disowned(self) -> bool:
         """Whether the account of this Pod was deleted. Its token belongs to no other account, so that only another Pod
         can go on. Other credentials may be renewed, and the run waits for that.

@@ -125,7 +125,7 @@ class KubernetesLauncher:
 
     @property
     def trouble(self) -> str:
-        return self._carriers.trouble or self._orders.trouble or self._standstill.trouble
+        return self._carriers.trouble or self._orders.trouble or self._standstill.trouble or self._carriers.hanging
 
     def has_news(self) -> bool:
         due = self._queue.due

@@ -110,12 +110,13 @@ def wait(
     report: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> JobEnd:
-    """Wait for a Job's end, and report what it waits for; then delete it.
+    """Wait for a Job's end, and report what it waits for; then delete it. If it disappears meanwhile, how it ended is
+    unknown: whoever else waited for it may have deleted it after its end.
 
     Raises:
         ClusterError: the API refuses, or is away for long.
     """
-    said, heard = "", time.monotonic()
+    said, words, heard = "", "", time.monotonic()
     while True:
         try:
             job, pods = cluster.get_job(name), _pods(cluster, name)
@@ -127,6 +128,8 @@ def wait(
                 return JobEnd(exit_code(pods), log, words)
             heard = time.monotonic()
         except ClusterError as error:
+            if (error.status, error.reason) == (404, "NotFound") and words:  # any other 404 is a proxy's
+                return JobEnd(None, "", f"it is gone; before, {words}")
             if not error.transient or time.monotonic() - heard > OUTAGE_SECONDS:
                 raise
             sleep(LOOK)

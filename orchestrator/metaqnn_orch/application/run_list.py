@@ -1,0 +1,164 @@
+"""The runs of a store in a few numbers each, and what a run consists of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from metaqnn_orch.control.at_once import each
+from metaqnn_orch.control.holder import Holder, is_dead, read_holder
+from metaqnn_orch.control.partial import read_partial
+from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.errors import KNOWN, one_line
+from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, run_state
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.presets import presets
+from metaqnn_orch.settings.sources import load_settings
+from metaqnn_orch.settings.values import flatten
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Entry, Store
+
+IN_PART: Final = {"copy": "copied in part", "removal": "removed in part"}
+REMAINS: Final = "remains"
+DAMAGED: Final = "damaged"
+
+_KINDS: Final = (
+    ("weights", re.compile(r"trials/[0-9a-f]{12}/weights")),
+    ("checkpoints", re.compile(r"trials/[0-9a-f]{12}/checkpoint")),
+    ("histories", re.compile(r"trials/[0-9a-f]{12}/history")),
+    ("pictures", re.compile(r"trials/[0-9a-f]{12}/picture")),
+    ("messages", re.compile(r"trials/")),
+    ("journal", re.compile(r"journal/")),
+    ("snapshots", re.compile(r"snapshots/")),
+    ("quarantine", re.compile(r"quarantine/")),
+)
+
+
+class Size(NamedTuple):
+    """What a run, or a part of it, holds of its store."""
+
+    objects: int = 0
+    bytes: int = 0
+
+    def and_one(self, size: int) -> Size:
+        return Size(self.objects + 1, self.bytes + size)
+
+
+class Row(NamedTuple):
+    """One run of a list."""
+
+    run: str
+    state: str
+    """As run_state says; or copied in part, removed in part, remains (objects without a run), damaged."""
+    dataset: str | None
+    method: str | None
+    nets: int
+    """Different nets that were trained."""
+    goal: int | None
+    best: dict[str, Any] | None
+    """Reward, trial and net of the best; None where there is none."""
+    objects: int
+    bytes: int
+    created_at: str | None
+    changed_at: str | None
+    """The time of the journal's last event."""
+    trouble: str
+    """What is wrong with it, or what its search waits for; empty where nothing is."""
+
+
+def list_runs(store: Store) -> list[Row]:
+    """Every run of the store, by its name, and everything that is left of one."""
+    sizes: dict[str, Size] = {}
+    whole = set()
+    for entry in store.list(keys.runs()):
+        _, run, *rest = entry.key.split("/")
+        if rest:
+            sizes[run] = sizes.get(run, Size()).and_one(entry.size)
+            whole |= {run} if rest == ["run.json"] else set()
+    return each(lambda run: _row(store, run, sizes[run]) if run in whole else _part(store, run, sizes[run]), [*sizes])
+
+
+def _row(store: Store, run: str, size: Size) -> Row:
+    try:
+        view = read_run(store, run, learning=False)
+    except KNOWN as error:
+        return Row(run, DAMAGED, None, None, 0, None, None, *size, None, None, one_line(str(error)))
+    state, alive = view.state, living(read_holder(store, run))
+    return Row(
+        run=run,
+        state=run_state(state, alive),
+        dataset=view.record.dataset.name,
+        method=None if state.settings.nets else state.settings.search.method,
+        nets=state.unique,
+        goal=state.opened.goal if state.opened is not None else state.settings.goal,
+        best=best_of(view),
+        objects=size.objects,
+        bytes=size.bytes,
+        created_at=view.record.created_at,
+        changed_at=state.heard or view.record.created_at,
+        trouble=alive.trouble if alive is not None else "",
+    )
+
+
+def _part(store: Store, run: str, size: Size) -> Row:
+    found = read_partial(store, run)
+    state = IN_PART[found.what] if found is not None else REMAINS
+    return Row(run, state, None, None, 0, None, None, *size, None, found.at if found else None, "")
+
+
+def living(holder: Holder | None) -> Holder | None:
+    """The holder, unless its process is known to have ended."""
+    return holder if holder is not None and not is_dead(holder) else None
+
+
+def best_of(view: RunView) -> dict[str, Any] | None:
+    """Reward, trial and net of the best; None where there is none."""
+    best = view.state.best
+    if best is None:
+        return None
+    accuracy = {"val_accuracy": best.val_accuracy} if has_accuracy(view.state) else {}
+    return {"reward": best.worth, **accuracy, "trial": best.trial, "net": best.net}
+
+
+def kinds_of(entries: Iterable[Entry], run: str) -> dict[str, Size]:
+    """What the objects of a run are, with their numbers and bytes."""
+    found = dict.fromkeys((*(name for name, _ in _KINDS), "other"), Size())
+    for key, size in entries:
+        rest = key.removeprefix(keys.run(run))
+        kind = next((name for name, pattern in _KINDS if pattern.match(rest)), "other")
+        found[kind] = found[kind].and_one(size)
+    return {kind: size for kind, size in found.items() if size.objects}
+
+
+class Difference(NamedTuple):
+    """A setting whose value is not the preset's."""
+
+    key: str
+    value: Any
+    preset: Any
+
+
+def nearest_preset(record: RunRecord) -> tuple[str, list[Difference]]:
+    """The preset from which the run's own settings differ the least, of those for its data where there are any, and in
+    what they differ from it.
+    """
+    begun = _comparable(record.settings_as_run())
+    found = []
+    for name in presets():
+        preset = _comparable(load_settings(name, {}, [], {}).settings)
+        differing = [
+            Difference(key, begun.get(key), preset.get(key))
+            for key in dict.fromkeys([*preset, *begun])
+            if begun.get(key, ...) != preset.get(key, ...)
+        ]
+        other_data = any(one.key == "dataset.name" for one in differing)
+        found.append((other_data, len(differing), name, differing))
+    _, _, name, differing = min(found)
+    return name, differing
+
+
+def _comparable(settings: Settings) -> dict[str, Any]:
+    values = dict(flatten(settings.identity()))
+    del values["dataset.digest"]  # a preset names no data
+    return values
