@@ -124,7 +124,8 @@ def test_a_display_is_updated_and_one_that_goes_away_is_no_harm(tmp_path: Path) 
     for times in (0, 99):
         session, place = Session(DirectoryStore(tmp_path / str(times)), settings()), Place(times)
         session.open()
-        with Followed(None, place).follow(session.record, session.state, foot="", now=lambda: "now", epochs=lambda trial: []) as view:
+        follow = Followed(None, place).follow
+        with follow(session.record, session.state, foot="", now=lambda: "now", epochs=lambda trial: []) as view:
             session.run_to_end()
             view.refresh()
         assert len(place.seen) == (1 if times == 0 else 2)

@@ -27,7 +27,7 @@ MAX_MACS: Final = 3_000_000  # multiply-accumulates: a processor's core does som
 class Choice(NamedTuple):
     """The value of one setting, and why it was chosen."""
 
-    value: int | float
+    value: Any
     """The value."""
     why: str
     """Why it was chosen, in words."""
