@@ -188,14 +188,14 @@ class Starting:
                 )
 
             def used() -> Consumption | None:
-                if self._is_alive(made.pid):
+                if self._is_alive(made.process.pid):
                     return None
                 now = _used(store, wanted.run) or wanted.before
                 return Consumption(now.trials - wanted.before.trials, now.hours - wanted.before.hours)
 
             self._allowance.grant(Grant(wanted.most, used))
             left = self._allowance.left()
-        return {"run": wanted.run, "pid": made.pid, "log": str(made.log), "budget_left": left}
+        return {"run": wanted.run, "pid": made.process.pid, "log": str(made.log), "budget_left": left}
 
 
 class Cancelling:
