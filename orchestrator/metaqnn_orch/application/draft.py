@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.errors import BadInput, NotFound
@@ -29,6 +29,26 @@ class Choice(NamedTuple):
 
     value: Any
     why: str
+
+
+class ChosenValue(TypedDict):
+    """The value of one setting, and the reason for it."""
+
+    value: Any
+    """Value of the setting."""
+    why: str
+    """Reason for it, in words."""
+
+
+class Drafted(TypedDict):
+    """A settings file that was written."""
+
+    file: str
+    """Path of the file."""
+    dataset: str
+    """Name of the dataset."""
+    settings: dict[str, ChosenValue]
+    """Settings by their dotted keys."""
 
 
 def look_at(directory: Path, name: str, report: Callable[[str], None]) -> DatasetInfo:
@@ -110,9 +130,10 @@ def draft(info: DatasetInfo, chosen: Mapping[str, Choice]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(info: DatasetInfo, chosen: Mapping[str, Choice]) -> dict[str, Any]:
+def as_json(file: Path, info: DatasetInfo, chosen: Mapping[str, Choice]) -> Drafted:
     """The choices for scripts."""
-    return {"dataset": info.name, "settings": {key: choice._asdict() for key, choice in chosen.items()}}
+    settings: dict[str, ChosenValue] = {key: {"value": value, "why": why} for key, (value, why) in chosen.items()}
+    return {"file": str(file), "dataset": info.name, "settings": settings}
 
 
 def _names(info: DatasetInfo) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.application.datasets import DatasetRow
 from metaqnn_orch.application.describing import Described, Following
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis
+from metaqnn_orch.application.draft import Drafted
 from metaqnn_orch.application.installed import Installed
 from metaqnn_orch.application.preview import Estimate
 from metaqnn_orch.application.trainer_check.registry import Checked
@@ -33,6 +34,7 @@ class Answer(NamedTuple):
 
 # By the command, with the options that make it another answer.
 ANSWERS: Final[Mapping[str, Answer]] = {
+    "init": Answer(Drafted, "It is printed when the file is written."),
     "start": Answer(RunSummary, "It is printed when the session ends, whatever ended it."),
     "start --dry-run": Answer(Estimate, "Nothing is created."),
     "status": Answer(RunStatus, "With `--watch` it is printed once, when the run has ended."),

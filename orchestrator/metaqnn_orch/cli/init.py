@@ -61,7 +61,7 @@ def init(
     except OSError as error:
         raise BadInput(f"{file} cannot be written: {error.strerror or error}") from None
     if output is Format.JSON:
-        print_json({"file": str(file), **draft.as_json(info, chosen)})
+        print_json(draft.as_json(file, info, chosen))
         return
     where = shlex.quote(dataset_store or "./runs")
     say(f"{file} is written: {info.train:,} images to train on, {info.classes} classes")
