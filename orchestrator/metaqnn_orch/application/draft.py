@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.errors import BadInput, NotFound
