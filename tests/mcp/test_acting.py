@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +31,30 @@ class World:
         self.folder = folder
         self.started: list[list[str]] = []
         self.seen: list[Any] = []
-        self.alive: set[int] = set()
+        self.processes: list[subprocess.Popen[bytes]] = []
         self.code: int | None = None
         self.allowance = Allowance(trials, hours)
         reading = Reading(lambda: self.store, folder=folder)
-        self.tools = Starting(
-            lambda: self.store, reading, self.allowance, LauncherName.LOCAL, self.detach, self.alive.__contains__
-        )
+        self.tools = Starting(lambda: self.store, reading, self.allowance, LauncherName.LOCAL, self.detach)
 
     def detach(self, arguments: list[str], store: Store, run: str) -> Detached:
         self.started.append(arguments)
         self.seen.append(load_settings(arguments[1], {}, [], {}).settings)
-        pid = 1000 + len(self.started)
-        self.alive.add(pid)
-        return Detached(pid, self.folder / "log", self.code)
+        self.processes.append(subprocess.Popen(["sleep", "100"]))
+        return Detached(self.processes[-1], self.folder / "log", self.code)
+
+    def end(self) -> None:
+        """Let the searches end."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, trials=5, hours=2.0)
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path, trials=5, hours=2.0)
+    yield made
+    made.end()
 
 
 def test_a_start_is_shown_first_and_then_done_as_it_was_shown(world: World) -> None:
@@ -113,14 +120,14 @@ def test_what_a_search_did_not_use_comes_back_when_it_has_ended(world: World) ->
     world.tools.start(world.tools.preview_start("test", "digits", trials=5, hours=1)["token"])
     with pytest.raises(BadInput, match="0 are left"):
         world.tools.preview_start("more", "digits", trials=1)
-    world.alive.clear()
+    world.end()
     assert world.allowance.left() == {"trials": 5, "hours": 2.0}, "it left no run: nothing was used"
 
 
 def test_a_search_that_trained_counts_with_what_it_used_but_not_with_more_than_it_was_granted(world: World) -> None:
     world.tools.start(world.tools.preview_start("test", "digits", trials=4, hours=1)["token"])
     write_run(world.store)  # somebody went on with it
-    world.alive.clear()
+    world.end()
     left = world.allowance.left()
     assert left["trials"] == 1
     assert left["hours"] is not None

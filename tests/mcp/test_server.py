@@ -74,6 +74,7 @@ async def refused(connected: Client, tool: str, **arguments: Any) -> str:
 def test_it_answers_as_the_commands_do(stored: Path, cli: Cli) -> None:
     status = cli("status", "test", "--store", stored, "-o", "json").json()
     trials = cli("trials", "test", "--store", stored, "-o", "json").json()
+    trial = cli("trial", "test", trials[3]["trial"], "--store", stored, "-o", "json").json()
     explanation = cli("explain", "test", "--store", stored, "-o", "json").json()
 
     async def talk(connected: Client) -> None:
@@ -84,7 +85,7 @@ def test_it_answers_as_the_commands_do(stored: Path, cli: Cli) -> None:
         assert (rest["total"], rest["next_offset"]) == (len(trials), None)
         best = await told(connected, "trials", run="test", best_first=True, limit=1)
         assert best["trials"][0]["trial"] == status["best"]["trial"]
-        assert await told(connected, "trial", run="test", trial=trials[3]["trial"]) == trials[3]
+        assert await told(connected, "trial", run="test", trial=trials[3]["trial"]) == trial
         assert await told(connected, "explain", run="test") == explanation
         assert status["best"]["net"] in (await told(connected, "report", run="test"))["text"]
         assert [run["run"] for run in (await told(connected, "runs"))["runs"]] == ["test"]

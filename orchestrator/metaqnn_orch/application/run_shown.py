@@ -18,7 +18,7 @@ class LastSession(TypedDict):
     at: str
     """When it began, in ISO 8601."""
     version: str
-    """Its version of metaqnn-orch."""
+    """Its version of the program."""
     launcher: str
     """Where trials ran."""
     parallel: int
@@ -46,7 +46,7 @@ class ShownRun(TypedDict):
     created_at: str
     """When it began, in ISO 8601."""
     version: str
-    """Version of metaqnn-orch with which it began."""
+    """Version of the program when it began."""
     uid: str
     """Its own number, in hexadecimal digits, which no other run has."""
     dataset: str

@@ -66,7 +66,7 @@ def mcp(
     if launcher is LauncherName.TABLE:
         raise BadInput("an assistant starts no rehearsals", hint="leave out --launcher table")
     need("mcp", "metaqnn-orch mcp")
-    from metaqnn_orch.mcp.acting import Cancelling, Starting, is_running  # the SDK takes a second to import
+    from metaqnn_orch.mcp.acting import Cancelling, Starting  # the SDK takes a second to import
     from metaqnn_orch.mcp.allowance import Allowance
     from metaqnn_orch.mcp.reading import Reading
     from metaqnn_orch.mcp.server import serve
@@ -76,7 +76,7 @@ def mcp(
     tools = reading.tools()
     if Act.START in acts:
         allowance = Allowance(budget_trials, budget_hours)
-        tools += Starting(opened, reading, allowance, launcher, _in_background, is_running, release).tools()
+        tools += Starting(opened, reading, allowance, launcher, _in_background, release).tools()
     if Act.CANCEL in acts:
         tools += Cancelling(opened, launcher, release).tools()
     serve(tools)

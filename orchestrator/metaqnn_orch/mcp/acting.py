@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import tempfile
 from collections.abc import Callable
@@ -109,7 +108,6 @@ class Starting:
         allowance: Allowance,
         launcher: LauncherName,
         detach: Detach,
-        is_alive: Callable[[int], bool],
         release: Release | None = None,
     ) -> None:
         self._opened = opened
@@ -117,7 +115,6 @@ class Starting:
         self._allowance = allowance
         self._launcher = launcher
         self._detach = detach
-        self._is_alive = is_alive
         self._release = release
         self._shown: Confirmations[_Wanted] = Confirmations("preview_start")
         self._lock = Lock()
@@ -188,7 +185,7 @@ class Starting:
                 )
 
             def used() -> Consumption | None:
-                if self._is_alive(made.process.pid):
+                if made.process.poll() is None:
                     return None
                 now = _used(store, wanted.run) or wanted.before
                 return Consumption(now.trials - wanted.before.trials, now.hours - wanted.before.hours)
@@ -247,11 +244,3 @@ def _used(store: Store, run: str) -> Consumption | None:
     except NotFound:
         return None
     return Consumption(view.state.unique, view.state.device_seconds / 3600)
-
-
-def is_running(pid: int) -> bool:
-    """Whether this process, which this one started, still runs."""
-    try:
-        return os.waitpid(pid, os.WNOHANG) == (0, 0)
-    except ChildProcessError:
-        return False

@@ -5,17 +5,17 @@ second to import.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 import anyio
-from mcp import types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
 
+from mcp import types
+from metaqnn_orch.application.logged import LOG
 from metaqnn_orch.errors import KNOWN, redacted
 from metaqnn_orch.mcp.tool import Tool
 from metaqnn_orch.reporting.schemas import plain
@@ -67,7 +67,7 @@ def _called(tool: Tool, arguments: dict[str, Any]) -> types.CallToolResult:
         hint = getattr(error, "hint", "")
         return _refused(redacted(str(error)) + (f"\nhint: {hint}" if hint else ""))
     except Exception as error:  # the server outlives a fault in one of its tools
-        print(f"{tool.name}: {type(error).__name__}: {error}", file=sys.stderr)
+        LOG.error("%s: %s: %s", tool.name, type(error).__name__, error)
         return _refused(f"{tool.name} failed: {type(error).__name__}, a fault of metaqnn-orch")
     if len(text) > MOST:
         return _refused(f"the answer has {len(text):,} characters, and {MOST:,} is the most: ask for less of it")
