@@ -66,7 +66,8 @@ class Row(NamedTuple):
     run: str
     """Name of the run."""
     state: str
-    """State of the run, as in `status`; or copied in part, removed in part, remains (objects without a run), damaged."""
+    """State of the run, as in `status`; or copied in part, removed in part, damaged, or remains: objects without a run.
+    """
     dataset: str | None
     """Name of the dataset."""
     method: str | None
