@@ -66,7 +66,9 @@ class Row(NamedTuple):
     run: str
     """Name of the run."""
     state: str
-    """State of the run, as in `status`; or copied in part, removed in part, remains (objects without a run), damaged."""
+    """State of the run, as in `status`; or copied in part, removed in part, remains (objects without a
+    run), damaged.
+    """
     dataset: str | None
     """Name of the dataset."""
     method: str | None
