@@ -28,6 +28,7 @@ _SMALL: Final = (
 )
 _NET: Final = "[C(16,3,1), GAP(10), SM(10)]"
 _RUN: Final = ("first", "--store", "./runs")
+_ANOTHER: Final = ("another", "--store", "./runs")
 _IMAGE: Final = ("--set", "execution.kubernetes={image: registry.example/trainer:1, store_endpoint: 'http://store:9'}")
 _NO_STORE: Final = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
 _TRIAL: Final = "{trial}"
@@ -85,7 +86,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "config show": ("config", "show", "digits", "--set", "recipe.epochs=3"),
     "config plugins": ("config", "plugins"),
     "trainer check": ("trainer", "check", "--only", "delivers", "-o", "json", sys.executable, "-m", "metaqnn_trainer"),
-    "start --detach": ("start", "digits", "--run", *_RUN, *_SMALL, "--max-trials", "7", "--detach"),
+    "start --detach": ("start", "digits", "--run", *_ANOTHER, *_SMALL, "--detach"),
 }
 """The commands in an order in which each has what it needs. The dashboard is not among them, because it does not end:
 its example was recorded by hand."""
@@ -109,7 +110,7 @@ def main() -> None:
             (EXAMPLES / f"{stem(name)}.json").write_text(
                 text.replace(sys.prefix, "/home/ada/.venv") + "\n", encoding="utf-8"
             )
-        _run(folder, "status", *_RUN, "--watch")  # the search in the background still needs the folder
+        _run(folder, "status", *_ANOTHER, "--watch")  # the search in the background still needs the folder
 
 
 def shortened(value: Any, name: str = "") -> Any:

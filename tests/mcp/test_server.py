@@ -19,7 +19,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from mcp import Client
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import PROGRAM, Cli, clean_environment, cli
+from tests.cli.conftest import PROGRAM, TINY, Cli, clean_environment, cli, needs_trainer
 from tests.reporting.runs import write_run
 
 __all__ = ["cli"]
@@ -195,3 +195,34 @@ def test_standard_output_carries_the_protocol_alone_and_the_end_of_input_ends_it
 )
 def test_a_server_that_may_start_needs_a_budget(options: list[str], words: str, stored: Path, cli: Cli) -> None:
     assert words in cli("mcp", "--store", stored, *options).refused()
+
+
+@needs_trainer
+def test_a_search_is_started_goes_on_without_the_client_and_is_cancelled(tmp_path: Path) -> None:
+    """A real search of real nets: its budget holds although the server that set it is gone."""
+    options = ("--allow=start", "--allow=cancel", "--budget-trials=2", "--budget-hours=1")
+    small = [argument.removeprefix("--set=") for argument in TINY if argument.startswith("--set=")]
+
+    async def begin(connected: Client) -> None:
+        wanted = {"run": "first", "preset_or_file": "digits", "settings": small}
+        words = await refused(connected, "preview_start", trials=3, **wanted)
+        assert "2 are left" in words
+        seen = await told(connected, "preview_start", trials=2, **wanted)
+        assert seen["estimate"]["nets"] == 2
+        assert "confirms nothing" in await refused(connected, "start", token="yes")
+        made = await told(connected, "start", token=seen["token"])
+        assert made["budget_left"]["trials"] == 0
+        assert "confirms nothing" in await refused(connected, "start", token=seen["token"])
+        assert "confirms nothing" in await refused(connected, "cancel", token=seen["token"])
+
+    async def end(connected: Client) -> None:
+        while (status := await told(connected, "status", run="first"))["state"] == "running":
+            await anyio.sleep(0.2)
+        assert (status["state"], status["unique"], status["goal"]) == ("complete", 2, 2)
+        assert "run first" in (await told(connected, "logs", run="first"))["text"]
+        seen = await told(connected, "preview_cancel", run="first")
+        assert seen["holder"] is None
+        assert (await told(connected, "cancel", token=seen["token"]))["was_running"] is False
+
+    asked(tmp_path, begin, *options)
+    asked(tmp_path, end, *options)
