@@ -45,7 +45,7 @@ def page() -> str:
     """The page json.md."""
     parts = [
         "# JSON for scripts",
-        "With `-o json` a command prints one JSON document to standard output, when it ends, and everything else to "
+        "With `-o json` a command prints one JSON document to standard output, when it ends or its section says, and everything else to "
         "standard error; no command prints a document for each line. An error has no document, but an exit code and "
         "one line. Numbers are finite: what is not known is null. Times are ISO 8601, in UTC.",
         "Scripts may rely on what stands here: a field keeps its name and its type, and one that is always there stays "
@@ -72,11 +72,13 @@ def schema_file() -> str:
 
 
 def _line(row: Row, others: Mapping[str, Row]) -> str:
-    kind = " or ".join(_WORDS.get(word, word) for word in row.kind.split(" | "))
+    words = row.kind.split(" | ")
+    listed = "" if words[0][0] != "`" else f" One of {words[0]}."  # beside the meaning, because it may be long
+    kind = " or ".join(_WORDS.get("string" if word[0] == "`" else word, word) for word in words)
     inner = others.get(f"{row.path}[]") or others.get(f"{row.path}.*")
     kind += f" of {_WORDS.get(inner.kind, inner.kind)}s" if inner and not inner.meaning else ""
     there = "" if row.is_always_there else ", not always there"
-    return f"| `{row.path}` | {kind}{there} | {row.meaning.replace('|', chr(92) + '|')} |"
+    return f"| `{row.path}` | {kind}{there} | {row.meaning.replace('|', chr(92) + '|')}{listed} |"
 
 
 def _rows(
