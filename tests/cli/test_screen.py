@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from metaqnn_orch.application.epochs import Course
+from metaqnn_orch.application.epochs import TrialInTraining
 from metaqnn_orch.cli.screen import Screen, span, sparkline
 from metaqnn_orch.reporting.standing import standing
 from metaqnn_orch.settings.budget import BudgetSettings
@@ -26,7 +26,8 @@ def screen(store: DirectoryStore, *, width: int, height: int = 40, **console: bo
     state.opened = state.opened.model_copy(update={"budget": budget, "places": 10})
     nets = [*state.trials.values()]
     lines = [
-        Course(trial.trial, trial.net, number, 20, 0.5 if number else None) for number, trial in enumerate(nets[:8])
+        TrialInTraining(trial.trial, trial.net, number, 20, 0.5 if number else None)
+        for number, trial in enumerate(nets[:8])
     ]
     numbers = standing(state, at(100))
     made = Screen(
@@ -72,7 +73,7 @@ def test_a_low_terminal_has_fewer_of_the_nets_in_training(tmp_path: Path) -> Non
 def test_what_others_wrote_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     numbers = standing(write_run(store).state, at(100))
-    evil = Course("0" * 12, "[red]\x1b]0;owned\x07\n\u202e\x1b[2J", 1, 2, 0.5)
+    evil = TrialInTraining("0" * 12, "[red]\x1b]0;owned\x07\n\u202e\x1b[2J", 1, 2, 0.5)
     written = io.StringIO()
     Console(file=written, width=100).print(Screen("\x1b[2J", numbers, 0.0, [evil], "\x9b2J"))
     assert written.getvalue().replace("\n", "").isprintable()

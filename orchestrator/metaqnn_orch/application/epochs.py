@@ -16,7 +16,7 @@ PAUSE: Final = 5.0  # seconds between two looks
 MOST: Final = 8  # nets that are looked at: a person reads no more, and a store is asked for each
 
 
-class Course(NamedTuple):
+class TrialInTraining(NamedTuple):
     """How far a net in training is."""
 
     trial: str
@@ -29,7 +29,7 @@ class Course(NamedTuple):
     """The best reward so far at the present learning rate; None before an epoch has ended."""
 
 
-class Courses:
+class TrialsInTraining:
     """The nets in training, with what their trainers have written last. A thread of its own reads it, so that no store
     can delay the run that is shown.
     """
@@ -46,7 +46,7 @@ class Courses:
         self._ended = False
         self._thread = Thread(target=self._look, name="epochs of the nets in training", daemon=True)
 
-    def __enter__(self) -> Courses:
+    def __enter__(self) -> TrialsInTraining:
         if self._epochs is not None:
             self._thread.start()
         return self
@@ -56,7 +56,7 @@ class Courses:
             self._ended = True
             self._changed.notify()
 
-    def now(self) -> list[Course]:
+    def now(self) -> list[TrialInTraining]:
         """The first nets in training, in the order of their proposal. The thread that changes the state calls it."""
         if self._epochs is None:
             return []
@@ -68,7 +68,7 @@ class Courses:
             if begun:
                 self._changed.notify()
         return [
-            Course(
+            TrialInTraining(
                 trial.trial,
                 trial.net,
                 found[trial.trial][0] if trial.trial in found else 0,
@@ -111,7 +111,7 @@ class Slowly:
         self._pause = pause
         self._told: dict[str, tuple[float, int]] = {}
 
-    def due(self, courses: Iterable[Course]) -> list[Course]:
+    def due(self, courses: Iterable[TrialInTraining]) -> list[TrialInTraining]:
         now, told, due = self._monotonic(), {}, []
         for course in courses:
             since, epoch = self._told.get(course.trial, (now, 0))

@@ -72,7 +72,7 @@ def has_lines(store: str, run: str, trial: str | None) -> bool:
     return bool(logs_in(folder) if trial is None else trials_in(folder / "trials", trial))
 
 
-class Vigil:
+class LocalVigil:
     """Sleeps between a watcher's looks at a run, and ends the watching when the process that worked on it is gone."""
 
     def __init__(self, store: Store, run: str, sleep: Callable[[float], None] = time.sleep) -> None:

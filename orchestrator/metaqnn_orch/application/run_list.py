@@ -60,14 +60,13 @@ class BestOfRun(TypedDict):
     """The net."""
 
 
-class Row(NamedTuple):
+class ListedRun(NamedTuple):
     """One run of a list."""
 
     run: str
     """Name of the run."""
     state: str
-    """State of the run, as in `status`; or copied in part, removed in part, remains (objects without a
-    run), damaged.
+    """State of the run, as in `status`; or copied in part, removed in part, damaged, or remains: objects without a run.
     """
     dataset: str | None
     """Name of the dataset."""
@@ -91,7 +90,7 @@ class Row(NamedTuple):
     """What is wrong with it, or what its search waits for; empty where nothing is."""
 
 
-def list_runs(store: Store) -> list[Row]:
+def list_runs(store: Store) -> list[ListedRun]:
     """Every run of the store, by its name, and everything that is left of one."""
     sizes: dict[str, Size] = {}
     whole = set()
@@ -103,13 +102,13 @@ def list_runs(store: Store) -> list[Row]:
     return each(lambda run: _row(store, run, sizes[run]) if run in whole else _part(store, run, sizes[run]), [*sizes])
 
 
-def _row(store: Store, run: str, size: Size) -> Row:
+def _row(store: Store, run: str, size: Size) -> ListedRun:
     try:
         view = read_run(store, run, learning=False)
     except KNOWN as error:
-        return Row(run, DAMAGED, None, None, 0, None, None, *size, None, None, one_line(str(error)))
+        return ListedRun(run, DAMAGED, None, None, 0, None, None, *size, None, None, one_line(str(error)))
     state, alive = view.state, living(read_holder(store, run))
-    return Row(
+    return ListedRun(
         run=run,
         state=run_state(state, alive),
         dataset=view.record.dataset.name,
@@ -125,10 +124,10 @@ def _row(store: Store, run: str, size: Size) -> Row:
     )
 
 
-def _part(store: Store, run: str, size: Size) -> Row:
+def _part(store: Store, run: str, size: Size) -> ListedRun:
     found = read_partial(store, run)
     state = IN_PART[found.what] if found is not None else REMAINS
-    return Row(run, state, None, None, 0, None, None, *size, None, found.at if found else None, "")
+    return ListedRun(run, state, None, None, 0, None, None, *size, None, found.at if found else None, "")
 
 
 def living(holder: Holder | None) -> Holder | None:

@@ -41,7 +41,7 @@ def watch(
     """
     record = load_record(store, run)
     state, journal = resume(store, record, record.settings_as_run())
-    pulse = Pulse(store, run, monotonic)
+    pulse = Heartbeat(store, run, monotonic)
     works = pulse.beats()
     foot = "Ctrl-C ends only the view, the run goes on"
     shown = listener.follow(
@@ -71,7 +71,7 @@ def watch(
             _rest(view, sleep)
 
 
-class Pulse:
+class Heartbeat:
     """Tells whether an orchestrator works on the run: one on another machine shows it by changing what holder.json
     says.
     """

@@ -10,7 +10,7 @@ from metaqnn_orch.application.describing import Described, Following
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis
 from metaqnn_orch.application.installed import Installed
 from metaqnn_orch.application.preview import Estimate
-from metaqnn_orch.application.run_list import Row
+from metaqnn_orch.application.run_list import ListedRun
 from metaqnn_orch.application.run_shown import ShownRun
 from metaqnn_orch.application.trainer_check.registry import Checked
 from metaqnn_orch.application.trial_view import TrialView
@@ -55,7 +55,7 @@ ANSWERS: Final[Mapping[str, Answer]] = {
     "explain": Answer(Explanation, "Without `--after` it has findings, too."),
     "import-replay": Answer(ImportedRun, "It is printed when the run has begun."),
     "enqueue": Answer(NetQueued, "The searcher learns from the net as from its own."),
-    "runs list": Answer(list[Row], "A list, by name, with everything that is left of a run."),
+    "runs list": Answer(list[ListedRun], "A list, by name, with everything that is left of a run."),
     "runs show": Answer(ShownRun, "Settings of how the work is done are no part of a run."),
     "runs copy": Answer(CopiedRun, "It is printed when the copy is whole."),
     "runs rename": Answer(CopiedRun, "It is printed when the run has its new name."),

@@ -27,7 +27,7 @@ def attach(run: options.Run, store: options.Store, release: Release | None = Non
     opened = open_store(store)
     if release is None:
         try:
-            watch(opened, run, Terminal(), machine.Vigil(opened, run).sleep)
+            watch(opened, run, Terminal(), machine.LocalVigil(opened, run).sleep)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         return

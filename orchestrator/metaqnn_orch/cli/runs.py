@@ -102,7 +102,7 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
         say("there are no runs yet")
 
 
-def _cells(row: run_list.Row) -> tuple[object, ...]:
+def _cells(row: run_list.ListedRun) -> tuple[object, ...]:
     nets = "-" if row.goal is None else f"{row.nets:,}/{row.goal:,}"
     changed = None if row.changed_at is None else row.changed_at[:16].replace("T", " ")
     best = None if row.best is None else row.best["reward"]

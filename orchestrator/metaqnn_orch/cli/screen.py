@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from metaqnn_orch.application.epochs import Course
+from metaqnn_orch.application.epochs import TrialInTraining
 from metaqnn_orch.cli.output import cell, visible
 from metaqnn_orch.control.events import (
     Told,
@@ -52,7 +52,9 @@ def times(number: int) -> str:
 class Screen:
     """Draws the screen: head, two bars, numbers, the nets in training, foot."""
 
-    def __init__(self, head: str, standing: Standing, hours: float, courses: Sequence[Course], foot: str) -> None:
+    def __init__(
+        self, head: str, standing: Standing, hours: float, courses: Sequence[TrialInTraining], foot: str
+    ) -> None:
         """`hours` is the work so far, including the present session. Without a `foot` the screen has none."""
         self._head = head
         self._standing = standing
@@ -136,7 +138,7 @@ class Screen:
         if now.limit:
             yield "stops", Text(now.limit, style="yellow")
 
-    def _training(self, courses: Sequence[Course]) -> Table:
+    def _training(self, courses: Sequence[TrialInTraining]) -> Table:
         table = Table.grid(expand=True, padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True, min_width=_LABEL)
         table.add_column(no_wrap=True)

@@ -9,7 +9,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 
-from metaqnn_orch.application.epochs import Courses, Slowly
+from metaqnn_orch.application.epochs import Slowly, TrialsInTraining
 from metaqnn_orch.application.listener import PACE, Epochs, Tone, introduction, where
 from metaqnn_orch.application.waits import Waits
 from metaqnn_orch.cli.output import Progress, cell, say, tell
@@ -67,7 +67,7 @@ class SearchView:
         )
         self._silence = ""
         self._drawn: Screen | None = None
-        self._courses = Courses(state, epochs)
+        self._courses = TrialsInTraining(state, epochs)
         self._slowly = Slowly(monotonic)
         self._drawn_at = float("-inf")
         self._live = Live(console=console, auto_refresh=False) if console.is_interactive else None

@@ -12,7 +12,7 @@ from metaqnn_orch.control.budget import Limit
 from metaqnn_orch.control.confirmation import is_due, is_under_way, next_repetition, reserved, shortlist
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.proposals import as_event
-from metaqnn_orch.control.queue import Queue
+from metaqnn_orch.control.queue import HandQueue
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
@@ -49,7 +49,7 @@ class Proposer:
         self._goal = goal
         self._now = now
         self._emit = emit
-        self._queue = Queue(store, record, state)
+        self._queue = HandQueue(store, record, state)
         self._budget = state.settings.budget
         self._confirm = state.settings.confirm
         self._ends_at: Limit | None = None  # why no further design is proposed

@@ -61,7 +61,7 @@ def waiting(store: Store, run: str, state: RunState) -> list[str]:
     return [name for name in names if name not in state.trials]
 
 
-class Queue:
+class HandQueue:
     """The queue as the holder of the run takes from it."""
 
     def __init__(self, store: Store, record: RunRecord, state: RunState) -> None:

@@ -18,7 +18,7 @@ from metaqnn_orch.application.jobs import cluster_of, said_by, said_by_search
 from metaqnn_orch.application.machine import said_here
 from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.run_list import Row, list_runs, living
+from metaqnn_orch.application.run_list import ListedRun, list_runs, living
 from metaqnn_orch.application.trial_view import TrialView, trial_view
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.record import load_record
@@ -69,7 +69,7 @@ class TrialPage(TypedDict):
 class RunPage(TypedDict):
     """Some runs of the store."""
 
-    runs: list[Row]
+    runs: list[ListedRun]
     """The runs from `offset` on, by their names."""
     total: int
     """Number of all runs."""

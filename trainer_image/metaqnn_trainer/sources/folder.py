@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
-from metaqnn_trainer.sources.layout import Part, find_layout
+from metaqnn_trainer.sources.layout import ImageFiles, find_layout
 from metaqnn_trainer.sources.picture import IMAGE_SIZE, Header, read_header, read_picture
 from metaqnn_trainer.sources.split import stratified
 
@@ -44,7 +44,7 @@ class _Files:
     _done: int = 0
     _reported: float = field(default_factory=time.monotonic)
 
-    def headers(self, part: Part) -> dict[Path, Header]:
+    def headers(self, part: ImageFiles) -> dict[Path, Header]:
         found = {}
         for path in (path for files in part.files.values() for path in files):
             try:
@@ -53,7 +53,7 @@ class _Files:
                 self.bad[path] = str(error)
         return found
 
-    def read(self, part: Part, form: Form) -> LabelledImages:
+    def read(self, part: ImageFiles, form: Form) -> LabelledImages:
         images: list[NDArray[np.uint8]] = []
         labels: list[int] = []
         for label, files in enumerate(part.files.values()):

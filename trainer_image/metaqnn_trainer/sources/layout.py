@@ -29,7 +29,7 @@ _SHOWN: Final = 5  # names in one line
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ImageFiles:
     """The image files of one part, by the names of their classes, in order."""
 
     root: Path
@@ -44,12 +44,12 @@ class Layout:
     """The parts of a folder of images. Where it has none, everything is in `train`, and `is_parted` is false."""
 
     class_names: list[str]
-    train: Part
-    validation: Part | None = None
-    test: Part | None = None
+    train: ImageFiles
+    validation: ImageFiles | None = None
+    test: ImageFiles | None = None
     is_parted: bool = False
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[ImageFiles]:
         """The parts that there are; that of training first."""
         return [part for part in (self.train, self.validation, self.test) if part is not None]
 
@@ -168,11 +168,11 @@ def _check_classes(root: Path, classes: Sequence[Path]) -> None:
     )
 
 
-def _part(walk: _Walk, root: Path, classes: Sequence[Path]) -> Part:
-    return Part(root, {path.name: [*walk.images(path)] for path in classes})
+def _part(walk: _Walk, root: Path, classes: Sequence[Path]) -> ImageFiles:
+    return ImageFiles(root, {path.name: [*walk.images(path)] for path in classes})
 
 
-def _held_back(walk: _Walk, root: Path, names: Sequence[str], report: Report, skip_bad: bool) -> Part | None:
+def _held_back(walk: _Walk, root: Path, names: Sequence[str], report: Report, skip_bad: bool) -> ImageFiles | None:
     """The part for validation or test in `root`; None where its images have no classes."""
     before = walk.passed["images outside of the classes"]
     folders = walk.folders(root)
@@ -191,7 +191,7 @@ def _held_back(walk: _Walk, root: Path, names: Sequence[str], report: Report, sk
     missing = [name for name in names if not part.files.get(name)]
     if missing and len(missing) < len(names):
         report(f"{root} has no images of {_list(missing)}")
-    part = Part(root, {name: part.files.get(name, []) for name in names})
+    part = ImageFiles(root, {name: part.files.get(name, []) for name in names})
     if not len(part):
         report(f"{root}: left out, because it has no images")
     return part if len(part) else None
