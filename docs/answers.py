@@ -45,8 +45,8 @@ def page() -> str:
     """The page json.md."""
     parts = [
         "# JSON for scripts",
-        "With `-o json` a command prints one JSON document to standard output, when it ends or its section says, and everything else to "
-        "standard error; no command prints a document for each line. An error has no document, but an exit code and "
+        "With `-o json` a command prints one JSON document to standard output, when it ends or its section "
+        "says, and everything else to standard error; no command prints a document for each line. An error has no document, but an exit code and "
         "one line. Numbers are finite: what is not known is null. Times are ISO 8601, in UTC.",
         "Scripts may rely on what stands here: a field keeps its name and its type, and one that is always there stays "
         "so. Later versions may add fields, so a reader passes over those that it does not know. "
@@ -115,4 +115,4 @@ def _kinds(choices: Sequence[Mapping[str, Any]]) -> str:
 
 def _kind(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type", "anything")
-    return f"`{json.dumps(schema['const'])}`" if "const" in schema else "list" if kind == "array" else str(kind)
+    return "list" if kind == "array" else str(kind)
