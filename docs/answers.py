@@ -45,9 +45,9 @@ def page() -> str:
     """The page json.md."""
     parts = [
         "# JSON for scripts",
-        "With `-o json` a command prints one JSON document to standard output, when it ends or its section "
-        "says, and everything else to standard error; no command prints a document for each line. An error has no document, but an exit code and "
-        "one line. Numbers are finite: what is not known is null. Times are ISO 8601, in UTC.",
+        "With `-o json` a command prints one JSON document to standard output, when it ends or its section says, and "
+        "everything else to standard error; no command prints a document for each line. An error has no document, but "
+        "an exit code and one line. Numbers are finite: what is not known is null. Times are ISO 8601, in UTC.",
         "Scripts may rely on what stands here: a field keeps its name and its type, and one that is always there stays "
         "so. Later versions may add fields, so a reader passes over those that it does not know. "
         "[answers.schema.json](answers.schema.json) has the same as JSON Schemas (draft 2020-12), by command. "
