@@ -108,9 +108,14 @@ def _found(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> tuple[Mapping[
 
 
 def _kinds(choices: Sequence[Mapping[str, Any]]) -> str:
-    values = [value for choice in choices for value in choice.get("enum", ())]
-    texts = [", ".join(f"`{value}`" for value in values)] if values else []
-    return " | ".join([*texts, *dict.fromkeys(_kind(choice) for choice in choices if "enum" not in choice)])
+    values = [value for choice in choices for value in _texts(choice)]
+    listed = [", ".join(f"`{value}`" for value in values)] if values else []
+    return " | ".join([*listed, *dict.fromkeys(_kind(choice) for choice in choices if not _texts(choice))])
+
+
+def _texts(schema: Mapping[str, Any]) -> Sequence[str]:
+    """The texts that it may be, where it may be no others."""
+    return schema["enum"] if "enum" in schema else [schema["const"]] if isinstance(schema.get("const"), str) else []
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
