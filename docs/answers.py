@@ -45,9 +45,9 @@ def page() -> str:
     """The page json.md."""
     parts = [
         "# JSON for scripts",
-        "With `-o json` a command prints one JSON document to standard output, when it ends, and everything else to "
-        "standard error; no command prints a document for each line. An error has no document, but an exit code and "
-        "one line. Numbers are finite: what is not known is null. Times are ISO 8601, in UTC.",
+        "With `-o json` a command prints one JSON document to standard output, when it ends or its section says, and "
+        "everything else to standard error; no command prints a document for each line. An error has no document, but "
+        "an exit code and one line. Numbers are finite: what is not known is null. Times are ISO 8601, in UTC.",
         "Scripts may rely on what stands here: a field keeps its name and its type, and one that is always there stays "
         "so. Later versions may add fields, so a reader passes over those that it does not know. "
         "[answers.schema.json](answers.schema.json) has the same as JSON Schemas (draft 2020-12), by command. "
@@ -72,11 +72,13 @@ def schema_file() -> str:
 
 
 def _line(row: Row, others: Mapping[str, Row]) -> str:
-    kind = " or ".join(_WORDS.get(word, word) for word in row.kind.split(" | "))
+    words = row.kind.split(" | ")
+    listed = "" if words[0][0] != "`" else f" One of {words[0]}."  # beside the meaning, because it may be long
+    kind = " or ".join(_WORDS.get("string" if word[0] == "`" else word, word) for word in words)
     inner = others.get(f"{row.path}[]") or others.get(f"{row.path}.*")
     kind += f" of {_WORDS.get(inner.kind, inner.kind)}s" if inner and not inner.meaning else ""
     there = "" if row.is_always_there else ", not always there"
-    return f"| `{row.path}` | {kind}{there} | {row.meaning.replace('|', chr(92) + '|')} |"
+    return f"| `{row.path}` | {kind}{there} | {row.meaning.replace('|', chr(92) + '|')}{listed} |"
 
 
 def _rows(
@@ -106,11 +108,16 @@ def _found(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> tuple[Mapping[
 
 
 def _kinds(choices: Sequence[Mapping[str, Any]]) -> str:
-    values = [value for choice in choices for value in choice.get("enum", ())]
-    texts = [", ".join(f"`{value}`" for value in values)] if values else []
-    return " | ".join([*texts, *dict.fromkeys(_kind(choice) for choice in choices if "enum" not in choice)])
+    values = [value for choice in choices for value in _texts(choice)]
+    listed = [", ".join(f"`{value}`" for value in values)] if values else []
+    return " | ".join([*listed, *dict.fromkeys(_kind(choice) for choice in choices if not _texts(choice))])
+
+
+def _texts(schema: Mapping[str, Any]) -> Sequence[str]:
+    """The texts that it may be, where it may be no others."""
+    return schema["enum"] if "enum" in schema else [schema["const"]] if isinstance(schema.get("const"), str) else []
 
 
 def _kind(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type", "anything")
-    return f"`{json.dumps(schema['const'])}`" if "const" in schema else "list" if kind == "array" else str(kind)
+    return "list" if kind == "array" else str(kind)
