@@ -18,7 +18,7 @@ VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
 
-install: .venv/.run-ready      ## .venv with metaqnn-orch and the trainer
+install: .venv/.run-ready      ## .venv with metaqnn-orch, the trainer, and all extras that the pages use
 
 test: .venv/.dev-ready lint    ## everything that proves the project
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -108,7 +108,7 @@ clean:
 	$(BIN)/python -m pip install --quiet "uv>=0.9"
 
 .venv/.run-ready: pyproject.toml | .venv/bin/uv
-	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[train]"
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[all]"
 	@touch $@
 
 .venv/.dev-ready: pyproject.toml | .venv/bin/uv

@@ -52,7 +52,7 @@ def made_data(device: torch.device) -> Dataset:
         Labelled(images[part], labels[part]) for part in (slice(TRAINED), slice(TRAINED, None), slice(0))
     )
     mean, std = (torch.full((3, 1, 1), value, device=device) for value in (0.5, 0.25))
-    return Dataset(info, train, validation, test, mean, std)
+    return Dataset(info, train, validation, test, mean, std, torch.bincount(train.labels).float())
 
 
 def ours(net: str, recipe: Recipe, data: Dataset) -> tuple[list[float], Training]:

@@ -1,5 +1,5 @@
 """Writes the pages that follow from the code: commands.md from the command line, settings.md from the settings' models,
-and the tables of trainer.md.
+json.md from the classes of answers, and the tables of trainer.md.
 
 make docs
 """
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import typer
 
+from docs import answers
 from docs.contract import filled
 from docs.docstrings import docstrings
 from metaqnn_orch.cli.app import COMMANDS, build_app
@@ -23,6 +24,7 @@ from metaqnn_orch.settings import budget, early_end, kubernetes, objective
 from metaqnn_orch.settings import model as settings_module
 from metaqnn_orch.settings import search as search_settings
 from metaqnn_orch.settings.model import DatasetSettings, Settings
+from metaqnn_orch.settings.sources import FOLLOWING
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract import messages
 from metaqnn_trainer.spaces.cnn import common
@@ -70,8 +72,8 @@ def settings() -> str:
         dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2)
     ).model_dump(mode="json")
     defaults = {key: json.dumps(value) for key, value in flatten(example)}
-    for key in ("dataset.name", "space.image_size", "space.channels", "space.classes"):
-        defaults[key] = "must be given"
+    defaults["dataset.name"] = "must be given"
+    defaults |= dict.fromkeys((f"space.{leaf}" for leaf in FOLLOWING), "the dataset's")
     rows = list(_rows("Settings", schema, schema["$defs"], known, ""))
     section = None
     for key, kind, meaning in rows:
@@ -171,7 +173,14 @@ def trainer() -> str:
     return filled((PAGES / "trainer.md").read_text(encoding="utf-8"))
 
 
-PAGE: Final = {"commands.md": commands, "layers.md": layers, "settings.md": settings, "trainer.md": trainer}
+PAGE: Final = {
+    "answers.schema.json": answers.schema_file,
+    "commands.md": commands,
+    "json.md": answers.page,
+    "layers.md": layers,
+    "settings.md": settings,
+    "trainer.md": trainer,
+}
 
 if __name__ == "__main__":
     for name, written in PAGE.items():

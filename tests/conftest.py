@@ -22,6 +22,14 @@ hypothesis.settings.load_profile("untimed")
 _numbers = count(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _state_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What searches keep on this machine of what they have said is kept in a place of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state", numbered=True)))
+        yield
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An empty one in a directory, for tests of what is kept in a store; nothing of it is flushed to the disk."""

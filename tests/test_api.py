@@ -78,7 +78,7 @@ def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("accuracies.csv").write_text("net,accuracy\n" + "".join(f'"{net}",0.{n + 2}\n' for n, net in enumerate(nets)))
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), names)
     assert len(names["frame"]) == 40

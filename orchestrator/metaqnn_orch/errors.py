@@ -16,7 +16,8 @@ Two trees are shared with the trainer, and stand beside it:
 
 StoreError                        exit 5   the object store did not do what was asked (metaqnn_trainer.store.errors);
                                            exit 2 where this machine has no keys for it
-└── ObjectMissing                          no object under this key
+├── ObjectMissing                          no object under this key
+└── KeysRefused               exit 2       the store did not know the keys of a search that was to begin
 ContractError                     exit 2   bad input: a message, a net, an address (metaqnn_trainer.contract.errors)
 """
 
@@ -86,6 +87,12 @@ class LauncherError(OrchestratorError):
     exit_code = 6
 
 
+class KeysRefused(StoreError):
+    """The store does not know the keys with which a search was to begin, or to go on: nothing was created. The same
+    keys would be refused again, so a search in the cluster is not tried again.
+    """
+
+
 class ClusterError(LauncherError):
     """The Kubernetes API did not do what was asked. The message names the call and the cause.
 
@@ -118,7 +125,7 @@ def exit_code(error: BaseException) -> int:
         case OrchestratorError():
             return error.exit_code
         case StoreError():
-            return 2 if error.code == NO_CREDENTIALS else 5
+            return 2 if isinstance(error, KeysRefused) or error.code == NO_CREDENTIALS else 5
         case ContractError():
             return 2
         case _:

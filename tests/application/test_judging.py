@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ def judged(tmp_path: Path, script: str) -> Judged:
 
 
 def test_the_answer_is_read(tmp_path: Path) -> None:
-    answer = '{"images": 2, "first": 0.5, "together": 1.0, "validation_together": 0.75}'
-    assert judged(tmp_path, f"echo '{answer}'") == Judged(2, 0.5, 1.0, 0.75)
+    told = Judged(2, 0.5, 1.0, 0.75, ["cat", "dog"], [[1, 0], [1, 0]], [[1, 0], [0, 1]])
+    assert judged(tmp_path, f"echo '{json.dumps(told._asdict())}'") == told
 
 
 def test_the_trials_are_named_with_their_runs(tmp_path: Path) -> None:
@@ -31,7 +32,8 @@ def test_the_trials_are_named_with_their_runs(tmp_path: Path) -> None:
             "sh",
             "-c",
             f'test "$0 $1 $2 $3 $4 $5 $6" = "judge --store {tmp_path} --trial a/000000000000 --trial b/111111111111"'
-            ' && echo \'{"images": 1, "first": 1, "together": 1, "validation_together": 1}\'',
+            ' && echo \'{"images": 1, "first": 1, "together": 1, "validation_together": 1,'
+            ' "class_names": [], "confusion": null, "together_confusion": null}\'',
         ),
     )
     assert asked.images == 1

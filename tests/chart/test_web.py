@@ -56,8 +56,8 @@ def test_it_answers_under_the_names_by_which_it_is_reached() -> None:
     arguments = pod(template("--values", KITCHEN_SINK))["containers"][0]["args"]
     assert arguments[:4] == ["dashboard", "--store=s3://results/a/b", "--host=0.0.0.0", "--port=8080"]
     answered = [text.removeprefix("--answer-to=") for text in arguments[4:]]
-    inside = [NAME, f"{NAME}.trials", f"{NAME}.trials.svc", f"{NAME}.trials.svc.cluster.local"]
-    assert answered == [*inside, "runs.example"]
+    domains = ("", ".trials", ".trials.svc", ".trials.svc.cluster.local")
+    assert answered == [*(f"{NAME}{domain}" for domain in domains), "runs.example"]
 
 
 def test_its_pod_is_restricted_and_its_service_leads_to_it() -> None:

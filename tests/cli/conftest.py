@@ -22,6 +22,7 @@ from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests.cli.promised import check
 from tests.control.world import INFO, Session, settings
 
 PROGRAM: Final = Path(sys.executable).with_name("metaqnn-orch")
@@ -94,9 +95,10 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     def call(*arguments: object) -> Answer:
         capsys.readouterr()
         with pytest.raises(SystemExit) as left:
-            main([str(argument) for argument in arguments])
+            main(words := [str(argument) for argument in arguments])
         captured = capsys.readouterr()
         assert isinstance(left.value.code, int)
+        check(words, captured.out)
         return Answer(left.value.code, captured.out, captured.err)
 
     return call
@@ -107,11 +109,12 @@ def program(*arguments: object, **environment: str) -> Answer:
     done = subprocess.run(
         [PROGRAM, *map(str, arguments)], env={**clean_environment(), **environment}, capture_output=True, text=True
     )
+    check([*map(str, arguments)], done.stdout)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
 def clean_environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "XDG_STATE_HOME") if name in os.environ}
     # Other tests want the same cores: the trainer's threads do not wait for each other by turning round and round.
     return {**kept, "OMP_WAIT_POLICY": "PASSIVE"}
 

@@ -111,7 +111,7 @@ def test_the_examples_that_need_no_store_work(name: str, cli: Cli) -> None:
         ("nonsense", "no such command 'nonsense'"),
         ("--nonsense", "no such option: --nonsense"),
         ("start digits --run a --store new --max-trails 3", "no such option: --max-trails; did you mean --max-trials?"),
-        ("start digits --run a --store new --parallel x", "invalid value for '--parallel': it must be a valid integer"),
+        ("start digits --run a --store new --parallel x", "invalid value for '--parallel': it must be a whole number"),
         ("start digits --run a --store new --parallel 1e3", "invalid value for '--parallel'"),
         (
             "start digits --run a --store new --launcher x",

@@ -32,7 +32,7 @@ def test_what_never_begins(
 ) -> None:
     install_with_store(cluster, s3_server, s3_store_uri)
     assert "no run 'night'" in cli("attach", "night").refused()
-    assert "attach needs a release" in cli("attach", "night", f"--store={tmp_path}").refused()
+    assert "no run 'night'" in cli("attach", "night", f"--store={tmp_path}").refused()
     assert cli("submit", "digits", "--run=night").code == 0
 
     def end(thing: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def test_the_presets(cli: Cli) -> None:
         ("bomb.yaml", "anchors and aliases are not supported"),
         ("object.yaml", "the tag tag:yaml.org,2002:python/object/apply:os.system is not supported"),
         ("deep.yaml", "nested too deeply"),
-        ("nan.yaml", "recipe.learning_rate must be a valid number"),
+        ("nan.yaml", "recipe.learning_rate must be a number"),
         ("missing.yaml", "'missing.yaml' is neither a preset nor a readable file"),
         ("\x1b[2J.yaml", "is neither a preset nor a readable file"),
     ],

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from metaqnn_orch.application.doctor.diagnosis import Mark
+from metaqnn_orch.application.doctor.local import examine_here
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.authority import make_authority
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, needs_trainer, put_dataset
+from tests.control.world import INFO
 from tests.seaweedfs import S3Server, free_ports
 from tests.store.faulty_server import Answer, Script, always, error, faulty_server, page
 
@@ -19,7 +25,7 @@ EMPTY: Final = Answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated><
 
 def crosses(cli: Cli, uri: str) -> list[tuple[str, str]]:
     """What is wrong, each with its remedy."""
-    answer = cli("doctor", "digits", "--store", uri)
+    answer = cli("doctor", "digits", "--store", uri, "--launcher=table")
     assert answer.code == 1, answer.out
     assert answer.err == ""
     lines = answer.out.splitlines()
@@ -30,7 +36,7 @@ def crosses(cli: Cli, uri: str) -> list[tuple[str, str]]:
 
 def test_all_is_well_and_nothing_is_left(cli: Cli, tmp_path: Path, s3_store_uri: str) -> None:
     for uri in (str(tmp_path / "store"), s3_store_uri):
-        answer = cli("doctor", "digits", "--store", uri)
+        answer = cli("doctor", "digits", "--store", uri, "--launcher=table")
         assert answer.code == 0, answer.out
         assert {line[0] for line in answer.out.splitlines()} == {"✓"}
         assert "✓ store: accepts large objects: 8 MiB" in answer.out
@@ -151,3 +157,37 @@ def test_a_client_that_cannot_be_made_is_a_cross(cli: Cli, s3_endpoint: str, mon
     [(line, fix)] = crosses(cli, "s3://bucket/runs")
     assert line.startswith("✗ store: a client for it: s3://bucket/runs: Partial credentials found")
     assert "AWS_ACCESS_KEY_ID" in fix
+
+
+@needs_trainer
+def test_the_trainer_is_started_and_trains(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("doctor", "digits", "--store", tmp_path / "store")
+    assert answer.code == 0, answer.out
+    lines = answer.out.splitlines()
+    assert any(line.startswith("✓ trainer: installed: torch ") for line in lines)
+    assert any(line.startswith("✓ trainer: starts: in ") for line in lines)
+    assert any(line.startswith("✓ trainer: trains one step of a tiny net: ") for line in lines)
+    assert "✓ dataset digits: is not in the store yet; start makes it" in lines
+    assert not (tmp_path / "store").exists() or list(DirectoryStore(tmp_path / "store").list("")) == []
+
+
+def test_a_trainer_that_cannot_be_started_is_a_cross_with_what_to_do(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "import nothing_like_torch")
+    found = {one.what: one for one in examine_here(DirectoryStore(tmp_path), load(), command)}
+    starts = found["trainer: starts"]
+    assert starts.mark is Mark.BAD
+    assert "No module named 'nothing_like_torch'" in starts.detail
+    assert starts.fix == "pip install 'metaqnn-orch[train]'"
+    assert "trainer: trains one step of a tiny net" not in found, "it would say the same"
+
+
+def test_a_dataset_without_test_images_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    put_dataset(store, INFO.model_copy(update={"test": 0}))
+    command = (sys.executable, "-c", "import nothing_like_torch")
+    found = {one.what: one for one in examine_here(store, load(), command)}
+    assert "finals need test images" in found[f"dataset {INFO.name}"].detail
+
+
+def load() -> Settings:
+    return load_settings("digits", {}, [], {}).settings

@@ -29,22 +29,41 @@ def test_the_best_net_as_weights(cli: Cli, trained: Trained, tmp_path: Path) -> 
     best = trained.answer.json()["best"]
     assert told["trial"] == best["trial"]
     assert told["accuracy"] == told["recorded"] == best["val_accuracy"]
-    assert tree(to.parent) == ["best.md", "best.py", "best.safetensors"]
+    assert tree(to.parent) == ["best.py", "best.safetensors", "best.safetensors.md"]
 
 
 def test_python_takes_it_home_too(trained: Trained, tmp_path: Path) -> None:
     search = Search("first", trained.store)
     assert search.best is not None
     assert search.export(tmp_path / "best.safetensors").accuracy == search.best.val_accuracy
-    assert tree(tmp_path) == ["best.md", "best.py", "best.safetensors"]
+    assert tree(tmp_path) == ["best.py", "best.safetensors", "best.safetensors.md"]
 
 
 def test_a_trial_by_its_id_in_words(cli: Cli, trained: Trained, tmp_path: Path) -> None:
     trial = trained.answer.json()["best"]["trial"]
     answer = cli("export", "first", "--store", trained.store, "--trial", trial, "--to", tmp_path / "net.pt2")
     assert (answer.code, answer.out) == (0, ""), answer.err
-    assert f"trial {trial} in net.pt2, net.md" in answer.err
+    assert f"trial {trial} in net.pt2, net.pt2.md" in answer.err
     assert "validation images rightly" in answer.err
+
+
+def test_the_ending_may_be_left_out_with_a_format(cli: Cli, trained: Trained, tmp_path: Path) -> None:
+    for name, written in (("model", "model.pt2"), ("model.v2", "model.v2.pt2")):
+        answer = cli("export", "first", "--store", trained.store, "--to", tmp_path / name, "--format", "torch")
+        assert answer.code == 0, answer.err
+        assert (tmp_path / written).is_file()
+
+
+def test_a_file_of_somebody_else_is_replaced_only_by_force(cli: Cli, trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "net.pt2.md").write_text("# My notes")
+    command = ["export", "first", "--store", trained.store, "--to", tmp_path / "net.pt2"]
+    assert "net.pt2.md exists, and is not what an earlier export wrote; --force replaces it" in cli(*command).refused()
+    assert tree(tmp_path) == ["net.pt2.md"]
+    assert cli(*command, "--force", "--fixed-size").code == 0
+    card = (tmp_path / "net.pt2.md").read_text()
+    assert "uint8 images (1, 8, 8)" in card
+    assert cli(*command).code == 0, "and then it is an earlier export"
+    assert "uint8 images (1, height, width)" in (tmp_path / "net.pt2.md").read_text()
 
 
 @pytest.mark.parametrize(

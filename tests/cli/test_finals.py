@@ -34,7 +34,7 @@ def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> N
     lines = answer.out.splitlines()
     assert lines[0].split()[:3] == ["rank", "val", "accuracy"]
     assert [line.split()[0] for line in lines[1:3]] == ["1", "2"]
-    best, ensemble = (line.split() for line in lines[-2:])
+    best, ensemble = (line.split() for line in lines[4:6])
     assert (best[:2], ensemble[:3]) == (["best", "model"], ["ensemble", "of", "2"])
     assert float(best[-1]) == pytest.approx(100 * (1 - float(best[-2])), abs=0.01)
 
@@ -42,6 +42,16 @@ def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> N
     assert cli(*command, "-o", "json").json() == verdict, "the same command shows it again"
     assert verdict["test_images"] == 359
     assert 0.5 < verdict["test_accuracy"] <= 1
+    assert verdict["class_names"] == [*"0123456789"]
+    for counts, accuracy in (("confusion", "test_accuracy"), ("ensemble_confusion", "ensemble_test_accuracy")):
+        right = sum(row[label] for label, row in enumerate(verdict[counts]))
+        assert right / sum(map(sum, verdict[counts])) == pytest.approx(verdict[accuracy])
+    classes = [line.split() for line in lines[-10:]]
+    assert lines[-11].split()[:4] == ["class", "images", "best", "model"]
+    assert [row[0] for row in classes] == [*"0123456789"]
+    for row, counts in zip(classes, verdict["confusion"], strict=True):
+        assert int(row[1]) == sum(counts)
+        assert float(row[2]) == pytest.approx(counts[int(row[0])] / sum(counts), abs=1e-4)
     assert {final["rate_factor"] for final in verdict["finalists"]} == {1.0}
     nets = cli("trials", "first-finals", "--store", mine, "-o", "json").json()
     best_two = sorted(cli("trials", "first", "--store", mine, "-o", "json").json(), key=lambda t: -t["val_accuracy"])[

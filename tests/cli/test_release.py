@@ -44,6 +44,17 @@ def test_a_search_that_is_told_nothing(
     assert cli("status", "told-nothing", "-o", "json").json()["unique"] == 1
 
 
+def test_a_search_with_keys_that_the_store_does_not_know_is_wrong_input(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the cluster it is not tried again: its Job counts the exit code 2 as final."""
+    install_with_store(cluster, s3_server, s3_store_uri)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "mistyped")
+    assert "SignatureDoesNotMatch" in cli("start", *TINY, "--run=first").refused(2)
+    assert "SignatureDoesNotMatch" in cli("status", "first").refused(5), "a store that fails, to any other command"
+    assert cluster.jobs() == []
+
+
 def test_flags_over_environment_over_file_over_release_over_preset(
     cluster: FakeCluster, cli: Cli, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from metaqnn_orch.cli.screen import Line, Screen, event_line, span, sparkline
-from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.application.epochs import TrialInTraining
+from metaqnn_orch.cli.screen import Screen, span, sparkline
 from metaqnn_orch.reporting.standing import standing
 from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -24,7 +24,11 @@ def screen(store: DirectoryStore, *, width: int, height: int = 40, **console: bo
     assert state.opened is not None
     budget = BudgetSettings(price_per_gpu_hour=2.5, money=90.0, wall_clock_hours=20.0, currency="EUR")
     state.opened = state.opened.model_copy(update={"budget": budget, "places": 10})
-    lines = [line for event in Journal(store, "test").read() if (line := event_line(event, state))]
+    nets = [*state.trials.values()]
+    lines = [
+        TrialInTraining(trial.trial, trial.net, number, 20, 0.5 if number else None)
+        for number, trial in enumerate(nets[:8])
+    ]
     numbers = standing(state, at(100))
     made = Screen(
         "first · digits · 10 at a time (local)", numbers, 1.5, lines, "Ctrl-C stops, the same command goes on"
@@ -34,7 +38,7 @@ def screen(store: DirectoryStore, *, width: int, height: int = 40, **console: bo
     return written.getvalue()
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_it_fits_and_says_everything(width: int, tmp_path: Path) -> None:
     text = screen(DirectoryStore(tmp_path), width=width)
     lines = text.splitlines()
@@ -44,6 +48,7 @@ def test_it_fits_and_says_everything(width: int, tmp_path: Path) -> None:
     assert lines[-1] == "Ctrl-C stops, the same command goes on"
     for part in (
         *("24 of 48", "epsilon", "best", "mean", "of the last 24", "▁"),
+        *("epoch 0/20 -", "epoch 7/20 0.5000"),
         *("1 in training", "22 completed", "1 untrainable", "1 too large"),
         *("3 crashed", "1 disrupted", "1 abandoned"),
         *("GPU-hours", "money", "EUR", "budget 90", "hours", "budget 20"),
@@ -59,7 +64,7 @@ def test_colours_are_left_out_where_nobody_wants_them(tmp_path: Path, monkeypatc
     assert "[33m" not in plain
 
 
-def test_a_low_terminal_has_fewer_events(tmp_path: Path) -> None:
+def test_a_low_terminal_has_fewer_of_the_nets_in_training(tmp_path: Path) -> None:
     high = screen(DirectoryStore(tmp_path / "high"), width=80, height=40, force_terminal=True)
     low = screen(DirectoryStore(tmp_path / "low"), width=80, height=20, force_terminal=True)
     assert len(low.splitlines()) <= 20 < len(high.splitlines())
@@ -68,7 +73,7 @@ def test_a_low_terminal_has_fewer_events(tmp_path: Path) -> None:
 def test_what_others_wrote_is_shown_and_not_obeyed(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     numbers = standing(write_run(store).state, at(100))
-    evil = Line("\x1b[2J", "told", "", "[red]\x1b]0;owned\x07\n\u202e")
+    evil = TrialInTraining("0" * 12, "[red]\x1b]0;owned\x07\n\u202e\x1b[2J", 1, 2, 0.5)
     written = io.StringIO()
     Console(file=written, width=100).print(Screen("\x1b[2J", numbers, 0.0, [evil], "\x9b2J"))
     assert written.getvalue().replace("\n", "").isprintable()

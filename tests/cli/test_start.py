@@ -36,6 +36,7 @@ class Start:
     """`start TINY --run first`, running by itself; killed, if it still runs, when the test is over."""
 
     def __init__(self, store: Path) -> None:
+        self._store = store
         self._process = subprocess.Popen(
             [PROGRAM, "start", *TINY, "--run=first", "--store", store],
             env=clean_environment(),
@@ -59,9 +60,12 @@ class Start:
         self._process.send_signal(number)
 
     def until_it_trains(self) -> int:
-        """The number of the worker's process, as soon as there is one."""
+        """The number of the worker's process, as soon as there is one, and the search works on the run."""
         deadline = time.monotonic() + PATIENCE
-        while not (workers := Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()):
+        journal = self._store / "runs" / "first" / "journal"
+        while not (workers := Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()) or not (
+            journal.exists()
+        ):
             assert time.monotonic() < deadline, "it never trained anything"
             time.sleep(0.02)
         return int(workers[0])

@@ -24,7 +24,7 @@ PROMISED = {"run", "state", "epsilon", "told", "unique", "in_flight", "failed", 
 def test_a_run_that_was_really_trained(trained: Trained, cli: Cli) -> None:
     found = cli("status", "first", "--store", trained.store, "-o", "json").json()
     assert found.keys() >= PROMISED
-    assert found == {**trained.answer.json(), "late_results": 0}
+    assert found == {**trained.answer.json(), "late_results": 0, "queued": 0}
     words = [line.split() for line in cli("status", "first", "--store", trained.store).out.splitlines()]
     assert words[:2] == [["run", "first"], ["state", "complete"]]
     assert words[-1] == ["val", "accuracy", f"{found['best']['val_accuracy']:.4f}"]
@@ -84,7 +84,7 @@ def test_reading_changes_nothing(finished: DirectoryStore, cli: Cli) -> None:
 def test_a_run_that_is_not_there(command: str, finished: DirectoryStore, cli: Cli) -> None:
     answer = cli(command, "tset", "--store", finished.uri)
     assert answer.refused() == f"no run 'tset' in {finished.uri}"
-    assert answer.err.endswith("hint: runs there: test\n")
+    assert answer.err.endswith("did you mean test? runs there: test\n")
 
 
 @pytest.mark.parametrize("command", ["status", "trials"])

@@ -117,14 +117,16 @@ def test_trouble_is_told_once_and_so_is_its_end(store: DirectoryStore) -> None:
     ], "another reason is told, too, but each once"
 
 
-def test_a_terminal_has_a_screen_that_leaves_no_trace(store: DirectoryStore) -> None:
+def test_a_terminal_has_the_lines_and_below_them_a_screen_that_stays(store: DirectoryStore) -> None:
     watched = Watched(store, terminal=True)
     watched.happens(PROPOSED, TOLD)
     written = watched.written.getvalue()
     for part in ("epsilon 1.00", "0 of 12", "1 of 12", "0.5000", "2 at a time (scripted)", "\x1b[?25l", "\x1b[?25h"):
         assert part in written, part
-    assert "params" not in written, "no line for each event besides"
-    assert written.rstrip().endswith("\x1b[2K"), "the screen is erased at the end"
+    assert "650 params" in written, "the line that the pages show"
+    last = written.rpartition("\x1b[2K")[2]
+    assert "1 of 12" in last, "the last state stays"
+    assert "Ctrl-C" not in last
 
 
 def test_the_screen_is_not_drawn_for_each_of_a_thousand_events(store: DirectoryStore) -> None:

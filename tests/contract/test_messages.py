@@ -101,6 +101,13 @@ RECIPE_CHANGES: dict[str, Any] = {
     "deterministic": False,
     "mirror": True,
     "translate": 1,
+    "crop": 0.5,
+    "rotation": 10.0,
+    "cutout": 4,
+    "brightness": 0.1,
+    "contrast": 0.2,
+    "saturation": 0.3,
+    "class_weights": "balanced",
     "evaluate_test": True,
     "seed": 1,
 }
@@ -149,7 +156,7 @@ def test_messages_survive_the_wire(message: Message) -> None:
     "text", ["NaN", "Infinity", "-Infinity", "1e999", "-0.1", "1.5", '"0.9"', "true", "[0.9]", "{}", "2"]
 )
 def test_a_poisoned_accuracy(text: str) -> None:
-    with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: Input should be"):
+    with pytest.raises(MessageError, match=r"^result is not valid: val_accuracy: must be"):
         decode(TrainingResult, with_accuracy(text), "result")
 
 
@@ -243,7 +250,7 @@ def test_a_missing_field(field: str) -> None:
     del values[field]
     if field == "reward":  # which results of earlier releases do not have
         del values["val_accuracy"]
-    with pytest.raises(MessageError, match=f"^result is not valid: {field}: Field required"):
+    with pytest.raises(MessageError, match=f"^result is not valid: {field}: must be given"):
         decode(TrainingResult, json.dumps(values), "result")
 
 
@@ -535,6 +542,12 @@ def test_the_defaults_are_the_papers() -> None:
         ("normalisation", "image"),
         ("mirror", 1),
         ("translate", -1),
+        ("crop", 0.0),
+        ("rotation", 181.0),
+        ("cutout", -1),
+        ("brightness", 1.5),
+        ("class_weights", "even"),
+        ("class_weights", (1.0, 0.0)),
         ("seed", -1),
         ("seed", 2**63),
         ("warmup", 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 
 from metaqnn_trainer.store.base import Entry, Stat, Store
@@ -18,6 +19,7 @@ class FatalStore:
     def __init__(self, store: Store, fatal_call: int, after: bool) -> None:
         self._store = store
         self._left = fatal_call
+        self._lock = Lock()
         self._after = after
 
     @property
@@ -25,13 +27,15 @@ class FatalStore:
         return self._store.uri
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        self._left -= 1
-        if self._left == 0 and not self._after:
+        with self._lock:
+            self._left -= 1
+            fatal = self._left == 0
+        if fatal and not self._after:
             raise SimulatedKill
         try:
             return getattr(self._store, method)(*arguments)
         finally:
-            if self._left == 0:
+            if fatal:
                 raise SimulatedKill
 
     def put(self, key: str, data: bytes) -> None:

@@ -102,7 +102,7 @@ def test_the_first_record_stays(store: Store) -> None:
 def test_an_unknown_run_names_the_known_ones(store: Store) -> None:
     with pytest.raises(NotFound) as caught:
         load_record(store, "tset")
-    assert caught.value.hint == "runs there: test"
+    assert caught.value.hint == "did you mean test? runs there: test"
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "run-", "x" * 41, "a\n", "é", "-a", "%2e%2e"])

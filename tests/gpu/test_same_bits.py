@@ -21,6 +21,9 @@ NETS = {
 }
 
 
+AUGMENTED: dict[str, Any] = {"crop": 0.6, "rotation": 15.0, "cutout": 4, "brightness": 0.2, "contrast": 0.2}
+
+
 def asked(digits: MadeDataset, net: str, precision: Precision, **model: Any) -> TrialSpec:
     recipe = Recipe(epochs=3, batch_size=64, mirror=True, translate=2, evaluate_test=True, precision=precision)
     return spec_of(digits.ref, NETS[net], recipe, image_size=16, model=ModelOptions(**model))
@@ -42,6 +45,16 @@ def test_recorded_steps_are_plain_steps(
     assert recorded["weights"]
     assert facts(train(spec, images, lambda record: None)) == recorded
     assert facts(train(spec, images, lambda record: None, memory=unrecorded(spec, images))) == recorded
+
+
+def test_recorded_steps_of_augmented_and_weighted_batches(digits: MadeDataset, images: Dataset, tmp_path: Path) -> None:
+    spec = asked(digits, "pooling", "tf32")
+    recipe = spec.recipe.model_copy(update={**AUGMENTED, "class_weights": "balanced"})
+    spec = spec.model_copy(update={"recipe": recipe})
+    recorded = facts(train(spec, images, lambda record: None))
+    assert facts(train(spec, images, lambda record: None, memory=unrecorded(spec, images))) == recorded
+    again, _ = interrupted(spec, images, tmp_path, lambda: 13)
+    assert facts(again) == recorded
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])

@@ -25,7 +25,8 @@ def main() -> None:
         sys.exit("a bad moment")
     if (notes / "killed-at-start").exists():
         os.kill(os.getpid(), signal.SIGKILL)
-    say(json.dumps({"ready": True}))
+    device = notes / "device"
+    say(json.dumps({"ready": True, "device": device.read_text() if device.exists() else ""}))
     orders: SimpleQueue[dict[str, str]] = SimpleQueue()
     threading.Thread(target=listen, args=(orders,), daemon=True).start()
     while True:

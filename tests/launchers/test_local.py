@@ -392,3 +392,46 @@ def test_a_worker_whose_reports_cannot_be_taken_ends_and_says_so(tmp_path: Path,
     worker.join()
     (end,) = ends
     assert "its reports could not be handled: RuntimeError: can't start new thread" in end.cause
+
+
+@pytest.mark.parametrize(
+    ("program", "cause", "hint"),
+    [
+        ("import nothing_like_torch", "No module named 'nothing_like_torch'", "pip install 'metaqnn-orch[train]'"),
+        ("raise OSError('libcudart.so.13: not there')", "OSError: libcudart.so.13: not there", "try it by hand"),
+    ],
+)
+def test_a_trainer_that_cannot_be_started_is_found_before_any_trial(program: str, cause: str, hint: str) -> None:
+    launcher = LocalLauncher("/no/store", 1, (sys.executable, "-c", program))
+    with pytest.raises(LauncherError, match="the trainer cannot be started: ") as refused:
+        launcher.prove()
+    assert cause in str(refused.value)
+    assert hint in refused.value.hint
+    launcher.close()
+
+
+def test_a_command_that_does_not_exist_is_found_before_any_trial(tmp_path: Path) -> None:
+    with pytest.raises(LauncherError, match="nothing-here: No such file"):
+        LocalLauncher("/no/store", 1, (str(tmp_path / "nothing-here"),)).prove()
+
+
+def test_the_worker_that_was_proven_gets_the_first_trial(one: LocalLauncher, tmp_path: Path) -> None:
+    one.prove()
+    [worker] = started(tmp_path)
+    assert end_of(one, "delivers")[0] is Phase.DELIVERED
+    assert started(tmp_path) == [worker]
+
+
+@pytest.mark.parametrize(("named", "refused"), [("3", True), ("", False), ("-1", False)])
+def test_a_gpu_that_is_named_and_not_there_is_said(
+    named: str, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    (tmp_path / "device").write_text("cpu, x86_64, 2 threads")
+    launcher = launcher_of(tmp_path, 1)
+    if refused:
+        with pytest.raises(LauncherError, match="CUDA_VISIBLE_DEVICES is 3, but the trainer finds no GPU"):
+            launcher.prove()
+    else:
+        assert launcher.prove() == "cpu, x86_64, 2 threads"
+    launcher.close()

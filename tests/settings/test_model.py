@@ -86,7 +86,7 @@ def test_an_error_names_the_nearest_source() -> None:
     ):
         with pytest.raises(SettingsError) as refused:
             parse_settings(values, origins)
-        assert str(refused.value) == f'recipe.epochs must be a valid integer, got "x"{source}'
+        assert str(refused.value) == f'recipe.epochs must be a whole number, got "x"{source}'
 
 
 def test_a_section_of_several_sources_is_blamed_on_none() -> None:
@@ -143,3 +143,16 @@ def test_changes_to_the_recipe_are_one_for_each_net() -> None:
         small(nets=["[SM(10)]"], changes=[{}, {}])
     with pytest.raises(SettingsError, match="epochs"):
         small(nets=["[SM(10)]"], changes=[{"epochs": 0}])
+
+
+@pytest.mark.parametrize(
+    ("sections", "complaint"),
+    [
+        ({"recipe": {"class_weights": [1.0, 2.0]}}, "recipe.class_weights has 2 weights, but there are 10 classes"),
+        ({"finals": {"saturation": 0.1}}, "finals.saturation needs images with three channels, and these have 1"),
+    ],
+)
+def test_a_recipe_has_to_fit_the_images(sections: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        small(**sections)
+    assert small(recipe={"class_weights": [1.0] * 10, "contrast": 0.1}).recipe.class_weights == (1.0,) * 10

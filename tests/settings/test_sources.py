@@ -101,7 +101,7 @@ def test_a_file_may_come_through_a_pipe() -> None:
 def test_every_preset_is_whole(name: str) -> None:
     layered = load(name)
     assert layered.settings.dataset.name in name
-    assert set(layered.origins.values()) == {f"preset {name}"}
+    assert set(layered.origins.values()) == {f"preset {name}", f"dataset {layered.settings.dataset.name}"}
 
 
 def test_readme_names_every_preset() -> None:
@@ -126,20 +126,26 @@ def test_every_setting_has_a_variable() -> None:
         (b"", "is empty"),
         (b"- a", "contains a list, but settings are expected"),
         (b"preset: digits\nrecipe: {epoch: 3}", "unknown setting recipe.epoch; did you mean recipe.epochs? (from "),
-        (b"preset: digits\nrecipe: {epochs: three}", 'recipe.epochs must be a valid integer, got "three" (from '),
-        (b"preset: digits\nmodel: {batch_norm: yes}", 'model.batch_norm must be a valid boolean, got "yes" (from '),
+        (b"preset: digits\nrecipe: {epochs: three}", 'recipe.epochs must be a whole number, got "three" (from '),
+        (
+            b"preset: digits\nmodel: {batch_norm: yes}",
+            'model.batch_norm must be true or false, got "yes", which is text: write true, without quotes (from ',
+        ),
         (b"preset: digit", "there is no preset 'digit'"),
         (b"preset: [digits]", "there is no preset ['digits']"),
         (b"seed: 3", "dataset must be given (from "),
-        (b"dataset: {name: x}", "space must be given (from "),
-        (b"dataset: {name: x}\nspace: {classes: 3}", "space.image_size must be given (from "),
+        (
+            b"dataset: {name: x}",
+            "space.image_size, space.channels, space.classes follow from the dataset, but dataset x",
+        ),
+        (b"dataset: {name: x}\nspace: {classes: 3}", "space.image_size, space.channels follow from the dataset"),
         (b"preset: digits\nseed: 1\nseed: 2", "line 3, column 1: the key seed is there twice"),
         (b"preset: digits\nseed: &a 1", "anchors"),
         (b"preset: digits\nseed: \xff", "is not UTF-8 text: invalid start byte at byte 21"),
         ("preset: digits\nseed: 1".encode("utf-16"), "is not UTF-8 text"),
         (b"preset: digits\n" + b"#" * MAX_FILE_BYTES, "is too long: a settings file has at most 65536 bytes"),
-        (b"preset: digits\nrecipe: 3", "recipe must be an object, got 3"),
-        (b"preset: digits\nrecipe: null", "recipe must be an object, got null"),
+        (b"preset: digits\nrecipe: 3", "recipe must be a mapping, such as {name: value}, got 3"),
+        (b"preset: digits\nrecipe: null", "recipe must be a mapping, such as {name: value}, got null"),
         (
             b"preset: digits\nexecution: {side_by_side: 1}",
             "execution.side_by_side is gone: a worker trains one net at a time: several in one process were slower, "
@@ -201,7 +207,7 @@ def test_a_preset_written_wrong_is_suggested() -> None:
         ("METAQNN_RECIPE__EPOCHS", "many", "(from METAQNN_RECIPE__EPOCHS)", "config show"),
         ("METAQNN_RECIPE__EPOCHS", "", "got null (from METAQNN_RECIPE__EPOCHS)", "config show"),
         ("METAQNN_SCHEDULE__PHASES", "[{epsilon: 1", "METAQNN_SCHEDULE__PHASES, line 1", ""),
-        ("METAQNN_SCHEDULE__PHASES", '{"a": "b"}', "schedule.phases must be a valid array", "config show"),
+        ("METAQNN_SCHEDULE__PHASES", '{"a": "b"}', "schedule.phases must be a list", "config show"),
         ("METAQNN_SEED", "!!python/object:x.y {}", "METAQNN_SEED, line 1, column 1: the tag", ""),
     ],
 )
@@ -230,13 +236,13 @@ def test_variables_of_others_are_left_alone() -> None:
         ("recipe.epoch=3", "unknown setting recipe.epoch; did you mean recipe.epochs?", ""),
         ("space.convolution={kernel: [1]}", "unknown setting space.convolution.kernel; did you mean space.conv", ""),
         ("zzz.zzz=1", "unknown setting zzz (from --set zzz.zzz)", "metaqnn-orch config show"),
-        ("recipe.epochs=1e3", "recipe.epochs must be a valid integer, got 1000.0", ""),
+        ("recipe.epochs=1e3", "recipe.epochs must be a whole number, got 1000.0", ""),
         ("recipe.epochs=0", "recipe.epochs must be greater than or equal to 1, got 0", ""),
-        ("recipe.epochs=true", "recipe.epochs must be a valid integer, got true", ""),
-        ("recipe.epochs='3'", 'recipe.epochs must be a valid integer, got "3"', ""),
+        ("recipe.epochs=true", "recipe.epochs must be a whole number, got true", ""),
+        ("recipe.epochs='3'", 'recipe.epochs must be a whole number, got "3"', ""),
         ("recipe.epochs.deep=1", "epochs is a single value, so epochs.deep does not exist", ""),
         ("recipe.adam_betas=[0.9]", "recipe.adam_betas.1 must be given", ""),
-        ("recipe.learning_rate=.inf", "recipe.learning_rate must be a valid number, got", ""),
+        ("recipe.learning_rate=.inf", "recipe.learning_rate must be a number, got", ""),
         ("model.activation=tanh", "model.activation must be 'relu' or 'elu', got \"tanh\"", ""),
         ("dataset.name=../x", "dataset.name: dataset '../x' is not a valid name: use 1 to 40 of a-z", ""),
         ("dataset.digest=abc", "dataset.digest", ""),
@@ -262,7 +268,7 @@ def test_variables_of_others_are_left_alone() -> None:
         ("execution.max_trials=0", "execution.max_trials", ""),
         ("seed=18446744073709551617", "seed must be less than 9223372036854775808", ""),
         ("seed=-1", "seed must be greater than or equal to 0", ""),
-        ("seed=0.5", "seed must be a valid integer", ""),
+        ("seed=0.5", "seed must be a whole number", ""),
     ],
 )
 def test_a_bad_assignment_is_refused_and_the_right_one_suggested(assignment: str, says: str, hint: str) -> None:

@@ -38,7 +38,16 @@ def test_one_net_is_judged_as_its_training_would_have(bench: Bench, pair: list[t
     assert result.test_accuracy is not None
     found = judge(bench.store, pair[:1], CPU, print)
     dataset = parse_dataset(bench.store.get(keys.dataset(bench.dataset.name, bench.dataset.digest)), "it")
-    assert found == Judged(len(dataset.test), result.test_accuracy, result.test_accuracy, result.reward)
+    assert found[:4] == (len(dataset.test), result.test_accuracy, result.test_accuracy, result.reward)
+    assert found.class_names == [*"0123456789"]
+    assert found.confusion == found.together_confusion
+    net = load_trial(bench.store, *pair[0])[0]
+    named = net.logits(net.dataset.test.images).argmax(1)
+    assert found.confusion is not None
+    for image, (label, name) in enumerate(zip(net.dataset.test.labels.tolist(), named.tolist(), strict=True)):
+        found.confusion[label][name] -= 1
+        assert found.confusion[label][name] >= 0, image
+    assert not any(map(any, found.confusion))
 
 
 def test_together_they_vote_by_their_mean_probabilities(bench: Bench, pair: list[tuple[str, str]]) -> None:
@@ -49,6 +58,12 @@ def test_together_they_vote_by_their_mean_probabilities(bench: Bench, pair: list
     assert found.together == pytest.approx((mean.argmax(1) == test.labels).float().mean().item())
     assert found.first == bench.result(pair[0][1]).test_accuracy
     assert 0.5 < found.validation_together <= 1
+    assert found.confusion is not None
+    assert found.together_confusion is not None
+    for counts, accuracy in ((found.confusion, found.first), (found.together_confusion, found.together)):
+        assert sum(row[label] for label, row in enumerate(counts)) == round(accuracy * found.images)
+        assert sum(map(sum, counts)) == found.images
+    assert found.confusion != found.together_confusion
 
 
 def test_what_cannot_be_judged(bench: Bench, pair: list[tuple[str, str]]) -> None:

@@ -73,12 +73,13 @@ def parser() -> argparse.ArgumentParser:
     dataset.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
     dataset.add_argument("--source", type=Path, help="the set's files, or a folder with one folder for each class")
     dataset.add_argument(
-        "--image-size", type=_positive, help="size to which images of a folder are resized (default 32)"
+        "--image-size", type=_positive, help="size to which your own images are resized (default: their own, or 32)"
     )
     dataset.add_argument(
         "--validation", type=_positive, help="number of images for validation (default 5,000, at most a fifth)"
     )
-    dataset.add_argument("--grayscale", action="store_true", help="turn images of a folder into grayscale")
+    dataset.add_argument("--grayscale", action="store_true", help="turn your own images into grayscale")
+    dataset.add_argument("--skip-bad", action="store_true", help="leave out files of your own that cannot be used")
 
     export = commands.add_parser("export", help="write a trained net as a file that needs nothing from this project")
     export.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
@@ -86,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--trial", required=True)
     export.add_argument("--format", required=True, choices=("onnx", "torch", "safetensors"))
     export.add_argument("--to", required=True, type=Path, help="FILE.onnx, FILE.pt2 or FILE.safetensors")
+    export.add_argument("--fixed-size", action="store_true", help="take images of the net's own size only")
+    export.add_argument("--force", action="store_true", help="replace files that no earlier export wrote")
 
     judge = commands.add_parser(
         "judge", help="measure the test accuracy of the first of some trained nets, and of all as an ensemble"
@@ -203,6 +206,7 @@ def _make_dataset(options: argparse.Namespace) -> int:
             image_size=options.image_size,
             validation=options.validation,
             grayscale=options.grayscale,
+            skip_bad=options.skip_bad,
             report=say,
         )
     key = keys.dataset(made.ref.name, made.ref.digest)
@@ -220,7 +224,15 @@ def _export(options: argparse.Namespace) -> int:
     from metaqnn_trainer.store.patient import PATIENCE
 
     with redirect_stdout(sys.stderr):
-        made = export_trial(open_store(order.store, PATIENCE), order.run, order.trial, options.format, options.to)
+        made = export_trial(
+            open_store(order.store, PATIENCE),
+            order.run,
+            order.trial,
+            options.format,
+            options.to,
+            fixed_size=options.fixed_size,
+            force=options.force,
+        )
     answer = {**made._asdict(), "files": [str(file) for file in made.files]}
     print(canonical_json(answer).decode(), flush=True)
     return ExitCode.DELIVERED

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.images.dataset import normalised
-from metaqnn_trainer.images.evaluate import EVALUATION_BATCH
+from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, confusion
 from metaqnn_trainer.load import Trained, load_trial
 from metaqnn_trainer.store.base import Store
 
@@ -27,6 +27,13 @@ class Judged(NamedTuple):
     """Test accuracy of all trials together: the class of the highest mean probability counts."""
     validation_together: float
     """The same accuracy on the validation images."""
+    class_names: list[str]
+    confusion: list[list[int]] | None
+    """Number of test images of each class (rows) that the first trial takes for each class (columns); None where there
+    are too many classes.
+    """
+    together_confusion: list[list[int]] | None
+    """The same of all trials together."""
 
 
 def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device, say: Callable[[str], None]) -> Judged:
@@ -37,15 +44,15 @@ def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device,
         DatasetError: a dataset is missing or damaged.
         StoreError: the store does not answer.
     """
-    first = 0.0
+    first: Tensor | None = None
     tests: Tensor | None = None
     validations: Tensor | None = None
     dataset = None
-    for number, (run, trial) in enumerate(trials):
+    for run, trial in trials:
         say(f"trial {trial} of run {run}")
         trained, _ = load_trial(store, run, trial)
         if dataset is None:
-            dataset, labels = trained.spec.dataset, trained.dataset.test.labels
+            dataset, labels, info = trained.spec.dataset, trained.dataset.test.labels, trained.dataset.info
             validation_labels = trained.dataset.validation.labels
             if not len(labels):
                 raise RequestError(f"dataset {dataset.name} has no test images")
@@ -53,12 +60,21 @@ def judge(store: Store, trials: Sequence[tuple[str, str]], device: torch.device,
             raise RequestError(f"trial {trial} was trained on another dataset than the first")
         found = _probabilities(trained, trained.dataset.test.images, device)
         held = _probabilities(trained, trained.dataset.validation.images, device)
-        first = _accuracy(found, labels) if number == 0 else first
+        first = found if first is None else first
         tests = found if tests is None else tests + found
         validations = held if validations is None else validations + held
-    if tests is None or validations is None:
+    if first is None or tests is None or validations is None:
         raise RequestError("no trial was named")
-    return Judged(len(labels), first, _accuracy(tests, labels), _accuracy(validations, validation_labels))
+    alone, together = (confusion(scores.argmax(1), labels, info.images().classes) for scores in (first, tests))
+    return Judged(
+        len(labels),
+        _accuracy(first, labels),
+        _accuracy(tests, labels),
+        _accuracy(validations, validation_labels),
+        info.class_names,
+        alone,
+        together,
+    )
 
 
 @torch.inference_mode()

@@ -28,6 +28,7 @@ from metaqnn_trainer.contract.result import Artifact, TrainingResult
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.images.dataset import Dataset, normalised, resized
 from metaqnn_trainer.images.evaluate import measured
+from metaqnn_trainer.images.resize import pushed
 from metaqnn_trainer.reading import DatasetObject, Reader, parse_object
 from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.store.base import Store
@@ -53,8 +54,14 @@ class Trained:
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (n, classes) for images (n, channels, s, s), uint8, of any size."""
-        sized = resized(images, self.spec.images_of())
+        """Logits (n, classes) for images (n, channels, height, width), uint8, of any size. Images of the net's own size
+        are taken as they are; others are resized as `dataset push` resizes, and then as the search did.
+        """
+        made, size = self.dataset.info.images().size, self.spec.images_of()
+        sized = images
+        if images.shape[-2:] not in ((size, size), (made, made)):
+            sized = pushed(images, made).to(torch.uint8)
+        sized = resized(sized, size)
         found: Tensor = self.model(normalised(sized, self.dataset.mean, self.dataset.std))
         return found
 

@@ -28,7 +28,7 @@ from metaqnn_trainer.store.errors import StoreError
 from metaqnn_trainer.store.patient import may_pass
 from metaqnn_trainer.tasks.base import TASKS, Load, data_key, task_of
 from metaqnn_trainer.training.checkpoint import Checkpoints
-from metaqnn_trainer.training.device import choose_device, process_began
+from metaqnn_trainer.training.device import choose_device, device_name, process_began
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.training.memory import is_out_of_memory, memory_for_training
 from metaqnn_trainer.training.outcome import Subject
@@ -66,6 +66,11 @@ class Trainer:
         began = process_began()
         # The start of the process counts for the first trial; the time in which it then waits for an order does not.
         self._startup = time.monotonic() - began if began is not None else 0.0
+
+    @property
+    def device(self) -> str:
+        """The device that it trains on, in the words of results."""
+        return device_name(self._device)
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Every outcome becomes the report; no exception is raised."""

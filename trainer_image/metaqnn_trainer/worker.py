@@ -46,16 +46,16 @@ def work(threads: int | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, end)
     threading.Thread(target=_read, args=(sys.stdin.buffer, lines), daemon=True).start()
 
-    with lasting_imports():
-        from metaqnn_trainer.trial import Trainer
-
-    trainer = Trainer(threads, stop.is_set)
-    _say(reports, WorkerReady(ready=True))
-
     try:
+        with lasting_imports():
+            from metaqnn_trainer.trial import Trainer
+
+        trainer = Trainer(threads, stop.is_set)
+        _say(reports, WorkerReady(ready=True, device=trainer.device))
         while (line := lines.get()) is not None and not stop.is_set():
             _say(reports, _answer(trainer.carry_out, line))
-    except BaseException:  # otherwise the parent would wait for a report of this order for ever
+    # Otherwise the parent would wait for a report of this order for ever, or hear of an abort where an import failed.
+    except BaseException:
         traceback.print_exc()
         os._exit(ExitCode.INTERNAL)
     # A usual exit would abort: Python wants to close standard input, while the reader waits in it.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from metaqnn_orch.application.opening import plain
 from metaqnn_orch.application.rehearsal import Rehearsal
@@ -40,7 +40,15 @@ class LauncherName(StrEnum):
     KUBERNETES = "kubernetes"
 
 
-LauncherOfRun = Callable[[RunRecord], Launcher]
+class Launching(NamedTuple):
+    """How the trials of a run will be launched."""
+
+    of: Callable[[RunRecord], Launcher]
+    """Returns the launcher of a run; it has started nothing yet."""
+    prove: Callable[[], object] = lambda: None
+    """Checks that trials can begin at this place. It raises LauncherError where they cannot, before there is a run."""
+    close: Callable[[], None] = lambda: None
+    """Ends what `prove` has started."""
 
 
 def make_launcher(
@@ -49,9 +57,11 @@ def make_launcher(
     settings: Settings,
     rehearsal: Rehearsal | None = None,
     template: Mapping[str, Any] = MappingProxyType({}),
-) -> LauncherOfRun:
-    """A factory that gives a run with these settings the launcher of that name. It has started nothing yet, but it has
-    found whatever can be wrong. `template` is an administrator's template of Kubernetes Jobs.
+    lines: Path | None = None,
+) -> Launching:
+    """The launcher of that name for a run with these settings. Whatever can be wrong with the settings is found now.
+    `template` is an administrator's template of Kubernetes Jobs. `lines` is the folder that keeps what trainers on this
+    machine say.
 
     Raises:
         BadInput: more trials at a time than can run there, no table for the launcher that needs one, or settings that
@@ -67,16 +77,17 @@ def make_launcher(
                     " because each loads torch",
                     hint="use about as many as the machine has CPUs or GPUs, for example --parallel 2",
                 )
-            return lambda record: LocalLauncher(
-                store.uri, parallel, options=options_on_this_machine(settings.execution)
-            )
+            local = LocalLauncher(store.uri, parallel, options=options_on_this_machine(settings.execution), lines=lines)
+            return Launching(lambda record: local, local.prove, local.close)
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
             answer, delay = rehearsal.answer, rehearsal.delay
             # A table gives the same answers again: unlike the journal, its results may be lost when the power fails.
             answers = DirectoryStore(store.uri, durable=False) if isinstance(plain(store), DirectoryStore) else store
-            return lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
+            return Launching(
+                lambda record: TableLauncher(answers.put_if_absent, answer, parallel, duration=lambda request: delay)
+            )
         case LauncherName.KUBERNETES:
             form = job_form(store, settings.execution.kubernetes, template)
             # The client takes half a second to import: who trains elsewhere does not wait for it.
@@ -88,8 +99,10 @@ def make_launcher(
             refuse_unreachable(cluster)
             refuse_unacceptable(cluster, form, settings.execution.together)
             options = options_in_a_pod(settings.execution)
-            return lambda record: KubernetesLauncher(
-                cluster, RunRef(record.run, record.uid), form, store, parallel, options
+            return Launching(
+                lambda record: KubernetesLauncher(
+                    cluster, RunRef(record.run, record.uid), form, store, parallel, options
+                )
             )
 
 

@@ -5,14 +5,62 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any, NotRequired, TypedDict
 
 from metaqnn_orch.application.trainer_call import TRAINER, TrainerAnswer, call
-from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.control.record import load_record
+from metaqnn_orch.errors import BadInput, NotFound, SettingsError
+from metaqnn_orch.settings.model import Settings
+from metaqnn_orch.settings.sources import FOLLOWING, Look, SettingsLayer, built_in
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_info, ref_of_key
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.base import Store
+
+
+class DatasetRow(TypedDict):
+    """A dataset of a store."""
+
+    name: str
+    """Name of the dataset."""
+    digest: str
+    """The first 16 hexadecimal digits of the sha256 of the whole object."""
+    classes: int | None
+    """Number of classes, where the dataset has classes."""
+    channels: int | None
+    """Number of channels, where it has images."""
+    image_size: int | None
+    """Width and height in pixels, where it has images."""
+    train: int
+    """Number of examples for training."""
+    validation: int
+    """Number of examples for validation."""
+    test: int
+    """Number of examples for testing."""
+    bytes: int
+    """Size of the object."""
+    facts: NotRequired[dict[str, Any]]
+    """Further facts that the task needs, where there are any."""
+
+
+def described(store: Store, ref: DatasetRef, size: int) -> DatasetRow:
+    """The fields of a dataset in `metaqnn-orch dataset list -o json`. Raises as `info` does."""
+    found = info(store, ref)
+    row: DatasetRow = {
+        "name": found.name,
+        "digest": ref.digest,
+        "classes": found.classes,
+        "channels": found.channels,
+        "image_size": found.image_size,
+        "train": found.train,
+        "validation": found.validation,
+        "test": found.test,
+        "bytes": size,
+    }
+    if found.facts:
+        row["facts"] = dict(found.facts)
+    return row
 
 
 def all_refs(store: Store, name: str = "") -> list[tuple[DatasetRef, int]]:
@@ -45,6 +93,47 @@ def find(store: Store, name: str, digest: str | None = None) -> DatasetRef | Non
             hint=f"choose one: --set dataset.digest={refs[0].digest}",
         )
     return refs[0] if refs else None
+
+
+def facts(opened: Callable[[], Store], run: str | None = None) -> Look:
+    """Looks a dataset up: among the built-in ones, then in the run of that name, if it exists, and in the store.
+    `opened` opens the store, which is done only where it is needed.
+    """
+
+    def look(name: str, digest: str | None) -> SettingsLayer | None:
+        if (known := built_in(name)) is not None:
+            return known
+        store = opened()
+        found = _of_run(store, run, name, digest) if run is not None else None
+        if found is None and (ref := find(store, name, digest)) is not None:
+            found = ref, info(store, ref)
+        if found is None:
+            return None
+        ref, what = found
+        said = {f"space.{leaf}": getattr(what, leaf) for leaf in FOLLOWING}
+        known_ones = {key: value for key, value in said.items() if value is not None}
+        return SettingsLayer(f"dataset {ref.name}-{ref.digest}", known_ones)
+
+    return look
+
+
+def _of_run(store: Store, run: str, name: str, digest: str | None) -> tuple[DatasetRef, DatasetInfo] | None:
+    try:
+        record = load_record(store, run)
+    except NotFound:
+        return None
+    is_it = record.dataset.name == name and digest in (None, record.dataset.digest)
+    return (record.dataset, record.info) if is_it and not record.is_open else None
+
+
+def check_fit(settings: Settings, info: DatasetInfo) -> None:
+    """Check that the space is one of nets for this dataset.
+
+    Raises:
+        SettingsError: a setting contradicts the dataset.
+    """
+    for key, (wanted, found) in settings.state_space().mismatches(info).items():
+        raise SettingsError(f"{key} is {wanted}, but in dataset {info.name} it is {found}", hint=f"--set {key}={found}")
 
 
 def push(

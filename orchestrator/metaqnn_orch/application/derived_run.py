@@ -8,6 +8,7 @@ from typing import Final
 from metaqnn_orch.application.assembly import LauncherName, make_launcher
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.listener import Listener
+from metaqnn_orch.application.machine import lines_of
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.session import SessionEnd, run
 from metaqnn_orch.control.record import RunRecord
@@ -57,5 +58,5 @@ def train(
     execution = settings.execution.model_copy(update={"kubernetes": kubernetes})
     settings = settings.model_copy(update={"execution": execution})
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
-    launcher_of = make_launcher(launcher, store, settings, None, template)
-    return run(store, name, settings, launcher_of, listener)
+    launching = make_launcher(launcher, store, settings, None, template, lines_of(store.uri, name))
+    return run(store, name, settings, launching, listener)

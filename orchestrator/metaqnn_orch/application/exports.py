@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.trainer_call import TRAINER, call
 from metaqnn_orch.control.retention import best_kept, read_removed
-from metaqnn_orch.errors import BadInput, NotFound, StoreError
+from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import Cause
@@ -33,16 +35,15 @@ def choose(store: Store, view: RunView, trial: str | None) -> str:
 
     Raises:
         NotFound: the run has no such trial.
-        BadInput: it has no weights.
+        BadInput: it may be several trials, or it has no weights.
     """
     run = view.record.run
     if trial is None:
         if view.state.best is None:
             raise BadInput(f"run {run} has no trained net yet")
         trial = best_kept(store, run, view.state.best).trial
-    found = view.state.trials.get(trial)
-    if found is None:
-        raise NotFound(f"run {run} has no trial {trial[:40]!r}", hint="metaqnn-orch trials lists them")
+    found = find_trial(view, trial)
+    trial = found.trial
     if found.reward is None:
         raise BadInput(f"trial {trial} has no result: it is {found.state.replace('_', ' ')}")
     removed = read_removed(store, run, trial)
@@ -58,18 +59,24 @@ def export(
     form: str,
     to: Path,
     *,
+    fixed_size: bool = False,
+    force: bool = False,
     report: Callable[[str], None],
     trainer: Sequence[str] = TRAINER,
 ) -> Exported:
-    """Have the trainer write the trial's net to `to`, in a format of SUFFIXES, and check the file.
+    """Have the trainer write the trial's net to `to`, in a format of SUFFIXES, and check the file. With `fixed_size` it
+    takes images of the net's own size only. Files that no export wrote are replaced only with `force`.
 
     Raises:
-        BadInput: the net cannot be written so; the trainer's words say why.
+        BadInput: the net cannot be written so, or not there; the trainer's words say why.
         NotFound: the dataset is not in the store any more.
         StoreError: the store does not answer the trainer.
         LauncherError: there is no trainer on this machine, or it failed.
     """
+    if form == "onnx":
+        need("export", "an ONNX file")
     arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
+    arguments += ["--fixed-size"] * fixed_size + ["--force"] * force
     answer = call(arguments, report, trainer)
     try:
         return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")

@@ -17,6 +17,7 @@ from metaqnn_orch.application.judging import judge
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.session import SessionEnd
+from metaqnn_orch.application.trainer_call import need_trainer
 from metaqnn_orch.control.confirmation import is_unconfirmed
 from metaqnn_orch.control.record import check_same, load_record
 from metaqnn_orch.control.trial import Trial
@@ -70,6 +71,7 @@ def hold(
     if asked.dataset is None:
         refuse_open(record)
     elsewhere = _elsewhere(store, asked.dataset) if asked.dataset is not None else None
+    info = elsewhere.info if elsewhere is not None else record.info
     names = {factor: asked.name if factor == 1 else name_of(asked.name, factor) for factor in asked.factors}
     begun = _begun(store, [*names.values()], asked.top)
     nets = [*begun.nets] if begun else candidates(source, asked.top or 10)
@@ -82,6 +84,12 @@ def hold(
                 hint=f"to see the result, use --ensemble {verdict.ensemble}",
             )
         return verdict
+    if not info.test:
+        raise BadInput(
+            f"dataset {info.name} has no test images, on which the finals end",
+            hint="make it again with some; or finals --dataset NAME trains the nets on another dataset",
+        )
+    need_trainer("measuring the test accuracy, on this machine,")
     if not begun and is_unconfirmed(source.state):
         say(f"the best nets of run {record.run} are not confirmed yet; going on with the run does that")
     initial = (
@@ -182,6 +190,9 @@ def _judge(
         test_accuracy=found.first,
         ensemble_val_accuracy=found.validation_together,
         ensemble_test_accuracy=found.together,
+        class_names=found.class_names if found.confusion else [],
+        confusion=found.confusion,
+        ensemble_confusion=found.together_confusion,
     )
 
 

@@ -22,7 +22,9 @@ class Installed(NamedTuple):
     """One plug-in."""
 
     kind: str
+    """Kind of plug-in: searcher, space, layer, task or dataset."""
     name: str
+    """Its name in settings."""
     distribution: str
     """Distribution with its version; empty where the plug-in is built in."""
     value: str

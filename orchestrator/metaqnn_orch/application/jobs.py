@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.listener import Say
+from metaqnn_orch.application.machine import until_gone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.holder import BEAT_SECONDS, this_process
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.takeover import take_over
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
-from metaqnn_orch.launchers.kubernetes.errand import search_job_name
+from metaqnn_orch.launchers.kubernetes.errand import ORCHESTRATOR, latest, search_job_name
 from metaqnn_orch.launchers.kubernetes.names import (
     ATTEMPT,
     STORE,
@@ -60,6 +61,8 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
     holder, idle = take_over(store, record, this_process(secrets.token_hex(8), now()), __version__)
     if holder is not None:
         say(f"run {record.run} was held by {holder.owner}, which now stops at its next step")
+        if (gone := until_gone(holder)) is not None:
+            say(f"{holder.owner} has ended" if gone else f"{holder.owner} still runs; kill {holder.pid} ends it")
     if cluster is not None:
         # The other orchestrator checks its hold that often; until then it would make new Jobs for those deleted here.
         count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
@@ -106,6 +109,26 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
     log: str = cluster.read_log(pod, CONTAINER, tail if alone else None)
     lines = log.splitlines() if alone else lines_of(log, whole)
     return lines[-tail:] if tail is not None else lines
+
+
+def said_by_search(cluster: Any, run: str, tail: int | None) -> list[str]:
+    """The log of the search itself, of its latest Pod, where it was submitted: the last `tail` lines.
+
+    Raises:
+        NotFound: it has no Pod.
+        ClusterError: the API refuses.
+    """
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    name = search_job_name(run)
+    pods = cluster.list(Resource.PODS, f"batch.kubernetes.io/job-name={name}").items
+    if not pods:
+        raise NotFound(
+            f"no Pod of a submitted search of run {run} in namespace {cluster.namespace}",
+            hint=f"metaqnn-orch status {run} says how the run stands; with an id, logs prints that trial's log",
+        )
+    log: str = cluster.read_log(latest(pods)["metadata"]["name"], ORCHESTRATOR, tail)
+    return log.splitlines()
 
 
 def lines_of(log: str, trial: str) -> list[str]:
@@ -160,6 +183,16 @@ def ended(cluster: Any, record: RunRecord, store: str) -> Iterator[Any]:
     search = _submitted(cluster, record.run, store)
     if search is not None and not live(search):
         yield search
+
+
+def live_jobs(cluster: Any, record: RunRecord, store: str) -> list[str]:
+    """The names of the Jobs that have not ended: those of trials, and that of a search which was submitted."""
+    from metaqnn_orch.launchers.kubernetes.cluster import Resource
+
+    jobs = [job for job in cluster.list(Resource.JOBS, _selector_of(record)).items if live(job)]
+    search = _submitted(cluster, record.run, store)
+    jobs += [search] if search is not None and live(search) else []
+    return [str(job["metadata"]["name"]) for job in jobs]
 
 
 def end_submitted(cluster: Any, run: str, store: str, say: Say) -> bool:

@@ -17,6 +17,10 @@ class Judged(NamedTuple):
     together: float
     """Accuracy of the mean of all nets' probabilities."""
     validation_together: float
+    class_names: list[str]
+    confusion: list[list[int]] | None
+    """Number of test images of each class (rows) that the first net takes for each class (columns)."""
+    together_confusion: list[list[int]] | None
 
 
 def judge(

@@ -13,6 +13,7 @@ from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
+from metaqnn_trainer.contract.result import EpochRecord
 
 PACE: Final = 1.0  # seconds between two calls of View.refresh, at most
 
@@ -29,6 +30,10 @@ class Say(Protocol):
     """Shows one line to a person. It never raises: the work goes on whether anybody reads it or not."""
 
     def __call__(self, line: str, tone: Tone = Tone.PLAIN) -> None: ...
+
+
+Epochs = Callable[[str], Sequence[EpochRecord]]
+"""Reads the epochs of a trial, in their order."""
 
 
 class View(Protocol):
@@ -61,10 +66,10 @@ class Listener(Protocol):
     def say(self, line: str, tone: Tone = Tone.PLAIN) -> None: ...
 
     def follow(
-        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str]
+        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str], epochs: Epochs
     ) -> AbstractContextManager[View]:
-        """A view that is told of this run until the context ends. `foot` says how to stop the run, and `now` is the
-        moment up to which the run has been at work.
+        """A view that is told of this run until the context ends. `foot` says how to stop the run, `now` is the moment
+        up to which the run has been at work, and `epochs` reads the epochs of one of its trials.
         """
         ...
 

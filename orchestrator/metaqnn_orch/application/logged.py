@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from metaqnn_orch.application.listener import Tone, introduction
+from metaqnn_orch.application.listener import Epochs, Tone, introduction
 from metaqnn_orch.application.waits import Waits
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
@@ -24,7 +24,9 @@ class Logged:
         LOG.log(_LEVELS[tone], "%s", line)
 
     @contextmanager
-    def follow(self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str]) -> Iterator[_LoggedRun]:
+    def follow(
+        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str], epochs: Epochs
+    ) -> Iterator[_LoggedRun]:
         yield _LoggedRun(record, state)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NotRequired, TypedDict
 
 from metaqnn_orch.application import datasets
 from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.rehearsal import Rehearsal
+from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record, trial_spec
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import NotFound, StoreError
-from metaqnn_orch.reporting.bill import Basis, Bill, bill, calibration, own_basis
+from metaqnn_orch.reporting.bill import Basis, Bill, Spending, bill, calibration, own_basis
 from metaqnn_orch.reporting.dearest import Foreseen, foresee
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import plugins_of
@@ -21,6 +22,58 @@ from metaqnn_trainer.store.base import Store
 
 NO_UID: Final = "0" * 32
 """Stands for the uid of a run that does not exist yet."""
+
+
+class PhaseCost(TypedDict):
+    """The cost of the nets that one epsilon still has to train."""
+
+    epsilon: float
+    """Probability of a random layer."""
+    nets: int
+    """Number of nets that are still to be trained."""
+    gpu_hours: float | None
+    """Hours of training, times the devices of a trial; None where it is unknown how long one takes."""
+    money: float | None
+    """Money, in `currency`; None where no price is known."""
+    wall_clock_hours: float | None
+    """Hours that this takes with the trials that run at a time."""
+
+
+class Estimate(TypedDict):
+    """What a run would still cost, and what `start` would create."""
+
+    run: str
+    """Name of the run."""
+    method: str | None
+    """Method of the search; None where the settings list the nets."""
+    phases: list[PhaseCost]
+    """The cost by epsilon; empty for a method without one."""
+    confirming: Spending | None
+    """The cost of training the best nets again; None where they are not confirmed."""
+    nets: int
+    """Number of nets that are still to be trained."""
+    gpu_hours: float | None
+    """Hours of training of all of them, times the devices of a trial; None where it is unknown how long one takes."""
+    money: float | None
+    """Money for all of them, in `currency`; None where no price is known."""
+    wall_clock_hours: float | None
+    """Hours that the search will take."""
+    currency: str | None
+    """Currency of the price, in the words of the settings."""
+    parallel: int
+    """Number of trials at a time."""
+    seconds_per_trial: float | None
+    """Seconds for one net; None where it is unknown."""
+    basis: str
+    """Where the seconds come from, in words."""
+    nets_within: dict[str, int]
+    """Number of nets for which each limit of the budget leaves room."""
+    dearest_tenth: Foreseen | None
+    """The dearest tenth of the nets, for a run that can still choose its space."""
+    creates: list[str]
+    """What `start` would create, a line for each kind of thing."""
+    objective: NotRequired[str]
+    """What the reward is made of, in words; only where an objective is set."""
 
 
 class Preview(NamedTuple):
@@ -65,6 +118,36 @@ def preview(
     return Preview(made, basis, creates, foresee(settings) if record is None and rehearsal is None else None)
 
 
+def estimate(run: str, seen: Preview, settings: Settings) -> Estimate:
+    """The fields of `metaqnn-orch start --dry-run -o json`."""
+    made, basis, creates, dearest = seen
+    found: Estimate = {
+        "run": run,
+        "method": None if settings.nets else settings.search.method,
+        "phases": [_phase(epsilon, cost) for epsilon, cost in made.phases],
+        "confirming": made.confirming,
+        "nets": made.whole.nets,
+        "gpu_hours": made.whole.gpu_hours,
+        "money": made.whole.money,
+        "wall_clock_hours": made.whole.wall_clock_hours,
+        "currency": settings.budget.currency,
+        "parallel": settings.execution.parallel,
+        "seconds_per_trial": basis.seconds,
+        "basis": basis.words,
+        "nets_within": made.limits,
+        "dearest_tenth": dearest,
+        "creates": creates,
+    }
+    if settings.objective.changes_reward:
+        found["objective"] = in_words(settings.objective)
+    return found
+
+
+def _phase(epsilon: float, cost: Spending) -> PhaseCost:
+    nets, gpu_hours, money, hours = cost
+    return {"epsilon": epsilon, "nets": nets, "gpu_hours": gpu_hours, "money": money, "wall_clock_hours": hours}
+
+
 def trial_of(store: Store, run: str, settings: Settings, net: str, say: Say) -> tuple[TrialSpec, str]:
     """The specification of a net's trial, and the run's uid, as far as they are known before the run exists."""
     name, digest = settings.dataset.name, settings.dataset.digest
@@ -104,7 +187,9 @@ def _dataset(
         return record.info.train, []
     ref = datasets.find(store, settings.dataset.name, settings.dataset.digest)
     if ref is not None:
-        return datasets.info(store, ref).train, []
+        info = datasets.info(store, ref)
+        datasets.check_fit(settings, info)
+        return info.train, []
     return None, [f"dataset {settings.dataset.name} in {store.uri}, made first"]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.control.record import check_plugins
-from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
@@ -20,15 +21,12 @@ def again(source: RunView, trials: Sequence[str]) -> Settings:
 
     Raises:
         NotFound: it has no such trial.
-        BadInput: two of them are of one design.
+        BadInput: two of them are of one design, or one may be several trials.
         RunConflict: other plug-ins are installed than the run began with.
     """
     record = source.record
     check_plugins(record, source.state.settings)
-    missing = [trial for trial in trials if trial not in source.state.trials]
-    if missing:
-        raise NotFound(f"run {record.run} has no trial {missing[0][:40]!r}", hint="metaqnn-orch trials lists them")
-    chosen = [source.state.trials[trial] for trial in dict.fromkeys(trials)]
+    chosen = {trial.trial: trial for trial in (find_trial(source, text) for text in trials)}.values()
     first: dict[str, str] = {}
     for trial in chosen:
         if (other := first.setdefault(trial.net, trial.trial)) != trial.trial:

@@ -6,9 +6,10 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from metaqnn_orch.application.assembly import LauncherOfRun, refuse_unsafe_store
+from metaqnn_orch.application.assembly import Launching, refuse_unsafe_store
 from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
@@ -27,8 +28,10 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.errors import KeysRefused, StoreError
 from metaqnn_orch.launchers.base import Launcher
+from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import trackers
@@ -36,6 +39,7 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.errors import UNKNOWN_KEYS
 
 if TYPE_CHECKING:
     from metaqnn_orch.reporting.metrics import Metrics
@@ -61,7 +65,7 @@ def run(
     store: Store,
     name: str,
     settings: Settings,
-    launcher_of: LauncherOfRun,
+    launching: Launching,
     listener: Listener,
     *,
     check_store: Callable[[Store], None] = refuse_unsafe_store,
@@ -69,17 +73,29 @@ def run(
     make_dataset: Callable[[str], DatasetRef] | None = None,
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
+    asked: Callable[[], Stop] = lambda: Stop.NO,
 ) -> SessionEnd:
     """Begin the run of that name, or go on with it, until it is complete or a signal stops it. `pulse` beats while the
-    loop moves.
+    loop moves. `asked` says whether the search is asked to stop, as a signal asks it.
 
     Raises:
         BadInput, StoreError: as `begin` says; nothing was created.
-        RunHeld, RunFailed, JournalError, LauncherError: as `search` says.
+        LauncherError: no trial can begin here; nothing was created.
+        RunHeld, RunFailed, JournalError: as `search` says.
     """
-    record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset)
-    with surely_closing(launcher_of(record)) as workers:
-        return search(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse)
+    if metrics_port is not None:
+        need("metrics", "--metrics-port")
+    with surely_closing(launching):
+        try:
+            record = begin(store, name, settings, check_store, listener.say, answered_by, make_dataset, launching.prove)
+        except StoreError as error:
+            if error.code not in UNKNOWN_KEYS:
+                raise
+            raise KeysRefused(str(error), error.hint, cause=error.cause, status=error.status, code=error.code) from None
+        with surely_closing(launching.of(record)) as workers:
+            return search(
+                store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse, asked
+            )
 
 
 def search(
@@ -90,6 +106,7 @@ def search(
     listener: Listener,
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
+    asked: Callable[[], Stop] = lambda: Stop.NO,
 ) -> SessionEnd:
     """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it.
 
@@ -107,7 +124,7 @@ def search(
         hold.claim(time.sleep, listener.say)
         with hold.kept(now, lambda: silence.text):
             return _searched(
-                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port
+                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port, asked
             )
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
@@ -126,6 +143,7 @@ def _searched(
     silence: Silence,
     metrics: Metrics | None,
     metrics_port: int | None,
+    asked: Callable[[], Stop],
 ) -> SessionEnd:
     """Search as `search` does, while the run is held."""
     state, journal = resume(store, record, settings, session)
@@ -148,9 +166,10 @@ def _searched(
     if not settings.nets:
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
-    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now)
+    epochs = partial(read_epochs, store, record.run)
+    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now, epochs=epochs)
     with (
-        Signals(listener.say, launcher.outlives_us) as signals,
+        Signals(listener.say, launcher.outlives_us, asked) as signals,
         served as port,
         Tracking(store, view, makers, listener.say, files, lambda: signals.heard) as tracking,
         shown as screen,
@@ -208,13 +227,7 @@ def _limit(state: RunState, settings: Settings, now: str, *, unnamed: bool) -> L
 
 
 def _metrics(run: str) -> Metrics:
-    """The metrics of a run.
+    need("metrics", "--metrics-port")
+    from metaqnn_orch.reporting.metrics import Metrics
 
-    Raises:
-        BadInput: the extra is not installed.
-    """
-    try:
-        from metaqnn_orch.reporting.metrics import Metrics
-    except ModuleNotFoundError:
-        raise BadInput("metrics need prometheus-client", hint="pip install 'metaqnn-orch[metrics]'") from None
     return Metrics(run)

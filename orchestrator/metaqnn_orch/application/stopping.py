@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from threading import main_thread
 from types import FrameType
 from typing import Any
@@ -23,9 +24,11 @@ class Signals:
     when the main thread has ended, because the process could not end before.
     """
 
-    def __init__(self, say: Say, trials_outlive_us: bool = False) -> None:
+    def __init__(self, say: Say, trials_outlive_us: bool = False, asked: Callable[[], Stop] = lambda: Stop.NO) -> None:
+        """`asked` says whether a program asks the search to stop, as a signal would."""
         self._say = say
         self._outlived = trials_outlive_us
+        self._asked = asked
         self._received: list[int] = []
         self._announced = Stop.NO
         self._before: dict[int, Any] = {}
@@ -50,7 +53,9 @@ class Signals:
         return self._received[0] if self._received else 0
 
     def stop(self) -> Stop:
-        wanted = Stop.NO if main_thread().is_alive() else Stop.NOW
+        wanted = self._asked() if main_thread().is_alive() else Stop.NOW
+        if wanted is Stop.DRAIN and self._outlived:
+            wanted = Stop.NOW
         if self._received:
             wanted = Stop.DRAIN if self._received == [signal.SIGINT] and not self._outlived else Stop.NOW
         if wanted is not self._announced:
@@ -68,8 +73,8 @@ class Signals:
 
     def sleep(self, seconds: float) -> None:
         """Sleep, and wake up early when a signal comes."""
-        heard, end = len(self._received), time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and len(self._received) == heard:
+        heard, end = (self._asked(), self.heard), time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and (self._asked(), self.heard) == heard:
             time.sleep(min(left, 0.1))
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

@@ -4,19 +4,24 @@ installed.
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Final, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
 from metaqnn_trainer.contract.result import ExitCode
+from metaqnn_trainer.extras import lack, remedy
 from metaqnn_trainer.store.errors import Cause
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
+BAR_SECONDS: Final = 5.0  # seconds between two states of a progress bar that are passed on
 
 T = TypeVar("T")
 
@@ -54,14 +59,34 @@ class TrainerAnswer(NamedTuple):
         reason = f": {self.last_words}" if self.last_words else ""
         return LauncherError(
             f"the trainer ended with exit code {self.code} while {doing}{reason}",
-            hint="pip install 'metaqnn-orch[train]' installs it" if "No module named" in self.last_words else "",
+            hint=remedy("train") if "No module named" in self.last_words else "",
         )
+
+
+def need_trainer(what: str) -> None:
+    """Check, without starting it, that the trainer can be there.
+
+    Raises:
+        LauncherError: what it is made of is not installed; `what` needs it.
+    """
+    if gone := lack("train", _at_all):
+        raise LauncherError(f"{what} needs {gone}", hint=remedy("train"))
+
+
+def _at_all(module: str) -> object:
+    """Whether a module is installed; True for those that only some datasets need."""
+    return find_spec(module) if module in ("torch", "safetensors") else True
 
 
 def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Sequence[str] = TRAINER) -> TrainerAnswer:
     """Run `python -m metaqnn_trainer` with these arguments until it ends; `report` gets its progress, a line at a
     time.
+
+    Raises:
+        LauncherError: the trainer is not installed.
     """
+    if trainer is TRAINER:
+        need_trainer(f"the trainer's {arguments[0]}")
     with (
         tempfile.TemporaryFile() as answer,
         subprocess.Popen(
@@ -70,7 +95,9 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
     ):
         assert process.stderr is not None
         try:
-            last_words = one_line(_relay(process.stderr, report).removeprefix("metaqnn_trainer: "), 600)
+            # A progress bar rewrites its line: lines end with a carriage return, too.
+            lines = io.TextIOWrapper(process.stderr, encoding="utf-8", errors="replace", newline="")
+            last_words = one_line(relay(lines, report).removeprefix("metaqnn_trainer: "), 600)
             code = process.wait()
         except BaseException:  # a signal stops this process: nobody waits for the answer any more
             process.kill()
@@ -79,15 +106,23 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
         return TrainerAnswer(code, answer.read(), last_words)
 
 
-def _relay(lines: Iterable[bytes], report: Callable[[str], None]) -> str:
+def relay(lines: Iterable[str], report: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> str:
     """Pass on the trainer's lines, except a traceback and the last line, which is returned: it is the reason of a
-    failure.
+    failure. Of a line that is rewritten, as progress bars are, only a state every few seconds and the last one count.
     """
-    last_words, tracing = "", False
+    last_words, tracing, rewritten, shown = "", False, "", clock()
     for line in lines:
+        text = line.rstrip()
+        if line.endswith("\r"):
+            rewritten = text or rewritten
+            if rewritten and clock() - shown >= BAR_SECONDS:
+                if last_words and not tracing:
+                    report(last_words)
+                report(rewritten.strip())
+                last_words, rewritten, shown = "", "", clock()
+            continue
         if last_words and not tracing:
             report(last_words)
-        # A progress bar rewrites its line: only the last state of the line counts.
-        last_words = line.decode(errors="replace").rstrip().rpartition("\r")[2]
+        last_words, rewritten = text or rewritten, ""
         tracing = tracing or last_words.startswith("Traceback ")
     return last_words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from metaqnn_orch.application.listener import PACE, Listener, View
@@ -14,6 +15,7 @@ from metaqnn_orch.control.holder import LEASE_SECONDS, Holder, is_dead, read_hol
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import StoreError, one_line
+from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
@@ -39,10 +41,16 @@ def watch(
     """
     record = load_record(store, run)
     state, journal = resume(store, record, record.settings_as_run())
-    pulse = HolderWatch(store, run, monotonic)
+    pulse = Heartbeat(store, run, monotonic)
     works = pulse.beats()
     foot = "Ctrl-C ends only the view, the run goes on"
-    shown = listener.follow(record, state, foot=foot, now=lambda: now() if works else state.heard)
+    shown = listener.follow(
+        record,
+        state,
+        foot=foot,
+        now=lambda: now() if works else state.heard,
+        epochs=partial(read_epochs, store, run),
+    )
     with shown as view, silence_of(store).told_to(view.silence):
         if state.opened is not None:
             view.recall(_recent(store, run, journal.position))
@@ -63,7 +71,7 @@ def watch(
             _rest(view, sleep)
 
 
-class HolderWatch:
+class Heartbeat:
     """Tells whether an orchestrator works on the run: one on another machine shows it by changing what holder.json
     says.
     """

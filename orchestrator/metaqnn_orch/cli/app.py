@@ -13,23 +13,28 @@ from typing import Annotated, Any, Final, NoReturn, TextIO, cast
 import typer
 from typer.exceptions import TyperException
 
+from metaqnn_orch.application.detaching import bounded_log
 from metaqnn_orch.application.signals import Stopped
-from metaqnn_orch.cli import config, dataset, trainer
+from metaqnn_orch.cli import config, dataset, runs, trainer
 from metaqnn_orch.cli.attach import attach
 from metaqnn_orch.cli.dashboard import dashboard
 from metaqnn_orch.cli.describe import describe_net
 from metaqnn_orch.cli.doctor import doctor
+from metaqnn_orch.cli.enqueue import enqueue
 from metaqnn_orch.cli.explain import explain_run
 from metaqnn_orch.cli.export import export
 from metaqnn_orch.cli.finals import finals
 from metaqnn_orch.cli.gc import gc
+from metaqnn_orch.cli.init import init
 from metaqnn_orch.cli.jobs import cancel, logs
 from metaqnn_orch.cli.manifest import manifest
+from metaqnn_orch.cli.mcp import mcp
 from metaqnn_orch.cli.output import PROGRAM, complain, lost_stdout, print_lines, say
 from metaqnn_orch.cli.placed import placed
 from metaqnn_orch.cli.pull import pull
 from metaqnn_orch.cli.replay import export_replay, import_replay
 from metaqnn_orch.cli.report import report
+from metaqnn_orch.cli.resume import resume
 from metaqnn_orch.cli.retrain import retrain
 from metaqnn_orch.cli.space import space
 from metaqnn_orch.cli.start import start
@@ -37,18 +42,28 @@ from metaqnn_orch.cli.status import status
 from metaqnn_orch.cli.streams import Guarded
 from metaqnn_orch.cli.submit import submit
 from metaqnn_orch.cli.track import track
+from metaqnn_orch.cli.trial import trial
 from metaqnn_orch.cli.trials import trials
 from metaqnn_orch.errors import KNOWN, exit_code
 from metaqnn_trainer import __version__
 
 # The commands in the order in which --help lists them, each with an example, which its own --help shows.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
+    "init": (init, "init ./flowers --to flowers.yaml"),
     "start": (start, "start digits --run first --store ./runs"),
+    "resume": (resume, "resume first --store ./runs"),
     "submit": (submit, "submit cifar10 --run first"),
     "attach": (attach, "attach first"),
     "status": (status, "status first --store ./runs"),
+    "trial": (trial, "trial first 0ee047 --store ./runs"),
+    "runs list": (runs.list_runs, "runs list --store ./runs"),
+    "runs show": (runs.show, "runs show first --store ./runs"),
+    "runs copy": (runs.copy, "runs copy first --store ./runs --to-store s3://bucket/runs"),
+    "runs rename": (runs.rename, "runs rename first mnist-wide --store ./runs"),
+    "runs rm": (runs.rm, "runs rm first --store ./runs --delete"),
     "trials": (trials, "trials first --store ./runs -o csv > trials.csv"),
     "pull": (pull, "pull first --store ./runs --top 3 --to ./best"),
+    "enqueue": (enqueue, "enqueue first '[C(32,3,1), P(2,2), SM(10)]' --store ./runs"),
     "finals": (finals, "finals first --store ./runs --top 10 --ensemble 5"),
     "retrain": (retrain, "retrain first 0ee047effa00 --store ./runs"),
     "report": (report, "report first --store ./runs --to ./report"),
@@ -66,6 +81,7 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "logs": (logs, "logs first 0ee047effa00 --store s3://bucket/runs --namespace trials"),
     "cancel": (cancel, "cancel first --store s3://bucket/runs --launcher kubernetes"),
     "gc": (gc, "gc first --store s3://bucket/runs --keep-weights 'best 10' --delete"),
+    "mcp": (mcp, "mcp --store ./runs"),
     "doctor": (doctor, "doctor cluster.yaml --store s3://bucket/runs --launcher kubernetes"),
     "space": (space, "space digits --after '[C(32,3,1)]'"),
     "dataset push": (dataset.push, "dataset push digits --store ./runs"),
@@ -76,12 +92,16 @@ COMMANDS: Final[dict[str, tuple[Callable[..., None], str]]] = {
     "trainer check": (trainer.check, "trainer check python -m metaqnn_trainer"),
 }
 
-_GROUPS: Final = (dataset, config, trainer)
+_GROUPS: Final = (runs, dataset, config, trainer)
 
 # The library's messages about wrong arguments, and this program's.
 _SHORTER: Final = {
     r"Value error, ": "",
     r"Input should be": "it must be",
+    r"'([^']*)' is not a valid integer( range)?": r"it must be a whole number, got '\1'",
+    r"'([^']*)' is not a valid float( range)?": r"it must be a number, got '\1'",
+    r"a valid integer": "a whole number",
+    r"a valid number": "a number",
     r", unable to parse string as an? \w+": "",
     r" \(Possible options: (.*)\)": r"; did you mean \1?",
     r"\. Did you mean": "; did you mean",
@@ -127,8 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: Sequence[str] | None) -> int:
     """Run the command line. Returns the exit code."""
     code: int
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
-        code = build_app()(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
+        with bounded_log():
+            code = build_app()(given, prog_name=PROGRAM, standalone_mode=False, obj=given) or 0
     except TyperException as error:
         code = _refuse(error)
     except KNOWN as error:

@@ -6,6 +6,7 @@ import time
 
 import typer
 
+from metaqnn_orch.application import machine
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.vigil import Vigil, is_left, wait_for_start
@@ -13,20 +14,23 @@ from metaqnn_orch.application.watching import watch
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
-from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 
 
 def attach(run: options.Run, store: options.Store, release: Release | None = None) -> None:
-    """Show a submitted run live.
+    """Show a run live that goes on elsewhere: in the background, or in the cluster.
 
-    It waits until the Pod starts, and says what the Pod waits for. Then it shows the same as status --watch. Ctrl-C
-    ends only the view; the run goes on.
+    It shows the same as status --watch, but ends when nobody works on the run any more. With a release, it waits until
+    the Pod of a submitted search starts, and says what the Pod waits for. Ctrl-C ends only the view; the run goes on.
     """
-    if release is None:
-        raise BadInput("attach needs a release of the chart", hint=f"metaqnn-orch status {run} --watch --store {store}")
     opened = open_store(store)
+    if release is None:
+        try:
+            watch(opened, run, Terminal(), machine.LocalVigil(opened, run).sleep)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        return
     settings = KubernetesSettings(namespace=release.namespace, context=release.context)
     try:
         cluster = open_cluster(settings)

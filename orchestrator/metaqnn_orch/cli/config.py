@@ -11,10 +11,9 @@ from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows, tell
-from metaqnn_orch.errors import redacted
+from metaqnn_orch.cli.stores import looking_in
 from metaqnn_orch.settings import presets as named
-from metaqnn_orch.settings.sources import load_settings
-from metaqnn_orch.settings.values import flatten, origin
+from metaqnn_orch.settings.sources import in_force, load_settings
 
 HELP: Final = "Show settings, and where each came from."
 
@@ -23,25 +22,24 @@ def show(
     preset_or_file: options.PresetOrFile,
     output: options.Output = Format.TABLE,
     assignments: options.Set = None,
+    dataset_store: options.DatasetStore = None,
     release: Release | None = None,
 ) -> None:
     """Show every setting in force.
 
     For each it shows where the value came from. A flag wins over a METAQNN_* variable, the variable over the file, the
     file over the release, and the release over the preset. METAQNN_RECIPE__EPOCHS is the variable of recipe.epochs, and
-    so on.
+    so on. Image size, channels and classes follow from the dataset where nobody says them.
     """
-    layered = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer())
-    rows = [
-        (key, redacted(value) if isinstance(value, str) else value, origin(key, layered.origins) or "default")
-        for key, value in flatten(layered.settings.model_dump(mode="json"))
-    ]
+    layered = load_settings(
+        preset_or_file, os.environ, assignments or [], {}, release and release.layer(), looking_in(dataset_store)
+    )
+    found = in_force(layered)
     if output is Format.JSON:
-        print_json({key: {"value": value, "origin": where} for key, value, where in rows})
+        print_json(found)
     else:
-        print_rows(
-            dict.fromkeys(("setting", "origin", "value"), ""), [(k, where, json.dumps(v)) for k, v, where in rows]
-        )
+        rows = [(key, setting["origin"], json.dumps(setting["value"])) for key, setting in found.items()]
+        print_rows(dict.fromkeys(("setting", "origin", "value"), ""), rows)
 
 
 def presets() -> None:
@@ -60,7 +58,7 @@ def plugins(output: options.Output = Format.TABLE) -> None:
     """
     found = list_plugins()
     if output is Format.JSON:
-        print_json([plugin._asdict() for plugin in found])
+        print_json(found)
     else:
         rows = [
             (plugin.kind, plugin.name, plugin.distribution or "built in", plugin.trouble or "ok") for plugin in found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
-from typing import Annotated, Final
+from typing import Annotated, Final, TypedDict
 
 import typer
 
@@ -14,6 +14,19 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.dashboard.serving import Listening, serve
 
 PORT: Final = 8080
+
+
+class DashboardAddress(TypedDict):
+    """Where a dashboard listens."""
+
+    url: str
+    """Address of its first page, with the token where there is one."""
+    host: str
+    """The machine's name or address."""
+    port: int
+    """The port."""
+    token: str | None
+    """The token that protects the pages; None where none does."""
 
 
 def dashboard(
@@ -58,7 +71,13 @@ def dashboard(
 
     def listening(where: Listening) -> None:
         if output is Format.JSON:
-            print_json({"url": where.url(path), "host": where.host, "port": where.port, "token": where.token or None})
+            told: DashboardAddress = {
+                "url": where.url(path),
+                "host": where.host,
+                "port": where.port,
+                "token": where.token or None,
+            }
+            print_json(told)
         else:
             say(f"the dashboard of {opened.uri}: ", (where.url(path), "bold"))
             say("Ctrl-C ends it")

@@ -52,7 +52,13 @@ def push(
     source: Annotated[Path | None, typer.Option(metavar="PATH", help="Folder or file with the dataset's data.")] = None,
     image_size: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=4096, help="Width and height to which your own images are resized."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=4096,
+            help="Width and height to which your own images are resized (default: their own, if all are squares of one "
+            "size up to 64, else 32).",
+        ),
     ] = None,
     validation: Annotated[
         int | None,
@@ -63,6 +69,10 @@ def push(
         ),
     ] = None,
     grayscale: Annotated[bool, typer.Option("--grayscale", help="Turn your own images into grayscale.")] = False,
+    skip_bad: Annotated[
+        bool,
+        typer.Option("--skip-bad", help="Leave out what cannot be used of your own images, and say how many."),
+    ] = False,
     in_cluster: Annotated[
         bool, typer.Option("--in-cluster", help="Make it with a Job in the cluster, for machines without torch.")
     ] = False,
@@ -83,8 +93,9 @@ def push(
     --source holds
       mnist, fashion-mnist     the four IDX files, gzipped or not
       cifar10, cifar100, svhn  what torchvision keeps
-      images of your own       DIR/train/CLASS/*.png and perhaps DIR/test,
-                               or DIR/CLASS/*.png
+      images of your own       DIR/train/CLASS/*.png, perhaps with DIR/val and
+                               DIR/test beside it, or DIR/CLASS/*.png,
+                               or IDX files as MNIST's
 
     Without --source a known dataset is downloaded; digits comes with scikit-learn.
     """
@@ -93,7 +104,7 @@ def push(
         raise BadInput("--source is an address, but must be a folder on this machine", hint="download the files first")
     flags = {"--source": source, "--image-size": image_size, "--validation": validation}
     given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
-    given += ["--grayscale"] if grayscale else []
+    given += [flag for flag, wanted in (("--grayscale", grayscale), ("--skip-bad", skip_bad)) if wanted]
     if assignments and not in_cluster:
         raise BadInput("--set says what the Job gets that makes the dataset", hint="add --in-cluster, or leave it out")
     options.refuse_other_sections(
@@ -103,7 +114,7 @@ def push(
         made = _in_cluster(opened, name, source, given, release, assignments or [])
     else:
         made = datasets.push(opened, name, given, report=tell)
-    rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
+    rows = [datasets.described(opened, ref, size) for ref, size in datasets.all_refs(opened, name) if ref == made]
     if output is Format.JSON:
         print_json(rows[0])
     else:
@@ -133,23 +144,20 @@ def _in_cluster(
 def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:
     """List the datasets of a store."""
     opened = open_store(store)
-    rows = [_row(opened, ref, size) for ref, size in datasets.all_refs(opened)]
+    rows = [datasets.described(opened, ref, size) for ref, size in datasets.all_refs(opened)]
     if output is Format.JSON:
         print_json(rows)
     else:
         _print(rows)
 
 
-def _row(store: Store, ref: DatasetRef, size: int) -> dict[str, Any]:
-    found = {**datasets.info(store, ref).model_dump(), "digest": ref.digest, "bytes": size}
-    return {name: found[name] for name in _COLUMNS} | ({"facts": found["facts"]} if found["facts"] else {})
-
-
-def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+def _print(rows: Sequence[datasets.DatasetRow]) -> None:
     images = any(row["image_size"] is not None for row in rows) or not rows
     columns = {name: form for name, form in _COLUMNS.items() if images or name not in _OF_IMAGES}
     facts = {"facts": ""} if any("facts" in row for row in rows) else {}
-    shown = [[*(row[name] for name in columns), *([_in_words(row.get("facts", {}))] if facts else [])] for row in rows]
+    shown = [
+        [*({**row}[name] for name in columns), *([_in_words(row.get("facts", {}))] if facts else [])] for row in rows
+    ]
     print_rows({name.replace("_", " "): form for name, form in (columns | facts).items()}, shown)
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Final
 
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.doctor.cluster import examine_cluster
+from metaqnn_orch.application.doctor.dataset import examine_dataset
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark
+from metaqnn_orch.application.doctor.local import examine_here
 from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
@@ -31,12 +35,21 @@ def doctor(
 ) -> None:
     """Check everything that a search needs.
 
-    It checks the store: reading, listing, writing, conditional writes, its clock. With --launcher kubernetes it also
-    checks the cluster: credentials, every permission that is needed, the namespace's rules and quotas, GPUs, service
-    account, secret. Each check gets a tick, a cross with what to do about it, or a question mark if these credentials
-    cannot see it. Nothing is left behind. The exit code is 1 if there is a cross.
+    It checks the dataset, and the store: reading, listing, writing, conditional writes, its clock. With --launcher
+    local it also starts the trainer as a search does, and trains one step of a tiny net; it says on which device, and
+    which extras other commands would need. With --launcher kubernetes it checks the cluster: credentials, every
+    permission that is needed, the namespace's rules and quotas, GPUs, service account, secret. Each check gets a tick,
+    a cross with what to do about it, or a question mark where these credentials cannot see it, or only some commands
+    need it. Nothing is left behind. The exit code is 1 if there is a cross.
     """
-    settings = load_settings(preset_or_file, os.environ, assignments or [], {}, release and release.layer()).settings
+    settings = load_settings(
+        preset_or_file,
+        os.environ,
+        assignments or [],
+        {},
+        release and release.layer(),
+        facts(partial(open_store, store)),
+    ).settings
     diagnoses: list[Diagnosis] = []
     try:
         opened = open_store(store)
@@ -44,10 +57,13 @@ def doctor(
         diagnoses.append(Diagnosis("store: a client for it", Mark.BAD, str(error), error.hint))
     else:
         diagnoses += examine_store(opened)
+        diagnoses += examine_dataset(opened, settings)
         if launcher is LauncherName.KUBERNETES:
             diagnoses += examine_cluster(opened, settings, release)
+        elif launcher is LauncherName.LOCAL:
+            diagnoses += examine_here(opened, settings)
     if output is Format.JSON:
-        print_json([diagnosis._asdict() for diagnosis in diagnoses])
+        print_json(diagnoses)
     else:
         print_lines(_line(diagnosis) for diagnosis in diagnoses)
     if any(diagnosis.mark is Mark.BAD for diagnosis in diagnoses):

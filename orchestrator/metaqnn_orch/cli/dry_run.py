@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from metaqnn_orch.application.preview import Preview
+from metaqnn_orch.application.preview import Preview, estimate
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
 from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.reporting.dearest import LIMIT, Foreseen
@@ -17,29 +17,10 @@ _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money":
 def print_bill(run: str, seen: Preview, settings: Settings, output: Format) -> None:
     """Print what `start` with the same arguments would cost and create."""
     if output is Format.JSON:
-        print_json(_as_json(run, seen, settings))
+        print_json(estimate(run, seen, settings))
     else:
         _print(seen, settings)
     say("a dry run: nothing was created")
-
-
-def _as_json(run: str, seen: Preview, settings: Settings) -> dict[str, Any]:
-    made, basis, creates, dearest = seen
-    return {
-        "run": run,
-        "method": None if settings.nets else settings.search.method,
-        "phases": [{"epsilon": epsilon, **cost._asdict()} for epsilon, cost in made.phases],
-        "confirming": made.confirming and made.confirming._asdict(),
-        **made.whole._asdict(),
-        "currency": settings.budget.currency,
-        "parallel": settings.execution.parallel,
-        "seconds_per_trial": basis.seconds,
-        "basis": basis.words,
-        "nets_within": made.limits,
-        "dearest_tenth": dearest and dearest._asdict(),
-        "creates": creates,
-        **({"objective": in_words(settings.objective)} if settings.objective.changes_reward else {}),
-    }
 
 
 def _print(seen: Preview, settings: Settings) -> None:

@@ -49,8 +49,7 @@ def explain_run(
     state = read_run(open_store(store), run).state
     explanation, reward = explain(state, after), reward_name(state.settings).removeprefix("val ")
     if output is Format.JSON:
-        lists = {name: [each._asdict() for each in getattr(explanation, name)] for name in ("moves", "findings")}
-        print_json({**explanation._asdict(), **lists})
+        print_json(explanation)
         return
     if explanation.moves:
         moves = explanation.moves

@@ -82,9 +82,14 @@ SEARCH: Final[Mapping[str, Flag]] = {
         Annotated[float | None, typer.Option(metavar="P", help="Price of an hour of one GPU, in any currency.")],
     ),
 }
+_DECIDED: Final = ("seed", "warm_start_from")  # of a run that exists
 TRACKING: Final[Mapping[str, Flag]] = {
     "mlflow": Flag("tracking.mlflow", options.Mlflow),
     "tensorboard": Flag("tracking.tensorboard", options.Tensorboard),
+}
+RESUMED: Final[Mapping[str, Flag]] = {
+    **{name: flag for name, flag in SEARCH.items() if name not in _DECIDED},
+    **TRACKING,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict
 
 import typer
 
@@ -23,6 +23,30 @@ from metaqnn_orch.settings.model import KEEP_WEIGHTS
 _COLUMNS: Final = {"what": "", "how many": ",d", "bytes": ",d"}
 _JOBS: Final = "Jobs that have ended"
 _PODS: Final = "Pods that have ended, and whose Job is gone"
+
+
+class Leftover(TypedDict):
+    """An object of the store that nobody needs."""
+
+    key: str
+    """Key of the object in the store."""
+    bytes: int
+    """Size of the object."""
+    why: str
+    """What kind of leftover it is."""
+
+
+class Leftovers(TypedDict):
+    """What a run left behind."""
+
+    deleted: bool
+    """Whether it was deleted, or only listed."""
+    objects: list[Leftover]
+    """Objects of the store."""
+    jobs: list[str]
+    """Names of Jobs that have ended."""
+    pods: list[str]
+    """Names of Pods that have ended, and whose Job is gone."""
 
 
 def gc(
@@ -86,11 +110,13 @@ def _report(
     kinds = {str(thing.why): [other.size for other in doomed if other.why is thing.why] for thing in doomed}
     rows: list[tuple[str, int, int | None]] = [(what, len(sizes), sum(sizes)) for what, sizes in sorted(kinds.items())]
     if output is Format.JSON:
-        objects = [{"key": thing.key, "bytes": thing.size, "why": thing.why} for thing in doomed]
-        names = {
-            kind: [thing["metadata"]["name"] for thing in found] for kind, found in (("jobs", jobs), ("pods", pods))
+        found: Leftovers = {
+            "deleted": delete,
+            "objects": [{"key": thing.key, "bytes": thing.size, "why": thing.why} for thing in doomed],
+            "jobs": [job["metadata"]["name"] for job in jobs],
+            "pods": [pod["metadata"]["name"] for pod in pods],
         }
-        print_json({"deleted": delete, "objects": objects, **names})
+        print_json(found)
         return
     if in_cluster:
         rows.append((_JOBS, len(jobs), None))

@@ -10,6 +10,7 @@ import typer
 import yaml
 
 from metaqnn_orch.application.assembly import job_form
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import trial_of
@@ -52,9 +53,10 @@ def manifest(
     kubectl create --dry-run=server -f -
     """
     check_name("run", run)
-    settings = load_settings(space, os.environ, assignments or [], {}, release and release.layer()).settings
-    net = settings.state_space().canonical(net)
     opened = open_store(store)
+    look = facts(lambda: opened, run)
+    settings = load_settings(space, os.environ, assignments or [], {}, release and release.layer(), look).settings
+    net = settings.state_space().canonical(net)
     template = read_template(settings, release)
     form = job_form(opened, settings.execution.kubernetes, template)
     for line in overruled(settings, opened.uri, template):

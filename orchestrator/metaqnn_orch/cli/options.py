@@ -38,6 +38,16 @@ Store = Annotated[
         show_default=False,
     ),
 ]
+DatasetStore = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URI",
+        envvar="METAQNN_STORE",
+        help="The store that has the dataset, for settings that say neither image size nor channels nor classes.",
+        show_default=False,
+    ),
+]
 Launcher = Annotated[
     LauncherName,
     typer.Option(

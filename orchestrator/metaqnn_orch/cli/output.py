@@ -26,6 +26,7 @@ from rich.text import Text
 
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.errors import redacted
+from metaqnn_orch.reporting.schemas import plain
 
 PROGRAM: Final = "metaqnn-orch"
 
@@ -126,7 +127,8 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_json(value: object) -> None:
-    emit(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Print an answer for scripts: one JSON document."""
+    emit(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
 
 
 def print_csv(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -175,6 +177,15 @@ def cell(value: object, form: str = "") -> str:
             return format(value, form or (",d" if isinstance(value, int) else "g"))
         case _:
             return visible(str(value)).replace("\n", "\\n")
+
+
+def size_in_words(size: int) -> str:
+    """A number of bytes in the unit that suits it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000  # type: ignore[assignment]
+    return f"{size:,} bytes" if unit == "bytes" else f"{size:,.1f} {unit}"
 
 
 def _table(**options: Any) -> Table:

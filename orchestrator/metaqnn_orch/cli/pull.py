@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypedDict, cast
 
 import typer
 
@@ -21,6 +21,41 @@ from metaqnn_trainer.contract.errors import MessageError
 
 _FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
 _OF_STOPPED: Final = ("measured", "predicted", "spread")  # the leaderboard has no net that was stopped early
+
+
+class LeftOut(TypedDict):
+    """A trial that could not be downloaded."""
+
+    trial: str
+    """Id of the trial."""
+    reason: str
+    """Why it was left out."""
+
+
+class PulledTrial(TypedDict):
+    """A trial that was downloaded; it also has the other columns of `trials -o csv`."""
+
+    rank: int
+    """Place among the best, from 1."""
+    trial: str
+    """Id of the trial, and name of its folder."""
+    net: str
+    """The net."""
+    reward: float | None
+    """Reward that the searcher was told."""
+
+
+class Pulled(TypedDict):
+    """What was downloaded."""
+
+    run: str
+    """Name of the run."""
+    to: str
+    """The folder, which has a folder for each trial."""
+    trials: list[PulledTrial]
+    """The trials as in leaderboard.csv, the best first."""
+    left_out: list[LeftOut]
+    """Trials that were left out."""
 
 
 class _Left(NamedTuple):
@@ -91,8 +126,9 @@ def pull(
         say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
         say(f"the best, {winner}: {to / rows[0]['trial']}, {rows[0]['net']}")
     if output is Format.JSON:
-        missing = [{"trial": one.trial, "reason": one.reason} for one in left]
-        print_json({"run": run, "to": str(to), "trials": rows, "left_out": missing})
+        missing: list[LeftOut] = [{"trial": one.trial, "reason": one.reason} for one in left]
+        pulled: Pulled = {"run": run, "to": str(to), "trials": cast(list[PulledTrial], rows), "left_out": missing}
+        print_json(pulled)
     for one in left[1:]:
         tell(one.reason, Tone.CAUTION)
     if left:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
 from metaqnn_orch.application.beginning import begin_imported
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, tell, typeable
@@ -22,6 +24,25 @@ from metaqnn_orch.replay.format import read_file, refuse_other_runs
 from metaqnn_orch.reporting.replay_export import replay_columns, replay_rows
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
+
+
+class ImportedRun(TypedDict):
+    """What was imported."""
+
+    run: str
+    """Name of the run."""
+    rows: int
+    """Number of rows that the searcher learned from."""
+    refused: int
+    """Number of rows that were refused."""
+    reasons: list[str]
+    """Why rows were refused: the first reasons."""
+    unique: int
+    """Number of different nets."""
+    epsilon: float | None
+    """Epsilon for the next net; None for a method without one."""
+    q_digest: str
+    """sha256, in hexadecimal digits, of what the searcher believes."""
 
 
 def import_replay(
@@ -55,7 +76,8 @@ def import_replay(
     from there.
     """
     check_name("run", run)
-    settings = load_settings(space, os.environ, assignments or [], {}).settings
+    look = facts(partial(open_store, store))
+    settings = load_settings(space, os.environ, assignments or [], {}, look=look).settings
     refuse_other_runs(settings, file.name)
     replay = read_replay(read_file(file), file.name, settings)
     refused = replay.refusals
@@ -67,7 +89,7 @@ def import_replay(
         tell(note, Tone.CAUTION)
     if refused.count:
         say(str(refused))
-    found = {
+    found: ImportedRun = {
         "run": run,
         "rows": len(replay.presentations),
         "refused": refused.count,

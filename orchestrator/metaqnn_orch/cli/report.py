@@ -14,6 +14,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.page import MARK
@@ -50,6 +51,7 @@ def report(
 
     Needs pip install 'metaqnn-orch[report]'.
     """
+    need("report", "a report")
     axes = parse_axes(front) if front is not None else None
     if not force:
         _refuse_others(to)

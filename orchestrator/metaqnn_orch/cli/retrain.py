@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Final
+from typing import Annotated, Final, NotRequired, TypedDict
 
 import typer
 
@@ -16,6 +16,7 @@ from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
+from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name
 from metaqnn_orch.settings.sources import continue_settings
@@ -24,9 +25,38 @@ from metaqnn_trainer.contract.keys import check_name
 _COLUMNS: Final = {"trial": "", "state": "", "reward": ".4f", "was": ".4f", "net": ""}
 
 
+class TrialAgain(TypedDict):
+    """A trial that was trained again."""
+
+    trial: str
+    """Id of the trial in the new run."""
+    state: TrialState
+    """How it ended, or that it has not ended."""
+    reward: float | None
+    """Reward in the new run; None before the result."""
+    was: float | None
+    """Reward in the run that it comes from."""
+    net: str
+    """The net."""
+    val_accuracy: NotRequired[float | None]
+    """Validation accuracy, from 0 to 1; only where accuracy is a measure."""
+
+
+class Retrained(TypedDict):
+    """What was trained again."""
+
+    run: str
+    """Name of the new run."""
+    trials: list[TrialAgain]
+    """The trials, in the order of their proposal."""
+
+
 def retrain(
     run: options.Run,
-    trials: Annotated[list[str], typer.Argument(metavar="TRIAL...", help="Their ids.", show_default=False)],
+    trials: Annotated[
+        list[str],
+        typer.Argument(metavar="TRIAL...", help="Their ids, or the first characters of them.", show_default=False),
+    ],
     store: options.Store,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the run that trains them (default RUN-again).")
@@ -60,22 +90,31 @@ def retrain(
     # By ids, else by nets: an imported trial has another id than one of the same net that was trained here.
     before = source.state.trials
     rows = [
-        (trial.trial, trial.state, trial.reward, was.reward, trial.net)
+        _row(ended.view, trial, was)
         for trial in ended.view.state.trials.values()
         if (was := before.get(trial.trial) or source.state.by_net.get(trial.net)) is not None
     ]
     if output is Format.JSON:
-        print_json({"run": base, "trials": [_as_json(ended.view, row) for row in rows]})
+        found: Retrained = {"run": base, "trials": rows}
+        print_json(found)
     else:
         name = reward_name(settings)
-        print_rows({name if column == "reward" else column: form for column, form in _COLUMNS.items()}, rows)
+        columns = {name if column == "reward" else column: form for column, form in _COLUMNS.items()}
+        print_rows(columns, [[{**row}[column] for column in _COLUMNS] for row in rows])
     if not ended.is_complete:
         leave(base, ended)
     where = release.words if release else f"--store {store}"
     say(typeable(f"next: metaqnn-orch pull {base} {where} --to ./again"))
 
 
-def _as_json(view: RunView, row: tuple[object, ...]) -> dict[str, object]:
-    named = dict(zip(_COLUMNS, row, strict=True))
-    accuracy = {"val accuracy": view.state.trials[str(named["trial"])].val_accuracy} if has_accuracy(view.state) else {}
-    return named | accuracy
+def _row(view: RunView, trial: Trial, was: Trial) -> TrialAgain:
+    row: TrialAgain = {
+        "trial": trial.trial,
+        "state": trial.state,
+        "reward": trial.reward,
+        "was": was.reward,
+        "net": trial.net,
+    }
+    if has_accuracy(view.state):
+        row["val_accuracy"] = trial.val_accuracy
+    return row

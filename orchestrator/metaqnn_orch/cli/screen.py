@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from metaqnn_orch.application.epochs import TrialInTraining
 from metaqnn_orch.cli.output import cell, visible
 from metaqnn_orch.control.events import (
-    Abandoned,
-    Braked,
-    Event,
-    Failed,
-    Finished,
-    Left,
-    Opened,
-    Released,
-    Shortlisted,
     Told,
 )
 from metaqnn_orch.control.state import RunState
@@ -29,51 +21,10 @@ from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.standing import Stage, Standing
 from metaqnn_orch.reporting.summary import shown_reward
 
-FIXED_LINES: Final = 17  # lines of a screen, at most: everything but the events
+FIXED_LINES: Final = 17  # lines of a screen, at most: everything but the nets in training
 _FOR_EVER: Final = 100 * 365 * 86_400.0  # seconds
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _LABEL: Final = 12  # columns: the longest is epsilon 0.10
-_OUTCOME: Final = 11  # columns: the longest is untrainable
-
-
-class Line(NamedTuple):
-    """One event, as a line in the lower part of the screen."""
-
-    at: str
-    outcome: str
-    style: str
-    text: str
-
-
-def event_line(event: Event, state: RunState) -> Line | None:
-    """The line for an event; `state` is the run's state after the event. None where the event is no news."""
-    match event:
-        case Told():
-            trial, completed = state.trials[event.trial], event.status == "completed"
-            if trial.confirms:
-                return Line(event.at, outcome(event), "", f"{confirmed_mean(trial, state)}  {trial.net}")
-            style = "bold green" if completed and trial is state.best else "" if completed else "dim"
-            return Line(event.at, outcome(event), style, trial.net)
-        case Shortlisted(trials=trials, repeats=repeats) if trials:
-            return Line(event.at, "confirming", "", f"the best {len(trials)}, {times(repeats)} more each")
-        case Failed():
-            return Line(event.at, event.kind, "yellow", f"{event.trial}, attempt {event.attempt}: {event.detail}")
-        case Abandoned():
-            return Line(event.at, "abandoned", "red", f"{event.trial}: {state.trials[event.trial].net}")
-        case Braked():
-            return Line(
-                event.at, "braked", "yellow", "attempts of different trials end in the same way: launching pauses"
-            )
-        case Released():
-            return Line(event.at, "released", "green", event.why)
-        case Opened():
-            return Line(event.at, "began", "", event.owner)
-        case Finished():
-            return Line(event.at, "ended", "", event.detail or event.reason)
-        case Left():
-            return Line(event.at, "stopped", "", "the same command goes on")
-        case _:
-            return None
 
 
 def outcome(event: Told) -> str:
@@ -99,18 +50,20 @@ def times(number: int) -> str:
 
 
 class Screen:
-    """Draws the screen: head, two bars, numbers, events, foot."""
+    """Draws the screen: head, two bars, numbers, the nets in training, foot."""
 
-    def __init__(self, head: str, standing: Standing, hours: float, events: Sequence[Line], foot: str) -> None:
-        """`hours` is the work so far, including the present session."""
+    def __init__(
+        self, head: str, standing: Standing, hours: float, courses: Sequence[TrialInTraining], foot: str
+    ) -> None:
+        """`hours` is the work so far, including the present session. Without a `foot` the screen has none."""
         self._head = head
         self._standing = standing
         self._hours = hours
-        self._events = events
+        self._courses = courses
         self._foot = foot
 
     def with_foot(self, foot: str) -> Screen:
-        return Screen(self._head, self._standing, self._hours, self._events, foot)
+        return Screen(self._head, self._standing, self._hours, self._courses, foot)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self._top()
@@ -119,11 +72,12 @@ class Screen:
         yield Text()
         yield self._numbers(fancy=not options.ascii_only)
         room = max(1, (console.height if console.is_terminal else 100) - FIXED_LINES)
-        if self._events:
+        if self._courses:
             yield Text()
-            yield self._lower(self._events[-room:])
+            yield self._training(self._courses[:room])
         yield Text()
-        yield Text(visible(self._foot), style="dim", no_wrap=True, overflow="ellipsis")
+        if self._foot:
+            yield Text(visible(self._foot), style="dim", no_wrap=True, overflow="ellipsis")
 
     def _top(self) -> Table:
         table = Table.grid(expand=True)
@@ -184,14 +138,16 @@ class Screen:
         if now.limit:
             yield "stops", Text(now.limit, style="yellow")
 
-    def _lower(self, events: Sequence[Line]) -> Table:
+    def _training(self, courses: Sequence[TrialInTraining]) -> Table:
         table = Table.grid(expand=True, padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True, min_width=_LABEL)
-        table.add_column(no_wrap=True, min_width=_OUTCOME)
+        table.add_column(no_wrap=True)
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        for line in events:
+        for course in courses:
             table.add_row(
-                _clock(line.at), Text(line.outcome, style=line.style), Text(visible(line.text).replace("\n", " "))
+                f"epoch {course.epoch}/{course.epochs}",
+                "-" if course.reward is None else f"{course.reward:.4f}",
+                Text(visible(course.net).replace("\n", " ")),
             )
         return table
 

@@ -15,13 +15,16 @@ import typer
 from metaqnn_orch.application import session
 from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
 from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
+from metaqnn_orch.application.machine import lines_of
 from metaqnn_orch.application.preview import preview
 from metaqnn_orch.application.rehearsal import Rehearsal, read_rehearsal
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
+from metaqnn_orch.cli.detached import FLAG, start_detached
 from metaqnn_orch.cli.dry_run import print_bill
 from metaqnn_orch.cli.ending import report
 from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, TRACKING, Flags, taking
@@ -36,6 +39,7 @@ from metaqnn_trainer.contract.keys import check_name
 
 @taking({**SEARCH, **TRACKING})
 def start(
+    call: typer.Context,
     preset_or_file: options.PresetOrFile,
     run: options.RunName,
     store: options.Store,
@@ -50,6 +54,9 @@ def start(
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what the run would cost and create, and create nothing.")
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option(FLAG, help="Search in the background: the terminal may close, and `attach` shows it.")
     ] = False,
     trial_seconds: Annotated[
         float | None,
@@ -77,6 +84,9 @@ def start(
     a second Ctrl-C ends it at once. Nothing is lost either way. Trials in a cluster go on without you, so the first
     Ctrl-C ends the command at once.
 
+    With --detach the command returns as soon as the search works on the run, and says how to follow and to stop it.
+    What the search says is kept in a file below $XDG_STATE_HOME (default ~/.local/state), of at most 8 MiB.
+
     \b
     Budget
       The first limit that is reached ends the run. A trial does not begin if it would probably end beyond a limit;
@@ -93,7 +103,7 @@ def start(
     Exit codes
       0          complete, or the budget is used, or no new net was found
       1          no trial ever worked, or too many were abandoned
-      2          wrong input, or no keys for the store: nothing was created
+      2          wrong input, or no keys or wrong ones for the store: nothing was created
       3          the journal is damaged
       4          another orchestrator holds the run
       5          the store fails
@@ -103,14 +113,18 @@ def start(
       129        the same by SIGHUP: the terminal was closed, without nohup
     """
     check_name("run", run)
-    settings = load_settings(preset_or_file, os.environ, assignments or [], flags, release and release.layer()).settings
-    opened, rehearsal = open_store(store), _rehearsal(launcher, table, table_delay, settings)
+    above = os.environ, assignments or [], flags, release and release.layer()
+    settings = load_settings(preset_or_file, *above, facts(partial(open_store, store), run)).settings
+    opened, rehearsal = open_store(store), rehearsal_of(launcher, table, table_delay, settings)
     template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
-    launcher_of = make_launcher(launcher, opened, settings, rehearsal, template)
+    launching = make_launcher(launcher, opened, settings, rehearsal, template, lines_of(opened.uri, run))
     for line in overruled(settings, opened.uri, template) if template else ():
         tell(line, Tone.CAUTION)
     if dry_run:
         return print_bill(run, preview(opened, run, settings, launcher, rehearsal, trial_seconds), settings, output)
+    where = release.words if release else f"--store {shlex.quote(store)}"
+    if detach:
+        return start_detached(call.obj, opened, run, where, output)
     terminal = Terminal()
     check_store = (lambda store: None) if unsafe_single_writer else refuse_unsafe_store
     make = None
@@ -123,7 +137,7 @@ def start(
             opened,
             run,
             settings,
-            launcher_of,
+            launching,
             terminal,
             check_store=check_store,
             answered_by=rehearsal and rehearsal.binding(settings),
@@ -131,10 +145,12 @@ def start(
             metrics_port=metrics_port,
             pulse=pulse,
         )
-    raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
+    raise typer.Exit(report(ended, where, output))
 
 
-def _rehearsal(launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings) -> Rehearsal | None:
+def rehearsal_of(
+    launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings
+) -> Rehearsal | None:
     """The table and its delay, where the launcher is the table launcher; None otherwise.
 
     Raises:

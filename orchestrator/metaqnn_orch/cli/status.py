@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.losses import in_words
 from metaqnn_orch.errors import NotFound
-from metaqnn_orch.reporting.summary import late_results, read_run, reward_name, shown_reward, summary
+from metaqnn_orch.reporting.summary import read_run, reward_name, shown_reward, status_of
 
 
 def status(
@@ -34,6 +34,9 @@ def status(
 
     \b
     Counters
+      in_flight      trials in training
+      waiting        trials that wait for the next session
+      queued         nets that were put in by hand, and wait
       told           results that the searcher was told
       unique         different nets that were trained
       failed         trials that were abandoned
@@ -65,17 +68,18 @@ def status(
         if release is not None:  # perhaps its Job says why there is none yet
             refuse_unbegun(cluster_of(release.namespace, release.context), run, release.words)
         raise
-    fields = {**summary(view, read_holder(opened, run)), "late_results": late_results(opened, view)}
+    found = status_of(opened, view, read_holder(opened, run))
     if output is Format.JSON:
-        print_json(fields)
+        print_json(found)
         return
+    fields: dict[str, Any] = {**found}
     best = fields.pop("best")
     if view.state.epsilon is None:
         del fields["epsilon"]
     fields["lost"] = ", ".join(f"{count} {kind}" for kind, count in fields["lost"].items())
     fields["losses"] = "; ".join(in_words(kind, spell) for kind, spell in view.state.losses.spells.items())
     if (confirmations := fields.pop("confirmations")) is not None:
-        fields["confirmations"] = "{done} of {all}".format(**confirmations)
+        fields["confirmations"] = f"{confirmations.done} of {confirmations.all}"
     rows: list[tuple[str, object]] = [(name.replace("_", " "), value) for name, value in fields.items()]
     if best is not None:
         rows += [

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from metaqnn_orch.application import opening
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.cli.output import tell
+from metaqnn_orch.settings.sources import Look, built_in
 from metaqnn_trainer.store.base import Store
 
 
@@ -15,3 +19,8 @@ def open_store(uri: str) -> Store:
         StoreError: boto3 finds no usable configuration.
     """
     return opening.open_store(uri, tell)
+
+
+def looking_in(uri: str | None) -> Look:
+    """Looks datasets up in the store at this address, or without one, among the built-in ones alone."""
+    return facts(partial(open_store, uri)) if uri else built_in

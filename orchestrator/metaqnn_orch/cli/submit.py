@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from metaqnn_orch.application import submission
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, Flags, taking
 from metaqnn_orch.cli.output import say, tell, typeable
+from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.sources import gather, load_settings
 from metaqnn_trainer.contract.keys import check_name
@@ -36,7 +39,7 @@ def submit(
     if release is None:
         raise BadInput("submit needs a release of the chart", hint="name it: --release NAMESPACE/NAME")
     given = (preset_or_file, os.environ, assignments or [], flags)
-    settings = load_settings(*given, release.layer()).settings
+    settings = load_settings(*given, release.layer(), facts(partial(open_store, store), run)).settings
     values, _ = gather(*given)
     made = submission.submit(run, store, settings, values, release, tell, unsafe_single_writer=unsafe_single_writer)
     if made.is_new:

@@ -63,7 +63,7 @@ def check(
                 print_lines(_lines(verdict))
     counts = Counter(verdict.mark for verdict in made)
     if output is Format.JSON:
-        print_json([verdict._asdict() for verdict in made])
+        print_json(made)
     else:
         print_lines([", ".join(f"{counts[mark]} {mark}" for mark in CheckMark if counts[mark])])
     if counts[CheckMark.FAILED]:

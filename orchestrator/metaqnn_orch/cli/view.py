@@ -1,27 +1,24 @@
-"""Shows a run while it goes on: one screen on a terminal, a line for each event everywhere else."""
+"""Shows a run while it goes on: a line for each event and, on a terminal, a screen below the lines."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Final
 
 from rich.console import Console
 from rich.live import Live
 
-from metaqnn_orch.application.listener import PACE, Tone, introduction, where
+from metaqnn_orch.application.epochs import Slowly, TrialsInTraining
+from metaqnn_orch.application.listener import PACE, Epochs, Tone, introduction, where
 from metaqnn_orch.application.waits import Waits
 from metaqnn_orch.cli.output import Progress, cell, say, tell
-from metaqnn_orch.cli.screen import Line, Screen, confirmed_mean, event_line, outcome, times
+from metaqnn_orch.cli.screen import Screen, confirmed_mean, outcome, times
 from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.reporting.standing import standing
-
-EVENTS: Final = 8  # events on the screen
 
 
 class Terminal:
@@ -34,8 +31,10 @@ class Terminal:
         # The line is printed by the console that draws the screen, so that it stands above the screen.
         tell(line, tone, to=self._console)
 
-    def follow(self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str]) -> SearchView:
-        return SearchView(self._console, record, state, foot=foot, now=now)
+    def follow(
+        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str], epochs: Epochs
+    ) -> SearchView:
+        return SearchView(self._console, record, state, foot=foot, now=now, epochs=epochs)
 
 
 class SearchView:
@@ -49,9 +48,12 @@ class SearchView:
         *,
         foot: str,
         now: Callable[[], str],
+        epochs: Epochs | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`foot` is the last line; `now` is the moment up to which the run has been at work."""
+        """`foot` is the last line; `now` is the moment up to which the run has been at work. `epochs` reads the epochs
+        of a trial; None shows none.
+        """
         self._console = console
         self._record = record
         self._state = state
@@ -65,11 +67,13 @@ class SearchView:
         )
         self._silence = ""
         self._drawn: Screen | None = None
-        self._events: deque[Line] = deque(maxlen=EVENTS)
+        self._courses = TrialsInTraining(state, epochs)
+        self._slowly = Slowly(monotonic)
         self._drawn_at = float("-inf")
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_interactive else None
+        self._live = Live(console=console, auto_refresh=False) if console.is_interactive else None
 
     def __enter__(self) -> SearchView:
+        self._courses.__enter__()
         if self._live is not None:
             self._live.start()
         return self
@@ -77,21 +81,25 @@ class SearchView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._courses.__exit__()
         if self._live is not None:
+            if self._drawn is not None and error is None:
+                self._live.update(self._screen(self._now(), foot=""))  # it stays
             self._live.stop()
 
     def happened(self, event: Event) -> None:
         """Show an event that the state has already taken in."""
-        self._remember(event)
-        if self._live is None:
-            self._tell(event)
+        self._tell(event)
         self.refresh()
 
     def recall(self, events: Iterable[Event]) -> None:
-        """Show which run this is, and its earlier events: only the screen has room for them."""
-        for event in events:
-            self._remember(event)
+        """Show which run this is and, where a person looks, its last trials before this view existed."""
         self._introduce()
+        told = [event for event in events if isinstance(event, Told)] if self._live is not None else []
+        self._shown -= sum(not self._state.trials[event.trial].confirms for event in told)
+        self._confirmed -= sum(bool(self._state.trials[event.trial].confirms) for event in told)
+        for event in told:
+            self._told(event)
 
     def trouble(self, text: str) -> None:
         """Show what the run is waiting for; an empty text when the wait is over."""
@@ -118,27 +126,28 @@ class SearchView:
     def refresh(self) -> None:
         """Draw the screen, if it is time to. It is called often, also while nothing happens."""
         self._waits.refresh()
-        if self._live is None or self._monotonic() < self._drawn_at + PACE:
+        if self._monotonic() < self._drawn_at + PACE:
             return
         self._drawn_at = self._monotonic()
-        numbers = standing(self._state, self._now())
+        if self._live is not None:
+            self._drawn = self._screen(self._now(), self._foot_now)
+            self._live.update(self._drawn, refresh=True)
+            return
+        for course in self._slowly.due(self._courses.now()):
+            self._say((f"epoch {course.epoch} of {course.epochs}, {course.reward:.4f} so far  {course.net}", "dim"))
+
+    def _screen(self, now: str, foot: str) -> Screen:
+        numbers = standing(self._state, now)
         head = " · ".join([self._record.run, self._record.dataset.name, *where(self._state)])
-        self._drawn = Screen(head, numbers, numbers.used.wall_clock_hours, [*self._events], self._foot_now)
-        self._live.update(self._drawn, refresh=True)
+        return Screen(head, numbers, numbers.used.wall_clock_hours, self._courses.now() if foot else [], foot)
 
     @property
     def _goal(self) -> int:
         return self._state.opened.goal if self._state.opened is not None else self._state.settings.goal
 
-    def _remember(self, event: Event) -> None:
-        line = event_line(event, self._state)
-        if line is not None:
-            self._events.append(line)
-
     def _introduce(self) -> None:
-        """Print the introduction where there is no screen; the screen shows it all the time."""
-        if self._live is None:
-            self._say(introduction(self._record, self._state))
+        self._say(introduction(self._record, self._state))
+        if self._live is None:  # the screen shows it all the time
             self._say((self._foot, "dim"))
 
     def _tell(self, event: Event) -> None:
@@ -170,7 +179,7 @@ class SearchView:
         if event.measured is not None:
             remark = (f"  stopped early at {event.measured:.4f}", "dim")
         self._shown += 1
-        epsilon = "" if trial.epsilon is None else f"epsilon {trial.epsilon:.2f}  "
+        epsilon = f"{trial.origin}  " if trial.epsilon is None else f"epsilon {trial.epsilon:.2f}  "
         self._say(
             f"{self._shown:>{len(str(self._goal))}}/{self._goal}  {epsilon}",
             (f"{outcome(event):<11}", "bold" if completed else "dim"),

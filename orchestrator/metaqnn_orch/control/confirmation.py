@@ -32,6 +32,7 @@ class Repeated(NamedTuple):
     done: int
     """Number of repetitions that have ended."""
     all: int
+    """Number of all repetitions."""
 
 
 def progress(state: RunState) -> Repeated | None:

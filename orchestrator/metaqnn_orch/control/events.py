@@ -38,6 +38,10 @@ class Opened(Message):
     devices: float = 1.0
     """Devices that a trial of this session holds while it runs; a fraction where several trials share one."""
     budget: BudgetSettings = BudgetSettings()
+    settings: dict[str, JsonValue] | None = None
+    """The settings of how this session works, as far as they are not the defaults: the sections execution and
+    tracking. None in journals of earlier releases.
+    """
 
 
 class Recalled(Message):
@@ -52,15 +56,15 @@ class Recalled(Message):
 
 
 class Proposed(Message):
-    """The searcher proposed a design. If the design is known, the searcher is told of it again; if it is in flight, the
-    searcher is told when its trial ends.
+    """The searcher, or a person, proposed a design. If the design is known, the searcher is told of it again; if it is
+    in flight, the searcher is told when its trial ends.
     """
 
     type: Literal["proposed"] = "proposed"
     step: int
     """The searcher's step, from 0: together with the run's seed it is the randomness of this proposal."""
     epsilon: Probability | None
-    """The searcher's epsilon; null for a searcher that has none."""
+    """The searcher's epsilon; null for a searcher that has none, and for a design that a person proposed."""
     net: str
     """The design."""
     trial: str = Field(pattern=TRIAL_PATTERN)
@@ -71,6 +75,10 @@ class Proposed(Message):
     confirms: str | None = Field(None, pattern=TRIAL_PATTERN)
     """The trial that this one repeats with another seed. The searcher did not propose it and is not told of it, and
     `step` is the searcher's next one.
+    """
+    origin: Literal["by hand"] | None = None
+    """Who proposed the design, if not the searcher: a person, through the run's queue. `step` is the searcher's next
+    one.
     """
 
 

@@ -108,6 +108,7 @@ class Loop:
                 places=self._launcher.parallel,
                 devices=self._launcher.devices,
                 budget=self._budget,
+                settings=self._state.settings.of_session(),
             )
         )
         failures = 0
@@ -313,6 +314,7 @@ class Loop:
     def _clear_up(self, observations: Mapping[str, Observation]) -> None:
         """Put refused results aside, have the launcher forget trials that ended, and remove superfluous objects."""
         self._put_aside()
+        self._proposer.settle()
         over = [trial for trial in observations if trial not in self._state.in_flight]
         for trial in over:
             self._launcher.cancel(trial)

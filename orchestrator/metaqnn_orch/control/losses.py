@@ -19,7 +19,9 @@ class Spell:
     """Attempts that ended in one way, without a long time between two of them."""
 
     attempts: int
+    """Number of attempts."""
     since: str
+    """When the first one ended."""
     last: str
     """When the last one ended."""
     detail: str

@@ -12,6 +12,7 @@ from metaqnn_orch.control.budget import Limit
 from metaqnn_orch.control.confirmation import is_due, is_under_way, next_repetition, reserved, shortlist
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.proposals import as_event
+from metaqnn_orch.control.queue import HandQueue
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
@@ -48,6 +49,7 @@ class Proposer:
         self._goal = goal
         self._now = now
         self._emit = emit
+        self._queue = HandQueue(store, record, state)
         self._budget = state.settings.budget
         self._confirm = state.settings.confirm
         self._ends_at: Limit | None = None  # why no further design is proposed
@@ -76,6 +78,10 @@ class Proposer:
         over = budget.exceeded if self._confirm.top else budget.limit
         return over(self._state, self._budget, self._now(), further=0)
 
+    def settle(self) -> None:
+        """Remove what was taken from the queue. It is called when everything that was decided is written."""
+        self._queue.settle()
+
     def end(self) -> Outcome | None:
         """Why there is nothing left to do, where no trial is in flight; None where there is."""
         over = self._over()
@@ -100,7 +106,9 @@ class Proposer:
         return self._parallel if left < self._together and left <= free else flying + free - free % self._together
 
     def _search(self, one: bool) -> list[Trial]:
-        """Propose new nets; nets that the searcher proposed again on the way are recorded."""
+        """Propose new nets, first those that people put into the queue; nets that the searcher proposed again meanwhile
+        are recorded.
+        """
         state = self._state
         step, fruitless, repeats = state.step, 0, 0
         patience = max(REPEATS_IN_FLIGHT, self._parallel - len(state.in_flight))
@@ -109,11 +117,19 @@ class Proposer:
         goal = self._goal + sum(bool(trial.confirms) for trial in state.in_flight.values())
         flying = len(state.in_flight)
         most = flying + 1 if one else self._most(goal - state.unique - flying)
+        has_room = flying < most and state.unique + flying < goal
+        by_hand = self._queue.look() if has_room and not state.settings.nets else []
         while len(state.in_flight) < most and state.unique + len(state.in_flight) < goal:
             room = reserved(state, self._confirm)
             self._ends_at = budget.limit(state, self._budget, self._now(), reserved=room)
             if self._ends_at is not None:
                 break
+            if by_hand:
+                key, put_in = by_hand.pop(0)
+                self._queue.took(key)
+                self._emit(put_in)
+                proposed.append(state.in_flight[put_in.trial])
+                continue
             epsilon = state.epsilon
             proposal = state.propose(step)
             if proposal is None:

@@ -14,11 +14,13 @@ differ by it, as the trials do; within the run a net is known by its text, whate
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from metaqnn_orch.control.partial import refuse_partial
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, SettingsError, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings, changed
@@ -44,6 +46,19 @@ class Imported(Message):
     rows: int
     """Number of rows that the searcher was told."""
     refused: int
+
+
+class Copied(Message):
+    """The run that a run was copied from."""
+
+    store: str = Field(max_length=2000)
+    """Address of its store."""
+    run: str = Field(pattern=NAME_PATTERN)
+    """Its name."""
+    uid: str
+    """Its own number, in hexadecimal digits."""
+    at: str
+    """When it was copied, in ISO 8601."""
 
 
 class Binding(Message):
@@ -74,6 +89,8 @@ class RunRecord(Message):
     imported: Imported | None = None
     plugins: dict[str, str] = Field(default_factory=dict)
     """The installed plug-ins that the run began with, by group and name, with distribution and version."""
+    copied: Copied | None = None
+    """The run that this one was copied from."""
     _unsaid: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
@@ -201,14 +218,21 @@ def load_record(store: Store, run: str) -> RunRecord:
     try:
         record = read(RunRecord, store.get, key, f"{store.uri}: {key}")
     except ObjectMissing:
-        known = sorted({entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json")})
-        shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-        raise NotFound(
-            f"no run {run!r} in {store.uri}", hint=f"runs there: {shown}" if known else "metaqnn-orch start begins one"
-        ) from None
+        refuse_partial(store, run)
+        raise _not_found(store, run) from None
     if record.run != run:  # a copy would go on with the journal of the run that it was copied from
         raise MessageError(f"{store.uri}: {key} is of the run {record.run!r}")
     return _bound(store, record) if record.is_open else record
+
+
+def _not_found(store: Store, run: str) -> NotFound:
+    keys_there = (entry.key for entry in store.list(keys.runs()))
+    known = sorted({key.split("/")[1] for key in keys_there if key.endswith("/run.json")})
+    close = [name for name in known if name.startswith(run)] or get_close_matches(run, known, n=1)
+    shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
+    meant = f"did you mean {close[0]}? " if close else ""
+    hint = f"{meant}runs there: {shown}" if known else "metaqnn-orch start begins one"
+    return NotFound(f"no run {run!r} in {store.uri}", hint)
 
 
 def check_same(record: RunRecord, settings: Settings) -> None:

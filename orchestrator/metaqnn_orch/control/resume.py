@@ -12,15 +12,18 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 
 
-def resume(store: Store, record: RunRecord, settings: Settings, session: str = "") -> tuple[RunState, Journal]:
-    """The run's state, and its journal read to the end, to be appended to by `session`.
+def resume(
+    store: Store, record: RunRecord, settings: Settings, session: str = "", *, learning: bool = True
+) -> tuple[RunState, Journal]:
+    """The run's state, and its journal read to the end, to be appended to by `session`. Without `learning` the state
+    has no searcher, and is read in a fraction of the time.
 
     Raises:
         JournalError: the journal is damaged.
         RunConflict: the run began with an import that was cut short.
     """
-    state, journal = RunState(settings), Journal(store, record.run, session)
-    found = snapshot.load(store, record.run, settings)
+    state, journal = RunState(settings, learning=learning), Journal(store, record.run, session)
+    found = snapshot.load(store, record.run, settings, learning=learning)
     if found is not None:
         state, journal.position = found
         if state.opened is not None:

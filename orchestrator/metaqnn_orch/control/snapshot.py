@@ -75,8 +75,9 @@ def save(store: Store, run: str, state: RunState, position: int) -> None:
             store.delete(keys.snapshot(run, old))
 
 
-def load(store: Store, run: str, settings: Settings) -> tuple[RunState, int] | None:
-    """The state of the newest snapshot that can be used and its place in the journal, or None.
+def load(store: Store, run: str, settings: Settings, *, learning: bool = True) -> tuple[RunState, int] | None:
+    """The state of the newest snapshot that can be used and its place in the journal, or None. `learning` is as in
+    RunState.
 
     Raises:
         StoreError: the store did not answer.
@@ -84,7 +85,7 @@ def load(store: Store, run: str, settings: Settings) -> tuple[RunState, int] | N
     for position in _positions(store, run):
         with suppress(ObjectMissing):
             entry = store.get(keys.journal_entry(run, position), MAX_ENTRY_BYTES + 1)
-            state = decode(store.get(keys.snapshot(run, position), MAX_BYTES + 1), entry, settings)
+            state = decode(store.get(keys.snapshot(run, position), MAX_BYTES + 1), entry, settings, learning=learning)
             if state is not None:
                 return state, position
     return None
@@ -120,7 +121,7 @@ def encode(state: RunState, entry: bytes) -> bytes:
     return gzip.compress(text.encode(), compresslevel=1, mtime=0)
 
 
-def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
+def decode(data: bytes, entry: bytes, settings: Settings, *, learning: bool = True) -> RunState | None:
     """The state, or None where the bytes are no valid snapshot after that entry."""
     try:
         with gzip.open(BytesIO(data)) as file:
@@ -130,7 +131,7 @@ def decode(data: bytes, entry: bytes, settings: Settings) -> RunState | None:
         content = json.loads(text)
         if any(content[name] != value for name, value in _origin(entry, settings).items()):
             return None
-        return _restored(content, settings)
+        return _restored(content, settings, learning)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError):
         return None
 
@@ -142,8 +143,8 @@ def _origin(entry: bytes, settings: Settings) -> dict[str, str]:
     return {"release": release, "entry": hashlib.sha256(entry).hexdigest()}
 
 
-def _restored(content: dict[str, Any], settings: Settings) -> RunState:
-    state = RunState(settings)
+def _restored(content: dict[str, Any], settings: Settings, learning: bool) -> RunState:
+    state = RunState(settings, learning=learning)
     for name in _COUNTERS:
         setattr(state, name, content[name])
     state.opened = content["opened"] and Opened.model_validate(content["opened"])

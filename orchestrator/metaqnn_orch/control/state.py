@@ -34,7 +34,7 @@ from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.codec import canonical_json
 
-MOST_SECONDS: Final = 1e8  # seconds of an attempt: three years
+MOST_SECONDS: Final = 1e8  # seconds of an attempt: three years; earlier releases accepted any number in a result
 
 
 def nothing_worked(state: RunState) -> bool:
@@ -45,9 +45,10 @@ def nothing_worked(state: RunState) -> bool:
 class RunState:
     """Searcher, trials and counters of one run. `apply` is the only way to change them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, learning: bool = True) -> None:
+        """Without `learning`, trials and counters are the same, but the searcher can be asked nothing."""
         self.settings = settings
-        self.searcher = settings.searcher()
+        self.searcher = settings.searcher(learning=learning)
         self.space = self.searcher.space
         self.trials: dict[str, Trial] = {}
         self.in_flight: dict[str, Trial] = {}
@@ -195,12 +196,10 @@ class RunState:
                 self.lost[event.kind] = self.lost.get(event.kind, 0) + 1
                 self.losses.add(event.at, event.kind, event.detail)
                 self._count(event)
-                if event.is_charged:
-                    trial.charged += 1
-                    self.attempts_lost += 1
-                    return
-                self.disruptions += 1
-                if self.braked is None:
+                trial.charged += event.is_charged
+                self.attempts_lost += event.is_charged
+                self.disruptions += not event.is_charged
+                if not event.is_charged and self.braked is None:
                     trial.free[event.kind] = trial.free.get(event.kind, 0) + 1
             case Braked():
                 self._brake(event)
@@ -274,7 +273,6 @@ class RunState:
                     self._fly(trial)
 
     def _used(self, seconds: float) -> None:
-        # No attempt takes longer; earlier releases accepted any number in a result.
         self.device_seconds += min(seconds, MOST_SECONDS) * (self.opened.devices if self.opened is not None else 1)
 
     def _proposed(self, event: Proposed) -> None:
@@ -288,9 +286,11 @@ class RunState:
             confirmed.confirmations.append(trial)
             self.trials[event.trial] = self.in_flight[event.trial] = trial
             return
-        self.step = event.step + 1
+        if event.origin is None:  # whoever puts in a net by hand takes no step of the searcher
+            self.step = event.step + 1
         if trial is None:
             trial = Trial(event.trial, event.net, event.epsilon, recipe=event.recipe, initial=event.initial)
+            trial.origin = event.origin or ""
             self.trials[event.trial] = self.in_flight[event.trial] = trial
             self.index(trial)
             self._fly(trial)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from html import escape
 from math import inf
 from typing import Any, Literal
 
 from metaqnn_orch.control.events import shown_accuracy
+from metaqnn_orch.markup import curve, facts
 from metaqnn_orch.numbers import mean
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Status
@@ -37,7 +39,9 @@ class Trial:
     charged: int = 0
     """Lost attempts that were charged."""
     samplings: int = 1
-    """How often the searcher proposed the trial."""
+    """How often the trial was proposed."""
+    origin: str = ""
+    """Who proposed the trial first, if not the searcher: `by hand`."""
     device: str = ""
     """The device that the net was trained on, or the name of the table that answered."""
     ended: str = ""
@@ -67,6 +71,21 @@ class Trial:
     """Whether the mean over its trainings counts: when the whole shortlist was trained at least once more."""
     confirmations: list[Trial] = field(default_factory=list, repr=False)
     """The trials that repeat this one with other seeds, in the order of their proposal."""
+
+    def _repr_html_(self) -> str:
+        """The trial for a notebook."""
+        reward = "" if self.reward is None else f"{self.reward:.4f}"
+        found = {
+            "trial": self.trial,
+            "net": f"<code>{escape(self.net)}</code>",
+            "state": self.state.replace("_", " "),
+            "reward": f"{reward} {curve(self.curve, min(self.curve, default=0.0), max(self.curve, default=1.0))}",
+            "parameters": "" if self.params is None else f"{self.params:,}",
+            "multiply-accumulates": "" if self.macs is None else f"{self.macs:,}",
+            "seconds": "" if self.seconds is None else f"{self.seconds:,.1f}",
+            "trouble": escape(self.trouble),
+        }
+        return facts((name, value) for name, value in found.items() if value.strip())
 
     @property
     def lost(self) -> int:

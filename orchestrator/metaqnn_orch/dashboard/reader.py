@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Any, Final, NamedTuple, TypeVar
 
 from metaqnn_orch.application.silence import silence_of
-from metaqnn_orch.application.watching import HolderWatch
+from metaqnn_orch.application.watching import Heartbeat
 from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.holder import Holder
 from metaqnn_orch.control.journal import Journal
@@ -89,7 +89,7 @@ class RunReader:
         self._looked = float("-inf")
         self._seen: Seen | None = None
         self._journal: Journal | None = None
-        self._pulse = HolderWatch(store, run, monotonic)
+        self._pulse = Heartbeat(store, run, monotonic)
         self._fault: Fault | None = None
         self._made: dict[Hashable, Any] = {}
         self._made_at: Hashable = None

@@ -13,22 +13,26 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
-from threading import Lock
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Condition, Lock
 from typing import Final
 
 from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, NO_OPTIONS, Observation, Phase
+from metaqnn_orch.launchers.kept_lines import KeptLines
 from metaqnn_orch.launchers.worker import End, Worker
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.extras import remedy
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer", "worker")
 # false starts in a row, over all workers: then the installation is the cause, and not an accident
 FALSE_STARTS: Final = 3
 KILLED_STARTS: Final = 10  # killed starts in a row: a person, or the kernel for want of memory, may kill a few
 
-_INSTALL: Final = "install the trainer beside the orchestrator: pip install 'metaqnn-orch[train]'"
+_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
 
 
 class LocalLauncher:
@@ -40,9 +44,10 @@ class LocalLauncher:
         parallel: int,
         command: Sequence[str] = TRAINER,
         options: TrainerOptions = NO_OPTIONS,
+        lines: Path | None = None,
     ) -> None:
         """`store` is the URI that workers open. `command` starts a worker; the number of threads is appended. `options`
-        are passed to every trial.
+        are passed to every trial. `lines` is the folder that keeps what trainers say; by default it is not kept.
         """
         self._store = store
         self._options = options
@@ -53,12 +58,14 @@ class LocalLauncher:
         # A waiting thread sleeps, unless this says otherwise: busy waiting takes four times the processor
         # seconds on small nets, and four times as long where other programs want the processors, too.
         self._environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "OMP_NUM_THREADS": str(threads)}
-        self._lock = Lock()  # guards everything below
+        self._lines = KeptLines(lines) if lines is not None else None
+        self._lock = Condition(Lock())  # guards everything below
         self._seen: dict[str, Observation] = {}
         self._queue: deque[WorkOrder] = deque()
         self._orders: dict[Worker, WorkOrder | None] = {}  # the order that each worker has, if any
         self._dying: set[Worker] = set()  # killed, not yet gone: their places are not free
         self._false_starts = 0  # workers that ended before they were ready, in a row
+        self._unready: End | None = None  # how the last of them ended
         self._broken: tuple[str, str] | None = None  # message and hint of the error that every further call raises
 
     @property
@@ -115,6 +122,30 @@ class LocalLauncher:
             for worker in [worker for worker, order in self._orders.items() if order and order.trial == trial]:
                 self._dismiss(worker)
 
+    def prove(self) -> str:
+        """Start a worker and wait until it is ready for its first trial. Returns the device that it trains on.
+
+        Raises:
+            LauncherError: it cannot be started, or ended before it was ready, or has no GPU although the environment
+                names one.
+        """
+        with self._lock:
+            self._raise_if_broken()
+            worker = self._hire()
+            while worker in self._orders and not worker.is_ready:
+                self._lock.wait(0.5)  # seconds, so that a signal is handled soon
+            if not worker.is_ready:
+                end = self._unready
+                cause = "the launcher was closed" if end is None else end.last_line or end.cause
+                raise LauncherError(f"the trainer cannot be started: {cause}", self._advice(end) if end else "")
+        named = self._environment.get(_VISIBLE, "").strip()
+        if named not in ("", "-1") and worker.device.startswith("cpu"):
+            raise LauncherError(
+                f"{_VISIBLE} is {named}, but the trainer finds no GPU that it can use: only {worker.device}",
+                hint=f"nvidia-smi shows the GPUs; without {_VISIBLE} it trains on the CPU",
+            )
+        return worker.device
+
     def close(self) -> None:
         """Kill the workers and forget every order: trials that were running have to be launched again."""
         with self._lock:
@@ -130,6 +161,7 @@ class LocalLauncher:
     def _on_ready(self) -> None:
         with self._lock:
             self._false_starts = 0
+            self._lock.notify_all()
 
     def _on_report(self, worker: Worker, report: WorkReport) -> None:
         with self._lock:
@@ -146,19 +178,22 @@ class LocalLauncher:
                 self._dismiss(worker)
             phase = BY_EXIT_CODE.get(report.exit_code, Phase.CRASHED)
             detail = "" if phase is Phase.DELIVERED else _reason(report)
-            self._seen[order.trial] = Observation(order.attempt, phase, detail)
+            self._ended(order, phase, detail)
             self._assign()
 
     def _on_end(self, worker: Worker, end: End) -> None:
         with self._lock:
             self._dying.discard(worker)
             order = self._orders.pop(worker, None)
+            if not worker.is_ready:
+                self._unready = end
+                self._lock.notify_all()
             if order and not worker.is_ready:
                 self._false_start(order, end)
             elif order:
                 # A worker that was asked to stop may leave without a report about an order that it had not begun.
                 phase = Phase.DISRUPTED if end.code == ExitCode.PREEMPTED else Phase.CRASHED
-                self._seen[order.trial] = Observation(order.attempt, phase, end.cause_for(order.trial))
+                self._ended(order, phase, end.cause_for(order.trial))
             self._assign()
 
     # Every method below is called with the lock held.
@@ -171,20 +206,42 @@ class LocalLauncher:
                 worker = free
             elif len(self._orders) + len(self._dying) < self._parallel:
                 try:
-                    worker = Worker(self._command, self._environment, self._on_ready, self._on_report, self._on_end)
-                except OSError as error:
-                    self._broken = (f"no worker can be started: {self._command[0]}: {error.strerror or error}", "")
+                    worker = self._hire()
+                except LauncherError as error:
+                    self._broken = (str(error), error.hint)
                     return
-                self._orders[worker] = None
             else:
                 return
             order = self._queue.popleft()
+            if self._lines is not None:
+                at = datetime.now(UTC).isoformat(timespec="seconds")
+                self._lines.begin(order.trial, f"{at} attempt {order.attempt} is given to process {worker.pid}")
             if worker.give(order) or not worker.is_ready:
                 self._orders[worker] = order
                 self._seen[order.trial] = Observation(order.attempt, Phase.RUNNING, f"process {worker.pid}")
             else:  # the worker died while it was free, which is not this trial's fault
                 self._queue.appendleft(order)
                 self._dismiss(worker)
+
+    def _hire(self) -> Worker:
+        """Start a worker.
+
+        Raises:
+            LauncherError: the operating system starts no such process.
+        """
+        keep = self._lines.add if self._lines is not None else _forget
+        heard = self._on_ready, self._on_report, self._on_end
+        try:
+            worker = Worker(self._command, self._environment, *heard, keep)
+        except OSError as error:
+            raise LauncherError(f"no worker can be started: {self._command[0]}: {error.strerror or error}") from None
+        self._orders[worker] = None
+        return worker
+
+    def _ended(self, order: WorkOrder, phase: Phase, detail: str) -> None:
+        self._seen[order.trial] = Observation(order.attempt, phase, detail)
+        if self._lines is not None:
+            self._lines.add(order.trial, f"attempt {order.attempt}: {detail or phase}")
 
     def _false_start(self, order: WorkOrder, end: End) -> None:
         """Note a worker that ended before it was ready, which is not the trial's fault: the trial waits for another
@@ -199,7 +256,7 @@ class LocalLauncher:
 
     def _advice(self, end: End) -> str:
         if any("No module named" in line for line in end.said.strays):
-            return _INSTALL
+            return remedy("train")
         if end.code == -signal.SIGKILL:
             return "is there enough memory for so many workers? If not, lower execution.parallel"
         return f"try it by hand: {shlex.join(self._command)}"
@@ -217,6 +274,10 @@ class LocalLauncher:
     def _raise_if_broken(self) -> None:
         if self._broken:
             raise LauncherError(*self._broken)
+
+
+def _forget(trial: str, line: str) -> None:
+    """Keep nothing of what a trainer says."""
 
 
 def _reason(report: WorkReport) -> str:

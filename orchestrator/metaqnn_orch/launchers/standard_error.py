@@ -10,6 +10,7 @@ import os
 import re
 import select
 from collections import deque
+from collections.abc import Callable
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -34,10 +35,13 @@ _NOBODY: Final[deque[_Line]] = deque(maxlen=0)
 class StandardError:
     """The end of a worker's standard error, by trial. It is safe to use from several threads."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Only this object reads `descriptor`, and its opener closes it."""
+    def __init__(self, descriptor: int, keep: Callable[[str, str], None] = lambda trial, line: None) -> None:
+        """Only this object reads `descriptor`, and its opener closes it. `keep` is called with each line and the trial
+        that it is about; lines of no trial are about the one that the worker has.
+        """
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
+        self._hand_on = keep
         self._lock = Lock()  # guards everything below
         self._ended = False
         self._rest = b""  # the beginning of a line that has not ended yet
@@ -62,14 +66,14 @@ class StandardError:
         the `first` one, for which the worker was started.
         """
         with self._lock:
-            for _ in range(_READS):  # the bytes in the pipe were written before
-                if self._ended or not self._read():
-                    break
+            self._catch_up()
             self._trials[trial] = deque(maxlen=_LINES)
             self._begun[trial] = 0 if first else self._count + bool(self._rest)
 
     def end(self, trial: str) -> None:
+        """Note that the worker has reported on the trial."""
         with self._lock:
+            self._catch_up()
             self._trials.pop(trial, None)
             self._begun.pop(trial, None)
 
@@ -90,6 +94,11 @@ class StandardError:
 
     # Every method below is called with the lock held.
 
+    def _catch_up(self) -> None:
+        for _ in range(_READS):  # the bytes in the pipe were written before
+            if self._ended or not self._read():
+                break
+
     def _read(self) -> bool:
         """Read the available bytes. Returns whether there were any."""
         try:
@@ -106,10 +115,13 @@ class StandardError:
 
     def _keep(self, line: bytes) -> None:
         """Keep a line. Its beginning says whose line it is, even if a terminal would show it as several lines."""
-        kept = self._strays
+        kept, whose = self._strays, [*self._begun][-1:]
         for number, text in enumerate(line[:_LINE_BYTES].decode(errors="replace").splitlines()):
             if (found := _OF_TRIAL.match(text)) or number == 0:
                 kept = self._trials.get(found[1], _NOBODY) if found else self._strays
+                whose = [found[1]] if found else whose
             if text.strip():
                 self._count += 1
-                kept.append(_Line(self._count, text[found.end() if found else 0 :]))
+                kept.append(_Line(self._count, own := text[found.end() if found else 0 :]))
+                for trial in whose:
+                    self._hand_on(trial, own)

@@ -34,6 +34,11 @@ class End(NamedTuple):
     """The cause in words, one line."""
     said: StandardError
 
+    @property
+    def last_line(self) -> str:
+        """The last line of its standard error that is about no trial; empty where it said nothing."""
+        return one_line(self.said.strays[-1]) if self.said.strays else ""
+
     def cause_for(self, trial: str) -> str:
         """The cause in words, with the last lines of this trial."""
         words = self.said.last_words(trial)
@@ -52,8 +57,9 @@ class Worker:
         on_ready: Callable[[], None],
         on_report: Callable[[Worker, WorkReport], None],
         on_end: Callable[[Worker, End], None],
+        keep: Callable[[str, str], None] = lambda trial, line: None,
     ) -> None:
-        """Start the worker.
+        """Start the worker. `keep` is called with each line of its standard error and the trial that it is about.
 
         Raises:
             OSError: the process cannot be started.
@@ -71,8 +77,10 @@ class Worker:
             start_new_session=True,
         )
         self.is_ready = False
+        self.device = ""
+        """The device that it trains on, as it said when it was ready."""
         self._complaint = ""
-        self._said = StandardError(_open(self._process.stderr).fileno())
+        self._said = StandardError(_open(self._process.stderr).fileno(), keep)
         self._reaping = Lock()
         self._reader = Thread(target=self._read_reports, name=f"reports of worker {self.pid}", daemon=True)
         self._drain = Thread(target=self._said.drain, name=f"errors of worker {self.pid}", daemon=True)
@@ -132,7 +140,7 @@ class Worker:
                 if not line.endswith(b"\n") and len(line) < _LINE_BYTES:
                     return  # the worker died while writing
                 if not self.is_ready:
-                    decode(WorkerReady, line, "its first line")
+                    self.device = decode(WorkerReady, line, "its first line").device
                     self.is_ready = True
                     self._on_ready()
                     continue

@@ -8,6 +8,7 @@ from statistics import pstdev
 from typing import TYPE_CHECKING, Final
 
 from metaqnn_orch.errors import LauncherError
+from metaqnn_trainer.extras import lack, remedy
 from metaqnn_trainer.spaces.cnn.layer import Net, Shape, describe, total_cost
 
 if TYPE_CHECKING:
@@ -85,11 +86,8 @@ def features(net: Net, shape: Shape, further: Sequence[str] = ()) -> list[float]
 
 def _tree(rows: list[list[float]]) -> KDTree:
     # SciPy is imported here: it takes half a second and 40 MB, and a table that knows every net does not need it.
-    try:
-        from scipy.spatial import KDTree
-    except ImportError as error:
-        raise LauncherError(
-            f"some nets are not in the table, and SciPy, which is needed to estimate them, is missing: {error}",
-            hint="pip install 'metaqnn-orch[table]'",
-        ) from None
+    if missing := lack("table"):
+        raise LauncherError(f"some nets are not in the table: to estimate them needs {missing}", hint=remedy("table"))
+    from scipy.spatial import KDTree
+
     return KDTree(rows)

@@ -34,9 +34,13 @@ class Spending(NamedTuple):
     """The cost of the nets that one epsilon still has to train, or of all nets."""
 
     nets: int
+    """Number of nets."""
     gpu_hours: float | None
+    """Hours of training, times the devices of a trial; None where it is unknown how long one takes."""
     money: float | None
+    """Money, in the budget's currency; None where no price is known."""
     wall_clock_hours: float | None
+    """Hours that this takes with the trials that run at a time."""
 
 
 class Bill(NamedTuple):

@@ -25,14 +25,17 @@ class Move(NamedTuple):
     q_value: float | None
     """The value that the searcher gives the move, for Q-learning its Q-value; None where it gives none."""
     updates: int | None
+    """Number of updates of the value, where the searcher counts them."""
     probability: float | None
     """Probability that the searcher chooses the move next, where it is known."""
     is_best: bool
+    """Whether the searcher values no other move more."""
     completion: str | None
     """The design to which the move leads if the best move follows each time; among tied moves, the first."""
     trained: int
     """Number of trained designs with this beginning."""
     best_trained: str | None
+    """The best of them; None where there is none."""
     best_reward: float | None
     """Reward of the best of them; the mean over its trainings where it is confirmed."""
     best_accuracy: float | None
@@ -43,7 +46,9 @@ class Explanation(NamedTuple):
     """The explanation of one state."""
 
     after: str
+    """The beginning of a design that is explained."""
     epsilon: float | None
+    """Epsilon for the next net; None for a method without one."""
     moves: list[Move]
     """The moves, the best first, in the order of the space among equals. There are none where the design is
     complete.
@@ -51,9 +56,13 @@ class Explanation(NamedTuple):
     choice: str
     """What the searcher would choose, in words."""
     trained: int
+    """Number of trained designs with this beginning."""
     best_trained: str | None
+    """The best of them; None where there is none."""
     best_reward: float | None
+    """Reward of the best of them; the mean over its trainings where it is confirmed."""
     best_accuracy: float | None
+    """Validation accuracy of its first training, where `accuracy` is a measure."""
     findings: list[Finding]
     """What the searcher has learned of the space as a whole; only where no beginning was asked for."""
 

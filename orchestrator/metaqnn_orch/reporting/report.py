@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.front import Axes
 from metaqnn_orch.reporting.history import History, Pictures
@@ -51,21 +51,7 @@ def compose(
     Raises:
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
     """
-    try:
-        return _compose(view, history, best, top, price, axes, shown)
-    except ModuleNotFoundError as error:
-        raise BadInput(f"a report cannot be drawn here: {error}", hint="pip install 'metaqnn-orch[report]'") from None
-
-
-def _compose(
-    view: RunView,
-    history: History,
-    best: TrainingResult | None,
-    top: int,
-    price: float | None,
-    axes: Axes | None,
-    shown: Pictures,
-) -> Report:
+    need("report", "a report")
     settings, leaders = view.record.settings_as_run(), leaderboard(view.state, top)
     run_figures = RunFigures(view, history, axes)
     among = run_figures.members

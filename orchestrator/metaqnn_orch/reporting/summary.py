@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any, Final, NamedTuple, get_args
 
 from metaqnn_orch.control.budget import used
@@ -12,12 +11,14 @@ from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.ends import Lost
 from metaqnn_orch.control.holder import Holder, is_dead
 from metaqnn_orch.control.objective import tells_accuracy
+from metaqnn_orch.control.queue import waiting
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import StoreError, one_line
 from metaqnn_orch.replay.table import ESTIMATED
+from metaqnn_orch.reporting.answers import BestTrial, RunStanding, RunStatus, RunSummary, Trainings, TrialRow
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
@@ -35,8 +36,9 @@ _FIELDS: Final = (
 )
 
 
-_PARTICULARS: Final = ("recipe", "initial")
-REPEATED: Final = ("trainings", "mean_reward", "confirmed")  # fields of trials that were trained several times
+_PARTICULARS: Final = ("recipe", "initial", "origin")
+_ENDED: Final[Mapping[str, RunStanding]] = {"goal": "complete", "target": "complete", "budget": "out_of_budget"}
+REPEATED: Final = (*Trainings.__annotations__,)  # fields of trials that were trained several times
 
 
 class RunView(NamedTuple):
@@ -47,8 +49,9 @@ class RunView(NamedTuple):
     position: int
 
 
-def read_run(store: Store, run: str) -> RunView:
-    """The run according to its journal. Nothing is changed.
+def read_run(store: Store, run: str, *, learning: bool = True) -> RunView:
+    """The run according to its journal. Nothing is changed. Without `learning` its state has no searcher, and is read
+    in a fraction of the time.
 
     Raises:
         NotFound: no run of this name.
@@ -56,16 +59,17 @@ def read_run(store: Store, run: str) -> RunView:
         JournalError: the journal is damaged.
     """
     record = load_record(store, run)
-    state, journal = resume(store, record, record.settings_as_run())
+    state, journal = resume(store, record, record.settings_as_run(), learning=learning)
     return RunView(record, state, journal.position)
 
 
-def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
-    """The fields of `metaqnn-orch status -o json`."""
+def summary(view: RunView, holder: Holder | None) -> RunSummary:
+    """The fields of `metaqnn-orch start -o json`."""
     state, best = view.state, view.state.best
     budget = state.opened.budget if state.opened else state.settings.budget
     so_far, confirmed = used(state, budget, state.heard), progress(state)
     alive = holder if holder is not None and not is_dead(holder) else None
+    works = run_state(state, alive) == "running"
     return {
         "run": view.record.run,
         "state": run_state(state, alive),
@@ -73,19 +77,20 @@ def summary(view: RunView, holder: Holder | None) -> dict[str, Any]:
         "epsilon": state.epsilon,
         "told": state.told,
         "unique": state.unique,
-        "in_flight": len(state.in_flight),
+        "in_flight": len(state.in_flight) if works else 0,
+        "waiting": 0 if works else len(state.in_flight),
         "failed": state.abandoned,
         "attempts_lost": state.attempts_lost,
         "disruptions": state.disruptions,
         "lost": dict(state.lost),
         "last_lost": state.last_lost,
-        "losses": {kind: asdict(spell) for kind, spell in state.losses.spells.items()},
+        "losses": state.losses.spells,
         "lost_in_a_row": state.losses.in_a_row,
         "braked_since": state.braked.at if state.braked is not None else None,
         "estimated": estimated(state),
         "stopped_early": stopped_early(state),
-        "confirmations": confirmed and confirmed._asdict(),
-        "best": None if best is None else {**_worth(state, best), "net": best.net, "trial": best.trial},
+        "confirmations": confirmed,
+        "best": None if best is None else _best(state, best),
         "goal": state.opened.goal if state.opened else state.settings.goal,
         "dataset": f"{view.record.dataset.name}-{view.record.dataset.digest}",
         "warm_start": state.recalled.run if state.recalled else None,
@@ -113,6 +118,15 @@ def lost_attempts(state: RunState) -> dict[str, int]:
     return {kind: state.lost.get(kind, 0) for kind in get_args(Lost)}
 
 
+def status_of(store: Store, view: RunView, holder: Holder | None) -> RunStatus:
+    """The fields of `metaqnn-orch status -o json`."""
+    return {
+        **summary(view, holder),
+        "late_results": late_results(store, view),
+        "queued": len(waiting(store, view.record.run, view.state)),
+    }
+
+
 def late_results(store: Store, view: RunView) -> int:
     """Number of abandoned trials that have a result all the same: it came too late, and the searcher was not told.
     One that cannot be read is not counted.
@@ -125,44 +139,75 @@ def late_results(store: Store, view: RunView) -> int:
     return late
 
 
-def run_state(state: RunState, alive: Holder | None) -> str:
+def run_state(state: RunState, alive: Holder | None) -> RunStanding:
     """The state of the run: new, running, complete, exhausted (no new net was found), out_of_budget or interrupted
     (start it again to go on).
     """
     if state.finished is not None:
-        return {"goal": "complete", "target": "complete", "budget": "out_of_budget"}.get(
-            state.finished.reason, "exhausted"
-        )
+        return _ENDED.get(state.finished.reason, "exhausted")
     if state.opened is None:
         return "new"
     return "running" if alive is not None else "interrupted"
 
 
-def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> Rows:
+def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> list[TrialRow]:
     """The fields of `metaqnn-orch trials -o json`; by default for all trials.
 
     A trial that is not its design by the run's recipe also has `recipe`, the settings that differ, or `initial`, the
-    trial with whose weights it begins. One that was repeated has `trainings`, `mean_reward` and `confirmed` (whether
-    the mean decides its rank); one that repeats it has `confirms`, the other's id.
+    trial with whose weights it begins. One that a person put into the search has `origin`, `by hand`. One that was
+    repeated has `trainings`, `mean_reward` and `confirmed` (whether the mean decides its rank); one that repeats it has
+    `confirms`, the other's id.
     """
-    names = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
-    return [
-        {name: getattr(trial, name, None) for name in names}
-        | {"started": trial.began or None, "ended": trial.ended or None}
-        | {"attempts": trial.attempt, "estimated": is_estimated(trial), "measures": trial.measures}
-        | _particulars(trial)
-        for trial in (state.trials.values() if trials is None else trials)
-    ]
+    accuracy = has_accuracy(state)
+    return [_row(trial, accuracy=accuracy) for trial in (state.trials.values() if trials is None else trials)]
 
 
-def _particulars(trial: Trial) -> dict[str, Any]:
-    found = {"recipe": trial.recipe, "initial": trial.initial and trial.initial.trial, "confirms": trial.confirms}
-    return {name: value for name, value in found.items() if value} | (repeated(trial) if trial.confirmations else {})
+def _row(trial: Trial, *, accuracy: bool) -> TrialRow:
+    row: TrialRow = {
+        "trial": trial.trial,
+        "net": trial.net,
+        "epsilon": trial.epsilon,
+        "state": trial.state,
+        "reward": trial.reward,
+        "val_accuracy": trial.val_accuracy,
+        "params": trial.params,
+        "macs": trial.macs,
+        "seconds": trial.seconds,
+        "started": trial.began or None,
+        "ended": trial.ended or None,
+        "attempts": trial.attempt,
+        "estimated": is_estimated(trial),
+        "measured": trial.measured,
+        "predicted": trial.predicted,
+        "spread": trial.spread,
+        "measures": trial.measures,
+    }
+    if not accuracy:
+        del row["val_accuracy"]
+    if trial.recipe:
+        row["recipe"] = trial.recipe
+    if trial.initial is not None:
+        row["initial"] = trial.initial.trial
+    if trial.confirms:
+        row["confirms"] = trial.confirms
+    if trial.origin:
+        row["origin"] = trial.origin
+    if trial.confirmations:
+        row["trainings"], row["mean_reward"], row["confirmed"] = (
+            len(trial.trainings),
+            trial.mean_reward,
+            trial.is_confirmed,
+        )
+    return row
 
 
-def repeated(trial: Trial) -> dict[str, Any]:
+def repeated(trial: Trial) -> Trainings:
     """How often a trial was trained, the mean of the rewards, and whether the mean decides its rank."""
-    return dict(zip(REPEATED, (len(trial.trainings), trial.mean_reward, trial.is_confirmed), strict=True))
+    return {
+        "trainings": len(trial.trainings),
+        "mean_reward": trial.mean_reward,
+        "confirmed": trial.is_confirmed,
+    }
 
 
 def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple[list[str], Rows]:
@@ -172,7 +217,7 @@ def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple
     measures = sorted({name for trial in state.trials.values() for name in trial.measures})
     columns = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     columns += ["confirms", *REPEATED] if state.shortlist is not None else []
-    rows = trial_rows(state, trials)
+    rows: Rows = [{**row} for row in trial_rows(state, trials)]
     for row in rows:
         found = row.pop("measures")
         for name in _PARTICULARS:
@@ -192,9 +237,19 @@ def reward_name(settings: Settings) -> str:
     return "val accuracy" if tells_accuracy(settings.task.name, settings.objective) else "reward"
 
 
-def _worth(state: RunState, trial: Trial) -> dict[str, Any]:
-    accuracy = {ACCURACY: trial.val_accuracy} if has_accuracy(state) else {}
-    return {"reward": trial.reward, **accuracy, "measures": trial.measures, **repeated(trial)}
+def _best(state: RunState, trial: Trial) -> BestTrial:
+    best: BestTrial = {
+        "net": trial.net,
+        "trial": trial.trial,
+        "reward": trial.reward,
+        "measures": trial.measures,
+        "trainings": len(trial.trainings),
+        "mean_reward": trial.mean_reward,
+        "confirmed": trial.is_confirmed,
+    }
+    if has_accuracy(state):
+        best["val_accuracy"] = trial.val_accuracy
+    return best
 
 
 def shown_reward(trial: Trial) -> str:

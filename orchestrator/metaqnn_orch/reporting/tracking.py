@@ -10,15 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, one_line
+from metaqnn_orch.needs import need
 from metaqnn_orch.numbers import finite, mean
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.statistics import ROLLING
@@ -28,7 +27,6 @@ from metaqnn_trainer.contract.result import EpochRecord
 from metaqnn_trainer.store.base import Store
 
 AT_ONCE: Final = 100  # points that are shown at once
-_DATABASES: Final = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 class Point(NamedTuple):
@@ -128,8 +126,7 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
     """
     made: list[TrackerOfRun] = []
     if settings.mlflow is not None:
-        database = urlsplit(settings.mlflow).scheme.partition("+")[0] in _DATABASES
-        _need("mlflow", "mlflow", *(("sqlalchemy", "alembic") if database else ()))
+        need("mlflow", "tracking.mlflow")
         uri, experiment = settings.mlflow, settings.mlflow_experiment
 
         def mlflow() -> Tracker:
@@ -139,7 +136,7 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
 
         made.append(mlflow)
     if settings.tensorboard is not None:
-        _need("tensorboard", "tensorboardX")
+        need("tensorboard", "tracking.tensorboard")
         folder = settings.tensorboard
 
         def tensorboard() -> Tracker:
@@ -175,8 +172,3 @@ def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun], files:
         except Exception as error:
             raise BadInput(f"{name}: {type(error).__name__}: {one_line(str(error))}") from error
     return len(told)
-
-
-def _need(extra: str, *modules: str) -> None:
-    if missing := [module for module in modules if find_spec(module) is None]:
-        raise BadInput(f"tracking.{extra} needs {' and '.join(missing)}", hint=f"pip install 'metaqnn-orch[{extra}]'")

@@ -121,6 +121,7 @@ class Finding(NamedTuple):
     """Something that a searcher has learned, as a picture with one bar or point for each label."""
 
     title: str
+    """What the searcher has learned, in a few words."""
     unit: str
     """What the values are, in words."""
     values: Mapping[str, float]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final
+
+from metaqnn_trainer.contract.words import OWN_RULES, given, rule_of
 
 _OWN_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _GONE: Final = {
@@ -35,12 +36,10 @@ def sentence(error: Mapping[str, Any], known: Sequence[str]) -> str:
         return f"unknown setting {place[:80]}" + (f"; did you mean {close}?" if close else "")
     if error["type"] == "missing":
         return f"{place} must be given"
-    text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
-    text = f"{place} {text}" if text.startswith("must be") else f"{place}: {text}".removeprefix(": ")
-    if error["type"] == "value_error":
-        return text
-    shown = json.dumps(error.get("input"), default=str)
-    return f"{text}, got {shown if len(shown) <= 60 else shown[:57] + '...'}"
+    rule = rule_of(error)
+    if error["type"] in OWN_RULES:
+        return f"{place} {rule}" if rule.startswith("must be") else f"{place}: {rule}".removeprefix(": ")
+    return f"{place} {rule}, got {given(error)}".lstrip()
 
 
 def _similar(place: str, keys: Sequence[str]) -> str:

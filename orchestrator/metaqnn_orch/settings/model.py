@@ -17,7 +17,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from metaqnn_orch.errors import redacted
 from metaqnn_orch.search import schedule
+from metaqnn_orch.search.bystander import Bystander
 from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.search.searcher import NOTHING_CONFIRMED, SEARCHERS, Confirm, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
@@ -27,7 +29,8 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.objective import ObjectiveSettings
 from metaqnn_orch.settings.search import ConfirmSettings, ScheduleSettings, SearchSettings
 from metaqnn_orch.settings.section import Section
-from metaqnn_trainer.contract.errors import ShapeError
+from metaqnn_trainer.contract.checks import check_recipe
+from metaqnn_trainer.contract.errors import MessageError, ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
 from metaqnn_trainer.spaces.base import SPACES, Space
@@ -181,6 +184,18 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _images_fit_the_recipes(self) -> Settings:
+        channels, classes = getattr(self.space, "channels", None), getattr(self.space, "classes", None)
+        if self.task.name == CLASSIFICATION.name and channels and classes:
+            recipes = [("recipe", self.recipe), ("finals", self.finals)]
+            for name, recipe in [*recipes, *(("changes: recipe", changed(self.recipe, each)) for each in self.changes)]:
+                try:
+                    check_recipe(recipe, channels, classes)
+                except MessageError as error:
+                    raise ValueError(f"{name}.{error}") from None
+        return self
+
+    @model_validator(mode="after")
     def _what_is_foretold_is_told(self) -> Settings:
         if self.execution.early_end.enabled and self.objective.changes_reward:
             raise ValueError(
@@ -193,9 +208,11 @@ class Settings(Section):
         """The space of designs. It never changes, and is shared."""
         return _made(self.space.family, self.space, self.model)
 
-    def searcher(self) -> Searcher:
-        """A searcher that has been told nothing yet."""
-        kind = SEARCHERS.load(self.search.method)
+    def searcher(self, *, learning: bool = True) -> Searcher:
+        """A searcher that has been told nothing yet; without `learning`, one that takes its place where a run is only
+        read.
+        """
+        kind = SEARCHERS.load(self.search.method) if learning else Bystander
         searcher: Searcher = kind(
             Setup(self.state_space(), getattr(self, kind.section), self.randomness, self.phases())
         )
@@ -249,6 +266,16 @@ class Settings(Section):
         if confirm := self.search.confirm.model_dump(mode="json", exclude_none=True):
             values["search"] = {**values["search"], "confirm": confirm}
         return values
+
+    def of_session(self) -> dict[str, Any]:
+        """The settings of how the work is done and where it is shown, as far as they are not the defaults, as JSON.
+        Everybody with access to the store can read them, so that addresses with passwords are left out.
+        """
+        shown = self.tracking.model_dump(mode="json", exclude_defaults=True)
+        return {
+            "execution": self.execution.model_dump(mode="json", exclude_defaults=True),
+            "tracking": {key: value for key, value in shown.items() if redacted(value) == value},
+        }
 
 
 @lru_cache(maxsize=8)

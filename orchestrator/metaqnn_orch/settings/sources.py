@@ -5,17 +5,19 @@ Each value has its source noted.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypedDict
 
-from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.errors import SettingsError, redacted
 from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
-from metaqnn_orch.settings.values import flatten, known_keys, parse_settings
+from metaqnn_orch.settings.values import flatten, known_keys, origin, parse_settings
+from metaqnn_trainer.contract.dataset import KNOWN
+from metaqnn_trainer.contract.keys import NAME_PATTERN
 from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 
@@ -34,12 +36,31 @@ OTHER_VARIABLES: Final = frozenset(
 RENAMED: Final = {"budget.target_accuracy": "budget.target"}
 """Older names of settings, which every source may still use."""
 
+FLAGS: Final = {
+    "execution.parallel": "--parallel",
+    "execution.max_trials": "--max-trials",
+    "seed": "--seed",
+    "warm_start.run": "--warm-start-from",
+    "budget.gpu_hours": "--gpu-hours",
+    "budget.money": "--money",
+    "budget.wall_clock_hours": "--wall-clock-hours",
+    "budget.target": "--target",
+    "budget.target_accuracy": "--target-accuracy",
+    "budget.price_per_gpu_hour": "--price-per-gpu-hour",
+    "tracking.mlflow": "--mlflow",
+    "tracking.tensorboard": "--tensorboard",
+}
+"""Options that are settings, by the settings' keys."""
+
 CHOICES: Final = {
     "search.method": DEFAULT_METHOD,
     "space.family": DEFAULT_FAMILY,
     "task.name": CLASSIFICATION.name,
 }
 """Settings that choose a plug-in, and what they are where nobody says so. Its options stand beside them."""
+
+FOLLOWING: Final = ("image_size", "channels", "classes")
+"""Settings of the space that follow from the dataset, where nobody says them."""
 
 _KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
@@ -51,11 +72,34 @@ class SettingsLayer(NamedTuple):
     values: Mapping[str, Any]
 
 
+Look = Callable[[str, str | None], SettingsLayer | None]
+"""A function of a dataset's name, and of its digest where one is given. It returns what follows from the dataset, or
+None where it is not known.
+"""
+
+
+def built_in(name: str, digest: str | None = None) -> SettingsLayer | None:
+    """What follows from a built-in dataset."""
+    if (known := KNOWN.get(name)) is None:
+        return None
+    facts = {"image_size": known.size, "channels": known.channels, "classes": known.classes}
+    return SettingsLayer(f"dataset {name}", {f"space.{leaf}": facts[leaf] for leaf in FOLLOWING})
+
+
 class Layered(NamedTuple):
     """Settings in force, and for each dotted key the source that set it. Keys without one are defaults."""
 
     settings: Settings
     origins: dict[str, str]
+
+
+class InForce(TypedDict):
+    """A setting in force."""
+
+    value: Any
+    """The value; of an address, without keys and passwords."""
+    origin: str
+    """The source that set it; default where none did."""
 
 
 def load_settings(
@@ -64,14 +108,28 @@ def load_settings(
     assignments: Sequence[str],
     flags: Mapping[str, Any],
     release: SettingsLayer | None = None,
+    look: Look = built_in,
 ) -> Layered:
     """The settings of all sources together. `flags` are dotted keys with values, None where the flag was not given.
+    `look` looks the dataset up, where settings that follow from it are not said.
 
     Raises:
         SettingsError: one line with the source and the key.
     """
     values, origins = gather(preset_or_file, environment, assignments, flags, release)
+    _follow(values, origins, look)
     return Layered(parse_settings(values, {"": preset_or_file, **origins}), origins)
+
+
+def in_force(layered: Layered) -> dict[str, InForce]:
+    """Every setting by its dotted key: the fields of `metaqnn-orch config show -o json`."""
+    return {
+        key: {
+            "value": redacted(value) if isinstance(value, str) else value,
+            "origin": origin(key, layered.origins) or "default",
+        }
+        for key, value in flatten(layered.settings.model_dump(mode="json"))
+    }
 
 
 def continue_settings(
@@ -100,6 +158,32 @@ def gather(
     """The values of all sources, nested and not yet checked, and the source of each dotted key."""
     presets, file = _preset_or_file(preset_or_file)
     return _stack([*presets, *([release] if release else []), *file], environment, assignments, flags)
+
+
+def _follow(values: dict[str, Any], origins: dict[str, str], look: Look) -> None:
+    """Add what follows from the dataset, and is not said."""
+    space, dataset = values.setdefault("space", {}), values.get("dataset")
+    if not isinstance(space, dict) or not isinstance(dataset, dict):
+        return  # which is refused later, with all other errors
+    missing = [leaf for leaf in FOLLOWING if leaf not in space]
+    name, digest = dataset.get("name"), dataset.get("digest")
+    if not missing or space.get("family", DEFAULT_FAMILY) != DEFAULT_FAMILY:
+        return
+    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
+        return
+    layer = look(name, digest if isinstance(digest, str) else None)
+    if layer is None:
+        keys = [f"space.{leaf}" for leaf in missing]
+        raise SettingsError(
+            f"{', '.join(keys)} {'follows' if len(keys) == 1 else 'follow'} from the dataset, but dataset "
+            f"{name} is not there (from {origins.get('dataset.name', 'the settings')})",
+            hint="--store names the store that has it, or metaqnn-orch dataset push NAME --source DIR --store URI makes"
+            " it",
+        )
+    for leaf in missing:
+        if (key := f"space.{leaf}") in layer.values:
+            space[leaf] = layer.values[key]
+            origins[key] = layer.source
 
 
 def _stack(
@@ -204,7 +288,8 @@ def _assignment(text: str) -> SettingsLayer:
 
 
 def _flag(key: str) -> str:
-    return "--" + key.rpartition(".")[2].replace("_", "-")
+    """The option that sets this key; of a key that has none, as from Python, the key itself."""
+    return FLAGS.get(key, key)
 
 
 def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:

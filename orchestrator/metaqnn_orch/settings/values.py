@@ -27,7 +27,7 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
         return shape_of(values).model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
         # An error of this project's own rules says more than one about a type in another branch of a union.
-        found = sorted(error.errors(include_url=False, include_context=False), key=lambda e: e["type"] != "value_error")
+        found = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "value_error")
         first, places = dict(found[0]), {place_of(dict(other)) for other in found}
         source = _origin_of_error(place_of(first), origins)
         raise SettingsError(

@@ -20,6 +20,10 @@ WEBHOOK = 'admission webhook "validate.kyverno.svc-fail" denied the request: pol
 MEMORY = 'pods "x" is forbidden: maximum memory usage per Container is 128Mi, but limit is 512Mi'
 CPU = 'pods "x" is forbidden: minimum cpu usage per Container is 1, but request is 100m'
 
+TAINTED = "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate"
+CORDONED = "0/1 nodes are available: 1 node(s) were unschedulable"
+FULL = "0/1 nodes are available: 1 Insufficient memory"
+
 
 @pytest.mark.parametrize(
     ("status", "reason", "message", "words"),
@@ -50,6 +54,10 @@ def test_a_refusal(status: int, reason: str, message: str, words: str) -> None:
         (Stuck.CONFIG, "couldn't find key B in Secret trials/keys", "add B to secret trials/keys"),
         (Stuck.IMAGE, "container trainer: ErrImagePull", "tries again by itself"),
         (Stuck.QUOTA, "exceeded quota", "goes on when there is room"),
+        (Stuck.UNSCHEDULABLE, f"no node accepts it: {TAINTED}", "tolerates taints and chooses nodes"),
+        (Stuck.UNSCHEDULABLE, f"no node accepts it: {CORDONED}", "whether they are cordoned"),
+        (Stuck.UNSCHEDULABLE, f"no node accepts it: {FULL}", "no node has enough free resources"),
+        (Stuck.UNSCHEDULABLE, f"no node accepts it: {FULL}, {TAINTED}", "no node has enough free resources"),
     ],
 )
 def test_what_stands_still(stuck: Stuck, detail: str, words: str) -> None:

@@ -544,6 +544,20 @@ def test_a_namespace_that_is_gone_ends_the_work(cluster: FakeCluster) -> None:
         until(lambda: launcher.observe() is None)
 
 
+def test_a_namespace_that_is_being_deleted_ends_the_work(cluster: FakeCluster) -> None:
+    """Soon its account is gone, too, and the API says nothing but 401."""
+    launcher = cluster.launcher()
+    launcher.observe()
+    words = 'jobs "x" is forbidden: unable to create new content in namespace trials because it is being terminated'
+    refusal = {"kind": "Status", "reason": "Forbidden", "code": 403, "message": words}
+    fault = Fault(status=403, body=json.dumps(refusal).encode())
+    cluster.api.faults = lambda ask: fault if ask.verb == "create" else Fault()
+    launcher.launch(cluster.request("delivers"), 1)
+    with pytest.raises(ClusterError, match="is being terminated") as error:
+        until(lambda: launcher.observe() is None)
+    assert "being deleted" in error.value.hint
+
+
 def test_at_the_start_a_cluster_that_does_not_let_us_in_is_an_error(cluster: FakeCluster) -> None:
     for verb, resource, words in (
         ("list", "jobs", "list jobs"),

@@ -18,6 +18,7 @@ from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.export.formats import FORMATS, FileFormat
 from metaqnn_trainer.export.trial import export_trial
 from metaqnn_trainer.images.dataset import Dataset
+from metaqnn_trainer.load import load_trial
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import RUN, Bench
 
@@ -54,11 +55,59 @@ def test_the_recorded_accuracy_comes_out_of_the_file(
     with torch.no_grad():
         found = FORMATS[form].open(to)(digits_dataset.test.images).argmax(1)
     assert (found == digits_dataset.test.labels).float().mean().item() == pytest.approx(result.test_accuracy)
-    card = to.with_suffix(".md").read_text()
+    card = to.with_name(f"{to.name}.md").read_text()
     assert f"`{NET}`" in card
     assert f"**Validation**: {result.reward:.4f}" in card
     assert f"{result.test_accuracy:.4f} of the 359 test images" in card
     assert "scikit-learn's digits" in card
+    assert "| most often taken for |" in card
+    noise = torch.randint(0, 256, (3, 1, 21, 13), dtype=torch.uint8)
+    trained = load_trial(bench.store, RUN, trial)[0]
+    torch.testing.assert_close(FORMATS[form].open(to)(noise).detach(), trained.logits(noise), rtol=1e-4, atol=1e-4)
+
+
+def test_a_card_says_how_good_each_class_is(bench: Bench, trial: str, tmp_path: Path) -> None:
+    export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")
+    card = (tmp_path / "net.pt2.md").read_text()
+    net = load_trial(bench.store, RUN, trial)[0]
+    part = net.dataset.validation
+    of_sevens = net.logits(part.images[part.labels == 7]).argmax(1)
+    right = (of_sevens == 7).sum().item()
+    assert f"| 7 | {len(of_sevens)} | {right / len(of_sevens):.4f} |" in card
+    row = torch.bincount(of_sevens, minlength=10).tolist()
+    assert f"| 7 | {' | '.join(map(str, row))} |" in card, "all counts, because there are only ten classes"
+
+
+def test_an_export_of_a_fixed_size_says_so_and_takes_no_other(bench: Bench, trial: str, tmp_path: Path) -> None:
+    export_trial(bench.store, RUN, trial, "safetensors", tmp_path / "net.safetensors", fixed_size=True)
+    run = FORMATS["safetensors"].open(tmp_path / "net.safetensors")
+    assert run(torch.zeros(2, 1, 8, 8, dtype=torch.uint8)).shape == (2, 10)
+    with pytest.raises(RuntimeError):
+        run(torch.zeros(2, 1, 12, 12, dtype=torch.uint8))
+    assert "uint8 images (1, 8, 8)" in (tmp_path / "net.safetensors.md").read_text()
+    assert "double" not in (tmp_path / "net.py").read_text()
+
+
+def test_two_exports_into_one_folder_have_a_card_each(bench: Bench, trial: str, tmp_path: Path) -> None:
+    for name, form in (("net.pt2", "torch"), ("net.safetensors", "safetensors"), ("other.pt2", "torch")):
+        export_trial(bench.store, RUN, trial, form, tmp_path / name)
+        assert f"# {name}" in (tmp_path / f"{name}.md").read_text()
+    export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")  # an earlier export is replaced
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "net.py", "net.safetensors.md"])
+def test_a_file_of_somebody_else_is_not_overwritten(name: str, bench: Bench, trial: str, tmp_path: Path) -> None:
+    to = tmp_path / "net.safetensors"
+    for before in (False, True):  # nothing was exported, or something was, and then changed
+        if before:
+            export_trial(bench.store, RUN, trial, "safetensors", to, force=True)
+        (tmp_path / name).write_text("mine")
+        files = {path: path.read_bytes() for path in tmp_path.iterdir() if path != bench.root}
+        with pytest.raises(RequestError, match=rf"{name} exists, and is not what an earlier export wrote; --force"):
+            export_trial(bench.store, RUN, trial, "safetensors", to)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir() if path != bench.root} == files
+    export_trial(bench.store, RUN, trial, "safetensors", to, force=True)
+    assert (tmp_path / name).read_bytes() != b"mine"
 
 
 def test_what_is_not_the_net_does_not_get_its_name(bench: Bench, trial: str, tmp_path: Path) -> None:

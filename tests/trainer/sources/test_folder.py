@@ -24,8 +24,14 @@ def fill(root: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int = 20)
             paint(root / name / f"{index:03}.png", (index, number, 0))
 
 
-def read(directory: Path, image_size: int = 8, grayscale: bool = False) -> Source:
+def read(directory: Path, image_size: int | None = 8, grayscale: bool = False) -> Source:
     return read_folder(directory, image_size, grayscale, lambda line: None)
+
+
+def told(directory: Path, skip_bad: bool = False) -> tuple[Source, str]:
+    """The source, and all that is said while it is read."""
+    lines: list[str] = []
+    return read_folder(directory, None, False, lines.append, skip_bad), "\n".join(lines)
 
 
 def test_a_flat_folder_gives_a_stratified_test_part(tmp_path: Path) -> None:
@@ -115,16 +121,138 @@ def test_folders_that_are_no_set(tmp_path: Path) -> None:
     (tmp_path / "dog").mkdir()
     with pytest.raises(DatasetError, match="contains no images"):
         read(tmp_path)
-
-
-def test_a_test_class_that_training_does_not_know(tmp_path: Path) -> None:
-    fill(tmp_path / "train")
-    fill(tmp_path / "test", ("bird", "cat"), 1)
-    with pytest.raises(DatasetError, match="holds the class 'bird', which"):
-        read(tmp_path)
+    for name in ("cat", "dog"):
+        paint(tmp_path / "wrapped" / "pets" / name / "1.png")
+    with pytest.raises(DatasetError, match=r"only the class 'pets'.*perhaps you mean .*wrapped/pets"):
+        read(tmp_path / "wrapped")
 
 
 def test_a_name_that_no_class_can_have(tmp_path: Path) -> None:
     fill(tmp_path, ("cat", "dog\x1b[2J"), 3)
     with pytest.raises(DatasetError, match=r"'dog\\x1b\[2J'"):
         read(tmp_path)
+
+
+def test_all_bad_files_are_named_at_once_and_can_be_left_out(tmp_path: Path) -> None:
+    fill(tmp_path, count=20)
+    bad = {"cat/empty.jpg": b"", "cat/page.jpg": b"<html>", "dog/half.png": b"\x89PNG\r\n\x1a\n broken"}
+    for name, data in bad.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "dog" / "gone.jpg").symlink_to("nowhere.jpg")
+    Image.new("I;16", (8, 8), 40_000).save(tmp_path / "dog" / "deep.png")
+    lines: list[str] = []
+    with pytest.raises(DatasetError, match=r"5 of 45 files in .* are named above; --skip-bad leaves them out"):
+        read_folder(tmp_path, None, False, lines.append)
+    for name in [*bad, "dog/gone.jpg", "dog/deep.png"]:
+        assert sum(str(tmp_path / name) in line for line in lines) == 1
+    source, words = told(tmp_path, skip_bad=True)
+    assert len(source.train.labels) + len(source.test.labels) == 40
+    assert f"5 of 45 files in {tmp_path} left out, because they cannot be used" in words
+
+
+def test_where_no_file_can_be_used_leaving_out_does_not_help(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.jpg").write_bytes(b"")
+    with pytest.raises(DatasetError, match="none of the 2 files"):
+        told(tmp_path, skip_bad=True)
+
+
+def test_what_is_no_image_is_passed_over_and_counted(tmp_path: Path) -> None:
+    fill(tmp_path / "train", count=3)
+    for name in ("cat/._000.png", "cat/.DS_Store", "__MACOSX/cat/._000.png", ".ipynb_checkpoints/000.png"):
+        (tmp_path / "train" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "train" / name).write_bytes(b"none")
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("none")
+    paint(tmp_path / "train" / "lost.png")
+    (tmp_path / "extra").mkdir()
+    source, words = told(tmp_path)
+    assert source.class_names == ["cat", "dog"]
+    assert len(source.train.labels) == 6
+    assert "files of macOS (3)" in words
+    assert "checkpoints of notebooks (1)" in words
+    assert "files of other kinds (1)" in words
+    assert "images outside of the classes (1)" in words
+    assert "extra left out, neither train, val nor test" in words
+
+
+def test_folders_in_a_class_belong_to_it_and_links_in_a_circle_end(tmp_path: Path) -> None:
+    fill(tmp_path, count=20)
+    for index in range(3):
+        paint(tmp_path / "cat" / "more" / f"folder.jpg/{index}.png")
+    (tmp_path / "cat" / "more" / "again").symlink_to(tmp_path / "cat")
+    source = read(tmp_path)
+    assert len(source.train.labels) + len(source.test.labels) == 43
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "Validation", "Testing")])
+def test_parts_are_found_by_their_usual_names(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    for name, count in zip(names, (10, 4, 3), strict=True):
+        fill(tmp_path / name, count=count)
+    source, words = told(tmp_path)
+    assert source.validation is not None
+    assert [len(part.labels) for part in (source.train, source.validation, source.test)] == [20, 8, 6]
+    assert f"{tmp_path / names[1]} is the part for validation" in words
+
+
+def test_parts_that_nobody_can_tell_apart(tmp_path: Path) -> None:
+    fill(tmp_path / "val", count=3)
+    fill(tmp_path / "test", count=3)
+    with pytest.raises(DatasetError, match="has test and val, but no train: put the folders"):
+        read(tmp_path)
+    fill(tmp_path / "train", count=3)
+    fill(tmp_path / "Training", count=3)
+    with pytest.raises(DatasetError, match="has both Training and train"):
+        read(tmp_path)
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    fill(tmp_path, ("car", "plane", "train"))
+    assert read(tmp_path).class_names == ["car", "plane", "train"]
+
+
+def test_test_images_without_classes_are_left_out_aloud(tmp_path: Path) -> None:
+    fill(tmp_path / "train", count=3)
+    for index in range(4):
+        paint(tmp_path / "test" / f"{index}.png")
+    source, words = told(tmp_path)
+    assert len(source.test.labels) == 0
+    assert f"{tmp_path / 'test'}: 4 images left out, because they are in no folder of a class" in words
+    assert "accuracy on images that the search never saw cannot be measured" in words
+
+
+def test_classes_that_training_does_not_know(tmp_path: Path) -> None:
+    fill(tmp_path / "train", count=3)
+    fill(tmp_path / "test", ("bird", "cat", "owl"), 2)
+    with pytest.raises(DatasetError, match=r"training does not have: bird \(2\), owl \(2\); --skip-bad"):
+        read(tmp_path)
+    source, words = told(tmp_path, skip_bad=True)
+    assert source.test.labels.tolist() == [0, 0]
+    assert "does not have these classes: bird (2), owl (2)" in words
+    assert "has no images of dog" in words
+
+
+def test_the_size_is_said_and_images_of_one_small_size_keep_it(tmp_path: Path) -> None:
+    fill(tmp_path, count=5)
+    source, words = told(tmp_path)
+    assert source.train.images.shape[1:] == (3, 32, 32)
+    assert "the images become 32x32, RGB: they are 10x6; --image-size N chooses another size" in words
+    for path in tmp_path.rglob("*.png"):
+        Image.new("L", (28, 28), 7).save(path)
+    source, words = told(tmp_path)
+    assert source.train.images.shape[1:] == (1, 28, 28)
+    assert "the images become 28x28, gray: they are 28x28, and all gray" in words
+    paint(tmp_path / "cat" / "large.png", size=(90, 90))
+    source, words = told(tmp_path)
+    assert source.train.images.shape[1:] == (3, 32, 32)
+    assert "they are from 28x28 to 90x90" in words
+
+
+@pytest.mark.parametrize("orientation", [b"6\0\0\0", b"\xff" * 4])
+def test_damaged_exif_data_leave_the_pixels_alone(tmp_path: Path, orientation: bytes) -> None:
+    fill(tmp_path, count=20)
+    entry = b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\x1a\x01\x05\0\x01\0\0\0" + orientation
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + entry + b"\0\0\0\0" + b"\xff\xff\xff\xff\0\0\0\0"
+    Image.new("RGB", (10, 6), (1, 2, 3)).save(tmp_path / "cat" / "turned.jpg", exif=exif)
+    source = read(tmp_path)
+    assert len(source.train.labels) + len(source.test.labels) == 41

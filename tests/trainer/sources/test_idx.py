@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Source
-from metaqnn_trainer.sources.idx import IMAGES_MAGIC, read_idx, read_idx_set
+from metaqnn_trainer.sources.idx import IMAGES_MAGIC, has_idx_files, read_idx, read_idx_set, read_own_idx
 from metaqnn_trainer.sources.known import fashion_mnist
 from tests.trainer.sources.idx_files import TRAIN_IMAGES, TRAIN_LABELS, idx, write_set
 
@@ -102,3 +102,49 @@ def test_any_bytes_are_an_array_or_a_dataset_error(tmp_path_factory: pytest.Temp
         path.write_bytes(written)
         with suppress(DatasetError):
             assert read_idx(path, IMAGES_MAGIC).ndim == 3
+
+
+@pytest.mark.parametrize("form", ["dots", "folders", "words"])
+def test_the_names_that_other_places_give_the_files(tmp_path: Path, form: str) -> None:
+    write_set(tmp_path)
+    for path in [*tmp_path.iterdir()]:
+        if form == "folders":
+            moved = path.rename(tmp_path / "moved")
+            path.mkdir()
+            moved.rename(path / path.name)
+        else:
+            dotted = path.name.replace("-idx", ".idx")
+            path.rename(path.with_name(dotted if form == "dots" else f"emnist-letters-{path.name}"))
+    check(read_idx_set(FASHION, tmp_path))
+
+
+def test_two_sets_in_one_folder_are_not_guessed_at(tmp_path: Path) -> None:
+    for words in ("emnist-letters-", "emnist-digits-"):
+        write_set(tmp_path / "one")
+        for path in (tmp_path / "one").iterdir():
+            path.rename(tmp_path / (words + path.name))
+    with pytest.raises(DatasetError, match=r"has several files for train images: emnist-digits-.*, emnist-letters-"):
+        read_own_idx(tmp_path, None, lambda line: None)
+
+
+def test_labels_of_ones_own_set_need_not_begin_at_zero(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    labels = np.arange(100) % 3 * 10 + 5
+    (tmp_path / TRAIN_LABELS).write_bytes(idx(labels.astype(np.uint8)))
+    for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (tmp_path / name).unlink()
+    assert has_idx_files(tmp_path)
+    lines: list[str] = []
+    source = read_own_idx(tmp_path, 9, lines.append)
+    assert source.class_names == ["5", "15", "25"]
+    assert source.train.labels[:4].tolist() == [0, 1, 2, 0]
+    assert source.train.images.shape == (100, 1, 9, 9)
+    assert len(source.test.labels) == 0
+    assert "the images become 9x9, gray: they are 6x6" in lines
+
+
+def test_a_label_that_only_the_test_has(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.full(20, 77, np.uint8)))
+    with pytest.raises(DatasetError, match="the test part has the label 77"):
+        read_own_idx(tmp_path, None, lambda line: None)

@@ -89,6 +89,21 @@ def test_small_classes_are_named() -> None:
         encode("x", source((30, 2)))
     with pytest.raises(DatasetError, match="the class 'class 2' has 0 images"):
         encode("x", source((30, 30, 0)))
+    with pytest.raises(DatasetError, match=r"the class 'class 1' has 2 images .* and 2 other classes have too few"):
+        encode("x", source((30, 2, 1, 0)))
+
+
+def test_a_part_for_validation_is_used_as_it_is() -> None:
+    given = source((10, 1))
+    apart = LabelledImages(given.train.images[:3], np.array([1, 0, 1]))
+    made = encode("x", given._replace(validation=apart))
+    dataset = parse_dataset(made.data, "x")
+    assert (made.info.train, made.info.validation) == (11, 3)
+    assert dataset.validation.labels.tolist() == [1, 0, 1]
+    assert (dataset.validation.images.numpy() == apart.images).all()
+    assert dataset.mean[0].item() == pytest.approx((dataset.train.images[:, 0].double() / 255).mean().item())
+    with pytest.raises(DatasetError, match="has a part for validation"):
+        encode("x", given._replace(validation=apart), 2)
 
 
 def test_sources_that_contradict_themselves() -> None:

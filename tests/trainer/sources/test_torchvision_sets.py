@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torchvision.datasets import CIFAR10, SVHN
 
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.torchvision_sets import read_parts
+from metaqnn_trainer.sources.torchvision_sets import addresses, reach, read_parts
 from tests.trainer.sources.idx_files import write_set
 
 
@@ -112,3 +113,35 @@ def test_without_a_network_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, 
     assert SOURCES.load(name).needs in str(raised.value)
     assert "\n" not in str(raised.value)
     assert socket.getdefaulttimeout() == before
+
+
+def test_a_server_that_says_nothing_is_given_up_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def silent(address: tuple[str, int], timeout: float) -> socket.socket:
+        time.sleep(60)  # as the look-up of a name can, which knows no time limit
+        raise TimeoutError
+
+    def refused(address: tuple[str, int], timeout: float) -> socket.socket:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    def one_answers(address: tuple[str, int], timeout: float) -> socket.socket:
+        return socket.socket() if address == ("b.example", 80) else refused(address, timeout)
+
+    urls = ["https://a.example/a", "http://b.example/b"]
+    began = time.monotonic()
+    with pytest.raises(OSError, match=r"a\.example does not answer within 0\.3 seconds"):
+        reach(urls, 0.3, silent)
+    assert time.monotonic() - began < 5
+    with pytest.raises(OSError, match=r"\.example: Connection refused"):
+        reach(urls, 0.3, refused)
+    reach(urls, 0.3, one_answers)
+
+
+def test_every_set_has_addresses() -> None:
+    from torchvision import datasets
+
+    for name in ("MNIST", "FashionMNIST", "CIFAR10", "CIFAR100", "SVHN"):
+        assert all(address.startswith("http") for address in addresses(getattr(datasets, name)))

@@ -50,6 +50,12 @@ CASES: dict[str, tuple[str, dict[str, Any], ModelOptions]] = {
         },
         ModelOptions(),
     ),
+    "augmented and weighted": (
+        "[C(16,3,1), FC(32), SM(10)]",
+        {"mirror": True, "crop": 0.6, "rotation": 15.0, "translate": 1, "cutout": 2, "brightness": 0.2}
+        | {"contrast": 0.2, "class_weights": "balanced", "learning_rate": 0.01, "chance_factor": 1.0},
+        ModelOptions(),
+    ),
     "batch norm": ("[C(16,3,1), C(16,3,1), GAP(10), SM(10)]", {"learning_rate": 0.01}, ModelOptions(batch_norm=True)),
     "a restart": ("[C(8,3,1), FC(32), SM(10)]", {"learning_rate": 10.0, "restart_factor": 0.001}, ModelOptions()),
     "untrainable": (

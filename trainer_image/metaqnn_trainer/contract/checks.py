@@ -65,6 +65,19 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
             raise MessageError(f"result.json cannot be of trial {spec.trial_id()}: {complaint}")
 
 
+def check_recipe(recipe: Recipe, channels: int, classes: int) -> None:
+    """Check that images of so many channels, in so many classes, can be trained on by `recipe`.
+
+    Raises:
+        MessageError: they cannot; the text names the setting.
+    """
+    weights = recipe.class_weights
+    if not isinstance(weights, str) and len(weights) != classes:
+        raise MessageError(f"class_weights has {len(weights)} weights, but there are {classes} classes")
+    if recipe.saturation and channels != 3:
+        raise MessageError(f"saturation needs images with three channels, and these have {channels}")
+
+
 def first_rates(recipe: Recipe) -> list[float]:
     """The first learning rate of each try, in order."""
     first = recipe.phases[0].learning_rate if recipe.phases else recipe.learning_rate

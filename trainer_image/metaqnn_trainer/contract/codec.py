@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.words import rule_of
 
 SCHEMA: Final = 1  # bytes of requests and results
 MAX_MESSAGE_BYTES: Final = 1 << 20  # bytes: a result has about 2 KiB, and nothing of this size comes from a trainer
@@ -64,9 +65,9 @@ def decode(kind: type[M], data: bytes | str, what: str) -> M:
 
 def first_error(error: ValidationError, above: str = "") -> str:
     """The first thing that is wrong: its dotted place, below `above`, and the rule that it breaks."""
-    first = error.errors(include_url=False, include_context=False)[0]
+    first = error.errors(include_url=False)[0]
     place = ".".join([*([above] if above else []), *map(str, first["loc"])]) or "the whole"
-    return f"{place}: {first['msg']}"
+    return f"{place}: {rule_of(first)}"
 
 
 def read(kind: type[M], get: Callable[[str, int], bytes], key: str, what: str = "") -> M:

@@ -41,6 +41,17 @@ class Images(NamedTuple):
     classes: int
 
 
+KNOWN: Final = {
+    "digits": Images(1, 8, 10),
+    "mnist": Images(1, 28, 10),
+    "fashion-mnist": Images(1, 28, 10),
+    "cifar10": Images(3, 32, 10),
+    "cifar100": Images(3, 32, 100),
+    "svhn": Images(3, 32, 10),
+}
+"""What is known of the built-in datasets before their objects are made."""
+
+
 class DatasetInfo(Message):
     """What a dataset is, apart from its examples."""
 

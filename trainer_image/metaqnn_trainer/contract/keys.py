@@ -6,6 +6,8 @@ runs/<run>/imported.csv                  the file that a run began with, if it b
 runs/<run>/dataset.json                  the dataset with which such a run went on
 runs/<run>/finals.json                   the verdict of a run of finals: its nets on the test images
 runs/<run>/holder.json
+runs/<run>/partial.json                  the note that the run is being copied here, or removed: it is no run
+runs/<run>/queue/<trial>.json            a net that a person put into the search, until the search has taken it
 runs/<run>/journal/<sequence>.jsonl
 runs/<run>/snapshots/<sequence>.json.gz
 runs/<run>/trials/<trial>/{request.json,checkpoint,history-<digest>.jsonl,weights-<digest>.safetensors,result.json}
@@ -79,8 +81,32 @@ def finals(run_name: str) -> str:
     return f"runs/{run_name}/finals.json"
 
 
+def runs() -> str:
+    """Prefix of everything that belongs to any run."""
+    return "runs/"
+
+
 def holder(run_name: str) -> str:
     return f"runs/{run_name}/holder.json"
+
+
+def partial(run_name: str) -> str:
+    """Key of the note that the run is incomplete, because it is being copied or removed."""
+    return f"runs/{run_name}/partial.json"
+
+
+def queue(run_name: str) -> str:
+    """Prefix of the nets that people put into the search."""
+    return f"runs/{run_name}/queue/"
+
+
+def queued(run_name: str, trial_id: str) -> str:
+    return f"{queue(run_name)}{trial_id}.json"
+
+
+def refused(run_name: str, name: str) -> str:
+    """Key under which an entry of the queue is put aside that cannot be trained; `name` is the last part of its key."""
+    return f"runs/{run_name}/quarantine/queue-{name}"
 
 
 def probes() -> str:

@@ -16,11 +16,16 @@ GapHead = Literal["paper", "code"]
 Precision = Literal["fp32", "tf32", "bf16"]
 
 
+ClassWeight = Annotated[float, Field(gt=0, le=1e6)]
+
+
 class DatasetRef(Message):
     """A dataset: its name and its digest. The digest identifies it."""
 
     name: str = Field(pattern=NAME_PATTERN)
+    """Name of the dataset."""
     digest: str = Field(pattern=DIGEST_PATTERN)
+    """The first 16 hexadecimal digits of the sha256 of the whole object."""
 
 
 class ModelOptions(Message):
@@ -100,6 +105,23 @@ class Recipe(Message):
     """Flip training images left to right, with probability 1/2."""
     translate: int = Field(0, ge=0, le=64)
     """Shift training images by up to this many pixels in each direction."""
+    crop: float = Field(1.0, gt=0, le=1)
+    """Cut a random square out of each training image, and enlarge it to the whole: its area is between this share of
+    the image and all of it. 1: no crop."""
+    rotation: float = Field(0.0, ge=0, le=180)
+    """Rotate training images by up to this many degrees, in either direction."""
+    cutout: int = Field(0, ge=0, le=4096)
+    """Blank out a square of this many pixels at a random place of each training image (DeVries and Taylor 2017)."""
+    brightness: bounds.Probability = 0.0
+    """Colour jitter: multiply the values of a training image by a factor between 1 minus this and 1 plus this."""
+    contrast: bounds.Probability = 0.0
+    """Colour jitter: the same factor for the distance of all values from the image's mean grey."""
+    saturation: bounds.Probability = 0.0
+    """Colour jitter: the same factor for the distance of each pixel from its own grey. Only for images with three
+    channels."""
+    class_weights: Literal["none", "balanced"] | tuple[ClassWeight, ...] = "none"
+    """Weights of the classes in the training loss. balanced: images / (classes x images of the class), so that each
+    class counts as much as any other. Or a list with one weight for each class. The reward stays the accuracy."""
     evaluate_test: bool = False
     """Also measure test accuracy, once, with the best weights. It is never a reward, and the searcher never sees it."""
     seed: int = Field(0, ge=0, lt=2**63)
@@ -147,7 +169,10 @@ class WeightsRef(Message):
 
 
 # Fields with their defaults are not in the digest: so a trial keeps the id that it had before a field was introduced.
-_LATER_RECIPE_FIELDS: Final = ("normalisation", "phases", "precision", "deterministic")
+_LATER_RECIPE_FIELDS: Final = (
+    *("normalisation", "phases", "precision", "deterministic"),
+    *("crop", "rotation", "cutout", "brightness", "contrast", "saturation", "class_weights"),
+)
 _LATER_FIELDS: Final = ("initial", "space", "task", "plugins")
 
 

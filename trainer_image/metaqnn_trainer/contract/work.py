@@ -31,6 +31,8 @@ class WorkerReady(Message):
     """
 
     ready: Literal[True]
+    device: str = Field("", max_length=200)
+    """The device that it trains on, as in its results; empty if the worker does not say."""
 
 
 class WorkReport(Message):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
+from metaqnn_trainer.contract.confusion import by_class
+from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.load import Trained
 
@@ -14,32 +16,55 @@ _USE: Final = {
 import onnxruntime
 
 session = onnxruntime.InferenceSession("{file}")
-(logits,) = session.run(["logits"], {{"images": images}})    # numpy, uint8, (n, {channels}, {size}, {size})
+(logits,) = session.run(["logits"], {{"images": images}})    # numpy, uint8, (n, {channels}, {lengths})
 ```""",
     "torch": """\
 ```python
 import torch
 
 network = torch.export.load("{file}").module()
-logits = network(images)    # uint8, (n, {channels}, {size}, {size})
+logits = network(images)    # uint8, (n, {channels}, {lengths})
 ```""",
     "safetensors": """\
 ```python
 from {module} import load    # {module}.py, beside {file}; needs torch alone
 
 network = load()
-logits = network(images)    # uint8, (n, {channels}, {size}, {size})
+logits = network(images)    # uint8, (n, {channels}, {lengths})
 ```""",
 }
 
+MATRIX: Final = 20  # classes up to which the card shows all counts
+_INSIDE: Final = {False: "resized and normalised", True: "normalised"}
 
-def card(
-    trained: Trained, result: TrainingResult, form: str, file: str, module: str, measured: Mapping[str, str]
-) -> str:
-    """The card's Markdown. `measured` are the numbers of the export's own proof, by their names."""
-    spec, info = trained.spec, trained.dataset.info
-    recipe = spec.recipe.model_dump()
-    use = _USE[form].format(file=file, module=module, channels=info.channels, size=spec.image_size)
+
+class Target(NamedTuple):
+    """What was exported."""
+
+    form: str
+    file: str
+    module: str
+    """Name of the Python module beside the file, if the format has one."""
+    fixed_size: bool
+
+
+class Proof(NamedTuple):
+    """What the export's own proof has measured with the file, on the validation images."""
+
+    images: int
+    accuracy: float
+    difference: float
+    resized: float | None
+    """The largest difference between two logits for images of other sizes, where the file takes them."""
+    confusion: list[list[int]] | None
+
+
+def card(trained: Trained, result: TrainingResult, target: Target, proof: Proof) -> str:
+    """The card's Markdown."""
+    spec, info, file = trained.spec, trained.dataset.info, target.file
+    recipe, size = spec.recipe.model_dump(), spec.image_size
+    lengths = f"{size}, {size}" if target.fixed_size else "height, width"
+    use = _USE[target.form].format(file=file, module=target.module, channels=info.channels, lengths=lengths)
     test = (
         f"{result.test_accuracy:.4f} of the {info.test:,} test images, measured once, with these weights."
         if result.test_accuracy is not None
@@ -55,7 +80,7 @@ A convolutional network for {info.name}, found by MetaQNN (Baker et al., ICLR 20
 | | |
 |---|---|
 | net | `{spec.net}` |
-| input | uint8 images ({info.channels}, {spec.image_size}, {spec.image_size}), any number of them; normalised inside |
+| input | uint8 images ({info.channels}, {lengths}), any number of them; {_INSIDE[target.fixed_size]} inside |
 | output | logits for {info.classes} classes; a softmax makes probabilities of them |
 | parameters | {result.params:,} |
 | multiply-accumulates | {result.macs:,} for one image |
@@ -64,7 +89,7 @@ A convolutional network for {info.name}, found by MetaQNN (Baker et al., ICLR 20
 
 {use}
 
-Images of another size are resized first, bilinear and without aliasing, as training did.
+{_resizing(info, spec.images_of(), target.fixed_size)}
 
 Classes, in the order of the logits: {names}.
 
@@ -78,8 +103,10 @@ The dataset object is {spec.dataset.name}-{spec.dataset.digest}.
 - **Validation**: {result.val_accuracy:.4f}, after epoch {result.best_epoch}, whose weights these are.
 - **Test**: {test}
 
-The exported file, run on {measured["images"]} validation images: accuracy {measured["accuracy"]}; its logits differ
-from the trainer's by at most {measured["difference"]}.
+The exported file, run on {proof.images:,} validation images: accuracy {proof.accuracy:.4f}; its logits differ from the
+trainer's by at most {proof.difference:.1e}{_resized(proof)}.
+
+{_classes(proof.confusion, info.class_names)}
 
 ## Recipe
 
@@ -95,8 +122,57 @@ Trained for {result.seconds:,.0f} seconds on {plain(result.device)}, with \
 - It knows its {info.classes} classes and no "none of these"; its probabilities are not calibrated.
 - It was trained on images like those named above, and nothing is known of others: other cameras, other preparation,
   images that were altered on purpose.
-- It was found and trained for accuracy alone. What it does for parts of the data, nobody has looked at.
+- It was found and trained for accuracy alone. What it does for other parts of the data than classes, nobody has
+  looked at.
 """
+
+
+def _resized(proof: Proof) -> str:
+    return "" if proof.resized is None else f", and for images of noise of other sizes by {proof.resized:.1e}"
+
+
+def _resizing(info: DatasetInfo, size: int, fixed_size: bool) -> str:
+    """How images of another size come to the net's."""
+    made = info.images().size
+    how = f"resized to {made}x{made} without regard to their proportions, bilinear, averaging where they become smaller"
+    how += f", and from there to {size}x{size}" if made != size else ""
+    if fixed_size:
+        return f"Images of another size must be {how}. A file exported without `--fixed-size` does that itself."
+    return (
+        f"Images of any size are {how}. That is what `metaqnn-orch dataset push` does to a folder of images, byte for "
+        f"byte. Images of {size}x{size} stay as they are. All images of a call must have one size. Turn photos upright "
+        f"first (EXIF), and make them {'gray' if info.channels == 1 else 'RGB'}."
+    )
+
+
+def _classes(counts: list[list[int]] | None, names: Sequence[str]) -> str:
+    """The accuracy of each class, and the counts themselves where they fit a page."""
+    if counts is None:
+        return "There are too many classes to list the accuracy of each."
+    titles = [plain(name) for name in names] if len(names) == len(counts) else [*map(str, range(len(counts)))]
+    rows = [
+        (
+            titles[row.label],
+            f"{row.images:,}",
+            "" if row.accuracy is None else f"{row.accuracy:.4f}",
+            "" if row.mistaken is None else f"{titles[row.mistaken]} ({row.mistakes:,})",
+        )
+        for row in by_class(counts)
+    ]
+    text = "Of the validation images of each class, it classifies correctly:\n\n" + _markdown(
+        ("class", "images", "accuracy", "most often taken for"), rows
+    )
+    if len(counts) > MATRIX:
+        return text
+    matrix = [(title, *(f"{count:,}" for count in row)) for title, row in zip(titles, counts, strict=True)]
+    return f"{text}\n\nHow many of each class (rows) it takes for which (columns):\n\n" + _markdown(
+        ("", *titles), matrix
+    )
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def plain(text: str) -> str:
@@ -106,5 +182,4 @@ def plain(text: str) -> str:
 
 
 def _table(values: Mapping[str, object]) -> str:
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {value} |" for name, value in values.items())
-    return f"| setting | value |\n|---|---|\n{rows}"
+    return _markdown(("setting", "value"), [(name.replace("_", " "), str(value)) for name, value in values.items()])

@@ -17,6 +17,7 @@ from torch import Tensor
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.export.network import Network
 from metaqnn_trainer.export.standalone import module_name, source
+from metaqnn_trainer.extras import lack, remedy
 
 Run = Callable[[Tensor], Tensor]  # from images (uint8) to logits, in batches
 
@@ -25,29 +26,33 @@ class FileFormat(NamedTuple):
     """How to write a network with facts about it as texts, and how to run the written file."""
 
     suffix: str
-    write: Callable[[Network, Tensor, Path, Mapping[str, str]], list[Path]]
-    """Called with the network, some of its images, the file to write and the facts; returns every file that was
-    written.
-    """
+    write: Callable[[Network, Path, Mapping[str, str]], list[Path]]
+    """Called with the network, the file to write and the facts; returns every file that was written."""
     open: Callable[[Path], Run]
+    beside: Callable[[str], list[str]] = lambda stem: []
+    """The names of the files that are written beside the file, whose name without its ending is given."""
 
 
-def _write_onnx(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
-    _require("onnx", "onnxscript", "onnxruntime")
+def _write_onnx(network: Network, to: Path, facts: Mapping[str, str]) -> list[Path]:
+    _require("export")
     with redirect_stdout(stderr):
         program = torch.onnx.export(
-            network,
-            (example,),
+            network.by_matrices(),
+            (network.example(),),
             dynamo=True,
             input_names=["images"],
             output_names=["logits"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+            dynamic_shapes=_free(network),
             verbose=False,
         )
     assert program is not None
     program.model.metadata_props.update(facts)
     program.save(to, external_data=False)
     return [to]
+
+
+def _free(network: Network) -> dict[str, Any]:
+    return {"images": {place: torch.export.Dim(name) for place, name in network.free.items()}}
 
 
 def _open_onnx(file: Path) -> Run:
@@ -57,10 +62,8 @@ def _open_onnx(file: Path) -> Run:
     return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
 
 
-def _write_programme(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
-    programme = torch.export.export(
-        network, (example,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}, strict=False
-    )
+def _write_programme(network: Network, to: Path, facts: Mapping[str, str]) -> list[Path]:
+    programme = torch.export.export(network, (network.example(),), dynamic_shapes=_free(network), strict=False)
     torch.export.save(programme, to, extra_files={"metaqnn.json": json.dumps(facts)})
     return [to]
 
@@ -70,12 +73,12 @@ def _open_programme(file: Path) -> Run:
     return run
 
 
-def _write_weights(network: Network, example: Tensor, to: Path, facts: Mapping[str, str]) -> list[Path]:
+def _write_weights(network: Network, to: Path, facts: Mapping[str, str]) -> list[Path]:
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     # Exactly one entry of metadata, because safetensors writes several in no fixed order.
     to.write_bytes(safetensors.torch.save(tensors, metadata={"metaqnn": json.dumps(facts)}))
     module = to.with_name(module_name(to.stem) + ".py")
-    module.write_text(source(network, tuple(example.shape[1:]), to.name, facts), encoding="utf-8")
+    module.write_text(source(network, to.name, facts), encoding="utf-8")
     return [to, module]
 
 
@@ -93,14 +96,10 @@ def _open_weights(file: Path) -> Run:
 FORMATS: Final = {
     "onnx": FileFormat(".onnx", _write_onnx, _open_onnx),
     "torch": FileFormat(".pt2", _write_programme, _open_programme),
-    "safetensors": FileFormat(".safetensors", _write_weights, _open_weights),
+    "safetensors": FileFormat(".safetensors", _write_weights, _open_weights, lambda stem: [f"{module_name(stem)}.py"]),
 }
 
 
-def _require(*packages: str) -> None:
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise RequestError(
-            f"this format needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
-            "pip install 'metaqnn-orch[export]'"
-        )
+def _require(extra: str) -> None:
+    if missing := lack(extra):
+        raise RequestError(f"this format needs {missing}: {remedy(extra)}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from metaqnn_trainer.export.network import Network
+from metaqnn_trainer.images.resize import fitted, pushed, pushed_rows
 from metaqnn_trainer.modules.base import written
 
 _FILE: Final = '''\
@@ -18,14 +20,14 @@ Found by MetaQNN; written by `metaqnn-orch export`. It needs torch and the file 
     from {module} import load
 
     network = load()
-    logits = network(images)    # uint8, (n, {channels}, {size}, {size})
+    logits = network(images)    # uint8, (n, {channels}, {lengths})
 """
 
 import json
 {imports}from pathlib import Path
 
 import torch
-from torch import nn
+from torch import {names}
 
 CLASSES = {classes}
 
@@ -33,7 +35,7 @@ _TYPES = {{"F32": torch.float32, "I64": torch.int64}}
 
 
 {definitions}class Network(nn.Module):
-    """Images (n, {channels}, {size}, {size}) uint8 to logits (n, {count})."""
+    """Images (n, {channels}, {lengths}) uint8 to logits (n, {count})."""
 
     def __init__(self):
         super().__init__()
@@ -43,7 +45,7 @@ _TYPES = {{"F32": torch.float32, "I64": torch.int64}}
 {layers}
 
     def forward(self, images):
-        return self.layers((images.float() - self.offset) / self.scale)
+        return self.layers(({values} - self.offset) / self.scale)
 
 
 def load(file=Path(__file__).with_name({weights!r})):
@@ -62,19 +64,26 @@ def load(file=Path(__file__).with_name({weights!r})):
 '''
 
 
-def source(network: Network, image: tuple[int, ...], weights: str, facts: Mapping[str, str]) -> str:
-    """The file's text. `image` is (channels, size, size); `weights` the name of the file with the weights."""
+def source(network: Network, weights: str, facts: Mapping[str, str]) -> str:
+    """The file's text; `weights` is the name of the file with the weights."""
     classes = json.loads(facts["classes"])
     parts = [written(name, module) for name, module in network.layers.named_children()]
     layers = [f'add_module("{name}", {text})' for part in parts for name, text in part.lines]
     definitions = dict.fromkeys(part.definition for part in parts if part.definition)
+    names, values, lengths = "nn", "images.float()", f"{network.size}, {network.size}"
+    if not network.fixed_size:
+        definitions |= dict.fromkeys(inspect.getsource(each) for each in (pushed_rows, pushed, fitted))
+        names, lengths = "Tensor, nn", "height, width"
+        values = f"fitted(images, {network.made}, {network.size})"
     imports = ["from collections import OrderedDict"] if any("OrderedDict" in line for line in layers) else []
     return _FILE.format(
         net=facts["net"],
         weights=weights,
         module=module_name(weights.rpartition(".")[0]),
-        channels=image[0],
-        size=image[1],
+        channels=network.channels,
+        lengths=lengths,
+        names=names,
+        values=values,
         classes=ascii(classes),
         count=len(classes),
         imports="".join(f"{line}\n" for line in imports),

@@ -42,6 +42,8 @@ class Dataset:
     test: Labelled
     mean: Tensor
     std: Tensor
+    counts: Tensor
+    """Number of training images of each class (classes), float32."""
 
     def part(self, name: Literal["train", "validation", "test"]) -> Labelled:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -110,7 +112,9 @@ def labelled(found: DatasetObject) -> Dataset:
     train, validation = (
         Labelled(images[chosen], labels[chosen]) for chosen in (tensors["train_indices"], tensors["val_indices"])
     )
-    return Dataset(info, train, validation, Labelled(tensors["test_images"], tensors["test_labels"]), mean, std)
+    counts = torch.bincount(train.labels, minlength=classes).float()
+    test = Labelled(tensors["test_images"], tensors["test_labels"])
+    return Dataset(info, train, validation, test, mean, std, counts)
 
 
 def prepare(
@@ -126,7 +130,8 @@ def prepare(
     ]
     mean, std = pixel_statistics(parts[0].images) if normalisation == "pixel" else (dataset.mean, dataset.std)
     train, validation, test = (Labelled(part.images.to(device), part.labels.to(device)) for part in parts)
-    return Dataset(dataset.info, train, validation, test, mean.to(device), std.to(device))
+    mean, std, counts = (tensor.to(device) for tensor in (mean, std, dataset.counts))
+    return Dataset(dataset.info, train, validation, test, mean, std, counts)
 
 
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,9 +167,15 @@ def resized(images: Tensor, size: int) -> Tensor:
     )
 
 
+def resizing(made: int, size: int) -> Tensor:
+    """The matrix (size, made) by which `resized` weighs pixels, along each of the two directions."""
+    rows = F.interpolate(torch.eye(made)[None, None], size=(made, size), mode="bilinear", antialias=True)
+    return rows[0, 0].T.contiguous()
+
+
 def normalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Images (n, channels, size, size) uint8 as float32 of mean 0 and deviation 1 in each channel, or in each pixel,
-    over the set. `mean` and `std` are a Dataset's.
+    """Images (n, channels, size, size), values from 0 to 255, as float32 of mean 0 and deviation 1 in each channel, or
+    in each pixel, over the set. `mean` and `std` are a Dataset's.
 
     The memory layout is channels last, on which convolutions are fastest.
     """

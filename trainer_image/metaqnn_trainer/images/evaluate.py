@@ -1,4 +1,4 @@
-"""Accuracy, and the loss."""
+"""Accuracy, the loss, and which classes are taken for which."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
+from metaqnn_trainer.contract.confusion import MAX_CONFUSION
 from metaqnn_trainer.images.dataset import Dataset, Labelled, normalised
 
 EVALUATION_BATCH: Final = 512
@@ -19,6 +20,8 @@ class Measured(NamedTuple):
 
     accuracy: float
     """Share of images that are classified correctly."""
+    balanced_accuracy: float
+    """Mean, over the classes that have images, of the share of their images that are classified correctly."""
     loss: float
     """Mean cross-entropy."""
 
@@ -33,11 +36,29 @@ def measured(
 ) -> Measured:
     """The accuracy and loss of `model` on `part`. `pause` is called after every `batch`, and may raise."""
     model.eval()
-    right = torch.zeros((), dtype=torch.int64, device=dataset.mean.device)
+    found: list[Tensor] = []
     loss = torch.zeros((), device=dataset.mean.device)
     for images, labels in zip(part.images.split(batch), part.labels.split(batch), strict=True):
         logits = model(normalised(images, dataset.mean, dataset.std))
-        right += (logits.argmax(1) == labels).sum()
+        found.append(logits.argmax(1))
         loss += F.cross_entropy(logits.float(), labels, reduction="sum")
         pause()
-    return Measured(right.item() / len(part), loss.item() / len(part))
+    right = _of_classes(part.labels[torch.cat(found) == part.labels], dataset)
+    there = _of_classes(part.labels, dataset)
+    shares = (right.double() / there)[there > 0]
+    return Measured(right.sum().item() / len(part), shares.mean().item(), loss.item() / len(part))
+
+
+def _of_classes(labels: Tensor, dataset: Dataset) -> Tensor:
+    """Number of images of each class (classes)."""
+    return torch.bincount(labels, minlength=dataset.info.images().classes)
+
+
+def confusion(found: Tensor, labels: Tensor, classes: int) -> list[list[int]] | None:
+    """How many images of each class (rows) were taken for which class (columns). `found` and `labels` are classes (n).
+    None where there are too many classes to show.
+    """
+    if classes > MAX_CONFUSION:
+        return None
+    counts: list[list[int]] = torch.bincount(labels * classes + found, minlength=classes**2).view(classes, -1).tolist()
+    return counts

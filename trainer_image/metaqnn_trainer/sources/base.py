@@ -30,6 +30,8 @@ class Source(NamedTuple):
     test: LabelledImages
     class_names: list[str]
     text: str
+    validation: LabelledImages | None = None
+    """The part for validation; where the source has none, a part of `train` is taken."""
 
 
 class Examples(NamedTuple):

@@ -19,10 +19,10 @@ from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.sources.base import Examples, Read, Report, Source
+from metaqnn_trainer.sources.base import Examples, LabelledImages, Read, Report, Source
+from metaqnn_trainer.sources.idx import has_idx_files, read_own_idx
 from metaqnn_trainer.sources.split import stratified
 
-FOLDER_IMAGE_SIZE: Final = 32
 PAPERS_VALIDATION: Final = 5_000
 MAX_VALIDATION_SHARE: Final = 0.2  # so that small datasets keep enough images for training
 MIN_CLASS: Final = 3  # images: one each for training, validation and test
@@ -41,12 +41,14 @@ def make_dataset(
     image_size: int | None = None,
     validation: int | None = None,
     grayscale: bool = False,
+    skip_bad: bool = False,
     report: Report = lambda line: None,
 ) -> MadeDataset:
-    """The dataset object called `name`: one of SOURCES, or any other name for a folder of images.
+    """The dataset object called `name`: one of SOURCES, or any other name for a folder of one's own images.
 
-    `image_size` and `grayscale` are for a folder of images. `validation` is the number of images held back from
-    training, where they are in classes; by default the paper's 5,000, but at most a fifth.
+    `image_size`, `grayscale` and `skip_bad` are for one's own images; `skip_bad` leaves out files that cannot be read.
+    `validation` is the number of images held back from training, where they are in classes; by default the paper's
+    5,000, but at most a fifth.
 
     Raises:
         DatasetError: names the cause, and the file where there is one.
@@ -54,7 +56,16 @@ def make_dataset(
         MessageError: `name` cannot name a dataset.
     """
     check_name("dataset", name)
-    source = _read(name, directory, image_size, grayscale, report)
+    if name in SOURCES.members():
+        if image_size is not None or grayscale or skip_bad:
+            raise DatasetError(
+                f"image size, grayscale and leaving out bad files are for images of your own, not for {name}. To "
+                "resize, set space.image_size of the search"
+            )
+        read: Read = SOURCES.load(name)
+        source = read(directory, report)
+    else:
+        source = read_own(name, directory, image_size, grayscale, report, skip_bad)
     if isinstance(source, Source):
         return encode(name, source, validation)
     if validation is not None:
@@ -62,25 +73,29 @@ def make_dataset(
     return encode_examples(name, source)
 
 
-def _read(
-    name: str, directory: Path | None, image_size: int | None, grayscale: bool, report: Report
-) -> Source | Examples:
-    if name in SOURCES.members():
-        if image_size is not None or grayscale:
-            raise DatasetError(
-                f"an image size and grayscale can be set only for a folder of images, not for {name}. To resize, set"
-                " space.image_size of the search"
-            )
-        read: Read = SOURCES.load(name)
-        return read(directory, report)
+def read_own(
+    name: str,
+    directory: Path | None,
+    image_size: int | None,
+    grayscale: bool,
+    report: Report,
+    skip_bad: bool = False,
+) -> Source:
+    """Images of one's own: folders of image files, or four IDX files.
+
+    Raises:
+        DatasetError: the text names the folder or file, and what is wrong with it.
+    """
     if directory is None:
         raise DatasetError(
             f"{name} is not one of {', '.join(SOURCES.members())}; for your own images use --source DIR, with one "
             "folder of images for each class"
         )
+    if has_idx_files(directory):
+        return read_own_idx(directory, image_size, report)
     from metaqnn_trainer.sources.folder import read_folder
 
-    return read_folder(directory, image_size or FOLDER_IMAGE_SIZE, grayscale, report)
+    return read_folder(directory, image_size, grayscale, report, skip_bad)
 
 
 def encode_examples(name: str, examples: Examples) -> MadeDataset:
@@ -107,19 +122,23 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
     train, test, classes = source.train, source.test, len(source.class_names)
     counts = _class_counts(train.labels, source)
     _class_counts(test.labels, source)
-    smallest = int(counts.argmin())
-    if counts[smallest] < MIN_CLASS:
-        raise DatasetError(
-            f"the class {source.class_names[smallest]!r} has {counts[smallest]} images to train on, at least "
-            f"{MIN_CLASS} are needed"
+    least = MIN_CLASS if source.validation is None else 1
+    if small := [(name, count) for name, count in zip(source.class_names, counts, strict=True) if count < least]:
+        (first, count), *others = small
+        more = f", and {len(others):,} other classes have too few" if others else ""
+        raise DatasetError(f"the class {first!r} has {count} images to train on, at least {least} are needed{more}")
+    if source.validation is None:
+        train_indices, val_indices = _split(train, validation, classes)
+    else:
+        if validation is not None:
+            raise DatasetError("the source has a part for validation: the number of images in it cannot be set")
+        _class_counts(source.validation.labels, source)
+        train_indices = np.arange(len(train.labels))
+        val_indices = np.arange(len(train.labels), len(train.labels) + len(source.validation.labels))
+        train = LabelledImages(
+            np.concatenate([train.images, source.validation.images]),
+            np.concatenate([train.labels, source.validation.labels]),
         )
-    if validation is None:
-        validation = min(PAPERS_VALIDATION, int(MAX_VALIDATION_SHARE * len(train.labels)))
-    if not 1 <= validation < len(train.labels):
-        raise DatasetError(f"{validation} images are too many for validation: there are {len(train.labels)}")
-    train_indices, val_indices = stratified(train.labels, validation)
-    if len(np.unique(train.labels[train_indices])) < classes:
-        raise DatasetError(f"with {validation} images for validation, one class has no images left for training")
     _, channels, size, width = train.images.shape
     if size != width or train.images.shape[1:] != test.images.shape[1:]:
         raise DatasetError(
@@ -148,6 +167,18 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
         "std": std,
     }
     return _object(info, tensors)
+
+
+def _split(train: LabelledImages, validation: int | None, classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the images for training and for validation."""
+    if validation is None:
+        validation = min(PAPERS_VALIDATION, int(MAX_VALIDATION_SHARE * len(train.labels)))
+    if not 1 <= validation < len(train.labels):
+        raise DatasetError(f"{validation} images are too many for validation: there are {len(train.labels)}")
+    train_indices, val_indices = stratified(train.labels, validation)
+    if len(np.unique(train.labels[train_indices])) < classes:
+        raise DatasetError(f"with {validation} images for validation, one class has no images left for training")
+    return train_indices, val_indices
 
 
 def _object(info: DatasetInfo, tensors: Mapping[str, NDArray[Any]]) -> MadeDataset:

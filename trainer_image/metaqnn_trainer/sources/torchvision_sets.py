@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import numpy as np
 
@@ -15,6 +19,7 @@ from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 
 DOWNLOAD_SECONDS: Final = 30.0  # seconds without a byte
+REACH_SECONDS: Final = 6.0  # seconds in which a server must accept a connection
 
 
 _TRAIN_FLAG: Final[tuple[dict[str, Any], dict[str, Any]]] = ({"train": True}, {"train": False})
@@ -82,6 +87,7 @@ def _downloaded(kind: TorchvisionSet, report: Report) -> Iterator[Path]:
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(DOWNLOAD_SECONDS)
         try:
+            reach(addresses(_class_of(kind)))
             for part in kind.parts:
                 _class_of(kind)(root, download=True, **part)
         except (OSError, RuntimeError) as error:
@@ -93,6 +99,56 @@ def _downloaded(kind: TorchvisionSet, report: Report) -> Iterator[Path]:
         finally:
             socket.setdefaulttimeout(before)
         yield Path(root)
+
+
+def addresses(open_part: Any) -> list[str]:
+    """The addresses from which torchvision's class downloads; any of them would do."""
+    if hasattr(open_part, "split_list"):
+        return [entry[0] for entry in open_part.split_list.values()]
+    return [*getattr(open_part, "mirrors", [getattr(open_part, "url", "")])]
+
+
+def reach(
+    urls: Iterable[str],
+    seconds: float = REACH_SECONDS,
+    connect: Callable[..., socket.socket] = socket.create_connection,
+) -> None:
+    """Connect to the server of one of these addresses, or to the proxy for it: without a network, torchvision would try
+    each address several times, and wait for each.
+
+    Raises:
+        OSError: none accepts a connection in time.
+    """
+    hosts = sorted({_server(url) for url in urls if urlsplit(url).hostname})
+    outcomes: queue.Queue[OSError | None] = queue.Queue()
+
+    def attempt(host: str, port: int) -> None:
+        try:
+            connect((host, port), timeout=seconds).close()
+            outcomes.put(None)
+        except OSError as error:
+            outcomes.put(OSError(f"{host}: {error.strerror or error}"))
+
+    for server in hosts:  # in threads, because nothing bounds the look-up of a name
+        threading.Thread(target=attempt, args=server, daemon=True).start()
+    failure: OSError | None = None
+    for _ in hosts:
+        try:
+            failure = outcomes.get(timeout=seconds)
+        except queue.Empty:
+            raise TimeoutError(f"{hosts[0][0]} does not answer within {seconds:g} seconds") from None
+        if failure is None:
+            return
+    if failure is not None:
+        raise failure
+
+
+def _server(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if proxy and not proxy_bypass(parts.hostname or ""):
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _class_of(kind: TorchvisionSet) -> Callable[..., Any]:

@@ -14,6 +14,8 @@ from metaqnn_trainer.contract.errors import ContractError
 
 NO_CREDENTIALS = "NoCredentials"
 """The code of the error that there are no keys for the store on this machine: nothing was asked of the store."""
+UNKNOWN_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"})
+"""The codes of the errors that the store does not know the keys, or not any more."""
 
 
 class Cause(StrEnum):

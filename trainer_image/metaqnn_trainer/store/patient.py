@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from metaqnn_trainer.store.base import Entry, Stat, Store, holds
-from metaqnn_trainer.store.errors import Cause, ObjectMissing, StoreError
+from metaqnn_trainer.store.errors import UNKNOWN_KEYS, Cause, ObjectMissing, StoreError
 
 PATIENCE: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
 """The trainer's pauses in seconds. Between them the client itself repeats a request for ten seconds, so that all
 together takes minutes.
 """
-_ROTATED: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"})
-"""What a store says that does not know these credentials at present: a key is being exchanged."""
 
 LAST_SECONDS: Final = 15.0
 """How long it goes on trying once its process was asked to stop: less than the 30 s that a Pod usually gets."""
@@ -114,5 +112,5 @@ def without_patience(store: Store) -> Store:
 
 
 def may_pass(error: StoreError, *, writes: bool) -> bool:
-    """Whether the same call may succeed some minutes later."""
-    return error.transient or (writes and (error.cause is Cause.FULL or error.code in _ROTATED))
+    """Whether the same call may succeed some minutes later. Keys that are unknown may be being exchanged."""
+    return error.transient or (writes and (error.cause is Cause.FULL or error.code in UNKNOWN_KEYS))

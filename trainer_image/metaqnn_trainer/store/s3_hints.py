@@ -12,6 +12,7 @@ from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
 
+from metaqnn_trainer.store.errors import UNKNOWN_KEYS
 from metaqnn_trainer.store.s3_client import STYLE_VARIABLE, is_aws
 from metaqnn_trainer.store.s3_foreign import REDIRECTS
 
@@ -73,7 +74,7 @@ _CONDITIONS: Final = "this store does not support conditional writes (If-None-Ma
 UNSENDABLE: Final = "Invalid header value"  # the client's own errors, before it sends a request
 
 _BY_CODE: Final = {
-    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"), _UNKNOWN),
+    **dict.fromkeys(UNKNOWN_KEYS, _UNKNOWN),
     **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
     **dict.fromkeys(("SecondLevelDomainForbidden", "PathStyleDomainForbidden", "InvalidPathAccess"), _VIRTUAL),
     **dict.fromkeys(("XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"), _CHECKSUMS),

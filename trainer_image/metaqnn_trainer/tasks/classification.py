@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metaqnn_trainer.contract.checks import check_recipe
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.errors import RequestError
-from metaqnn_trainer.images.augment import augmented
+from metaqnn_trainer.images.augment import augmented, jittered
 from metaqnn_trainer.images.dataset import Dataset, labelled, normalised, prepare
 from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, measured
 from metaqnn_trainer.modules.base import builder_of
@@ -27,8 +29,8 @@ from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
 class Classification(Task):
-    """Classification of images. The recipe's mirroring and translations augment the images. Designs of another family
-    than cnn must represent nets of cnn (Space.net).
+    """Classification of images, which the recipe's settings augment. Designs of another family than cnn must represent
+    nets of cnn (Space.net).
     """
 
     measure = "accuracy"
@@ -50,16 +52,29 @@ class Classification(Task):
         return len(data.part(part))
 
     def batch(self, data: Dataset, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        images, recipe = normalised(data.train.images[indices], data.mean, data.std), self.spec.recipe
-        return augmented(images, recipe.mirror, recipe.translate, generator), data.train.labels[indices]
+        recipe, labels = self.spec.recipe, data.train.labels[indices]
+        images = normalised(jittered(data.train.images[indices], recipe, generator), data.mean, data.std)
+        images = augmented(images, recipe, generator)
+        if recipe.class_weights == "none":
+            return images, labels
+        return images, labels, self._class_weights(data)[labels]
+
+    def _class_weights(self, data: Dataset) -> Tensor:
+        """(classes)"""
+        weights = self.spec.recipe.class_weights
+        if isinstance(weights, str):
+            return len(data.train) / (len(data.counts) * data.counts.clamp(min=1))
+        return torch.tensor(weights).to(data.counts.device)
 
     def build(self, data: Dataset, generator: torch.Generator) -> nn.Module:
         net = self._net
         return build_model(net, data.shape, self.spec.model, dropout_probabilities(net, self.spec.recipe), generator)
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
-        images, labels = batch
-        return F.cross_entropy(model(images), labels, reduction="sum")
+        images, labels, *weights = batch
+        if not weights:
+            return F.cross_entropy(model(images), labels, reduction="sum")
+        return (F.cross_entropy(model(images), labels, reduction="none") * weights[0]).sum()
 
     def evaluate(self, model: nn.Module, data: Dataset, part: Part, batch: int, pause: Pause) -> dict[str, float]:
         return measured(model, data.part(part), data, pause, batch)._asdict()
@@ -71,13 +86,22 @@ class Classification(Task):
         """Whether the net beats chance. Always naming the same class is chance, too: where classes are uneven (SVHN),
         its accuracy may be above the recipe's multiple of 1 / classes, and then the share of the largest class has
         to be beaten.
+
+        With class weights the net is not trained for accuracy, and its first epoch may cost some: it has to beat the
+        balanced accuracy of a net that names the same class for all images.
         """
+        if self.spec.recipe.class_weights != "none":
+            return measures["balanced_accuracy"] > self.spec.recipe.chance_factor / data.info.images().classes
         return measures["accuracy"] > max(self.spec.recipe.chance_factor / data.info.images().classes, data.chance())
 
     def cost(self, data: Dataset) -> Cost:
         net, images = self._net, data.info.images()
         for layer in net:
             builder_of(type(layer))  # a net that cannot be built is reported before training
+        try:
+            check_recipe(self.spec.recipe, images.channels, images.classes)
+        except MessageError as error:
+            raise RequestError(str(error)) from error
         if net[-1] != net[-1].for_classes(images.classes):
             raise RequestError(f"{self.spec.net} does not end in {images.classes} classes, as {data.info.name} has")
         return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)

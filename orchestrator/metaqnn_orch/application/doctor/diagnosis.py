@@ -14,16 +14,20 @@ MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a 
 class Mark(StrEnum):
     GOOD = "good"
     BAD = "bad"
-    UNKNOWN = "unknown"  # these credentials cannot see it, which need not be a fault
+    UNKNOWN = "unknown"  # these credentials cannot see it, or only some commands need it: no fault
 
 
 class Diagnosis(NamedTuple):
     """One thing that was examined."""
 
     what: str
+    """The thing, in words."""
     mark: Mark
+    """Whether it is as it should be; unknown where these credentials cannot see it, which need not be a fault."""
     detail: str = ""
+    """What was found."""
     fix: str = ""
+    """What to do about it."""
 
 
 def tried(what: str, look: Callable[[], str | Diagnosis]) -> Diagnosis:

@@ -23,16 +23,21 @@ class Checked(NamedTuple):
     """The outcome of one check."""
 
     group: str
+    """Group of the check."""
     check: str
+    """Name of the check."""
     mark: CheckMark
+    """Outcome of the check; warned where the contract allows it, but it is unwise."""
     about: str
     """The promise that was checked, in a sentence."""
     found: str
+    """What was found."""
     expected: str = ""
     """What was expected, where the check did not pass."""
     fix: str = ""
     """What to do about it, where the check did not pass."""
     seconds: float = 0.0
+    """Seconds that the check took."""
 
 
 class Shortfall(Exception):

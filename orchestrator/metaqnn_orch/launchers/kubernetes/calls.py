@@ -45,8 +45,8 @@ class Calls:
 
     @property
     def silence(self) -> str:
-        """That the API takes calls and says nothing, long before they reach their time limit; empty while it answers,
-        and while nothing is asked.
+        """Words for an API that takes calls and says nothing, long before they reach their time limit; empty while it
+        answers, and while nothing is asked.
         """
         asked = self._asked
         seconds = time.monotonic() - asked if asked is not None else 0.0

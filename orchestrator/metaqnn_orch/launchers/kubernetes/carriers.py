@@ -131,8 +131,8 @@ class Carriers:
         where = f" on node {node}" if node else ""
         return (
             f"{kind} {name}{where} is being deleted, and is still there minutes after it should have gone (kubectl "
-            f"describe {kind} {name} --namespace {self._cluster.namespace} says what holds it: finalizers, a node that does "
-            "not answer, a volume)"
+            f"describe {kind} {name} --namespace {self._cluster.namespace} says what holds it: finalizers, a node that "
+            "does not answer, a volume)"
         )
 
     def _overdue(self, thing: Object) -> float:

@@ -82,7 +82,7 @@ class Cluster:
 
     @property
     def silence(self) -> str:
-        """That the API takes calls and says nothing; empty while it answers."""
+        """Words for an API that takes calls and says nothing; empty while it answers."""
         return self._calls.silence
 
     @property

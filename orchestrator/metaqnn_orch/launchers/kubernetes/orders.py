@@ -16,6 +16,7 @@ from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.names import RUN_UID, Carried, label, read_carried
 from metaqnn_orch.launchers.kubernetes.reflector import Reflector, SeenJob
+from metaqnn_orch.launchers.kubernetes.refusals import is_gone
 from metaqnn_orch.launchers.kubernetes.supervision import Crew, Setbacks
 from metaqnn_trainer.contract.messages import TrainingRequest
 
@@ -277,8 +278,8 @@ class Orders(Crew):
 
     def _refused(self, error: Exception) -> None:
         self._pause_until = time.monotonic() + self._refusals.add(error)
-        if isinstance(error, ClusterError) and (error.status, error.reason) == (404, "NotFound"):
-            self.broken = error  # the namespace is missing; any other 404 is a proxy's
+        if isinstance(error, ClusterError) and is_gone(error):
+            self.broken = error
 
     def _delete(self, deletion: _Deletion) -> None:
         """Try to delete the Job. In every case the deletion is then done, or will be tried again."""

@@ -36,6 +36,8 @@ _BOUNDED: Final = {
     "memory": "execution.kubernetes.memory (chart: trainer.memory)",
     "cpu": "execution.kubernetes.cpu (chart: trainer.cpu)",
 }
+_TERMINATED: Final = "because it is being terminated"
+_LEAVING: Final = "the namespace is being deleted: results stay in the store, and the search goes on in another one"
 _RULES: Final = "the namespace's rules refuse it; change execution.kubernetes or its template"
 
 
@@ -69,6 +71,8 @@ def _seconds(retry_after: Any) -> float:
 
 
 def _hint(status: int, reason: str, message: str) -> str:
+    if _TERMINATED in message:
+        return _LEAVING
     if _ANYBODY in message:
         return CREDENTIALS
     if "exceeded quota" in message:
@@ -79,6 +83,13 @@ def _hint(status: int, reason: str, message: str) -> str:
         return _INVALID
     # Missing rights are reported as: User "ada" cannot create resource "jobs".
     return _RULES if reason == "Forbidden" and " cannot " not in message else _HINTS.get(status, "")
+
+
+def is_gone(error: ClusterError) -> bool:
+    """Whether the API refused a creation because the namespace is missing, or about to be; any other 404 is a
+    proxy's. The account of a namespace is deleted with it, so that nothing more may be said of it.
+    """
+    return (error.status, error.reason) == (404, "NotFound") or (error.status == 403 and _TERMINATED in str(error))
 
 
 def by_policy(message: str) -> bool:

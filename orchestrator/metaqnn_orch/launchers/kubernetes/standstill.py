@@ -20,6 +20,7 @@ _ADVICE: Final = {
 }
 
 _SECRET: Final = re.compile(r'secret "([\w.-]+)" not found')
+_KEPT_OFF: Final = re.compile(r"taint|unschedulable|node affinity|node selector")
 _KEY: Final = re.compile(r"couldn't find key (\S+) in Secret (\S+)")
 
 
@@ -33,6 +34,11 @@ def _advice(stuck: Stuck, detail: str) -> str:
     if key := _KEY.search(detail):
         named = "execution.kubernetes.store_secret_keys says under what names it has the keys"
         return f"add {key[1]} to secret {key[2]}; {named}"
+    if stuck is Stuck.UNSCHEDULABLE and "Insufficient" not in detail and _KEPT_OFF.search(detail):
+        return (
+            "`kubectl describe nodes` shows their taints and labels, and whether they are cordoned; a Job template "
+            "tolerates taints and chooses nodes"
+        )
     return advice_on(detail) or _ADVICE[stuck]
 
 

@@ -1,0 +1,41 @@
+"""Renames a run: copies it, and removes it when the copy is whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metaqnn_orch.application.listener import Say
+from metaqnn_orch.application.moment import now
+from metaqnn_orch.application.run_copy import CopyMade, copied_from, copy, size_of
+from metaqnn_orch.application.run_removal import refuse_busy, remove, taken
+from metaqnn_orch.control.partial import read_partial
+from metaqnn_orch.errors import BadInput
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.store.base import Store, exists
+
+
+def rename(store: Store, run: str, name: str, cluster: Any, say: Say, *, ignore_jobs: bool = False) -> CopyMade:
+    """Rename a run on which nobody works, or go on with that. `cluster` and `ignore_jobs` are as refuse_busy says.
+
+    Raises:
+        NotFound, RunConflict, BadInput: as copy says.
+        RunHeld, BadInput: as refuse_busy says.
+    """
+    keys.check_name("run", name)
+    if run == name:
+        raise BadInput(f"run {run} has that name already", hint="give it another name")
+    begun = read_partial(store, run)
+    if begun is not None and not exists(store, keys.run_record(run)) and copied_from(store, name) == begun.source:
+        made = size_of(store, name)  # it was copied, and removed in part
+    else:
+        refuse_busy(store, run, cluster, ignore_jobs=ignore_jobs)
+        hold = taken(store, run, say)
+        try:
+            with hold.kept(now):
+                made = copy(store, run, store, name, say, moving=True)
+            remove(store, run, say)
+        finally:
+            hold.release()
+        return made
+    remove(store, run, say)
+    return made

@@ -1,0 +1,60 @@
+"""start --detach: what the terminal says while the search moves into the background."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Final, TypedDict
+
+import typer
+
+from metaqnn_orch.application.detaching import detach
+from metaqnn_orch.application.machine import folder_of
+from metaqnn_orch.cli.output import Format, print_json, say, tell, typeable
+from metaqnn_orch.control.holder import is_dead, read_holder
+from metaqnn_trainer.store.base import Store
+
+FLAG: Final = "--detach"
+
+
+class DetachedRun(TypedDict):
+    """A search that goes on in the background."""
+
+    run: str
+    """Name of the run."""
+    pid: int
+    """Number of its process on this machine."""
+    log: str
+    """Path of its log."""
+
+
+def start_detached(arguments: Sequence[str], store: Store, run: str, where: str, output: Format) -> None:
+    """Start the same command in the background, and say how to follow it and how to stop it. `where` are the options by
+    which other commands find the store.
+
+    Raises:
+        typer.Exit: the search ended before it worked on the run; what it said was passed on, and this is its exit code.
+        BadInput: its log cannot be written.
+    """
+
+    def works(pid: int) -> bool:
+        holder = read_holder(store, run)
+        return holder is not None and holder.pid == pid and is_dead(holder) is False
+
+    same = [argument for argument in arguments if argument != FLAG]
+    found = detach(same, folder_of(store.uri, run), works, tell)
+    if found.code is not None:
+        raise typer.Exit(found.code)
+    if output is Format.JSON:
+        made: DetachedRun = {"run": run, "pid": found.process.pid, "log": str(found.log)}
+        print_json(made)
+        return
+    say(
+        f"run {run} goes on in the background, as process {found.process.pid}; its log is {shlex.quote(str(found.log))}"
+    )
+    for command, purpose in (
+        (f"attach {run} {where}", "shows it; Ctrl-C ends only the view"),
+        (f"logs {run} {where}", "what it has said"),
+        (f"cancel {run} {where}", "stops it; the same start goes on"),
+    ):
+        say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))

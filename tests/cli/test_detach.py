@@ -1,0 +1,128 @@
+"""start --detach: a search that goes on after its terminal has closed, and how it is followed, read and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.application.detaching import KEPT, LOG_VARIABLE, detach, logs_in, read_log
+from metaqnn_orch.application.machine import folder_of
+from metaqnn_orch.errors import BadInput
+from tests.cli.conftest import Answer, Cli, program
+from tests.launchers.harness import until
+
+TABLE = 'net,accuracy\n"[C(16,3,1), SM(10)]",0.5\n"[C(32,3,1), SM(10)]",0.6\n"[C(64,3,1), SM(10)]",0.7\n'
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def start(place: Path, *more: str) -> Answer:
+    (place / "table.csv").write_text(TABLE)
+    table = ("--launcher=table", f"--table={place / 'table.csv'}", "--table-delay=30")
+    return program("start", "digits", "--run=bg", f"--store={place / 'store'}", *table, "--detach", *more)
+
+
+def test_it_goes_on_and_is_followed_read_held_and_cancelled(tmp_path: Path, state: Path, cli: Cli) -> None:
+    pid = start(tmp_path, "-o", "json").json()["pid"]
+    try:
+        assert os.getsid(pid) == pid, "it has a session of its own, which no terminal closes"
+        where = ("--store", tmp_path / "store")
+        assert "0 of 16 nets trained" in cli("logs", "bg", *where).out
+        second = start(tmp_path)
+        assert second.code == 4
+        assert f"held by process {pid}" in second.err
+        assert len(logs_in(folder_of(str(tmp_path / "store"), "bg"))) == 1, "the second one leaves no log"
+        cancelled = cli("cancel", "bg", *where)
+        assert f"process {pid} on" in cancelled.err
+        assert "has ended" in cancelled.err
+        assert "taken over" in cli("logs", "bg", *where, "--tail=2").out
+        answer = cli("attach", "bg", *where)
+        assert (answer.code, "nobody works on run bg" in answer.err) == (6, True)
+    finally:
+        end(pid)
+
+
+def test_sigterm_ends_it_as_any_search(tmp_path: Path, state: Path, cli: Cli) -> None:
+    pid = start(tmp_path, "-o", "json").json()["pid"]
+    end(pid, signal.SIGTERM)
+    assert "the same command goes on with it" in cli("logs", "bg", "--store", tmp_path / "store").out
+    assert cli("status", "bg", "--store", tmp_path / "store", "-o", "json").json()["holder"] is None
+
+
+def test_what_is_wrong_is_said_by_the_command_itself(tmp_path: Path, state: Path) -> None:
+    answer = start(tmp_path, "--set=recipe.epochs=none")
+    assert answer.code == 2
+    assert "recipe.epochs" in answer.err
+    assert not (tmp_path / "store").exists()
+    assert [*state.rglob("*.log")] == []
+
+
+def test_a_state_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="the log of the search cannot be written") as refused:
+        detach([], tmp_path / "file" / "run", lambda pid: True, print)
+    assert "XDG_STATE_HOME" in refused.value.hint
+
+
+def test_what_it_says_before_it_works_is_passed_on_and_the_last_logs_stay(tmp_path: Path) -> None:
+    said: list[str] = []
+    for _ in range(2):
+        speaks = (sys.executable, "-c", "print('a line'); print('an end', end=''); raise SystemExit(7)")
+        assert detach([], tmp_path, lambda pid: False, said.append, speaks).code == 7
+    assert said == ["a line", "an end"] * 2
+    assert logs_in(tmp_path) == []
+    for number in range(KEPT + 2):
+        (tmp_path / f"search-2026010{number}T000000-0000.log").touch()
+    waits = (sys.executable, "-c", "import time; time.sleep(60)")
+    found = detach([], tmp_path, lambda pid: True, said.append, waits)
+    found.process.kill()
+    found.process.wait()
+    assert len(logs_in(tmp_path)) == KEPT
+
+
+def test_a_log_is_bounded_and_loses_nothing_at_its_end(tmp_path: Path) -> None:
+    log = tmp_path / "search.log"
+    talks = (
+        "import os, time\n"
+        "from metaqnn_orch.application.detaching import bounded_log\n"
+        "with bounded_log(os.environ, most=20_000, pause=0.01):\n"
+        "    for number in range(3000):\n"
+        "        print('line', number, flush=True)\n"
+        "        time.sleep(0.0002)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    with log.open("ab") as sink:
+        subprocess.run(
+            [sys.executable, "-c", talks], stdout=sink, env={**os.environ, LOG_VARIABLE: str(log)}, check=False
+        )
+    numbers = [int(line.split()[1]) for line in read_log(log)]
+    assert numbers == [*range(numbers[0], 3000)], "every line to the last, without a gap"
+    assert numbers[0] > 0
+
+
+def end(pid: int, number: int = signal.SIGKILL) -> None:
+    """End the process, if it is there, and wait until it has ended."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    until(lambda: _is_gone(pid))
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        time.sleep(0.01)
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"

@@ -1,0 +1,64 @@
+"""metaqnn-orch trial: one trial, named by the beginning of its id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from metaqnn_orch.reporting.summary import read_run
+from metaqnn_trainer.store.directory import DirectoryStore
+from tests.cli.conftest import Cli, needs_trainer
+from tests.reporting.runs import write_run
+
+
+@needs_trainer
+def test_a_trained_one_has_its_net_curve_and_files(cli: Cli, mine: Path) -> None:
+    store = DirectoryStore(mine)
+    best = read_run(store, "first").state.ranking()[0]
+    answer = cli("trial", "first", best.trial[:6], "--store", str(mine))
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith(best.net)
+    for word in ("total", "curve", "in 2 epochs", "weights-", "val accuracy"):
+        assert word in answer.out
+    told = cli("trial", "first", best.trial, "--store", str(mine), "-o", "json").json()
+    assert [epoch["epoch"] for epoch in told["epochs"]] == [1, 2]
+    assert told["reward"] == max(epoch["reward"] for epoch in told["epochs"])
+    assert {file["key"]: file["bytes"] for file in told["files"]} == dict(store.list(f"runs/first/trials/{best.trial}"))
+    assert sum(layer["params"] for layer in told["layers"]) == told["params"]
+    assert told["began_at"] < told["ended_at"]
+
+
+def test_attempts_that_were_lost_are_told(cli: Cli, store: DirectoryStore) -> None:
+    view = write_run(store)
+    lost = next(trial for trial in view.state.trials.values() if trial.state == "abandoned")
+    told = cli("trial", "test", lost.trial, "--store", store.uri, "-o", "json").json()
+    assert [one["end"] for one in told["lost_attempts"]] == ["disrupted", "crashed", "crashed", "crashed"]
+    assert cli("trial", "test", lost.trial, "--store", store.uri).out.count("crashed") == 3
+
+
+def test_one_of_a_stopped_run_waits(cli: Cli, store: DirectoryStore) -> None:
+    view = write_run(store)
+    (name,) = view.state.in_flight
+    assert cli("trial", "test", name, "--store", store.uri, "-o", "json").json()["state"] == "waiting"
+    assert "waiting" in cli("trials", "test", "--store", store.uri).out
+    status = cli("status", "test", "--store", store.uri, "-o", "json").json()
+    assert (status["in_flight"], status["waiting"]) == (0, 1)
+
+
+@pytest.mark.parametrize("command", [("trial",), ("retrain",), ("export", "--to=x.onnx", "--trial")])
+def test_a_beginning_names_one_trial_or_says_which_it_may_be(
+    cli: Cli, store: DirectoryStore, command: tuple[str, ...]
+) -> None:
+    trials = [*write_run(store).state.trials]
+    first = next(name[0] for name in trials if sum(other[0] == name[0] for other in trials) > 1)
+    head, *rest = command
+
+    def refused(text: str) -> str:
+        return cli(head, "test", *rest, text, "--store", store.uri).refused()
+
+    ambiguous = refused(first)
+    assert f"{first} is the beginning of " in ambiguous
+    assert next(name for name in trials if name[0] == first) in ambiguous
+    assert "no trial id" in refused("x")
+    assert "has no trial" in refused("0123456789ab")
