@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -46,6 +46,11 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+
+    def close(self) -> None:
+        self._read.close()
+        with suppress(BrokenPipeError):  # the browser has ended, and something was still to be written
+            self._write.close()
 
     def call(self, method: str, **parameters: Any) -> Any:
         """The answer of the browser to one call; events that come before it are noted."""
@@ -127,7 +132,8 @@ def browsing(profile: Path) -> Iterator[Browser]:
     os.close(theirs_in)
     os.close(theirs_out)
     try:
-        yield Browser(ours_in, ours_out)
+        with closing(Browser(ours_in, ours_out)) as browser:
+            yield browser
     finally:
         process.terminate()
         process.wait(20)

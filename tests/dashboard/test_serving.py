@@ -69,7 +69,7 @@ def test_a_damaged_run_is_named_and_the_others_are_shown(served: Served) -> None
 def test_it_says_what_the_commands_say(served: Served, folder: Path, cli: Cli) -> None:
     shown = served.json("/api/runs/test")
     said = cli("status", "test", "--store", folder, "-o", "json").json()
-    said.pop("late_results")
+    assert (said.pop("late_results"), said.pop("queued")) == (0, 0)
     assert shown["status"] == said
     rows = served.json("/api/runs/test/trials")
     for row, told in zip(rows, cli("trials", "test", "--store", folder, "-o", "json").json(), strict=True):

@@ -28,6 +28,7 @@ from metaqnn_orch.dashboard.shelf import Shelf
 from metaqnn_orch.errors import KNOWN, NotFound, StoreError, one_line
 from metaqnn_orch.reporting.palette import DARK, LIGHT
 from metaqnn_orch.reporting.render import svg
+from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.vega import Spec
 from metaqnn_orch.reporting.verdict import read_verdict
 
@@ -189,7 +190,7 @@ def _asset(name: str) -> bytes:
 
 
 def _json(request: Request, value: Any) -> Response:
-    return _answer(request, json.dumps(value, allow_nan=False, separators=(",", ":")).encode(), _JSON)
+    return _answer(request, json.dumps(plain(value), allow_nan=False, separators=(",", ":")).encode(), _JSON)
 
 
 def _answer(request: Request, data: bytes, kind: str) -> Response:
