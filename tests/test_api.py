@@ -62,7 +62,7 @@ def test_it_looks_again(store: str) -> None:
 def test_what_is_not_there_is_said_as_the_commands_say_it(store: str, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no run 'tset'") as refused:
         Search("tset", store)
-    assert refused.value.hint == "runs there: other, test"
+    assert refused.value.hint == "did you mean test? runs there: other, test"
     with pytest.raises(SettingsError, match=r"unknown setting recipe\.epoch"):
         Search.start("digits", run="new", store=store, settings={"recipe.epoch": 3})
     with pytest.raises(BadInput, match="has no trained net yet"):

@@ -19,7 +19,9 @@ from metaqnn_orch.settings.kubernetes import KubernetesSettings
 
 
 def attach(run: options.Run, store: options.Store, release: Release | None = None) -> None:
-    """Show a run live that goes on elsewhere: in the background, or in the cluster.
+    """Show a run live that goes on elsewhere.
+
+    It goes on in the background, or in the cluster.
 
     It shows the same as status --watch, but ends when nobody works on the run any more. With a release, it waits until
     the Pod of a submitted search starts, and says what the Pod waits for. Ctrl-C ends only the view; the run goes on.
