@@ -12,7 +12,7 @@ import pytest
 from metaqnn_orch.dashboard import answers
 from metaqnn_orch.dashboard.reader import RunReader, Unreadable
 from metaqnn_orch.dashboard.shelf import Shelf
-from metaqnn_orch.errors import StoreError
+from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
@@ -20,6 +20,7 @@ from metaqnn_trainer.store.base import Entry
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
 from tests.control.world import Clock, Session, settings
+from tests.reporting.runs import write_run_with_stopped_nets
 
 
 class Counted(DirectoryStore):
@@ -174,3 +175,17 @@ def test_runs_in_which_nothing_happens_are_not_read_again(store: Counted) -> Non
     clock.sleep(60)
     shown = shelf.runs()
     assert (shown.error, [row["unique"] for row in shown.rows]) == ("the store is away", [6])
+
+
+def test_learning_curves_are_those_of_the_trials_that_are_named(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path, durable=False)
+    write_run_with_stopped_nets(store)
+    reader = RunReader(store, "test", patience=60)
+    reader.look()
+    best, *_ = answers.figure_list(reader)["curves"]
+    curve = reader.make(lambda seen: seen.view.state.trials[best].curve)
+    (line, _) = (spec := answers.figure_spec(reader, f"curves:{best},000000000000"))["layer"]
+    assert line["encoding"]["color"]["scale"]["domain"] == [best]
+    assert [row["reward"] for row in spec["data"]["values"]] == curve
+    with pytest.raises(NotFound, match="none of these trials"):
+        answers.figure_spec(reader, "curves:000000000000")

@@ -170,7 +170,7 @@ const verdict = async (run, section) => {
 export const showRun = (main, run) => {
   const part = (id, title, ...children) => el("section", {}, el("h2", { id }, title), ...children);
   const place = () => el("div", {});
-  const [now, course, outcomes, cost, settings] = [place(), el("div", { className: "grid" }), place(), place(), place()];
+  const [now, course, outcomes, cost, settings, versions] = [place(), el("div", { className: "grid" }), place(), place(), place(), place()];
   const [believed, fronts, learned, finals] = [beliefs(run), front(run), curves(run), el("section", { hidden: true })];
   const beliefFigures = el("div", { className: "grid" });
   const links = [["now", "Progress"], ["course", "Learning"], ["trials", "Trials"], ["front", "Front"], ["beliefs", "Beliefs"], ["ends", "Ends"], ["cost", "Cost"], ["settings", "Settings"]];
@@ -210,7 +210,8 @@ export const showRun = (main, run) => {
     outcomes.replaceChildren(...ends(found));
     if (found.words) {
       cost.replaceChildren(facts(found.words.cost));
-      settings.replaceChildren(facts(found.words.settings), el("h3", {}, "Versions and data"), facts(found.words.versions));
+      if (!settings.firstChild) settings.append(el("details", {}, el("summary", {}, "All settings"), facts(found.words.settings)), versions);
+      versions.replaceChildren(el("h3", {}, "Versions and data"), facts(found.words.versions));
     }
     if (trials === null) {
       trials = trialTable(run, found.reward, learned.box);

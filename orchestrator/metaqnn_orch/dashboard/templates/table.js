@@ -81,6 +81,7 @@ export class RowTable {
       const compare = numeric ? (a, b) => a - b : (a, b) => (a < b ? -1 : a > b ? 1 : 0);
       this.shown.sort((a, b) => (down ? compare(value(b), value(a)) : compare(value(a), value(b))));
     }
+    this.element.style.height = `${(this.shown.length + 2.5) * HEIGHT}px`; // dashboard.css says how high it may be
     this.said(this.shown.length, this.rows.length);
     this.paint(true);
   }
@@ -96,7 +97,7 @@ export class RowTable {
       return el("tr", {}, made);
     };
     const cells = (row) => this.used.map((column) =>
-      el("td", { className: column.numeric ? "n" : column.key }, column.show(row[column.key], row)));
+      el("td", { className: column.numeric ? "n" : "" }, column.show(row[column.key], row)));
     this.body.replaceChildren(
       ...(first ? [blank(first)] : []),
       ...this.shown.slice(first, last).map((row) => el("tr", {}, ...cells(row))),

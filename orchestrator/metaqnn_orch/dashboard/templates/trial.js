@@ -29,7 +29,7 @@ export const showTrial = async (main, run, trial) => {
     ...Object.entries(row.measures).map(([name, number]) => [words(name), value(number)]),
     ["parameters", count(row.params)], ["multiply-accumulates", count(row.macs)], ["seconds", fixed(1)(row.seconds)],
     ...(row.epsilon === null ? [] : [["epsilon", fixed(2)(row.epsilon)]]),
-    ["attempts", count(row.attempts)], ["sampled", `${count(row.samplings)} times`],
+    ["attempts", count(row.attempts)], ["sampled", row.samplings === 1 ? "once" : `${count(row.samplings)} times`],
     ...(row.device ? [["device", row.device]] : []),
     ...(row.predicted === null ? [] : [["predicted", `${fixed(4)(row.predicted)} ± ${fixed(4)(row.spread)}, after ${fixed(4)(row.measured)} was measured`]]),
     ...(row.recipe ? [["recipe", JSON.stringify(row.recipe)]] : []),
