@@ -31,8 +31,8 @@ def view(store: DirectoryStore) -> RunView:
 def test_trials_have_rewards_and_measures_and_no_accuracy(store: DirectoryStore, view: RunView, cli: Cli) -> None:
     first, *rest = cli("trials", "test", "--store", store.uri, "-o", "json").json()
     assert list(first) == [
-        *("trial", "net", "epsilon", "state", "reward", "params", "seconds", "attempts", "estimated"),
-        *("measured", "predicted", "spread", "measures"),
+        *("trial", "net", "epsilon", "state", "reward", "params", "macs", "seconds", "started", "ended", "attempts"),
+        *("estimated", "measured", "predicted", "spread", "measures"),
     ]
     assert (first["state"], first["reward"], first["measures"]) == ("untrainable", CHANCE, {})
     for row in rest:

@@ -84,12 +84,6 @@ def hold(
                 hint=f"to see the result, use --ensemble {verdict.ensemble}",
             )
         return verdict
-    if not info.test:
-        raise BadInput(
-            f"dataset {info.name} has no test images, on which the finals end",
-            hint="make it again with some; or finals --dataset NAME trains the nets on another dataset",
-        )
-    need_trainer("measuring the test accuracy, on this machine,")
     if not begun and is_unconfirmed(source.state):
         say(f"the best nets of run {record.run} are not confirmed yet; going on with the run does that")
     initial = (
@@ -102,6 +96,12 @@ def hold(
     plans = {factor: final_settings(record, nets, asked.present, factor, elsewhere, initial) for factor in names}
     for factor, settings in plans.items():  # every run is checked before the first one begins
         _check(store, names[factor], settings)
+    if not info.test:
+        raise BadInput(
+            f"dataset {info.name} has no test images, on which the finals end",
+            hint="make it again with some; or finals --dataset NAME trains the nets on another dataset",
+        )
+    need_trainer("measuring the test accuracy, on this machine,")
     views = {}
     for factor, settings in plans.items():
         ended = train(names[factor], settings)

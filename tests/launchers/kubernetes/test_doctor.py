@@ -246,7 +246,9 @@ def test_a_cluster_that_does_not_answer(patient: Patient) -> None:
 def test_a_store_alone(cli: Cli, tmp_path: Path) -> None:
     answer = cli("doctor", "digits", "--store", tmp_path / "runs")
     assert answer.code == 0
-    assert [line[0] for line in answer.out.splitlines()] == ["✓"] * 5
+    marks = [line[0] for line in answer.out.splitlines()]
+    assert marks[:5] == ["✓"] * 5
+    assert {*marks} <= {"✓", "?"}
 
 
 def test_settings_that_make_no_job(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:

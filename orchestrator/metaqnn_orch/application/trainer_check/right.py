@@ -102,17 +102,6 @@ def nothing_else(bench: Bench) -> str:
     return f"{len(after) - len(delivery.before)} objects"
 
 
-@CHECKS.add("epochs", fix="docs/trainer.md says how")
-def epochs(bench: Bench) -> str:
-    """While it trains, epochs.jsonl may show its epochs so far; that is optional."""
-    delivery = bench.delivery()
-    if delivery.changes is None:
-        raise NotTried("this system does not tell which files appear")
-    if any(change.name == "epochs.jsonl" for change in delivery.changes):
-        return "shown while it trained"
-    return f"none shown in {delivery.ended.seconds:.1f} s, which is allowed: nobody sees them before the result"
-
-
 @CHECKS.add("streams", fix="write progress to standard error, in lines of UTF-8, and nothing to standard output")
 def streams(bench: Bench) -> str:
     """Standard output stays empty, and standard error is text."""
