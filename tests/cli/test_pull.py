@@ -254,11 +254,7 @@ def test_the_leaderboard_reads_like_the_trials(finished: DirectoryStore, tmp_pat
     (row,) = leaders(tmp_path)
     rows = {trial["trial"]: trial for trial in cli("trials", "test", "--store", finished.uri, "-o", "json").json()}
     said = {name: value for name, value in rows[row["trial"]].items() if name in row}
-    accuracy = str(said["val_accuracy"])
-    assert row == {
-        "rank": "1",
-        "measure.accuracy": accuracy,
-        **{name: "" if value is None else str(value) for name, value in said.items()},
-    }
+    texts = {name: "" if value is None else str(value) for name, value in said.items()}
+    assert row == {"rank": "1", "measure.accuracy": texts["val_accuracy"], **texts}
     assert [*row][:5] == ["rank", "trial", "net", "reward", "val_accuracy"]
     assert json.loads((tmp_path / row["trial"] / "result.json").read_text())["trial"] == row["trial"]

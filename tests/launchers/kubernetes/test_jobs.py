@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from itertools import count
 from pathlib import Path
@@ -167,8 +168,9 @@ def test_no_job_appears_after_a_cancel(left: Left, cli: Cli, tmp_path: Path) -> 
     assert time.monotonic() > over, "it waits for as long as a loser may not know"
     assert answer.code == 0, answer.err
     assert "which now stops at its next step" in answer.err
-    deleted = int(answer.err.splitlines()[1].split()[0])
-    assert deleted >= 5
+    deleted = re.search(r"^(\d+) Jobs deleted", answer.err, re.MULTILINE)
+    assert deleted is not None
+    assert int(deleted[1]) >= 5
     loser.join()
     assert left.trials() == {left.theirs.trial}
 
