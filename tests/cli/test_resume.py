@@ -1,4 +1,4 @@
-"""metaqnn-orch resume and enqueue: a run is gone on with by its name alone."""
+"""metaqnn-orch resume and enqueue: a search goes on, and needs only the name of its run."""
 
 from __future__ import annotations
 

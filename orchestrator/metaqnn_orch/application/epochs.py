@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.application.listener import Epochs
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import KNOWN
+from metaqnn_orch.reporting.curves import counted
 
 PAUSE: Final = 5.0  # seconds between two looks
 MOST: Final = 8  # nets that are looked at: a person reads no more, and a store is asked for each
@@ -97,9 +98,7 @@ class TrialsInTraining:
         assert self._epochs is not None
         for trial in trials:
             with suppress(*KNOWN):  # the run itself says what is wrong with its store
-                records = [record for record in self._epochs(trial) if record.train_loss is not None]
-                here = [record for record in records if record.rate == records[-1].rate]
-                if here:
+                if here := counted(self._epochs(trial)):
                     yield trial, (here[-1].epoch, max(record.reward for record in here))
 
 

@@ -10,12 +10,12 @@ import hashlib
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from metaqnn_orch.application.detaching import logs_in, read_log
-from metaqnn_orch.control.holder import Holder, is_dead, read_holder
+from metaqnn_orch.application.detaching import Detached, detach, logs_in, read_log
+from metaqnn_orch.control.holder import Holder, is_dead, living, read_holder
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
 from metaqnn_orch.launchers.kept_lines import lines_in, trials_in
 from metaqnn_trainer.store.base import Store
@@ -36,6 +36,18 @@ def folder_of(store: str, run: str, environment: Mapping[str, str] = os.environ)
 def lines_of(store: str, run: str, environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of what the run's trainers have said on this machine."""
     return folder_of(store, run, environment) / "trials"
+
+
+def search_in_background(arguments: Sequence[str], store: Store, run: str, relay: Callable[[str], None]) -> Detached:
+    """Start the program with these arguments in the background, and return when it works on the run, or has ended.
+    Raises as `detach` does.
+    """
+
+    def works(pid: int) -> bool:
+        holder = read_holder(store, run)
+        return holder is not None and holder.pid == pid and is_dead(holder) is False
+
+    return detach(arguments, folder_of(store.uri, run), works, relay)
 
 
 def said_here(store: str, run: str, trial: str | None) -> list[str]:
@@ -87,8 +99,7 @@ class LocalVigil:
             LauncherError: nobody works on the run; the watcher has had time to see how it ended.
         """
         self._sleep(seconds)
-        holder = read_holder(self._store, self._run)
-        left = holder is None or is_dead(holder) is True
+        left = living(read_holder(self._store, self._run)) is None
         if left and self._was_left:
             raise LauncherError(
                 f"nobody works on run {self._run}",

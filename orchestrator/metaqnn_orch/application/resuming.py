@@ -37,7 +37,7 @@ def as_recorded(
 
     Raises:
         SettingsError: a source says what cannot be.
-        BadInput: the run does not record how it is gone on with; the message names what has to be said.
+        BadInput: the run does not record how it was searched; the message names what the user has to give.
     """
     record, opened = view.record, view.state.opened
     run = record.run

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
 from metaqnn_orch.control.at_once import each
-from metaqnn_orch.control.holder import Holder, is_dead, read_holder
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.partial import read_partial
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import KNOWN, one_line
@@ -128,11 +128,6 @@ def _part(store: Store, run: str, size: Size) -> ListedRun:
     found = read_partial(store, run)
     state = IN_PART[found.what] if found is not None else REMAINS
     return ListedRun(run, state, None, None, 0, None, None, *size, None, found.at if found else None, "")
-
-
-def living(holder: Holder | None) -> Holder | None:
-    """The holder, unless its process is known to have ended."""
-    return holder if holder is not None and not is_dead(holder) else None
 
 
 def best_of(view: RunView) -> BestOfRun | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from metaqnn_orch.application.run_list import BestOfRun, Size, best_of, living, nearest_preset
-from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.application.run_list import BestOfRun, Size, best_of, nearest_preset
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.record import Copied
 from metaqnn_orch.reporting.answers import RunStanding
 from metaqnn_orch.reporting.summary import RunView, run_state

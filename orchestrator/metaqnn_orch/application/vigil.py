@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from metaqnn_orch.application.listener import Say, Tone
-from metaqnn_orch.control.holder import is_dead, read_holder
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.errors import ClusterError, LauncherError, NotFound, StoreError
 from metaqnn_orch.launchers.kubernetes.errand import in_words, search_job_name
 from metaqnn_orch.launchers.kubernetes.status import live
@@ -143,8 +143,8 @@ def is_left(store: Store, run: str, cluster: Any) -> bool:
     """
     from metaqnn_orch.launchers.kubernetes.runner import find
 
-    holder, name = read_holder(store, run), search_job_name(run)
-    if holder is None or is_dead(holder) is True:
+    holder, name = living(read_holder(store, run)), search_job_name(run)
+    if holder is None:
         return True
     if not holder.host.startswith(f"{name}-"):
         return False

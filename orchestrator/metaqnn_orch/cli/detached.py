@@ -8,10 +8,8 @@ from typing import Final, TypedDict
 
 import typer
 
-from metaqnn_orch.application.detaching import detach
-from metaqnn_orch.application.machine import folder_of
+from metaqnn_orch.application.machine import search_in_background
 from metaqnn_orch.cli.output import Format, print_json, say, tell, typeable
-from metaqnn_orch.control.holder import is_dead, read_holder
 from metaqnn_trainer.store.base import Store
 
 FLAG: Final = "--detach"
@@ -36,13 +34,8 @@ def start_detached(arguments: Sequence[str], store: Store, run: str, where: str,
         typer.Exit: the search ended before it worked on the run; what it said was passed on, and this is its exit code.
         BadInput: its log cannot be written.
     """
-
-    def works(pid: int) -> bool:
-        holder = read_holder(store, run)
-        return holder is not None and holder.pid == pid and is_dead(holder) is False
-
     same = [argument for argument in arguments if argument != FLAG]
-    found = detach(same, folder_of(store.uri, run), works, tell)
+    found = search_in_background(same, store, run, tell)
     if found.code is not None:
         raise typer.Exit(found.code)
     if output is Format.JSON:

@@ -8,11 +8,10 @@ import typer
 
 from metaqnn_orch.application.enqueuing import enqueue as put_in
 from metaqnn_orch.application.enqueuing import what_trains_it
-from metaqnn_orch.application.run_list import living
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, typeable
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.reporting.summary import read_run, shown_reward
 
 

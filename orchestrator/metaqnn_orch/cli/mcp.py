@@ -9,16 +9,13 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
-from metaqnn_orch.application.detaching import Detached, detach
-from metaqnn_orch.application.machine import folder_of
+from metaqnn_orch.application.machine import search_in_background
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import tell
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import is_dead, read_holder
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
-from metaqnn_trainer.store.base import Store
 
 
 class Act(StrEnum):
@@ -76,15 +73,9 @@ def mcp(
     tools = reading.tools()
     if Act.START in acts:
         allowance = Allowance(budget_trials, budget_hours)
-        tools += Starting(opened, reading, allowance, launcher, _in_background, release).tools()
+        tools += Starting(
+            opened, reading, allowance, launcher, partial(search_in_background, relay=tell), release
+        ).tools()
     if Act.CANCEL in acts:
         tools += Cancelling(opened, launcher, release).tools()
     serve(tools)
-
-
-def _in_background(arguments: list[str], store: Store, run: str) -> Detached:
-    def works(pid: int) -> bool:
-        holder = read_holder(store, run)
-        return holder is not None and holder.pid == pid and is_dead(holder) is False
-
-    return detach(arguments, folder_of(store.uri, run), works, tell)

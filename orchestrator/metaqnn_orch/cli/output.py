@@ -181,11 +181,12 @@ def cell(value: object, form: str = "") -> str:
 
 def size_in_words(size: int) -> str:
     """A number of bytes in the unit that suits it."""
+    scaled = float(size)
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
+        if scaled < 1000 or unit == "GB":
             break
-        size /= 1000  # type: ignore[assignment]
-    return f"{size:,} bytes" if unit == "bytes" else f"{size:,.1f} {unit}"
+        scaled /= 1000
+    return f"{size:,} bytes" if unit == "bytes" else f"{scaled:,.1f} {unit}"
 
 
 def _table(**options: Any) -> Table:

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metaqnn_orch.application import session
-from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
-from metaqnn_orch.application.health import Pulse
-from metaqnn_orch.application.job_template import overruled, read_template
-from metaqnn_orch.application.listener import Tone
+from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.resuming import as_recorded
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.ending import report
 from metaqnn_orch.cli.flags import NO_FLAGS, RESUMED, Flags, taking
 from metaqnn_orch.cli.output import Format, tell
-from metaqnn_orch.cli.start import rehearsal_of
+from metaqnn_orch.cli.searching import prepare, work
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.record import check_same
 from metaqnn_orch.reporting.summary import read_run
 
@@ -62,22 +56,8 @@ def resume(
     found = as_recorded(view, os.environ, assignments or [], flags, release, where, table)
     check_same(view.record, found.settings)
     tell(f"going on with run {run} as it was: launcher {found.launcher}, {found.settings.execution.parallel} at a time")
-    rehearsal = rehearsal_of(found.launcher, found.table, table_delay, found.settings)
-    template = read_template(found.settings, release) if found.launcher is LauncherName.KUBERNETES else {}
-    launcher_of = make_launcher(found.launcher, opened, found.settings, rehearsal, template)
-    for line in overruled(found.settings, opened.uri, template) if template else ():
-        tell(line, Tone.CAUTION)
-    pulse = Pulse()
-    with pulse.served(health_port) if health_port is not None else nullcontext():
-        ended = session.run(
-            opened,
-            run,
-            found.settings,
-            launcher_of,
-            Terminal(),
-            check_store=(lambda store: None) if unsafe_single_writer else refuse_unsafe_store,
-            answered_by=rehearsal and rehearsal.binding(found.settings),
-            metrics_port=metrics_port,
-            pulse=pulse,
-        )
+    prepared = prepare(opened, run, found.settings, found.launcher, release, found.table, table_delay)
+    ended = work(
+        prepared, unsafe_single_writer=unsafe_single_writer, metrics_port=metrics_port, health_port=health_port
+    )
     raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import nullcontext
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from metaqnn_orch.application import session
-from metaqnn_orch.application.assembly import LauncherName, make_launcher, refuse_unsafe_store
-from metaqnn_orch.application.cluster_dataset import push_in_cluster
+from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.datasets import facts
-from metaqnn_orch.application.health import Pulse
-from metaqnn_orch.application.job_template import overruled, read_template
-from metaqnn_orch.application.listener import Tone
-from metaqnn_orch.application.machine import lines_of
 from metaqnn_orch.application.preview import preview
-from metaqnn_orch.application.rehearsal import Rehearsal, read_rehearsal
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.detached import FLAG, start_detached
 from metaqnn_orch.cli.dry_run import print_bill
 from metaqnn_orch.cli.ending import report
 from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, TRACKING, Flags, taking
-from metaqnn_orch.cli.output import Format, tell
+from metaqnn_orch.cli.output import Format
+from metaqnn_orch.cli.searching import prepare, work
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.cli.view import Terminal
-from metaqnn_orch.errors import BadInput
-from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
 
@@ -115,49 +104,16 @@ def start(
     check_name("run", run)
     above = os.environ, assignments or [], flags, release and release.layer()
     settings = load_settings(preset_or_file, *above, facts(partial(open_store, store), run)).settings
-    opened, rehearsal = open_store(store), rehearsal_of(launcher, table, table_delay, settings)
-    template = read_template(settings, release) if launcher is LauncherName.KUBERNETES else {}
-    launching = make_launcher(launcher, opened, settings, rehearsal, template, lines_of(opened.uri, run))
-    for line in overruled(settings, opened.uri, template) if template else ():
-        tell(line, Tone.CAUTION)
+    opened = open_store(store)
+    prepared = prepare(opened, run, settings, launcher, release, table, table_delay)
     if dry_run:
-        return print_bill(run, preview(opened, run, settings, launcher, rehearsal, trial_seconds), settings, output)
+        return print_bill(
+            run, preview(opened, run, settings, launcher, prepared.rehearsal, trial_seconds), settings, output
+        )
     where = release.words if release else f"--store {shlex.quote(store)}"
     if detach:
         return start_detached(call.obj, opened, run, where, output)
-    terminal = Terminal()
-    check_store = (lambda store: None) if unsafe_single_writer else refuse_unsafe_store
-    make = None
-    if launcher is LauncherName.KUBERNETES and find_spec("torch") is None:
-        cluster = settings.execution.kubernetes
-        make = partial(push_in_cluster, opened, options=[], settings=cluster, template=template, say=terminal.say)
-    pulse = Pulse()
-    with pulse.served(health_port) if health_port is not None else nullcontext():
-        ended = session.run(
-            opened,
-            run,
-            settings,
-            launching,
-            terminal,
-            check_store=check_store,
-            answered_by=rehearsal and rehearsal.binding(settings),
-            make_dataset=make,
-            metrics_port=metrics_port,
-            pulse=pulse,
-        )
+    ended = work(
+        prepared, unsafe_single_writer=unsafe_single_writer, metrics_port=metrics_port, health_port=health_port
+    )
     raise typer.Exit(report(ended, where, output))
-
-
-def rehearsal_of(
-    launcher: LauncherName, table: Path | None, delay: float | None, settings: Settings
-) -> Rehearsal | None:
-    """The table and its delay, where the launcher is the table launcher; None otherwise.
-
-    Raises:
-        BadInput: a table was given for another launcher, or cannot be read.
-    """
-    if launcher is not LauncherName.TABLE:
-        if table is not None or delay is not None:
-            raise BadInput("--table and --table-delay work only with the table launcher", hint="add --launcher table")
-        return None
-    return read_rehearsal(table, settings, tell, delay or 0.0) if table is not None else None

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from metaqnn_orch.application.naming import find_trial
-from metaqnn_orch.application.run_list import living
 from metaqnn_orch.application.trial_view import trial_view
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows, size_in_words
 from metaqnn_orch.cli.screen import sparkline
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.summary import read_run, reward_name, shown_reward
 

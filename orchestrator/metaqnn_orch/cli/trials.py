@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from metaqnn_orch.application.run_list import living
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import RowFormat, print_csv, print_json, print_rows
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.reporting.summary import Rows, read_run, reward_name, trial_rows, trial_table
 
 # The net comes last: it alone may be longer than a line.

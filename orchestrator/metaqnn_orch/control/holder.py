@@ -74,6 +74,11 @@ def is_dead(holder: Holder) -> bool | None:
     return _process_started(holder.pid) != holder.process_started
 
 
+def living(holder: Holder | None) -> Holder | None:
+    """The holder, unless its process is known to have ended."""
+    return holder if holder is not None and not is_dead(holder) else None
+
+
 class Hold:
     """This process's hold on a run. It is safe to use from several threads."""
 

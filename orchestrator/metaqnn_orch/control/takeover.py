@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from metaqnn_orch.control.holder import Holder, is_dead, read_holder
+from metaqnn_orch.control.holder import Holder, living, read_holder
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import RunHeld
@@ -47,5 +47,5 @@ def take_over(store: Store, record: RunRecord, me: Holder, version: str) -> Take
             continue
         # holder.json is changed only now that it is true: until here the writer of the newest entry still held the run.
         store.put(keys.holder(record.run), encode(me.model_copy(update={"beat": 1, "released": True})))
-        return Taken(seen if seen is not None and not is_dead(seen) else None)
+        return Taken(living(seen))
     raise held

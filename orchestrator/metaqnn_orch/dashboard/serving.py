@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.needs import need
 from metaqnn_trainer.store.base import Store
 
 TOKEN_VARIABLE: Final = "METAQNN_DASHBOARD_TOKEN"
@@ -47,14 +48,13 @@ def serve(
         BadInput: the libraries of the extra `dashboard` are not installed, the port is taken, the address is not one of
             this machine, or the token in the environment is too short.
     """
-    try:
-        import uvicorn
+    need("dashboard", "the dashboard")
+    import uvicorn
 
-        from metaqnn_orch.dashboard.guard import LOOPBACK_NAMES, is_loopback
-        from metaqnn_orch.dashboard.shelf import Shelf
-        from metaqnn_orch.dashboard.web import application
-    except ModuleNotFoundError as error:
-        raise BadInput(f"the dashboard needs {error.name}", hint="pip install 'metaqnn-orch[dashboard]'") from None
+    from metaqnn_orch.dashboard.guard import LOOPBACK_NAMES, is_loopback
+    from metaqnn_orch.dashboard.shelf import Shelf
+    from metaqnn_orch.dashboard.web import application
+
     local = is_loopback(host)
     token = _token(needed=not local)
     with _bound(host, port) as bound:

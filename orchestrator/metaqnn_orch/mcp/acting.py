@@ -19,7 +19,7 @@ from metaqnn_orch.application.jobs import cluster_of, end_submitted, stop
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import Estimate, estimate, preview
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.control.holder import is_dead, read_holder
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
 from metaqnn_orch.mcp.allowance import Allowance, BudgetLeft, Consumption, Grant
@@ -211,10 +211,10 @@ class Cancelling:
         """Show what cancelling a run would stop, and get the token that `cancel` needs."""
         store = self._opened()
         view = read_run(store, check_name("run", run))
-        holder = read_holder(store, run)
+        holder = living(read_holder(store, run))
         return {
             "run": run,
-            "holder": holder.owner if holder is not None and not is_dead(holder) else None,
+            "holder": holder.owner if holder is not None else None,
             "in_flight": len(view.state.in_flight),
             "token": self._shown.show(run),
         }

@@ -18,9 +18,9 @@ from metaqnn_orch.application.jobs import cluster_of, said_by, said_by_search
 from metaqnn_orch.application.machine import said_here
 from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.application.run_list import ListedRun, list_runs, living
+from metaqnn_orch.application.run_list import ListedRun, list_runs
 from metaqnn_orch.application.trial_view import TrialView, trial_view
-from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import BadInput, NotFound, one_line
 from metaqnn_orch.mcp.tool import Tool, tool_of
@@ -45,6 +45,7 @@ PresetOrFile = Annotated[
     str,
     Field(description="A preset, or a YAML settings file in the folder in which the server runs.", max_length=400),
 ]
+# As an argument it defaults to an empty list, which no tool changes, and which the tool's schema shows.
 Assignments = Annotated[
     list[Annotated[str, Field(max_length=2000)]],
     Field(description="Settings that differ, each as KEY=VALUE, for example recipe.epochs=3.", max_length=50),

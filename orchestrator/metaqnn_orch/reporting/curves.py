@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from metaqnn_orch.errors import ObjectMissing, StoreError
@@ -39,7 +40,7 @@ def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
     return []
 
 
-def counted(records: list[EpochRecord]) -> list[EpochRecord]:
+def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:
     """The epochs that count: those of the last learning rate, as far as the loss was finite."""
     return [record for record in records if record.rate == records[-1].rate and record.train_loss is not None]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, get_args
 from metaqnn_orch.control.budget import used
 from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.ends import Lost
-from metaqnn_orch.control.holder import Holder, is_dead
+from metaqnn_orch.control.holder import Holder, living
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.queue import waiting
 from metaqnn_orch.control.record import RunRecord, load_record
@@ -68,7 +68,7 @@ def summary(view: RunView, holder: Holder | None) -> RunSummary:
     state, best = view.state, view.state.best
     budget = state.opened.budget if state.opened else state.settings.budget
     so_far, confirmed = used(state, budget, state.heard), progress(state)
-    alive = holder if holder is not None and not is_dead(holder) else None
+    alive = living(holder)
     works = run_state(state, alive) == "running"
     return {
         "run": view.record.run,
