@@ -131,7 +131,9 @@ def test_the_dashboard_shows_a_search_while_it_trains(world: World, cli: Cli, tm
         weights = f"/runs/inside/trials/{best}/files/weights.safetensors"
         status, data = asked(port, weights, Authorization=f"Bearer {TOKEN}")
         assert (status, len(data) > 1000) == (200, True)
-        browser.size(390).open(f"{here}/runs/inside/trials/{best}").until("document.querySelector('.drawing svg')")
+        browser.size(390).open(f"{here}/runs/inside/trials/{best}").until(
+            "document.querySelector('.drawing svg') !== null"
+        )
         assert browser.value("document.documentElement.scrollWidth") <= 390
         assert stored(world) == before
         assert [address for address in browser.requests if not address.startswith((here, "about:"))] == []
