@@ -279,6 +279,9 @@ def test_trainer_and_orchestrator_speak_to_the_store_alike(everything: list[Obje
 
 
 def test_a_changed_search_is_another_job() -> None:
+    pages = notes(*BUCKET, *sets(dashboard__enabled="true", dashboard__token__existingSecret="page"))
+    assert "http://localhost:8080/?token=TOKEN with the token in secret page:" in pages
+    assert "port-forward --namespace trials service/first-metaqnn-web 8080" in pages
     search = sets(search__enabled="true", search__run="nightly", search__settings__preset="digits")
     names = [
         one(template(*BUCKET, *search, *more), "Job")["metadata"]["name"]
