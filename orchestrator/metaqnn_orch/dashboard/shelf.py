@@ -139,4 +139,3 @@ def row(view: RunView, store: Store) -> Row:
         "reward_name": reward_name(view.state.settings),
         "heard": view.state.heard or view.record.created_at,
     }
-

@@ -112,7 +112,8 @@ class DirectoryStore:
         *parts, beginning = check_prefix(prefix).split("/")
         path = "".join(part + "/" for part in parts)
         with suppress(ObjectMissing), self._renamed(path), self._directory(parts) as directory:
-            found = sorted(name for name in os.listdir(directory) if name.startswith(beginning) and is_part(name))
+            with os.scandir(directory) as entries:
+                found = sorted(one.name for one in entries if one.name.startswith(beginning) and is_part(one.name))
             return tuple(name for name in found if self._is_there(name, directory, parts))
         return ()
 
