@@ -116,6 +116,22 @@ def test_a_quantity_has_one_axis() -> None:
         assert str(scale.domain["domain"]) in str(made(ended, scale, LIGHT).spec), made.__name__
 
 
+def test_nets_without_an_epsilon_are_called_what_they_are() -> None:
+    def ended(epsilon: float | None, origin: str = "") -> EndedTrial:
+        return EndedTrial(Trial("0" * 12, "[SM(10)]", epsilon, "completed", 0.5, origin=origin), 0.5, None, True)
+
+    def said(*some: EndedTrial) -> list[str]:
+        scale = scale_of(some, ACCURACY)
+        return [str(made(some, scale, LIGHT).spec) for made in (learning, histograms)]
+
+    mixed = said(ended(1.0), ended(None, "by hand"), ended(0.1))
+    assert all("'entered by hand: 1 nets" in text and "all nets" not in text for text in mixed)
+    assert "'sort': ['1.0', '0.1', 'by hand']" in mixed[1], "the rows of the histograms are in the schedule's order"
+    imported, alone = said(ended(1.0), ended(None)), said(ended(None), ended(None, "by hand"))
+    assert all("'without an epsilon: 1 nets" in text for text in imported)
+    assert all("'all nets: 2 nets" in text for text in alone), "the searcher has no epsilon"
+
+
 def test_a_run_of_one_net_and_no_time(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     view = write_run(store, 1)
