@@ -16,8 +16,8 @@ from typing import Final
 
 from metaqnn_orch.application.detaching import Detached, detach, logs_in, read_log
 from metaqnn_orch.control.holder import Holder, is_dead, living, read_holder
-from metaqnn_orch.errors import BadInput, LauncherError, NotFound
-from metaqnn_orch.launchers.kept_lines import lines_in, trials_in
+from metaqnn_orch.errors import LauncherError, NotFound
+from metaqnn_orch.launchers.kept_lines import lines_in
 from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 30.0  # seconds in which a search that lost its run must have ended
@@ -51,12 +51,11 @@ def search_in_background(arguments: Sequence[str], store: Store, run: str, relay
 
 
 def said_here(store: str, run: str, trial: str | None) -> list[str]:
-    """What was said on this machine: by the trainer of the trial whose id begins so, or, without a trial, by the last
-    search of the run in the background.
+    """What was said on this machine: by the trainer of the trial with this id, or, without a trial, by the last search
+    of the run in the background.
 
     Raises:
         NotFound: nothing of it was kept here.
-        BadInput: several trials begin so.
     """
     folder, where = folder_of(store, run), shlex.quote(store)
     if trial is None:
@@ -67,21 +66,19 @@ def said_here(store: str, run: str, trial: str | None) -> list[str]:
                 hint=f"metaqnn-orch status {run} --store {where} says how it stands",
             )
         return read_log(logs[-1])
-    found = trials_in(folder / "trials", trial)
-    if len(found) > 1:
-        raise BadInput(f"{trial} is the beginning of {len(found)} trials: {', '.join(found[:5])}")
-    if not found:
+    lines = lines_in(folder / "trials", trial)
+    if not lines:
         raise NotFound(
             f"this machine has kept no lines of trial {trial} of run {run}",
             hint=f"metaqnn-orch trials {run} --store {where} says how it ended",
         )
-    return lines_in(folder / "trials", found[0])
+    return lines
 
 
 def has_lines(store: str, run: str, trial: str | None) -> bool:
     """Whether something was kept here that `said_here` would return."""
     folder = folder_of(store, run)
-    return bool(logs_in(folder) if trial is None else trials_in(folder / "trials", trial))
+    return bool(logs_in(folder) if trial is None else lines_in(folder / "trials", trial))
 
 
 class LocalVigil:
