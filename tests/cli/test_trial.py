@@ -25,10 +25,11 @@ def test_a_trained_one_has_its_net_curve_and_files(cli: Cli, mine: Path) -> None
         assert word in answer.out
     told = cli("trial", "first", best.trial, "--store", str(mine), "-o", "json").json()
     assert [epoch["epoch"] for epoch in told["epochs"]] == [1, 2]
+    assert told["curve"] == [epoch["reward"] for epoch in told["epochs"]]
     assert told["reward"] == max(epoch["reward"] for epoch in told["epochs"])
     assert {file["key"]: file["bytes"] for file in told["files"]} == dict(store.list(f"runs/first/trials/{best.trial}"))
     assert sum(layer["params"] for layer in told["layers"]) == told["params"]
-    assert told["began_at"] < told["ended_at"]
+    assert told["started"] < told["ended"]
 
 
 def test_attempts_that_were_lost_are_told(cli: Cli, store: DirectoryStore) -> None:

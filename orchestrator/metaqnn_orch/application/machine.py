@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +38,24 @@ def folder_of(store: str, run: str, environment: Mapping[str, str] = os.environ)
 def lines_of(store: str, run: str, environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of what the run's trainers have said on this machine."""
     return folder_of(store, run, environment) / "trials"
+
+
+def kept_of(store: str, run: str) -> list[int]:
+    """The sizes, in bytes, of the files that are kept of the run."""
+    return [path.stat().st_size for path in folder_of(store, run).rglob("*") if path.is_file()]
+
+
+def forget(store: str, run: str) -> None:
+    """Remove what is kept of a run that is no more."""
+    shutil.rmtree(folder_of(store, run), ignore_errors=True)
+
+
+def rename(store: str, run: str, name: str) -> None:
+    """Keep as of `name` what is kept of a run that gets this name. What is left of an earlier run of that name goes."""
+    if (folder := folder_of(store, run)).is_dir():
+        forget(store, name)
+        with suppress(OSError):  # the run itself needs nothing of it
+            folder.rename(folder_of(store, name))
 
 
 def search_in_background(arguments: Sequence[str], store: Store, run: str, relay: Callable[[str], None]) -> Detached:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
+from typing import Final
 
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer import artifacts
@@ -13,6 +15,8 @@ from metaqnn_trainer.contract.codec import decode, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
 from metaqnn_trainer.store.base import Store
+
+MOST: Final = 8  # trials in training whose epochs are read: a person reads no more, and a store is asked for each
 
 
 def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
@@ -43,6 +47,14 @@ def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
 def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:
     """The epochs that count: those of the last learning rate, as far as the loss was finite."""
     return [record for record in records if record.rate == records[-1].rate and record.train_loss is not None]
+
+
+def so_far(trials: Iterable[str], read: Callable[[str], Sequence[EpochRecord]]) -> dict[str, list[EpochRecord]]:
+    """The epochs that count of the first few of these trials, which are in training, as far as they have any. Raises as
+    `read` does, which reads the epochs of one trial.
+    """
+    found = ((trial, counted(read(trial))) for trial in islice(trials, MOST))
+    return {trial: records for trial, records in found if records}
 
 
 def _records(store: Store, key: str) -> list[EpochRecord]:
