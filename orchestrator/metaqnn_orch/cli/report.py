@@ -15,6 +15,7 @@ from metaqnn_orch.cli.output import csv_text, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.page import MARK
@@ -57,6 +58,7 @@ def report(
         _refuse_others(to)
     opened = open_store(store)
     view = read_run(opened, run)
+    Curves(opened).fill(view, view.state.trials.values())
     if view.state.best is None:
         raise BadInput(
             f"run {run} has no trained net yet",

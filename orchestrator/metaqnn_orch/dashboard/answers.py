@@ -9,6 +9,7 @@ from typing import Any, Final
 from metaqnn_orch.dashboard.reader import RunReader, Seen
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.content import content
+from metaqnn_orch.reporting.curves import why_no_curve
 from metaqnn_orch.reporting.explain import explain
 from metaqnn_orch.reporting.front import COLUMNS, Axes
 from metaqnn_orch.reporting.palette import ON_PAGE
@@ -234,6 +235,7 @@ def trial(reader: RunReader, name: str) -> Answer:
         return {
             "row": _rows(seen, [found])[0],
             "reward": reward_name(state.settings),
+            "no_curve": "" if found.reward is None or found.curve else why_no_curve(found, seen.view.record.table),
             "rank": next((place for place, one in enumerate(ranking, 1) if one is found), None),
             "of": len(ranking),
             "part": state.space.part,

@@ -18,7 +18,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.dashboard.background import in_background
 from metaqnn_orch.errors import KNOWN, NotFound, StoreError, one_line
-from metaqnn_orch.reporting.curves import read_epochs, so_far
+from metaqnn_orch.reporting.curves import Curves, read_epochs, so_far
 from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.run_figures import RunFigures
 from metaqnn_orch.reporting.summary import RunView
@@ -89,6 +89,7 @@ class RunReader:
         self._looked = float("-inf")
         self._seen: Seen | None = None
         self._journal: Journal | None = None
+        self._curves = Curves(store)
         self._pulse = Heartbeat(store, run, monotonic)
         self._fault: Fault | None = None
         self._made: dict[Hashable, Any] = {}
@@ -171,6 +172,7 @@ class RunReader:
         if seen is None or journal is None or seen.view.record != record:  # also one that was made anew
             state, journal = resume(self._store, record, record.settings_as_run())
             view = RunView(record, state, journal.position)
+            self._curves = Curves(self._store)
             seen = Seen(view, read_history(self._store, view), None, {})
             self._publish(seen, journal, [])
         else:
@@ -180,6 +182,11 @@ class RunReader:
                     events.append(event)
             finally:
                 self._publish(seen, journal, events)
+        with self._lock:
+            trials = [*seen.view.state.trials.values()]
+        if self._curves.fill(seen.view, trials):
+            with self._lock:
+                self._made_at = None  # what was made has no curves
         holder = self._pulse.holder if self._pulse.beats() else None
         with self._lock:
             flight = [*seen.view.state.in_flight] if holder is not None and self._seen is not None else []

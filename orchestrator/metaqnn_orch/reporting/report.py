@@ -9,8 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from metaqnn_orch import markup
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.content import content
+from metaqnn_orch.reporting.curves import why_no_curve
 from metaqnn_orch.reporting.front import Axes
 from metaqnn_orch.reporting.history import History, Pictures
 from metaqnn_orch.reporting.page import Drawn, Leader, page
@@ -62,6 +64,8 @@ def compose(
     fronts, beliefs, course = made(ON_PAGE)
     drawn = [*fronts, *beliefs, *course]
     words = content(view, history, best, price)
+    rewards = [reward for trial in words.trials for reward in trial.curve]
+    low, high = min(rewards, default=0.0), max(rewards, default=1.0)
     text = page(
         words,
         [figure.name for figure in fronts],
@@ -69,9 +73,16 @@ def compose(
         among,
         [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in drawn],
         [
-            Leader(trial, svg(net_drawing(settings, trial.net, ON_PAGE)), _in_base64(shown.get(trial.trial, {})))
+            Leader(
+                trial,
+                svg(net_drawing(settings, trial.net, ON_PAGE)),
+                _in_base64(shown.get(trial.trial, {})),
+                markup.chart(trial.curve, low, high),
+                why_no_curve(trial, view.record.table),
+            )
             for trial in leaders
         ],
+        {trial.trial: markup.curve(trial.curve, low, high) for trial in words.trials},
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
     pictures = {figure.name: figure.spec for group in made(LIGHT) for figure in group}
