@@ -23,6 +23,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+READER: Final = "reader"
+"""Access key of a user who may only read; the secret is the other's."""
+
 STARTING_SECONDS: Final = 120.0
 GRPC_OFFSET: Final = 10_000  # every component also listens here above its HTTP port
 
@@ -81,7 +84,12 @@ def start(here: Path, ports: list[int], server: S3Server, address: str) -> subpr
         "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
-    (here / "s3.json").write_text(json.dumps({"identities": [user]}))
+    reader = {
+        "name": READER,
+        "credentials": [{"accessKey": READER, "secretKey": server.secret_key}],
+        "actions": ["Read", "List"],
+    }
+    (here / "s3.json").write_text(json.dumps({"identities": [user, reader]}))
     weed = Path(sys.executable).with_name("weed")
     options = (
         f"-dir={here} -ip={address} -ip.bind={address} -filer -s3 -s3.config={here}/s3.json -s3.port={s3} "

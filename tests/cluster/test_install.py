@@ -34,6 +34,7 @@ OPTIONS = (
     *("--set=datasetCache.enabled=true", "--set=datasetCache.accessMode=ReadWriteOnce"),
     *("--set=metrics.enabled=true", "--set=metrics.dashboard.enabled=true"),
     *("--set=rbac.researchersReadStoreSecret=true", '--set-json=rbac.researchers=[{"kind": "User", "name": "ada"}]'),
+    *("--set=dashboard.enabled=true", "--set=dashboard.token.existingSecret=page-token"),
     *("--set=search.enabled=true", "--set=search.run=mine", "--set=search.settings.preset=digits"),
 )
 TRY_OUT = ("--set=seaweedfs.enabled=true", "--set=store.endpoint=null")

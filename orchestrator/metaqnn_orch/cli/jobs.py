@@ -10,7 +10,7 @@ from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.jobs import check_beginning, cluster_of, end_submitted, said_by, said_by_search, stop
 from metaqnn_orch.application.machine import has_lines, said_here
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import print_lines, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
@@ -58,7 +58,12 @@ def logs(
     store: options.Store,
     trial: Annotated[
         str | None,
-        typer.Argument(metavar="[TRIAL]", help="Id of the trial, or the first characters of it.", show_default=False),
+        typer.Argument(
+            metavar="[TRIAL]",
+            help="Id of the trial, or the first characters of it.",
+            show_default=False,
+            autocompletion=completion.trial,
+        ),
     ] = None,
     tail: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Print only this many of the last lines.")

@@ -10,7 +10,7 @@ import typer
 
 from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.trial_view import trial_view
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows, size_in_words
 from metaqnn_orch.cli.screen import sparkline
 from metaqnn_orch.cli.stores import open_store
@@ -22,7 +22,13 @@ from metaqnn_orch.reporting.summary import read_run, reward_name, shown_reward
 def trial(
     run: options.Run,
     name: Annotated[
-        str, typer.Argument(metavar="TRIAL", help="Id of the trial, or the first characters of it.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="TRIAL",
+            help="Id of the trial, or the first characters of it.",
+            show_default=False,
+            autocompletion=completion.trial,
+        ),
     ],
     store: options.Store,
     output: options.Output = Format.TABLE,
