@@ -14,6 +14,7 @@ from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say, tell
 from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.curves import Curves
@@ -80,6 +81,7 @@ def report(
         axes=axes,
         shown=shown,
         finals=_finals(opened, run),
+        works=living(read_holder(opened, run)) is not None,
     )
     tables = {name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}
     try:

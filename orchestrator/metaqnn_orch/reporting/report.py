@@ -46,12 +46,14 @@ def compose(
     axes: Axes | None = None,
     shown: Pictures = NO_PICTURES,
     finals: Finals | None = None,
+    works: bool = True,
 ) -> Report:
     """The report of a run that has at least one reward.
 
     `best` is the best trial's result, for the versions of its libraries; `price` is the price of an hour of training.
     `axes` are those of the front: by default the reward against each goal of the searcher, or against parameters.
     `shown` are pictures of the best trials; `finals` are those of this run, or of its best nets.
+    `works` says whether somebody works on the run.
 
     Raises:
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
@@ -73,7 +75,7 @@ def compose(
     groups = made(ON_PAGE)
     fronts, beliefs, *_ = groups
     drawn = [figure for group in groups for figure in group]
-    words = content(view, history, best, price)
+    words = content(view, history, best, price, works=works)
     rewards = [reward for trial in words.trials for reward in trial.curve]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
     text = page(

@@ -40,7 +40,7 @@ const progress = (run, { status, standing, words: said, in_flight: flight, epoch
     ...(standing.confirming ? [bar("confirming", standing.confirming)] : []),
     ...(said ? [numbers(said.numbers)] : []),
     facts(rows),
-    ...(flight.length && status.state === "running" ? [el("h3", {}, `In training: ${flight.length}`), table([["trial"], ["attempt", true], ["epoch", true], ["best so far", true], ["net"]],
+    ...(flight.length ? [el("h3", {}, `${status.state === "running" ? "In training" : "Waiting for the next session"}: ${count(flight.length)}`), table([["trial"], ["attempt", true], ["epoch", true], ["best so far", true], ["net"]],
       flight.slice(0, 50).map((one) => {
         const course = epochs[one.trial];
         return [trialLink(run, one.trial), count(one.attempt), course ? `${course.length} of ${one.epochs}` : "-",
@@ -87,7 +87,7 @@ const trialTable = (run, reward, box) => {
   const number = (key, title, width, show) => ({ key, title, width, numeric: true, show });
   const columns = [
     { key: "trial", title: "trial", width: 126, show: (trial) => trialLink(run, trial) },
-    { key: "state", title: "state", width: 126, show: (name, row) => words(name) + (row.estimated ? ", estimated" : "") + (row.confirms ? ", again" : "") },
+    { key: "state", title: "state", width: 126, show: (name, row) => (row.estimated ? "estimated" : words(name)) + (row.confirms ? ", again" : "") },
     number("reward", reward, 96, fixed(4)),
     number("mean_reward", "mean", 78, fixed(4)),
     number("epsilon", "epsilon", 78, fixed(2)),

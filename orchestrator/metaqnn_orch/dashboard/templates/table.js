@@ -36,7 +36,7 @@ export class RowTable {
   }
 
   fill(rows) {
-    this.rows = rows.map((row) => ({ ...row, text: `${row.trial} ${row.net} ${row.state.replaceAll("_", " ")}`.toLowerCase() }));
+    this.rows = rows.map((row) => ({ ...row, text: `${row.trial} ${row.net} ${row.state.replaceAll("_", " ")}${row.estimated ? " estimated" : ""}`.toLowerCase() }));
     this.used = this.columns.filter(({ key }) => rows.some((row) => row[key] !== null && row[key] !== undefined));
     const longest = Math.ceil(Math.max(20, ...rows.map((row) => row.net.length)) * 7.9) + 24;
     const widths = this.used.map((column) => column.width ?? longest);
