@@ -30,7 +30,7 @@ export class RowTable {
     this.head = el("tr", {});
     this.body = el("tbody", {});
     this.table = el("table", {}, el("thead", {}, this.head), this.body);
-    this.element = el("div", { className: "rows", tabIndex: 0 }, this.table);
+    this.element = el("div", { className: "wide rows", tabIndex: 0 }, this.table);
     this.element.addEventListener("scroll", () => this.paint(), { passive: true });
     new ResizeObserver(() => this.paint()).observe(this.element);
   }
