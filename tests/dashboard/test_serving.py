@@ -198,7 +198,8 @@ def test_a_token_of_ones_own_is_not_printed(folder: Path) -> None:
         assert process.stdout is not None
         said = b""
         while b"Ctrl-C" not in said:
-            assert (line := process.stdout.readline()), said
+            line = process.stdout.readline()
+            assert line, said
             said += line
         process.kill()
     assert b"/?token=$METAQNN_DASHBOARD_TOKEN" in said
