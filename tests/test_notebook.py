@@ -149,7 +149,9 @@ def test_in_a_real_kernel(tmp_path: Path) -> None:
     place = table(tmp_path)
     cell = CELL.format(store=str(place["store"]), table=str(place["table"]))
     book = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, (cell, "search.best"))])
-    nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    # A kernel takes two seconds of computing: nothing is waited for beside that, neither its history nor its farewell.
+    quick = {"extra_arguments": ["--HistoryManager.enabled=False"], "shutdown_kernel": "immediate"}
+    nbclient.NotebookClient(book, timeout=120, kernel_name="python3", **quick).execute()
     outputs = [output for output in book.cells[0].outputs if output.output_type != "stream"]
     assert [output.output_type for output in outputs] == ["display_data", "execute_result"]
     progress, run = (output.data["text/html"] for output in outputs)

@@ -10,7 +10,7 @@ from metaqnn_orch.markup import curve, facts
 
 
 def show_trials() -> None:
-    """From now on the running notebook, if there is one, shows trials so."""
+    """Have the running notebook, if there is one, show trials as `trial_html` does from now on."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is not None:

@@ -65,7 +65,7 @@ def _overview(seen: Seen) -> Answer:
     }
     if state.best is not None and seen.history.trained:
         price = state.opened.budget.price_per_gpu_hour if state.opened is not None else None
-        words = content(view, seen.history, None, price)
+        words = content(view, seen.history, None, price, works=seen.holder is not None)
         found["words"] = {
             "lead": words.lead,
             "notes": words.notes,
@@ -177,6 +177,8 @@ def _rows(seen: Seen, some: Iterable[Any]) -> list[Answer]:
     return [
         {
             **row,
+            "state": "waiting" if trial.state == "in_flight" and seen.holder is None else trial.state,
+            "seconds": trial.seconds or None,  # a table need not say any
             "macs": trial.macs,
             "samplings": trial.samplings,
             "device": trial.device,

@@ -11,9 +11,11 @@ from importlib.resources import files
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.reporting.confusion import FEW
 from metaqnn_orch.reporting.content import Content
 from metaqnn_orch.reporting.front import Member
 from metaqnn_orch.reporting.palette import DARK, LIGHT
+from metaqnn_orch.reporting.verdict import Finals
 
 MARK: Final = "MetaQNN · report of a search"  # a page without it is somebody else's
 
@@ -48,6 +50,7 @@ def page(
     members: list[Member],
     figures: list[Drawn],
     leaders: list[Leader],
+    finals: Finals | None,
     curves: Mapping[str, str],
 ) -> str:
     """The HTML of the page. `fronts` and `beliefs` are names of figures: those beside the best nets, and those of what
@@ -74,6 +77,9 @@ def page(
         figures={figure.name: figure for figure in figures},
         leaders=leaders,
         curves=curves,
+        finals=finals,
+        classes=finals.verdict.classes() if finals is not None else [],
+        few=FEW,
         has_pictures=any(leader.pictures for leader in leaders),
         script=script,
         style=style,

@@ -161,6 +161,8 @@ def test_no_job_appears_after_a_cancel(left: Left, cli: Cli, tmp_path: Path) -> 
     """Though whoever lost the run goes on for a while, and starts again what was deleted."""
     session = Session(DirectoryStore(tmp_path / "store"), settings(), name="busy")
     session.open()
+    # Of this machine it would be waited for until its process, this one, has ended.
+    session.hold.me = session.hold.me.model_copy(update={"machine": "another"})
     session.hold.beat("now")
     session.journal.append([Opened(at="now", session="busy", owner="somebody", version="0", goal=12)])
     over = time.monotonic() + 4
