@@ -167,7 +167,9 @@ def _searched(
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
-    shown = listener.follow(record, state, foot="Ctrl-C stops, the same command goes on", now=now, epochs=epochs)
+    shown = listener.follow(
+        record, state, foot="Ctrl-C stops, the same command goes on", now=now, works=lambda: True, epochs=epochs
+    )
     with (
         Signals(listener.say, launcher.outlives_us, asked) as signals,
         served as port,
