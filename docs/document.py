@@ -41,6 +41,9 @@ def commands() -> str:
         "# Commands",
         "What each command says with `--help`. Data goes to standard output, progress to standard error; `-o json` "
         "where there is something to read. This page is written by `make docs`.",
+        "`metaqnn-orch --install-completion` teaches bash, zsh or fish to complete presets, runs, trials and settings "
+        "on TAB, from the next terminal on. Runs and trials are those of `--store`, if it stands before them on the "
+        "line, else of `METAQNN_STORE`, else of `./runs`; a store that does not answer within a second offers none.",
     ]
     root: Any = typer.main.get_command(build_app())
     for name in COMMANDS:

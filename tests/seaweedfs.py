@@ -23,6 +23,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+READER: Final = "reader"
+"""Access key of a user who may only read; the secret is the other's."""
+
 STARTING_SECONDS: Final = 120.0
 GRPC_OFFSET: Final = 10_000  # every component also listens here above its HTTP port
 
@@ -81,14 +84,21 @@ def start(here: Path, ports: list[int], server: S3Server, address: str) -> subpr
         "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
-    (here / "s3.json").write_text(json.dumps({"identities": [user]}))
+    reader = {
+        "name": READER,
+        "credentials": [{"accessKey": READER, "secretKey": server.secret_key}],
+        "actions": ["Read", "List"],
+    }
+    (here / "s3.json").write_text(json.dumps({"identities": [user, reader]}))
     weed = Path(sys.executable).with_name("weed")
     options = (
         f"-dir={here} -ip={address} -ip.bind={address} -filer -s3 -s3.config={here}/s3.json -s3.port={s3} "
         f"-master.port={master} -volume.port={volume} -filer.port={filer} -filer.localSocket={here}/filer.sock "
         # Both would listen on a fixed port, so that a second server on this machine could not start.
         "-s3.port.iceberg=0 -s3.port.lance=0 -s3.autoCreateBucket=false "
-        "-master.telemetry=false -master.volumeSizeLimitMB=64 -volume.max=20"
+        "-master.telemetry=false -master.volumeSizeLimitMB=64 -volume.max=20 "
+        # A master that begins again on what another left waits so long, half as long again, for others like it.
+        "-master.electionTimeout=1s"
     )
     command = ["sh", "-c", LEASH, "leash", str(weed), f"-logdir={here}", "server", *options.split()]
     with (here / "weed.log").open("wb") as log:

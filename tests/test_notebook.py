@@ -11,6 +11,7 @@ import pytest
 
 from metaqnn_orch import Search
 from metaqnn_orch.application.followed import Followed
+from metaqnn_orch.application.notebook import trial_html
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunHeld
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -103,10 +104,10 @@ def test_runs_and_trials_show_themselves_and_escape_what_is_foreign(tmp_path: Pa
     shown = search._repr_html_()
     assert "3 epochs: 0.1000 after the first, 0.3000 after the last, 0.4000 at best, after epoch 2" in shown
     assert shown.count("<tr>") == 2 + 1 + 5
-    alone = best._repr_html_()
+    alone = trial_html(best)
     assert POISON not in alone
     assert "&lt;script&gt;" in alone
-    for text in (shown, alone, Trial("0" * 12, POISON, None)._repr_html_()):
+    for text in (shown, alone, trial_html(Trial("0" * 12, POISON, None))):
         assert not any(part in text for part in ("<script", "http", "<style", "href", "src="))
 
 
@@ -147,10 +148,13 @@ def test_in_a_real_kernel(tmp_path: Path) -> None:
 
     place = table(tmp_path)
     cell = CELL.format(store=str(place["store"]), table=str(place["table"]))
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-    nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    book = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, (cell, "search.best"))])
+    # A kernel takes two seconds of computing: nothing is waited for beside that, neither its history nor its farewell.
+    quick = {"extra_arguments": ["--HistoryManager.enabled=False"], "shutdown_kernel": "immediate"}
+    nbclient.NotebookClient(book, timeout=120, kernel_name="python3", **quick).execute()
     outputs = [output for output in book.cells[0].outputs if output.output_type != "stream"]
     assert [output.output_type for output in outputs] == ["display_data", "execute_result"]
     progress, run = (output.data["text/html"] for output in outputs)
     assert "12 of 12 nets" in progress
     assert "complete" in run
+    assert "<th" in book.cells[1].outputs[0].data["text/html"], "a trial is a table"

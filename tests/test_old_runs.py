@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch import Search
+from metaqnn_orch.dashboard import answers
+from metaqnn_orch.dashboard.reader import RunReader
+from metaqnn_trainer.store.directory import DirectoryStore
 
 RELEASES = sorted((Path(__file__).parent / "fixtures").iterdir())
 BELIEFS = {
@@ -60,6 +63,30 @@ def test_a_rehearsal_is_gone_on_with(folder: Path) -> None:
         settings={"schedule.total": 24, "execution.parallel": 4},
     )
     assert (search.state.unique, search.status["q_digest"]) == (24, BELIEFS["rehearsal"][2])
+
+
+def test_its_learning_curves_are_read_from_the_histories(folder: Path) -> None:
+    search = Search("finished", folder / "store")
+    assert not any(trial.curve for trial in search.state.trials.values()), "the journal of then has none"
+    curves = {trial.trial: (trial.state, trial.curve, trial.reward) for trial in search.trials}
+    learned = [(curve, reward) for state, curve, reward in curves.values() if state == "completed"]
+    assert learned
+    assert all(len(curve) == 2 and max(curve) == reward for curve, reward in learned)
+    assert all(curve == [] for state, curve, _ in curves.values() if state == "untrainable"), "no epoch of it counted"
+    assert search.best is not None
+    assert '<svg class="spark"' in search._repr_html_()
+    assert not any(trial.curve for trial in Search("rehearsal", folder / "store").trials), "nothing was trained"
+
+
+def test_the_dashboard_shows_its_learning_curves(folder: Path) -> None:
+    reader = RunReader(DirectoryStore(folder / "store"), "finished", patience=60)
+    reader.look()
+    curves = answers.figure_list(reader)["curves"]
+    assert len(curves) == sum(row["epochs"] is not None for row in answers.trials(reader)) > 0
+    answers.figure_spec(reader, f"{answers.CURVES}{curves[0]}")
+    at_chance = next(row["trial"] for row in answers.trials(reader) if row["state"] == "untrainable")
+    assert answers.trial(reader, at_chance)["no_curve"] == "it stayed at chance"
+    assert answers.trial(reader, curves[0])["no_curve"] == ""
 
 
 def test_its_best_nets_are_pulled_and_exported(folder: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from metaqnn_orch.application.followed import Followed, OnTrial, notebook_displa
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.machine import lines_of
+from metaqnn_orch.application.notebook import show_trials
 from metaqnn_orch.application.opening import open_store
 from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.signals import interruptible
@@ -36,6 +37,7 @@ from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import leaderboard, read_run, reward_name, shown_reward, status_of, trial_table
@@ -44,6 +46,8 @@ from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
+
+show_trials()
 
 
 class Search:
@@ -60,6 +64,7 @@ class Search:
         """
         self._store = open_store(os.fspath(store), Logged().say)
         self._view = read_run(self._store, run)
+        self._curves = Curves(self._store)
 
     @overload
     @classmethod
@@ -187,17 +192,27 @@ class Search:
 
     @property
     def trials(self) -> list[Trial]:
-        """The trials, in the order of their proposal."""
-        return [*self.state.trials.values()]
+        """The trials, in the order of their proposal.
+
+        Raises:
+            StoreError: their curves are not in the journal, and the store does not answer.
+        """
+        return self._with_curves([*self.state.trials.values()])
 
     @property
     def best(self) -> Trial | None:
-        """The best trial: among confirmed ones, that of the highest mean, and else that of the highest reward."""
-        return self.state.best
+        """The best trial: among confirmed ones, that of the highest mean, and else that of the highest reward. Raises
+        as `trials` does.
+        """
+        return self.state.best and self._with_curves([self.state.best])[0]
 
     def leaderboard(self, top: int = 10) -> list[Trial]:
-        """The best trials, smaller nets first among equals."""
-        return leaderboard(self.state, top)
+        """The best trials, smaller nets first among equals. Raises as `trials` does."""
+        return self._with_curves(leaderboard(self.state, top))
+
+    def _with_curves(self, trials: list[Trial]) -> list[Trial]:
+        self._curves.fill(self._view, trials)
+        return trials
 
     def frame(self) -> Any:
         """The trials as a pandas DataFrame, by trial id: the columns of `metaqnn-orch trials -o csv`.
@@ -280,7 +295,7 @@ class Search:
         return f"<div>{markup.facts(facts)}{table if leaders else ''}</div>"
 
     def __repr__(self) -> str:
-        best = f", best {shown_reward(self.best)}" if self.best is not None else ""
+        best = f", best {shown_reward(self.state.best)}" if self.state.best is not None else ""
         return f"<Search {self.run}: {self.state.unique} nets{best}>"
 
 

@@ -39,9 +39,53 @@ def curve(values: Sequence[float], low: float, high: float) -> str:
     """The learning curve of a net as a sparkline, described in words; empty for less than two epochs."""
     if len(values) < 2:
         return ""
-    best = max(range(len(values)), key=values.__getitem__)
-    said = f"{len(values)} epochs: {values[0]:.4f} after the first, {values[-1]:.4f} after the last"
-    return sparkline(values, low, high, f"{said}, {values[best]:.4f} at best, after epoch {best + 1}")
+    return sparkline(values, low, high, _in_words(values))
+
+
+def chart(values: Sequence[float], low: float, high: float) -> str:
+    """The learning curve of a net between `low` and `high`, with axes, as SVG; empty without an epoch. Epochs say their
+    rewards, as far as they do not lie too close together.
+    """
+    if not values:
+        return ""
+    width, height, left, bottom = 260, 104, 40, 18
+
+    def at(number: int) -> str:
+        x = left + (width - left - 6) * (number / (len(values) - 1) if len(values) > 1 else 0.5)
+        share = min(max((values[number] - low) / ((high - low) or 1.0), 0.0), 1.0)
+        return f"{x:.1f},{6 + (height - bottom - 12) * (1 - share):.1f}"
+
+    def text(x: float, y: float, anchor: str, said: str) -> str:
+        return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{said}</text>'
+
+    step = max(1, -(-len(values) // _POINTS))
+    places = sorted({*range(0, len(values), step), len(values) - 1})
+    dots = (
+        f'<path d="M{at(place)}h0" stroke-width="5" stroke-linecap="round" '
+        f'aria-label="epoch {place + 1:,}: {values[place]:.4f}"></path>'
+        for place in places
+    )
+    axes = [
+        text(left - 6, 10, "end", f"{high:.3g}"),
+        text(left - 6, height - bottom - 2, "end", f"{low:.3g}"),
+        text(left, height - 3, "start", "epoch 1" if len(values) > 1 else ""),
+        text(width - 6, height - 3, "end", f"{len(values):,}"),
+    ]
+    return (
+        f'<svg class="chart" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{_in_words(values)}"><g fill="currentColor" opacity="0.7" font-size="10">{"".join(axes)}'
+        f'<path d="M{left},4V{height - bottom}H{width}" fill="none" stroke="currentColor" opacity="0.4"></path></g>'
+        f'<g fill="none" stroke="currentColor" stroke-width="1.4">'
+        f'<path d="M{" L".join(map(at, places))}"></path>{"".join(dots)}</g></svg>'
+    )
+
+
+def _in_words(curve: Sequence[float]) -> str:
+    if len(curve) < 2:
+        return f"one epoch: {curve[0]:.4f}"
+    best = max(range(len(curve)), key=curve.__getitem__)
+    said = f"{len(curve)} epochs: {curve[0]:.4f} after the first, {curve[-1]:.4f} after the last"
+    return f"{said}, {curve[best]:.4f} at best, after epoch {best + 1}"
 
 
 def bar(share: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 from charts import document
 
 from metaqnn_trainer import __version__
-from tests.chart.conftest import CHART, ROOT, helm
+from tests.chart.conftest import CHART, KITCHEN_SINK, ROOT, helm, sets, template
 from tests.helm import program
 
 VALUES = (CHART / "values.yaml").read_text()
@@ -40,6 +41,23 @@ def test_one_version_for_chart_and_program() -> None:
     shown = helm("show", "chart", CHART).stdout
     assert f"\nversion: {__version__}\n" in shown
     assert f"\nappVersion: {__version__}\n" in shown
+
+
+def test_an_installer_may_make_every_kind_that_the_chart_can() -> None:
+    """The cluster's tests record which verbs they need; a kind that is new is noticed here."""
+    try_out = sets(seaweedfs__enabled="true", store__existingSecret__name="made-up")
+    cache = sets(datasetCache__enabled="true", datasetCache__accessMode="ReadWriteOnce")
+    rules = yaml.safe_load((ROOT / "k8s" / "installer-role.yaml").read_text())["rules"]
+    granted = {
+        (group, resource): {*rule["verbs"]}
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    for thing in (*template("--values", KITCHEN_SINK), *template(*try_out, *cache)):
+        group = thing["apiVersion"].rpartition("/")[0]
+        resource = re.sub("ys$", "ies", f"{thing['kind'].lower()}s")
+        assert granted.get((group, resource), set()) >= {"create", "get", "patch", "delete"}, (group, resource)
 
 
 def test_the_overlay_builds() -> None:

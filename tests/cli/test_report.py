@@ -10,10 +10,13 @@ import pytest
 import yaml
 
 from metaqnn_orch.control.record import load_record
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, tree
 from tests.control.test_replay_import import GOOD
 from tests.control.world import Session, settings
+from tests.reporting.test_verdict import verdict
 
 pytest.importorskip("vl_convert", reason="needs the extra: metaqnn-orch[report]")
 
@@ -102,3 +105,15 @@ def test_files_of_somebody_else_stay(cli: Cli, finished: DirectoryStore, tmp_pat
     assert (tree(file.parent), file.read_text()) == ([name], "mine")
     assert cli(*command, "--force").code == 0
     assert cli(*command).code == 0, "it is a report's folder now"
+
+
+def test_the_report_of_a_search_shows_its_finals(cli: Cli, finished: DirectoryStore, tmp_path: Path) -> None:
+    pets = verdict(class_names=["cat", "dog"], confusion=[[6, 0], [3, 1]])
+    finished.put(keys.finals("test-finals"), encode(pets))
+    command = ["report", "test", "--store", finished.uri, "--top", "1", "--to", tmp_path / "report"]
+    assert cli(*command).code == 0
+    assert "as the run test-finals" in (tmp_path / "report" / "index.html").read_text()
+    finished.put(keys.finals("test-finals"), b"{")
+    done = cli(*command)
+    assert (done.code, "the verdict of the finals is left out" in done.err) == (0, True)
+    assert 'id="finals"' not in (tmp_path / "report" / "index.html").read_text()

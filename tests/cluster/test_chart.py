@@ -53,8 +53,8 @@ class World:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def install(self) -> str:
-        return self.helm(f"install first {CHART}", "--values", str(self.values))
+    def install(self, *more: str) -> str:
+        return self.helm(f"install first {CHART}", "--values", str(self.values), *more)
 
     def jobs(self) -> list[str]:
         return [job.metadata.name for job in self.real.batch.list_namespaced_job(self.real.name).items]

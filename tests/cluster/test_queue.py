@@ -54,6 +54,9 @@ class World:
         until(lambda: self.namespace.batch.list_namespaced_job(self.namespace.name).items)
         return launcher, request
 
+    def is_since(self, minor: int) -> bool:
+        return int(self.cluster.version().split(".")[1]) >= minor
+
     def pod(self) -> str:
         """The name of the one Pod, when there is one that is not being deleted."""
         found: list[str] = []
@@ -114,7 +117,12 @@ def test_an_evicted_trainer_that_ends_slowly_does_not_fail_its_job(world: World)
 
 
 def test_a_job_of_another_controller_is_left_alone(world: World) -> None:
-    launcher, request = world.launched(world.form(managed_by="kueue.x-k8s.io/multikueue"))
+    form = world.form(managed_by="kueue.x-k8s.io/multikueue")
+    if not world.is_since(32):
+        with pytest.raises(BadInput, match=r"the server would drop a field.* \"?spec\.managedBy"):
+            refuse_unacceptable(world.cluster, form, 1)
+        return
+    launcher, request = world.launched(form)
     name = f"queued-{request.trial}-1"
     time.sleep(2)
     assert world.namespace.pods() == []
@@ -141,9 +149,13 @@ def test_cards_by_class_and_by_template(world: World) -> None:
         "spec": {"spec": spec},
     }
     place = ("resource.k8s.io", "v1", world.namespace.name)
+    form = world.form(resource_claims=claims)
+    if not world.is_since(34):
+        with pytest.raises(BadInput, match=r"the server would drop a field.* \"?spec\.template\.spec\..*[cC]laims"):
+            refuse_unacceptable(world.cluster, form, 1)
+        return
     custom = client.CustomObjectsApi()
     custom.create_namespaced_custom_object(*place, "resourceclaimtemplates", body)
-    form = world.form(resource_claims=claims)
     refuse_unacceptable(world.cluster, form, 1)
     world.launched(form)
     pod = world.namespace.core.read_namespaced_pod(world.pod(), world.namespace.name)
@@ -168,7 +180,9 @@ def test_lists_are_merged_by_the_servers_own_keys(world: World) -> None:
     found: dict[str, tuple[str, ...]] = {}
     for kind in ("core.v1.PodSpec", "core.v1.Container", "core.v1.ResourceRequirements"):
         for field, shape in definitions[f"io.k8s.api.{kind}"]["properties"].items():
-            if keys := shape.get("x-kubernetes-list-map-keys"):
+            # Servers before 1.31 say of some lists no more than how they are patched, by one of the keys.
+            one = shape.get("x-kubernetes-patch-merge-key")
+            if keys := shape.get("x-kubernetes-list-map-keys", [one] if one else []):
                 found[field] = tuple(keys)
     del found["ephemeralContainers"]  # no template has any
     assert found == KEYED

@@ -53,5 +53,8 @@ class FatalStore:
     def list(self, prefix: str) -> Iterator[Entry]:
         return iter(list(self._call("list", prefix)))
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        return tuple(self._call("names", prefix))
+
     def delete(self, key: str) -> None:
         self._call("delete", key)

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from metaqnn_orch.dashboard import answers
-from metaqnn_orch.dashboard.reader import RunReader, Unreadable
+from metaqnn_orch.dashboard.reader import RunReader, Seen, Unreadable
 from metaqnn_orch.dashboard.shelf import Shelf
 from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_orch.reporting.history import read_history
@@ -20,7 +20,7 @@ from metaqnn_trainer.store.base import Entry
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
 from tests.control.world import Clock, Session, settings
-from tests.reporting.runs import write_run_with_stopped_nets
+from tests.reporting.runs import at, write_run, write_run_with_stopped_nets
 
 
 class Counted(DirectoryStore):
@@ -81,7 +81,7 @@ def test_it_reads_on_and_says_what_a_new_reader_would(store: Counted) -> None:
     asked = store.calls["get"] - before
     assert unique(reader) == 12
     view = read_run(store, "test")
-    assert asked <= view.position - known + 4, "it did not read again what it knew"
+    assert asked <= view.position - known + 6 + 4, "it did not read again what it knew, but looked for six curves"
     seen = reader.make(lambda seen: seen)
     assert seen.view.state.beliefs() == view.state.beliefs()
     told = [(item.trial.trial, item.reward) for item in seen.history.trained]
@@ -189,3 +189,29 @@ def test_learning_curves_are_those_of_the_trials_that_are_named(tmp_path: Path) 
     assert [row["reward"] for row in spec["data"]["values"]] == curve
     with pytest.raises(NotFound, match="none of these trials"):
         answers.figure_spec(reader, "curves:000000000000")
+
+
+def test_what_is_in_flight_waits_where_nobody_works_on_the_run(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path, durable=False)
+    view = write_run(store, 4)
+    reader = RunReader(store, "test", patience=60)
+    reader.look()
+    (waiting,) = view.state.in_flight
+    assert {row["trial"] for row in answers.trials(reader) if row["state"] == "waiting"} == {waiting}
+    assert answers.trial(reader, waiting)["row"]["state"] == "waiting"
+    ends = {outcome["name"]: outcome["number"] for outcome in answers.overview(reader, at(0))["words"]["outcomes"]}
+    assert (ends["waiting"], "in flight" in ends) == (1, False)
+
+
+def test_seconds_that_nobody_measured_are_none(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path, durable=False)
+    write_run(store, 4)
+    reader = RunReader(store, "test", patience=60)
+    reader.look()
+
+    def unmeasured(seen: Seen) -> None:
+        for trial in seen.view.state.trials.values():
+            trial.seconds = 0.0
+
+    reader.make(unmeasured)
+    assert {row["seconds"] for row in answers.trials(reader)} == {None}

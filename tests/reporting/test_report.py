@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageStat
@@ -93,6 +94,39 @@ def test_every_mark_says_what_it_stands_for(report: Report) -> None:
     assert text.count("with 1,") >= 24  # parameters in the scatter
 
 
+def test_each_net_shows_its_learning_curve_or_why_there_is_none(report: Report, place: Path) -> None:
+    text = report.files["index.html"].decode()
+    best, *_ = leaderboard(read_run(DirectoryStore(place / "store"), "test").state, 1)
+    assert text.count('<svg class="chart"') == 3, "one for each of the best"
+    assert f'aria-label="epoch 1: {best.curve[0]:.4f}"' in text
+    board, full = text.partition("<details>")[::2]
+    assert board.count('<td class="n curve" tabindex="0" data-value="3"><svg class="spark"') == 3
+    assert full.count('<td class="n curve" data-value="3"><svg class="spark"') == 22, "of every net that learned"
+    assert full.count('data-value="0">-</td>') == 2
+    assert "No learning curve" not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"attempt": 0}, "it was imported"),
+        ({"state": "untrainable"}, "it stayed at chance"),
+        ({}, "the store has no history of it"),
+    ],
+)
+def test_a_net_without_a_curve_says_why(tmp_path: Path, change: dict[str, Any], why: str) -> None:
+    store = DirectoryStore(tmp_path)
+    view = write_run(store, 8)
+    for trial in view.state.trials.values():
+        trial.curve.clear()
+        for name, value in change.items():
+            setattr(trial, name, value)
+    text = compose(view, read_history(store, view), None, top=1).files["index.html"].decode()
+    assert f"No learning curve: {why}." in text
+    assert '<svg class="chart"' not in text
+    assert ">curve<" not in text, "no empty drawing, no empty column"
+
+
 def test_what_the_tables_hold(report: Report) -> None:
     assert len(report.tables["figure-3-learning.csv"]) == 24
     assert len(report.tables["timeline.csv"]) == 24 + 4
@@ -116,6 +150,22 @@ def test_a_quantity_has_one_axis() -> None:
         assert str(scale.domain["domain"]) in str(made(ended, scale, LIGHT).spec), made.__name__
 
 
+def test_nets_without_an_epsilon_are_called_what_they_are() -> None:
+    def ended(epsilon: float | None, origin: str = "") -> EndedTrial:
+        return EndedTrial(Trial("0" * 12, "[SM(10)]", epsilon, "completed", 0.5, origin=origin), 0.5, None, True)
+
+    def said(*some: EndedTrial) -> list[str]:
+        scale = scale_of(some, ACCURACY)
+        return [str(made(some, scale, LIGHT).spec) for made in (learning, histograms)]
+
+    mixed = said(ended(1.0), ended(None, "by hand"), ended(0.1))
+    assert all("'entered by hand: 1 nets" in text and "all nets" not in text for text in mixed)
+    assert "'sort': ['1.0', '0.1', 'by hand']" in mixed[1], "the rows of the histograms are in the schedule's order"
+    imported, alone = said(ended(1.0), ended(None)), said(ended(None), ended(None, "by hand"))
+    assert all("'without an epsilon: 1 nets" in text for text in imported)
+    assert all("'all nets: 2 nets" in text for text in alone), "the searcher has no epsilon"
+
+
 def test_a_run_of_one_net_and_no_time(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     view = write_run(store, 1)
@@ -136,11 +186,12 @@ def test_tables_sort_by_numbers_and_by_text(page: Path, place: Path) -> None:
     view = read_run(DirectoryStore(place / "store"), "test")
     sizes = [trial.params for trial in leaderboard(view.state, 3)]
     column = "[...document.querySelectorAll('table tbody tr')].slice(0, 3).map(row => row.cells[{}].dataset.value)"
-    click = "document.querySelectorAll('table th button')[2].click();"
-    assert after(page, f"return {column.format(2)}") == ",".join(map(str, sizes))
+    assert any(trial.curve for trial in leaderboard(view.state, 3)), "so there is a column of curves"
+    click = "document.querySelectorAll('table th button')[3].click();"
+    assert after(page, f"return {column.format(3)}") == ",".join(map(str, sizes))
     largest_first = sorted((size or 0 for size in sizes), reverse=True)
-    assert after(page, f"{click} return {column.format(2)}") == ",".join(map(str, largest_first))
-    assert after(page, f"{click} {click} return {column.format(2)}") == ",".join(map(str, reversed(largest_first)))
+    assert after(page, f"{click} return {column.format(3)}") == ",".join(map(str, largest_first))
+    assert after(page, f"{click} {click} return {column.format(3)}") == ",".join(map(str, reversed(largest_first)))
 
 
 @needs_chromium
@@ -152,6 +203,23 @@ def test_pointing_at_a_mark_shows_its_value(page: Path) -> None:
         return `${tip.hidden} ${tip.textContent}`;
     """
     assert after(page, program).startswith("false epsilon 1.0: 12 nets")
+
+
+@needs_chromium
+def test_a_small_curve_is_shown_larger_when_one_points_at_it_or_comes_by_key(page: Path) -> None:
+    program = """
+        const tip = document.getElementById("tip");
+        const cells = document.querySelectorAll("td.curve");
+        cells[0].dispatchEvent(new PointerEvent("pointermove", {bubbles: true, clientX: 50, clientY: 50}));
+        const pointed = [tip.hidden, tip.querySelectorAll("svg").length, tip.textContent];
+        document.body.dispatchEvent(new PointerEvent("pointermove", {bubbles: true}));
+        const away = tip.hidden;
+        cells[1].focus();
+        return [...pointed, away, tip.hidden, tip.querySelectorAll("svg").length].join("|");
+    """
+    shown = after(page, program).split("|")
+    assert (shown[:2], shown[3:]) == (["false", "1"], ["true", "false", "1"])
+    assert shown[2].startswith("3 epochs: ")
 
 
 @needs_chromium

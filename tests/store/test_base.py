@@ -118,6 +118,9 @@ class Forgetful:
     def list(self, prefix: str) -> Iterator[Entry]:
         yield from (Entry(key, len(data)) for key, data in sorted(self.objects.items()) if key.startswith(prefix))
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        raise NotImplementedError
+
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 

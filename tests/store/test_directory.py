@@ -248,3 +248,12 @@ def test_descriptors_are_given_back(store: DirectoryStore) -> None:
             store.put("a", b"")
         store.delete("a/c")
     assert descriptors() == before
+
+
+def test_a_name_goes_with_its_last_object(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    for key in ("runs/a/trials/1/x", "runs/b", "runs/c/run.json"):
+        store.put(key, b"")
+    store.delete("runs/a/trials/1/x")
+    (tmp_path / "runs" / "Not-A-Key").touch()
+    assert store.names("runs/") == ("b", "c")

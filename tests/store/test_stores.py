@@ -156,6 +156,18 @@ def test_list_shows_a_prefix_in_the_order_of_bytes(store: Store, prefix: str) ->
         store.put(name, name.encode())
     expected = sorted(name for name in names if name.startswith(prefix))
     assert list(store.list(prefix)) == [Entry(name, len(name)) for name in expected]
+    beyond = prefix.rfind("/") + 1
+    assert store.names(prefix) == tuple(sorted({name[beyond:].split("/")[0] for name in expected}))
+
+
+def test_names_are_complete_beyond_a_page(store: Store) -> None:
+    names = [f"{number:04d}" for number in range(1, 1207)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: store.put(f"runs/{name}/trials/x", b"x"), names))
+    assert store.names("runs/") == (*names,)
+    assert store.names("runs/12") == (*names[1199:],)
+    store.delete("runs/0001/trials/x")
+    assert {*store.names("runs/")} - {"0001"} == {*names[1:]}, "some servers keep the name for a while"
 
 
 def test_list_is_complete_beyond_a_page(store: Store) -> None:

@@ -17,6 +17,7 @@ from metaqnn_orch.application.detaching import bounded_log
 from metaqnn_orch.application.signals import Stopped
 from metaqnn_orch.cli import config, dataset, runs, trainer
 from metaqnn_orch.cli.attach import attach
+from metaqnn_orch.cli.completion import whole_words
 from metaqnn_orch.cli.dashboard import dashboard
 from metaqnn_orch.cli.describe import describe_net
 from metaqnn_orch.cli.doctor import doctor
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):  # an escaped letter is better than no answer
             stream.reconfigure(errors="backslashreplace")
     out, err = Guarded(sys.stdout, lost_stdout), Guarded(sys.stderr, lambda error: None)
-    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)), whole_words():
         sys.exit(_run(arguments))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypedDict
 
 import typer
 
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_json, say
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
@@ -33,7 +33,12 @@ def dashboard(
     store: options.Store,
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="The run to show first (default: a list).", show_default=False),
+        typer.Argument(
+            metavar="[RUN]",
+            help="The run to show first (default: a list).",
+            show_default=False,
+            autocompletion=completion.run,
+        ),
     ] = None,
     host: Annotated[
         str,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.describing import describe, parts_of
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows
 from metaqnn_orch.cli.stores import looking_in
 from metaqnn_orch.settings.sources import load_settings
@@ -21,7 +21,11 @@ def describe_net(
     space: Annotated[
         str,
         typer.Option(
-            "--space", metavar="PRESET_OR_FILE", help="Preset or settings file with the space.", show_default=False
+            "--space",
+            metavar="PRESET_OR_FILE",
+            help="Preset or settings file with the space.",
+            show_default=False,
+            autocompletion=completion.preset_or_file,
         ),
     ],
     dropout: Annotated[

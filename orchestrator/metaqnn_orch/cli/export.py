@@ -9,7 +9,7 @@ from typing import Annotated, TypedDict
 import typer
 
 from metaqnn_orch.application import exports
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_json, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
@@ -61,6 +61,7 @@ def export(
             metavar="T",
             help="Id of the trial, or the first characters of it (default: the best one).",
             show_default=False,
+            autocompletion=completion.trial,
         ),
     ] = None,
     net_format: Annotated[

@@ -14,7 +14,7 @@ from metaqnn_orch.application.derived_run import train
 from metaqnn_orch.application.finalists import SECTIONS
 from metaqnn_orch.application.finals import Asked, Unfinished, default_name, hold, refuse_other_tasks, shortest
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.stores import open_store
@@ -72,6 +72,7 @@ def finals(
             metavar="PRESET_OR_FILE",
             help="Preset or settings file from which `finals`, `execution` and `budget` are taken (default: the "
             "run's own settings).",
+            autocompletion=completion.preset_or_file,
         ),
     ] = None,
     launcher: options.Launcher = LauncherName.LOCAL,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 
 Flags = Mapping[str, Any]
 """Dotted keys of settings with the values that were given; None where no value was given."""
@@ -49,7 +49,9 @@ SEARCH: Final[Mapping[str, Flag]] = {
         Annotated[
             str | None,
             typer.Option(
-                metavar="RUN", help="Name of another run from whose results the search starts (see warm_start.weight)."
+                metavar="RUN",
+                help="Name of another run from whose results the search starts (see warm_start.weight).",
+                autocompletion=completion.run,
             ),
         ],
     ),

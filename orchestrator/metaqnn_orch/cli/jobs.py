@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
-from metaqnn_orch.application.jobs import check_beginning, cluster_of, end_submitted, said_by, said_by_search, stop
+from metaqnn_orch.application.jobs import cluster_of, end_submitted, said_by, said_by_search, stop
 from metaqnn_orch.application.machine import has_lines, said_here
+from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import print_lines, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
@@ -58,7 +59,12 @@ def logs(
     store: options.Store,
     trial: Annotated[
         str | None,
-        typer.Argument(metavar="[TRIAL]", help="Id of the trial, or the first characters of it.", show_default=False),
+        typer.Argument(
+            metavar="[TRIAL]",
+            help="Id of the trial, or the first characters of it.",
+            show_default=False,
+            autocompletion=completion.trial,
+        ),
     ] = None,
     tail: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Print only this many of the last lines.")
@@ -77,10 +83,10 @@ def logs(
     of the latest attempt whose Pod still exists. Pods are deleted when their results have been read. Of a Pod that
     trains several trials, it is the lines about this one.
     """
-    if trial is not None:
-        check_beginning(trial)
     opened = open_store(store)
     record = load_record(opened, run)
+    if trial is not None:
+        trial = find_trial(read_run(opened, run, learning=False), trial).trial
     asked = release is not None or namespace is not None or context is not None
     if not asked and (has_lines(opened.uri, run, trial) or _works_here(opened, run)):
         lines = said_here(opened.uri, run, trial)
@@ -93,5 +99,5 @@ def logs(
 
 def _works_here(store: Store, run: str) -> bool:
     """Whether the last search of the run launched its trials on the machine that it ran on."""
-    opened = read_run(store, run).state.opened
+    opened = read_run(store, run, learning=False).state.opened
     return opened is not None and opened.launcher != LauncherName.KUBERNETES

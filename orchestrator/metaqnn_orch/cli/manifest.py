@@ -15,7 +15,7 @@ from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import trial_of
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import emit, print_json, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.launchers.kubernetes.manifest import manifest as job_manifest
@@ -37,10 +37,19 @@ def manifest(
     space: Annotated[
         str,
         typer.Option(
-            "--space", metavar="PRESET_OR_FILE", help="Preset or settings file of the run.", show_default=False
+            "--space",
+            metavar="PRESET_OR_FILE",
+            help="Preset or settings file of the run.",
+            show_default=False,
+            autocompletion=completion.preset_or_file,
         ),
     ],
-    run: Annotated[str, typer.Option("--run", metavar="NAME", help="Name of the run.", show_default=False)],
+    run: Annotated[
+        str,
+        typer.Option(
+            "--run", metavar="NAME", help="Name of the run.", show_default=False, autocompletion=completion.run
+        ),
+    ],
     store: options.Store,
     attempt: Annotated[int, typer.Option(min=1, max=MAX_ATTEMPT, metavar="N", help="Number of the attempt.")] = 1,
     output: Annotated[ManifestFormat, typer.Option("--output", "-o", help="Output format.")] = ManifestFormat.YAML,

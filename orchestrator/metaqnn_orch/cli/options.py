@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.cli import completion
 from metaqnn_orch.cli.output import Format, RowFormat
 from metaqnn_orch.errors import BadInput
 
@@ -27,7 +28,10 @@ def refuse_other_sections(assignments: Sequence[str], sections: Sequence[str], h
             )
 
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", show_default=False)]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="Name of the run.", show_default=False, autocompletion=completion.run),
+]
 Store = Annotated[
     str,
     typer.Option(
@@ -61,11 +65,17 @@ PresetOrFile = Annotated[
         metavar="PRESET_OR_FILE",
         help="A preset (`metaqnn-orch config presets` lists them) or a YAML file.",
         show_default=False,
+        autocompletion=completion.preset_or_file,
     ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. recipe.epochs=3. May be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a setting, e.g. recipe.epochs=3. May be repeated.",
+        autocompletion=completion.setting,
+    ),
 ]
 _AFTER: Final = typer.Option(
     "--after", metavar="BEGINNING", help="The beginning of a design: of a net, its first layers.", show_default=False
@@ -76,7 +86,14 @@ Output = Annotated[Format, typer.Option("--output", "-o", help="Output format.")
 RowOutput = Annotated[RowFormat, typer.Option("--output", "-o", help="Output format.")]
 
 RunName = Annotated[
-    str, typer.Option("--run", metavar="NAME", help="Name of the run: a-z, 0-9 and '-'.", show_default=False)
+    str,
+    typer.Option(
+        "--run",
+        metavar="NAME",
+        help="Name of the run: a-z, 0-9 and '-'.",
+        show_default=False,
+        autocompletion=completion.run,
+    ),
 ]
 Parallel = Annotated[int | None, typer.Option(metavar="N", help="Trials in parallel (default 2).")]
 Mlflow = Annotated[

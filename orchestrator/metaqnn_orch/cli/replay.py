@@ -13,7 +13,7 @@ import typer
 from metaqnn_orch.application.beginning import begin_imported
 from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.listener import Tone
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, csv_text, emit, print_fields, print_json, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
@@ -53,7 +53,14 @@ def import_replay(
         str, typer.Option("--run", metavar="NAME", help="Name of the new run: a-z, 0-9 and '-'.", show_default=False)
     ],
     space: Annotated[
-        str, typer.Option("--space", metavar="PRESET_OR_FILE", help="The settings of the new run.", show_default=False)
+        str,
+        typer.Option(
+            "--space",
+            metavar="PRESET_OR_FILE",
+            help="The settings of the new run.",
+            show_default=False,
+            autocompletion=completion.preset_or_file,
+        ),
     ],
     store: options.Store,
     strict: Annotated[

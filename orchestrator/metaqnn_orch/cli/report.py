@@ -9,17 +9,23 @@ from typing import Annotated
 
 import typer
 
+from metaqnn_orch.application.finals import default_name
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say, tell
 from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.page import MARK
 from metaqnn_orch.reporting.report import compose
 from metaqnn_orch.reporting.summary import leaderboard, read_run
+from metaqnn_orch.reporting.verdict import Finals, read_verdict
+from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.store.base import Store
 
 
 def report(
@@ -57,6 +63,7 @@ def report(
         _refuse_others(to)
     opened = open_store(store)
     view = read_run(opened, run)
+    Curves(opened).fill(view, view.state.trials.values())
     if view.state.best is None:
         raise BadInput(
             f"run {run} has no trained net yet",
@@ -66,7 +73,15 @@ def report(
         price = view.state.opened.budget.price_per_gpu_hour
     shown = read_pictures(opened, view, leaderboard(view.state, top), partial(tell, tone=Tone.CAUTION))
     made = compose(
-        view, read_history(opened, view), read_best(opened, view), top=top, price=price, axes=axes, shown=shown
+        view,
+        read_history(opened, view),
+        read_best(opened, view),
+        top=top,
+        price=price,
+        axes=axes,
+        shown=shown,
+        finals=_finals(opened, run),
+        works=living(read_holder(opened, run)) is not None,
     )
     tables = {name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}
     try:
@@ -76,6 +91,21 @@ def report(
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
     say(f"{to / 'index.html'}: {view.state.unique:,} nets, {len(made.files) + len(tables)} files")
+
+
+def _finals(store: Store, run: str) -> Finals | None:
+    """The verdict on this run, or on its best nets under the name that finals have by default; None where there is
+    none, or it is damaged, which is said.
+    """
+    for name in (run, default_name(run, None, from_weights=False)):
+        try:
+            verdict = read_verdict(store, name)
+        except MessageError as error:
+            tell(f"the verdict of the finals is left out: {error}", Tone.CAUTION)
+            continue
+        if verdict is not None:
+            return Finals(name, verdict)
+    return None
 
 
 def _refuse_others(to: Path) -> None:

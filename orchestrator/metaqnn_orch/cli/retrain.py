@@ -11,7 +11,7 @@ from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.derived_run import derived, refuse_open, train
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.retraining import SECTIONS, again
-from metaqnn_orch.cli import options
+from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.stores import open_store
@@ -55,7 +55,12 @@ def retrain(
     run: options.Run,
     trials: Annotated[
         list[str],
-        typer.Argument(metavar="TRIAL...", help="Their ids, or the first characters of them.", show_default=False),
+        typer.Argument(
+            metavar="TRIAL...",
+            help="Their ids, or the first characters of them.",
+            show_default=False,
+            autocompletion=completion.trial,
+        ),
     ],
     store: options.Store,
     name: Annotated[

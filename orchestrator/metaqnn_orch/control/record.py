@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from re import fullmatch
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.partial import refuse_partial
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, SettingsError, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
@@ -35,7 +37,7 @@ from metaqnn_trainer.contract.keys import NAME_PATTERN
 from metaqnn_trainer.contract.messages import DatasetRef, PluginRef, TrialSpec, WeightsRef
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 from metaqnn_trainer.spaces.cnn.rules import unsaid
-from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.store.base import Store, exists
 
 
 class Imported(Message):
@@ -225,9 +227,19 @@ def load_record(store: Store, run: str) -> RunRecord:
     return _bound(store, record) if record.is_open else record
 
 
+def run_names(store: Store) -> list[str]:
+    """The names of the runs of a store, in their order; of what is left of one, none.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    names = [name for name in store.names(keys.runs()) if fullmatch(NAME_PATTERN, name)]
+    there = each(lambda name: exists(store, keys.run_record(name)), names)
+    return [name for name, is_run in zip(names, there, strict=True) if is_run]
+
+
 def _not_found(store: Store, run: str) -> NotFound:
-    keys_there = (entry.key for entry in store.list(keys.runs()))
-    known = sorted({key.split("/")[1] for key in keys_there if key.endswith("/run.json")})
+    known = run_names(store)
     close = [name for name in known if name.startswith(run)] or get_close_matches(run, known, n=1)
     shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
     meant = f"did you mean {close[0]}? " if close else ""

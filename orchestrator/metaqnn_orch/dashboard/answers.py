@@ -9,6 +9,7 @@ from typing import Any, Final
 from metaqnn_orch.dashboard.reader import RunReader, Seen
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.content import content
+from metaqnn_orch.reporting.curves import why_no_curve
 from metaqnn_orch.reporting.explain import explain
 from metaqnn_orch.reporting.front import COLUMNS, Axes
 from metaqnn_orch.reporting.palette import ON_PAGE
@@ -64,7 +65,7 @@ def _overview(seen: Seen) -> Answer:
     }
     if state.best is not None and seen.history.trained:
         price = state.opened.budget.price_per_gpu_hour if state.opened is not None else None
-        words = content(view, seen.history, None, price)
+        words = content(view, seen.history, None, price, works=seen.holder is not None)
         found["words"] = {
             "lead": words.lead,
             "notes": words.notes,
@@ -176,6 +177,8 @@ def _rows(seen: Seen, some: Iterable[Any]) -> list[Answer]:
     return [
         {
             **row,
+            "state": "waiting" if trial.state == "in_flight" and seen.holder is None else trial.state,
+            "seconds": trial.seconds or None,  # a table need not say any
             "macs": trial.macs,
             "samplings": trial.samplings,
             "device": trial.device,
@@ -234,6 +237,7 @@ def trial(reader: RunReader, name: str) -> Answer:
         return {
             "row": _rows(seen, [found])[0],
             "reward": reward_name(state.settings),
+            "no_curve": "" if found.reward is None or found.curve else why_no_curve(found, seen.view.record.table),
             "rank": next((place for place, one in enumerate(ranking, 1) if one is found), None),
             "of": len(ranking),
             "part": state.space.part,

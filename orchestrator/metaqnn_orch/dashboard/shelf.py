@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.control.record import run_names
 from metaqnn_orch.dashboard.background import in_background
 from metaqnn_orch.dashboard.reader import PATIENCE, RunReader, in_words
 from metaqnn_orch.errors import KNOWN, one_line
@@ -138,13 +139,3 @@ def row(view: RunView, store: Store) -> Row:
         "reward_name": reward_name(view.state.settings),
         "heard": view.state.heard or view.record.created_at,
     }
-
-
-def run_names(store: Store) -> list[str]:
-    """The names of the runs of a store, in their order.
-
-    Raises:
-        StoreError: the store does not answer.
-    """
-    found = (entry.key.split("/") for entry in store.list("runs/"))
-    return [parts[1] for parts in found if len(parts) == 3 and parts[2] == "run.json"]

@@ -191,6 +191,8 @@ class Reading:
         """Show the log of the last search of a run that went on in the background, or of one of its trials."""
         store = self._opened()
         record = load_record(store, check_name("run", run))
+        if trial is not None:
+            trial = find_trial(read_run(store, run, learning=False), trial).trial
         if self._launcher is not LauncherName.KUBERNETES:
             lines = said_here(store.uri, run, trial)
         else:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.budget import RECENT, recent_seconds, used
 from metaqnn_orch.control.confirmation import still_to_come
-from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.record import RunRecord, run_names
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import KNOWN
 from metaqnn_orch.numbers import finite
@@ -106,9 +106,8 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
     """The basis from other runs of the store, for a net of this space. `images` is the size of the training set, where
     it is known.
     """
-    names = sorted({entry.key.split("/")[1] for entry in store.list("runs/") if entry.key.endswith("/run.json")})
     found: list[tuple[bool, int, str, float]] = []
-    for name in names:
+    for name in run_names(store):
         try:
             view = read_run(store, name)
         except KNOWN:  # a run that cannot be read says nothing

@@ -41,6 +41,8 @@ MEANINGS: Final[dict[TrialState, str]] = {
     "in_flight": "not ended yet",
 }
 
+WAITING: Final = ("waiting", "in flight, but nobody works on the run: the next session goes on with them")
+
 LOST_MEANINGS: Final[dict[Lost, str]] = {
     Phase.DISRUPTED: "attempts that were interrupted: started again, for free within bounds",
     Phase.FALSE_START: "attempts that never began: started again, for free within bounds",
@@ -91,8 +93,12 @@ class Content(NamedTuple):
     """The name of the reward: accuracy, where it is one."""
 
 
-def content(view: RunView, history: History, best: TrainingResult | None, price: float | None) -> Content:
-    """The content of a page. `best` is the best trial's result; `price` is the price of an hour of training."""
+def content(
+    view: RunView, history: History, best: TrainingResult | None, price: float | None, *, works: bool = True
+) -> Content:
+    """The content of a page. `best` is the best trial's result; `price` is the price of an hour of training; `works`
+    says whether somebody works on the run.
+    """
     state, record = view.state, view.record
     rewards, best_trial = [item.reward for item in history.ended], state.best
     accuracy = tells_accuracy(state.settings.task.name, state.settings.objective)
@@ -116,7 +122,7 @@ def content(view: RunView, history: History, best: TrainingResult | None, price:
         lead=f"{state.unique:,} networks for {record.dataset.name}, {_found(state.settings)}. The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
-        outcomes=_outcomes(state, history),
+        outcomes=_outcomes(state, history, works=works),
         reasons=Counter(one_line(trouble.detail, 200) for trouble in history.troubles).most_common(_REASONS),
         losses=[
             (kind, replace(spell, detail=one_line(spell.detail, 200)))
@@ -169,12 +175,13 @@ def _notes(view: RunView) -> list[str]:
     return notes
 
 
-def _outcomes(state: RunState, history: History) -> list[OutcomeCount]:
+def _outcomes(state: RunState, history: History, *, works: bool) -> list[OutcomeCount]:
     trials: Counter[TrialState] = Counter(trial.state for trial in state.trials.values())
     attempts = Counter(trouble.kind for trouble in history.troubles)
     found = [
-        OutcomeCount(name.replace("_", " "), trials[name], trials[name] / len(state.trials), meaning)
-        for name, meaning in MEANINGS.items()
+        OutcomeCount(shown, trials[name], trials[name] / len(state.trials), meaning)
+        for name, words in MEANINGS.items()
+        for shown, meaning in [WAITING if name == "in_flight" and not works else (name.replace("_", " "), words)]
         if trials[name] or name == "completed"
     ]
     all_attempts = sum(trials.values()) + sum(attempts.values())

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
+from typing import Final
 
+from metaqnn_orch.control.at_once import each
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing, StoreError
+from metaqnn_orch.reporting.summary import RunView
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_HISTORY, MAX_LINE
@@ -13,6 +18,9 @@ from metaqnn_trainer.contract.codec import decode, read
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
 from metaqnn_trainer.store.base import Store
+
+MOST: Final = 8  # trials in training whose epochs are read: a person reads no more, and a store is asked for each
+_LEARNED: Final = ("completed", "timed_out", "stopped_early")  # states of trials whose epochs count
 
 
 def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
@@ -40,9 +48,57 @@ def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
     return []
 
 
+class Curves:
+    """The curves that a journal does not have, from the histories: journals of earlier releases have none, and no
+    journal has a very long one. The store is asked once for each. Nothing is written.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._asked: set[str] = set()
+
+    def fill(self, view: RunView, trials: Iterable[Trial]) -> bool:
+        """Give these trials of the run their curves. Returns whether any was found.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+        if view.record.table is not None:
+            return False
+        without = [
+            trial
+            for trial in trials
+            if not trial.curve and trial.attempt and trial.state in _LEARNED and trial.trial not in self._asked
+        ]
+        found = each(lambda trial: read_epochs(self._store, view.record.run, trial.trial), without)
+        self._asked.update(trial.trial for trial in without)
+        for trial, records in zip(without, found, strict=True):
+            trial.curve = [record.reward for record in counted(records)]
+        return any(trial.curve for trial in without)
+
+
+def why_no_curve(trial: Trial, table: str | None) -> str:
+    """Why a trial has no learning curve, as the end of a sentence; `table` is what answered instead of a trainer."""
+    if not trial.attempt:
+        return "it was imported"
+    if table is not None:
+        return "it was not trained, a table answered"
+    return {"untrainable": "it stayed at chance", "too_large": "it did not fit the device"}.get(
+        trial.state, "the store has no history of it"
+    )
+
+
 def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:
     """The epochs that count: those of the last learning rate, as far as the loss was finite."""
     return [record for record in records if record.rate == records[-1].rate and record.train_loss is not None]
+
+
+def so_far(trials: Iterable[str], read: Callable[[str], Sequence[EpochRecord]]) -> dict[str, list[EpochRecord]]:
+    """The epochs that count of the first few of these trials, which are in training, as far as they have any. Raises as
+    `read` does, which reads the epochs of one trial.
+    """
+    found = ((trial, counted(read(trial))) for trial in islice(trials, MOST))
+    return {trial: records for trial, records in found if records}
 
 
 def _records(store: Store, key: str) -> list[EpochRecord]:

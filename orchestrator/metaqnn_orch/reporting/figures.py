@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from math import ceil, floor, inf
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ from metaqnn_orch.reporting.timeline import timeline
 from metaqnn_orch.reporting.vega import WIDTH, Figure, Rows, axis, said, spec
 
 _MAX_HOVER_POINTS: Final = 300  # points of a line: more lie closer together than a mouse can point
-_LABEL_WIDTH: Final = 20  # pixels: in a narrower bar an epsilon's number does not fit
+_LETTER: Final = 7  # pixels: the label of a bar is left out where it does not fit
 
 
 class Scale(NamedTuple):
@@ -106,14 +106,16 @@ def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Fig
         for point, item in zip(line, ended, strict=True)
     ]
     points = line[:: -(-len(line) // _MAX_HOVER_POINTS)] if line else []
+    named = _names(ended)
     bars = [
         {
             **phase._asdict(),
             "last": phase.first + phase.nets,
-            "label": _short(phase.epsilon) if phase.nets * WIDTH >= _LABEL_WIDTH * len(ended) else "",
-            "text": f"{_named(phase.epsilon)}: {phase.nets:,} nets, mean {phase.mean:.4f}, best {phase.best:.4f}",
+            "label": short if phase.nets * WIDTH >= _LETTER * len(short) * len(ended) else "",
+            "text": f"{long}: {phase.nets:,} nets, mean {phase.mean:.4f}, best {phase.best:.4f}",
         }
         for phase in statistics.phases((item.trial.epsilon, item.reward) for item in ended)
+        for short, long in [named(phase.epsilon)]
     ]
     x = _nets("net", len(ended))
     y = axis("rolling_mean", "quantitative", scale.title, scale=scale.domain)
@@ -173,15 +175,17 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
     found = ((item.trial.epsilon, item.reward) for item in ended)
     bins = statistics.histograms(found, low=scale.low, high=scale.high)
     rows = [bar._asdict() for bar in bins]
+    named = _names(ended)
     values = [
         {
             **row,
-            "epsilon": _short(row["epsilon"]),
-            "text": f"{_named(row['epsilon'])}: {row['nets']:,} nets ({row['share']:.1%}) "
+            "epsilon": short,
+            "text": f"{long}: {row['nets']:,} nets ({row['share']:.1%}) "
             f"from {row['low']:{scale.form}} to {row['high']:{scale.form}}",
         }
         for row in rows
         if row["nets"]
+        for short, long in [named(row["epsilon"])]
     ]
     drawn = spec(
         colours,
@@ -191,7 +195,7 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
             "row": {
                 "field": "epsilon",
                 "type": "ordinal",
-                "sort": "descending",
+                "sort": [*dict.fromkeys(named(row["epsilon"])[0] for row in rows)],
                 "title": "epsilon" if _by_epsilon(ended) else None,
                 "header": {"labelAngle": 0, "labelAlign": "left", "labelPadding": 8, "titlePadding": 6},
             }
@@ -232,9 +236,23 @@ def _by_epsilon(ended: Sequence[EndedTrial]) -> bool:
     return any(item.trial.epsilon is not None for item in ended)
 
 
-def _named(epsilon: float | None) -> str:
-    return "all nets" if epsilon is None else f"epsilon {_short(epsilon)}"
+def _names(ended: Sequence[EndedTrial]) -> Callable[[float | None], tuple[str, str]]:
+    """How a group of nets is called, by its epsilon: briefly, and in words. Nets without one are all nets where the
+    searcher has none; else a person entered them, or they were imported.
+    """
+    without = [item.trial for item in ended if item.trial.epsilon is None]
+    rest = (
+        ("all", "all nets")
+        if len(without) == len(ended)
+        else ("by hand", "entered by hand")
+        if all(trial.origin for trial in without)
+        else ("none", "without an epsilon")
+    )
 
+    def named(epsilon: float | None) -> tuple[str, str]:
+        if epsilon is None:
+            return rest
+        short = f"{epsilon:.1f}" if round(epsilon, 1) == epsilon else f"{epsilon:g}"
+        return short, f"epsilon {short}"
 
-def _short(epsilon: float | None) -> str:
-    return "all" if epsilon is None else f"{epsilon:.1f}" if round(epsilon, 1) == epsilon else f"{epsilon:g}"
+    return named

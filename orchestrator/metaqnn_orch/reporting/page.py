@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final, NamedTuple
 
 from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.reporting.confusion import FEW
 from metaqnn_orch.reporting.content import Content
 from metaqnn_orch.reporting.front import Member
 from metaqnn_orch.reporting.palette import DARK, LIGHT
+from metaqnn_orch.reporting.verdict import Finals
 
 MARK: Final = "MetaQNN · report of a search"  # a page without it is somebody else's
 
@@ -34,6 +37,10 @@ class Leader(NamedTuple):
     """The drawing, as SVG."""
     pictures: list[tuple[str, str]]
     """Names, and PNG files in base64."""
+    curve: str
+    """The learning curve with axes, as SVG; empty where there is none."""
+    no_curve: str
+    """Why there is none, as the end of a sentence."""
 
 
 def page(
@@ -43,10 +50,12 @@ def page(
     members: list[Member],
     figures: list[Drawn],
     leaders: list[Leader],
+    finals: Finals | None,
+    curves: Mapping[str, str],
 ) -> str:
     """The HTML of the page. `fronts` and `beliefs` are names of figures: those beside the best nets, and those of what
     the searcher has learned; `members` are the nets of the front that the search looked for; `leaders` are the best
-    trials, the best first.
+    trials, the best first. `curves` are small learning curves by trial, as SVG.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -67,6 +76,10 @@ def page(
         members=members,
         figures={figure.name: figure for figure in figures},
         leaders=leaders,
+        curves=curves,
+        finals=finals,
+        classes=finals.verdict.classes() if finals is not None else [],
+        few=FEW,
         has_pictures=any(leader.pictures for leader in leaders),
         script=script,
         style=style,

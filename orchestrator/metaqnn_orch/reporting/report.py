@@ -9,8 +9,11 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
+from metaqnn_orch import markup
 from metaqnn_orch.needs import need
+from metaqnn_orch.reporting.confusion import confusion_figure
 from metaqnn_orch.reporting.content import content
+from metaqnn_orch.reporting.curves import why_no_curve
 from metaqnn_orch.reporting.front import Axes
 from metaqnn_orch.reporting.history import History, Pictures
 from metaqnn_orch.reporting.page import Drawn, Leader, page
@@ -19,6 +22,7 @@ from metaqnn_orch.reporting.render import png, svg
 from metaqnn_orch.reporting.run_figures import RunFigures, net_drawing
 from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_table
 from metaqnn_orch.reporting.vega import Figure, Rows
+from metaqnn_orch.reporting.verdict import Finals
 from metaqnn_trainer.contract.result import TrainingResult
 
 NO_PICTURES: Final[Pictures] = MappingProxyType({})
@@ -41,12 +45,15 @@ def compose(
     price: float | None = None,
     axes: Axes | None = None,
     shown: Pictures = NO_PICTURES,
+    finals: Finals | None = None,
+    works: bool = True,
 ) -> Report:
     """The report of a run that has at least one reward.
 
     `best` is the best trial's result, for the versions of its libraries; `price` is the price of an hour of training.
     `axes` are those of the front: by default the reward against each goal of the searcher, or against parameters.
-    `shown` are pictures of the best trials.
+    `shown` are pictures of the best trials; `finals` are those of this run, or of its best nets.
+    `works` says whether somebody works on the run.
 
     Raises:
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
@@ -57,11 +64,20 @@ def compose(
     among = run_figures.members
 
     def made(colours: Palette) -> list[list[Figure]]:
-        return [run_figures.fronts(colours), run_figures.beliefs(colours), run_figures.course(colours)]
+        confusion = confusion_figure(finals.verdict, colours) if finals is not None else None
+        return [
+            run_figures.fronts(colours),
+            run_figures.beliefs(colours),
+            run_figures.course(colours),
+            [confusion] if confusion is not None else [],
+        ]
 
-    fronts, beliefs, course = made(ON_PAGE)
-    drawn = [*fronts, *beliefs, *course]
-    words = content(view, history, best, price)
+    groups = made(ON_PAGE)
+    fronts, beliefs, *_ = groups
+    drawn = [figure for group in groups for figure in group]
+    words = content(view, history, best, price, works=works)
+    rewards = [reward for trial in words.trials for reward in trial.curve]
+    low, high = min(rewards, default=0.0), max(rewards, default=1.0)
     text = page(
         words,
         [figure.name for figure in fronts],
@@ -69,9 +85,17 @@ def compose(
         among,
         [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in drawn],
         [
-            Leader(trial, svg(net_drawing(settings, trial.net, ON_PAGE)), _in_base64(shown.get(trial.trial, {})))
+            Leader(
+                trial,
+                svg(net_drawing(settings, trial.net, ON_PAGE)),
+                _in_base64(shown.get(trial.trial, {})),
+                markup.chart(trial.curve, low, high),
+                why_no_curve(trial, view.record.table),
+            )
             for trial in leaders
         ],
+        finals,
+        {trial.trial: markup.curve(trial.curve, low, high) for trial in words.trials},
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
     pictures = {figure.name: figure.spec for group in made(LIGHT) for figure in group}
@@ -85,6 +109,8 @@ def compose(
     _, tables["trials.csv"] = trial_table(view.state)
     if among:
         tables["front.csv"] = [{"trial": one.trial.trial, **one.values, "net": one.trial.net} for one in among]
+    if finals is not None and (classes := finals.verdict.classes()):
+        tables["classes.csv"] = [one._asdict() for one in classes]
     tables["outcomes.csv"] = [outcome._asdict() for outcome in words.outcomes]
     return Report(files, tables)
 

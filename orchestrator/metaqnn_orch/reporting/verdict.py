@@ -120,6 +120,13 @@ class Verdict(Message):
         ]
 
 
+class Finals(NamedTuple):
+    """A run of finals that has a verdict."""
+
+    run: str
+    verdict: Verdict
+
+
 def read_verdict(store: Store, run: str) -> Verdict | None:
     """The verdict; None where the test images have not been measured."""
     key = keys.finals(run)

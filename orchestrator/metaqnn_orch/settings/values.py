@@ -82,10 +82,14 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     ]
 
 
+def defaults() -> Settings:
+    """Settings that say only what must be said."""
+    return Settings(dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2))
+
+
 def known_keys() -> list[str]:
     """Every dotted key that a setting may have; the keys of the search come before those that depend on it."""
-    example = Settings(dataset=DatasetSettings(name="x"), space=SpaceRules(image_size=8, channels=1, classes=2))
-    values = example.model_dump(mode="json")
+    values = defaults().model_dump(mode="json")
     # options of which only some can be given together
     values["space"]["pooling"] = dict.fromkeys(("shapes", "kernels", "strides"))
     return [key for key, _ in flatten(values)]

@@ -46,10 +46,11 @@ class Kueue:
         self._admitted.remove(name)
 
     def restore(self, name: str) -> None:
-        """The last step, when no Pod is active any more: the Job is as it was before it was admitted, and waits in its
-        place.
+        """The last steps, when no Pod is active any more: the Job has not started, and is as it was before it was
+        admitted; it waits in its place. Servers before 1.35 let nobody change the Pods of a Job that has started.
         """
         until(lambda: self._is_idle(name))
+        _read(self._batch.patch_namespaced_job_status, name, self._namespace, {"status": {"startTime": None}})
         pods = {"template": {"spec": {"nodeSelector": dict.fromkeys(FLAVOR)}}}
         body = {"metadata": {"annotations": {STOPPING: None}}, "spec": pods}
         self._patch(name, body)

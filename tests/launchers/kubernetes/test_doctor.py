@@ -224,6 +224,18 @@ def test_a_template_that_the_servers_schema_refuses(patient: Patient, tmp_path: 
     assert f"{template}: the server would drop a field: unknown field" in cross
 
 
+def test_a_field_that_the_server_drops_without_a_word(patient: Patient) -> None:
+    """A server that knows a field whose feature is switched off takes the Job, and the field is gone."""
+    patient.settings["managed_by"] = "kueue.x-k8s.io/multikueue"
+
+    def without(resource: str, thing: dict[str, Any]) -> None:
+        thing["spec"].pop("managedBy", None)
+
+    patient.api.admission = without
+    (cross,) = patient.crosses()
+    assert "execution.kubernetes: the server would drop a field without a word: spec.managedBy" in cross
+
+
 def test_a_secret_without_its_keys(patient: Patient) -> None:
     patient.api.others[PLACE + "secrets/keys"] = {"data": {"AWS_ACCESS_KEY_ID": "YQ=="}}
     assert patient.crosses() == ["secret keys: has no AWS_SECRET_ACCESS_KEY"]

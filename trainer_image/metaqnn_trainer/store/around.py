@@ -47,6 +47,10 @@ class StoreAround:
                 return
             yield entry
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        with self._call():
+            return self.inner.names(prefix)
+
     def delete(self, key: str) -> None:
         with self._call():
             self.inner.delete(key)

@@ -76,6 +76,13 @@ class Store(Protocol):
         """Every object whose key begins with `prefix`, in order of the key's bytes."""
         ...
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """The parts that follow the last slash of `prefix` in the keys that begin with it, each once, in order: of
+        "runs/" the names of all runs, of "runs/a" those that begin with a. What stands below them is not read. Some
+        servers keep a name for a while whose last object was deleted.
+        """
+        ...
+
     def delete(self, key: str) -> None:
         """Remove the object; a missing one is no error."""
         ...

@@ -108,6 +108,15 @@ class DirectoryStore:
         *parts, beginning = check_prefix(prefix).split("/")
         return self._walk(parts, beginning)
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        *parts, beginning = check_prefix(prefix).split("/")
+        path = "".join(part + "/" for part in parts)
+        with suppress(ObjectMissing), self._renamed(path), self._directory(parts) as directory:
+            with os.scandir(directory) as entries:
+                found = sorted(one.name for one in entries if one.name.startswith(beginning) and is_part(one.name))
+            return tuple(name for name in found if self._is_there(name, directory, parts))
+        return ()
+
     def delete(self, key: str) -> None:
         *parts, name = check_key(key).split("/")
         with suppress(ObjectMissing), self._renamed(key), self._directory(parts) as directory:
@@ -141,6 +150,13 @@ class DirectoryStore:
                 yield from self._walk([*parts, name.removesuffix("/")], "")
             else:
                 yield Entry(path + name, size)
+
+    def _is_there(self, name: str, directory: int, parts: Sequence[str]) -> bool:
+        """Whether `name` is an object, or there is one below it: objects that are removed leave directories behind."""
+        try:
+            return _expect_file(name, directory) >= 0
+        except FileNotFoundError:
+            return any(True for _ in self._walk([*parts, name], ""))
 
     @contextmanager
     def _directory(self, parts: Sequence[str], create: bool = False) -> Iterator[int]:

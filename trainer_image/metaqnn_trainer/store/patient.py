@@ -70,6 +70,9 @@ class PatientStore:
     def list(self, prefix: str) -> Iterator[Entry]:
         return self._repeated(lambda _again: iter([*self.inner.list(prefix)]))
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        return self._repeated(lambda _again: self.inner.names(prefix))
+
     def delete(self, key: str) -> None:
         self._repeated(lambda _again: self.inner.delete(key))
 

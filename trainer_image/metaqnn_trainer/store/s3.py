@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError, FlexibleChecksumError, HTTPClientError, IncompleteReadError
 
-from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, holds, is_key
+from metaqnn_trainer.store.base import Entry, Stat, check_key, check_prefix, holds, is_key, is_part
 from metaqnn_trainer.store.errors import StoreError
 from metaqnn_trainer.store.s3_client import (
     ClientOptions,
@@ -169,25 +169,37 @@ class S3Store:
     def list(self, prefix: str) -> Iterator[Entry]:
         check_prefix(prefix)
         # Not every store lists in the order of the key's bytes: SeaweedFS walks its directories.
-        return iter(sorted(self._pages(prefix)))
+        found = (found for page in self._pages(prefix) for found in page.get("Contents", ()))
+        keys = ((found["Key"].removeprefix(self._root), found["Size"]) for found in found)
+        return iter(sorted(Entry(key, size) for key, size in keys if is_key(key)))
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        check_prefix(prefix)
+        before = len(self._root) + prefix.rfind("/") + 1
+        found = [
+            text[before:].removesuffix("/")
+            for page in self._pages(prefix, Delimiter="/")
+            for text in (
+                *(found["Key"] for found in page.get("Contents", ())),
+                *(found["Prefix"] for found in page.get("CommonPrefixes", ())),
+            )
+        ]
+        return tuple(sorted({name for name in found if is_part(name)}))
 
     def delete(self, key: str) -> None:
         with renamed(self._where, check_key(key)):
             self._client.delete_object(Bucket=self._bucket, Key=self._root + key)
 
-    def _pages(self, prefix: str) -> Iterator[Entry]:
-        """A listing in the store's own order."""
-        place = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": self._page}
+    def _pages(self, prefix: str, **more: str) -> Iterator[Any]:
+        """The answers to a listing, in the store's own order. A bucket may hold objects of other programs."""
+        place = {"Bucket": self._bucket, "Prefix": self._root + prefix, "MaxKeys": self._page, **more}
         token: dict[str, str] = {}
         while True:
             with renamed(self._where, prefix):
                 page = self._client.list_objects_v2(**place, **token)  # type: ignore[arg-type]
             if "IsTruncated" not in page and "Name" not in page:
                 raise not_s3(self._where, prefix)
-            for found in page.get("Contents", ()):
-                key = found["Key"].removeprefix(self._root)
-                if is_key(key):  # a bucket may hold objects of other programs
-                    yield Entry(key, found["Size"])
+            yield page
             if not page.get("IsTruncated"):
                 return
             following = {"ContinuationToken": page.get("NextContinuationToken", "")}

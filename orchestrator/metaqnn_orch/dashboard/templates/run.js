@@ -16,7 +16,8 @@ const amount = (used, ahead, most, unit = "") => `${fixed(2)(used)}${unit}`
   + (ahead === null || ahead === undefined ? "" : `, about ${fixed(2)(ahead)} in all`) + (most === null ? "" : `, budget ${count(most)}`);
 
 const progress = (run, { status, standing, words: said, in_flight: flight, epochs, heard }) => {
-  const { budget, used, forecast } = standing;
+  const { budget, used } = standing;
+  const forecast = status.state === "complete" ? null : standing.forecast;
   const rows = [
     ["GPU-hours", amount(used.gpu_hours, forecast && forecast.gpu_hours, budget.gpu_hours)],
     ...(used.money === null ? [] : [["money", amount(used.money, forecast && forecast.money, budget.money, ` ${budget.currency ?? ""}`)]]),
@@ -40,7 +41,7 @@ const progress = (run, { status, standing, words: said, in_flight: flight, epoch
     ...(standing.confirming ? [bar("confirming", standing.confirming)] : []),
     ...(said ? [numbers(said.numbers)] : []),
     facts(rows),
-    ...(flight.length && status.state === "running" ? [el("h3", {}, `In training: ${flight.length}`), table([["trial"], ["attempt", true], ["epoch", true], ["best so far", true], ["net"]],
+    ...(flight.length ? [el("h3", {}, `${status.state === "running" ? "In training" : "Waiting for the next session"}: ${count(flight.length)}`), table([["trial"], ["attempt", true], ["epoch", true], ["best so far", true], ["net"]],
       flight.slice(0, 50).map((one) => {
         const course = epochs[one.trial];
         return [trialLink(run, one.trial), count(one.attempt), course ? `${course.length} of ${one.epochs}` : "-",
@@ -87,8 +88,8 @@ const trialTable = (run, reward, box) => {
   const number = (key, title, width, show) => ({ key, title, width, numeric: true, show });
   const columns = [
     { key: "trial", title: "trial", width: 126, show: (trial) => trialLink(run, trial) },
-    { key: "state", title: "state", width: 126, show: (name, row) => words(name) + (row.estimated ? ", estimated" : "") + (row.confirms ? ", again" : "") },
-    number("reward", reward, 96, fixed(4)),
+    { key: "state", title: "state", width: 126, show: (name, row) => (row.estimated ? "estimated" : words(name)) + (row.confirms ? ", again" : "") },
+    number("reward", reward, 116, fixed(4)),
     number("mean_reward", "mean", 78, fixed(4)),
     number("epsilon", "epsilon", 78, fixed(2)),
     number("params", "params", 104, count),

@@ -30,13 +30,13 @@ export class RowTable {
     this.head = el("tr", {});
     this.body = el("tbody", {});
     this.table = el("table", {}, el("thead", {}, this.head), this.body);
-    this.element = el("div", { className: "rows", tabIndex: 0 }, this.table);
+    this.element = el("div", { className: "wide rows", tabIndex: 0 }, this.table);
     this.element.addEventListener("scroll", () => this.paint(), { passive: true });
     new ResizeObserver(() => this.paint()).observe(this.element);
   }
 
   fill(rows) {
-    this.rows = rows.map((row) => ({ ...row, text: `${row.trial} ${row.net} ${row.state.replaceAll("_", " ")}`.toLowerCase() }));
+    this.rows = rows.map((row) => ({ ...row, text: `${row.trial} ${row.net} ${row.state.replaceAll("_", " ")}${row.estimated ? " estimated" : ""}`.toLowerCase() }));
     this.used = this.columns.filter(({ key }) => rows.some((row) => row[key] !== null && row[key] !== undefined));
     const longest = Math.ceil(Math.max(20, ...rows.map((row) => row.net.length)) * 7.9) + 24;
     const widths = this.used.map((column) => column.width ?? longest);

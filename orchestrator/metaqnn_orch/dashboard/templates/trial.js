@@ -20,6 +20,7 @@ export const showTrial = async (main, run, trial) => {
   const { row } = found;
   const curve = el("div", { className: "wide" });
   if (row.epochs) draw(curve, api(run, "figures", `curves:${trial}`));
+  else if (found.no_curve) curve.append(el("p", { className: "small" }, `No learning curve: ${found.no_curve}.`));
   const link = (id) => el("a", { href: `/runs/${encodeURIComponent(run)}/trials/${id}` }, el("code", {}, id));
   const rows = [
     ["net", el("code", {}, row.net)],

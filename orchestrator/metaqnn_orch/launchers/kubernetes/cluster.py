@@ -52,6 +52,15 @@ class Lookup(Enum):
     NODES = "list_node"
 
 
+class Judgement(NamedTuple):
+    """What a server says to an object that it does not store."""
+
+    made: dict[str, Any]
+    """The object, as it would have been stored."""
+    warnings: tuple[str, ...]
+    """The server's warnings, such as those of the Pod security."""
+
+
 class Listing(NamedTuple):
     """Every object that existed at one moment."""
 
@@ -146,16 +155,14 @@ class Cluster:
         with self._calls.named(f"create job {body['metadata']['name']}"):
             return thing(self._calls.ask(api.BatchV1Api, "create_namespaced_job", self.namespace, body))
 
-    def dry_run(self, resource: Resource, body: Object) -> tuple[str, ...]:
-        """Have the server judge an object without storing it. Returns the server's warnings, such as those of the Pod
-        security.
-        """
+    def dry_run(self, resource: Resource, body: Object) -> Judgement:
+        """Have the server judge an object without storing it."""
         with self._calls.named(f"check a dry run of {resource.plural}"):
             group, name = resource.value[1:]
             answer = self._calls.open(group, f"create_{name}", self.namespace, body, dry_run="All")
-            json_object(answer.data)
+            made = json_object(answer.data)
             texts = (text.split('"', 1)[-1].removesuffix('"') for text in answer.headers.getlist("Warning"))
-            return tuple(one_line(text.replace('\\"', '"')) for text in texts)
+            return Judgement(made, tuple(one_line(text.replace('\\"', '"')) for text in texts))
 
     def seconds_ahead(self) -> float:
         """Seconds by which the server's clock is ahead of this machine's; the server's answers name whole seconds."""

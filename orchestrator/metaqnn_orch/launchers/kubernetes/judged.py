@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from metaqnn_orch.errors import BadInput, ClusterError
+from metaqnn_orch.launchers.kubernetes.job_schema import KEYED, identifier
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest, manifest
 from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef
 from metaqnn_orch.launchers.kubernetes.refusals import by_policy
@@ -18,6 +20,7 @@ _UID: Final = "0" * 32
 _UNKNOWN: Final = re.compile(r'unknown field "([^"]+)"')
 _SPARED: Final = "spec.podReplacementPolicy"  # a server without it drops it, and nothing is lost but speed
 _OF_SCHEMA: Final = (400, 422)
+_LEAVE_OUT: Final = "leave it out, or use a server that knows it and has it switched on"
 _DRY: Final = "dry run"  # a webhook that does not take part in dry runs says so; it does in the real creation
 
 
@@ -33,13 +36,13 @@ def judged(cluster: Cluster, form: JobForm, job: dict[str, Any]) -> tuple[str, .
     """Have the server judge the Job in a dry run. Returns its warnings.
 
     Raises:
-        BadInput: the server's schema refuses it, or lacks a field of it; the server's own words.
+        BadInput: the server's schema refuses it, in its own words; or the server would leave a field out.
         ClusterError: the server refuses it for another reason, as a quota or a right, or does not answer.
     """
     from metaqnn_orch.launchers.kubernetes.cluster import Resource
 
     try:
-        warnings = cluster.dry_run(Resource.JOBS, job)
+        made, warnings = cluster.dry_run(Resource.JOBS, job)
     except ClusterError as error:
         words = str(error).partition(": ")[2]
         if error.status not in _OF_SCHEMA or _DRY in words or by_policy(words):
@@ -49,11 +52,35 @@ def judged(cluster: Cluster, form: JobForm, job: dict[str, Any]) -> tuple[str, .
         ) from None
     for warning in warnings:
         if (match := _UNKNOWN.search(warning)) and match[1] != _SPARED:
-            raise BadInput(
-                f"{_cause(form)}: the server would drop a field: {warning}",
-                hint="leave it out, or use a server that knows it",
-            )
+            raise BadInput(f"{_cause(form)}: the server would drop a field: {warning}", hint=_LEAVE_OUT)
+    for place in dropped(job["spec"], made.get("spec", {}), "spec"):
+        if place != _SPARED:
+            raise BadInput(f"{_cause(form)}: the server would drop a field without a word: {place}", hint=_LEAVE_OUT)
     return warnings
+
+
+def dropped(sent: Any, kept: Any, place: str) -> Iterator[str]:
+    """The places of fields that are not in what the server would store. It says nothing where it knows a field whose
+    feature is switched off.
+
+    What is empty may be left out, and of lists whose items have no keys only those of the same length are compared:
+    admission may add items of its own.
+    """
+    if isinstance(sent, Mapping) and isinstance(kept, Mapping):
+        for key, value in sent.items():
+            if key in kept:
+                yield from dropped(value, kept[key], f"{place}.{key}")
+            elif value:
+                yield f"{place}.{key}"
+    elif isinstance(sent, list) and isinstance(kept, list):
+        if keys := KEYED.get(place.rpartition(".")[2]):
+            theirs = {identifier(item, keys): item for item in kept}
+            pairs = [(name, item, theirs[name]) for item in sent if (name := identifier(item, keys)) in theirs]
+        else:
+            same = len(sent) == len(kept)
+            pairs = [(str(at), *both) for at, both in enumerate(zip(sent, kept, strict=True))] if same else []
+        for name, ours, its in pairs:
+            yield from dropped(ours, its, f"{place}[{name}]")
 
 
 def refuse_unacceptable(cluster: Cluster, form: JobForm, trials: int) -> None:
