@@ -188,9 +188,9 @@ class SearchView:
         if event.measured is not None:
             remark = (f"  stopped early at {event.measured:.4f}", "dim")
         self._shown += 1
-        epsilon = f"{trial.origin}  " if trial.epsilon is None else f"epsilon {trial.epsilon:.2f}  "
+        origin = trial.origin if trial.epsilon is None else f"epsilon {trial.epsilon:.2f}"
         self._say(
-            f"{self._shown:>{len(str(self._goal))}}/{self._goal}  {epsilon}",
+            f"{self._shown:>{len(str(self._goal))}}/{self._goal}  {origin}{'  ' if origin else ''}",
             (f"{outcome(event):<11}", "bold" if completed else "dim"),
             f"  {event.params:>9,} params  {cell(event.seconds, '.1f'):>6} s  {trial.net}",
             remark,
