@@ -30,7 +30,7 @@ class Rewiring(Searcher):
         self._parent: str | None = None
         self._told = 0
 
-    def propose(self, step: int, known: Known) -> Proposal:
+    def propose(self, step: int, known: Known) -> Proposal | None:
         """The feed-forward net first, where the space has one. While it is trained, and wherever no new child is found,
         the design is a random one.
         """
@@ -42,7 +42,8 @@ class Rewiring(Searcher):
                 child = self.space.mutated(self._parent, rng)
                 if child not in known.designs:
                     return Proposal(child, initial=self._parent if self.options.inherit else None)
-        return Proposal(new_design(self.space, known.designs, rng))
+        design = new_design(self.space, known.designs, rng)
+        return None if design in known.designs else Proposal(design)  # a known one, begun afresh, would be another trial
 
     def tell(self, experience: Experience) -> None:
         if self._best is None or experience.reward >= self._best.reward:
