@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from metaqnn_orch import Search
-from metaqnn_orch.application.followed import Followed
+from metaqnn_orch.application.followed import Followed, progress
+from metaqnn_orch.application.notebook import trial_html
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunHeld
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
+from tests.reporting.runs import write_run
 
 POISON = "<script>alert(1)</script>"
 
@@ -103,10 +105,10 @@ def test_runs_and_trials_show_themselves_and_escape_what_is_foreign(tmp_path: Pa
     shown = search._repr_html_()
     assert "3 epochs: 0.1000 after the first, 0.3000 after the last, 0.4000 at best, after epoch 2" in shown
     assert shown.count("<tr>") == 2 + 1 + 5
-    alone = best._repr_html_()
+    alone = trial_html(best)
     assert POISON not in alone
     assert "&lt;script&gt;" in alone
-    for text in (shown, alone, Trial("0" * 12, POISON, None)._repr_html_()):
+    for text in (shown, alone, trial_html(Trial("0" * 12, POISON, None))):
         assert not any(part in text for part in ("<script", "http", "<style", "href", "src="))
 
 
@@ -125,11 +127,19 @@ def test_a_display_is_updated_and_one_that_goes_away_is_no_harm(tmp_path: Path) 
         session, place = Session(DirectoryStore(tmp_path / str(times)), settings()), Place(times)
         session.open()
         follow = Followed(None, place).follow
-        with follow(session.record, session.state, foot="", now=lambda: "now", epochs=lambda trial: []) as view:
+        with follow(
+            session.record, session.state, foot="", now=lambda: "now", works=lambda: True, epochs=lambda trial: []
+        ) as view:
             session.run_to_end()
             view.refresh()
         assert len(place.seen) == (1 if times == 0 else 2)
     assert "0 of 12 nets" in place.seen[0] or "12 of 12 nets" in place.seen[0]
+
+
+def test_nets_of_a_search_that_was_stopped_wait(tmp_path: Path) -> None:
+    view = write_run(DirectoryStore(tmp_path))
+    assert "1 in training" in progress(view.record, view.state)
+    assert "1 waiting" in progress(view.record, view.state, works=False)
 
 
 CELL = """
@@ -147,7 +157,7 @@ def test_in_a_real_kernel(tmp_path: Path) -> None:
 
     place = table(tmp_path)
     cell = CELL.format(store=str(place["store"]), table=str(place["table"]))
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    book = nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, (cell, "search.best"))])
     # A kernel takes two seconds of computing: nothing is waited for beside that, neither its history nor its farewell.
     quick = {"extra_arguments": ["--HistoryManager.enabled=False"], "shutdown_kernel": "immediate"}
     nbclient.NotebookClient(book, timeout=120, kernel_name="python3", **quick).execute()
@@ -156,3 +166,4 @@ def test_in_a_real_kernel(tmp_path: Path) -> None:
     progress, run = (output.data["text/html"] for output in outputs)
     assert "12 of 12 nets" in progress
     assert "complete" in run
+    assert "<th" in book.cells[1].outputs[0].data["text/html"], "a trial is a table"

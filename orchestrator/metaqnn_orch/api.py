@@ -27,6 +27,7 @@ from metaqnn_orch.application.followed import Followed, OnTrial, notebook_displa
 from metaqnn_orch.application.job_template import read_template
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.machine import lines_of
+from metaqnn_orch.application.notebook import show_trials
 from metaqnn_orch.application.opening import open_store
 from metaqnn_orch.application.rehearsal import read_rehearsal
 from metaqnn_orch.application.signals import interruptible
@@ -45,6 +46,8 @@ from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
+
+show_trials()
 
 
 class Search:

@@ -463,6 +463,9 @@ def test_notes_end_with_the_next_command() -> None:
     assert "those that `make images` builds" in nowhere
     assert notes(*BUCKET).endswith("metaqnn-orch start cifar10 --run first --release trials/first")
     assert "port-forward --namespace trials service/first-metaqnn-seaweedfs" in notes(*TRY_OUT)
+    pages = notes(*BUCKET, *sets(dashboard__enabled="true", dashboard__token__existingSecret="page"))
+    assert "http://localhost:8080/?token=TOKEN with the token in secret page:" in pages
+    assert "port-forward --namespace trials service/first-metaqnn-web 8080" in pages
     search = sets(search__enabled="true", search__run="nightly", search__settings__preset="digits")
     assert notes(*BUCKET, *search).endswith("metaqnn-orch attach nightly --release trials/first")
     assert re.search(r"helm test --namespace trials first", nowhere)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from metaqnn_orch.application.machine import folder_of, lines_of
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.partial import Partial
+from metaqnn_orch.launchers.kept_lines import KeptLines, lines_in
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -64,6 +68,27 @@ def test_copy_rename_and_rm_do_what_they_say(cli: Cli, finished: DirectoryStore)
     assert (told["deleted"], told["objects"]) == (False, len(list(finished.list("runs/three/"))))
     assert cli("runs", "rm", "three", *where, "--delete", "-o", "json").json() == {**told, "deleted": True}
     assert {entry.key.split("/")[1] for entry in finished.list("runs/")} == {"test"}
+
+
+def test_what_the_machine_keeps_goes_along_and_goes_away(
+    cli: Cli, finished: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    where = ("--store", finished.uri)
+    assert cli("runs", "rm", "test", *where, "-o", "json").json()["kept_here"] == {"objects": 0, "bytes": 0}
+    for run, lines in (("test", "of test"), ("two", "of an earlier run two"), ("other", "of another")):
+        KeptLines(lines_of(finished.uri, run)).begin("a" * 12, lines)
+    assert cli("runs", "rename", "test", "two", *where).code == 0
+    assert (lines_in(lines_of(finished.uri, "test"), "a" * 12)) == []
+    assert (lines_in(lines_of(finished.uri, "two"), "a" * 12)) == ["of test"]
+    dry = cli("runs", "rm", "two", *where)
+    assert ", and 1 log on this machine with 8 bytes; to remove them, add --delete" in dry.err
+    assert "logs on this machine" in dry.out
+    assert (lines_in(lines_of(finished.uri, "two"), "a" * 12)) == ["of test"]
+    told = cli("runs", "rm", "two", *where, "--delete", "-o", "json").json()
+    assert told["kept_here"] == {"objects": 1, "bytes": 8}
+    assert not folder_of(finished.uri, "two").exists()
+    assert (lines_in(lines_of(finished.uri, "other"), "a" * 12)) == ["of another"]
 
 
 def test_a_removal_that_was_cut_short_is_finished(cli: Cli, finished: DirectoryStore) -> None:

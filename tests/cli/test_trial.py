@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from metaqnn_orch.application.machine import lines_of
+from metaqnn_orch.launchers.kept_lines import KeptLines
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, needs_trainer
@@ -23,10 +25,11 @@ def test_a_trained_one_has_its_net_curve_and_files(cli: Cli, mine: Path) -> None
         assert word in answer.out
     told = cli("trial", "first", best.trial, "--store", str(mine), "-o", "json").json()
     assert [epoch["epoch"] for epoch in told["epochs"]] == [1, 2]
+    assert told["curve"] == [epoch["reward"] for epoch in told["epochs"]]
     assert told["reward"] == max(epoch["reward"] for epoch in told["epochs"])
     assert {file["key"]: file["bytes"] for file in told["files"]} == dict(store.list(f"runs/first/trials/{best.trial}"))
     assert sum(layer["params"] for layer in told["layers"]) == told["params"]
-    assert told["began_at"] < told["ended_at"]
+    assert told["started"] < told["ended"]
 
 
 def test_attempts_that_were_lost_are_told(cli: Cli, store: DirectoryStore) -> None:
@@ -46,7 +49,7 @@ def test_one_of_a_stopped_run_waits(cli: Cli, store: DirectoryStore) -> None:
     assert (status["in_flight"], status["waiting"]) == (0, 1)
 
 
-@pytest.mark.parametrize("command", [("trial",), ("retrain",), ("export", "--to=x.onnx", "--trial")])
+@pytest.mark.parametrize("command", [("trial",), ("retrain",), ("logs",), ("export", "--to=x.onnx", "--trial")])
 def test_a_beginning_names_one_trial_or_says_which_it_may_be(
     cli: Cli, store: DirectoryStore, command: tuple[str, ...]
 ) -> None:
@@ -62,3 +65,15 @@ def test_a_beginning_names_one_trial_or_says_which_it_may_be(
     assert next(name for name in trials if name[0] == first) in ambiguous
     assert "no trial id" in refused("x")
     assert "has no trial" in refused("0123456789ab")
+
+
+def test_the_lines_kept_here_are_found_by_the_beginning_of_the_id(
+    cli: Cli, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    view = write_run(store)
+    trial = next(iter(view.state.trials))
+    KeptLines(lines_of(store.uri, "test")).begin(trial, "attempt 1")
+    KeptLines(lines_of(store.uri, "test")).begin("f" * 12, "of no trial of the run")
+    assert cli("logs", "test", trial[:7], "--store", store.uri).out == "attempt 1\n"
+    assert "has no trial" in cli("logs", "test", "f" * 12, "--store", store.uri).refused()

@@ -19,7 +19,7 @@ def test_a_list_is_trained_in_its_order_and_nothing_else(store: Store) -> None:
     session = Session(store, settings(nets=NETS))
     assert session.run_to_end() is Outcome.GOAL
     assert [trial.net for trial in session.state.trials.values()] == NETS
-    assert (session.state.unique, session.state.told, session.state.epsilon) == (3, 3, 0.0)
+    assert (session.state.unique, session.state.told, session.state.epsilon) == (3, 3, None)
     assert session.state.agent.q_table.digest() == RunState(settings()).agent.q_table.digest(), "nothing is learned"
 
 

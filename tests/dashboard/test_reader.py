@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from metaqnn_orch.dashboard import answers
-from metaqnn_orch.dashboard.reader import RunReader, Unreadable
+from metaqnn_orch.dashboard.reader import RunReader, Seen, Unreadable
 from metaqnn_orch.dashboard.shelf import Shelf
 from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_orch.reporting.history import read_history
@@ -208,5 +208,10 @@ def test_seconds_that_nobody_measured_are_none(tmp_path: Path) -> None:
     write_run(store, 4)
     reader = RunReader(store, "test", patience=60)
     reader.look()
-    reader.make(lambda seen: [setattr(trial, "seconds", 0.0) for trial in seen.view.state.trials.values()])
+
+    def unmeasured(seen: Seen) -> None:
+        for trial in seen.view.state.trials.values():
+            trial.seconds = 0.0
+
+    reader.make(unmeasured)
     assert {row["seconds"] for row in answers.trials(reader)} == {None}

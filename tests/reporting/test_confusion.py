@@ -13,8 +13,8 @@ from metaqnn_orch.reporting.confusion import confusion_figure
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.palette import LIGHT
 from metaqnn_orch.reporting.report import compose
-from metaqnn_orch.reporting.verdict import Finals
 from metaqnn_orch.reporting.vega import Figure
+from metaqnn_orch.reporting.verdict import Finals
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.reporting.runs import POISON, write_run
 from tests.reporting.test_verdict import verdict

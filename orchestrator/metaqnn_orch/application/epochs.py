@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from threading import Condition, Thread
 from typing import Any, Final, NamedTuple
@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.application.listener import Epochs
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import KNOWN
-from metaqnn_orch.reporting.curves import counted
+from metaqnn_orch.reporting.curves import MOST, so_far
+from metaqnn_trainer.contract.result import EpochRecord
 
 PAUSE: Final = 5.0  # seconds between two looks
-MOST: Final = 8  # nets that are looked at: a person reads no more, and a store is asked for each
 
 
 class TrialInTraining(NamedTuple):
@@ -35,12 +35,11 @@ class TrialsInTraining:
     can delay the run that is shown.
     """
 
-    def __init__(self, state: RunState, epochs: Epochs | None, pause: float = PAUSE, most: int = MOST) -> None:
+    def __init__(self, state: RunState, epochs: Epochs | None, pause: float = PAUSE) -> None:
         """`epochs` reads the epochs of a trial; None where they cannot be read."""
         self._state = state
         self._epochs = epochs
         self._pause = pause
-        self._most = most
         self._changed = Condition()  # guards everything below
         self._wanted: list[str] = []
         self._found: dict[str, tuple[int, float]] = {}
@@ -61,7 +60,7 @@ class TrialsInTraining:
         """The first nets in training, in the order of their proposal. The thread that changes the state calls it."""
         if self._epochs is None:
             return []
-        trials = [*self._state.in_flight.values()][: self._most]
+        trials = [*self._state.in_flight.values()][:MOST]
         with self._changed:
             begun = not self._wanted
             self._wanted = [trial.trial for trial in trials]
@@ -89,17 +88,19 @@ class TrialsInTraining:
                 if self._ended:
                     return
                 wanted = self._wanted
-            found = dict(self._read(wanted))
+            found = so_far(wanted, self._read)
             with self._changed:
-                self._found = found
+                self._found = {
+                    trial: (records[-1].epoch, max(record.reward for record in records))
+                    for trial, records in found.items()
+                }
                 self._changed.wait_for(lambda: self._ended, self._pause)
 
-    def _read(self, trials: Iterable[str]) -> Iterable[tuple[str, tuple[int, float]]]:
+    def _read(self, trial: str) -> Sequence[EpochRecord]:
         assert self._epochs is not None
-        for trial in trials:
-            with suppress(*KNOWN):  # the run itself says what is wrong with its store
-                if here := counted(self._epochs(trial)):
-                    yield trial, (here[-1].epoch, max(record.reward for record in here))
+        with suppress(*KNOWN):  # the run itself says what is wrong with its store
+            return self._epochs(trial)
+        return ()
 
 
 class Slowly:

@@ -38,8 +38,6 @@ from metaqnn_trainer.store.base import Store
 LOOK: Final = 1.0  # seconds between two looks at the Jobs
 PATIENCE: Final = 30.0  # seconds until an orchestrator that lost the run must have stopped
 
-_TRIAL_BEGINNING: Final = r"[0-9a-f]{1,12}"
-
 
 def cluster_of(namespace: str | None, context: str | None) -> Any:
     if namespace is not None and not re.fullmatch(DNS_LABEL, namespace):
@@ -80,11 +78,10 @@ def _counted(pods: int) -> str:
 
 
 def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int | None) -> list[str]:
-    """The log of a trial's trainer: of the latest attempt, the last `tail` lines. The trial is named by the first
-    characters of its id. Of a Pod with several trials it is the lines about this one; none while it has not begun.
+    """The log of a trial's trainer: of the latest attempt, the last `tail` lines. Of a Pod with several trials it is
+    the lines about this one; none while it has not begun.
 
     Raises:
-        BadInput: it may be another trial, too.
         NotFound: no Pod of it is there.
         ClusterError: the API refuses.
     """
@@ -92,22 +89,19 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
 
     pods = cluster.list(Resource.PODS, _selector_of(record)).items
     found = sorted(
-        ((one.attempt, str(pod["metadata"].get("creationTimestamp", "")), pod["metadata"]["name"]), one.trial, alone)
+        ((one.attempt, str(pod["metadata"].get("creationTimestamp", "")), pod["metadata"]["name"]), alone)
         for pod in pods
         for one, alone in _trials_of(pod, record)
-        if one.trial.startswith(trial)
+        if one.trial == trial
     )
-    trials = {name for _, name, _ in found}
     if not found:
         raise NotFound(
             f"no Pod of trial {trial} of run {record.run} in namespace {cluster.namespace}",
             hint=f"to see how it ended: metaqnn-orch trials {record.run} --store {store.uri}",
         )
-    if len(trials) > 1:
-        raise BadInput(f"{trial} is the beginning of {len(trials)} trials: {', '.join(sorted(trials)[:5])}")
-    (_, _, pod), whole, alone = found[-1]
+    (_, _, pod), alone = found[-1]
     log: str = cluster.read_log(pod, CONTAINER, tail if alone else None)
-    lines = log.splitlines() if alone else lines_of(log, whole)
+    lines = log.splitlines() if alone else lines_of(log, trial)
     return lines[-tail:] if tail is not None else lines
 
 
@@ -151,16 +145,6 @@ def _trials_of(pod: Any, record: RunRecord) -> list[tuple[Identity, bool]]:
         return [(one, False) for one in trials]
     attempt = label(pod, ATTEMPT)
     return [(Identity(run, label(pod, TRIAL), int(attempt) if attempt.isdecimal() else 0), True)]
-
-
-def check_beginning(trial: str) -> None:
-    """Check that an id of a trial can begin so.
-
-    Raises:
-        BadInput: no trial's id begins so.
-    """
-    if not re.fullmatch(_TRIAL_BEGINNING, trial):
-        raise BadInput(f"{trial[:40]!r} is no trial id: an id has up to twelve of 0-9 and a-f")
 
 
 def orphans(cluster: Any, record: RunRecord) -> list[Any]:

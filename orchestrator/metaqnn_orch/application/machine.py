@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from metaqnn_orch.application.detaching import Detached, detach, logs_in, read_log
 from metaqnn_orch.control.holder import Holder, is_dead, living, read_holder
-from metaqnn_orch.errors import BadInput, LauncherError, NotFound
-from metaqnn_orch.launchers.kept_lines import lines_in, trials_in
+from metaqnn_orch.errors import LauncherError, NotFound
+from metaqnn_orch.launchers.kept_lines import lines_in
 from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 30.0  # seconds in which a search that lost its run must have ended
@@ -38,6 +40,24 @@ def lines_of(store: str, run: str, environment: Mapping[str, str] = os.environ) 
     return folder_of(store, run, environment) / "trials"
 
 
+def kept_of(store: str, run: str) -> list[int]:
+    """The sizes, in bytes, of the files that are kept of the run."""
+    return [path.stat().st_size for path in folder_of(store, run).rglob("*") if path.is_file()]
+
+
+def forget(store: str, run: str) -> None:
+    """Remove what is kept of a run that is no more."""
+    shutil.rmtree(folder_of(store, run), ignore_errors=True)
+
+
+def rename(store: str, run: str, name: str) -> None:
+    """Keep as of `name` what is kept of a run that gets this name. What is left of an earlier run of that name goes."""
+    if (folder := folder_of(store, run)).is_dir():
+        forget(store, name)
+        with suppress(OSError):  # the run itself needs nothing of it
+            folder.rename(folder_of(store, name))
+
+
 def search_in_background(arguments: Sequence[str], store: Store, run: str, relay: Callable[[str], None]) -> Detached:
     """Start the program with these arguments in the background, and return when it works on the run, or has ended.
     Raises as `detach` does.
@@ -51,12 +71,11 @@ def search_in_background(arguments: Sequence[str], store: Store, run: str, relay
 
 
 def said_here(store: str, run: str, trial: str | None) -> list[str]:
-    """What was said on this machine: by the trainer of the trial whose id begins so, or, without a trial, by the last
-    search of the run in the background.
+    """What was said on this machine: by the trainer of the trial with this id, or, without a trial, by the last search
+    of the run in the background.
 
     Raises:
         NotFound: nothing of it was kept here.
-        BadInput: several trials begin so.
     """
     folder, where = folder_of(store, run), shlex.quote(store)
     if trial is None:
@@ -67,21 +86,19 @@ def said_here(store: str, run: str, trial: str | None) -> list[str]:
                 hint=f"metaqnn-orch status {run} --store {where} says how it stands",
             )
         return read_log(logs[-1])
-    found = trials_in(folder / "trials", trial)
-    if len(found) > 1:
-        raise BadInput(f"{trial} is the beginning of {len(found)} trials: {', '.join(found[:5])}")
-    if not found:
+    lines = lines_in(folder / "trials", trial)
+    if not lines:
         raise NotFound(
             f"this machine has kept no lines of trial {trial} of run {run}",
             hint=f"metaqnn-orch trials {run} --store {where} says how it ended",
         )
-    return lines_in(folder / "trials", found[0])
+    return lines
 
 
 def has_lines(store: str, run: str, trial: str | None) -> bool:
     """Whether something was kept here that `said_here` would return."""
     folder = folder_of(store, run)
-    return bool(logs_in(folder) if trial is None else trials_in(folder / "trials", trial))
+    return bool(logs_in(folder) if trial is None else lines_in(folder / "trials", trial))
 
 
 class LocalVigil:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+from metaqnn_orch.application import machine
 from metaqnn_orch.application.jobs import live_jobs
 from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.application.moment import now
@@ -29,11 +30,13 @@ AT_ONCE: Final = 256  # objects that are removed before the next word about it
 
 
 class Doomed(NamedTuple):
-    """The objects of a run, or of what is left of one."""
+    """What there is of a run, or of what is left of one."""
 
     entries: list[Entry]
     is_run: bool
     """Whether it is a run; False where only a part of one is left."""
+    here: list[int]
+    """Sizes, in bytes, of the files that this machine keeps of it."""
 
     @property
     def bytes(self) -> int:
@@ -51,7 +54,7 @@ def doomed(store: Store, run: str) -> Doomed:
     is_run = any(entry.key == keys.run_record(run) for entry in entries)
     if not entries:
         load_record(store, run)
-    return Doomed(entries, is_run)
+    return Doomed(entries, is_run, machine.kept_of(store.uri, run))
 
 
 def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = False) -> None:
@@ -100,7 +103,7 @@ def taken(store: Store, run: str, say: Say, sleep: Callable[[float], None] = tim
 
 
 def remove(store: Store, run: str, say: Say) -> None:
-    """Remove every object of a run that nobody works on, or what is left of one.
+    """Remove every object of a run that nobody works on, or what is left of one, and what this machine keeps of it.
 
     Raises:
         StoreError: the store does not remove them; the call may be repeated.
@@ -116,4 +119,5 @@ def remove(store: Store, run: str, say: Say) -> None:
         if done < len(others):
             say(f"{done:,} of {len(others):,} objects removed", Tone.ASIDE)
     store.delete(holder)
+    machine.forget(store.uri, run)
     store.delete(note)

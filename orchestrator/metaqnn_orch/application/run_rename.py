@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from metaqnn_orch.application import machine
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.run_copy import CopyMade, copied_from, copy, size_of
@@ -33,6 +34,7 @@ def rename(store: Store, run: str, name: str, cluster: Any, say: Say, *, ignore_
         try:
             with hold.kept(now):
                 made = copy(store, run, store, name, say, moving=True)
+                machine.rename(store.uri, run, name)
             remove(store, run, say)
         finally:
             hold.release()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
 from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.reporting.curves import read_epochs
+from metaqnn_orch.reporting.curves import counted, read_epochs
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.summary import RunView, trial_rows
 from metaqnn_trainer.contract import keys
@@ -73,14 +72,16 @@ class TrialView(TypedDict):
     """Number of multiply-accumulates for one example."""
     images_per_second: float | None
     """Examples that it trained on each second."""
-    began_at: str | None
-    """When the attempt that gave the result began, in ISO 8601."""
-    ended_at: str | None
-    """When the result was told, in ISO 8601."""
+    started: str | None
+    """The moment at which the attempt that gave the result began, as ISO 8601; None where it is not known."""
+    ended: str | None
+    """The moment at which the searcher was told, as ISO 8601; None before the result."""
     best_epoch: int | None
     """The epoch whose reward counts."""
     layers: list[PartRow]
     """The parts of the net; none where they do not fit each other."""
+    curve: list[float]
+    """Rewards of the epochs that count: those of the last learning rate."""
     epochs: list[dict[str, Any]]
     """Every epoch with all that was measured, as in history.jsonl (docs/trainer.md)."""
     lost_attempts: list[LostAttempt]
@@ -96,10 +97,8 @@ def trial_view(store: Store, view: RunView, trial: Trial, *, works: bool) -> dic
     works on the run.
     """
     run, history = view.record.run, read_history(store, view)
-    told = next((item.at for item in history.trained if item.trial is trial), None)
-    result = _result(store, run, trial)
+    result, epochs = _result(store, run, trial), read_epochs(store, run, trial.trial)
     state = "waiting" if trial.state == "in_flight" and not works else trial.state
-    began = told - timedelta(seconds=trial.seconds or 0.0) if told is not None and trial.attempt else None
     return {
         **trial_rows(view.state, [trial])[0],
         "run": run,
@@ -108,11 +107,10 @@ def trial_view(store: Store, view: RunView, trial: Trial, *, works: bool) -> dic
         "device": trial.device,
         "macs": trial.macs,
         "images_per_second": trial.images_per_second or None,
-        "began_at": began and began.isoformat(timespec="milliseconds"),
-        "ended_at": told and told.isoformat(timespec="milliseconds"),
         "best_epoch": result.best_epoch if result is not None else None,
         "layers": _layers(view, trial),
-        "epochs": [record.model_dump(mode="json") for record in read_epochs(store, run, trial.trial)],
+        "curve": [record.reward for record in counted(epochs)],
+        "epochs": [record.model_dump(mode="json") for record in epochs],
         "lost_attempts": [
             {
                 "attempt": trouble.attempt,

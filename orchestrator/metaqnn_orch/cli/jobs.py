@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from metaqnn_orch.application.assembly import LauncherName
-from metaqnn_orch.application.jobs import check_beginning, cluster_of, end_submitted, said_by, said_by_search, stop
+from metaqnn_orch.application.jobs import cluster_of, end_submitted, said_by, said_by_search, stop
 from metaqnn_orch.application.machine import has_lines, said_here
+from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import print_lines, say, tell
@@ -82,10 +83,10 @@ def logs(
     of the latest attempt whose Pod still exists. Pods are deleted when their results have been read. Of a Pod that
     trains several trials, it is the lines about this one.
     """
-    if trial is not None:
-        check_beginning(trial)
     opened = open_store(store)
     record = load_record(opened, run)
+    if trial is not None:
+        trial = find_trial(read_run(opened, run, learning=False), trial).trial
     asked = release is not None or namespace is not None or context is not None
     if not asked and (has_lines(opened.uri, run, trial) or _works_here(opened, run)):
         lines = said_here(opened.uri, run, trial)
@@ -98,5 +99,5 @@ def logs(
 
 def _works_here(store: Store, run: str) -> bool:
     """Whether the last search of the run launched its trials on the machine that it ran on."""
-    opened = read_run(store, run).state.opened
+    opened = read_run(store, run, learning=False).state.opened
     return opened is not None and opened.launcher != LauncherName.KUBERNETES

@@ -71,6 +71,8 @@ class RemovedRun(TypedDict):
     """Size of all of them together."""
     kinds: dict[str, run_list.Size]
     """The same, by kinds of objects."""
+    kept_here: run_list.Size
+    """Files that this machine keeps of it, logs of searches and trainers."""
 
 
 def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> None:
@@ -227,11 +229,13 @@ def rm(
     """Remove a run with everything that belongs to it, or say what that would remove.
 
     A run on which somebody works is not removed: `cancel` stops it first. If the run has Jobs in a cluster, say where
-    (--launcher kubernetes, or a release). Datasets stay. A removal that was cut short is named by `runs list`, and the
+    (--launcher kubernetes, or a release). What this machine keeps of it, the logs of its searches and trainers, goes,
+    too; logs on other machines stay. Datasets stay. A removal that was cut short is named by `runs list`, and the
     same command goes on with it.
     """
     opened = open_store(store)
     found = run_removal.doomed(opened, run)
+    kinds, here = run_list.kinds_of(found.entries, run), run_list.Size(len(found.here), sum(found.here))
     if found.is_run:
         run_removal.refuse_busy(opened, run, _cluster(launcher, namespace, context), ignore_jobs=ignore_jobs)
     if delete:
@@ -249,7 +253,8 @@ def rm(
             "is_run": found.is_run,
             "objects": len(found.entries),
             "bytes": found.bytes,
-            "kinds": run_list.kinds_of(found.entries, run),
+            "kinds": kinds,
+            "kept_here": here,
         }
         print_json(told)
         return
@@ -257,11 +262,17 @@ def rm(
         {"what": "", "objects": ",d", "size": ">"},
         [
             (kind, size.objects, size_in_words(size.bytes))
-            for kind, size in run_list.kinds_of(found.entries, run).items()
+            for kind, size in {**kinds, "logs on this machine": here}.items()
+            if size.objects
         ],
     )
     what = f"run {run}" if found.is_run else f"what is left of run {run}"
     many = f"{len(found.entries):,} objects with {size_in_words(found.bytes)}"
+    many += (
+        f", and {here.objects:,} log{'s' if here.objects != 1 else ''} on this machine with {size_in_words(here.bytes)}"
+        if here.objects
+        else ""
+    )
     say(f"{what} is removed: {many}" if delete else f"{what} has {many}; to remove them, add --delete")
 
 

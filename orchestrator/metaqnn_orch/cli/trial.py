@@ -72,21 +72,20 @@ def _fields(shown: Mapping[str, Any], found: Trial, reward: str) -> Iterator[tup
         "confirmed by": ", ".join(shown["confirmed_by"]),
         reward: shown_reward(found) if found.reward is not None else None,
         "measures": ", ".join(f"{key} {value:.6g}" for key, value in shown["measures"].items()),
-        "curve": _curve(shown["epochs"]),
+        "curve": _curve(shown["curve"]),
         "best epoch": shown["best_epoch"],
         "attempts": shown["attempts"],
         "device": shown["device"],
         "seconds": shown["seconds"],
         "images per second": shown["images_per_second"],
-        "began": shown["began_at"],
-        "ended": shown["ended_at"],
+        "began": shown["started"],
+        "ended": shown["ended"],
     }
     yield from ((name, value) for name, value in values.items() if value not in (None, ""))
 
 
-def _curve(epochs: Sequence[Mapping[str, Any]]) -> str:
-    """The rewards of the epochs, at the last learning rate, as blocks."""
-    rewards = [epoch["reward"] for epoch in epochs if epoch["rate"] == epochs[-1]["rate"]]
+def _curve(rewards: Sequence[float]) -> str:
+    """The rewards of the epochs as blocks."""
     if not rewards:
         return ""
     return f"{sparkline(rewards)}  {rewards[0]:.4f} to {rewards[-1]:.4f} in {len(rewards)} epochs"

@@ -115,8 +115,8 @@ class RunState:
 
     @property
     def epsilon(self) -> float | None:
-        """Epsilon for the next design; None for a searcher that has none."""
-        return 0.0 if self.settings.nets else self.searcher.epsilon(self.known)
+        """Epsilon for the next design; None for a searcher that has none, and where the settings list the designs."""
+        return None if self.settings.nets else self.searcher.epsilon(self.known)
 
     def propose(self, step: int) -> Proposal | None:
         """What to train next: the searcher's proposal, or the step's net from the list in the settings; None after the

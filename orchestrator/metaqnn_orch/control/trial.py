@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from html import escape
 from math import inf
 from typing import Any, Literal
 
 from metaqnn_orch.control.events import shown_accuracy
-from metaqnn_orch.markup import curve, facts
 from metaqnn_orch.numbers import mean
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import Status
@@ -72,21 +70,6 @@ class Trial:
     """Whether the mean over its trainings counts: when the whole shortlist was trained at least once more."""
     confirmations: list[Trial] = field(default_factory=list, repr=False)
     """The trials that repeat this one with other seeds, in the order of their proposal."""
-
-    def _repr_html_(self) -> str:
-        """The trial for a notebook."""
-        reward = "" if self.reward is None else f"{self.reward:.4f}"
-        found = {
-            "trial": self.trial,
-            "net": f"<code>{escape(self.net)}</code>",
-            "state": self.state.replace("_", " "),
-            "reward": f"{reward} {curve(self.curve, min(self.curve, default=0.0), max(self.curve, default=1.0))}",
-            "parameters": "" if self.params is None else f"{self.params:,}",
-            "multiply-accumulates": "" if self.macs is None else f"{self.macs:,}",
-            "seconds": "" if self.seconds is None else f"{self.seconds:,.1f}",
-            "trouble": escape(self.trouble),
-        }
-        return facts((name, value) for name, value in found.items() if value.strip())
 
     @property
     def lost(self) -> int:

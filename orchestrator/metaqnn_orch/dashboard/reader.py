@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, wait
+from functools import partial
 from threading import RLock
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -17,7 +18,7 @@ from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.dashboard.background import in_background
 from metaqnn_orch.errors import KNOWN, NotFound, StoreError, one_line
-from metaqnn_orch.reporting.curves import Curves, counted, read_epochs
+from metaqnn_orch.reporting.curves import Curves, read_epochs, so_far
 from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.run_figures import RunFigures
 from metaqnn_orch.reporting.summary import RunView
@@ -26,7 +27,6 @@ from metaqnn_trainer.store.base import Store
 PACE: Final = 2.0  # seconds between two looks at the store
 PATIENCE: Final = 4.0  # seconds for which a browser waits for a look; then it is told what is known
 
-_MOST_EPOCHS: Final = 8  # nets in training whose epochs are read
 _KEPT: Final = 500  # answers for one state of a run
 
 T = TypeVar("T")
@@ -189,14 +189,9 @@ class RunReader:
                 self._made_at = None  # what was made has no curves
         holder = self._pulse.holder if self._pulse.beats() else None
         with self._lock:
-            flight = (
-                [*seen.view.state.in_flight][:_MOST_EPOCHS] if holder is not None and self._seen is not None else []
-            )
-        epochs = {
-            trial: [record.reward for record in counted(records)]
-            for trial in flight
-            if (records := read_epochs(self._store, self.run, trial))
-        }
+            flight = [*seen.view.state.in_flight] if holder is not None and self._seen is not None else []
+        records = so_far(flight, partial(read_epochs, self._store, self.run))
+        epochs = {trial: [record.reward for record in found] for trial, found in records.items()}
         with self._lock:
             if self._seen is not None:
                 self._seen = self._seen._replace(holder=holder, epochs=epochs)

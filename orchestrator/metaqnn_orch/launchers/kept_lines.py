@@ -77,14 +77,6 @@ def _room(size: int) -> int:
     return -(-size // _BLOCK) * _BLOCK
 
 
-def trials_in(folder: Path, beginning: str) -> list[str]:
-    """The ids of the trials that have lines in the folder, among those whose ids begin so."""
-    with suppress(OSError):
-        names = [path.name for path in folder.iterdir()]
-        return sorted({name.partition(".")[0] for name in names if name.startswith(beginning)})
-    return []
-
-
 def lines_in(folder: Path, name: str) -> list[str]:
     """The kept lines of `name`, the oldest first; none where there are none."""
     text = b""

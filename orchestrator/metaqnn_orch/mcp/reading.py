@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypedDict, cast
 from pydantic import Field
 
 from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.describing import Described, Following, describe, following
 from metaqnn_orch.application.doctor.cluster import examine_cluster
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis
@@ -191,6 +192,8 @@ class Reading:
         """Show the log of the last search of a run that went on in the background, or of one of its trials."""
         store = self._opened()
         record = load_record(store, check_name("run", run))
+        if trial is not None:
+            trial = find_trial(read_run(store, run, learning=False), trial).trial
         if self._launcher is not LauncherName.KUBERNETES:
             lines = said_here(store.uri, run, trial)
         else:
@@ -283,5 +286,10 @@ class Reading:
                 )
             preset_or_file = str(path)
         return load_settings(
-            preset_or_file, os.environ, assignments, flags or {}, self._release and self._release.layer()
+            preset_or_file,
+            os.environ,
+            assignments,
+            flags or {},
+            self._release and self._release.layer(),
+            facts(self._opened),
         )

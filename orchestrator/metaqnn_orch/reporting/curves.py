@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from metaqnn_orch.control.at_once import each
@@ -18,6 +19,7 @@ from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
 from metaqnn_trainer.store.base import Store
 
+MOST: Final = 8  # trials in training whose epochs are read: a person reads no more, and a store is asked for each
 _LEARNED: Final = ("completed", "timed_out", "stopped_early")  # states of trials whose epochs count
 
 
@@ -89,6 +91,14 @@ def why_no_curve(trial: Trial, table: str | None) -> str:
 def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:
     """The epochs that count: those of the last learning rate, as far as the loss was finite."""
     return [record for record in records if record.rate == records[-1].rate and record.train_loss is not None]
+
+
+def so_far(trials: Iterable[str], read: Callable[[str], Sequence[EpochRecord]]) -> dict[str, list[EpochRecord]]:
+    """The epochs that count of the first few of these trials, which are in training, as far as they have any. Raises as
+    `read` does, which reads the epochs of one trial.
+    """
+    found = ((trial, counted(read(trial))) for trial in islice(trials, MOST))
+    return {trial: records for trial, records in found if records}
 
 
 def _records(store: Store, key: str) -> list[EpochRecord]:

@@ -13,7 +13,7 @@ import pytest
 
 from metaqnn_orch.application.assembly import open_cluster
 from metaqnn_orch.application.jobs import delete_until_none_appears, lines_of
-from metaqnn_orch.control.events import Opened
+from metaqnn_orch.control.events import Opened, Proposed
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Phase
@@ -34,10 +34,11 @@ class Left:
     """A run of which three Jobs are left: one running, one ended, and one of another run of that name."""
 
     def __init__(self, cluster: FakeCluster, store: DirectoryStore) -> None:
-        session = Session(store, settings())
+        self.session = session = Session(store, settings())
         session.open()
         record = load_record(store, "test")
         self.cluster = cluster
+        self.proposed = 0
         self.own = cluster.launcher(run=RunRef("test", record.uid))
         self.foreign = cluster.launcher(run=RunRef("test", RUN.uid))
         self.running = self.launch(self.own, "hangs", Phase.RUNNING)
@@ -45,10 +46,17 @@ class Left:
         self.theirs = self.launch(self.foreign, "exits-13", Phase.CRASHED)
 
     def launch(self, launcher: KubernetesLauncher, fate: str, phase: Phase) -> TrainingRequest:
-        request = make_request("test")
-        (self.cluster.notes / request.trial).write_text(fate)
+        request = self.propose(fate)
         launcher.launch(request, 1)
         until_phase(launcher, request, phase)
+        return request
+
+    def propose(self, fate: str) -> TrainingRequest:
+        self.proposed += 1
+        net = f"[C({16 * self.proposed},3,1), SM(10)]"
+        request = make_request("test", net)
+        self.session.journal.append([Proposed(step=self.proposed - 1, epsilon=1.0, net=net, trial=request.trial)])
+        (self.cluster.notes / request.trial).write_text(fate)
         return request
 
     def trials(self) -> set[str]:
@@ -153,6 +161,8 @@ def test_no_job_appears_after_a_cancel(left: Left, cli: Cli, tmp_path: Path) -> 
     """Though whoever lost the run goes on for a while, and starts again what was deleted."""
     session = Session(DirectoryStore(tmp_path / "store"), settings(), name="busy")
     session.open()
+    # Of this machine it would be waited for until its process, this one, has ended.
+    session.hold.me = session.hold.me.model_copy(update={"machine": "another"})
     session.hold.beat("now")
     session.journal.append([Opened(at="now", session="busy", owner="somebody", version="0", goal=12)])
     over = time.monotonic() + 4
@@ -201,9 +211,8 @@ def test_cancel_of_a_run_without_a_cluster_asks_none(left: Left, cli: Cli, tmp_p
 def test_logs_of_a_pod_with_several_trials_are_told_apart(left: Left, cli: Cli, tmp_path: Path) -> None:
     record = load_record(DirectoryStore(tmp_path / "store"), "test")
     several = left.cluster.launcher(parallel=6, run=RunRef("test", record.uid), trials_per_job=3)
-    requests = [make_request("test") for _ in range(3)]
-    for request, fate in zip(requests, ("delivers", "exits-11", "exits-13"), strict=True):
-        (left.cluster.notes / request.trial).write_text(fate)
+    requests = [left.propose(fate) for fate in ("delivers", "exits-11", "exits-13")]
+    for request in requests:
         several.launch(request, 1)
     until_phase(several, requests[2], Phase.CRASHED)
     where = ("--store", tmp_path / "store", "--namespace=trials")
@@ -227,6 +236,7 @@ def test_logs_are_those_of_the_trainer(left: Left, cli: Cli, tmp_path: Path) -> 
     assert cli("logs", "test", left.ended.trial[:8], *where, "--tail=1").code == 0
     assert "no Pod of trial" in cli("logs", "test", left.theirs.trial, *where).refused()
     assert "is no trial" in cli("logs", "test", "../x", *where).refused()
+    assert "has no trial" in cli("logs", "test", "0" * 12, *where).refused()
     assert (
         "is not a valid name" in cli("logs", "test", "ab", "--store", tmp_path / "store", "--namespace=A/b").refused()
     )
