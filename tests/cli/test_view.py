@@ -68,6 +68,18 @@ def test_a_run_from_its_first_event_to_its_last(finished: DirectoryStore) -> Non
     assert told[0] in best
 
 
+def test_the_best_so_far_is_that_of_the_lines_though_the_state_is_ahead(store: DirectoryStore) -> None:
+    better = PROPOSED.model_copy(update={"step": 1, "net": "[GAP(10), SM(10)]", "trial": "0" * 12})
+    events = [OPENED, PROPOSED, better, TOLD, TOLD.model_copy(update={"trial": better.trial, "reward": 0.75})]
+    watched = Watched(store)
+    with watched.view:
+        for event in events:
+            watched.state.apply(event)
+        for event in events:
+            watched.view.happened(event)
+    assert [line.endswith("  best so far") for line in watched.written.getvalue().splitlines()[2:]] == [True, True]
+
+
 def test_a_trial_is_a_line(store: DirectoryStore) -> None:
     assert Watched(store).happens(PROPOSED, TOLD) == [
         " 1/12  epsilon 1.00  0.5000             650 params     1.2 s  [SM(10)]  best so far"
