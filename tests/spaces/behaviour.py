@@ -25,7 +25,7 @@ LAWS = settings(
         HealthCheck.function_scoped_fixture,
         HealthCheck.differing_executors,
         HealthCheck.too_slow,
-    ]
+    ],
 )
 
 

@@ -28,11 +28,12 @@ class Rewiring(Searcher):
         super().__init__(setup)
         self._best: Experience | None = None
         self._parent: str | None = None
+        self._first: str | None = None
         self._told = 0
 
     def propose(self, step: int, known: Known) -> Proposal:
         """The feed-forward net first, where the space has one. While it is trained, and wherever no new child is found,
-        the design is a random one.
+        the design is a random one; where none is new, the first.
         """
         rng = self.randomness("propose", step)
         if isinstance(self.space, Wired) and self.space.feed_forward() not in known.designs:
@@ -42,9 +43,13 @@ class Rewiring(Searcher):
                 child = self.space.mutated(self._parent, rng)
                 if child not in known.designs:
                     return Proposal(child, initial=self._parent if self.options.inherit else None)
-        return Proposal(new_design(self.space, known.designs, rng))
+        design = new_design(self.space, known.designs, rng)
+        if design in known.designs and self._first is not None:
+            design = self._first  # begun afresh, a child would be another trial
+        return Proposal(design)
 
     def tell(self, experience: Experience) -> None:
+        self._first = self._first or experience.design
         if self._best is None or experience.reward >= self._best.reward:
             self._best = experience
         if self._told % self.options.children == 0:
