@@ -30,8 +30,8 @@ class Policy:
         self._shares: dict[Any, dict[Any, float]] = {}  # until it learns
 
     def shares(self, state: Any, before: Sequence[Any], depth: int) -> dict[Any, float]:
-        """The probability of each move after others. At the depth limit only moves have one that complete the design, if
-        there are any.
+        """The probability of each move after others. At the depth limit only moves that complete the design have one,
+        if there are any.
         """
         last = str(before[-1]) if before else ""
         seen = state, last, len(before), len(before) < depth

@@ -24,7 +24,7 @@ class EpnasOptions(BaseModel):
 
     depth: int = Field(2, ge=1, le=1000, description="Moves after which designs end in the first stage.")
     growth: int = Field(1, ge=1, le=1000, description="Moves more in each stage than in the one before.")
-    stage: int = Field(10, ge=1, le=100_000, description="Results of each stage.")
+    stage: int = Field(5, ge=1, le=100_000, description="Results of each stage.")
     learning_rate: float = Field(0.1, gt=0, le=10, description="Length of the policy's steps.")
     exploration: float = Field(0.1, ge=0, le=1, description="Share of the policy's probability that is even.")
     predict_after: int = Field(15, ge=4, le=100_000, description="Results before the predictor chooses.")
