@@ -112,7 +112,7 @@ def test_a_spike_has_a_gradient_and_the_graph_is_let_go() -> None:
 
 
 def test_parameters_have_the_names_of_the_ordinary_net(store: DirectoryStore) -> None:
-    net = "[C(8,3,1), P(2,2), RB(8,3,1), FC(16), SM(10)]"
+    net = "[C(8,3,1), P(2,2), RES(8,3,1), FC(16), SM(10)]"
     spiking, ordinary = (
         built(store, asked(name, net, digits().ref))[2] for name in ("spiking", "scored-classification")
     )
@@ -200,7 +200,7 @@ def test_the_kernel_counts_units_on_which_images_agree() -> None:
 
 def test_the_score_follows_from_the_seed_and_is_that_of_the_untrained_net(store: DirectoryStore) -> None:
     for name in ("spiking", "scored-classification"):
-        spec = asked(name, "[C(8,3,1), P(2,2), DS(8,3,1), FC(16), SM(10)]", digits().ref)
+        spec = asked(name, "[C(8,3,1), P(2,2), DSC(8,3,1), FC(16), SM(10)]", digits().ref)
         task, data, model = built(store, spec)
         before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
         score = task.evaluate(model.eval(), data, "validation", 64, lambda: None)["kernel_score"]
