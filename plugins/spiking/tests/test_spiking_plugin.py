@@ -18,7 +18,7 @@ from metaqnn_spiking.results import Net, interval, predicts, ranks, spearman
 from metaqnn_spiking.tasks import Spiking
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrialSpec
-from metaqnn_trainer.images.dataset import Dataset
+from metaqnn_trainer.images.dataset import Dataset, normalised
 from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
 from metaqnn_trainer.store.directory import DirectoryStore
@@ -139,9 +139,9 @@ def test_spikes_are_counted_an_image(store: DirectoryStore) -> None:
     task, data, model = built(store, asked("spiking", "[C(8,3,1), SM(10)]", digits().ref, steps=3))
     model.eval()
     found = task.evaluate(model, data, "validation", 100, lambda: None)
-    images = data.validation.images.double()
-    normal = ((images - data.mean) / data.std).float()
-    currents = model[1](model[0](normal)).detach()
+    images = data.validation.images
+    assert isinstance(model, SpikingNet)
+    currents = model[1](model[0](normalised(images, data.mean, data.std))).detach()
     potential, spiked, total = torch.zeros_like(currents), torch.zeros_like(currents), 0.0
     for _ in range(3):
         potential = 0.9 * potential + currents - spiked
