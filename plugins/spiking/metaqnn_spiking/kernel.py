@@ -35,4 +35,4 @@ def kernel_score(model: nn.Module, images: Tensor) -> float:
         if isinstance(module, ACTIVATIONS):
             module.register_forward_hook(add)
     twin(images)
-    return torch.linalg.slogdet(kernel).logabsdet.item()
+    return float(torch.linalg.slogdet(kernel).logabsdet)

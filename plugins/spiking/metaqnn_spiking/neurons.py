@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
-from snntorch import Leaky, SpikingNeuron
+from snntorch import Leaky, SpikingNeuron  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 
@@ -46,8 +46,11 @@ class SpikingNet(nn.Sequential):
         """Normalised images (n, channels, size, size) to logits (n, classes), the mean of all steps. Each step sees the
         same image, so that the first layer turns pixels into currents (direct coding).
         """
-        each: Tensor = super().forward(torch.cat([images] * self.steps))
-        return each.unflatten(0, (self.steps, -1)).mean(0)
+        x = torch.cat([images] * self.steps)
+        for module in self:
+            x = module(x)
+        logits: Tensor = x.unflatten(0, (self.steps, -1)).mean(0)
+        return logits
 
 
 def _replace(module: nn.Module, neurons: Callable[[], Neurons]) -> None:

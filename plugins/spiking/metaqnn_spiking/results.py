@@ -15,7 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+import yaml
 
 from metaqnn_orch import Search
 from metaqnn_trainer.contract import keys
@@ -24,11 +29,7 @@ from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.store.directory import DirectoryStore
 
 SAMPLES: Final = 10_000
-PLAIN: Final = {"objective.soft_limits": None}  # accuracy alone
-TASKS: Final[dict[str, dict[str, Any]]] = {
-    "spiking": {},
-    "ordinary": {"task.name": "scored-classification", "task.steps": None},
-}
+TASKS: Final = {"spiking": "spiking", "ordinary": "scored-classification"}
 
 
 class Net(NamedTuple):
@@ -75,26 +76,32 @@ def interval(values: Sequence[Any], of: Callable[[list[Any]], float], samples: i
     return f"{of([*values]):.3f} [{found[cut]:.3f}, {found[-cut - 1]:.3f}]"
 
 
+def plain(preset: str, folder: str) -> str:
+    """A settings file that says what the preset does, but without its objective."""
+    content = yaml.safe_load((files("metaqnn_spiking.presets") / f"{preset}.yaml").read_text())
+    del content["objective"]
+    found = Path(folder) / "plain.yaml"
+    found.write_text(yaml.safe_dump(content))
+    return str(found)
+
+
 def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> None:
     print("| nets | learned | accuracy | score and accuracy [95 %] | parameters and accuracy [95 %] |")
     print("|---|---|---|---|---|")
-    asked = {**settings, **PLAIN, "search.method": "random", "schedule.total": nets}
+    asked = {**settings, "search.method": "random", "schedule.total": nets}
     for kind, task in TASKS.items():
-        found = learned(searched(preset, kind, store, {**asked, **task}))
-        score, params = (
-            interval(found, lambda some, measure=measure: predicts(some, measure))
-            for measure in ("kernel_score", "params")
-        )
+        found = learned(searched(plain(preset, store), kind, store, {**asked, "task.name": task}))
+        score, params = (interval(found, partial(predicts, measure=measure)) for measure in ("kernel_score", "params"))
         low, high = min(net.accuracy for net in found), max(net.accuracy for net in found)
         print(f"| {kind} | {len(found)} of {nets} | {low:.3f} to {high:.3f} | {score} | {params} |", flush=True)
 
 
 def compared(preset: str, store: str, seeds: int, settings: dict[str, Any]) -> None:
     found = dict[str, list[dict[str, float]]]()
-    for name, changes in {"accuracy alone": PLAIN, "accuracy and spikes": {}}.items():
+    for name, source in {"accuracy alone": plain(preset, store), "accuracy and spikes": preset}.items():
         for seed in range(seeds):
             run = f"{name.replace(' ', '-')}-{seed}"
-            best = searched(preset, run, store, {**settings, **changes, "seed": seed, "recipe.seed": seed}).best
+            best = searched(source, run, store, {**settings, "seed": seed, "recipe.seed": seed}).best
             assert best is not None
             result = read(TrainingResult, DirectoryStore(store).get, keys.result(run, best.trial))
             found.setdefault(name, []).append(result.test_measures)
@@ -110,14 +117,15 @@ def compared(preset: str, store: str, seeds: int, settings: dict[str, Any]) -> N
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="digits-spiking")
-    parser.add_argument("--nets", type=int, default=100, help="random nets")
+    parser.add_argument("--nets", type=int, default=100, help="random nets; 0: none")
     parser.add_argument("--seeds", type=int, default=10, help="searches with each objective; 0: none")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "NUMBER"))
     asked = parser.parse_args()
     settings = {key: int(value) for key, value in asked.set}
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as store:
-        predicted(asked.preset, store, asked.nets, settings)
+        if asked.nets:
+            predicted(asked.preset, store, asked.nets, settings)
         if asked.seeds:
             compared(asked.preset, store, asked.seeds, settings)
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)

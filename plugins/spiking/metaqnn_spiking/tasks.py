@@ -34,7 +34,7 @@ class SpikingOptions(ScoreOptions):
 class Scored(Classification):
     """Classification whose measures also hold the score of the untrained net."""
 
-    Options: Any = ScoreOptions
+    Options = ScoreOptions
 
     def build(self, data: Dataset, generator: torch.Generator) -> nn.Module:
         net = self.fresh(data, generator)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, Final
 
 import pytest
 import torch
-from snntorch import SpikingNeuron
+from snntorch import SpikingNeuron  # type: ignore[import-untyped]
 from tests.tasks.behaviour import Behaviour
 from torch import Tensor, nn
 
@@ -55,8 +55,9 @@ class TestScored(Behaviour):
         return made.ref
 
     def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
-        values = Recipe(**({"epochs": 2, "batch_size": 512, "learning_rate": 0.02, "dropout": "none"} | recipe))
-        return asked(self.task, "[C(8,3,1), P(2,2), FC(32), SM(10)]", dataset, values, **self.options)
+        values = {"epochs": 2, "batch_size": 512, "learning_rate": 0.02, "dropout": "none", **recipe}
+        net = "[C(8,3,1), P(2,2), FC(32), SM(10)]"
+        return asked(self.task, net, dataset, Recipe(**values), **self.options)
 
 
 class TestSpiking(TestScored):
@@ -222,4 +223,4 @@ def test_rank_correlation() -> None:
     assert spearman([1, 2, 3], [5, 5, 5]) == 0
     nets = [Net("", {"kernel_score": number, "params": -number}, number / 50) for number in map(float, range(40))]
     for measure, found in {"kernel_score": "1.000 [1.000, 1.000]", "params": "-1.000 [-1.000, -1.000]"}.items():
-        assert interval(nets, lambda some, measure=measure: predicts(some, measure), 200) == found
+        assert interval(nets, partial(predicts, measure=measure), 200) == found
