@@ -13,20 +13,25 @@ REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/d
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
+.PHONY: quickstart install test lint style format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
 
 install: .venv/.run-ready      ## .venv with metaqnn-orch, the trainer, and all extras that the pages use
 
-test: .venv/.dev-ready lint    ## everything that proves the project
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+# mypy takes half a minute of one core where nothing is cached: it runs beside the tests, and has the last word.
+test: style                    ## everything that proves the project
+	$(BIN)/mypy >.venv/mypy.txt 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n 2 --dist worksteal; tests=$$?; \
+	wait $$types; types=$$?; cat .venv/mypy.txt; exit $$((tests + types))
 
-lint: .venv/.dev-ready
+lint: style
+	$(BIN)/mypy
+
+style: .venv/.dev-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: .venv/.dev-ready
