@@ -144,7 +144,7 @@ def test_wrong_arguments_are_one_line_and_an_example(
 )
 def test_a_hint_can_be_typed_as_it_stands(line: str, command: str, tmp_path: Path) -> None:
     asked = shell(f"{line} status first --store {tmp_path}").stderr
-    assert asked.splitlines()[-1] == f"hint: {command} start begins one"
+    assert asked.splitlines()[-1] == f"hint: it has no runs: is it the store that you mean? {command} start begins one"
     wrong = shell(f"{line} status").stderr
     assert f"see {command} status --help; an example: {command} status first --store ./runs" in wrong
 

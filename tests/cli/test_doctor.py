@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from metaqnn_orch.application.doctor.dataset import examine_dataset
 from metaqnn_orch.application.doctor.diagnosis import Mark
 from metaqnn_orch.application.doctor.local import examine_here
 from metaqnn_orch.settings.model import Settings
@@ -167,13 +168,13 @@ def test_the_trainer_is_started_and_trains(cli: Cli, tmp_path: Path) -> None:
     assert any(line.startswith("✓ trainer: installed: torch ") for line in lines)
     assert any(line.startswith("✓ trainer: starts: in ") for line in lines)
     assert any(line.startswith("✓ trainer: trains one step of a tiny net: ") for line in lines)
-    assert "✓ dataset digits: is not in the store yet; start makes it" in lines
+    assert sum("dataset" in line and "digits" in line for line in lines) == 1, "each is said once"
     assert not (tmp_path / "store").exists() or list(DirectoryStore(tmp_path / "store").list("")) == []
 
 
 def test_a_trainer_that_cannot_be_started_is_a_cross_with_what_to_do(tmp_path: Path) -> None:
     command = (sys.executable, "-c", "import nothing_like_torch")
-    found = {one.what: one for one in examine_here(DirectoryStore(tmp_path), load(), command)}
+    found = {one.what: one for one in examine_here(load(), command)}
     starts = found["trainer: starts"]
     assert starts.mark is Mark.BAD
     assert "No module named 'nothing_like_torch'" in starts.detail
@@ -184,9 +185,9 @@ def test_a_trainer_that_cannot_be_started_is_a_cross_with_what_to_do(tmp_path: P
 def test_a_dataset_without_test_images_is_said_before_anything_is_trained(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     put_dataset(store, INFO.model_copy(update={"test": 0}))
-    command = (sys.executable, "-c", "import nothing_like_torch")
-    found = {one.what: one for one in examine_here(store, load(), command)}
-    assert "finals need test images" in found[f"dataset {INFO.name}"].detail
+    (said,) = examine_dataset(store, load())
+    assert (said.mark, said.detail[-17:]) == (Mark.UNKNOWN, "none for the test")
+    assert said.fix == "finals need test images; a search does not"
 
 
 def load() -> Settings:

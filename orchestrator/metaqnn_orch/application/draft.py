@@ -90,6 +90,10 @@ def choose(info: DatasetInfo) -> dict[str, Choice]:
         "recipe.decay_epochs": Choice(max(1, epochs // 3), "the learning rate falls after each third"),
         "recipe.chance_factor": Choice(factor, f"a first epoch must reach an accuracy of {factor / classes:.2f}"),
         "schedule.total": Choice(40, "nets to train; the paper trains 2,700"),
+        "finals.optimizer": Choice("sgd", "the best nets are trained again, by `metaqnn-orch finals`"),
+        "finals.batch_size": Choice(batch, "as in the search"),
+        "finals.phases": Choice(_phases(epochs), "for longer than in the search"),
+        "finals.chance_factor": Choice(factor, "as in the search"),
     }
 
 
@@ -110,6 +114,12 @@ def draft(info: DatasetInfo, chosen: Mapping[str, Choice]) -> str:
             lines.append(f"{head}:")
         lines.append(f"{f'  {leaf}: {json.dumps(value)}':<44}  # {why}")
     return "\n".join(lines) + "\n"
+
+
+def _phases(epochs: int) -> list[dict[str, float]]:
+    """Phases of the finals, with falling learning rates: more than twice the search's epochs in all."""
+    shares = ((1.0, 0.02), (0.75, 0.005), (0.5, 0.0005))
+    return [{"epochs": round(share * epochs), "learning_rate": rate} for share, rate in shares]
 
 
 def _names(info: DatasetInfo) -> str:

@@ -18,6 +18,7 @@ from metaqnn_orch.reporting.dearest import Foreseen, foresee
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import plugins_of
 from metaqnn_trainer.contract.messages import DatasetRef, TrialSpec
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 NO_UID: Final = "0" * 32
@@ -203,4 +204,5 @@ def _trials(launcher: LauncherName, nets: int, parallel: int, together: int) -> 
         case LauncherName.KUBERNETES:
             return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
         case LauncherName.LOCAL:
-            return f"{nets:,} trials in {parallel:,} worker processes here, and their results"
+            workers = amount(parallel, "worker process", "worker processes")
+            return f"{amount(nets, 'trial')} in {workers} here, and their results"

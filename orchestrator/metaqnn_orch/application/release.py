@@ -190,7 +190,7 @@ def _look(name: str, namespace: str | None, context: str | None) -> tuple[list[R
         cluster = open_cluster(KubernetesSettings(namespace=namespace, context=context))
     except LauncherError as error:
         raise BadInput(
-            f"without --store, the cluster says where the store is; but there is {error}", _LOCAL_HINT
+            f"without --store, a release in a cluster says where the store is, but {error}", _LOCAL_HINT
         ) from None
     from metaqnn_orch.launchers.kubernetes.cluster import Lookup, Resource
 

@@ -15,7 +15,7 @@ from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.run_files import RunFiles
-from metaqnn_orch.application.signals import surely_closing, unbroken
+from metaqnn_orch.application.signals import ctrl_c_arrives, surely_closing, unbroken
 from metaqnn_orch.application.silence import Silence, silence_of
 from metaqnn_orch.application.stopping import Signals
 from metaqnn_orch.control.budget import Limit, exceeded, limit
@@ -167,9 +167,9 @@ def _searched(
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
-    shown = listener.follow(
-        record, state, foot="Ctrl-C stops, the same command goes on", now=now, works=lambda: True, epochs=epochs
-    )
+    stops = "Ctrl-C" if ctrl_c_arrives() else f"metaqnn-orch cancel {record.run}"
+    foot = f"{stops} stops, the same command goes on"
+    shown = listener.follow(record, state, foot=foot, now=now, works=lambda: True, epochs=epochs)
     with (
         Signals(listener.say, launcher.outlives_us, asked) as signals,
         served as port,

@@ -6,7 +6,9 @@ The exit code is 128 plus the signal's number. Only the standard library is need
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
@@ -30,6 +32,14 @@ def can_be_heard(number: int) -> bool:
     """
     ignored = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
     return current_thread() is main_thread() and not ignored and signal.getsignal(number) is not None
+
+
+def ctrl_c_arrives() -> bool:
+    """Whether Ctrl-C in a terminal may reach this process. It reaches none that leads a session without a terminal, as
+    a search in the background and the first process of a Pod do.
+    """
+    leads = os.getsid(0) == os.getpid()
+    return not leads or (sys.stdin is not None and sys.stdin.isatty())
 
 
 def raise_when_stopped() -> None:

@@ -61,7 +61,7 @@ def doctor(
         if launcher is LauncherName.KUBERNETES:
             diagnoses += examine_cluster(opened, settings, release)
         elif launcher is LauncherName.LOCAL:
-            diagnoses += examine_here(opened, settings)
+            diagnoses += examine_here(settings)
     if output is Format.JSON:
         print_json(diagnoses)
     else:

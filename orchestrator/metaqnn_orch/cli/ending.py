@@ -14,6 +14,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, shown_reward, stopped_early, summary
+from metaqnn_trainer.contract.text import amount
 
 _LEADERS: Final = {
     "rank": "d",
@@ -64,13 +65,13 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
         {name if column == "reward" else column: _LEADERS[column] for column in shown},
         [[_cell(column, rank, trial) for column in shown] for rank, trial in enumerate(best, 1)],
     )
-    lost = f", {state.attempts_lost} attempts lost" if state.attempts_lost else ""
-    abandoned = f", {state.abandoned} trials abandoned" if state.abandoned else ""
+    lost = f", {amount(state.attempts_lost, 'attempt')} lost" if state.attempts_lost else ""
+    abandoned = f", {amount(state.abandoned, 'trial')} abandoned" if state.abandoned else ""
     done = "answered" if rehearsed else "trained"
     done += f", {stopped} of them stopped early" if (stopped := stopped_early(state)) else ""
     if (again := progress(state)) is not None and again.all:
         done += f", the best confirmed by {again.done} of {again.all} further trainings"
-    say(f"{state.unique} nets {done}, learned from {state.told} times{lost}{abandoned}")
+    say(f"{amount(state.unique, 'net')} {done}, learned from {amount(state.told, 'time')}{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
     say(f"{name.replace('val ', 'validation ')}: ", (shown_reward(best[0]), "bold"))
     if rehearsed:

@@ -176,9 +176,9 @@ class Hold:
     def _held_by(self, holder: Holder) -> RunHeld:
         return RunHeld(
             f"run {self._run} is held by {holder.owner}, last heard of at {holder.at}",
-            hint="nothing was changed; wait for it, or stop it with Ctrl-C there or with metaqnn-orch cancel "
-            f"{self._run} --keep-jobs --store {self._store.uri}: trials in a cluster go on, and the same command then "
-            "continues",
+            hint=f"nothing was changed; metaqnn-orch attach {self._run} --store {self._store.uri} shows it; to go on "
+            f"with it here, first stop it with Ctrl-C there, or with metaqnn-orch cancel {self._run} --store "
+            f"{self._store.uri} (--keep-jobs lets trials in a cluster go on)",
         )
 
 

@@ -243,7 +243,8 @@ def _not_found(store: Store, run: str) -> NotFound:
     close = [name for name in known if name.startswith(run)] or get_close_matches(run, known, n=1)
     shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
     meant = f"did you mean {close[0]}? " if close else ""
-    hint = f"{meant}runs there: {shown}" if known else "metaqnn-orch start begins one"
+    none = "it has no runs: is it the store that you mean? metaqnn-orch start begins one"
+    hint = f"{meant}runs there: {shown}" if known else none
     return NotFound(f"no run {run!r} in {store.uri}", hint)
 
 

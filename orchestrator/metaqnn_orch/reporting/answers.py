@@ -49,7 +49,7 @@ class RunSummary(TypedDict):
     method: str | None
     """Method of the search; None where the settings list the nets."""
     epsilon: float | None
-    """Epsilon for the next net; None for a method without one."""
+    """Epsilon for the next net; None for a method without one, and where the settings list the nets."""
     told: int
     """Number of times that the searcher was told a result, with repeated ones."""
     unique: int

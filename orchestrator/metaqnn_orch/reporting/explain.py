@@ -48,7 +48,7 @@ class Explanation(NamedTuple):
     after: str
     """The beginning of a design that is explained."""
     epsilon: float | None
-    """Epsilon for the next net; None for a method without one."""
+    """Epsilon for the next net; None for a method without one, and where the settings list the nets."""
     moves: list[Move]
     """The moves, the best first, in the order of the space among equals. There are none where the design is
     complete.

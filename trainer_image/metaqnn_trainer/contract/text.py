@@ -43,3 +43,8 @@ def one_line(text: str, limit: int = 300) -> str:
         return line
     kept = limit - 3
     return line[: kept // 2] + "..." + line[len(line) - (kept - kept // 2) :]
+
+
+def amount(count: int, thing: str, things: str = "") -> str:
+    """A number of things in words: "1 net", "2,000 nets". `things` is a plural that is not `thing` with an s."""
+    return f"{count:,} {thing if count == 1 else things or f'{thing}s'}"

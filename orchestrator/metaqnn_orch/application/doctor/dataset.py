@@ -35,5 +35,10 @@ def examine_dataset(store: Store, settings: Settings) -> Iterator[Diagnosis]:
     except (BadInput, MessageError) as error:
         yield Diagnosis(what, Mark.BAD, str(error), getattr(error, "hint", ""))
         return
-    tested = f", {info.test:,} for the test" if info.test else ", none for the test"
-    yield Diagnosis(what, Mark.GOOD, f"{info.train:,} to train on, {info.validation:,} for validation{tested}")
+    tested = f"{info.test:,}" if info.test else "none"
+    things = "examples" if info.image_size is None else "images"
+    counts = f"{info.train:,} {things} to train on, {info.validation:,} for validation, {tested} for the test"
+    if info.test or info.image_size is None:
+        yield Diagnosis(what, Mark.GOOD, counts)
+    else:
+        yield Diagnosis(what, Mark.UNKNOWN, counts, "finals need test images; a search does not")

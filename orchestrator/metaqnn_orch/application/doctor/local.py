@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Final
 
-from metaqnn_orch.application import datasets
 from metaqnn_orch.application.assembly import options_on_this_machine
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, tried
 from metaqnn_orch.errors import LauncherError
@@ -37,7 +36,7 @@ _LOOK: Final = 0.05  # seconds between two looks at the worker
 _ENDED: Final = frozenset(Phase) - {Phase.PENDING, Phase.RUNNING}
 
 
-def examine_here(store: Store, settings: Settings, command: tuple[str, ...] = TRAINER) -> Iterator[Diagnosis]:
+def examine_here(settings: Settings, command: tuple[str, ...] = TRAINER) -> Iterator[Diagnosis]:
     """Everything that training on this machine needs. `command` starts the trainer."""
     yield _packages()
     with tempfile.TemporaryDirectory(prefix="metaqnn-doctor-") as folder:
@@ -51,7 +50,6 @@ def examine_here(store: Store, settings: Settings, command: tuple[str, ...] = TR
                 yield tried("trainer: trains one step of a tiny net", lambda: _trained(launcher, aside))
         finally:
             launcher.close()
-    yield from _data(store, settings)
     yield from _extras(settings)
 
 
@@ -147,23 +145,6 @@ def _made(store: Store) -> DatasetRef:
 
 def _whole(numbers: list[int]) -> bytes:
     return struct.pack(f"<{len(numbers)}q", *numbers)
-
-
-def _data(store: Store, settings: Settings) -> Iterator[Diagnosis]:
-    """The dataset: whether it is there or has to be made, and whether finals can end on test images."""
-    name, what = settings.dataset.name, f"dataset {settings.dataset.name}"
-
-    def look() -> str | Diagnosis:
-        ref = datasets.find(store, name, settings.dataset.digest)
-        if ref is None:
-            return "is not in the store yet; start makes it"
-        info = datasets.info(store, ref)
-        counts = f"{info.train:,} images to train on, {info.validation:,} to validate, {info.test:,} to test"
-        if info.test:
-            return counts
-        return Diagnosis(what, Mark.UNKNOWN, f"{counts}: finals need test images", "a search does not")
-
-    yield tried(what, look)
 
 
 def _extras(settings: Settings) -> Iterator[Diagnosis]:

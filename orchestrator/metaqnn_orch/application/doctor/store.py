@@ -12,6 +12,7 @@ from metaqnn_orch.application.opening import plain
 from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store, honours_put_if_absent, lists_what_is_there, removed
 
 LARGE_BYTES: Final = 8 << 20  # beyond what gateways take by default; the weights of a small net
@@ -23,7 +24,7 @@ def examine_store(store: Store) -> Iterator[Diagnosis]:
     def listing() -> str:
         nonlocal away
         try:
-            return f"{store.uri}, {sum(1 for _ in store.list(keys.datasets()))} datasets"
+            return f"{store.uri}, {amount(sum(1 for _ in store.list(keys.datasets())), 'dataset')}"
         except StoreError as error:
             away = error.transient or not error.status  # what follows would get no answer, either
             raise
