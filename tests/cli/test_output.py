@@ -97,9 +97,11 @@ def test_a_row_is_a_line_with_numbers_to_the_right(capsys: pytest.CaptureFixture
         (24, ["id  params  accuracy", "   net", "a   12,345    0.5000", "   [SM(10)]", "b       11         -", "   y"]),
         (
             16,
-            ["id  params", "   accuracy", "   net"]
-            + ["a   12,345", "     0.5000", "   [SM(10)]"]
-            + ["b       11", "          -", "   y"],
+            [
+                *("id  params", "   accuracy", "   net"),
+                *("a   12,345", "     0.5000", "   [SM(10)]"),
+                *("b       11", "          -", "   y"),
+            ],
         ),
     ],
 )

@@ -228,7 +228,9 @@ def _lines(table: Table, width: int) -> list[str]:
     here, text = Console(), io.StringIO()
     console = Console(file=text, force_terminal=here.is_terminal, width=width, height=here.height, highlight=False)
     console.print(table)
-    return [
-        _TRAILING.sub(lambda end: "\x1b[0m" if "\x1b[0m" in end[0] else "", line) + "\n"
-        for line in text.getvalue().splitlines()
-    ]
+    return [_TRAILING.sub(_reset, line) + "\n" for line in text.getvalue().splitlines()]
+
+
+def _reset(end: re.Match[str]) -> str:
+    """What is left of the end of a line."""
+    return "\x1b[0m" if "\x1b[0m" in end[0] else ""
