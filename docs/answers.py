@@ -45,13 +45,14 @@ def page() -> str:
     """The page json.md."""
     parts = [
         "# JSON for scripts",
-        "With `-o json` a command prints one JSON document to standard output, when it ends or its section says, and "
-        "everything else to standard error; no command prints a document for each line. An error has no document, but "
-        "an exit code and one line. Numbers are finite: what is not known is null. Times are ISO 8601, in UTC.",
-        "Scripts may rely on what stands here: a field keeps its name and its type, and one that is always there stays "
-        "so. Later versions may add fields, so a reader passes over those that it does not know. "
+        "With `-o json` a command prints exactly one JSON document to standard output. It comes when the command ends; "
+        "the sections of a few commands say otherwise. Everything else goes to standard error. A command that fails "
+        "prints no document, but a line that begins with `error:`, and has an exit code. All numbers are finite. What "
+        "is not known is null. Times are ISO 8601, in UTC.",
+        "Scripts may rely on this page: a field keeps its name and its type, and a field that is always there stays. "
+        "Later versions may add fields, so a script must ignore fields that it does not know. "
         "[answers.schema.json](answers.schema.json) has the same as JSON Schemas (draft 2020-12), by command. "
-        "This page is written by `make docs`.",
+        "`make docs` writes this page.",
     ]
     for name, answer in ANSWERS.items():
         schema = schema_of(answer.kind)

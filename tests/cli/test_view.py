@@ -9,7 +9,7 @@ from rich.console import Console
 from metaqnn_orch.application.listener import PACE
 from metaqnn_orch.application.waits import LASTING, QUIET
 from metaqnn_orch.cli.view import SearchView
-from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.launchers.base import Phase
@@ -73,6 +73,24 @@ def test_a_run_from_its_first_event_to_its_last(finished: DirectoryStore) -> Non
     assert watched.state.best is not None
     assert watched.state.best.net in best[-1]
     assert told[0] in best
+
+
+def test_the_best_so_far_is_that_of_the_lines_though_the_state_is_ahead(store: DirectoryStore) -> None:
+    better = PROPOSED.model_copy(update={"step": 1, "net": "[GAP(10), SM(10)]", "trial": "0" * 12})
+    events: list[Event] = [
+        OPENED,
+        PROPOSED,
+        better,
+        TOLD,
+        TOLD.model_copy(update={"trial": better.trial, "reward": 0.75}),
+    ]
+    watched = Watched(store)
+    with watched.view:
+        for event in events:
+            watched.state.apply(event)
+        for event in events:
+            watched.view.happened(event)
+    assert [line.endswith("  best so far") for line in watched.written.getvalue().splitlines()[2:]] == [True, True]
 
 
 def test_a_trial_is_a_line(store: DirectoryStore) -> None:

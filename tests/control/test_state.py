@@ -8,9 +8,11 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.errors import SettingsError
 from metaqnn_orch.launchers.base import Phase
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
-from tests.control.world import Session, deliver, settings
+from tests.control.world import Session, deliver, result_for, settings
 
 NETS = ["[SM(10)]", "[C(512,7,1), SM(10)]", "[GAP(10), SM(10)]"]  # the second is not of the space
 
@@ -52,3 +54,16 @@ def test_a_net_that_cannot_be_trained_ends_the_list_without_it(store: Store) -> 
 def test_a_list_that_cannot_be_trained_is_refused(nets: list[str], says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         settings(nets=nets)
+
+
+@pytest.mark.parametrize("nets", [NETS, NETS[::-1]])
+def test_the_best_among_equals_is_the_first_of_the_ranking(nets: list[str], store: Store) -> None:
+    def behaviour(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        equal = result_for(request, attempt, val_accuracy=0.5)
+        store.put_if_absent(keys.result(request.run, request.trial), encode(equal))
+        return Phase.DELIVERED
+
+    session = Session(store, settings(nets=nets))
+    session.run_to_end(behaviour)
+    assert session.state.best is session.state.ranking()[0]
+    assert session.state.best.net == "[GAP(10), SM(10)]", "the smallest"

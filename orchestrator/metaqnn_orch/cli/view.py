@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 
 from rich.console import Console
@@ -18,6 +18,7 @@ from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.standing import standing
 
 
@@ -70,6 +71,7 @@ class SearchView:
         self._works = works
         self._monotonic = monotonic
         self._shown = state.unique
+        self._leader = best_before(state)
         self._confirmed = done_of(state)
         self._waits = Waits(
             lambda text: self._say((f"waiting: {text}", "yellow")), lambda: self._say(("going on", "green")), monotonic
@@ -107,6 +109,7 @@ class SearchView:
         told = [event for event in events if isinstance(event, Told)] if self._live is not None else []
         self._shown -= sum(not self._state.trials[event.trial].confirms for event in told)
         self._confirmed -= sum(bool(self._state.trials[event.trial].confirms) for event in told)
+        self._leader = best_before(self._state, {event.trial for event in told})
         for event in told:
             self._told(event)
 
@@ -184,7 +187,9 @@ class SearchView:
             place = f"confirming {self._confirmed} of {found.all}  " if found is not None else ""
             self._say(place, outcome(event), f", {confirmed_mean(trial, self._state)}  {trial.net}")
             return
-        remark = ("  best so far", "bold") if completed and trial is self._state.best else ("", "")
+        remark = ("", "")
+        if completed and (self._leader is None or trial.order < self._leader.order):
+            self._leader, remark = trial, ("  best so far", "bold")  # of those shown: the state may know better ones
         if event.measured is not None:
             remark = (f"  stopped early at {event.measured:.4f}", "dim")
         self._shown += 1
@@ -195,6 +200,11 @@ class SearchView:
             f"  {event.params:>9,} params  {cell(event.seconds, '.1f'):>6} s  {trial.net}",
             remark,
         )
+
+
+def best_before(state: RunState, told: Collection[str] = ()) -> Trial | None:
+    """The best trained net that is not of these trials."""
+    return next((trial for trial in state.ranking() if trial.trial not in told), None)
 
 
 def done_of(state: RunState) -> int:

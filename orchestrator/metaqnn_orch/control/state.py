@@ -84,7 +84,7 @@ class RunState:
         """The time in the last event that has one."""
         self.best: Trial | None = None
         """The winner: among confirmed trials, that of the highest mean; where there is none, the trial of the highest
-        measured reward, and among equals the one that was told first.
+        measured reward. Among equals it is the first of the ranking.
         """
         self.leader: Trial | None = None
         """The trial of the highest worth, confirmed or not."""
@@ -175,7 +175,7 @@ class RunState:
                     self._confirm()
                     return
                 self.unique += 1
-                if trial.was_trained and (self.leader is None or trial.worth > self.leader.worth):
+                if trial.was_trained and (self.leader is None or trial.order < self.leader.order):
                     self.leader = trial
                     if self.best is None or not self.best.is_confirmed:
                         self.best = trial
@@ -227,7 +227,7 @@ class RunState:
         their one training. Smaller ones come first among equals. Nets that were stopped early are left out.
         """
         trained = [trial for trial in self.trials.values() if trial.was_trained and not trial.confirms]
-        return sorted(trained, key=lambda trial: (not trial.is_confirmed, -trial.worth, trial.params or 0))
+        return sorted(trained, key=lambda trial: (not trial.is_confirmed, *trial.order))
 
     def restore(self, presented: Sequence[Trial], snapshot: Any) -> None:
         """Restore the searcher to its state after it had been told of these trials, when it gave that snapshot.

@@ -121,6 +121,11 @@ class Trial:
         return shown_accuracy(self.state, self.reward, self.measures)
 
     @property
+    def order(self) -> tuple[float, int, str]:
+        """Ranks trained trials: the highest worth first, then the fewest parameters. Ids decide among equals."""
+        return -self.worth, self.params or 0, self.trial
+
+    @property
     def worth(self) -> float:
         """The reward by which the trial is ranked: its own, or the mean over its trainings where it is confirmed; for a
         trial without one, less than any reward.

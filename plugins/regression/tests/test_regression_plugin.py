@@ -12,7 +12,10 @@ import torch
 from tests.spaces.behaviour import SpaceBehaviour
 from tests.tasks.behaviour import Behaviour
 
+from metaqnn_orch.application.doctor.dataset import examine_dataset
+from metaqnn_orch.application.doctor.diagnosis import Mark
 from metaqnn_orch.search.searcher import Experience, Known, Setup
+from metaqnn_orch.settings.sources import load_settings
 from metaqnn_regression.searcher import Rewiring
 from metaqnn_regression.space import Wired, WiredOptions
 from metaqnn_regression.task import WiredNet
@@ -162,3 +165,10 @@ def test_a_space_for_another_table_is_refused() -> None:
     info = make_dataset("friedman2").info
     assert wired().mismatches(info) == {"space.inputs": (10, 4)}
     assert wired(inputs=4).mismatches(info) == {}
+
+
+def test_doctor_speaks_of_examples_and_not_of_images(tmp_path: Path) -> None:
+    store, made = DirectoryStore(tmp_path), make_dataset("friedman1")
+    store.put(keys.dataset(made.ref.name, made.ref.digest), made.data)
+    (said,) = examine_dataset(store, load_settings("friedman1", {}, [], {}).settings)
+    assert (said.mark, said.detail) == (Mark.GOOD, "360 examples to train on, 120 for validation, 120 for the test")
