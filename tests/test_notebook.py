@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from metaqnn_orch import Search
-from metaqnn_orch.application.followed import Followed
+from metaqnn_orch.application.followed import Followed, progress
 from metaqnn_orch.application.notebook import trial_html
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunHeld
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
+from tests.reporting.runs import write_run
 
 POISON = "<script>alert(1)</script>"
 
@@ -126,11 +127,19 @@ def test_a_display_is_updated_and_one_that_goes_away_is_no_harm(tmp_path: Path) 
         session, place = Session(DirectoryStore(tmp_path / str(times)), settings()), Place(times)
         session.open()
         follow = Followed(None, place).follow
-        with follow(session.record, session.state, foot="", now=lambda: "now", epochs=lambda trial: []) as view:
+        with follow(
+            session.record, session.state, foot="", now=lambda: "now", works=lambda: True, epochs=lambda trial: []
+        ) as view:
             session.run_to_end()
             view.refresh()
         assert len(place.seen) == (1 if times == 0 else 2)
     assert "0 of 12 nets" in place.seen[0] or "12 of 12 nets" in place.seen[0]
+
+
+def test_nets_of_a_search_that_was_stopped_wait(tmp_path: Path) -> None:
+    view = write_run(DirectoryStore(tmp_path))
+    assert "1 in training" in progress(view.record, view.state)
+    assert "1 waiting" in progress(view.record, view.state, works=False)
 
 
 CELL = """

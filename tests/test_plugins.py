@@ -55,8 +55,8 @@ def test_each_is_whole_and_short() -> None:
 
 def test_they_are_found_with_their_distributions(environment: Environment, tmp_path: Path) -> None:
     found = json.loads(environment.run("config", "plugins", "-o", "json", folder=tmp_path))
-    installed = {(plugin["kind"], plugin["name"]): plugin for plugin in found if plugin["distribution"]}
-    assert {key: plugin["distribution"] for key, plugin in installed.items()} == {
+    installed = {(plugin["kind"], plugin["name"]): plugin["distribution"] for plugin in found}
+    assert installed == installed | {
         ("searcher", "threshold"): "metaqnn-threshold 0.1.0",
         ("layer", "dilated"): "metaqnn-dilated 0.1.0",
         ("task", "balanced"): "metaqnn-balanced 0.1.0",

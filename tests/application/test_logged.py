@@ -20,7 +20,9 @@ def test_a_run_in_the_log(store: DirectoryStore, caplog: pytest.LogCaptureFixtur
     state = RunState(settings())
     with (
         caplog.at_level(logging.INFO, "metaqnn_orch"),
-        Logged().follow(session.record, state, foot="", now=lambda: "now", epochs=lambda trial: []) as view,
+        Logged().follow(
+            session.record, state, foot="", now=lambda: "now", works=lambda: True, epochs=lambda trial: []
+        ) as view,
     ):
         for event in Journal(store, "test").read():
             state.apply(event)
@@ -44,7 +46,12 @@ def test_what_is_in_the_way_is_a_warning_and_nothing_else_is(
         listener.say("metrics at port 1", Tone.ASIDE)
         listener.say("stopping at once", Tone.CAUTION)
         with listener.follow(
-            session.record, RunState(settings()), foot="", now=lambda: "now", epochs=lambda trial: []
+            session.record,
+            RunState(settings()),
+            foot="",
+            now=lambda: "now",
+            works=lambda: True,
+            epochs=lambda trial: [],
         ) as view:
             for text in ("away for 3 s", "away for 5 s", "key is refused", "", "", "away for 1 s"):
                 view.trouble(text)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.settings.presets import presets
+from tests import built_in
 from tests.cli.conftest import Cli
 
 
@@ -54,7 +54,7 @@ def test_the_authors_dropouts_may_stand_in_a_prefix(cli: Cli) -> None:
     assert plain.code == 0
 
 
-@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("preset", built_in.PRESETS)
 def test_every_space_can_be_said_in_words(preset: str, cli: Cli) -> None:
     out = cli("space", preset).out
     assert "from any state" in out

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -22,6 +23,10 @@ PROPOSED = Proposed(step=0, epsilon=1.0, net="[SM(10)]", trial=TRIAL)
 TOLD = Told(at="now", trial=TRIAL, attempt=1, status="completed", reward=0.5, params=650, macs=640, seconds=1.25)
 
 
+def plain_text(written: io.StringIO) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue())
+
+
 class Watched:
     """A view of a run that has just begun, and what it wrote."""
 
@@ -34,12 +39,14 @@ class Watched:
             file=self.written, force_terminal=terminal, force_interactive=terminal, width=120, soft_wrap=True
         )
         self.seconds = 0.0
+        self.works = True
         self.view = SearchView(
             console,
             session.record,
             self.state,
             foot="Ctrl-C stops, the same command goes on",
             now=lambda: "now",
+            works=lambda: self.works,
             monotonic=lambda: self.seconds,
         )
 
@@ -139,6 +146,27 @@ def test_a_terminal_has_the_lines_and_below_them_a_screen_that_stays(store: Dire
     last = written.rpartition("\x1b[2K")[2]
     assert "1 of 12" in last, "the last state stays"
     assert "Ctrl-C" not in last
+
+
+def test_nets_of_a_run_that_nobody_works_on_wait(store: DirectoryStore) -> None:
+    watched = Watched(store, terminal=True)
+    with watched.view:
+        for event in (OPENED, PROPOSED):
+            watched.state.apply(event)
+            watched.view.happened(event)
+        watched.seconds += 10
+        watched.view.refresh()
+        assert "1 in training" in plain_text(watched.written)
+        watched.works = False  # as a watcher sees it
+        watched.seconds += 10
+        watched.view.refresh()
+        assert plain_text(watched.written).rindex("1 waiting") > plain_text(watched.written).rindex("in training")
+        watched.works = True
+        watched.seconds += 10
+        watched.view.refresh()
+        assert plain_text(watched.written).rindex("1 in training") > plain_text(watched.written).rindex("waiting")
+    last = plain_text(watched.written).rpartition("trials")[2]
+    assert "1 waiting" in last, "the session has ended"
 
 
 def test_the_screen_is_not_drawn_for_each_of_a_thousand_events(store: DirectoryStore) -> None:

@@ -75,7 +75,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             "trainer": {
                 "image": {"repository": trainer, "tag": tag},
                 "gpu": {"count": 0},
-                "cpu": 0.1,
+                "cpu": 0.5,
                 "memory": "2Gi",
                 "sharedMemory": "64Mi",
                 "ephemeralStorage": "0M",  # a node in a container has no disk of its own to offer

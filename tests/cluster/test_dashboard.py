@@ -140,4 +140,7 @@ def test_the_dashboard_shows_a_search_while_it_trains(world: World, cli: Cli, tm
         assert browser.complaints == []
     (pod,) = [pod for pod in world.real.pods() if "-web-" in pod.metadata.name]
     assert pod.status.container_statuses[0].restart_count == 0
-    assert "Traceback" not in kubectl(world, f"logs {pod.metadata.name}")
+    log = kubectl(world, f"logs {pod.metadata.name}")
+    assert "/?token=$METAQNN_DASHBOARD_TOKEN" in log
+    assert TOKEN not in log, "more people may read logs than secrets"
+    assert "Traceback" not in log

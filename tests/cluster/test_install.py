@@ -56,7 +56,7 @@ def test_without_helm(world: World, cli: Cli, tmp_path: Path) -> None:
     here["data"] |= {  # of this cluster, which has no GPU
         "execution.kubernetes.gpus": "0",
         "execution.kubernetes.ephemeral_storage": "0M",
-        "execution.kubernetes.cpu": "0.1",
+        "execution.kubernetes.cpu": "0.5",
         "execution.kubernetes.memory": "2Gi",
         "execution.kubernetes.store_secret_keys.access_key_id": "id",
         "execution.kubernetes.store_secret_keys.secret_access_key": "secret",

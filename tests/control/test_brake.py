@@ -23,7 +23,7 @@ from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore, SimulatedKill
-from tests.control.world import Clock, ScriptedLauncher, Session, deliver
+from tests.control.world import Leap, ScriptedLauncher, Session, deliver
 from tests.control.world import settings as plain_settings
 
 ENDS: Final = [Phase.CRASHED, Phase.CUT_OFF, Phase.NO_DEVICE, Phase.REFUSED, Phase.HOPELESS]
@@ -32,13 +32,6 @@ ENDS: Final = [Phase.CRASHED, Phase.CUT_OFF, Phase.NO_DEVICE, Phase.REFUSED, Pha
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return DirectoryStore(tmp_path / "store", durable=False)
-
-
-class Leap(Clock):
-    """Naps of an idle loop pass in one."""
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds * 100)
 
 
 def settings(**overrides: object) -> Settings:
@@ -100,7 +93,7 @@ def fold(store: Store) -> RunState:
 @pytest.mark.parametrize("parallel", [1, 2, 3, 8])
 @pytest.mark.parametrize("end", ENDS)
 def test_a_crash_for_everybody_costs_no_net(store: Store, end: Phase, parallel: int, retries: int) -> None:
-    session = Session(store, settings(execution__retries=retries), clock=Leap())
+    session = Session(store, settings(execution__retries=retries), clock=Leap(span=10))
     assert session.run_to_end(Broken(end, until=25), parallel) is Outcome.GOAL
     state = session.state
     assert (state.unique, state.abandoned, state.braked) == (12, 0, None)
@@ -135,7 +128,7 @@ def test_while_it_is_on_one_attempt_at_a_time_begins_after_growing_pauses(store:
 
 
 def test_it_never_holds_more_trials_than_a_few_beyond_the_places(store: Store) -> None:
-    session = Session(store, settings(), clock=Leap())
+    session = Session(store, settings(), clock=Leap(span=20))
     session.open()
     session.stop = lambda: Stop.NOW if session.clock.seconds > 86_400 else Stop.NO
     assert session.search(ScriptedLauncher(store, Broken(until=10**9), parallel=2)) is Outcome.INTERRUPTED
@@ -228,12 +221,12 @@ def test_killed_at_every_call_it_goes_on_braked(tmp_path: Path, after: bool) -> 
         store = DirectoryStore(tmp_path / f"{call}", durable=False)
         behaviour = Broken()
         try:
-            session = Session(FatalStore(store, call, after), chosen, clock=Leap())
+            session = Session(FatalStore(store, call, after), chosen, clock=Leap(span=20))
             session.open()
             session.search(ScriptedLauncher(store, behaviour))
             finished = True
         except SimulatedKill:
-            session = Session(store, chosen, "two", clock=Leap())
+            session = Session(store, chosen, "two", clock=Leap(span=20))
             assert session.run_to_end(behaviour) is Outcome.GOAL
         assert session.state.abandoned == 0
         assert session.state.unique == 5

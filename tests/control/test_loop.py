@@ -27,6 +27,7 @@ from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.world import (
     Behaviour,
     Clock,
+    Leap,
     ScriptedLauncher,
     Session,
     deliver,
@@ -162,12 +163,13 @@ def test_disruptions_are_free_however_many(store: Store) -> None:
 
 
 def test_a_store_that_trials_miss_costs_attempts_until_one_has_reached_it(store: Store) -> None:
-    never = Session(store, settings(execution__retries=0), run="never")
+    chosen = settings(execution__retries=0, execution__poll_seconds=0.02)
+    never = Session(store, chosen, run="never", clock=Leap(span=10))
     with pytest.raises(RunFailed):
         never.run_to_end(crash_first(9, Phase.CUT_OFF))
     assert never.state.told == 0
     Session(store, settings(execution__max_trials=1)).run_to_end()
-    after = Session(store, settings(execution__retries=0), "two")
+    after = Session(store, chosen, "two", clock=Leap(span=10))
     assert after.run_to_end(crash_first(9, Phase.CUT_OFF)) is Outcome.GOAL, "it counts what the session before reached"
     assert (after.state.abandoned, after.state.attempts_lost) == (0, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -9,15 +10,18 @@ import pytest
 
 from metaqnn_orch.control.events import Proposed
 from metaqnn_orch.control.journal import Journal
-from metaqnn_orch.control.queue import Queued, proposal_of, put, waiting
-from metaqnn_orch.control.surroundings import Stop
+from metaqnn_orch.control.queue import PAUSE, HandQueue, Queued, proposal_of, put, waiting
+from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.store.base import Store
+from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.store.base import Entry, Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.fatal_store import FatalStore, SimulatedKill
-from tests.control.world import Session, settings
+from tests.control.world import Session, deliver, settings
 
 NET = "[C(64,3,1), C(64,3,1), SM(10)]"
 OTHER = "[C(128,5,1), SM(10)]"
@@ -125,7 +129,7 @@ def test_killed_at_every_call_it_is_trained_once(tmp_path: Path) -> None:
     assert call > 15
 
 
-@pytest.mark.parametrize("data", [b"nonsense", b'{"net": "[C(7,7,7)]", "recipe": {}, "at": "1", "by": ""}'])
+@pytest.mark.parametrize("data", [b"nonsense", encode(Queued(net="[C(7,7,7)]", at="1"))])
 def test_what_makes_no_trial_is_put_aside(store: DirectoryStore, data: bytes) -> None:
     session = Session(store, settings())
     session.open()
@@ -161,3 +165,66 @@ def test_a_session_that_is_asked_to_stop_leaves_it(store: DirectoryStore) -> Non
     session = Session(store, settings(), stop=lambda: Stop.NOW)
     session.run_to_end()
     assert waiting(store, "test", session.state) == [trial]
+
+
+class Counting(DirectoryStore):
+    looks = 0
+    reads = 0
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        self.looks += prefix == keys.queue("test")
+        return super().list(prefix)
+
+    def get(self, key: str, first: int | None = None) -> bytes:
+        self.reads += key.startswith(keys.queue("test"))
+        return super().get(key, first)
+
+
+def test_the_store_is_asked_once_in_a_while_and_before_the_last_net(tmp_path: Path) -> None:
+    counting, begun = Counting(tmp_path / "store", durable=False), count(1)
+    late: list[str] = []
+
+    def behave(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        if next(begun) == 11:
+            late.append(put_in(DirectoryStore(tmp_path / "store"), at="2"))
+        return deliver(store, request, attempt)
+
+    early = put_in(counting, OTHER)
+    Session(counting, settings()).run_to_end(behave, parallel=1)  # whose clock stands still
+    assert [event.trial for event in by_hand(counting)] == [early, *late]
+    assert counting.reads == 2
+    assert counting.looks == 2, "not for each of the twelve nets"
+
+
+def test_a_look_is_a_few_seconds_old_unless_one_wants_to_know(store: DirectoryStore) -> None:
+    session = Session(store, settings())
+    session.open()
+    queue = HandQueue(store, session.record, session.state, session.clock.monotonic)
+    assert queue.look() == []
+    trial = put_in(store)
+    assert queue.look() == []
+    assert [event.trial for _, event in queue.look(now=True)] == [trial]
+    other = put_in(store, OTHER, at="0")
+    assert [event.trial for _, event in queue.look()] == [trial]
+    session.clock.sleep(PAUSE)
+    assert [event.trial for _, event in queue.look()] == [other, trial]
+
+
+def test_a_searcher_without_another_net_does_not_end_the_run_before_the_queue_is_empty(store: DirectoryStore) -> None:
+    small = settings(
+        space__convolution={"filters": [4], "kernels": [1]},
+        space__max_layers=1,
+        space__fully_connected={"units": []},
+        schedule__phases=[{"epsilon": 1.0, "unique": 50}],
+    )
+    session, begun = Session(store, small), count(1)
+
+    def behave(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        if next(begun) == 4:  # the last one of the space
+            queued = Queued(net=request.spec.net, recipe={"epochs": 3}, at="1")
+            put(store, "test", proposal_of(session.record, session.state, queued).trial, queued)
+        return deliver(store, request, attempt)
+
+    assert session.run_to_end(behave, parallel=1) is Outcome.EXHAUSTED
+    assert len(by_hand(store)) == 1
+    assert session.state.trials[by_hand(store)[0].trial].state == "completed"

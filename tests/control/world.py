@@ -163,6 +163,18 @@ class Clock:
 
 
 @dataclass
+class Leap(Clock):
+    """Naps of an idle loop pass in one of `span` seconds, for pauses that last minutes: settings are to have
+    execution.poll_seconds=0.02, so that the loop looks after each.
+    """
+
+    span: float = 2.0
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(max(self.span, seconds))
+
+
+@dataclass
 class Session:
     """One orchestrator's session, opened like the command line does it."""
 

@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import Cli, tree
+from tests.cli.conftest import PROGRAM, Cli, clean_environment, tree
 from tests.control.world import Session, settings
 from tests.dashboard.conftest import Served, serving
 from tests.reporting.runs import write_run
@@ -186,6 +187,23 @@ def test_a_token_of_ones_own_and_a_name_behind_which_it_is_reached(folder: Path)
         assert found.said["url"].endswith(f"/runs/test?token={own}")
         assert found.ask("/api/runs")[0].status == 401
         assert found.ask("/api/runs", Host="runs.example", Authorization=f"Bearer {own}")[0].status == 200
+
+
+def test_a_token_of_ones_own_is_not_printed(folder: Path) -> None:
+    """In a cluster what is printed is a Pod's log, which more people may read than the token's secret."""
+    own = "a-token-of-my-own-choice"
+    command = [str(PROGRAM), "dashboard", "--store", str(folder), "--port=0", "--host=0.0.0.0"]
+    environment = {**clean_environment(), "METAQNN_DASHBOARD_TOKEN": own}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        said = b""
+        while b"Ctrl-C" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        process.kill()
+    assert b"/?token=$METAQNN_DASHBOARD_TOKEN" in said
+    assert own.encode() not in said
 
 
 def test_wrong_input_is_refused_at_once(folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from metaqnn_orch.application.run_files import RunFiles
 from metaqnn_orch.reporting.summary import read_run
-from metaqnn_orch.reporting.tracking import trackers
+from metaqnn_orch.reporting.tracking import Points, history_points, show_run, trackers
 from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
-from tests.reporting.shown import show
+from tests.reporting.finished_run import copied
+from tests.reporting.shown import NO_TRAINER, show
 
 mlflow = pytest.importorskip("mlflow", reason="needs the extra: metaqnn-orch[mlflow]")
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own, about its database
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database: to make its tables takes seconds."""
+    path = tmp_path_factory.mktemp("mlflow") / "ml.db"
+    mlflow.MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def database(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)  # MLflow puts artifacts into the working folder
+    shutil.copy(made, tmp_path)
+    return f"sqlite:///{tmp_path / 'ml.db'}"
 
 
 @pytest.fixture
@@ -22,15 +42,15 @@ def uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return (tmp_path / "mlruns").as_uri()
 
 
-def test_parent_and_children_and_none_of_them_twice(tmp_path: Path, uri: str) -> None:
+def test_parent_and_children_and_none_of_them_twice(tmp_path: Path, database: str) -> None:
     store = DirectoryStore(tmp_path / "store")
-    makers = trackers(TrackingSettings(mlflow=uri, mlflow_experiment="searches"))
+    makers = trackers(TrackingSettings(mlflow=database, mlflow_experiment="searches"))
     for goal, finished in ((5, True), (12, True), (12, True)):
         session = Session(store, settings(execution__max_trials=goal), f"to-{goal}")
         session.run_to_end()
         show(store, makers)
         assert finished
-    client = mlflow.MlflowClient(tracking_uri=uri)
+    client = mlflow.MlflowClient(tracking_uri=database)
     experiment = client.get_experiment_by_name("searches")
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
@@ -63,3 +83,48 @@ def test_a_child_that_was_cut_short_is_made_anew(tmp_path: Path, uri: str) -> No
     assert {run.info.status for run in children} == {"FINISHED"}
     assert {run.data.tags["metaqnn.trial"] for run in children} == view.state.trials.keys()
     assert len(children) == 2
+
+
+def test_in_a_database_with_the_epochs_as_steps_and_the_best_net_as_artifacts(tmp_path: Path, database: str) -> None:
+    store, view = copied(tmp_path / "store")
+    files = RunFiles(store, view, lambda line: None, NO_TRAINER)
+    makers = trackers(TrackingSettings(mlflow=database))
+    client = mlflow.MlflowClient(tracking_uri=database)
+    for _ in range(2):  # the second time nothing comes twice
+        assert show_run(store, view, makers, files) == 8
+        runs = client.search_runs([client.get_experiment_by_name("metaqnn").experiment_id])
+        (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+        assert len(runs) == 9
+        for child in (run for run in runs if run is not parent):
+            for name, of in (("epoch.reward", "reward"), ("epoch.train_loss", "train_loss")):
+                course = client.get_metric_history(child.info.run_id, name)
+                epochs = files.epochs(child.data.tags["metaqnn.trial"])
+                assert [(metric.step, metric.value) for metric in course] == [
+                    (step, getattr(epoch, of)) for step, epoch in enumerate(epochs, 1)
+                ]
+                assert all(child.info.start_time <= metric.timestamp <= child.info.end_time for metric in course)
+        assert view.state.best is not None
+        place = f"best/{view.state.best.trial}"
+        there = {artifact.path for artifact in client.list_artifacts(parent.info.run_id, place)}
+        assert {path.removeprefix(f"{place}/") for path in there} == {
+            *("request.json", "result.json", "history.jsonl", "weights.safetensors")
+        }
+
+
+def test_a_search_that_was_killed_is_completed(tmp_path: Path, database: str) -> None:
+    """What was cut off is what a killed process leaves: children that are not complete, a parent without files."""
+    store, view = copied(tmp_path / "store")
+    files = RunFiles(store, view, lambda line: None, NO_TRAINER)
+    tracker = trackers(TrackingSettings(mlflow=database))[0]()
+    tracker.begin(view.record, files)
+    tracker.show(history_points(store, view, Points())[:3])
+    client = mlflow.MlflowClient(tracking_uri=database)
+    place = [client.get_experiment_by_name("metaqnn").experiment_id]
+    client.update_run(client.search_runs(place, "tags.metaqnn.trial LIKE '%'")[0].info.run_id, "RUNNING")
+    show_run(store, view, trackers(TrackingSettings(mlflow=database)), files)
+    runs = client.search_runs(place)
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    assert {run.data.tags["metaqnn.trial"] for run in children} == view.state.trials.keys()
+    assert (len(children), len(runs), {run.info.status for run in runs}) == (8, 9, {"FINISHED"})
+    (parent,) = [run for run in runs if run not in children]
+    assert [artifact.path for artifact in client.list_artifacts(parent.info.run_id)] == ["best"]

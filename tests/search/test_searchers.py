@@ -20,6 +20,7 @@ from metaqnn_orch.search.searcher import SEARCHERS, Experience, Known, Setup
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.spaces.cnn.space import Cnn
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests import built_in
 from tests.control.world import Session, accuracy_of, settings
 
 METHODS = sorted(SEARCHERS.members())
@@ -73,7 +74,7 @@ class Ask:
 
 def test_the_paper_s_is_the_default() -> None:
     assert settings().search.method == "q-learning"
-    assert METHODS == ["evolution", "guided", "local-search", "q-learning", "random"]
+    assert [*built_in.METHODS] == ["evolution", "guided", "local-search", "q-learning", "random"]
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_params": 3000}, {"max_layers": 1}])

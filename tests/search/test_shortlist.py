@@ -7,6 +7,7 @@ import pytest
 from metaqnn_orch.search.searcher import NOTHING_CONFIRMED, SEARCHERS, Experience, Known
 from metaqnn_orch.search.searchers.guided import Guided
 from metaqnn_orch.settings.model import Settings
+from tests import built_in
 from tests.control.world import settings
 
 WIDE = 0.9  # the reward of designs that begin with a wide convolution, which a forest can learn
@@ -105,7 +106,7 @@ def test_a_choice_changes_no_later_proposal() -> None:
 
 
 def test_by_default_guided_search_alone_confirms() -> None:
-    confirming = {name: SEARCHERS.load(name).confirm for name in SEARCHERS.members()}
+    confirming = {name: kind.confirm for name, kind in built_in.METHODS.items()}
     assert confirming.pop("guided") == (5, 2)
     assert {*confirming.values()} == {NOTHING_CONFIRMED}
     assert by("guided").confirm == (5, 2)

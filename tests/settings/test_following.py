@@ -9,10 +9,10 @@ import pytest
 
 from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.errors import BadInput, SettingsError
-from metaqnn_orch.settings.presets import presets
 from metaqnn_orch.settings.sources import FOLLOWING, SettingsLayer, load_settings
 from metaqnn_trainer.contract.dataset import KNOWN
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests import built_in
 from tests.cli.conftest import put_dataset
 from tests.control.world import INFO
 
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> DirectoryStore:
     return store
 
 
-@pytest.mark.parametrize("name", [*presets()])
+@pytest.mark.parametrize("name", built_in.PRESETS)
 def test_presets_say_only_what_differs(name: str) -> None:
     layered = load_settings(name, {}, [], {})
     known = KNOWN[layered.settings.dataset.name]

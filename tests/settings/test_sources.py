@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.settings.presets import presets
 from metaqnn_orch.settings.sources import MAX_FILE_BYTES, Layered, load_settings
 from metaqnn_orch.settings.values import flatten, known_keys, origin
+from tests import built_in
 
 
 def write(directory: Path, text: str | bytes) -> str:
@@ -97,7 +97,7 @@ def test_a_file_may_come_through_a_pipe() -> None:
     os.close(reader)
 
 
-@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("name", built_in.PRESETS)
 def test_every_preset_is_whole(name: str) -> None:
     layered = load(name)
     assert layered.settings.dataset.name in name
@@ -106,8 +106,8 @@ def test_every_preset_is_whole(name: str) -> None:
 
 def test_readme_names_every_preset() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    assert {"cifar10", "digits", "mnist-table-a1", "svhn"} <= set(presets())
-    assert [name for name, preset in presets().items() if not preset.identity and f"`{name}`" not in readme] == []
+    assert {"cifar10", "digits", "mnist-table-a1", "svhn"} <= set(built_in.PRESETS)
+    assert [name for name in built_in.PRESETS if f"`{name}`" not in readme] == []
 
 
 def test_every_setting_has_a_variable() -> None:

@@ -20,11 +20,12 @@ LONGEST = 200  # moves; a walk that is longer has no end
 
 # A space never changes, so that many examples may share one; and the laws are those of every class that inherits them.
 LAWS = settings(
+    deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
         HealthCheck.differing_executors,
         HealthCheck.too_slow,
-    ]
+    ],
 )
 
 

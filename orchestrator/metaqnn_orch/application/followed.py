@@ -42,14 +42,21 @@ class Followed:
 
     @contextmanager
     def follow(
-        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str], epochs: Epochs
+        self,
+        record: RunRecord,
+        state: RunState,
+        *,
+        foot: str,
+        now: Callable[[], str],
+        works: Callable[[], bool],
+        epochs: Epochs,
     ) -> Iterator[View]:
-        with self._logged.follow(record, state, foot=foot, now=now, epochs=epochs) as logged:
+        with self._logged.follow(record, state, foot=foot, now=now, works=works, epochs=epochs) as logged:
             view = _FollowedRun(logged, record, state, self._on_trial, self._display)
             try:
                 yield view
             finally:
-                view.show()
+                view.show(works=False)
 
 
 class _FollowedRun:
@@ -88,13 +95,15 @@ class _FollowedRun:
         if time.monotonic() - self._shown >= _PACE:
             self.show()
 
-    def show(self) -> None:
-        """Show the present state. A notebook that went away is no reason to end a search."""
+    def show(self, *, works: bool = True) -> None:
+        """Show the present state; `works` says whether anybody works on the run. A notebook that went away is no reason
+        to end a search.
+        """
         self._shown = time.monotonic()
         if self._display is None:
             return
         try:
-            self._display.update(Html(progress(self._record, self._state, self._waits)))
+            self._display.update(Html(progress(self._record, self._state, self._waits, works=works)))
         except Exception as error:
             self._display = None
             LOG.warning("the progress cannot be shown any more: %s", error)
@@ -113,14 +122,15 @@ class Html:
         return "progress of a search"
 
 
-def progress(record: RunRecord, state: RunState, waits: str = "") -> str:
-    """A run under way, as HTML of a few lines."""
+def progress(record: RunRecord, state: RunState, waits: str = "", *, works: bool = True) -> str:
+    """A run on which somebody `works`, or did, as HTML of a few lines."""
     goal = state.opened.goal if state.opened is not None else state.settings.goal
     told = [trial.reward for trial in state.trials.values() if trial.was_trained and trial.reward is not None]
     best = [max(told[: number + 1]) for number in range(len(told))] if len(told) < 500 else []
+    flight = "in training" if works or not state.in_flight else "waiting"
     words = [
         f"<b>{escape(record.run)}</b> on {escape(record.dataset.name)} {markup.bar(state.unique / max(1, goal))} "
-        f"{state.unique:,} of {goal:,} nets, {len(state.in_flight):,} in training"
+        f"{state.unique:,} of {goal:,} nets, {len(state.in_flight):,} {flight}"
         + "".join(f", {escape(place)}" for place in where(state)),
         *([] if state.epsilon is None else [f"epsilon {state.epsilon:.2f}"]),
     ]

@@ -66,10 +66,18 @@ class Listener(Protocol):
     def say(self, line: str, tone: Tone = Tone.PLAIN) -> None: ...
 
     def follow(
-        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str], epochs: Epochs
+        self,
+        record: RunRecord,
+        state: RunState,
+        *,
+        foot: str,
+        now: Callable[[], str],
+        works: Callable[[], bool],
+        epochs: Epochs,
     ) -> AbstractContextManager[View]:
         """A view that is told of this run until the context ends. `foot` says how to stop the run, `now` is the moment
-        up to which the run has been at work, and `epochs` reads the epochs of one of its trials.
+        up to which the run has been at work, `works` says whether anybody works on it, and `epochs` reads the epochs of
+        one of its trials.
         """
         ...
 

@@ -25,7 +25,14 @@ class Logged:
 
     @contextmanager
     def follow(
-        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str], epochs: Epochs
+        self,
+        record: RunRecord,
+        state: RunState,
+        *,
+        foot: str,
+        now: Callable[[], str],
+        works: Callable[[], bool],
+        epochs: Epochs,
     ) -> Iterator[_LoggedRun]:
         yield _LoggedRun(record, state)
 

@@ -168,7 +168,8 @@ def _searched(
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
     stops = "Ctrl-C" if ctrl_c_arrives() else f"metaqnn-orch cancel {record.run}"
-    shown = listener.follow(record, state, foot=f"{stops} stops, the same command goes on", now=now, epochs=epochs)
+    foot = f"{stops} stops, the same command goes on"
+    shown = listener.follow(record, state, foot=foot, now=now, works=lambda: True, epochs=epochs)
     with (
         Signals(listener.say, launcher.outlives_us, asked) as signals,
         served as port,

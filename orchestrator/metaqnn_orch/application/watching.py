@@ -49,6 +49,7 @@ def watch(
         state,
         foot=foot,
         now=lambda: now() if works else state.heard,
+        works=lambda: works,
         epochs=partial(read_epochs, store, run),
     )
     with shown as view, silence_of(store).told_to(view.silence):

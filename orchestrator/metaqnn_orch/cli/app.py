@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from typing import Annotated, Any, Final, NoReturn, TextIO, cast
 
 import typer
@@ -135,6 +136,12 @@ def build_app() -> typer.Typer:
     return app
 
 
+@cache
+def _command_line() -> Any:
+    """The application as it is called: who calls it again in one process need not wait until it is made again."""
+    return typer.main.get_command(build_app())
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, by default with the process's arguments; leaves by SystemExit."""
     for stream in (sys.stdout, sys.stderr):
@@ -151,7 +158,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         with bounded_log():
-            code = build_app()(given, prog_name=PROGRAM, standalone_mode=False, obj=given) or 0
+            code = _command_line()(given, prog_name=PROGRAM, standalone_mode=False, obj=given) or 0
     except TyperException as error:
         code = _refuse(error)
     except KNOWN as error:

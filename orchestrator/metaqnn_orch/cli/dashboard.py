@@ -84,7 +84,7 @@ def dashboard(
             }
             print_json(told)
         else:
-            say(f"the dashboard of {opened.uri}: ", (where.url(path), "bold"))
+            say(f"the dashboard of {opened.uri}: ", (where.url(path, shown=True), "bold"))
             say("Ctrl-C ends it")
         if open_browser:
             webbrowser.open(where.url(path))

@@ -118,7 +118,7 @@ class Screen:
                 Text.assemble((f"{now.recent_mean:.4f}", "bold"), f"  of the last {now.recent}", (curve, "green")),
             )
         trials = [(count, name.replace("_", " ")) for name, count in now.endings.items()]
-        yield "trials", _counts([(now.in_flight, "in training"), *trials])
+        yield "trials", _counts([(now.waiting, "waiting") if now.waiting else (now.in_flight, "in training"), *trials])
         lost = [*((count, kind) for kind, count in now.lost.items()), (now.abandoned, "abandoned")]
         if any(count for count, _ in lost):
             yield "lost", _counts([(count, name) for count, name in lost if count], "yellow")

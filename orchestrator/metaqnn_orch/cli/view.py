@@ -33,9 +33,16 @@ class Terminal:
         tell(line, tone, to=self._console)
 
     def follow(
-        self, record: RunRecord, state: RunState, *, foot: str, now: Callable[[], str], epochs: Epochs
+        self,
+        record: RunRecord,
+        state: RunState,
+        *,
+        foot: str,
+        now: Callable[[], str],
+        works: Callable[[], bool],
+        epochs: Epochs,
     ) -> SearchView:
-        return SearchView(self._console, record, state, foot=foot, now=now, epochs=epochs)
+        return SearchView(self._console, record, state, foot=foot, now=now, works=works, epochs=epochs)
 
 
 class SearchView:
@@ -49,17 +56,19 @@ class SearchView:
         *,
         foot: str,
         now: Callable[[], str],
+        works: Callable[[], bool] = lambda: True,
         epochs: Epochs | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`foot` is the last line; `now` is the moment up to which the run has been at work. `epochs` reads the epochs
-        of a trial; None shows none.
+        """`foot` is the last line; `now` is the moment up to which the run has been at work. `works` says whether
+        anybody works on it. `epochs` reads the epochs of a trial; None shows none.
         """
         self._console = console
         self._record = record
         self._state = state
         self._foot = foot
         self._now = now
+        self._works = works
         self._monotonic = monotonic
         self._shown = state.unique
         self._leader = best_before(state)
@@ -86,7 +95,7 @@ class SearchView:
         self._courses.__exit__()
         if self._live is not None:
             if self._drawn is not None and error is None:
-                self._live.update(self._screen(self._now(), foot=""))  # it stays
+                self._live.update(self._screen("", works=False))  # it stays
             self._live.stop()
 
     def happened(self, event: Event) -> None:
@@ -133,16 +142,16 @@ class SearchView:
             return
         self._drawn_at = self._monotonic()
         if self._live is not None:
-            self._drawn = self._screen(self._now(), self._foot_now)
+            self._drawn = self._screen(self._foot_now, works=self._works())
             self._live.update(self._drawn, refresh=True)
             return
-        for course in self._slowly.due(self._courses.now()):
+        for course in self._slowly.due(self._courses.now() if self._works() else []):
             self._say((f"epoch {course.epoch} of {course.epochs}, {course.reward:.4f} so far  {course.net}", "dim"))
 
-    def _screen(self, now: str, foot: str) -> Screen:
-        numbers = standing(self._state, now)
+    def _screen(self, foot: str, *, works: bool) -> Screen:
+        numbers = standing(self._state, self._now(), works=works)
         head = " · ".join([self._record.run, self._record.dataset.name, *where(self._state)])
-        return Screen(head, numbers, numbers.used.wall_clock_hours, self._courses.now() if foot else [], foot)
+        return Screen(head, numbers, numbers.used.wall_clock_hours, self._courses.now() if works else [], foot)
 
     @property
     def _goal(self) -> int:

@@ -79,6 +79,7 @@ class Loop:
             together=launcher.together,
             goal=goal,
             now=surroundings.now,
+            monotonic=surroundings.monotonic,
             emit=self._emit,
         )
         self._abandonments = Abandonments(state, launcher.parallel)

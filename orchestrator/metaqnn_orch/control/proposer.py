@@ -10,7 +10,7 @@ from typing import Final
 from metaqnn_orch.control import budget
 from metaqnn_orch.control.budget import Limit
 from metaqnn_orch.control.confirmation import is_due, is_under_way, next_repetition, reserved, shortlist
-from metaqnn_orch.control.events import Event
+from metaqnn_orch.control.events import Event, Proposed
 from metaqnn_orch.control.proposals import as_event
 from metaqnn_orch.control.queue import HandQueue
 from metaqnn_orch.control.record import RunRecord
@@ -36,6 +36,7 @@ class Proposer:
         together: int,
         goal: int,
         now: Callable[[], str],
+        monotonic: Callable[[], float],
         emit: Callable[[Event], None],
     ) -> None:
         """So many trials begin `together`, as the launcher wants. `emit` has the state take in an event, and writes it
@@ -49,7 +50,7 @@ class Proposer:
         self._goal = goal
         self._now = now
         self._emit = emit
-        self._queue = HandQueue(store, record, state)
+        self._queue = HandQueue(store, record, state, monotonic)
         self._budget = state.settings.budget
         self._confirm = state.settings.confirm
         self._ends_at: Limit | None = None  # why no further design is proposed
@@ -118,7 +119,7 @@ class Proposer:
         flying = len(state.in_flight)
         most = flying + 1 if one else self._most(goal - state.unique - flying)
         has_room = flying < most and state.unique + flying < goal
-        by_hand = self._queue.look() if has_room and not state.settings.nets else []
+        by_hand = self._put_in(now=goal - state.unique <= most) if has_room else []  # before the last places are taken
         while len(state.in_flight) < most and state.unique + len(state.in_flight) < goal:
             room = reserved(state, self._confirm)
             self._ends_at = budget.limit(state, self._budget, self._now(), reserved=room)
@@ -131,10 +132,13 @@ class Proposer:
                 proposed.append(state.in_flight[put_in.trial])
                 continue
             epsilon = state.epsilon
-            proposal = state.propose(step)
+            proposal = state.propose(step) if fruitless < FRUITLESS_PROPOSALS else None
             if proposal is None:
-                self._exhausted = True
-                break
+                by_hand, fruitless = self._put_in(now=True), 0
+                self._exhausted = not by_hand
+                if self._exhausted:
+                    break
+                continue
             event = as_event(self._store, self._record, state, step, epsilon, proposal)
             known = state.trials.get(event.trial)
             if known is None or known.state != "abandoned":
@@ -144,10 +148,13 @@ class Proposer:
             step += 1
             fruitless = 0 if known is None else fruitless + 1
             repeats += known is not None and known.state == "in_flight"
-            self._exhausted = fruitless >= FRUITLESS_PROPOSALS
-            if self._exhausted or repeats >= patience:
+            if repeats >= patience:
                 break
         return proposed
+
+    def _put_in(self, *, now: bool) -> list[tuple[str, Proposed]]:
+        """What people put into the queue, as far as a look that is a few seconds old tells, or as it is `now`."""
+        return self._queue.look(now=now) if not self._state.settings.nets else []
 
     def _repeat(self, one: bool) -> list[Trial]:
         """Begin to repeat trials of the shortlist."""

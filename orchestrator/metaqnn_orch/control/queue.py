@@ -7,6 +7,10 @@ written. If it is killed in between, the next session finds the object of a tria
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
 from pydantic import Field, JsonValue
 
 from metaqnn_orch.control.events import Proposed
@@ -19,6 +23,8 @@ from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
 from metaqnn_trainer.contract.errors import ContractError, MessageError
 from metaqnn_trainer.spaces.base import IllegalDesign
 from metaqnn_trainer.store.base import Store
+
+PAUSE: Final = 3.0  # seconds between two looks into the store
 
 
 class Queued(Message):
@@ -64,34 +70,38 @@ def waiting(store: Store, run: str, state: RunState) -> list[str]:
 class HandQueue:
     """The queue as the holder of the run takes from it."""
 
-    def __init__(self, store: Store, record: RunRecord, state: RunState) -> None:
+    def __init__(self, store: Store, record: RunRecord, state: RunState, monotonic: Callable[[], float]) -> None:
         self._store = store
         self._record = record
         self._state = state
-        self._read: dict[str, Queued] = {}
+        self._monotonic = monotonic
+        self._looked = -inf
+        self._waiting: dict[str, Queued] = {}
         self._taken: list[str] = []  # keys of entries that are in the journal, or will be with its next entry
 
-    def look(self) -> list[tuple[str, Proposed]]:
+    def look(self, *, now: bool = False) -> list[tuple[str, Proposed]]:
         """The nets to train next, each with its key, in the order in which they were put in. An entry that makes no
-        trial is put aside.
+        trial is put aside. The store is asked once in PAUSE seconds, or `now`.
 
         Raises:
             StoreError: the store did not answer.
         """
-        found: dict[str, Proposed] = {}
-        present = [entry.key for entry in self._store.list(keys.queue(self._record.run))]
-        for key in present:
-            if key in self._taken:
-                continue
-            event = self._event(key)
+        moment = self._monotonic()
+        if now or moment >= self._looked + PAUSE:
+            self._read()
+            self._looked = moment
+        found: list[tuple[str, Proposed]] = []
+        for key, queued in sorted(self._waiting.items(), key=lambda item: (item[1].at, item[0])):
+            event = self._event(key, queued)
             if event is None or event.trial in self._state.trials:
-                self._taken.append(key)
+                self.took(key)
             else:
-                found[key] = event
-        return [(key, found[key]) for key in sorted(found, key=lambda key: (self._read[key].at, key))]
+                found.append((key, event))
+        return found
 
     def took(self, key: str) -> None:
         """Take note that the entry's event is with those to be written."""
+        del self._waiting[key]
         self._taken.append(key)
 
     def settle(self) -> None:
@@ -102,17 +112,30 @@ class HandQueue:
         """
         while self._taken:
             self._store.delete(self._taken[-1])
-            self._read.pop(self._taken.pop(), None)
+            self._taken.pop()
 
-    def _event(self, key: str) -> Proposed | None:
+    def _read(self) -> None:
+        """Read the entries that are new."""
+        for key in [entry.key for entry in self._store.list(keys.queue(self._record.run))]:
+            if key in self._waiting or key in self._taken:
+                continue
+            try:
+                data = self._store.get(key, ENOUGH_BYTES)
+            except ObjectMissing:
+                continue
+            try:
+                self._waiting[key] = decode(Queued, data, key)
+            except MessageError:
+                self._put_aside(key, data)
+                self._taken.append(key)
+
+    def _event(self, key: str, queued: Queued) -> Proposed | None:
         """The entry's event; None where it makes none, and was put aside."""
         try:
-            data = self._store.get(key, ENOUGH_BYTES)
-        except ObjectMissing:
+            return proposal_of(self._record, self._state, queued)
+        except BadInput:
+            self._put_aside(key, encode(queued))
             return None
-        try:
-            self._read[key] = decode(Queued, data, key)
-            return proposal_of(self._record, self._state, self._read[key])
-        except (MessageError, BadInput):
-            self._store.put(keys.refused(self._record.run, key.rpartition("/")[2]), data)
-            return None
+
+    def _put_aside(self, key: str, data: bytes) -> None:
+        self._store.put(keys.refused(self._record.run, key.rpartition("/")[2]), data)

@@ -83,7 +83,8 @@ def _overview(seen: Seen) -> Answer:
 
 def _standing(seen: Seen, now: str) -> Answer:
     """Where the run stands: at `now`, where an orchestrator works on it, else at the moment when it was last heard."""
-    found = standing(seen.view.state, now if seen.holder is not None else seen.view.state.heard)
+    works = seen.holder is not None
+    found = standing(seen.view.state, now if works else seen.view.state.heard, works=works)
     return {
         "whole": found.whole._asdict(),
         "phase": found.phase._asdict(),

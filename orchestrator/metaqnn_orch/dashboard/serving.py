@@ -24,13 +24,17 @@ class Listening(NamedTuple):
     port: int
     token: str
     """The token that a browser must know; empty where none is needed."""
+    chosen: bool
+    """Whether somebody chose the token: they know it, and others may read what is printed."""
 
-    def url(self, path: str = "/") -> str:
+    def url(self, path: str = "/", *, shown: bool = False) -> str:
         """The address for a browser on this machine, or on another where the server listens on one address alone. It
-        holds the token.
+        holds the token; where it is `shown`, as in a Pod's log, the name of the variable stands for a token that
+        somebody chose.
         """
+        token = f"${TOKEN_VARIABLE}" if shown and self.chosen else self.token
         host = "localhost" if self.host in EVERYWHERE else f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{path}" + (f"?token={self.token}" if self.token else "")
+        return f"http://{host}:{self.port}{path}" + (f"?token={token}" if token else "")
 
 
 def serve(
@@ -56,9 +60,10 @@ def serve(
     from metaqnn_orch.dashboard.web import application
 
     local = is_loopback(host)
-    token = _token(needed=not local)
+    given = _given_token()
+    token = given or ("" if local else secrets.token_urlsafe(24))
     with _bound(host, port) as bound:
-        where = Listening(host, int(bound.getsockname()[1]), token)
+        where = Listening(host, int(bound.getsockname()[1]), token, bool(given))
         own = {*LOOPBACK_NAMES, host, *names} if local else {*LOOPBACK_NAMES, host, socket.gethostname(), *names}
         app = application(Shelf(store), token=token, names=tuple(own), any_address=not local)
         config = uvicorn.Config(
@@ -75,11 +80,11 @@ def serve(
         uvicorn.Server(config).run(sockets=[bound])
 
 
-def _token(*, needed: bool) -> str:
-    """The token from the environment; a new one where it names none and one is needed.
+def _given_token() -> str:
+    """The token from the environment; empty where it names none.
 
     Raises:
-        BadInput: the one from the environment is too short.
+        BadInput: it is too short.
     """
     given = os.environ.get(TOKEN_VARIABLE, "").strip()
     if given and (len(given) < SHORTEST_TOKEN or not given.isascii() or not given.isprintable()):
@@ -87,7 +92,7 @@ def _token(*, needed: bool) -> str:
             f"{TOKEN_VARIABLE} must have at least {SHORTEST_TOKEN} characters, all of them ASCII",
             hint="openssl rand -hex 20 makes one",
         )
-    return given or (secrets.token_urlsafe(24) if needed else "")
+    return given
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypedDict, cast
 from pydantic import Field
 
 from metaqnn_orch.application.assembly import LauncherName
+from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.application.describing import Described, Following, describe, following
 from metaqnn_orch.application.doctor.cluster import examine_cluster
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis
@@ -285,5 +286,10 @@ class Reading:
                 )
             preset_or_file = str(path)
         return load_settings(
-            preset_or_file, os.environ, assignments, flags or {}, self._release and self._release.layer()
+            preset_or_file,
+            os.environ,
+            assignments,
+            flags or {},
+            self._release and self._release.layer(),
+            facts(self._opened),
         )

@@ -104,6 +104,7 @@ def content(
     accuracy = tells_accuracy(state.settings.task.name, state.settings.objective)
     name = "accuracy" if accuracy else "reward"
     assert best_trial is not None
+    networks = "1 network" if state.unique == 1 else f"{state.unique:,} networks"
     words = f"validation accuracy of {best_trial.worth:.2%}" if accuracy else f"reward of {best_trial.worth:.4f}"
     if best_trial.is_confirmed:
         words += f", the mean of {len(best_trial.trainings)} trainings"
@@ -119,7 +120,7 @@ def content(
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{state.unique:,} networks for {record.dataset.name}, {_found(state.settings)}. The best has a {words}.",
+        lead=f"{networks} for {record.dataset.name}, {_found(state.settings)}. The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
         outcomes=_outcomes(state, history, works=works),

@@ -47,6 +47,9 @@ class Standing(NamedTuple):
     endings: dict[str, int]
     """Number of trials by how they ended; ends that did not occur are left out."""
     in_flight: int
+    """Number of trials in training."""
+    waiting: int
+    """Number of trials that wait for the next session, because nobody works on the run."""
     lost: dict[str, int]
     """Number of lost attempts, by how they ended."""
     abandoned: int
@@ -60,8 +63,8 @@ class Standing(NamedTuple):
     """Why no further trial begins; empty if trials begin."""
 
 
-def standing(state: RunState, now: str) -> Standing:
-    """The standing of the run at `now`: the present moment, or that of the last event where no session is going on."""
+def standing(state: RunState, now: str, *, works: bool = True) -> Standing:
+    """The standing of the run at `now`: the present moment, or that of the last event where nobody `works` on it."""
     opened = state.opened
     budget = opened.budget if opened is not None else state.settings.budget
     goal, parallel, devices = (
@@ -92,10 +95,11 @@ def standing(state: RunState, now: str) -> Standing:
         recent=len(last),
         curve=_curve(rewards),
         endings={name: counted[name] for name in _ENDINGS if counted[name]},
-        in_flight=len(state.in_flight),
+        in_flight=len(state.in_flight) if works else 0,
+        waiting=0 if works else len(state.in_flight),
         lost=lost_attempts(state),
         abandoned=state.abandoned,
-        images_per_second=finite(mean(speeds) * min(len(state.in_flight), parallel)) if speeds else 0.0,
+        images_per_second=finite(mean(speeds) * min(len(state.in_flight), parallel)) if speeds and works else 0.0,
         budget=budget,
         used=so_far,
         forecast=_forecast(so_far, budget, whole, ahead * devices / 3600) if seconds else None,

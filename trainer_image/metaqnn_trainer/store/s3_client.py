@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3.session
+import botocore.loaders
+import botocore.session
 from botocore.config import Config
 
 from metaqnn_trainer.store.errors import AddressError
@@ -68,7 +71,7 @@ def make_client(options: ClientOptions) -> S3Client:
     Raises:
         BotoCoreError, ValueError: what boto3's chain finds contradicts itself.
     """
-    session = boto3.session.Session()
+    session = _session()
     region = options.region or session.region_name or "us-east-1"  # the last is the default region of clones of S3
 
     def make(config: Config) -> S3Client:
@@ -86,6 +89,22 @@ def make_client(options: ClientOptions) -> S3Client:
     style = style_of(client)
     client.close()
     return make(Config(**_COMMON, **given, **_styled("path" if style == "auto" else style)))
+
+
+def _session() -> boto3.session.Session:
+    """A new session, with nothing of an earlier one but the models of services."""
+    core = botocore.session.get_session()
+    models = _models(core.get_config_variable("data_path"))
+    core.register_component("data_loader", models)
+    session = boto3.session.Session(botocore_session=core)
+    models.search_paths[:] = dict.fromkeys(models.search_paths)  # boto3 adds its own folder for each session
+    return session
+
+
+@cache
+def _models(data_path: str | None) -> Any:
+    """The models of services, which the clients of a process share: reading them is nine tenths of making a client."""
+    return botocore.loaders.create_loader(data_path)
 
 
 def is_aws(endpoint: str) -> bool:

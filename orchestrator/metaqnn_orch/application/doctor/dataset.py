@@ -36,8 +36,9 @@ def examine_dataset(store: Store, settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis(what, Mark.BAD, str(error), getattr(error, "hint", ""))
         return
     tested = f"{info.test:,}" if info.test else "none"
-    counts = f"{info.train:,} images to train on, {info.validation:,} for validation, {tested} for the test"
-    if info.test:
+    things = "examples" if info.image_size is None else "images"
+    counts = f"{info.train:,} {things} to train on, {info.validation:,} for validation, {tested} for the test"
+    if info.test or info.image_size is None:
         yield Diagnosis(what, Mark.GOOD, counts)
     else:
         yield Diagnosis(what, Mark.UNKNOWN, counts, "finals need test images; a search does not")

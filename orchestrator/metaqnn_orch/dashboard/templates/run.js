@@ -121,7 +121,7 @@ const beliefs = (run) => {
         .filter(([key]) => told(key));
       place.replaceChildren(
         el("div", { className: "crumbs" }, "after", step("the beginning", []), ...after.map((layer, number) => step(layer, after.slice(0, number + 1)))),
-        el("p", { className: "small" }, `The searcher: ${found.choice}. ${count(found.trained)} trained nets begin like this.`),
+        el("p", { className: "small" }, `The searcher: ${found.choice}. ${found.trained === 1 ? "1 trained net begins" : `${count(found.trained)} trained nets begin`} like this.`),
         table(columns.map(([, title, numeric]) => [title, numeric]), found.moves.map((move) => columns.map(([key, , , form]) =>
           (key === "layer" ? step(move.layer, [...after, move.layer]) : form ? form(move[key]) : el("code", {}, move[key] ?? "-"))))));
     } catch (error) {
