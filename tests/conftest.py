@@ -36,6 +36,10 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # or libraries complain of what is left when the process ends
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _state_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What searches keep on this machine of what they have said is kept in a place of the tests."""

@@ -139,12 +139,15 @@ def code_of(source: str) -> str:
 
 
 def _imported(module: str) -> dict[str, str]:
-    """The code of a searcher's module, and of what it imports of the search and of the spaces' interface."""
+    """The code of a searcher's module, and of what it imports of its own package, of the search and of the spaces'
+    interface.
+    """
+    own = (*OWN, module.rpartition(".")[0] or module)
     found: dict[str, str] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        spec = find_spec(name) if name.startswith(OWN) and name not in found else None
+        spec = find_spec(name) if name.startswith(own) and name not in found else None
         if spec is None or spec.origin is None:
             continue
         source = Path(spec.origin).read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from benchmarks.search.statistics import difference, interval, verdict
 from benchmarks.search.tables import is_installed, numbers
 from benchmarks.search.traces import Task, Trace, Traces
 
-from metaqnn_orch.search.searcher import Experience, Known, Proposal, Searcher
+from metaqnn_orch.search.searcher import SEARCHERS, Experience, Known, Proposal, Searcher
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import ModelOptions
@@ -288,6 +288,12 @@ def test_options_of_a_contestant() -> None:
     )
     with pytest.raises(ValueError, match="no contestant"):
         contestant("nobody")
+
+
+def test_an_installed_searcher_takes_part_by_its_name_and_its_own_code_decides_whether_a_result_is_used_again() -> None:
+    methods = SEARCHERS.members()
+    sources = {contestant(method).source() for method in methods}
+    assert len(sources) == len(methods)
 
 
 def test_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from metaqnn_orch.application.listener import PACE
 from metaqnn_orch.application.waits import LASTING, QUIET
 from metaqnn_orch.cli.view import SearchView
-from metaqnn_orch.control.events import Abandoned, Failed, Opened, Proposed, Told
+from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.launchers.base import Phase
@@ -77,7 +77,13 @@ def test_a_run_from_its_first_event_to_its_last(finished: DirectoryStore) -> Non
 
 def test_the_best_so_far_is_that_of_the_lines_though_the_state_is_ahead(store: DirectoryStore) -> None:
     better = PROPOSED.model_copy(update={"step": 1, "net": "[GAP(10), SM(10)]", "trial": "0" * 12})
-    events = [OPENED, PROPOSED, better, TOLD, TOLD.model_copy(update={"trial": better.trial, "reward": 0.75})]
+    events: list[Event] = [
+        OPENED,
+        PROPOSED,
+        better,
+        TOLD,
+        TOLD.model_copy(update={"trial": better.trial, "reward": 0.75}),
+    ]
     watched = Watched(store)
     with watched.view:
         for event in events:

@@ -33,7 +33,8 @@ SOFT = {"soft_limits": {"params": {"reference": 10_000.0, "weight": 0.07}}}
 
 values = st.floats(-MOST, MOST)
 measures = st.floats(1e-30, 1e39)
-limits = st.builds(SoftLimit, reference=st.floats(1e-30, 1e30), weight=st.floats(1e-3, 100), only_above=st.booleans())
+weights = st.floats(1e-3, 100) | st.floats(-100, -1e-3)
+limits = st.builds(SoftLimit, reference=st.floats(1e-30, 1e30), weight=weights, only_above=st.booleans())
 
 
 def tell(value: float, limit: SoftLimit, measure: float, *, learned: bool = True) -> float:
@@ -41,11 +42,11 @@ def tell(value: float, limit: SoftLimit, measure: float, *, learned: bool = True
 
 
 @given(values, limits, measures, measures)
-def test_of_equal_values_the_smaller_measure_is_never_told_as_less(
+def test_of_equal_values_the_smaller_measure_is_never_told_as_less_and_the_larger_where_the_weight_is_negative(
     value: float, limit: SoftLimit, one: float, other: float
 ) -> None:
-    small, large = sorted((one, other))
-    assert tell(value, limit, small) >= tell(value, limit, large)
+    good, bad = sorted((one, other), reverse=limit.weight < 0)
+    assert tell(value, limit, good) >= tell(value, limit, bad)
 
 
 @given(values, values, limits, measures)
@@ -86,6 +87,9 @@ def test_mnasnets_numbers() -> None:
     assert tell(0.75, limit, 150.0) == pytest.approx(0.75 * 2**-0.07)
     assert tell(0.75, limit, 37.5) == pytest.approx(0.75 * 2**0.07)
     assert tell(-0.75, limit, 150.0) == pytest.approx(-0.75 * 2**0.07), "of a negative value, more is worse, too"
+    large = SoftLimit(reference=75.0, weight=-0.07)
+    assert tell(0.75, large, 150.0) == pytest.approx(0.75 * 2**0.07)
+    assert tell(0.75, large, 37.5) == pytest.approx(0.75 * 2**-0.07)
 
 
 def test_a_measure_is_told_in_place_of_the_tasks_reward() -> None:
@@ -124,6 +128,11 @@ def test_in_words() -> None:
     limits["bytes"] = limits["bytes"].model_copy(update={"only_above": True})
     words = in_words(ObjectiveSettings(measure="f1", soft_limits=limits))
     assert words == "f1 x (params / 1e+06)^-0.07 x max(1, bytes / 2)^-1"
+    large = {
+        "a": SoftLimit(reference=10, weight=-0.07),
+        "b": SoftLimit(reference=10, weight=-1, only_above=True),
+    }
+    assert in_words(ObjectiveSettings(soft_limits=large)) == "reward x (a / 10)^0.07 x min(1, b / 10)^1"
 
 
 @pytest.mark.parametrize("rule", ["prediction", "quarter"])

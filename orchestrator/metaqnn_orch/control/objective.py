@@ -1,7 +1,8 @@
 """Turns a result into the reward that the searcher is told: the task's reward, or the value of the settings' objective.
 
 The objective is `value * PRODUCT((measure / reference) ** -weight)`, MnasNet's soft form (Tan et al. 2019, section 3),
-over all soft limits. A negative value is divided by the product instead, so that a smaller measure is always better.
+over all soft limits. A negative value is divided by the product instead, so that a smaller measure is always better;
+where the weight is negative, a larger one.
 The value is a measure of the result, or the task's reward; its unit is the task's, and higher is better.
 
 For a net that has learned nothing, the value is chance. Such a net earns no bonus for being small, and pays for the
@@ -92,10 +93,16 @@ def tells_accuracy(task: str, settings: ObjectiveSettings) -> bool:
 def in_words(settings: ObjectiveSettings) -> str:
     """The objective in one line: `reward x (params / 1e+06)^-0.07`."""
     factors = [
-        f" x {'max(1, ' if limit.only_above else '('}{name} / {limit.reference:g})^-{limit.weight:g}"
+        f" x {_bound(limit)}{name} / {limit.reference:g})^{-limit.weight:g}"
         for name, limit in settings.soft_limits.items()
     ]
     return (settings.measure or "reward") + "".join(factors)
+
+
+def _bound(limit: SoftLimit) -> str:
+    if not limit.only_above:
+        return "("
+    return "max(1, " if limit.weight > 0 else "min(1, "
 
 
 def _value(settings: ObjectiveSettings, outcome: Evidence) -> float:
@@ -118,7 +125,8 @@ def _measure(name: str, outcome: Evidence) -> float:
 
 def _excess(name: str, limit: SoftLimit, measure: float, *, bonus: bool) -> float:
     """The weight times the logarithm of measure / reference."""
-    if measure <= limit.reference and (limit.only_above or not bonus):
+    gains = measure <= limit.reference if limit.weight > 0 else measure >= limit.reference
+    if gains and (limit.only_above or not bonus):
         return 0.0
     if measure <= 0:
         raise MessageError(f"the objective needs a positive measure {name}, but it is {measure:g}")

@@ -122,7 +122,7 @@ class Trial:
 
     @property
     def order(self) -> tuple[float, int, str]:
-        """Ranks trained trials: the highest worth first, then the fewest parameters. Ids decide between equals."""
+        """Ranks trained trials: the highest worth first, then the fewest parameters. Ids decide among equals."""
         return -self.worth, self.params or 0, self.trial
 
     @property

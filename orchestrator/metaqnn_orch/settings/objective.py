@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from metaqnn_orch.settings.section import Section
 from metaqnn_trainer.contract.bounds import Reward
@@ -14,15 +14,24 @@ MOST_LIMITS: Final = 20
 
 
 class SoftLimit(Section):
-    """A measure that should be small: the reward is multiplied by (measure / reference) ** -weight (Tan et al. 2019,
-    MnasNet, section 3)."""
+    """A measure that should be small, or large where its weight is negative: the reward is multiplied by
+    (measure / reference) ** -weight (Tan et al. 2019, MnasNet, section 3)."""
 
     reference: float = Field(ge=1e-30, le=1e30)
     """Value at which the factor is 1, in the unit of the measure."""
-    weight: float = Field(gt=0, le=100)
-    """Weight of the limit. With 0.07, as in MnasNet, twice the reference costs five percent of the reward."""
+    weight: float = Field(ge=-100, le=100)
+    """Weight of the limit. With 0.07, as in MnasNet, twice the reference costs five percent of the reward. With -0.07
+    it gains five."""
     only_above: bool = False
-    """Whether a measure below its reference leaves the reward unchanged."""
+    """Whether a measure below its reference leaves the reward unchanged; one above it, where the weight is
+    negative."""
+
+    @field_validator("weight")
+    @classmethod
+    def _counts(cls, weight: float) -> float:
+        if weight == 0:
+            raise ValueError("a weight of 0 is no limit")
+        return weight
 
 
 class ObjectiveSettings(Section):
@@ -37,7 +46,8 @@ class ObjectiveSettings(Section):
     chance: Reward | None = None
     """Value of `measure` for a net that has learned nothing and was not measured (default: the task's chance)."""
     soft_limits: dict[Annotated[str, Field(pattern=MEASURE)], SoftLimit] = Field({}, max_length=MOST_LIMITS)
-    """Measures that should be small, by name, for example `{params: {reference: 1e6, weight: 0.07}}`."""
+    """Measures that should be small, by name, for example `{params: {reference: 1e6, weight: 0.07}}`. Those that should
+    be large have a negative weight."""
 
     @property
     def changes_reward(self) -> bool:

@@ -35,7 +35,8 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         "it has no accuracy, although the task is classification": result.val_accuracy is not None or not classifies,
         f"it has the accuracy {result.val_accuracy}, but the task {spec.task.name} does not measure that": classifies
         or result.val_accuracy is None
-        or "accuracy" in result.measures,
+        or "accuracy" in result.measures
+        or (result.best_epoch == 0 and result.val_accuracy == result.reward),
         f"its reward is {result.reward}, but its accuracy is {result.val_accuracy}": not classifies
         or result.val_accuracy == result.best_reward,
         f"it has {result.epochs} epochs, but the recipe has {recipe.epochs}": result.epochs <= recipe.epochs,

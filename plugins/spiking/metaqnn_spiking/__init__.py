@@ -1,0 +1,1 @@
+"""Spiking networks of the cnn space, and a score of networks before training."""

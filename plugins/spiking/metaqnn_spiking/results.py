@@ -1,0 +1,135 @@
+"""What the score before training predicts, and what spikes cost: `python -m metaqnn_spiking.results`.
+
+The same random nets are trained as spiking and as ordinary ones. For each kind the first table has Spearman's rank
+correlation of validation accuracy with the score, and with the number of parameters, which costs nothing to know. Nets
+that never learn have no accuracy, and are left out. Then evolution searches with the objective of the preset and
+without it, and the second table compares the nets that each names, by the test part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+from metaqnn_orch import Search
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import read
+from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.store.directory import DirectoryStore
+
+SAMPLES: Final = 10_000
+TASKS: Final = {"spiking": "spiking", "ordinary": "scored-classification"}
+
+
+class Net(NamedTuple):
+    design: str
+    measures: dict[str, float]
+    accuracy: float
+
+
+def searched(preset: str, run: str, store: str, settings: dict[str, Any]) -> Search:
+    return Search.start(preset, run=run, store=store, settings=settings, progress=False)
+
+
+def learned(search: Search) -> list[Net]:
+    """The nets of a search that learned, with their measures before and after training."""
+    return [
+        Net(trial.net, {**trial.measures, "params": float(trial.params or 0)}, trial.measures["accuracy"])
+        for trial in search.trials
+        if trial.state == "completed"
+    ]
+
+
+def ranks(values: Sequence[float]) -> list[float]:
+    """From 1; equal values share the mean of their ranks."""
+    ordered = sorted(values)
+    return [ordered.index(value) + (ordered.count(value) + 1) / 2 for value in values]
+
+
+def spearman(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Rank correlation (Spearman 1904); 0 where one side is the same everywhere."""
+    if len(set(ours)) < 2 or len(set(theirs)) < 2:
+        return 0.0
+    return statistics.correlation(ranks(ours), ranks(theirs))
+
+
+def predicts(nets: Sequence[Net], measure: str) -> float:
+    return spearman([net.measures[measure] for net in nets], [net.accuracy for net in nets])
+
+
+def interval(values: Sequence[Any], of: Callable[[list[Any]], float], samples: int = SAMPLES) -> str:
+    """`of` the values, and 95 % of what it is for samples of them with replacement."""
+    rng = random.Random(0)
+    found = sorted(of(rng.choices(values, k=len(values))) for _ in range(samples))
+    cut = samples // 40
+    return f"{of([*values]):.3f} [{found[cut]:.3f}, {found[-cut - 1]:.3f}]"
+
+
+def plain(preset: str, folder: str) -> str:
+    """A settings file that says what the preset does, but without its objective."""
+    content = yaml.safe_load((files("metaqnn_spiking.presets") / f"{preset}.yaml").read_text())
+    del content["objective"]
+    found = Path(folder) / "plain.yaml"
+    found.write_text(yaml.safe_dump(content))
+    return str(found)
+
+
+def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> None:
+    print("| nets | learned | accuracy | score and accuracy [95 %] | parameters and accuracy [95 %] |")
+    print("|---|---|---|---|---|")
+    asked = {**settings, "search.method": "random", "schedule.total": nets}
+    for kind, task in TASKS.items():
+        found = learned(searched(plain(preset, store), kind, store, {**asked, "task.name": task}))
+        score, params = (interval(found, partial(predicts, measure=measure)) for measure in ("kernel_score", "params"))
+        low, high = min(net.accuracy for net in found), max(net.accuracy for net in found)
+        print(f"| {kind} | {len(found)} of {nets} | {low:.3f} to {high:.3f} | {score} | {params} |", flush=True)
+
+
+def compared(preset: str, store: str, seeds: int, settings: dict[str, Any]) -> None:
+    found = dict[str, list[dict[str, float]]]()
+    for name, source in {"accuracy alone": plain(preset, store), "accuracy and spikes": preset}.items():
+        for seed in range(seeds):
+            run = f"{name.replace(' ', '-')}-{seed}"
+            best = searched(source, run, store, {**settings, "seed": seed, "recipe.seed": seed}).best
+            assert best is not None
+            result = read(TrainingResult, DirectoryStore(store).get, keys.result(run, best.trial))
+            found.setdefault(name, []).append(result.test_measures)
+    print("| objective | test accuracy [95 %] | spikes an image [95 %] |")
+    print("|---|---|---|")
+    for name, measures in found.items():
+        accuracy, spikes = (
+            interval([each[measure] for each in measures], statistics.fmean) for measure in ("accuracy", "spikes")
+        )
+        print(f"| {name} | {accuracy} | {spikes} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="digits-spiking")
+    parser.add_argument("--nets", type=int, default=100, help="random nets; 0: none")
+    parser.add_argument("--seeds", type=int, default=10, help="searches with each objective; 0: none")
+    parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "NUMBER"))
+    asked = parser.parse_args()
+    settings = {key: int(value) for key, value in asked.set}
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as store:
+        if asked.nets:
+            predicted(asked.preset, store, asked.nets, settings)
+        if asked.seeds:
+            compared(asked.preset, store, asked.seeds, settings)
+    print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
