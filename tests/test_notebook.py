@@ -123,6 +123,9 @@ def test_a_display_is_updated_and_one_that_goes_away_is_no_harm(tmp_path: Path) 
             if len(self.seen) > self.times:
                 raise OSError("the browser is closed")
 
+    starting = Place(99)
+    Followed(None, starting).say("dataset <digits> is made")
+    assert starting.seen == ["<div>dataset &lt;digits&gt; is made</div>"], "a sign of life, before the run is there"
     for times in (0, 99):
         session, place = Session(DirectoryStore(tmp_path / str(times)), settings()), Place(times)
         session.open()

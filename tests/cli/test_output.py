@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,42 @@ def test_a_row_is_a_line_with_numbers_to_the_right(capsys: pytest.CaptureFixture
         "a     12,345    0.5000  " + "x" * 500,
         "b\\nc       1         -  y",
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        (40, ["id  params  accuracy  net", "a   12,345    0.5000  [SM(10)]", "b       11         -  y"]),
+        (24, ["id  params  accuracy", "   net", "a   12,345    0.5000", "   [SM(10)]", "b       11         -", "   y"]),
+        (
+            16,
+            [
+                *("id  params", "   accuracy", "   net"),
+                *("a   12,345", "     0.5000", "   [SM(10)]"),
+                *("b       11", "          -", "   y"),
+            ],
+        ),
+    ],
+)
+def test_on_a_narrow_terminal_a_row_goes_on_below_and_no_value_is_broken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, lines: list[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = [("a", 12_345, 0.5, "[SM(10)]"), ("b", 11, None, "y")]
+    print_rows({"id": "", "params": ",d", "accuracy": ".4f", "net": ""}, rows)
+    plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    assert plain.splitlines() == lines
+
+
+def test_on_a_narrow_terminal_a_long_name_leaves_room_for_its_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    print_fields([("trained nets that begin like this one does", "ten or more of them")])
+    plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    assert plain.splitlines() == ["trained nets that    ten or more of them", "begin like this one", "does"]
 
 
 def test_no_rows_leave_the_headings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from html import escape
 from typing import Any, Final, Protocol
@@ -36,9 +36,13 @@ class Followed:
         self._logged = Logged()
         self._on_trial = on_trial
         self._display = display
+        self._follows = False
 
     def say(self, line: str, tone: Tone = Tone.PLAIN) -> None:
         self._logged.say(line, tone)
+        if self._display is not None and not self._follows:  # to make a dataset, or to start trainers, takes a while
+            with suppress(Exception):
+                self._display.update(Html(f"<div>{escape(line)}</div>"))
 
     @contextmanager
     def follow(
@@ -51,6 +55,7 @@ class Followed:
         works: Callable[[], bool],
         epochs: Epochs,
     ) -> Iterator[View]:
+        self._follows = True
         with self._logged.follow(record, state, foot=foot, now=now, works=works, epochs=epochs) as logged:
             view = _FollowedRun(logged, record, state, self._on_trial, self._display)
             try:

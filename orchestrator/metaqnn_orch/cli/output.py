@@ -20,6 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -30,7 +31,9 @@ from metaqnn_orch.reporting.schemas import plain
 
 PROGRAM: Final = "metaqnn-orch"
 
-_UNBROKEN: Final = 10_000  # columns: a row of data is one line, which can be copied, whatever the terminal's width
+_UNBROKEN: Final = 10_000  # columns: a value is never broken, so that it can be copied
+_TRAILING: Final = re.compile(r"(?: |\x1b\[[01]m)+$")  # spaces at the end, also in bold
+_GAP: Final = "  "  # between two columns
 
 _STYLES: Final = {Tone.PLAIN: "", Tone.ASIDE: "dim", Tone.CAUTION: "yellow"}
 
@@ -146,24 +149,51 @@ def csv_text(fields: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 def print_rows(columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table, one line for each row. `columns` are headings with the format of their numbers; text has no
-    format.
+    format. On a terminal that is too narrow a row goes on in indented lines, as do the headings; each value stays
+    whole, so that it can be copied.
     """
-    table = _table()
-    for heading, form in columns.items():
-        table.add_column(Text.assemble((heading, "bold")), justify="right" if form else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell(value, form)) for value, form in zip(row, columns.values(), strict=True)))
-    _print(table, wrap=False)
+    forms, here = [*columns.values()], Console()
+    cells = [[cell(value, form) for value, form in zip(row, forms, strict=True)] for row in rows]
+    widths = [max(map(cell_len, texts)) for texts in zip(columns, *cells, strict=True)]
+    parts = _parts(widths, here.width if here.is_terminal else _UNBROKEN)
+    tables = []
+    for number, part in enumerate(parts):
+        table = _table()
+        table.add_column("", width=1) if number else None
+        for n in part:
+            heading = Text([*columns][n], "bold")
+            table.add_column(heading, justify="right" if forms[n] else "left", no_wrap=True)
+        for row in cells:
+            table.add_row(*([""] if number else []), *(Text(row[n]) for n in part))
+        tables.append(_lines(table, _UNBROKEN))
+    emit("".join(line for row in zip(*tables, strict=True) for line in row))
+
+
+def _parts(widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns of each line of a row, by their numbers, so that as many lines as possible fit."""
+    if sum(widths) + len(_GAP) * (len(widths) - 1) <= room:
+        return [[*range(len(widths))]]
+    parts: list[list[int]] = []
+    left = 0
+    for number, width in enumerate(widths):
+        left -= width + len(_GAP)
+        if left < 0 or number == len(widths) - 1:  # the last one is often the longest
+            parts.append([])
+            left = room - width - (len(_GAP) if number else 0)
+        parts[-1].append(number)
+    return parts
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     """Print names and values, one below the other; long values are wrapped on a terminal."""
+    here = Console()
+    width = max(here.width, _NARROWEST) if here.is_terminal else _UNBROKEN
     table = _table(show_header=False)
-    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="bold", max_width=width // 2)
     table.add_column(overflow="fold")
     for name, value in fields:
         table.add_row(Text(visible(name)), Text(cell(value)))
-    _print(table, wrap=True)
+    emit("".join(_lines(table, width)))
 
 
 def cell(value: object, form: str = "") -> str:
@@ -193,9 +223,14 @@ def _table(**options: Any) -> Table:
     return Table(box=None, pad_edge=False, header_style="", **options)
 
 
-def _print(table: Table, *, wrap: bool) -> None:
+def _lines(table: Table, width: int) -> list[str]:
+    """The lines of a table, which end where their text does."""
     here, text = Console(), io.StringIO()
-    width = max(here.width, _NARROWEST) if wrap and here.is_terminal else _UNBROKEN
     console = Console(file=text, force_terminal=here.is_terminal, width=width, height=here.height, highlight=False)
     console.print(table)
-    emit("".join(line.rstrip() + "\n" for line in text.getvalue().splitlines()))
+    return [_TRAILING.sub(_reset, line) + "\n" for line in text.getvalue().splitlines()]
+
+
+def _reset(end: re.Match[str]) -> str:
+    """What is left of the end of a line."""
+    return "\x1b[0m" if "\x1b[0m" in end[0] else ""

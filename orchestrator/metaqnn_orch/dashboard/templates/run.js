@@ -7,19 +7,20 @@ const STALE = 15; // seconds for which a figure of a running search may be behin
 
 const trialLink = (run, trial) => el("a", { href: `/runs/${encodeURIComponent(run)}/trials/${trial}` }, el("code", {}, trial));
 
-const bar = (name, stage) => el("div", { className: "bar" }, el("span", {}, name),
+const bar = (name, stage, running) => el("div", { className: "bar" }, el("span", {}, name),
   el("progress", { max: Math.max(1, stage.nets), value: stage.done, "aria-label": name }),
   el("span", {}, `${count(stage.done)} of ${count(stage.nets)}`
-    + (stage.done >= stage.nets ? ", done" : stage.seconds_left === null ? "" : `, ${span(stage.seconds_left)} to go`)));
+    + (stage.done >= stage.nets ? ", done" : !running || stage.seconds_left === null ? "" : `, ${span(stage.seconds_left)} to go`)));
 
 const amount = (used, ahead, most, unit = "") => `${fixed(2)(used)}${unit}`
   + (ahead === null || ahead === undefined ? "" : `, about ${fixed(2)(ahead)} in all`) + (most === null ? "" : `, budget ${count(most)}`);
 
-const progress = (run, { status, standing, words: said, in_flight: flight, epochs, heard }) => {
+const progress = (run, { status, standing, words: said, in_flight: flight, epochs, heard, table: rehearsed }) => {
   const { budget, used } = standing;
+  const running = status.state === "running";
   const forecast = status.state === "complete" ? null : standing.forecast;
   const rows = [
-    ["GPU-hours", amount(used.gpu_hours, forecast && forecast.gpu_hours, budget.gpu_hours)],
+    ...(rehearsed ? [] : [["GPU-hours", amount(used.gpu_hours, forecast && forecast.gpu_hours, budget.gpu_hours)]]),
     ...(used.money === null ? [] : [["money", amount(used.money, forecast && forecast.money, budget.money, ` ${budget.currency ?? ""}`)]]),
     ["hours", amount(used.wall_clock_hours, forecast && forecast.wall_clock_hours, budget.wall_clock_hours)],
     ...(status.best ? [["best net", el("span", {}, trialLink(run, status.best.trial), " ", el("code", {}, status.best.net))]] : []),
@@ -36,12 +37,12 @@ const progress = (run, { status, standing, words: said, in_flight: flight, epoch
     el("p", { className: "lead" }, state(status.state), " ", said ? said.lead : "No net is trained yet."),
     ...(status.trouble ? [el("p", { className: "note" }, `The search waits: ${status.trouble}`)] : []),
     ...(said ? said.notes : []).map((note) => el("p", { className: "note" }, note)),
-    bar("all", standing.whole),
-    ...(standing.epsilon === null ? [] : [bar(`epsilon ${standing.epsilon.toFixed(2)}`, standing.phase)]),
-    ...(standing.confirming ? [bar("confirming", standing.confirming)] : []),
+    bar("all", standing.whole, running),
+    ...(standing.epsilon === null ? [] : [bar(`epsilon ${standing.epsilon.toFixed(2)}`, standing.phase, running)]),
+    ...(standing.confirming ? [bar("confirming", standing.confirming, running)] : []),
     ...(said ? [numbers(said.numbers)] : []),
     facts(rows),
-    ...(flight.length ? [el("h3", {}, `${status.state === "running" ? "In training" : "Waiting for the next session"}: ${count(flight.length)}`), table([["trial"], ["attempt", true], ["epoch", true], ["best so far", true], ["net"]],
+    ...(flight.length ? [el("h3", {}, `${running ? "In training" : "Waiting for the next session"}: ${count(flight.length)}`), table([["trial"], ["attempt", true], ["epoch", true], ["best so far", true], ["net"]],
       flight.slice(0, 50).map((one) => {
         const course = epochs[one.trial];
         return [trialLink(run, one.trial), count(one.attempt), course ? `${course.length} of ${one.epochs}` : "-",
