@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from threading import Event, RLock
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
@@ -27,6 +27,7 @@ from metaqnn_orch.launchers.kubernetes.bundles import (
 )
 from metaqnn_orch.launchers.kubernetes.carriers import Carriers
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.known import Known, known_from
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Orders
@@ -34,7 +35,7 @@ from metaqnn_orch.launchers.kubernetes.progress import LOOK_SECONDS, Look, Progr
 from metaqnn_orch.launchers.kubernetes.queueing import Queue
 from metaqnn_orch.launchers.kubernetes.reflector import SeenJob
 from metaqnn_orch.launchers.kubernetes.standstill import Standstill
-from metaqnn_orch.launchers.kubernetes.status import Status, classify, exit_code, ran
+from metaqnn_orch.launchers.kubernetes.status import Status, exit_code
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.store.base import Store
 
@@ -42,19 +43,6 @@ PATIENCE: Final = 15.0  # seconds that a Job may stand still before it is report
 GONE_SECONDS: Final = 1.0  # seconds that a failed Job may be without a Pod before the Pod counts as gone
 FALSE_STARTS: Final = 3  # false starts before any trial delivered: then the image is the cause, and not an accident
 LEAVE_SECONDS: Final = 0.5  # seconds that closing waits for calls under way
-
-Object = dict[str, Any]
-Evidence = tuple[Object, list[Object], list[Object]]
-"""A Job, its Pods, and the warnings about them."""
-
-
-class Known(NamedTuple):
-    """What was last seen of a Job, and what follows from it."""
-
-    evidence: Evidence
-    status: Status
-    ran: float
-    """Seconds for which its trainers ran that have ended."""
 
 
 class KubernetesLauncher:
@@ -271,11 +259,8 @@ class KubernetesLauncher:
         pods, warnings = self._carriers.pods(uid), self._orders.warnings
         about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods)) if warnings else ()
         evidence = (job.object, pods, [event for each in about for event in warnings.get(each, ())])
-        known = before.get(uid)
-        if known is None or known.evidence != evidence:
-            known = Known(evidence, classify(*evidence), ran(pods))
-        self._known[uid] = known
-        status = known.status
+        self._known[uid] = known_from(evidence, before.get(uid))
+        status = self._known[uid].status
         if not pods and status.phase is Phase.DISRUPTED and self._is_new(uid):
             return Status(Phase.PENDING, status.detail)
         return status
