@@ -62,6 +62,18 @@ def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> N
     assert [result["test_accuracy"] for result in results] == [None, None], "nothing but the judge looks at them"
     assert cli("status", "first-finals", "--store", mine, "-o", "json").json()["state"] == "complete"
 
+    for run, said in (
+        ("first-finals", f"- **Test**: {verdict['test_accuracy']:.4f} of the 359"),
+        ("first", "It was not"),
+    ):
+        to = mine.parent / f"{run}.safetensors"
+        assert cli("export", run, "--store", mine, "--to", to, "--format", "safetensors").code == 0
+        assert said in to.with_name(f"{to.name}.md").read_text()
+    assert (
+        "| phases | epochs 2, learning rate 0.05; epochs 1, learning rate 0.005 |"
+        in (mine.parent / "first-finals.safetensors.md").read_text()
+    )
+
     other = cli(*command[:6], "--ensemble", 1, QUICK)
     assert "the test images were already used, for an ensemble of 2" in other.refused()
     assert "began with 2 nets, not 3" in cli("finals", "first", "--store", mine, "--top", 3, QUICK).refused()

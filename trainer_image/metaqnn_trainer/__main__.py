@@ -88,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--format", required=True, choices=("onnx", "torch", "safetensors"))
     export.add_argument("--to", required=True, type=Path, help="FILE.onnx, FILE.pt2 or FILE.safetensors")
     export.add_argument("--fixed-size", action="store_true", help="take images of the net's own size only")
+    export.add_argument("--test-accuracy", type=float, help="what finals measured, for the card")
     export.add_argument("--force", action="store_true", help="replace files that no earlier export wrote")
 
     judge = commands.add_parser(
@@ -232,6 +233,7 @@ def _export(options: argparse.Namespace) -> int:
             options.to,
             fixed_size=options.fixed_size,
             force=options.force,
+            test_accuracy=options.test_accuracy,
         )
     answer = {**made._asdict(), "files": [str(file) for file in made.files]}
     print(canonical_json(answer).decode(), flush=True)

@@ -12,6 +12,8 @@ from metaqnn_orch.control.retention import best_kept, read_removed
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.verdict import read_verdict
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import Cause
 
@@ -76,7 +78,7 @@ def export(
     if form == "onnx":
         need("export", "an ONNX file")
     arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
-    arguments += ["--fixed-size"] * fixed_size + ["--force"] * force
+    arguments += ["--fixed-size"] * fixed_size + ["--force"] * force + _tested(store, run, trial)
     answer = call(arguments, report, trainer)
     try:
         return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")
@@ -84,3 +86,14 @@ def export(
         if error.cause is Cause.REFUSED:
             error.hint = f"--trial exports another net; metaqnn-orch retrain {run} {trial} trains this one again"
         raise
+
+
+def _tested(store: Store, run: str, trial: str) -> list[str]:
+    """The argument that says the test accuracy, where finals have measured this trial's net alone."""
+    try:
+        verdict = read_verdict(store, run)
+    except MessageError:  # `finals` says that it is damaged; the net is whole
+        return []
+    if verdict is None or (verdict.finalists[0].run, verdict.finalists[0].trial) != (run, trial):
+        return []
+    return ["--test-accuracy", repr(verdict.test_accuracy)]

@@ -182,4 +182,13 @@ def plain(text: str) -> str:
 
 
 def _table(values: Mapping[str, object]) -> str:
-    return _markdown(("setting", "value"), [(name.replace("_", " "), str(value)) for name, value in values.items()])
+    return _markdown(("setting", "value"), [(name.replace("_", " "), _value(value)) for name, value in values.items()])
+
+
+def _value(value: object) -> str:
+    """A setting's value; one of several parts as a list in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in value.items())
+    if isinstance(value, tuple | list):
+        return "; ".join(map(_value, value)) or "none"
+    return str(value)

@@ -51,9 +51,10 @@ def export_trial(
     *,
     fixed_size: bool = False,
     force: bool = False,
+    test_accuracy: float | None = None,
 ) -> Exported:
-    """Write the trial's net to `to` in the format `form`, and a model card beside it. With `fixed_size` it takes images
-    of the net's own size only. Files of an earlier export are replaced; others only with `force`.
+    """Write the trial's net to `to` in the format `form`, and a model card beside it, which says `test_accuracy` where
+    the trial's result has none. With `fixed_size` the net takes images of its own size only. Files of an earlier export are replaced; others only with `force`.
 
     Raises:
         RequestError: the trial kept no weights, the format cannot be written here, the file is not the same net, or
@@ -82,6 +83,8 @@ def export_trial(
             network = Network(trained, fixed_size).eval()
             files = chosen.write(network, Path(aside) / to.name, facts)
             proof = _prove(trained, chosen.open(Path(aside) / to.name), fixed_size)
+            if result.test_accuracy is None:
+                result = result.model_copy(update={"test_accuracy": test_accuracy})
             text = card(trained, result, Target(form, to.name, module_name(to.stem), fixed_size), proof)
             about = card_of(Path(aside) / to.name)
             about.write_text(signed(text, files), encoding="utf-8")
