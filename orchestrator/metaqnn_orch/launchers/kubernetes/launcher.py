@@ -27,7 +27,7 @@ from metaqnn_orch.launchers.kubernetes.bundles import (
 )
 from metaqnn_orch.launchers.kubernetes.carriers import Carriers
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
-from metaqnn_orch.launchers.kubernetes.known import KnownJob, known_from
+from metaqnn_orch.launchers.kubernetes.known_job import KnownJob, known_job
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Orders
@@ -259,7 +259,7 @@ class KubernetesLauncher:
         pods, warnings = self._carriers.pods(uid), self._orders.warnings
         about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods)) if warnings else ()
         evidence = (job.object, pods, [event for each in about for event in warnings.get(each, ())])
-        self._known[uid] = known_from(evidence, before.get(uid))
+        self._known[uid] = known_job(evidence, before.get(uid))
         status = self._known[uid].status
         if not pods and status.phase is Phase.DISRUPTED and self._is_new(uid):
             return Status(Phase.PENDING, status.detail)

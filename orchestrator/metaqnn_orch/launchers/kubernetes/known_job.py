@@ -20,7 +20,7 @@ class KnownJob(NamedTuple):
     """Seconds for which its trainers ran that have ended."""
 
 
-def known_from(evidence: Evidence, before: KnownJob | None) -> KnownJob:
+def known_job(evidence: Evidence, before: KnownJob | None) -> KnownJob:
     """What follows from the evidence: what was known before, where it has not changed."""
     if before is not None and before.evidence == evidence:
         return before
