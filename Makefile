@@ -111,8 +111,9 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "uv>=0.9"
 
+# Not quiet: 3.3 GB are downloaded, and whoever waits sees how far that is.
 .venv/.run-ready: pyproject.toml | .venv/bin/uv
-	$(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[all]"
+	$(BIN)/uv pip install --python $(BIN)/python -e ".[all]"
 	@touch $@
 
 .venv/.dev-ready: pyproject.toml $(PLUGINS:=/pyproject.toml) | .venv/bin/uv

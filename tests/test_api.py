@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,10 @@ from metaqnn_orch import Search
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import needs_trainer
+from tests.cli.conftest import Trained, needs_trainer, trained
 from tests.control.world import Session, settings
+
+__all__ = ["trained"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 
@@ -91,7 +94,7 @@ import asyncio, logging, os, sys, threading, time
 from metaqnn_orch import Search
 
 logging.basicConfig(level=logging.INFO)
-settings = {"space.max_layers": 2, "space.max_macs": 200_000, "recipe.epochs": 30, "recipe.max_rates": 1}
+settings = {"space.max_layers": 2, "space.max_macs": 200_000, "recipe.epochs": 10, "recipe.max_rates": 1}
 settings |= {"execution.parallel": 1, "execution.max_trials": int(sys.argv[3])}
 
 def start():
@@ -126,9 +129,11 @@ print(ways[sys.argv[2]]().status["state"], "found again")
     ],
 )
 def test_an_interrupt_leaves_a_run_in_order_and_is_not_swallowed(
-    way: str, moment: str, times: int, says: str, tmp_path: Path
+    way: str, moment: str, times: int, says: str, tmp_path: Path, trained: Trained
 ) -> None:
     """And the same process may go on with it: nothing holds the run, nothing was left behind."""
+    if moment != "making it":
+        shutil.copytree(trained.store / "datasets", tmp_path / "store" / "datasets")
     process = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(tmp_path / "store"), way, "500"],
         stdout=subprocess.PIPE,
@@ -161,7 +166,8 @@ while thread.is_alive():
 
 
 @needs_trainer
-def test_a_search_in_a_thread_ends_with_the_main_thread(tmp_path: Path) -> None:
+def test_a_search_in_a_thread_ends_with_the_main_thread(tmp_path: Path, trained: Trained) -> None:
+    shutil.copytree(trained.store / "datasets", tmp_path / "store" / "datasets")
     process = subprocess.Popen(
         [sys.executable, "-c", IN_A_THREAD, str(tmp_path / "store"), "", "500"], stderr=subprocess.PIPE, text=True
     )

@@ -42,7 +42,7 @@ def reaches(world: World, labels: dict[str, str], address: str, port: int) -> bo
     raise AssertionError(f"{name} does not end")
 
 
-def test_trainers_reach_the_store_and_nothing_else(world: World) -> None:
+def test_trainers_and_pages_reach_the_store_and_nothing_else(world: World) -> None:
     port = int(world.server.endpoint.rpartition(":")[2])
     nobody = {"metaqnn-probe": "denied"}
     denied = {
@@ -55,12 +55,15 @@ def test_trainers_reach_the_store_and_nothing_else(world: World) -> None:
     assert reaches(world, {}, ADDRESS, port), "a Pod without a policy reaches the store"
     if reaches(world, nobody, ADDRESS, port):
         pytest.skip("nothing here enforces network policies: a Pod that may reach nothing reached the store")
-    world.install()
+    world.install("--set=dashboard.enabled=true", "--set=dashboard.token.existingSecret=page-token")
     trainer = {"app.kubernetes.io/name": "metaqnn", "app.kubernetes.io/component": "trainer"}
     orchestrator = {**trainer, "app.kubernetes.io/component": "orchestrator", "app.kubernetes.io/instance": "first"}
+    pages = {**orchestrator, "app.kubernetes.io/component": "web"}
     api = world.real.core.read_namespaced_service("kubernetes", "default").spec.cluster_ip
     assert reaches(world, trainer, ADDRESS, port)
     assert reaches(world, orchestrator, ADDRESS, port)
     assert reaches(world, orchestrator, api, 443)
-    assert not reaches(world, trainer, api, 443), "the store has another port"
+    assert reaches(world, pages, ADDRESS, port)
+    for kept in (trainer, pages):
+        assert not reaches(world, kept, api, 443), "the store has another port"
     assert not reaches(world, trainer, ADDRESS, 22), "nor any other port of its machine"

@@ -197,10 +197,16 @@ class Retention:
 
         Returns whether there is more to remove: after a change of the setting there may be thousands of objects.
         """
-        best = _best(state, self._keep)
-        displaced = {trial.trial for trial in state.trials.values() if trial.was_trained and trial.trial not in best}
-        ended = {trial.trial for trial in state.trials.values() if trial.state == "abandoned"}
-        todo = sorted((ended | displaced) - self._looked_at)
+        displaced: set[str] = set()
+        if self._keep is not None:  # else every net is one of the best
+            best = _best(state, self._keep)
+            displaced = {
+                trial.trial for trial in state.trials.values() if trial.was_trained and trial.trial not in best
+            }
+        ended = (
+            {trial.trial for trial in state.trials.values() if trial.state == "abandoned"} if state.abandoned else ()
+        )
+        todo = sorted(displaced.union(ended) - self._looked_at)
         if not todo:
             return False
         # There are many only where a session begins: then one listing is shorter than one for each trial.

@@ -43,10 +43,10 @@ def asked(task: str, net: str, dataset: DatasetRef, recipe: Recipe | None = None
     )
 
 
-class TestScored(Behaviour):
+class TestSpiking(Behaviour):
+    """Of Scored, too, from which the task is derived."""
+
     classes = 10
-    task: ClassVar[str] = "scored-classification"
-    options: ClassVar[dict[str, Any]] = {"score_images": 16}
     hopeless: ClassVar[dict[str, Any]] = {"optimizer": "sgd", "learning_rate": 1e-9}
 
     def put_dataset(self, store: DirectoryStore) -> DatasetRef:
@@ -57,12 +57,7 @@ class TestScored(Behaviour):
     def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
         values = {"epochs": 2, "batch_size": 512, "learning_rate": 0.02, "dropout": "none", **recipe}
         net = "[C(8,3,1), P(2,2), FC(32), SM(10)]"
-        return asked(self.task, net, dataset, Recipe(**values), **self.options)
-
-
-class TestSpiking(TestScored):
-    task = "spiking"
-    options: ClassVar[dict[str, Any]] = {"steps": 2, "score_images": 16}
+        return asked("spiking", net, dataset, Recipe(**values), steps=2, score_images=16)
 
 
 @pytest.fixture(scope="module")

@@ -114,6 +114,12 @@ BROKEN_BUNDLES: Final = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several test processes share the processors: further threads of the trainers would only wait for each other."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
 def verdicts(command: list[str], limits: Limits = SHORT, only: tuple[str, ...] = ()) -> dict[str, Checked]:
     return {verdict.check: verdict for verdict in check_trainer(command, chosen(only), limits)}
 

@@ -105,10 +105,10 @@ class Carriers:
 
     def _look(self) -> None:
         """Take note of what is being deleted, and forget what has gone."""
-        pods = [("pod", pod.object) for pod in self._pods.objects()]
+        pods = [("pod", pod.object) for pod in self._pods.objects() if is_leaving(pod.object)]
         # A Job may wait for its Pods, which then are the cause.
-        jobs = [("job", job.object) for job in self.jobs.objects() if not self._pods.group(job.uid)]
-        leaving = [(kind, thing) for kind, thing in (*pods, *jobs) if thing["metadata"].get("deletionTimestamp")]
+        jobs = [job for job in self.jobs.objects() if is_leaving(job.object)]
+        leaving = [*pods, *(("job", job.object) for job in jobs if not self._pods.group(job.uid))]
         late = [(kind, thing) for kind, thing in leaving if self._overdue(thing) > HANGING]
         there = {str(thing["metadata"]["uid"]) for _, thing in leaving}
         with self._lock:
@@ -124,7 +124,7 @@ class Carriers:
 
     def _is_gone(self, pod: SeenPod) -> bool:
         """Whether the Pod should have ended long ago: then its node is away, and only the node can tell more."""
-        return bool(pod.object["metadata"].get("deletionTimestamp")) and self._overdue(pod.object) > OVERDUE
+        return is_leaving(pod.object) and self._overdue(pod.object) > OVERDUE
 
     def _told_of(self, kind: str, thing: Object) -> str:
         name, node = thing["metadata"]["name"], node_of(thing)
@@ -145,6 +145,11 @@ class Carriers:
         return now - since - (grace if isinstance(grace, int) else 0)
 
 
+def is_leaving(thing: Object) -> bool:
+    """Whether a Job or a Pod is being deleted."""
+    return bool(thing["metadata"].get("deletionTimestamp"))
+
+
 def stand_in(pod: SeenPod) -> SeenJob:
     """What stands for the Job of a Pod whose Job is gone: its state is the Pod's."""
     metadata = pod.object["metadata"]
@@ -152,4 +157,4 @@ def stand_in(pod: SeenPod) -> SeenJob:
     has_failed = (pod.object.get("status") or {}).get("phase") == "Failed"
     failed = [{"type": "Failed", "status": "True", "reason": "PodFailed"}] if has_failed else []
     thing = {"kind": "Pod", "metadata": kept, "spec": {}, "status": {"conditions": failed}}
-    return SeenJob(thing, pod.carried, live=not has_ended(pod.object))
+    return SeenJob(thing, pod.uid, pod.carried, live=not has_ended(pod.object))

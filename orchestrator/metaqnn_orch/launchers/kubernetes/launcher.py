@@ -9,10 +9,10 @@ still, and read how far the trainers of bundles are.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from threading import Event, RLock
-from typing import Any, Final
+from typing import Final
 
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import NO_OPTIONS, Observation, Phase
@@ -27,6 +27,7 @@ from metaqnn_orch.launchers.kubernetes.bundles import (
 )
 from metaqnn_orch.launchers.kubernetes.carriers import Carriers
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
+from metaqnn_orch.launchers.kubernetes.known import Known, known_from
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Orders
@@ -34,7 +35,7 @@ from metaqnn_orch.launchers.kubernetes.progress import LOOK_SECONDS, Look, Progr
 from metaqnn_orch.launchers.kubernetes.queueing import Queue
 from metaqnn_orch.launchers.kubernetes.reflector import SeenJob
 from metaqnn_orch.launchers.kubernetes.standstill import Standstill
-from metaqnn_orch.launchers.kubernetes.status import Status, classify, exit_code, ran
+from metaqnn_orch.launchers.kubernetes.status import Status, exit_code
 from metaqnn_trainer.contract.messages import TrainerOptions, TrainingRequest
 from metaqnn_trainer.store.base import Store
 
@@ -42,10 +43,6 @@ PATIENCE: Final = 15.0  # seconds that a Job may stand still before it is report
 GONE_SECONDS: Final = 1.0  # seconds that a failed Job may be without a Pod before the Pod counts as gone
 FALSE_STARTS: Final = 3  # false starts before any trial delivered: then the image is the cause, and not an accident
 LEAVE_SECONDS: Final = 0.5  # seconds that closing waits for calls under way
-
-Object = dict[str, Any]
-Evidence = tuple[Object, list[Object], list[Object]]
-"""A Job, its Pods, and the warnings about them."""
 
 
 class KubernetesLauncher:
@@ -97,7 +94,7 @@ class KubernetesLauncher:
         self._started = self._closed = self._proven = False
         self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
         self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
-        self._known: dict[str, tuple[Evidence, Status]] = {}  # the last evidence and its status, by the Job's uid
+        self._known: dict[str, Known] = {}  # by the Job's uid
 
     @property
     def name(self) -> str:
@@ -235,9 +232,9 @@ class KubernetesLauncher:
             self._progress.start()
             self._started = True
 
-    def _own(self, jobs: Iterable[SeenJob]) -> Iterator[SeenJob]:
+    def _own(self, jobs: Iterable[SeenJob]) -> list[SeenJob]:
         """The Jobs of the run that are not being deleted."""
-        return (job for job in jobs if job.carried.trials and not self._orders.hides(job.object))
+        return [job for job in self._orders.shown(jobs) if job.carried.trials]
 
     def _once(self, jobs: Sequence[tuple[SeenJob, Status]]) -> Sequence[tuple[SeenJob, Status]]:
         """The Jobs without those that carry a trial which an older one carries, too; these are deleted."""
@@ -256,15 +253,14 @@ class KubernetesLauncher:
                 self._delete(job, status)
         return [(job, status) for job, status in jobs if job.uid not in twins]
 
-    def _status(self, job: SeenJob, before: Mapping[str, tuple[Evidence, Status]]) -> Status:
+    def _status(self, job: SeenJob, before: Mapping[str, Known]) -> Status:
         """What the Job's state means; it is computed again only where the Job, a Pod or a warning has changed."""
         uid = job.uid
-        pods = self._carriers.pods(uid)
-        about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods))
-        evidence = (job.object, pods, [event for each in about for event in self._orders.warnings.get(each, ())])
-        known = before.get(uid)
-        self._known[uid] = known if known is not None and known[0] == evidence else (evidence, classify(*evidence))
-        status = self._known[uid][1]
+        pods, warnings = self._carriers.pods(uid), self._orders.warnings
+        about = (uid, *(str(pod["metadata"]["uid"]) for pod in pods)) if warnings else ()
+        evidence = (job.object, pods, [event for each in about for event in warnings.get(each, ())])
+        self._known[uid] = known_from(evidence, before.get(uid))
+        status = self._known[uid].status
         if not pods and status.phase is Phase.DISRUPTED and self._is_new(uid):
             return Status(Phase.PENDING, status.detail)
         return status
@@ -292,23 +288,23 @@ class KubernetesLauncher:
                     f"is {self._form.settings.image} the trainer's image? Nodes keep the image that they have under a "
                     "tag: give a mended one another tag, or its digest, or set image_pull_policy=Always",
                 )
-        pods = self._carriers.pods(job.uid)
+        seconds = self._known[job.uid].ran
         if not job.carried.bundle:
             (one,) = job.carried.trials
-            return {one.trial: Observation(one.attempt, status.phase, status.detail, ran(pods))}
+            return {one.trial: Observation(one.attempt, status.phase, status.detail, seconds)}
         progress = self._progress.of(job.uid)
         self._heard = self._heard or progress.heard
         leaving = bool(job.object["metadata"].get("deletionTimestamp"))
         forgotten = self._forgotten.get(job.uid, set())
         waited_for = any(one.trial not in forgotten for one in job.carried.trials)
         silent = waited_for and not (self._heard or leaving)
-        if silent and knows_no_bundles(status, progress, exit_code(pods)):
+        if silent and knows_no_bundles(status, progress, exit_code(self._carriers.pods(job.uid))):
             self._orders.delete(job.object)  # so that nobody is charged for it
             self._orders.broken = no_bundles(
                 str(job.object["metadata"]["name"]), len(job.carried.trials), status, str(self._form.settings.image)
             )
             raise self._orders.broken
-        seen = observed(job.carried.trials, status, progress, ran(pods))
+        seen = observed(job.carried.trials, status, progress, seconds)
         return {trial: one for trial, one in seen.items() if trial not in forgotten}
 
     def _is_done_with(self, job: SeenJob, status: Status, *, at_once: bool = False) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -136,11 +136,12 @@ class Orders(Crew):
                 self._deletions.append(_Deletion(str(job["metadata"]["name"]), uid, after, is_pod))
                 self._changed.notify()
 
-    def hides(self, job: Object) -> bool:
-        """Whether the Job is being deleted, or was created for an order that was withdrawn meanwhile."""
+    def shown(self, jobs: Iterable[SeenJob]) -> list[SeenJob]:
+        """Those that are not being deleted, and were not created for an order that was withdrawn meanwhile."""
         with self._changed:
-            posting = self._posting.get(str(job["metadata"]["name"]))
-            return job["metadata"]["uid"] in self._leaving or (posting is not None and posting.withdrawn)
+            withdrawn = {name for name, order in self._posting.items() if order.withdrawn}
+            gone = self._leaving
+            return [job for job in jobs if job.uid not in gone and job.object["metadata"]["name"] not in withdrawn]
 
     def _work(self) -> bool:
         match task := self._next():
@@ -206,7 +207,7 @@ class Orders(Crew):
         """Remove orders whose Jobs the watch has shown meanwhile: the answer to their creation was lost."""
         for order in [order for order in self.waiting() if not order.under_way]:
             job = self._jobs.get(order.name)
-            if job is not None and job.carried == order.carried and not self.hides(job.object):
+            if job is not None and job.carried == order.carried and self.shown([job]):
                 self._strike(order)
                 self._refusals.clear()
 

@@ -30,6 +30,7 @@ class SeenJob(NamedTuple):
     """A Job, and the facts that its launcher needs."""
 
     object: Object
+    uid: str
     carried: Carried
     live: bool
     """Whether the Job may have a Pod now or later."""
@@ -38,10 +39,6 @@ class SeenJob(NamedTuple):
     def groups(self) -> tuple[str, ...]:
         """The ids of its trials."""
         return tuple(one.trial for one in self.carried.trials)
-
-    @property
-    def uid(self) -> str:
-        return str(self.object["metadata"]["uid"])
 
     @property
     def is_stand_in(self) -> bool:
@@ -77,7 +74,7 @@ class SeenPod(NamedTuple):
 
 
 def see_job(job: Object) -> SeenJob:
-    return SeenJob(job, read_carried(job), live(job))
+    return SeenJob(job, str(job["metadata"]["uid"]), read_carried(job), live(job))
 
 
 def see_pod(pod: Object) -> SeenPod:
