@@ -7,6 +7,7 @@ make docs
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +34,7 @@ from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 PAGES: Final = Path(__file__).parent
 WIDTH: Final = 100  # columns of a help text
+INSTALLED: Final = re.compile(r"\n  Installed: .*")  # datasets of plug-ins, which are another one's on each machine
 
 
 def commands() -> str:
@@ -52,7 +54,8 @@ def commands() -> str:
         for word in name.split():
             command = command.get_command(context, word)
             context = command.context_class(command, info_name=word, parent=context, terminal_width=WIDTH)
-        parts += [f"## {' '.join(path[1:])}", f"```text\n{command.get_help(context).strip()}\n```"]
+        text = INSTALLED.sub("", command.get_help(context).strip())
+        parts += [f"## {' '.join(path[1:])}", f"```text\n{text}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

@@ -11,7 +11,7 @@ Evidence = tuple[Object, list[Object], list[Object]]
 """A Job, its Pods, and the warnings about them."""
 
 
-class Known(NamedTuple):
+class KnownJob(NamedTuple):
     """What was last seen of a Job, and what follows from it."""
 
     evidence: Evidence
@@ -20,9 +20,9 @@ class Known(NamedTuple):
     """Seconds for which its trainers ran that have ended."""
 
 
-def known_from(evidence: Evidence, before: Known | None) -> Known:
+def known_from(evidence: Evidence, before: KnownJob | None) -> KnownJob:
     """What follows from the evidence: what was known before, where it has not changed."""
     if before is not None and before.evidence == evidence:
         return before
     job, pods, warnings = evidence
-    return Known(evidence, classify(job, pods, warnings), ran(pods))
+    return KnownJob(evidence, classify(job, pods, warnings), ran(pods))

@@ -27,7 +27,7 @@ from metaqnn_orch.launchers.kubernetes.bundles import (
 )
 from metaqnn_orch.launchers.kubernetes.carriers import Carriers
 from metaqnn_orch.launchers.kubernetes.cluster import Cluster
-from metaqnn_orch.launchers.kubernetes.known import Known, known_from
+from metaqnn_orch.launchers.kubernetes.known import KnownJob, known_from
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.names import FORM, Identity, RunRef, annotation, selector
 from metaqnn_orch.launchers.kubernetes.orders import Orders
@@ -94,7 +94,7 @@ class KubernetesLauncher:
         self._started = self._closed = self._proven = False
         self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
         self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
-        self._known: dict[str, Known] = {}  # by the Job's uid
+        self._known: dict[str, KnownJob] = {}  # by the Job's uid
 
     @property
     def name(self) -> str:
@@ -253,7 +253,7 @@ class KubernetesLauncher:
                 self._delete(job, status)
         return [(job, status) for job, status in jobs if job.uid not in twins]
 
-    def _status(self, job: SeenJob, before: Mapping[str, Known]) -> Status:
+    def _status(self, job: SeenJob, before: Mapping[str, KnownJob]) -> Status:
         """What the Job's state means; it is computed again only where the Job, a Pod or a warning has changed."""
         uid = job.uid
         pods, warnings = self._carriers.pods(uid), self._orders.warnings

@@ -137,7 +137,7 @@ class Orders(Crew):
                 self._changed.notify()
 
     def shown(self, jobs: Iterable[SeenJob]) -> list[SeenJob]:
-        """Those that are not being deleted, and were not created for an order that was withdrawn meanwhile."""
+        """The Jobs that are not being deleted, and were not created for an order that was withdrawn meanwhile."""
         with self._changed:
             withdrawn = {name for name, order in self._posting.items() if order.withdrawn}
             gone = self._leaving
