@@ -13,6 +13,7 @@ from metaqnn_orch.dashboard import answers
 from metaqnn_orch.dashboard.reader import RunReader, Seen, Unreadable
 from metaqnn_orch.dashboard.shelf import Shelf
 from metaqnn_orch.errors import NotFound, StoreError
+from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
@@ -201,6 +202,20 @@ def test_what_is_in_flight_waits_where_nobody_works_on_the_run(tmp_path: Path) -
     assert answers.trial(reader, waiting)["row"]["state"] == "waiting"
     ends = {outcome["name"]: outcome["number"] for outcome in answers.overview(reader, at(0))["words"]["outcomes"]}
     assert (ends["waiting"], "in flight" in ends) == (1, False)
+
+
+def test_curves_that_the_journal_lacks_are_looked_for_once_and_a_few_at_a_time(tmp_path: Path) -> None:
+    store = Counted(tmp_path)
+    write_run(store, 250)
+    view = read_run(store, "test")
+    for trial in view.state.trials.values():
+        trial.curve.clear()
+    curves, asked = Curves(store), list[int]()
+    for _ in range(3):
+        before = store.calls["get"]
+        assert not curves.fill(view, view.state.trials.values(), 200), "there are no histories"
+        asked.append(store.calls["get"] - before)
+    assert asked[2] == 0 < asked[1] < asked[0] <= 400, "200 trials, then the others, then none"
 
 
 def test_seconds_that_nobody_measured_are_none(tmp_path: Path) -> None:

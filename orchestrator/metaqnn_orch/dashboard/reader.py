@@ -27,6 +27,7 @@ from metaqnn_trainer.store.base import Store
 PACE: Final = 2.0  # seconds between two looks at the store
 PATIENCE: Final = 4.0  # seconds for which a browser waits for a look; then it is told what is known
 
+_CURVES_AT_ONCE: Final = 200  # histories that a look reads, of a run whose journal has no curves
 _KEPT: Final = 500  # answers for one state of a run
 
 T = TypeVar("T")
@@ -183,8 +184,8 @@ class RunReader:
             finally:
                 self._publish(seen, journal, events)
         with self._lock:
-            trials = [*seen.view.state.trials.values()]
-        if self._curves.fill(seen.view, trials):
+            best_first = sorted(seen.view.state.trials.values(), key=lambda trial: -trial.worth)
+        if self._curves.fill(seen.view, best_first, _CURVES_AT_ONCE):
             with self._lock:
                 self._made_at = None  # what was made has no curves
         holder = self._pulse.holder if self._pulse.beats() else None

@@ -57,8 +57,9 @@ class Curves:
         self._store = store
         self._asked: set[str] = set()
 
-    def fill(self, view: RunView, trials: Iterable[Trial]) -> bool:
-        """Give these trials of the run their curves. Returns whether any was found.
+    def fill(self, view: RunView, trials: Iterable[Trial], most: int | None = None) -> bool:
+        """Give these trials of the run their curves, or the first `most` of those that have none. Returns whether any
+        was found.
 
         Raises:
             StoreError: the store does not answer.
@@ -69,7 +70,7 @@ class Curves:
             trial
             for trial in trials
             if not trial.curve and trial.attempt and trial.state in _LEARNED and trial.trial not in self._asked
-        ]
+        ][:most]
         found = each(lambda trial: read_epochs(self._store, view.record.run, trial.trial), without)
         self._asked.update(trial.trial for trial in without)
         for trial, records in zip(without, found, strict=True):
