@@ -227,8 +227,8 @@ def test_what_another_task_comes_to_is_held_against_its_own_chance() -> None:
         check_result(of_regression(**nothing, chance=None), REGRESSION, cost)
     by_chance = {"chance": 0.1, "reward": 0.1, "val_accuracy": 0.1, "last_val_accuracy": 0.1}
     check_result(of_regression(**nothing, **by_chance), REGRESSION, cost)  # whose reward is the accuracy
+    better = by_chance | {"val_accuracy": 0.9, "last_val_accuracy": 0.9}
     with pytest.raises(MessageError, match=r"has the accuracy 0\.9, but the task regression does not measure that"):
-        better = by_chance | {"val_accuracy": 0.9, "last_val_accuracy": 0.9}
         check_result(of_regression(**nothing, **better), REGRESSION, cost)
     with pytest.raises(MessageError, match=r"has the accuracy 0\.9, but the task regression does not measure that"):
         check_result(of_regression(val_accuracy=0.9, last_val_accuracy=0.9), REGRESSION, cost)
