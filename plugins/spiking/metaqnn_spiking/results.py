@@ -32,7 +32,7 @@ SAMPLES: Final = 10_000
 TASKS: Final = {"spiking": "spiking", "ordinary": "scored-classification"}
 
 
-class Net(NamedTuple):
+class TrainedNet(NamedTuple):
     design: str
     measures: dict[str, float]
     accuracy: float
@@ -42,10 +42,10 @@ def searched(preset: str, run: str, store: str, settings: dict[str, Any]) -> Sea
     return Search.start(preset, run=run, store=store, settings=settings, progress=False)
 
 
-def learned(search: Search) -> list[Net]:
+def learned(search: Search) -> list[TrainedNet]:
     """The nets of a search that learned, with their measures before and after training."""
     return [
-        Net(trial.net, {**trial.measures, "params": float(trial.params or 0)}, trial.measures["accuracy"])
+        TrainedNet(trial.net, {**trial.measures, "params": float(trial.params or 0)}, trial.measures["accuracy"])
         for trial in search.trials
         if trial.state == "completed"
     ]
@@ -64,7 +64,7 @@ def spearman(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.correlation(ranks(ours), ranks(theirs))
 
 
-def predicts(nets: Sequence[Net], measure: str) -> float:
+def predicts(nets: Sequence[TrainedNet], measure: str) -> float:
     return spearman([net.measures[measure] for net in nets], [net.accuracy for net in nets])
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metaqnn_spiking.kernel import kernel_score
 from metaqnn_spiking.neurons import Neurons, SpikingNet
-from metaqnn_spiking.results import Net, interval, predicts, ranks, spearman
+from metaqnn_spiking.results import TrainedNet, interval, predicts, ranks, spearman
 from metaqnn_spiking.tasks import Spiking
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrialSpec
@@ -216,6 +216,8 @@ def test_rank_correlation() -> None:
     assert spearman([1, 2, 3, 4], [10, 20, 30, 400]) == pytest.approx(1)
     assert spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
     assert spearman([1, 2, 3], [5, 5, 5]) == 0
-    nets = [Net("", {"kernel_score": number, "params": -number}, number / 50) for number in map(float, range(40))]
+    nets = [
+        TrainedNet("", {"kernel_score": number, "params": -number}, number / 50) for number in map(float, range(40))
+    ]
     for measure, found in {"kernel_score": "1.000 [1.000, 1.000]", "params": "-1.000 [-1.000, -1.000]"}.items():
         assert interval(nets, partial(predicts, measure=measure), 200) == found
