@@ -121,7 +121,7 @@ def test_it_finds_more_than_chance_does() -> None:
 
 
 def test_it_says_with_which_probability_the_policy_goes_on() -> None:
-    searcher = made(depth=1)
+    searcher = made(depth=1, stage=100)
     searched(searcher, 5)
     beliefs, choice = searcher.explain("[C(8,3,1)]", Known(5, (), ()))
     assert {belief.move for belief in beliefs if belief.probability} == {"GAP(10)", "SM(10)"}

@@ -1,0 +1,1 @@
+"""Hyperparameters as moves before the layers, so that one search chooses both (Hyp-RL, Jomaa et al. 2019)."""
