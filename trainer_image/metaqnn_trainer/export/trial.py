@@ -54,7 +54,8 @@ def export_trial(
     test_accuracy: float | None = None,
 ) -> Exported:
     """Write the trial's net to `to` in the format `form`, and a model card beside it, which says `test_accuracy` where
-    the trial's result has none. With `fixed_size` the net takes images of its own size only. Files of an earlier export are replaced; others only with `force`.
+    the trial's result has none. With `fixed_size` the net takes images of its own size only. Files of an earlier export
+    are replaced; others only with `force`.
 
     Raises:
         RequestError: the trial kept no weights, the format cannot be written here, the file is not the same net, or
