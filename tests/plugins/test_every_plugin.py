@@ -10,6 +10,7 @@ Each says in its pyproject.toml which preset the tests start, and with which cha
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -29,6 +30,7 @@ __all__ = ["cluster"]
 ROOT: Final = Path(__file__).parents[2] / "plugins"
 MOST_LINES: Final = 400  # of code, blank ones apart
 MOST_PAGE: Final = 80  # lines of README.md
+ENVIRONMENT: Final = {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
 COMMAND: Final = (sys.executable, "-m", "metaqnn_orch")
 
 
@@ -65,7 +67,9 @@ def plugin(request: pytest.FixtureRequest) -> Plugin:
 
 
 def call(folder: Path, *arguments: str) -> str:
-    done = subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -137,7 +141,9 @@ def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
     jobs = [f"--set=execution.kubernetes.{key}={value}" for key, value in settings.items()]
     store = str(tmp_path / "runs")
     start = (*plugin.start, "--store", store, "--launcher=kubernetes", *jobs)
-    with subprocess.Popen([*COMMAND, *start], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*COMMAND, *start], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         assert any(line.lstrip().startswith("2/") for line in process.stderr)
         process.send_signal(signal.SIGKILL)
