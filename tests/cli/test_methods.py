@@ -86,6 +86,7 @@ def test_explain(method: str, tmp_path: Path, cli: Cli) -> None:
     of_run = ("one", "--store", tmp_path / "store")
     heading, *_ = cli("explain", *of_run).out.splitlines()
     values = {"q-learning": "q value  updates  probability", "guided": "expected reward", "random": "probability"}
+    values["epnas"] = "probability"  # of plugins/
     said = "".join(f"{words}  " for words in [values.get(method)] if words)
     assert " ".join(heading.split()).startswith(" ".join(f"layer {said}trained best accuracy".split()))
     found = cli("explain", *of_run, "-o", "json").json()

@@ -30,7 +30,6 @@ __all__ = ["cluster"]
 ROOT: Final = Path(__file__).parents[2] / "plugins"
 MOST_LINES: Final = 400  # of code, blank ones apart
 MOST_PAGE: Final = 80  # lines of README.md
-ENVIRONMENT: Final = {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
 COMMAND: Final = (sys.executable, "-m", "metaqnn_orch")
 
 
@@ -66,9 +65,13 @@ def plugin(request: pytest.FixtureRequest) -> Plugin:
     return found
 
 
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
+
+
 def call(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        [*COMMAND, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -142,7 +145,7 @@ def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
     store = str(tmp_path / "runs")
     start = (*plugin.start, "--store", store, "--launcher=kubernetes", *jobs)
     with subprocess.Popen(
-        [*COMMAND, *start], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *start], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         assert any(line.lstrip().startswith("2/") for line in process.stderr)

@@ -12,26 +12,24 @@ from metaqnn_trainer.contract.messages import GapHead, ModelOptions
 from metaqnn_trainer.spaces.base import Cost, IllegalDesign
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net, describe, total_cost
 from metaqnn_trainer.spaces.cnn.layers.conv import Conv
-from metaqnn_trainer.spaces.cnn.layers.softmax import SM
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 from metaqnn_trainer.spaces.cnn.space import Cnn, State
 from tests.search.spaces import SVHN, TINY, after, moves, sample
 
 
-def masks(space: Cnn, state: State, prefix: Net = ()) -> Iterator[tuple[Net, tuple[Layer, ...]]]:
-    """Each beginning of a net that legal moves lead to, with the moves that are legal there."""
-    legal = space.legal(state)
-    yield prefix, legal
-    for layer in legal:
+def beginnings(space: Cnn, state: State, prefix: Net = ()) -> Iterator[tuple[Net, State]]:
+    """Each beginning of a net that legal moves lead to, with its state."""
+    yield prefix, state
+    for layer in space.legal(state):
         following = space.step(state, layer)
         if following is not None:
-            yield from masks(space, following, (*prefix, layer))
+            yield from beginnings(space, following, (*prefix, layer))
 
 
 def every_net(space: Cnn) -> Iterator[Net]:
-    for prefix, layers in masks(space, space.start):
-        yield from ((*prefix, layer) for layer in layers if isinstance(layer, SM))
+    for prefix, state in beginnings(space, space.start):
+        yield from ((*prefix, layer) for layer in space.legal(state) if space.step(state, layer) is None)
 
 
 def continuations(nets: list[Net]) -> dict[Net, set[Layer]]:
@@ -58,7 +56,7 @@ def test_the_mask_is_exact(gap_head: GapHead, batch_norm: bool, rules: SpaceRule
     model = ModelOptions(gap_head=gap_head, batch_norm=batch_norm)
     free = Cnn(rules, model)
     everything = list(every_net(free))
-    costs = {net: total_cost(describe(net, free.image, model)) for net in everything}
+    costs = {net: total_cost(describe(parse_net(free.text(net)), free.image, model)) for net in everything}
     assert len(everything) > 500
     rng = Random(0)
     for _ in range(30):
@@ -77,7 +75,7 @@ def test_the_mask_is_exact(gap_head: GapHead, batch_norm: bool, rules: SpaceRule
             continue
         space = Cnn(limited, model)
         expected = continuations(within)
-        assert {prefix: set(legal) for prefix, legal in masks(space, space.start)} == expected
+        assert {prefix: {*space.legal(state)} for prefix, state in beginnings(space, space.start)} == expected
         for prefix in rng.sample([*expected], min(20, len(expected))):
             assert set(after(space, prefix)) == expected[prefix], "said in words it is the same"
 
