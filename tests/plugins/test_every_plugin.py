@@ -4,7 +4,7 @@ Each says in its pyproject.toml which preset the tests start, and with which cha
 
     [tool.metaqnn]
     preset = "friedman1"
-    quick = ["recipe.epochs=2", "schedule.total=6"]
+    quick = ["recipe.epochs=2", "schedule.total=4"]
 """
 
 from __future__ import annotations
