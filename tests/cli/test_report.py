@@ -95,7 +95,7 @@ def test_the_command_that_does_it_again_begins_another_run(cli: Cli, finished: D
     assert "start settings.yaml --run test-again --store" in (tmp_path / "report" / "index.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["index.html", "settings.yaml"])
+@pytest.mark.parametrize("name", ["index.html", "settings.yaml", "best-so-far.svg", "best-so-far.csv"])
 def test_files_of_somebody_else_stay(cli: Cli, finished: DirectoryStore, tmp_path: Path, name: str) -> None:
     file = tmp_path / "mine" / name
     file.parent.mkdir()

@@ -70,6 +70,35 @@ def test_copy_rename_and_rm_do_what_they_say(cli: Cli, finished: DirectoryStore)
     assert {entry.key.split("/")[1] for entry in finished.list("runs/")} == {"test"}
 
 
+def test_a_copy_from_before_the_run_went_on_is_not_taken_for_the_run(cli: Cli, finished: DirectoryStore) -> None:
+    where = ("--store", finished.uri)
+    entries = sorted(entry.key for entry in finished.list(keys.journal("test")))
+    last = finished.get(entries[-1])
+    finished.delete(entries[-1])
+    assert cli("runs", "copy", "test", "--name", "two", *where).code == 0
+    assert cli("runs", "copy", "test", "--name", "two", *where).code == 0, "it is whole"
+    finished.put(entries[-1], last)  # the run went on
+    before = {entry.key: finished.get(entry.key) for entry in finished.list("runs/")}
+    for command in (("copy", "test", "--name", "two"), ("rename", "test", "two")):
+        refused = cli("runs", *command, *where)
+        assert refused.code == 2
+        assert "is a copy of run test from before test went on" in refused.err
+        assert "metaqnn-orch runs rm two" in refused.err
+    assert {entry.key: finished.get(entry.key) for entry in finished.list("runs/")} == before
+    assert cli("runs", "rm", "two", *where, "--delete").code == 0
+    assert cli("runs", "rename", "test", "two", *where).code == 0
+
+
+@pytest.mark.parametrize("record", [b"{", b'{"schema_version": 1}'])
+def test_a_run_with_a_damaged_record_can_be_removed(cli: Cli, finished: DirectoryStore, record: bytes) -> None:
+    finished.put(keys.run_record("test"), record)
+    where = ("--store", finished.uri)
+    assert cli("runs", "rm", "test", *where).code == 0
+    assert [*finished.list("runs/")]
+    assert cli("runs", "rm", "test", *where, "--delete").code == 0
+    assert [*finished.list("runs/")] == []
+
+
 def test_what_the_machine_keeps_goes_along_and_goes_away(
     cli: Cli, finished: DirectoryStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from metaqnn_orch.mcp.acting import Cancelling, Starting
 from metaqnn_orch.mcp.allowance import Allowance
 from metaqnn_orch.mcp.confirming import SECONDS, Confirmations
 from metaqnn_orch.mcp.reading import Reading
-from metaqnn_orch.settings.sources import load_settings
+from metaqnn_orch.settings.sources import load_settings, without_settings
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
@@ -132,6 +132,23 @@ def test_a_search_that_trained_counts_with_what_it_used_but_not_with_more_than_i
     assert left["trials"] == 1
     assert left["hours"] is not None
     assert 1 <= left["hours"] < 2
+
+
+def test_repetitions_count_as_trainings(world: World) -> None:
+    world.allowance = Allowance(100, None)
+    world.tools = Starting(
+        lambda: world.store, Reading(lambda: world.store), world.allowance, LauncherName.LOCAL, world.detach
+    )
+    world.tools.start(world.tools.preview_start("test", "digits", trials=50)["token"])
+    session = Session(world.store, settings(search={"method": "random", "confirm": {"top": 2, "repeats": 2}}))
+    session.run_to_end()
+    world.end()
+    assert world.allowance.left()["trials"] == 100 - session.state.unique - 4
+
+
+def test_variables_of_the_environment_are_not_stronger_than_what_was_shown() -> None:
+    kept = {"METAQNN_STORE": "s", "METAQNN_TRACEBACK": "1", "PATH": "p"}
+    assert without_settings({**kept, "METAQNN_EXECUTION__MAX_TRIALS": "9", "METAQNN_RECIPE__EPOCHS": "1"}) == kept
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,6 +43,7 @@ def detach(
     relay: Callable[[str], None],
     program: Sequence[str] = PROGRAM,
     sleep: Callable[[float], None] = time.sleep,
+    environment: Mapping[str, str] = os.environ,
 ) -> Detached:
     """Start the program with these arguments in a session of its own, and return when it works on the run, or has
     ended. Until then `relay` gets what it says. `works` tells whether the process of this number works on the run. A
@@ -52,14 +53,13 @@ def detach(
         BadInput: its log cannot be written.
     """
     log = _begun(folder)
-    environment = {**os.environ, LOG_VARIABLE: str(log), "PYTHONUNBUFFERED": "1"}
     with log.open("ab") as sink:
         process = subprocess.Popen(
             [*program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
-            env=environment,
+            env={**environment, LOG_VARIABLE: str(log), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
     said = 0

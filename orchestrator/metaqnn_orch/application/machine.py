@@ -58,7 +58,13 @@ def rename(store: str, run: str, name: str) -> None:
             folder.rename(folder_of(store, name))
 
 
-def search_in_background(arguments: Sequence[str], store: Store, run: str, relay: Callable[[str], None]) -> Detached:
+def search_in_background(
+    arguments: Sequence[str],
+    store: Store,
+    run: str,
+    relay: Callable[[str], None],
+    environment: Mapping[str, str] = os.environ,
+) -> Detached:
     """Start the program with these arguments in the background, and return when it works on the run, or has ended.
     Raises as `detach` does.
     """
@@ -67,7 +73,7 @@ def search_in_background(arguments: Sequence[str], store: Store, run: str, relay
         holder = read_holder(store, run)
         return holder is not None and holder.pid == pid and is_dead(holder) is False
 
-    return detach(arguments, folder_of(store.uri, run), works, relay)
+    return detach(arguments, folder_of(store.uri, run), works, relay, environment=environment)
 
 
 def said_here(store: str, run: str, trial: str | None) -> list[str]:

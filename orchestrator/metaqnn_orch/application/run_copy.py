@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application.listener import Say, Tone
@@ -59,6 +60,7 @@ def copy(source: Store, run: str, target: Store, name: str, say: Say, *, moving:
         raise BadInput(f"run {run} cannot be copied to itself", hint="give the copy another name, or --to-store")
     raw = json.loads(source.get(keys.run_record(run), ENOUGH_BYTES))
     if copied_from(target, name) == record.uid:
+        _refuse_stale(source, run, target, name)
         target.delete(keys.partial(name))
         return size_of(target, name)
     if moving or not same_store:
@@ -89,6 +91,24 @@ def copied_from(store: Store, name: str) -> str | None:
     return found.copied.uid if found.copied is not None else None
 
 
+def _refuse_stale(source: Store, run: str, target: Store, name: str) -> None:
+    """Refuse a copy without what the run has done since.
+
+    Raises:
+        RunConflict: the run's last entry is not in the copy's journal.
+    """
+    last = max((entry.key for entry in source.list(keys.journal(run))), default=None)
+    if last is None:
+        return
+    with suppress(ObjectMissing):
+        if target.get(keys.journal(name) + last.removeprefix(keys.journal(run))) == source.get(last):
+            return
+    raise RunConflict(
+        f"run {name} in {target.uri} is a copy of run {run} from before {run} went on",
+        hint=f"give the copy another name; or first: metaqnn-orch runs rm {name} --store {target.uri} --delete",
+    )
+
+
 def size_of(store: Store, name: str) -> CopyMade:
     """The size of a copy that was made before."""
     entries = list(store.list(keys.run(name)))
@@ -107,7 +127,7 @@ def _refuse_others(target: Store, name: str, record: RunRecord) -> None:
     if entries and (begun is None or begun.source != record.uid):
         raise RunConflict(
             f"{target.uri} has {len(entries)} objects of a run {name!r}, which is none",
-            hint=f"metaqnn-orch runs rm {name} --store {target.uri} removes them",
+            hint=f"metaqnn-orch runs rm {name} --store {target.uri} --delete removes them",
         )
 
 

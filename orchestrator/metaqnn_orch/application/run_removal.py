@@ -24,6 +24,7 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, JournalError, NotFound, RunConflict, RunHeld
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
+from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Entry, Store
 
 AT_ONCE: Final = 256  # objects that are removed before the next word about it
@@ -64,14 +65,17 @@ def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = Fal
         RunHeld: an orchestrator holds the run, on this machine, or one that lives.
         BadInput: Jobs of it are under way, or may be.
     """
-    record = load_record(store, run)
+    try:
+        record = load_record(store, run)
+    except MessageError:
+        record = None  # a damaged run may be removed, and nobody can work on it
     holder = read_holder(store, run)
     if holder is not None and is_dead(holder) is False:
         raise RunHeld(
             f"run {run} is held by {holder.owner}, last heard of at {holder.at}",
             hint=f"nothing was changed; stop it first: metaqnn-orch cancel {run} --store {store.uri}",
         )
-    if ignore_jobs:
+    if ignore_jobs or record is None:
         return
     ending = f"metaqnn-orch cancel {run} --launcher kubernetes ends them"
     if cluster is not None:
@@ -83,7 +87,7 @@ def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = Fal
     try:
         state, _ = resume(store, record, record.settings_as_run(), learning=False)
     except JournalError:
-        return  # a damaged run may be removed
+        return  # it is damaged, too
     if state.opened is not None and state.opened.launcher == "kubernetes" and state.in_flight:
         raise BadInput(
             f"run {run} was stopped with {len(state.in_flight)} trials in flight, whose Jobs may go on in a cluster",
@@ -110,7 +114,7 @@ def remove(store: Store, run: str, say: Say) -> None:
     """
     note, record, holder = keys.partial(run), keys.run_record(run), keys.holder(run)
     with suppress(NotFound, RunConflict):  # what is left of a run has its note already
-        store.put(note, encode(Partial(what="removal", at=now(), source=load_record(store, run).uid)))
+        store.put(note, encode(Partial(what="removal", at=now(), source=_uid(store, run))))
     store.delete(record)
     others = [entry.key for entry in store.list(keys.run(run)) if entry.key not in (note, holder)]
     for first in range(0, len(others), AT_ONCE):
@@ -121,3 +125,11 @@ def remove(store: Store, run: str, say: Say) -> None:
     store.delete(holder)
     machine.forget(store.uri, run)
     store.delete(note)
+
+
+def _uid(store: Store, run: str) -> str:
+    """The uid of the run; empty where its record is damaged. Raises as `load_record` does otherwise."""
+    try:
+        return load_record(store, run).uid
+    except MessageError:
+        return ""

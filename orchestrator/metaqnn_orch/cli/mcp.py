@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
@@ -16,6 +17,7 @@ from metaqnn_orch.cli.output import tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
+from metaqnn_orch.settings.sources import without_settings
 
 
 class Act(StrEnum):
@@ -72,10 +74,10 @@ def mcp(
     reading = Reading(opened, launcher, release)
     tools = reading.tools()
     if Act.START in acts:
+        # What was shown is started: variables that set settings would be stronger than the file with it.
+        background = partial(search_in_background, relay=tell, environment=without_settings(os.environ))
         allowance = Allowance(budget_trials, budget_hours)
-        tools += Starting(
-            opened, reading, allowance, launcher, partial(search_in_background, relay=tell), release
-        ).tools()
+        tools += Starting(opened, reading, allowance, launcher, background, release).tools()
     if Act.CANCEL in acts:
         tools += Cancelling(opened, launcher, release).tools()
     serve(tools)

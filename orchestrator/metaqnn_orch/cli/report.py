@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -60,7 +61,7 @@ def report(
     need("report", "a report")
     axes = parse_axes(front) if front is not None else None
     if not force:
-        _refuse_others(to)
+        _refuse_others(to, ("index.html", "settings.yaml", "trials.csv"))  # before anything is read
     opened = open_store(store)
     view = read_run(opened, run)
     Curves(opened).fill(view, view.state.trials.values())
@@ -83,14 +84,16 @@ def report(
         finals=_finals(opened, run),
         works=living(read_holder(opened, run)) is not None,
     )
-    tables = {name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}
+    files = {**made.files, **{name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}}
+    if not force:
+        _refuse_others(to, files)
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for name, data in {**made.files, **tables}.items():
+        for name, data in files.items():
             (to / name).write_bytes(data)
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
-    say(f"{to / 'index.html'}: {view.state.unique:,} nets, {len(made.files) + len(tables)} files")
+    say(f"{to / 'index.html'}: {view.state.unique:,} nets, {len(files)} files")
 
 
 def _finals(store: Store, run: str) -> Finals | None:
@@ -108,8 +111,8 @@ def _finals(store: Store, run: str) -> Finals | None:
     return None
 
 
-def _refuse_others(to: Path) -> None:
-    """Refuse a folder with files of somebody else that a report would overwrite.
+def _refuse_others(to: Path, names: Iterable[str]) -> None:
+    """Refuse a folder with files of somebody else that have one of these names of a report's files.
 
     Raises:
         BadInput: there are such files, or they cannot be read.
@@ -118,7 +121,7 @@ def _refuse_others(to: Path) -> None:
     try:
         if page.exists() and MARK.encode() in page.read_bytes():
             return
-        there = [name for name in ("index.html", "settings.yaml", "trials.csv") if (to / name).exists()]
+        there = [name for name in names if (to / name).exists()]
     except OSError as error:
         raise BadInput(f"cannot read {str(error.filename)!r}: {error.strerror}") from None
     if there:

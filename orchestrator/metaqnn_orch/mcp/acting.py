@@ -243,4 +243,5 @@ def _used(store: Store, run: str) -> Consumption | None:
         view: RunView = read_run(store, run)
     except NotFound:
         return None
-    return Consumption(view.state.unique, view.state.device_seconds / 3600)
+    trained = sum(trial.reward is not None for trial in view.state.trials.values())  # repetitions, too
+    return Consumption(trained, view.state.device_seconds / 3600)

@@ -264,6 +264,15 @@ def _read(name: str) -> str:
         raise SettingsError(f"{shown} is neither a preset nor a readable file{cause}", suggestion(name)) from None
 
 
+def without_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without variables that set settings."""
+    return {
+        variable: value
+        for variable, value in environment.items()
+        if not variable.startswith("METAQNN_") or variable in OTHER_VARIABLES
+    }
+
+
 def _environment(environment: Mapping[str, str]) -> Iterator[SettingsLayer]:
     by_variable = {"METAQNN_" + key.upper().replace(".", "__"): key for key in (*known_keys(), *RENAMED)}
     for variable in sorted(environment):
