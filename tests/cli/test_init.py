@@ -75,6 +75,21 @@ def test_a_folder_is_looked_at_and_left_as_it_was(tmp_path: Path, cli: Cli, monk
     assert "classes: 2" in Path("my-pets.yaml").read_text()
 
 
+@needs_trainer
+def test_the_commands_that_come_next_work(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a folder that has a known dataset's name, and holds a file that is no image."""
+    from tests.trainer.sources.test_folder import fill
+
+    monkeypatch.chdir(tmp_path)
+    fill(Path("mnist"))
+    next(Path("mnist").rglob("*.png")).with_name("broken.png").write_bytes(b"no picture")
+    said = cli("init", "mnist").err.splitlines()
+    assert "  metaqnn-orch dataset push my-mnist --source mnist --skip-bad --store ./runs" in said
+    command = said[-2].split()[1:]
+    assert cli(*command).code == 0
+    assert cli("config", "show", "my-mnist.yaml", "--store", "./runs").code == 0
+
+
 def test_every_choice_has_its_reason_as_a_comment() -> None:
     from metaqnn_orch.application.draft import draft
 

@@ -33,16 +33,22 @@ class Choice(NamedTuple):
     """Why it was chosen, in words."""
 
 
-def look_at(directory: Path, name: str, report: Callable[[str], None]) -> DatasetInfo:
-    """What `dataset push --skip-bad` would make of a folder of images, with nothing left behind.
+def look_at(directory: Path, name: str, report: Callable[[str], None]) -> tuple[DatasetInfo, list[str]]:
+    """What `dataset push` would make of a folder of images, and the options that it needs; nothing is left behind. Bad
+    files are left out.
 
     Raises:
         NotFound, LauncherError: as datasets.push says.
     """
     with tempfile.TemporaryDirectory(prefix="metaqnn-") as aside:
         store = DirectoryStore(aside)
-        ref = datasets.push(store, name, ["--source", str(directory), "--skip-bad"], report=report)
-        return datasets.info(store, ref)
+        options = ["--source", str(directory)]
+        try:
+            ref = datasets.push(store, name, options, report=report)
+        except BadInput:
+            options.append("--skip-bad")
+            ref = datasets.push(store, name, options, report=report)
+        return datasets.info(store, ref), options
 
 
 def look_up(store: Store, name: str) -> DatasetInfo:

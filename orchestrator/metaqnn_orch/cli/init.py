@@ -15,6 +15,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.keys import check_name
 
 
@@ -60,12 +61,12 @@ def init(
     if folder is None and not dataset_store:
         raise BadInput(f"{source} is no folder here", hint="--store URI names the store of a dataset")
     store = open_store(dataset_store) if dataset_store else None
-    is_pushed = store is not None and find(store, named) is not None
-    if store is not None and (is_pushed or folder is None):
+    push: list[str] = []
+    if store is not None and (folder is None or find(store, named) is not None):
         info = draft.look_up(store, named)
     else:
         assert folder is not None
-        info = draft.look_at(folder, named, tell)
+        info, push = draft.look_at(folder, named, tell)
     chosen = draft.choose(info)
     try:
         file.write_text(draft.draft(info, chosen), encoding="utf-8")
@@ -78,11 +79,14 @@ def init(
     where = shlex.quote(dataset_store or "./runs")
     say(f"{file} is written: {info.train:,} images to train on, {info.classes} classes")
     say("next:")
-    if not is_pushed:
-        say(typeable(f"  metaqnn-orch dataset push {named} --source {shlex.quote(source)} --store {where}"))
+    if push:
+        say(typeable(f"  metaqnn-orch dataset push {named} {shlex.join(push)} --store {where}"))
     say(typeable(f"  metaqnn-orch start {shlex.quote(str(file))} --run {named} --store {where}"))
 
 
 def _name_of(folder: Path) -> str:
-    """A name for the dataset in a folder: its own name, in the letters that a name may have."""
-    return re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:40].strip("-") or "images"
+    """A name for the dataset in a folder: its own name, in the letters that a name may have, and not that of a known
+    dataset.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")[:40].strip("-") or "images"
+    return f"my-{name}" if name in SOURCES.members() else name
