@@ -94,7 +94,7 @@ import asyncio, logging, os, sys, threading, time
 from metaqnn_orch import Search
 
 logging.basicConfig(level=logging.INFO)
-settings = {"space.max_layers": 2, "space.max_macs": 200_000, "recipe.epochs": 10, "recipe.max_rates": 1}
+settings = {"space.max_layers": 2, "space.max_macs": 200_000, "recipe.epochs": 30, "recipe.max_rates": 1}
 settings |= {"execution.parallel": 1, "execution.max_trials": int(sys.argv[3])}
 
 def start():
