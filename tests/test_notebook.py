@@ -11,6 +11,7 @@ import pytest
 
 from metaqnn_orch import Search
 from metaqnn_orch.application.followed import Followed, progress
+from metaqnn_orch.application.listener import LiveRun
 from metaqnn_orch.application.notebook import trial_html
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunHeld
@@ -129,10 +130,7 @@ def test_a_display_is_updated_and_one_that_goes_away_is_no_harm(tmp_path: Path) 
     for times in (0, 99):
         session, place = Session(DirectoryStore(tmp_path / str(times)), settings()), Place(times)
         session.open()
-        follow = Followed(None, place).follow
-        with follow(
-            session.record, session.state, foot="", now=lambda: "now", works=lambda: True, epochs=lambda trial: []
-        ) as view:
+        with Followed(None, place).follow(LiveRun(session.record, session.state, foot="", now=lambda: "now")) as view:
             session.run_to_end()
             view.refresh()
         assert len(place.seen) == (1 if times == 0 else 2)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from metaqnn_orch.application.listener import Tone
+from metaqnn_orch.application.listener import LiveRun, Tone
 from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
@@ -20,9 +20,7 @@ def test_a_run_in_the_log(store: DirectoryStore, caplog: pytest.LogCaptureFixtur
     state = RunState(settings())
     with (
         caplog.at_level(logging.INFO, "metaqnn_orch"),
-        Logged().follow(
-            session.record, state, foot="", now=lambda: "now", works=lambda: True, epochs=lambda trial: []
-        ) as view,
+        Logged().follow(LiveRun(session.record, state, foot="", now=lambda: "now")) as view,
     ):
         for event in Journal(store, "test").read():
             state.apply(event)
@@ -45,14 +43,7 @@ def test_what_is_in_the_way_is_a_warning_and_nothing_else_is(
         listener.say("making it")
         listener.say("metrics at port 1", Tone.ASIDE)
         listener.say("stopping at once", Tone.CAUTION)
-        with listener.follow(
-            session.record,
-            RunState(settings()),
-            foot="",
-            now=lambda: "now",
-            works=lambda: True,
-            epochs=lambda trial: [],
-        ) as view:
+        with listener.follow(LiveRun(session.record, RunState(settings()), foot="", now=lambda: "now")) as view:
             for text in ("away for 3 s", "away for 5 s", "key is refused", "", "", "away for 1 s"):
                 view.trouble(text)
     assert [(record.levelname, record.message) for record in caplog.records] == [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from metaqnn_orch.application.listener import LiveRun
 from metaqnn_orch.cli.screen import Screen
 from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.journal import Journal
@@ -85,7 +86,7 @@ def test_each_line_has_its_number_though_results_come_in_together(store: Directo
     session.open()
     written = io.StringIO()
     console = Console(file=written, width=200)
-    view = SearchView(console, session.record, session.state, foot="the foot", now=lambda: "now")
+    view = SearchView(console, LiveRun(session.record, session.state, foot="the foot", now=lambda: "now"))
     session.on_event = view.happened
     assert session.search(ScriptedLauncher(store, OneWasLucky(), parallel=4)) is Outcome.GOAL
     lines = [line for line in written.getvalue().splitlines() if line.startswith("confirming")]

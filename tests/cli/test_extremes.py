@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from metaqnn_orch import Search
+from metaqnn_orch.application.listener import LiveRun
 from metaqnn_orch.cli.output import Progress
 from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Event, Failed, Opened, Proposed, Told
@@ -117,7 +118,10 @@ def test_metrics(extreme: DirectoryStore) -> None:
 def test_the_screen(now: str, extreme: DirectoryStore) -> None:
     view = read_run(extreme, "test")
     console = Console(force_terminal=True, force_interactive=True, width=100, height=40)
-    with SearchView(console, view.record, view.state, foot="", now=lambda: now) as shown, console.capture() as captured:
+    with (
+        SearchView(console, LiveRun(view.record, view.state, foot="", now=lambda: now)) as shown,
+        console.capture() as captured,
+    ):
         for event in Journal(extreme, "test").read():
             shown.happened(event) if not isinstance(event, Told) else shown.recall([event])
         shown.refresh()
@@ -128,7 +132,7 @@ def test_the_screen(now: str, extreme: DirectoryStore) -> None:
 
 def test_lines(extreme: DirectoryStore, capsys: pytest.CaptureFixture[str]) -> None:
     view = read_run(extreme, "test")
-    with SearchView(Progress(), view.record, view.state, foot="", now=lambda: END) as shown:
+    with SearchView(Progress(), LiveRun(view.record, view.state, foot="", now=lambda: END)) as shown:
         for event in Journal(extreme, "test").read():
             shown.happened(event)
     lines = capsys.readouterr().err.splitlines()

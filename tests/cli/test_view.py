@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from metaqnn_orch.application.listener import PACE
+from metaqnn_orch.application.listener import PACE, LiveRun
 from metaqnn_orch.application.waits import LASTING, QUIET
 from metaqnn_orch.cli.view import SearchView
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Proposed, Told
@@ -40,15 +40,14 @@ class Watched:
         )
         self.seconds = 0.0
         self.works = True
-        self.view = SearchView(
-            console,
+        run = LiveRun(
             session.record,
             self.state,
             foot="Ctrl-C stops, the same command goes on",
             now=lambda: "now",
             works=lambda: self.works,
-            monotonic=lambda: self.seconds,
         )
+        self.view = SearchView(console, run, monotonic=lambda: self.seconds)
 
     def happens(self, *events: Opened | Proposed | Told | Failed | Abandoned) -> list[str]:
         with self.view:

@@ -96,8 +96,15 @@ def test_it_is_small_and_has_a_page(plugin: Plugin) -> None:
     assert len(page.splitlines()) <= MOST_PAGE
     assert f"pip install ./plugins/{plugin.folder.name}" in page
     assert f"make plugins ARGS={plugin.folder.name}" in page, "a result has its command"
-    assert (plugin.folder / "Dockerfile").read_text().count("FROM ") == 2
     assert f"`{plugin.folder.name}`" in (ROOT.parent / "docs" / "plugins.md").read_text()
+
+
+def test_one_image_serves_all_that_the_trainer_needs() -> None:
+    assert (ROOT / "Dockerfile").read_text().count("FROM ") == 2
+    for plugin in PLUGINS:
+        if plugin.groups.keys() - {"metaqnn.searchers", "metaqnn.presets"}:
+            page = (plugin.folder / "README.md").read_text()
+            assert f"docker build -f plugins/Dockerfile plugins/{plugin.folder.name}" in page
 
 
 def test_what_it_adds_is_found_with_its_distribution(plugin: Plugin, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any, Final, Protocol
 
 from metaqnn_orch import markup
-from metaqnn_orch.application.listener import Epochs, Tone, View, where
+from metaqnn_orch.application.listener import LiveRun, Tone, View, where
 from metaqnn_orch.application.logged import LOG, Logged
 from metaqnn_orch.control.events import Event, Told
 from metaqnn_orch.control.record import RunRecord
@@ -45,19 +45,10 @@ class Followed:
                 self._display.update(Html(f"<div>{escape(line)}</div>"))
 
     @contextmanager
-    def follow(
-        self,
-        record: RunRecord,
-        state: RunState,
-        *,
-        foot: str,
-        now: Callable[[], str],
-        works: Callable[[], bool],
-        epochs: Epochs,
-    ) -> Iterator[View]:
+    def follow(self, run: LiveRun) -> Iterator[View]:
         self._follows = True
-        with self._logged.follow(record, state, foot=foot, now=now, works=works, epochs=epochs) as logged:
-            view = _FollowedRun(logged, record, state, self._on_trial, self._display)
+        with self._logged.follow(run) as logged:
+            view = _FollowedRun(logged, run.record, run.state, self._on_trial, self._display)
             try:
                 yield view
             finally:

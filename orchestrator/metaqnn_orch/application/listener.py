@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Event
@@ -34,6 +34,21 @@ class Say(Protocol):
 
 Epochs = Callable[[str], Sequence[EpochRecord]]
 """Reads the epochs of a trial, in their order."""
+
+
+class LiveRun(NamedTuple):
+    """A run that is shown while it goes on."""
+
+    record: RunRecord
+    state: RunState
+    foot: str
+    """The last line: how to stop the run, for example."""
+    now: Callable[[], str]
+    """The moment up to which the run has been at work."""
+    works: Callable[[], bool] = lambda: True
+    """Whether anybody works on the run."""
+    epochs: Epochs | None = None
+    """Reads the epochs of one of its trials; None where they cannot be read."""
 
 
 class View(Protocol):
@@ -65,20 +80,8 @@ class Listener(Protocol):
 
     def say(self, line: str, tone: Tone = Tone.PLAIN) -> None: ...
 
-    def follow(
-        self,
-        record: RunRecord,
-        state: RunState,
-        *,
-        foot: str,
-        now: Callable[[], str],
-        works: Callable[[], bool],
-        epochs: Epochs,
-    ) -> AbstractContextManager[View]:
-        """A view that is told of this run until the context ends. `foot` says how to stop the run, `now` is the moment
-        up to which the run has been at work, `works` says whether anybody works on it, and `epochs` reads the epochs of
-        one of its trials.
-        """
+    def follow(self, run: LiveRun) -> AbstractContextManager[View]:
+        """A view that is told of this run until the context ends."""
         ...
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from metaqnn_orch.application.listener import Epochs, Tone, introduction
+from metaqnn_orch.application.listener import LiveRun, Tone, introduction
 from metaqnn_orch.application.waits import Waits
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
 from metaqnn_orch.control.record import RunRecord
@@ -24,17 +24,8 @@ class Logged:
         LOG.log(_LEVELS[tone], "%s", line)
 
     @contextmanager
-    def follow(
-        self,
-        record: RunRecord,
-        state: RunState,
-        *,
-        foot: str,
-        now: Callable[[], str],
-        works: Callable[[], bool],
-        epochs: Epochs,
-    ) -> Iterator[_LoggedRun]:
-        yield _LoggedRun(record, state)
+    def follow(self, run: LiveRun) -> Iterator[_LoggedRun]:
+        yield _LoggedRun(run.record, run.state)
 
 
 class _LoggedRun:

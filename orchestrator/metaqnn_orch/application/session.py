@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from metaqnn_orch.application.assembly import Launching, refuse_unsafe_store
 from metaqnn_orch.application.beginning import begin
 from metaqnn_orch.application.health import Pulse
-from metaqnn_orch.application.listener import Listener, Tone
+from metaqnn_orch.application.listener import Listener, LiveRun, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.run_files import RunFiles
 from metaqnn_orch.application.signals import ctrl_c_arrives, surely_closing, unbroken
@@ -169,7 +169,7 @@ def _searched(
     epochs = partial(read_epochs, store, record.run)
     stops = "Ctrl-C" if ctrl_c_arrives() else f"metaqnn-orch cancel {record.run}"
     foot = f"{stops} stops, the same command goes on"
-    shown = listener.follow(record, state, foot=foot, now=now, works=lambda: True, epochs=epochs)
+    shown = listener.follow(LiveRun(record, state, foot, now, epochs=epochs))
     with (
         Signals(listener.say, launcher.outlives_us, asked) as signals,
         served as port,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from metaqnn_orch.application.listener import PACE, Listener, View
+from metaqnn_orch.application.listener import PACE, Listener, LiveRun, View
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.silence import silence_of
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, decode_entry
@@ -44,15 +44,15 @@ def watch(
     pulse = Heartbeat(store, run, monotonic)
     works = pulse.beats()
     foot = "Ctrl-C ends only the view, the run goes on"
-    shown = listener.follow(
+    live = LiveRun(
         record,
         state,
-        foot=foot,
+        foot,
         now=lambda: now() if works else state.heard,
         works=lambda: works,
         epochs=partial(read_epochs, store, run),
     )
-    with shown as view, silence_of(store).told_to(view.silence):
+    with listener.follow(live) as view, silence_of(store).told_to(view.silence):
         if state.opened is not None:
             view.recall(_recent(store, run, journal.position))
         while True:

@@ -19,6 +19,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 HELP: Final = "List, show, copy, rename and remove runs."
@@ -268,11 +269,8 @@ def rm(
     )
     what = f"run {run}" if found.is_run else f"what is left of run {run}"
     many = f"{len(found.entries):,} objects with {size_in_words(found.bytes)}"
-    many += (
-        f", and {here.objects:,} log{'s' if here.objects != 1 else ''} on this machine with {size_in_words(here.bytes)}"
-        if here.objects
-        else ""
-    )
+    if here.objects:
+        many += f", and {amount(here.objects, 'log')} on this machine with {size_in_words(here.bytes)}"
     say(f"{what} is removed: {many}" if delete else f"{what} has {many}; to remove them, add --delete")
 
 

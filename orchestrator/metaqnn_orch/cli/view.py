@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.live import Live
 
 from metaqnn_orch.application.epochs import Slowly, TrialsInTraining
-from metaqnn_orch.application.listener import PACE, Epochs, Tone, introduction, where
+from metaqnn_orch.application.listener import PACE, LiveRun, Tone, introduction, where
 from metaqnn_orch.application.waits import Waits
 from metaqnn_orch.cli.output import Progress, cell, say, tell
 from metaqnn_orch.cli.screen import Screen, confirmed_mean, outcome, times
 from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.events import Abandoned, Event, Failed, Opened, Released, Shortlisted, Told
-from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.standing import standing
@@ -32,43 +31,17 @@ class Terminal:
         # The line is printed by the console that draws the screen, so that it stands above the screen.
         tell(line, tone, to=self._console)
 
-    def follow(
-        self,
-        record: RunRecord,
-        state: RunState,
-        *,
-        foot: str,
-        now: Callable[[], str],
-        works: Callable[[], bool],
-        epochs: Epochs,
-    ) -> SearchView:
-        return SearchView(self._console, record, state, foot=foot, now=now, works=works, epochs=epochs)
+    def follow(self, run: LiveRun) -> SearchView:
+        return SearchView(self._console, run)
 
 
 class SearchView:
     """A view of a run; it is a context manager around the code that follows the run."""
 
-    def __init__(
-        self,
-        console: Console,
-        record: RunRecord,
-        state: RunState,
-        *,
-        foot: str,
-        now: Callable[[], str],
-        works: Callable[[], bool] = lambda: True,
-        epochs: Epochs | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`foot` is the last line; `now` is the moment up to which the run has been at work. `works` says whether
-        anybody works on it. `epochs` reads the epochs of a trial; None shows none.
-        """
+    def __init__(self, console: Console, run: LiveRun, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._console = console
-        self._record = record
-        self._state = state
-        self._foot = foot
-        self._now = now
-        self._works = works
+        self._run = run
+        self._state = state = run.state
         self._monotonic = monotonic
         self._shown = state.unique
         self._leader = best_before(state)
@@ -78,7 +51,7 @@ class SearchView:
         )
         self._silence = ""
         self._drawn: Screen | None = None
-        self._courses = TrialsInTraining(state, epochs)
+        self._courses = TrialsInTraining(state, run.epochs)
         self._slowly = Slowly(monotonic)
         self._drawn_at = float("-inf")
         self._live = Live(console=console, auto_refresh=False) if console.is_interactive else None
@@ -133,7 +106,7 @@ class SearchView:
     @property
     def _foot_now(self) -> str:
         waits = "; ".join(text for text in (self._silence, self._waits.text) if text)
-        return f"waiting: {waits}" if waits else self._foot
+        return f"waiting: {waits}" if waits else self._run.foot
 
     def refresh(self) -> None:
         """Draw the screen, if it is time to. It is called often, also while nothing happens."""
@@ -142,15 +115,15 @@ class SearchView:
             return
         self._drawn_at = self._monotonic()
         if self._live is not None:
-            self._drawn = self._screen(self._foot_now, works=self._works())
+            self._drawn = self._screen(self._foot_now, works=self._run.works())
             self._live.update(self._drawn, refresh=True)
             return
-        for course in self._slowly.due(self._courses.now() if self._works() else []):
+        for course in self._slowly.due(self._courses.now() if self._run.works() else []):
             self._say((f"epoch {course.epoch} of {course.epochs}, {course.reward:.4f} so far  {course.net}", "dim"))
 
     def _screen(self, foot: str, *, works: bool) -> Screen:
-        numbers = standing(self._state, self._now(), works=works)
-        head = " · ".join([self._record.run, self._record.dataset.name, *where(self._state)])
+        numbers = standing(self._state, self._run.now(), works=works)
+        head = " · ".join([self._run.record.run, self._run.record.dataset.name, *where(self._state)])
         return Screen(head, numbers, numbers.used.wall_clock_hours, self._courses.now() if works else [], foot)
 
     @property
@@ -158,9 +131,9 @@ class SearchView:
         return self._state.opened.goal if self._state.opened is not None else self._state.settings.goal
 
     def _introduce(self) -> None:
-        self._say(introduction(self._record, self._state))
+        self._say(introduction(self._run.record, self._state))
         if self._live is None:  # the screen shows it all the time
-            self._say((self._foot, "dim"))
+            self._say((self._run.foot, "dim"))
 
     def _tell(self, event: Event) -> None:
         match event:

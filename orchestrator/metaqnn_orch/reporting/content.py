@@ -27,6 +27,7 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract.keys import MAX_NAME
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.contract.text import amount
 
 _REASONS: Final = 8
 _AGAIN: Final = "-again"
@@ -104,7 +105,6 @@ def content(
     accuracy = tells_accuracy(state.settings.task.name, state.settings.objective)
     name = "accuracy" if accuracy else "reward"
     assert best_trial is not None
-    networks = "1 network" if state.unique == 1 else f"{state.unique:,} networks"
     words = f"validation accuracy of {best_trial.worth:.2%}" if accuracy else f"reward of {best_trial.worth:.4f}"
     if best_trial.is_confirmed:
         words += f", the mean of {len(best_trial.trainings)} trainings"
@@ -120,7 +120,8 @@ def content(
         numbers.append(("cost", f"{finite(hours * price):,.2f}"))
     return Content(
         run=record.run,
-        lead=f"{networks} for {record.dataset.name}, {_found(state.settings)}. The best has a {words}.",
+        lead=f"{amount(state.unique, 'network')} for {record.dataset.name}, {_found(state.settings)}. "
+        f"The best has a {words}.",
         notes=_notes(view),
         numbers=numbers,
         outcomes=_outcomes(state, history, works=works),

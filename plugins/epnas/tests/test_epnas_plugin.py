@@ -73,7 +73,7 @@ def test_the_policy_moves_towards_what_is_better_than_the_rest_and_away_from_wha
 
 
 def test_one_step_is_the_gradient_of_the_logarithm_of_the_probability() -> None:
-    """Of one weight, by a difference quotient."""
+    """Every seventh weight is compared with a difference quotient."""
     policy, design = Policy(SPACE, rate=1.0, floor=0.0), "[C(8,3,1), C(8,1,1), SM(10)]"
     searcher = random.Random(0)
     for _ in range(20):

@@ -87,7 +87,7 @@ class Recipes(Space):
         return chosen if len(chosen) < len(self._choices) else self.nets.start
 
     def key(self, state: Any) -> Any:
-        """Of a choice its place and the choice before it; of a layer that of the cnn space."""
+        """The key of a choice is its place and the choice before it. A layer has the key of the cnn space."""
         return f"{len(state)} after {state[-1] if state else 'nothing'}" if _is_chosen(state) else self.nets.key(state)
 
     def objection(self, state: Any, move: Any) -> str | None:

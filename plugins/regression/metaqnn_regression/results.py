@@ -1,25 +1,22 @@
 """Rewiring against the feed-forward net that it begins with, at equal training: `python -m metaqnn_regression.results`.
 
 The feed-forward net is trained as many epochs as all nets of the search together. Both name the weights that are best
-on the validation part, and the test part decides.
+on the validation part, and the test part decides. Run it in the repository's folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from benchmarks.plugin_results import measured_on_test
+from benchmarks.search.statistics import interval
+
 from metaqnn_orch import Search
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import read
-from metaqnn_trainer.contract.result import TrainingResult
-from metaqnn_trainer.store.directory import DirectoryStore
 
 TABLES: Final = ("friedman1", "friedman2", "friedman3", "diabetes-progression")
 NETS: Final = 60
@@ -48,15 +45,7 @@ def named(table: str, store: str, seed: int, nets: int, epochs: int) -> Found:
     best = search.best
     assert best is not None
     assert best.macs is not None
-    result = read(TrainingResult, DirectoryStore(store).get, keys.result(run, best.trial))
-    return Found(result.test_measures["rmse"], best.macs)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % of the means of 10,000 samples with replacement."""
-    rng = random.Random(0)
-    means = sorted(statistics.fmean(rng.choices(values, k=len(values))) for _ in range(10_000))
-    return means[250], means[-251]
+    return Found(measured_on_test(store, run, best.trial)["rmse"], best.macs)
 
 
 def main() -> None:
@@ -73,11 +62,10 @@ def main() -> None:
                 fixed.append(named(table, store, seed, 1, NETS * EPOCHS))
                 rewired.append(named(table, store, seed, NETS, EPOCHS))
         differences = [ours.rmse - theirs.rmse for ours, theirs in zip(rewired, fixed, strict=True)]
-        low, high = interval(differences)
+        change = "{:+.4f} [{:+.4f}, {:+.4f}]".format(*interval(differences))
         theirs, ours = statistics.fmean(one.rmse for one in fixed), statistics.fmean(one.rmse for one in rewired)
         weights = statistics.fmean(one.weights for one in rewired)
         wins = f"{sum(one < 0 for one in differences)} of {asked.seeds}"
-        change = f"{ours - theirs:+.4f} [{low:+.4f}, {high:+.4f}]"
         print(
             f"| {table} | {theirs:.4f} | {fixed[0].weights} | {ours:.4f} | {weights:.0f} | {change} | {wins} |",
             flush=True,

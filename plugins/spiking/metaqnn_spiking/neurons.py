@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import torch
-from snntorch import Leaky, SpikingNeuron  # type: ignore[import-untyped]
+from snntorch import Leaky, SpikingNeuron
 from torch import Tensor, nn
 
 

@@ -3,7 +3,7 @@
 The same random nets are trained as spiking and as ordinary ones. For each kind the first table has Spearman's rank
 correlation of validation accuracy with the score, and with the number of parameters, which costs nothing to know. Nets
 that never learn have no accuracy, and are left out. Then evolution searches with the objective of the preset and
-without it, and the second table compares the nets that each names, by the test part.
+without it, and the second table compares the nets that each names, by the test part. Run it in the repository's folder.
 """
 
 from __future__ import annotations
@@ -16,17 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import yaml
+from benchmarks.plugin_results import measured_on_test, without_objective
 
 from metaqnn_orch import Search
-from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import read
-from metaqnn_trainer.contract.result import TrainingResult
-from metaqnn_trainer.store.directory import DirectoryStore
 
 SAMPLES: Final = 10_000
 TASKS: Final = {"spiking": "spiking", "ordinary": "scored-classification"}
@@ -76,21 +71,12 @@ def interval(values: Sequence[Any], of: Callable[[list[Any]], float], samples: i
     return f"{of([*values]):.3f} [{found[cut]:.3f}, {found[-cut - 1]:.3f}]"
 
 
-def plain(preset: str, folder: str) -> str:
-    """A settings file that says what the preset does, but without its objective."""
-    content = yaml.safe_load((files("metaqnn_spiking.presets") / f"{preset}.yaml").read_text())
-    del content["objective"]
-    found = Path(folder) / "plain.yaml"
-    found.write_text(yaml.safe_dump(content))
-    return str(found)
-
-
 def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> None:
     print("| nets | learned | accuracy | score and accuracy [95 %] | parameters and accuracy [95 %] |")
     print("|---|---|---|---|---|")
     asked = {**settings, "search.method": "random", "schedule.total": nets}
     for kind, task in TASKS.items():
-        found = learned(searched(plain(preset, store), kind, store, {**asked, "task.name": task}))
+        found = learned(searched(without_objective(preset, Path(store)), kind, store, {**asked, "task.name": task}))
         score, params = (interval(found, partial(predicts, measure=measure)) for measure in ("kernel_score", "params"))
         low, high = min(net.accuracy for net in found), max(net.accuracy for net in found)
         print(f"| {kind} | {len(found)} of {nets} | {low:.3f} to {high:.3f} | {score} | {params} |", flush=True)
@@ -98,13 +84,15 @@ def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> N
 
 def compared(preset: str, store: str, seeds: int, settings: dict[str, Any]) -> None:
     found = dict[str, list[dict[str, float]]]()
-    for name, source in {"accuracy alone": plain(preset, store), "accuracy and spikes": preset}.items():
+    for name, source in {
+        "accuracy alone": without_objective(preset, Path(store)),
+        "accuracy and spikes": preset,
+    }.items():
         for seed in range(seeds):
             run = f"{name.replace(' ', '-')}-{seed}"
             best = searched(source, run, store, {**settings, "seed": seed, "recipe.seed": seed}).best
             assert best is not None
-            result = read(TrainingResult, DirectoryStore(store).get, keys.result(run, best.trial))
-            found.setdefault(name, []).append(result.test_measures)
+            found.setdefault(name, []).append(measured_on_test(store, run, best.trial))
     print("| objective | test accuracy [95 %] | spikes an image [95 %] |")
     print("|---|---|---|")
     for name, measures in found.items():

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import pytest
 import torch
-from snntorch import SpikingNeuron  # type: ignore[import-untyped]
+from snntorch import SpikingNeuron
 from tests.tasks.behaviour import Behaviour
 from torch import Tensor, nn
 
@@ -44,7 +44,7 @@ def asked(task: str, net: str, dataset: DatasetRef, recipe: Recipe | None = None
 
 
 class TestSpiking(Behaviour):
-    """Of Scored, too, from which the task is derived."""
+    """The laws of every task. `spiking` is derived from `scored-classification`, which they cover, too."""
 
     classes = 10
     hopeless: ClassVar[dict[str, Any]] = {"optimizer": "sgd", "learning_rate": 1e-9}
