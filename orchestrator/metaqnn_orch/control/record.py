@@ -25,7 +25,7 @@ from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.partial import refuse_partial
 from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, SettingsError, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
-from metaqnn_orch.settings.model import Settings, changed
+from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import design_options, plugins_of
 from metaqnn_orch.settings.values import differences, parse_settings
 from metaqnn_trainer.contract import keys
@@ -176,7 +176,7 @@ def trial_spec(
         dataset=dataset,
         image_size=getattr(settings.space, "image_size", None),
         model=settings.model,
-        recipe=space.recipe(net, changed(settings.recipe, recipe) if recipe else settings.recipe),
+        recipe=space.recipe(net, settings.recipe.changed(recipe) if recipe else settings.recipe),
         task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
         plugins={
             **space.plugins(net),

@@ -19,6 +19,20 @@ UNIT: Final = 2**20  # targets are rounded to multiples of 1 / UNIT
 LEAF: Final = 2  # rows of a leaf, at least
 POINTS: Final = 20  # values of a partial dependence, at most,
 ROWS: Final = 100  # and rows whose mean it is
+REFITS: Final = 30  # a forest is fitted again when the results are more by a share of 1 / REFITS,
+AT_LEAST: Final = 5  # and at least by this number
+VOTERS: Final = 4  # trees, drawn for each proposal, that choose: so proposals differ while results are awaited
+
+
+def fitted_to(first: int, results: int) -> int:
+    """The number of results, of those that are there, to which a forest is fitted: `first` of them, and later more and
+    more; 0 where there are fewer.
+    """
+    told, following = 0, first
+    while following <= results:
+        told = following
+        following += max(AT_LEAST, told // REFITS)
+    return told
 
 
 class Split(NamedTuple):

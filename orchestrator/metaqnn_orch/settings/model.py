@@ -8,8 +8,6 @@ So may `search.confirm`: it decides which of the trained designs is named the be
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from random import Random
@@ -121,15 +119,6 @@ class TrackingSettings(Section):
     """Folder for TensorBoard's event files. Each run gets a folder of its own in it."""
 
 
-def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """
-    Raises:
-        ValueError: the changes make no recipe.
-    """
-    values = recipe.model_dump(mode="json", exclude_unset=True)
-    return Recipe.model_validate_json(json.dumps({**values, **changes}))
-
-
 class Settings(Section):
     """All settings of a run."""
 
@@ -174,7 +163,7 @@ class Settings(Section):
         if self.changes and len(self.changes) != len(nets):
             raise ValueError(f"changes has {len(self.changes)} entries, but nets has {len(nets)}")
         for changes in self.changes:
-            changed(self.recipe, changes)
+            self.recipe.changed(changes)
         for net in nets:
             try:
                 space.check(net)
@@ -188,7 +177,7 @@ class Settings(Section):
         channels, classes = getattr(self.space, "channels", None), getattr(self.space, "classes", None)
         if self.task.name == CLASSIFICATION.name and channels and classes:
             recipes = [("recipe", self.recipe), ("finals", self.finals)]
-            for name, recipe in [*recipes, *(("changes: recipe", changed(self.recipe, each)) for each in self.changes)]:
+            for name, recipe in [*recipes, *(("changes: recipe", self.recipe.changed(each)) for each in self.changes)]:
                 try:
                     check_recipe(recipe, channels, classes)
                 except MessageError as error:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import islice
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from metaqnn_epnas.policy import Policy
-from metaqnn_orch.search.forest import Forest
+from metaqnn_orch.search.forest import VOTERS, Forest, fitted_to
 from metaqnn_orch.search.front import RankScale
 from metaqnn_orch.search.sampling import TRIES, new_design, sample
 from metaqnn_orch.search.searcher import Belief, Beliefs, Experience, Known, Proposal, Searcher, Setup
-
-REFIT: Final = 5  # results after which the predictor is fitted again, or a share of
-REFITS: Final = 30  # 1 / REFITS of all results, whichever is more
-VOTERS: Final = 4  # trees that choose, drawn for each proposal
 
 
 class EpnasOptions(BaseModel):
@@ -98,11 +94,9 @@ class Epnas(Searcher):
 
     def _forest(self) -> Forest | None:
         """The predictor of ranks; None while there are too few results. When it is fitted follows from their number."""
-        told = self.options.predict_after
-        if len(self._told) < told:
+        told = fitted_to(self.options.predict_after, len(self._told))
+        if not told:
             return None
-        while (following := told + max(REFIT, told // REFITS)) <= len(self._told):
-            told = following
         if self._predictor is None or self._predictor.told != told:
             rows = dict(islice(self._told.items(), told))
             scale = RankScale(rows.values())

@@ -126,7 +126,7 @@ class Recipes(Space):
         """The recipe with the values of the choices."""
         chosen = {move.name: move.value for move in self.parse(design) if isinstance(move, Choice)}
         try:
-            return Recipe.model_validate_json(json.dumps(recipe.model_dump(mode="json", exclude_unset=True) | chosen))
+            return recipe.changed(chosen)
         except ValueError as error:
             raise NotationError(f"no recipe has these choices: {error}", 1) from error
 

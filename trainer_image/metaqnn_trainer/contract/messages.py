@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -141,6 +143,15 @@ class Recipe(Message):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} may not be set together with phases, which give all learning rates")
         return self
+
+    def changed(self, changes: Mapping[str, Any]) -> Recipe:
+        """The recipe with other values for some of its fields.
+
+        Raises:
+            ValueError: there is no such recipe.
+        """
+        values = self.model_dump(mode="json", exclude_unset=True)
+        return Recipe.model_validate_json(json.dumps({**values, **changes}))
 
 
 class PluginRef(Message):

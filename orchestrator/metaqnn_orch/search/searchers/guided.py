@@ -15,7 +15,7 @@ from math import expm1
 from random import Random
 from typing import ClassVar, Final, NamedTuple
 
-from metaqnn_orch.search.forest import Forest
+from metaqnn_orch.search.forest import VOTERS, Forest, fitted_to
 from metaqnn_orch.search.front import REWARD, FrontOptions, FrontSearcher, Ranking, draw_weights, worth
 from metaqnn_orch.search.sampling import completed, new_design, pick, random_design, sample
 from metaqnn_orch.search.searcher import (
@@ -28,9 +28,6 @@ from metaqnn_orch.search.searcher import (
     Setup,
 )
 
-REFITS: Final = 30  # the forests are fitted again when the told designs are more by a share of 1 / REFITS,
-AT_LEAST: Final = 5  # and at least by this number
-VOTERS: Final = 4  # trees, drawn for each proposal, that choose: so proposals differ while results are awaited
 COMPLETIONS: Final = 10  # random designs that show what a move may lead to
 SHOWN: Final = 12  # features in a finding,
 CURVES: Final = 3  # and the most important ones whose curves are shown
@@ -162,10 +159,7 @@ class Guided(FrontSearcher):
 
     def _fit(self) -> Fitted | None:
         """The forests that choose next; None while there are too few results."""
-        told, following = 0, self.options.random_first
-        while following <= len(self._told):
-            told = following
-            following += max(AT_LEAST, told // REFITS)
+        told = fitted_to(self.options.random_first, len(self._told))
         if told and (self._fitted is None or self._fitted.told != told):
             self._fitted = self._fitted_to(told, [REWARD, *self.options.front])
         return self._fitted
