@@ -214,11 +214,13 @@ def test_a_small_curve_is_shown_larger_when_one_points_at_it_or_comes_by_key(pag
         const pointed = [tip.hidden, tip.querySelectorAll("svg").length, tip.textContent];
         document.body.dispatchEvent(new PointerEvent("pointermove", {bubbles: true}));
         const away = tip.hidden;
-        cells[1].focus();
-        return [...pointed, away, tip.hidden, tip.querySelectorAll("svg").length].join("|");
+        cells[1].focus();  // a window without the focus sends no event of it
+        const reached = document.activeElement === cells[1];
+        cells[1].dispatchEvent(new FocusEvent("focusin", {bubbles: true}));
+        return [...pointed, away, reached, tip.hidden, tip.querySelectorAll("svg").length].join("|");
     """
     shown = after(page, program).split("|")
-    assert (shown[:2], shown[3:]) == (["false", "1"], ["true", "false", "1"])
+    assert (shown[:2], shown[3:]) == (["false", "1"], ["true", "true", "false", "1"])
     assert shown[2].startswith("3 epochs: ")
 
 
