@@ -23,7 +23,7 @@ from metaqnn_trainer.training import recipe as rules
 from metaqnn_trainer.training.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.training.device import autocast, dropout_source, seed_dropout
 from metaqnn_trainer.training.graph import RecordedStep, Recorder, Step
-from metaqnn_trainer.training.optimizer import Optimizer
+from metaqnn_trainer.training.optimizer import Optimizers
 from metaqnn_trainer.training.outcome import Subject, Training, Weights
 
 _PREPARED: Final = 8 * 2**20  # bytes of examples that are prepared at once
@@ -74,7 +74,7 @@ class Course:
         # The sum is kept on the device: reading a number after each step would make a GPU wait.
         self._loss = torch.zeros((), device=self._device)
         self._model: nn.Module | None = None
-        self._optimizer: Optimizer | None = None
+        self._optimizers: Optimizers | None = None
         self._recorder = recorder
         self._initial = initial or {}
         self._affordable = affordable
@@ -109,7 +109,7 @@ class Course:
 
     def forget(self) -> None:
         """Free the net. Its circular references would keep it until the garbage collector runs."""
-        self._model = self._optimizer = None
+        self._model = self._optimizers = None
         self._step_on = self._plain_step
 
     def _begin(self) -> None:
@@ -127,7 +127,7 @@ class Course:
         }
         model.load_state_dict({**fresh, **fitting})
         self._model = model.to(self._device)
-        self._optimizer = Optimizer(self._model, self._recipe)
+        self._optimizers = Optimizers(self._model, self._recipe, self._task.turns())
         if self._recorder is not None:
             self._step_on = RecordedStep(self._plain_step, self._recipe.batch_size, self._recorder, self._affordable)
 
@@ -169,8 +169,8 @@ class Course:
     def _train_epoch(self) -> None:
         """Train the rest of one pass over the training examples, including the last and smaller batch."""
         recipe = self._recipe
-        assert self._optimizer is not None
-        self._optimizer.set_rate(rules.learning_rate(recipe, self._rate, self._epoch))
+        assert self._optimizers is not None
+        self._optimizers.set_rate(rules.learning_rate(recipe, self._rate, self._epoch))
         self._net.train()
         started = time.perf_counter()
         try:
@@ -216,14 +216,15 @@ class Course:
         return max(1, _PREPARED // max(1, size))
 
     def _plain_step(self, *batch: Tensor) -> None:
-        assert self._optimizer is not None
-        self._optimizer.forget_gradients()
-        for part in zip(*(tensor.split(self._at_once) for tensor in batch), strict=True):
-            with autocast(self._device, self._recipe.precision):
-                loss = self._task.loss(self._net, *part)
-            loss.backward(torch.full_like(loss, 1 / len(batch[0])))
-            self._loss += loss.detach()
-        self._optimizer.step()
+        assert self._optimizers is not None
+        for turn, optimizer in enumerate(self._optimizers):
+            optimizer.forget_gradients()
+            for part in zip(*(tensor.split(self._at_once) for tensor in batch), strict=True):
+                with autocast(self._device, self._recipe.precision):
+                    loss = self._task.turn_loss(turn, self._net, *part)
+                loss.backward(torch.full_like(loss, 1 / len(batch[0])), inputs=optimizer.inputs)
+                self._loss += loss.detach()
+            optimizer.step()
 
     def _test(self) -> None:
         if self._recipe.evaluate_test and self._task.examples(self._data, "test"):
@@ -290,9 +291,9 @@ class Course:
             seconds=seconds,
         )
         tensors = {"loss": self._loss}
-        if self._model is not None and self._optimizer is not None:
+        if self._model is not None and self._optimizers is not None:
             tensors |= {f"model/{name}": tensor for name, tensor in self._model.state_dict().items()}
-            tensors |= {f"optimizer/{name}": tensor for name, tensor in self._optimizer.state().items()}
+            tensors |= {f"optimizer/{name}": tensor for name, tensor in self._optimizers.state().items()}
         tensors = _in_main_memory(tensors)
         tensors |= {f"best/{name}": tensor for name, tensor in (training.weights or {}).items()}
         return Checkpoint(state, list(training.records), tensors)
@@ -318,8 +319,8 @@ class Course:
                 return
             self._begin()
             self._net.load_state_dict(weights)
-            assert self._optimizer is not None
-            self._optimizer.load(checkpoint.part("optimizer"))
+            assert self._optimizers is not None
+            self._optimizers.load(checkpoint.part("optimizer"))
             for record in self.counted:
                 training.count(record)
             if training.best_epoch:

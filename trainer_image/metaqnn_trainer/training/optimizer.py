@@ -10,22 +10,34 @@ torch.optim.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract.messages import Recipe
+from metaqnn_trainer.tasks.base import Turn
 
 
 class Optimizer:
     """Adam (Kingma and Ba 2015) or SGD with momentum, by the recipe. Weight decay adds to the gradient, as in Caffe."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, of: str = "") -> None:
+        """Of the parameters whose names begin with `of`.
+
+        Raises:
+            ValueError: there is none.
+        """
         self._recipe = recipe
-        self._named = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
+        self._named = {
+            name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad and name.startswith(of)
+        }
+        if not self._named:
+            raise ValueError(f"the net has no parameters whose names begin with {of!r}")
         self._parameters: list[Tensor] = list(self._named.values())
+        self.inputs = self._parameters if of else None
+        """The parameters of which a gradient is wanted; None where it is of all."""
         device = self._parameters[0].device
         # On a GPU it is a tensor, so that a recorded step reads the learning rate of its epoch there.
         self._rate: Any = torch.zeros((), device=device) if device.type == "cuda" else 0.0
@@ -105,3 +117,34 @@ class Optimizer:
             raise RuntimeError("the optimiser's state is that of other parameters")
         for name, tensor in own.items():
             tensor.copy_(state[name])
+
+
+class Optimizers:
+    """The optimisers of a task's turns: turns of the same parameters share one."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, turns: Sequence[Turn]) -> None:
+        """One for each beginning of names among the turns. Raises as `Optimizer` does."""
+        self._turns = tuple(turns)
+        self._own = {turn.of: Optimizer(model, recipe, turn.of) for turn in self._turns}
+
+    def __iter__(self) -> Iterator[Optimizer]:
+        """The optimiser of each turn."""
+        return (self._own[turn.of] for turn in self._turns)
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate from now on; each turn has its factor."""
+        for turn, optimizer in zip(self._turns, self, strict=True):
+            optimizer.set_rate(rate * turn.rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """The state of all of them, as `Optimizer.state` says."""
+        return {of + name: tensor for of, own in self._own.items() for name, tensor in own.state().items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Restore this state.
+
+        Raises:
+            RuntimeError: it is of other parameters, or of other optimisers.
+        """
+        for of, own in self._own.items():
+            own.load({name.removeprefix(of): tensor for name, tensor in state.items() if name.startswith(of)})

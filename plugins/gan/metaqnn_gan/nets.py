@@ -1,0 +1,123 @@
+"""Generators and their critic as torch modules."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from metaqnn_gan.space import Cell, GeneratorCells
+
+SLOPE: Final = 0.1  # of the critic's leaky ReLUs, as in Miyato et al. 2018
+SMALLEST: Final = 4  # pixels; the critic halves images down to it
+
+
+class CellModule(nn.Module):
+    """Maps (n, width, size, size) to (n, width, 2 size, 2 size)."""
+
+    def __init__(self, cell: Cell, width: int) -> None:
+        super().__init__()
+        self.cell = cell
+        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        self.norms = nn.ModuleList(_norm(cell.norm, width) for _ in range(2))
+        self.deconv = nn.ConvTranspose2d(width, width, 2, stride=2) if cell.upsampling == "deconv" else nn.Identity()
+        self.shortcut = nn.Conv2d(width, width, 1) if cell.shortcut else None
+        self.skips = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in cell.skips)
+
+    def forward(self, x: Tensor, inner: list[Tensor]) -> Tensor:
+        """`inner` are the maps between the convolutions of all earlier cells; this one adds its own."""
+        if self.cell.convolution == "pre":
+            h = self.first(self._larger(F.relu(self.norms[0](x))))
+        else:
+            h = F.relu(self.norms[0](self.first(self._larger(x))))
+        for number, convolution in zip(self.cell.skips, self.skips, strict=True):
+            h = h + _enlarged(convolution(inner[number - 1]), h.shape[-1])
+        inner.append(h)
+        if self.cell.convolution == "pre":
+            h = self.second(F.relu(self.norms[1](h)))
+        else:
+            h = F.relu(self.norms[1](self.second(h)))
+        return h if self.shortcut is None else h + _enlarged(self.shortcut(x), h.shape[-1])
+
+    def _larger(self, x: Tensor) -> Tensor:
+        match self.cell.upsampling:
+            case "nearest":
+                return _enlarged(x, 2 * x.shape[-1])
+            case "bilinear":
+                return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        found: Tensor = self.deconv(x)
+        return found
+
+
+def _enlarged(x: Tensor, size: int) -> Tensor:
+    """Each pixel becomes several: cheaper behind a convolution with fields of one pixel than before it."""
+    return F.interpolate(x, size=(size, size), mode="nearest")
+
+
+def _norm(name: str, width: int) -> nn.Module:
+    if name == "batch":
+        return nn.BatchNorm2d(width)
+    return nn.InstanceNorm2d(width, affine=True) if name == "instance" else nn.Identity()
+
+
+class Generator(nn.Module):
+    """Random numbers (n, latent) to images (n, channels, size, size) with values from -1 to 1."""
+
+    def __init__(self, space: GeneratorCells, design: str) -> None:
+        super().__init__()
+        options, width = space.options, space.options.width
+        self.maps = (width, space.bottom, space.bottom)
+        self.begin = nn.Linear(options.latent, width * space.bottom**2)
+        self.cells = nn.ModuleList(CellModule(cell, width) for cell in space.cells(design))
+        convolution = nn.Conv2d(width, options.channels, 3, padding=1)
+        self.end = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), convolution, nn.Tanh())
+
+    def forward(self, z: Tensor) -> Tensor:
+        x, inner = self.begin(z).unflatten(1, self.maps), list[Tensor]()
+        for cell in self.cells:
+            x = cell(x, inner)
+        found: Tensor = self.end(x)
+        return found
+
+
+def critic(channels: int, size: int, width: int) -> nn.Sequential:
+    """The same for all designs, as in Miyato et al. 2018 but smaller: images to one number each. Every weight is
+    divided by its largest singular value.
+    """
+    modules: list[nn.Module] = []
+    halvings = 0
+    while size > SMALLEST and size % 2 == 0:
+        size, halvings = size // 2, halvings + 1
+    for before, after in pairwise([channels, *(width * 2**number for number in range(halvings))]):
+        modules += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(SLOPE)]
+        modules += [nn.Conv2d(after, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+    features = (width * 2 ** (halvings - 1) if halvings else channels) * size**2
+    modules += [nn.Flatten(), nn.Linear(features, 1), nn.Flatten(0)]
+    return nn.Sequential(*(spectral_norm(each) if hasattr(each, "weight") else each for each in modules))
+
+
+class Players(nn.Module):
+    """A generator and its critic. Its result is the generator's."""
+
+    def __init__(self, space: GeneratorCells, design: str, critic_width: int) -> None:
+        super().__init__()
+        self.generator = Generator(space, design)
+        self.critic = critic(space.options.channels, space.options.image_size, critic_width)
+
+    def forward(self, z: Tensor) -> Tensor:
+        found: Tensor = self.generator(z)
+        return found
+
+
+def as_bytes(images: Tensor) -> Tensor:
+    """Images with values from -1 to 1 as uint8."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def as_numbers(images: Tensor) -> Tensor:
+    """uint8 images as values from -1 to 1."""
+    return images.float() / 127.5 - 1

@@ -1,0 +1,170 @@
+"""Generation: a generator learns from a critic, and is judged by the Fréchet distance of features to those of images
+that it has not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from io import BytesIO
+from typing import ClassVar, Final, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from metaqnn_gan.frechet import Gaussian, distance, gaussian
+from metaqnn_gan.judge import Judge, judge_in
+from metaqnn_gan.nets import Players, as_bytes, as_numbers
+from metaqnn_gan.space import GeneratorCells
+from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.images.dataset import Dataset, labelled, prepare
+from metaqnn_trainer.reading import Reader
+from metaqnn_trainer.tasks.base import Part, Pause, Task, Turn
+
+SHEET: Final = 8  # rows and columns of a sheet of samples
+SAMPLE: Final = 40  # pixels, about; small images are enlarged
+AT_ONCE: Final = 500  # images that the judge sees together while data are loaded
+SEED: Final = 0  # of what all trials are measured with
+PARTS: Final[tuple[Part, ...]] = ("validation", "test")
+
+
+class GenerationOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    critic_turns: int = Field(1, ge=1, le=20, description="Updates of the critic for each of the generator's.")
+    critic_rate: float = Field(1.0, gt=0, le=100, description="Factor of the critic's learning rate.")
+    critic_width: int = Field(16, ge=1, le=1024, description="Maps in the critic's first convolution.")
+    samples: int = Field(1000, ge=64, le=100_000, description="Images that are generated to measure the distance.")
+
+
+class Reference(NamedTuple):
+    """What generated images are compared with: a part of the dataset."""
+
+    features: Gaussian
+    blank: float
+    """Distance of blank images."""
+    real: float
+    """Distance of training images, as many as are generated, or all."""
+
+
+class Judged(NamedTuple):
+    """The data of a trial, on its device."""
+
+    images: Dataset
+    judge: Judge
+    references: dict[Part, Reference]
+    """Those of the validation and the test part."""
+    latent: Tensor
+    """The random numbers from which images are made that are measured (samples, latent)."""
+
+
+class Generation(Task):
+    """The reward is 0 where images are no nearer than blank ones, 1 where they are as near as training images, and
+    between them goes by the logarithm of the distance.
+    """
+
+    Options = GenerationOptions
+    measure = "likeness"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def load(self, read: Reader, device: torch.device) -> Judged:
+        found = read.dataset(self.spec.dataset)
+        judge, images = judge_in(found, device), prepare(labelled(found), self.spec.images_of(), device)
+        draws, train = torch.Generator().manual_seed(SEED), images.train.images
+        some = train[torch.randperm(len(train), generator=draws)[: self.options.samples].to(device)]
+        real, blank = (gaussian(_features(judge, each)) for each in (some, torch.zeros_like(some)))
+        references: dict[Part, Reference] = {}
+        for part in [part for part in PARTS if len(images.part(part)) > 1]:
+            features = gaussian(_features(judge, images.part(part).images))
+            references[part] = Reference(features, distance(blank, features), distance(real, features))
+            if not 0 < references[part].real < references[part].blank:
+                raise DatasetError(f"the judge of {found.info.name} cannot tell blank images from those for {part}")
+        latent = torch.randn(self.options.samples, self._space.options.latent, generator=draws)
+        return Judged(images, judge, references, latent.to(device))
+
+    @property
+    def _space(self) -> GeneratorCells:
+        if not isinstance(self.space, GeneratorCells):
+            raise RequestError(f"the task {self.spec.task.name} trains designs of the family generator-cells alone")
+        return self.space
+
+    def examples(self, data: Judged, part: Part) -> int:
+        return len(data.images.part(part))
+
+    def batch(self, data: Judged, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Images, and random numbers for each turn (n, turns, latent)."""
+        shape = (len(indices), len(self.turns()), self._space.options.latent)
+        latent = torch.randn(shape, generator=generator).to(indices.device)
+        return as_numbers(data.images.train.images[indices]), latent
+
+    def build(self, data: Judged, generator: torch.Generator) -> nn.Module:
+        return Players(self._space, self.spec.net, self.options.critic_width)
+
+    def turns(self) -> Sequence[Turn]:
+        return (*[Turn("critic.", self.options.critic_rate)] * self.options.critic_turns, Turn("generator."))
+
+    def turn_loss(self, turn: int, model: nn.Module, *batch: Tensor) -> Tensor:
+        """The hinge loss (Lim and Ye 2017), of the critic or of the generator."""
+        images, latent = batch[0], batch[1][:, turn]
+        assert isinstance(model, Players)
+        if turn == self.options.critic_turns:
+            return self.loss(model, images, latent)
+        with torch.no_grad():
+            made = model(latent)
+        of_images, of_made = model.critic(torch.cat([images, made.to(images.dtype)])).chunk(2)
+        return (F.relu(1 - of_images) + F.relu(1 + of_made)).sum()
+
+    def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
+        """The generator's."""
+        assert isinstance(model, Players)
+        return -model.critic(model(batch[1]).float()).sum()
+
+    def evaluate(self, model: nn.Module, data: Judged, part: Part, batch: int, pause: Pause) -> dict[str, float]:
+        """Also the effective number of classes among the images, exp of their entropy: few where all look alike."""
+        features, named = list[Tensor](), list[Tensor]()
+        for latent in data.latent.split(batch):
+            made = model(latent)
+            if not made.isfinite().all():
+                return dict.fromkeys(("likeness", "frechet", "classes"), math.nan)
+            seen = data.judge(as_bytes(made))
+            features.append(seen.features)
+            named.append(seen.logits.argmax(1))
+            pause()
+        reference = data.references[part]
+        frechet = distance(gaussian(torch.cat(features)), reference.features)
+        shares = torch.bincount(torch.cat(named)).double() / len(data.latent)
+        classes = torch.special.entr(shares).sum().exp().item()
+        return {"likeness": likeness(frechet, reference), "frechet": frechet, "classes": classes}
+
+    def learned(self, measures: dict[str, float], data: Judged) -> bool:
+        """A generator may take epochs to leave chance: training begins again only where numbers are not finite."""
+        return True
+
+    def pictures(self, model: nn.Module, data: Judged) -> dict[str, bytes]:
+        """A sheet of samples."""
+        return {"samples": sheet(as_bytes(model(data.latent[: SHEET**2])))}
+
+
+def likeness(frechet: float, reference: Reference) -> float:
+    """From 0, that of blank images, to 1, that of training images."""
+    nearer = math.log(reference.blank / max(frechet, reference.real))
+    return max(0.0, nearer / math.log(reference.blank / reference.real))
+
+
+def _features(judge: Judge, images: Tensor) -> Tensor:
+    """(n, d)"""
+    return torch.cat([judge(some).features for some in images.split(AT_ONCE)])
+
+
+def sheet(images: Tensor) -> bytes:
+    """A PNG file with up to SHEET x SHEET images (n, channels, size, size) uint8, each as large as it can be seen."""
+    images = images[: SHEET**2]
+    factor = max(1, SAMPLE // images.shape[-1])
+    larger = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    rows = [torch.cat(list(row), 2) for row in larger.split(SHEET) if len(row) == SHEET]
+    pixels = torch.cat(rows, 1).permute(1, 2, 0).cpu().numpy()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3]).save(file := BytesIO(), "png")
+    return file.getvalue()
