@@ -10,6 +10,7 @@ from threading import BoundedSemaphore
 from typing import Any, Final
 
 from metaqnn_orch.errors import BadInput, NotFound, ObjectMissing
+from metaqnn_orch.reporting.history import LARGEST_PICTURE
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, read
@@ -39,6 +40,15 @@ def files_of(store: Store, run: str, trial: str) -> list[dict[str, Any]]:
         return found
     siblings = artifacts.named(result).items()
     return found + [{"name": artifacts.plain_name(kind), "size": artifact.size} for kind, artifact in siblings]
+
+
+def picture_of(store: Store, run: str, trial: str, name: str) -> bytes:
+    """A PNG file that the trial's task made, small enough for a page. Raises as `file_of` does."""
+    artifact = _result(store, run, trial).pictures.get(name)
+    if artifact is not None and artifact.size > LARGEST_PICTURE:
+        raise BadInput(f"picture {name} has {artifact.size:,} bytes, more than a page shows")
+    data = file_of(store, run, trial, artifacts.plain_name(artifacts.PICTURE + name))
+    return artifacts.checked_picture(name, data)
 
 
 def file_of(store: Store, run: str, trial: str, name: str) -> bytes:

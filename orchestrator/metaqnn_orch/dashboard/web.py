@@ -21,7 +21,7 @@ from starlette.routing import Route
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.dashboard import answers
 from metaqnn_orch.dashboard.background import in_background
-from metaqnn_orch.dashboard.files import file_of, files_of
+from metaqnn_orch.dashboard.files import file_of, files_of, picture_of
 from metaqnn_orch.dashboard.guard import HEALTH, Guard
 from metaqnn_orch.dashboard.reader import Fault, RunReader, Unreadable
 from metaqnn_orch.dashboard.shelf import Shelf
@@ -78,6 +78,7 @@ def application(shelf: Shelf, *, token: str, names: tuple[str, ...], any_address
             Route("/runs/{run}", site.page),
             Route("/runs/{run}/trials/{trial}", site.page),
             Route("/runs/{run}/trials/{trial}/files/{name}", site.file),
+            Route("/runs/{run}/trials/{trial}/pictures/{name}", site.picture),
             Route("/static/{name}", site.static),
             Route("/api/runs", site.runs),
             Route(run, site.run),
@@ -162,6 +163,12 @@ class _Site:
                 "Content-Security-Policy": "default-src 'none'; sandbox",
             },
         )
+
+    def picture(self, request: Request) -> Response:
+        run, trial = self._known_trial(request)
+        name = request.path_params["name"]
+        found = in_background("picture", lambda: picture_of(self._shelf.store, run, trial, name))
+        return _answer(request, found.result(_WAIT), "image/png")
 
     def verdict(self, request: Request) -> Response:
         run = self._reader(request).run

@@ -49,10 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (OrchestratorError, TrainerError, ContractError, StoreError) as error:
         hint = getattr(error, "hint", "")
         parser.error(f"{error}\n{hint}" if hint else str(error))
-    facts = made.info.facts
-    print(
-        f"{made.ref.name}-{made.ref.digest}: judged by {facts['judge']}, validation accuracy {facts['judge_accuracy']:.4f}"
-    )
+    name, accuracy = (made.info.facts[key] for key in ("judge", "judge_accuracy"))
+    print(f"{made.ref.name}-{made.ref.digest}: judged by {name}, validation accuracy {accuracy:.4f}")
     print(f"\n--set dataset.name={made.ref.name} --set dataset.digest={made.ref.digest}")
 
 

@@ -13,7 +13,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from metaqnn_gan.space import Cell, GeneratorCells
 
 SLOPE: Final = 0.1  # of the critic's leaky ReLUs, as in Miyato et al. 2018
-SMALLEST: Final = 4  # pixels; the critic halves images down to it
+SMALLEST: Final = 2  # pixels; the critic halves images down to it
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that leaves a single pixel of a single image as it is: nothing can be told from it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self.training and x.numel() == x.shape[1] else super().forward(x)
 
 
 class CellModule(nn.Module):
@@ -60,7 +67,7 @@ def _enlarged(x: Tensor, size: int) -> Tensor:
 
 def _norm(name: str, width: int) -> nn.Module:
     if name == "batch":
-        return nn.BatchNorm2d(width)
+        return BatchNorm(width)
     return nn.InstanceNorm2d(width, affine=True) if name == "instance" else nn.Identity()
 
 

@@ -55,7 +55,9 @@ export const showTrial = async (main, run, trial) => {
     const { value: list } = await ask(api(run, "trials", trial, "files"));
     files.replaceChildren(list.length ? table([["file"], ["size", true]], list.map(({ name, size }) =>
       [el("a", { href: `/runs/${encodeURIComponent(run)}/trials/${trial}/files/${encodeURIComponent(name)}` }, name), bytes(size)]))
-      : el("p", { className: "small" }, "The store has no file of it."));
+      : el("p", { className: "small" }, "The store has no file of it."),
+      ...list.map(({ name }) => /^picture-(.*)\.png$/.exec(name)).filter(Boolean).map(([, name]) => el("figure", { className: "picture" },
+        el("img", { alt: name, src: `/runs/${encodeURIComponent(run)}/trials/${trial}/pictures/${encodeURIComponent(name)}` }), el("figcaption", {}, name))));
   } catch (error) {
     files.replaceChildren(el("p", { className: "small" }, failed(error)));
   }

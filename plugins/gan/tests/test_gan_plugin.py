@@ -1,0 +1,302 @@
+"""Cells, their generators and their task keep the laws of every space and task, and their own."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.linalg import sqrtm
+from tests.spaces.behaviour import SpaceBehaviour
+from tests.tasks.behaviour import RUN, Behaviour
+from torch import nn
+
+from metaqnn_gan.__main__ import judged_by, main
+from metaqnn_gan.frechet import distance, gaussian
+from metaqnn_gan.judge import SPEC, WEIGHTS, judge_in
+from metaqnn_gan.nets import Players, as_bytes, as_numbers, critic
+from metaqnn_gan.space import Cell, GeneratorCells, GeneratorOptions
+from metaqnn_gan.task import Generation, Reference, likeness, sheet
+from metaqnn_trainer import artifacts
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import NotationError
+from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrialSpec
+from metaqnn_trainer.contract.result import ExitCode
+from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.reading import DatasetObject, Reader, Tensors, parse_object
+from metaqnn_trainer.sources.base import Examples
+from metaqnn_trainer.sources.make import MadeDataset, encode_examples, make_dataset
+from metaqnn_trainer.spaces.base import IllegalDesign, Space
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.tasks.base import Turn
+
+SMALL: Final[dict[str, Any]] = {"image_size": 8, "width": 4, "latent": 6}
+PLAIN: Final = "post batch deconv plain; post batch deconv plain skip=none; post batch deconv plain skip=none"
+MIXED: Final = "pre none nearest short; post instance bilinear plain skip=1; pre batch deconv short skip=1+2"
+CPU: Final = torch.device("cpu")
+
+
+def cells(**options: Any) -> GeneratorCells:
+    return GeneratorCells(GeneratorOptions(**{**SMALL, **options}), ModelOptions())
+
+
+@pytest.fixture(scope="module")
+def made() -> MadeDataset:
+    return make_dataset("judged-digits")
+
+
+class TestSpace(SpaceBehaviour):
+    @pytest.fixture(params=[{}, {"cells": 1, "norms": ("instance", "none")}, {"cells": 4, "image_size": 32}], ids=str)
+    def space(self, request: pytest.FixtureRequest) -> Space:
+        return cells(**request.param)
+
+
+class TestTask(Behaviour):
+    classes: ClassVar[int | None] = None
+    pictures: ClassVar[set[str]] = {"samples"}
+    # With this decay every step multiplies the weights by less than -5, until they are no numbers.
+    hopeless: ClassVar[dict[str, Any]] = {
+        "optimizer": "sgd",
+        "learning_rate": 10.0,
+        "weight_decay": 1.0,
+        "restart_factor": 0.9,
+        "batch_size": 5,
+        "max_rates": 2,
+    }
+
+    @pytest.fixture(autouse=True)
+    def _made(self, made: MadeDataset) -> None:
+        self.made = made
+
+    def put_dataset(self, store: DirectoryStore) -> DatasetRef:
+        """Some of the digits: tests train many nets."""
+        few = encode_examples("few", fewer(self.made, 100))
+        store.put(keys.dataset(few.ref.name, few.ref.digest), few.data)
+        return few.ref
+
+    def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
+        recipe["epochs"] = min(recipe.get("epochs", 2), 15)
+        return TrialSpec(
+            net="post instance bilinear short; pre batch deconv plain skip=1",
+            dataset=dataset,
+            image_size=8,
+            space=PluginRef(name="generator-cells", options={**SMALL, "cells": 2}),
+            task=PluginRef(name="generation", options={"samples": 64, "critic_width": 4, "critic_turns": 2}),
+            recipe=Recipe(**({"batch_size": 40, "learning_rate": 0.002, "weight_decay": 0.0} | recipe)),
+        )
+
+    def test_a_dataset_without_a_judge_is_refused(self, store: DirectoryStore) -> None:
+        plain = make_dataset("digits")
+        store.put(keys.dataset(plain.ref.name, plain.ref.digest), plain.data)
+        report = self.carry_out(store, self.ask(store, self.spec(plain.ref)))
+        assert report.exit_code == ExitCode.DATASET
+        assert "the dataset digits has no judge" in report.reason
+
+    def test_the_sheet_shows_what_the_best_weights_make(self, store: DirectoryStore) -> None:
+        spec = self.spec(self.put_dataset(store))
+        result = self.delivered(store, spec)
+        data = artifacts.read(store, RUN, spec.trial_id(), "picture-samples", result.pictures["samples"])
+        with Image.open(io.BytesIO(data)) as image:
+            assert (image.size, image.mode) == ((320, 320), "L")
+        assert len(data) < 100_000
+
+
+def fewer(made: MadeDataset, train: int) -> Examples:
+    """The dataset with fewer images to train on."""
+    info, tensors = parse_object(made.data, "digits")
+    kept = torch.cat([tensors["train_indices"][:train], tensors["val_indices"]])
+    changed = {
+        "train_images": tensors["train_images"][kept],
+        "train_labels": tensors["train_labels"][kept],
+        "train_indices": torch.arange(train),
+        "val_indices": torch.arange(train, len(kept)),
+    }
+    numbers = {name: tensor.numpy() for name, tensor in {**tensors, **changed}.items()}
+    return Examples(numbers, {**info.model_dump(exclude={"name"}), "train": train})
+
+
+def test_a_design_is_read_as_it_is_written() -> None:
+    assert cells().cells(MIXED) == [
+        Cell("pre", "none", "nearest", shortcut=True, skips=()),
+        Cell("post", "instance", "bilinear", shortcut=False, skips=(1,)),
+        Cell("pre", "batch", "deconv", shortcut=True, skips=(1, 2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "batch",
+        "pre batch nearest",
+        "pre batch nearest short skip=none",
+        "pre; batch nearest short",
+        f"{PLAIN}; pre",
+        "x",
+    ],
+)
+def test_what_is_no_design_is_refused(text: str) -> None:
+    with pytest.raises(NotationError):
+        cells().describe(text)
+
+
+def test_a_batch_of_one_image_is_trained_with_too() -> None:
+    """The last batch of an epoch may have no second one, and the first cell of small images one pixel."""
+    design = PLAIN.replace("post", "pre").replace("none", "1", 1)
+    made = Players(cells(), design, 4).train()(torch.randn(1, 6))
+    assert made.isfinite().all()
+
+
+def test_one_pixel_is_not_normalised_by_itself() -> None:
+    assert cells().following("pre") == ["none", "batch"]
+    assert cells().following("post") == cells(image_size=16).following("pre") == ["none", "batch", "instance"]
+    with pytest.raises(IllegalDesign, match="choice 2, instance"):
+        cells().walk("pre instance")
+
+
+def test_there_are_as_many_designs_as_autogan_has() -> None:
+    def below(space: GeneratorCells, state: Any) -> int:
+        after = [space.step(state, move) for move in space.legal(state)]
+        return sum(1 if one is None else below(space, one) for one in after)
+
+    assert below(cells(cells=1, image_size=4), ()) == 2 * 3 * 3 * 2
+    assert [len(cells(image_size=16).legal(("",) * count)) for count in (8, 13)] == [2, 4]
+
+
+@pytest.mark.parametrize("wrong", [{"image_size": 12}, {"image_size": 4}, {"norms": ()}, {"upsamplings": ("x",)}])
+def test_spaces_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        cells(**wrong)
+
+
+@pytest.mark.parametrize("design", [PLAIN, MIXED])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_cost_is_that_of_the_modules(design: str, channels: int) -> None:
+    """Parameters, and what convolutions and the linear layer multiply, counted while they run."""
+    space = cells(channels=channels, image_size=16)
+    players = Players(space, design, 4)
+    macs = 0
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal macs
+        weights = module.weight.numel() if isinstance(module, nn.Conv2d | nn.Linear | nn.ConvTranspose2d) else 0
+        pixels = output[0, 0].numel() if output.dim() == 4 else 1
+        macs += weights * pixels // (4 if isinstance(module, nn.ConvTranspose2d) else 1)  # each output has one term
+
+    for module in players.generator.modules():
+        module.register_forward_hook(count)
+    made = players(torch.randn(2, 6))
+    assert made.shape == (2, channels, 16, 16)
+    assert made.abs().max() <= 1
+    assert space.cost(design) == (sum(each.numel() for each in players.generator.parameters()), macs)
+    assert space.describe(design)[-1].shape == (channels, 16, 16)
+
+
+def test_the_critics_weights_have_a_largest_singular_value_of_one() -> None:
+    torch.manual_seed(0)
+    net = critic(1, 8, 8).train()
+    for _ in range(50):
+        assert net(torch.randn(4, 1, 8, 8)).shape == (4,)
+    for module in net:
+        if hasattr(module, "weight"):
+            largest = torch.linalg.matrix_norm(module.weight.detach().flatten(1), 2).item()
+            assert largest == pytest.approx(1, abs=0.02)
+
+
+def test_the_distance_is_that_of_the_definition() -> None:
+    """Against the root of the product of covariances, computed by scipy."""
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(50, 6)), rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) + 1
+    covariances = [np.cov(x, rowvar=False) for x in (one, other)]
+    apart = one.mean(0) - other.mean(0)
+    wanted = apart @ apart + np.trace(sum(covariances) - 2 * sqrtm(covariances[0] @ covariances[1]).real)
+    first, second = (gaussian(torch.from_numpy(x)) for x in (one, other))
+    assert distance(first, second) == pytest.approx(wanted, rel=1e-6)
+    assert distance(second, first) == pytest.approx(wanted, rel=1e-6)
+    assert distance(first, first) == pytest.approx(0, abs=1e-6)
+    same = gaussian(torch.ones(5, 6, dtype=torch.float64))
+    assert distance(same, second) == pytest.approx(((other.mean(0) - 1) ** 2).sum() + np.trace(covariances[1]))
+
+
+def test_the_reward_goes_by_the_logarithm_from_blank_to_real_images() -> None:
+    reference = Reference(gaussian(torch.randn(5, 2)), blank=100.0, real=1.0)
+    found = [likeness(frechet, reference) for frechet in (200.0, 100.0, 10.0, 1.0, 0.1)]
+    assert found == pytest.approx([0, 0, 0.5, 1, 1])
+
+
+def test_bytes_and_numbers_are_each_others_opposite() -> None:
+    every = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(as_bytes(as_numbers(every)), every)
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_a_sheet_is_a_small_png(channels: int, mode: str) -> None:
+    data = sheet(torch.randint(0, 256, (64, channels, 64, 64), dtype=torch.uint8))
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.size, image.mode) == ("PNG", (512, 512), mode)
+
+
+def test_turns_and_their_losses(made: MadeDataset, tmp_path: Path) -> None:
+    """The hinge loss, of each player's parameters alone."""
+    space = cells()
+    options = Generation.Options(critic_turns=2, critic_rate=0.5, samples=64)
+    task = Generation(TrialSpec(net=PLAIN, dataset=made.ref, image_size=8), options, space)
+    assert task.turns() == (Turn("critic.", 0.5), Turn("critic.", 0.5), Turn("generator.", 1.0))
+    players = Players(space, PLAIN, 4).eval()  # in training each use of the critic changes it a little
+    images, latent = torch.rand(3, 1, 8, 8), torch.randn(3, 3, 6)
+    made_now = players(latent[:, 1]).detach()
+    of_images, of_made = players.critic(images), players.critic(made_now)
+    wanted = (1 - of_images).clamp(min=0).sum() + (1 + of_made).clamp(min=0).sum()
+    loss = task.turn_loss(1, players, images, latent)
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
+    loss.backward()
+    assert all(each.grad is None for each in players.generator.parameters())
+    assert all(each.grad is not None for each in players.critic.parameters())
+    wanted = -players.critic(players(latent[:, 2])).sum()
+    assert task.turn_loss(2, players, images, latent).item() == pytest.approx(wanted.item(), rel=1e-5)
+
+
+def test_a_dataset_says_who_judges_and_twice_is_the_same(made: MadeDataset) -> None:
+    assert make_dataset("judged-digits").ref == made.ref
+    assert made.info.facts["judge_accuracy"] > 0.9
+    assert (made.info.image_size, made.info.classes) == (8, 10)
+    with pytest.raises(DatasetError, match="takes no --source"):
+        make_dataset("judged-digits", Path())
+
+
+def test_the_best_net_of_a_run_becomes_the_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from metaqnn_orch import Search
+
+    quick = {
+        "nets": ["[FC(32), SM(10)]"],
+        "recipe.epochs": 2,
+        "recipe.dropout": "none",
+        "space.fully_connected": {"units": [32]},
+    }
+    search = Search.start("digits", run="first", store=tmp_path, settings=quick, progress=False)
+    assert search.best is not None
+    main(["first", "--store", str(tmp_path)])
+    store = DirectoryStore(tmp_path)
+    again = judged_by(store, "first")
+    said = capsys.readouterr().out
+    assert f"trial {search.best.trial} of run first" in said
+    assert f"--set dataset.name=judged-digits --set dataset.digest={again.ref.digest}" in said
+    found = Reader(store).dataset(again.ref)
+    judge = judge_in(found, CPU)
+    images = found.tensors["train_images"][found.tensors["val_indices"]]
+    right = judge(images).logits.argmax(1) == found.tensors["train_labels"][found.tensors["val_indices"]]
+    assert right.double().mean().item() == pytest.approx(search.best.val_accuracy)
+    for arguments in (["second"], ["first", "--trial", "0123456789ab"]):
+        with pytest.raises(SystemExit):
+            main([*arguments, "--store", str(tmp_path)])
+
+
+def test_a_judge_that_is_none_is_refused(made: MadeDataset) -> None:
+    found = parse_object(made.data, "digits")
+    for name, tensor in ((SPEC, torch.zeros(4, dtype=torch.uint8)), (f"{WEIGHTS}more", torch.zeros(1))):
+        forged = DatasetObject(found.info, Tensors("forged", {**found.tensors, name: tensor}))
+        with pytest.raises(DatasetError, match="judge"):
+            judge_in(forged, CPU)
