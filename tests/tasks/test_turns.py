@@ -54,7 +54,7 @@ class Contest(Regression):
     def turn_loss(self, turn: int, model: nn.Module, *batch: Tensor) -> Tensor:
         assert isinstance(model, Rivals)
         moved = batch[1] + model.rival(batch[0])[:, 0].tanh()
-        error = (model(batch[0])[:, 0] - moved).square().sum()
+        error: Tensor = (model(batch[0])[:, 0] - moved).square().sum()
         return error if turn == 2 else -error
 
 

@@ -29,4 +29,4 @@ def distance(one: Gaussian, other: Gaussian) -> float:
     """
     shared = torch.linalg.eigvalsh(other.root @ one.covariance @ other.root).clamp(min=0).sqrt().sum()
     apart = (one.mean - other.mean).square().sum() + one.covariance.trace() + other.covariance.trace() - 2 * shared
-    return max(0.0, apart.item())
+    return max(0.0, float(apart))

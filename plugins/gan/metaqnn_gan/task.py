@@ -120,7 +120,8 @@ class Generation(Task):
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """The generator's."""
         assert isinstance(model, Players)
-        return -model.critic(model(batch[1]).float()).sum()
+        found: Tensor = model.critic(model(batch[1]).float())
+        return -found.sum()
 
     def evaluate(self, model: nn.Module, data: Judged, part: Part, batch: int, pause: Pause) -> dict[str, float]:
         """Also the effective number of classes among the images, exp of their entropy: few where all look alike."""
