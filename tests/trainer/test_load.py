@@ -7,11 +7,12 @@ from typing import Literal
 
 import pytest
 import torch
+from torch import nn
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.errors import DatasetError, RequestError
-from metaqnn_trainer.load import load
+from metaqnn_trainer.load import load, load_trial
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import RUN, Bench
 
@@ -42,6 +43,19 @@ def test_the_same_accuracy_as_while_training(
     part = found.dataset.validation
     assert (found.logits(part.images).argmax(1) == part.labels).float().mean().item() == pytest.approx(result.reward)
     assert found.logits(torch.zeros(2, 1, 20, 20, dtype=torch.uint8)).shape == (2, 10)
+    last = [module for module in found.model.modules() if isinstance(module, nn.Linear)][-1]
+    features = found.to(torch.device("cpu")).features(part.images)
+    assert features.shape == (len(part), 32)
+    with torch.inference_mode():
+        assert torch.allclose(last(features), found.logits(part.images), atol=1e-5)
+    assert not last._forward_pre_hooks
+
+
+def test_features_of_maps_are_means_over_pixels(bench: Bench) -> None:
+    trial = bench.ask("[C(16,3,1), GAP(10), SM(10)]", Recipe(epochs=1, chance_factor=1.0), image_size=8)
+    Trainer(1).carry_out(bench.order(trial))
+    found, _ = load_trial(bench.store, RUN, trial)
+    assert found.features(found.dataset.validation.images[:5]).shape == (5, 16)
 
 
 def test_files_that_do_not_belong_together(bench: Bench, tmp_path: Path) -> None:

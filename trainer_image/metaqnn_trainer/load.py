@@ -10,7 +10,7 @@ trained.logits(images).argmax(1)
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +65,24 @@ class Trained:
         found: Tensor = self.model(normalised(sized, self.dataset.mean, self.dataset.std))
         return found
 
+    def features(self, images: Tensor) -> Tensor:
+        """What the last layer with weights reads (n, features), for images as `logits` takes them. Of maps it is the
+        mean over their pixels.
+        """
+        *_, last = (module for module in self.model.modules() if isinstance(module, nn.Linear | nn.Conv2d))
+        read: list[Tensor] = []
+        hook = last.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+        try:
+            self.logits(images)
+        finally:
+            hook.remove()
+        return read[0].mean((2, 3)) if read[0].dim() == 4 else read[0].flatten(1)
+
+    def to(self, device: torch.device) -> Trained:
+        """The same on `device`: images must be there, too."""
+        mean, std = self.dataset.mean.to(device), self.dataset.std.to(device)
+        return Trained(self.spec, self.model.to(device), replace(self.dataset, mean=mean, std=std))
+
 
 def load(directory: Path | str, dataset: Path | str) -> Trained:
     """The trial in `directory` (request.json, result.json, weights.safetensors) with the file of its dataset object.
@@ -84,7 +102,7 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
     data = Path(dataset).read_bytes()
     if object_digest(data) != spec.dataset.digest:
         raise DatasetError(f"{dataset} is not {spec.dataset.name}-{spec.dataset.digest}, on which it was trained")
-    return _assembled(spec, weights, parse_object(data, str(dataset)))
+    return assembled(spec, weights, parse_object(data, str(dataset)))
 
 
 def load_trial(
@@ -104,7 +122,7 @@ def load_trial(
         weights = artifacts.read(store, run, trial, "weights", _kept(result))
     except (ObjectMissing, MessageError) as error:
         raise RequestError(f"trial {trial} of run {run} is not complete: {error}") from error
-    return _assembled(spec, weights, Reader(store).dataset(spec.dataset), tasks, spaces), result
+    return assembled(spec, weights, Reader(store).dataset(spec.dataset), tasks, spaces), result
 
 
 def _trusted(request: bytes, answer: bytes) -> tuple[TrialSpec, TrainingResult]:
@@ -123,9 +141,16 @@ def _kept(result: TrainingResult) -> Artifact:
     return result.weights
 
 
-def _assembled(
+def assembled(
     spec: TrialSpec, weights: bytes, found: DatasetObject, tasks: Load = TASKS.load, spaces: Load = SPACES.load
 ) -> Trained:
+    """A network of its specification, the file of its weights, and images.
+
+    Raises:
+        RequestError: it does not classify images.
+        DatasetError: the dataset has no images in classes.
+        RuntimeError: the weights are those of another net.
+    """
     # The net has no dropout, which does nothing after training.
     plain = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"dropout": "none"})})
     task = task_of(plain, tasks, spaces)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -34,38 +33,28 @@ class CellModule(nn.Module):
         self.cell = cell
         self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
         self.norms = nn.ModuleList(_norm(cell.norm, width) for _ in range(2))
-        self.deconv = nn.ConvTranspose2d(width, width, 2, stride=2) if cell.upsampling == "deconv" else nn.Identity()
+        is_deconv, up = cell.upsampling == "deconv", cell.upsampling
+        self.larger = (
+            nn.ConvTranspose2d(width, width, 2, stride=2) if is_deconv else nn.Upsample(scale_factor=2, mode=up)
+        )
         self.shortcut = nn.Conv2d(width, width, 1) if cell.shortcut else None
         self.skips = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in cell.skips)
 
     def forward(self, x: Tensor, inner: list[Tensor]) -> Tensor:
         """`inner` are the maps between the convolutions of all earlier cells; this one adds its own."""
-        if self.cell.convolution == "pre":
-            h = self.first(self._larger(F.relu(self.norms[0](x))))
-        else:
-            h = F.relu(self.norms[0](self.first(self._larger(x))))
+        h = self._block(0, x)
         for number, convolution in zip(self.cell.skips, self.skips, strict=True):
-            h = h + _enlarged(convolution(inner[number - 1]), h.shape[-1])
+            h = h + F.interpolate(convolution(inner[number - 1]), h.shape[-2:])
         inner.append(h)
-        if self.cell.convolution == "pre":
-            h = self.second(F.relu(self.norms[1](h)))
-        else:
-            h = F.relu(self.norms[1](self.second(h)))
-        return h if self.shortcut is None else h + _enlarged(self.shortcut(x), h.shape[-1])
+        h = self._block(1, h)
+        return h if self.shortcut is None else h + F.interpolate(self.shortcut(x), h.shape[-2:])
 
-    def _larger(self, x: Tensor) -> Tensor:
-        match self.cell.upsampling:
-            case "nearest":
-                return _enlarged(x, 2 * x.shape[-1])
-            case "bilinear":
-                return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        found: Tensor = self.deconv(x)
-        return found
-
-
-def _enlarged(x: Tensor, size: int) -> Tensor:
-    """Each pixel becomes several: cheaper behind a convolution with fields of one pixel than before it."""
-    return F.interpolate(x, size=(size, size), mode="nearest")
+    def _block(self, number: int, x: Tensor) -> Tensor:
+        """Convolution, normalisation and activation in the cell's order; the first block enlarges."""
+        is_pre, norm = self.cell.convolution == "pre", self.norms[number]
+        x = F.relu(norm(x)) if is_pre else x
+        x = self.second(x) if number else self.first(self.larger(x))
+        return x if is_pre else F.relu(norm(x))
 
 
 def _norm(name: str, width: int) -> nn.Module:
@@ -121,13 +110,3 @@ class Players(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         found: Tensor = self.generator(z)
         return found
-
-
-def as_bytes(images: Tensor) -> Tensor:
-    """Images with values from -1 to 1 as uint8."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def as_numbers(images: Tensor) -> Tensor:
-    """uint8 images as values from -1 to 1."""
-    return images.float() / 127.5 - 1

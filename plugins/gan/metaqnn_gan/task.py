@@ -6,29 +6,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from io import BytesIO
 from typing import ClassVar, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from metaqnn_gan.frechet import Gaussian, distance, gaussian
-from metaqnn_gan.judge import Judge, judge_in
-from metaqnn_gan.nets import Players, as_bytes, as_numbers
+from metaqnn_gan.judge import judge_in
+from metaqnn_gan.nets import Players
 from metaqnn_gan.space import GeneratorCells
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.images.dataset import Dataset, labelled, prepare
+from metaqnn_trainer.images.sheet import sheet
+from metaqnn_trainer.load import Trained
 from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.tasks.base import Part, Pause, Task, Turn
 
 SHEET: Final = 8  # rows and columns of a sheet of samples
-SAMPLE: Final = 40  # pixels, about; small images are enlarged
 AT_ONCE: Final = 500  # images that the judge sees together while data are loaded
+FEATURES: Final = 256  # at most; more are averaged, neighbours with each other
 SEED: Final = 0  # of what all trials are measured with
-PARTS: Final[tuple[Part, ...]] = ("validation", "test")
 
 
 class GenerationOptions(BaseModel):
@@ -51,14 +50,14 @@ class Reference(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """The data of a trial, on its device."""
+    """The data of a trial, on its device. `references` has the validation and the test part; from `latent` (samples,
+    latent) images are made that are measured.
+    """
 
     images: Dataset
-    judge: Judge
+    judge: Trained
     references: dict[Part, Reference]
-    """Those of the validation and the test part."""
     latent: Tensor
-    """The random numbers from which images are made that are measured (samples, latent)."""
 
 
 class Generation(Task):
@@ -72,12 +71,13 @@ class Generation(Task):
 
     def load(self, read: Reader, device: torch.device) -> Judged:
         found = read.dataset(self.spec.dataset)
-        judge, images = judge_in(found, device), prepare(labelled(found), self.spec.images_of(), device)
+        judge, images = judge_in(found).to(device), prepare(labelled(found), self.spec.images_of(), device)
         draws, train = torch.Generator().manual_seed(SEED), images.train.images
         some = train[torch.randperm(len(train), generator=draws)[: self.options.samples].to(device)]
         real, blank = (gaussian(_features(judge, each)) for each in (some, torch.zeros_like(some)))
         references: dict[Part, Reference] = {}
-        for part in [part for part in PARTS if len(images.part(part)) > 1]:
+        parts: tuple[Part, ...] = ("validation", "test")
+        for part in [part for part in parts if len(images.part(part)) > 1]:
             features = gaussian(_features(judge, images.part(part).images))
             references[part] = Reference(features, distance(blank, features), distance(real, features))
             if not 0 < references[part].real < references[part].blank:
@@ -95,10 +95,10 @@ class Generation(Task):
         return len(data.images.part(part))
 
     def batch(self, data: Judged, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Images, and random numbers for each turn (n, turns, latent)."""
+        """Images with values from -1 to 1, and random numbers for each turn (n, turns, latent)."""
         shape = (len(indices), len(self.turns()), self._space.options.latent)
         latent = torch.randn(shape, generator=generator).to(indices.device)
-        return as_numbers(data.images.train.images[indices]), latent
+        return data.images.train.images[indices].float() / 127.5 - 1, latent
 
     def build(self, data: Judged, generator: torch.Generator) -> nn.Module:
         return Players(self._space, self.spec.net, self.options.critic_width)
@@ -130,9 +130,8 @@ class Generation(Task):
             made = model(latent)
             if not made.isfinite().all():
                 return dict.fromkeys(("likeness", "frechet", "classes"), math.nan)
-            seen = data.judge(as_bytes(made))
-            features.append(seen.features)
-            named.append(seen.logits.argmax(1))
+            features.append(_features(data.judge, as_bytes(made)))
+            named.append(data.judge.logits(as_bytes(made)).argmax(1))
             pause()
         reference = data.references[part]
         frechet = distance(gaussian(torch.cat(features)), reference.features)
@@ -145,8 +144,7 @@ class Generation(Task):
         return True
 
     def pictures(self, model: nn.Module, data: Judged) -> dict[str, bytes]:
-        """A sheet of samples."""
-        return {"samples": sheet(as_bytes(model(data.latent[: SHEET**2])))}
+        return {"samples": sheet(as_bytes(model(data.latent[: SHEET**2])), SHEET)}
 
 
 def likeness(frechet: float, reference: Reference) -> float:
@@ -155,17 +153,13 @@ def likeness(frechet: float, reference: Reference) -> float:
     return max(0.0, nearer / math.log(reference.blank / reference.real))
 
 
-def _features(judge: Judge, images: Tensor) -> Tensor:
-    """(n, d)"""
-    return torch.cat([judge(some).features for some in images.split(AT_ONCE)])
+def as_bytes(images: Tensor) -> Tensor:
+    """Images with values from -1 to 1 as uint8."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def sheet(images: Tensor) -> bytes:
-    """A PNG file with up to SHEET x SHEET images (n, channels, size, size) uint8, each as large as it can be seen."""
-    images = images[: SHEET**2]
-    factor = max(1, SAMPLE // images.shape[-1])
-    larger = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    rows = [torch.cat(list(row), 2) for row in larger.split(SHEET) if len(row) == SHEET]
-    pixels = torch.cat(rows, 1).permute(1, 2, 0).cpu().numpy()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] < 3 else pixels[..., :3]).save(file := BytesIO(), "png")
-    return file.getvalue()
+def _features(judge: Trained, images: Tensor) -> Tensor:
+    """(n, features), float64"""
+    with torch.autocast(images.device.type, enabled=False):
+        found = torch.cat([judge.features(some) for some in images.split(AT_ONCE)])
+    return (F.adaptive_avg_pool1d(found, FEATURES) if found.shape[1] > FEATURES else found).double()

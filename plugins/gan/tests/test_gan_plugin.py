@@ -18,9 +18,9 @@ from torch import nn
 from metaqnn_gan.__main__ import judged_by, main
 from metaqnn_gan.frechet import distance, gaussian
 from metaqnn_gan.judge import SPEC, WEIGHTS, judge_in
-from metaqnn_gan.nets import Players, as_bytes, as_numbers, critic
+from metaqnn_gan.nets import Players, critic
 from metaqnn_gan.space import Cell, GeneratorCells, GeneratorOptions
-from metaqnn_gan.task import Generation, Reference, likeness, sheet
+from metaqnn_gan.task import Generation, Reference, as_bytes, likeness
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import NotationError
@@ -37,7 +37,6 @@ from metaqnn_trainer.tasks.base import Turn
 SMALL: Final[dict[str, Any]] = {"image_size": 8, "width": 4, "latent": 6}
 PLAIN: Final = "post batch deconv plain; post batch deconv plain skip=none; post batch deconv plain skip=none"
 MIXED: Final = "pre none nearest short; post instance bilinear plain skip=1; pre batch deconv short skip=1+2"
-CPU: Final = torch.device("cpu")
 
 
 def cells(**options: Any) -> GeneratorCells:
@@ -229,14 +228,7 @@ def test_the_reward_goes_by_the_logarithm_from_blank_to_real_images() -> None:
 
 def test_bytes_and_numbers_are_each_others_opposite() -> None:
     every = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(as_bytes(as_numbers(every)), every)
-
-
-@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
-def test_a_sheet_is_a_small_png(channels: int, mode: str) -> None:
-    data = sheet(torch.randint(0, 256, (64, channels, 64, 64), dtype=torch.uint8))
-    with Image.open(io.BytesIO(data)) as image:
-        assert (image.format, image.size, image.mode) == ("PNG", (512, 512), mode)
+    assert torch.equal(as_bytes(every.float() / 127.5 - 1), every)
 
 
 def test_turns_and_their_losses(made: MadeDataset, tmp_path: Path) -> None:
@@ -285,9 +277,9 @@ def test_the_best_net_of_a_run_becomes_the_judge(tmp_path: Path, capsys: pytest.
     assert f"trial {search.best.trial} of run first" in said
     assert f"--set dataset.name=judged-digits --set dataset.digest={again.ref.digest}" in said
     found = Reader(store).dataset(again.ref)
-    judge = judge_in(found, CPU)
+    judge = judge_in(found)
     images = found.tensors["train_images"][found.tensors["val_indices"]]
-    right = judge(images).logits.argmax(1) == found.tensors["train_labels"][found.tensors["val_indices"]]
+    right = judge.logits(images).argmax(1) == found.tensors["train_labels"][found.tensors["val_indices"]]
     assert right.double().mean().item() == pytest.approx(search.best.val_accuracy)
     for arguments in (["second"], ["first", "--trial", "0123456789ab"]):
         with pytest.raises(SystemExit):
@@ -299,4 +291,4 @@ def test_a_judge_that_is_none_is_refused(made: MadeDataset) -> None:
     for name, tensor in ((SPEC, torch.zeros(4, dtype=torch.uint8)), (f"{WEIGHTS}more", torch.zeros(1))):
         forged = DatasetObject(found.info, Tensors("forged", {**found.tensors, name: tensor}))
         with pytest.raises(DatasetError, match="judge"):
-            judge_in(forged, CPU)
+            judge_in(forged)
