@@ -20,7 +20,7 @@ from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import StoreError
 
 
-def judged_by(store: Store, run: str, trial: str | None = None, name: str | None = None) -> MadeDataset:
+def judged_by(store: Store, run: str, trial: str | None = None) -> MadeDataset:
     """The images of a run with one of its classifiers, by default the best one.
 
     Raises:
@@ -32,7 +32,7 @@ def judged_by(store: Store, run: str, trial: str | None = None, name: str | None
     trained, result = load_trial(store, run, trial)
     found = Reader(store).dataset(trained.spec.dataset)
     examples = judged(found, trained.spec, trained.model.state_dict(), result.reward, f"trial {trial} of run {run}")
-    return encode_examples(name or f"judged-{found.info.name}", examples)
+    return encode_examples(f"judged-{found.info.name}", examples)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,15 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", help="a run that classifies images")
     parser.add_argument("--store", default="./runs", help="directory, or s3://bucket/prefix")
     parser.add_argument("--trial", help="a trial of the run (default: its best)")
-    parser.add_argument("--name", help="name of the dataset that is made (default: judged-DATASET)")
     asked = parser.parse_args(arguments)
     try:
         store = open_store(asked.store, Logged().say)
-        made = judged_by(store, asked.run, asked.trial, asked.name)
+        made = judged_by(store, asked.run, asked.trial)
         store.put_if_absent(keys.dataset(made.ref.name, made.ref.digest), made.data)
     except (OrchestratorError, TrainerError, ContractError, StoreError) as error:
-        hint = getattr(error, "hint", "")
-        parser.error(f"{error}\n{hint}" if hint else str(error))
+        parser.error(f"{error} {getattr(error, 'hint', '')}".strip())
     name, accuracy = (made.info.facts[key] for key in ("judge", "judge_accuracy"))
     print(f"{made.ref.name}-{made.ref.digest}: judged by {name}, validation accuracy {accuracy:.4f}")
     print(f"\n--set dataset.name={made.ref.name} --set dataset.digest={made.ref.digest}")

@@ -33,10 +33,9 @@ class CellModule(nn.Module):
         self.cell = cell
         self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
         self.norms = nn.ModuleList(_norm(cell.norm, width) for _ in range(2))
-        is_deconv, up = cell.upsampling == "deconv", cell.upsampling
-        self.larger = (
-            nn.ConvTranspose2d(width, width, 2, stride=2) if is_deconv else nn.Upsample(scale_factor=2, mode=up)
-        )
+        self.larger: nn.Module = nn.Upsample(scale_factor=2, mode=cell.upsampling)
+        if cell.upsampling == "deconv":
+            self.larger = nn.ConvTranspose2d(width, width, 2, stride=2)
         self.shortcut = nn.Conv2d(width, width, 1) if cell.shortcut else None
         self.skips = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in cell.skips)
 

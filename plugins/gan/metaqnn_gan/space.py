@@ -64,7 +64,6 @@ class GeneratorCells(Space):
     """A state is all choices so far."""
 
     Options: ClassVar[type[GeneratorOptions]] = GeneratorOptions
-    noun = "choice"
     part = "cell"
 
     @property
