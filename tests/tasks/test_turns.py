@@ -16,7 +16,7 @@ from metaqnn_trainer.contract.messages import PluginRef, Recipe, TrainerOptions,
 from metaqnn_trainer.errors import Preempted
 from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.tasks.base import Turn, task_of
+from metaqnn_trainer.tasks.base import task_of
 from metaqnn_trainer.training.checkpoint import Checkpoints
 from metaqnn_trainer.training.optimizer import Optimizers
 from metaqnn_trainer.training.outcome import Subject, Training
@@ -26,7 +26,7 @@ from tests.tasks.regression import Regression
 from tests.tasks.test_regression import table
 from tests.tasks.widths import Widths
 
-BATCH, RATE, FASTER = 100, 0.02, 3.0
+BATCH, RATE = 100, 0.02
 
 
 class Rivals(nn.Module):
@@ -48,8 +48,8 @@ class Contest(Regression):
     def build(self, data: Any, generator: torch.Generator) -> nn.Module:
         return Rivals(super().build(data, generator))
 
-    def turns(self) -> Sequence[Turn]:
-        return Turn("rival.", FASTER), Turn("rival.", FASTER), Turn("net.")
+    def turns(self) -> Sequence[str]:
+        return "rival.", "rival.", "net."
 
     def turn_loss(self, turn: int, model: nn.Module, *batch: Tensor) -> Tensor:
         assert isinstance(model, Rivals)
@@ -96,10 +96,7 @@ def test_each_turn_is_a_step_of_its_own_optimiser(store: DirectoryStore) -> None
     torch.manual_seed(seed)
     model = task.build(data, torch.Generator().manual_seed(seed))
     assert isinstance(model, Rivals)
-    theirs = {
-        of: torch.optim.Adam(of.parameters(), lr=rate, fused=True)
-        for of, rate in ((model.rival, RATE * FASTER), (model.net, RATE))
-    }
+    theirs = {of: torch.optim.Adam(of.parameters(), lr=RATE, fused=True) for of in (model.rival, model.net)}
     best: list[tuple[float, dict[str, Tensor]]] = []
     for epoch in range(1, recipe.epochs + 1):
         order = torch.randperm(
@@ -139,12 +136,18 @@ def test_interrupted_at_every_step_it_comes_out_the_same(store: DirectoryStore) 
 
 def test_what_has_no_parameters_has_no_turn() -> None:
     with pytest.raises(ValueError, match="no parameters whose names begin with 'critic'"):
-        Optimizers(nn.Linear(2, 2), Recipe(), [Turn("critic")])
+        Optimizers(nn.Linear(2, 2), Recipe(), ["critic"])
+
+
+@pytest.mark.parametrize("turns", [["", "net."], ["rival.", "net.0", "net."]])
+def test_turns_that_share_parameters_are_refused(turns: list[str]) -> None:
+    with pytest.raises(ValueError, match="share parameters"):
+        Optimizers(Rivals(nn.Linear(2, 1)), Recipe(), turns)
 
 
 def test_a_state_of_other_turns_is_refused() -> None:
     net, recipe = Rivals(nn.Linear(2, 1)), Recipe()
-    apart, together = (Optimizers(net, recipe, turns) for turns in ([Turn("net."), Turn("rival.")], [Turn()]))
+    apart, together = (Optimizers(net, recipe, turns) for turns in (["net.", "rival."], [""]))
     for one, other in ((apart, together), (together, apart)):
         with pytest.raises(RuntimeError, match="of other parameters"):
             one.load(other.state())

@@ -35,6 +35,7 @@ from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
 from metaqnn_trainer.tasks.base import TASKS, Load, task_of
 from metaqnn_trainer.tasks.classification import Classification
+from metaqnn_trainer.training.outcome import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def load(directory: Path | str, dataset: Path | str) -> Trained:
     data = Path(dataset).read_bytes()
     if object_digest(data) != spec.dataset.digest:
         raise DatasetError(f"{dataset} is not {spec.dataset.name}-{spec.dataset.digest}, on which it was trained")
-    return assembled(spec, weights, parse_object(data, str(dataset)))
+    return assembled(spec, safetensors.torch.load(weights), parse_object(data, str(dataset)))
 
 
 def load_trial(
@@ -122,7 +123,8 @@ def load_trial(
         weights = artifacts.read(store, run, trial, "weights", _kept(result))
     except (ObjectMissing, MessageError) as error:
         raise RequestError(f"trial {trial} of run {run} is not complete: {error}") from error
-    return assembled(spec, weights, Reader(store).dataset(spec.dataset), tasks, spaces), result
+    found = Reader(store).dataset(spec.dataset)
+    return assembled(spec, safetensors.torch.load(weights), found, tasks, spaces), result
 
 
 def _trusted(request: bytes, answer: bytes) -> tuple[TrialSpec, TrainingResult]:
@@ -142,9 +144,9 @@ def _kept(result: TrainingResult) -> Artifact:
 
 
 def assembled(
-    spec: TrialSpec, weights: bytes, found: DatasetObject, tasks: Load = TASKS.load, spaces: Load = SPACES.load
+    spec: TrialSpec, weights: Weights, found: DatasetObject, tasks: Load = TASKS.load, spaces: Load = SPACES.load
 ) -> Trained:
-    """A network of its specification, the file of its weights, and images.
+    """A network of its specification, its weights, and images.
 
     Raises:
         RequestError: it does not classify images.
@@ -161,5 +163,5 @@ def assembled(
         )
     data = task.prepared(found, torch.device("cpu"))
     model = task.build(data, torch.Generator())
-    model.load_state_dict(safetensors.torch.load(weights))
+    model.load_state_dict(weights)
     return Trained(spec, model.eval(), data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
 import torch.nn.functional as F
@@ -19,10 +18,7 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation that leaves a single pixel of a single image as it is: nothing can be told from it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() == x.shape[1]:
-            return x
-        found: Tensor = super().forward(x)
-        return found
+        return x if self.training and x.numel() == x.shape[1] else super().forward(x)
 
 
 class CellModule(nn.Module):
@@ -83,29 +79,12 @@ class Generator(nn.Module):
 
 
 def critic(channels: int, size: int, width: int) -> nn.Sequential:
-    """The same for all designs, as in Miyato et al. 2018 but smaller: images to one number each. Every weight is
-    divided by its largest singular value.
-    """
+    """Images to one number each, by the same net for all designs; spectrally normalised (Miyato et al. 2018)."""
     modules: list[nn.Module] = []
-    halvings = 0
+    before, after = channels, width
     while size > SMALLEST and size % 2 == 0:
-        size, halvings = size // 2, halvings + 1
-    for before, after in pairwise([channels, *(width * 2**number for number in range(halvings))]):
         modules += [nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(SLOPE)]
         modules += [nn.Conv2d(after, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-    features = (width * 2 ** (halvings - 1) if halvings else channels) * size**2
-    modules += [nn.Flatten(), nn.Linear(features, 1), nn.Flatten(0)]
+        before, after, size = after, 2 * after, size // 2
+    modules += [nn.Flatten(), nn.Linear(before * size**2, 1), nn.Flatten(0)]
     return nn.Sequential(*(spectral_norm(each) if hasattr(each, "weight") else each for each in modules))
-
-
-class Players(nn.Module):
-    """A generator and its critic. Its result is the generator's."""
-
-    def __init__(self, space: GeneratorCells, design: str, critic_width: int) -> None:
-        super().__init__()
-        self.generator = Generator(space, design)
-        self.critic = critic(space.options.channels, space.options.image_size, critic_width)
-
-    def forward(self, z: Tensor) -> Tensor:
-        found: Tensor = self.generator(z)
-        return found

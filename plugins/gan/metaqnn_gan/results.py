@@ -13,14 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.plugin_results import measured_on_test
 from benchmarks.search.statistics import interval
 
-from metaqnn_gan.__main__ import judged_by
 from metaqnn_orch import Search
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.sources.make import make_dataset
 from metaqnn_trainer.store.directory import DirectoryStore
 
 DCGAN: Final = "post batch deconv plain; post batch deconv plain skip=none; post batch deconv plain skip=none"
@@ -35,8 +36,9 @@ def searched(store: str, run: str, settings: dict[str, Any], preset: str = "gan-
 
 def judge(store: str) -> dict[str, Any]:
     """The settings of a dataset whose judge is the best of a few classifiers."""
-    searched(store, "classifiers", {"schedule.total": CLASSIFIERS}, "digits")
-    made = judged_by(DirectoryStore(store), "classifiers")
+    best = searched(store, "classifiers", {"schedule.total": CLASSIFIERS}, "digits").best
+    assert best is not None
+    made = make_dataset("judged-digits", Path(store, keys.trial("classifiers", best.trial)))
     DirectoryStore(store).put_if_absent(keys.dataset(made.ref.name, made.ref.digest), made.data)
     print(
         f"judge: {made.info.facts['judge']}, validation accuracy {made.info.facts['judge_accuracy']}", file=sys.stderr

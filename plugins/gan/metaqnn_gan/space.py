@@ -7,6 +7,7 @@ them, and, from the second cell on, which earlier cells it reads besides the las
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import ClassVar, Final, Literal, NamedTuple, Self
@@ -17,14 +18,9 @@ from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.spaces.base import Cost, Part, Space
 
-CONVOLUTIONS: Final = ("pre", "post")
-NORMS: Final = ("none", "batch", "instance")
-UPSAMPLINGS: Final = ("nearest", "bilinear", "deconv")
-SHORTCUTS: Final = ("plain", "short")
-SKIP: Final = "skip="
-NO_SKIP: Final = f"{SKIP}none"
+FIRST: Final = (("pre", "post"), ("none", "batch", "instance"), ("nearest", "bilinear", "deconv"), ("plain", "short"))
+"""What is chosen of each cell. Of later ones than the first the skips are chosen, too."""
 MOST_CELLS: Final = 4
-GENES: Final = 4  # of the first cell; later ones have a fifth, the skips
 
 Genes = tuple[str, ...]
 
@@ -37,22 +33,25 @@ class GeneratorOptions(BaseModel):
     cells: int = Field(3, ge=1, le=MOST_CELLS, description="Cells, each of which doubles the size.")
     width: int = Field(16, ge=1, le=1024, description="Maps in each cell.")
     latent: int = Field(32, ge=1, le=1024, description="Random numbers from which an image is made.")
-    convolutions: tuple[Literal["pre", "post"], ...] = Field(CONVOLUTIONS, min_length=1)
-    norms: tuple[Literal["none", "batch", "instance"], ...] = Field(NORMS, min_length=1)
-    upsamplings: tuple[Literal["nearest", "bilinear", "deconv"], ...] = Field(UPSAMPLINGS, min_length=1)
-    shortcuts: tuple[Literal["plain", "short"], ...] = Field(SHORTCUTS, min_length=1)
+    convolutions: tuple[Literal["pre", "post"], ...] = Field(FIRST[0], min_length=1)
+    norms: tuple[Literal["none", "batch", "instance"], ...] = Field(FIRST[1], min_length=1)
+    upsamplings: tuple[Literal["nearest", "bilinear", "deconv"], ...] = Field(FIRST[2], min_length=1)
+    shortcuts: tuple[Literal["plain", "short"], ...] = Field(FIRST[3], min_length=1)
 
     @model_validator(mode="after")
     def _can_be_made(self) -> Self:
         whole, rest = divmod(self.image_size, 2**self.cells)
         if rest or not whole:
             raise ValueError(f"image_size must be a multiple of {2**self.cells}, for each cell doubles the size")
+        if whole == 1 and "pre" in self.convolutions and set(self.norms) == {"instance"}:
+            raise ValueError("norms: one pixel, which the first cell gets, cannot be normalised by itself")
         return self
 
 
 class Cell(NamedTuple):
     """`skips` are the numbers, from 1, of the earlier cells that are read besides the last one."""
 
+    text: str
     convolution: str
     norm: str
     upsampling: str
@@ -76,33 +75,28 @@ class GeneratorCells(Space):
         return int(self.options.image_size // 2**self.options.cells)
 
     def legal(self, state: Genes) -> Sequence[str]:
-        cell, place = _place(len(state))
-        options, norms = self.options, self.options.norms
+        options, (cell, place) = self.options, _place(len(state))
         if self.bottom == 1 and state == ("pre",):  # one pixel cannot be normalised by itself
-            norms = tuple(norm for norm in norms if norm != "instance")
-        return (options.convolutions, norms, options.upsamplings, options.shortcuts, _skips(cell))[place]
+            return [norm for norm in options.norms if norm != "instance"]
+        return (options.convolutions, options.norms, options.upsamplings, options.shortcuts, _skips(cell))[place]
 
     def step(self, state: Genes, move: str) -> Genes | None:
         after = (*state, move)
         return None if _place(len(after)) == (self.options.cells, 0) else after
 
     def text(self, moves: Sequence[str]) -> str:
-        cells: dict[int, list[str]] = {}
-        for number, move in enumerate(moves):
-            cells.setdefault(_place(number)[0], []).append(move)
-        return "; ".join(" ".join(genes) for genes in cells.values())
+        words = ((" " if _place(number)[1] else "; ") + move for number, move in enumerate(moves))
+        return "".join(words).removeprefix("; ")
 
     def parse(self, text: str) -> list[str]:
-        found: list[str] = []
-        for number, written in enumerate(text.split(";")):
-            for gene in written.split():
-                cell, place = _place(len(found))
-                if cell == MOST_CELLS:
-                    raise NotationError(f"a design has at most {MOST_CELLS} cells", 1)
-                known = (CONVOLUTIONS, NORMS, UPSAMPLINGS, SHORTCUTS, _skips(cell))[place]
-                if gene not in known or cell != number:
-                    raise NotationError(f"{gene[:20]!r} stands where one of {', '.join(known)} should be", 1)
-                found.append(gene)
+        found = text.replace(";", " ").split()
+        for number, gene in enumerate(found):
+            cell, place = _place(number)
+            if cell == MOST_CELLS:
+                raise NotationError(f"a design has at most {MOST_CELLS} cells", 1)
+            known = (*FIRST, _skips(cell))[place]
+            if gene not in known:
+                raise NotationError(f"{gene[:20]!r} stands where one of {', '.join(known)} should be", 1)
         return found
 
     def cells(self, design: str) -> list[Cell]:
@@ -111,59 +105,48 @@ class GeneratorCells(Space):
         Raises:
             NotationError: the design is not whole.
         """
-        moves = self.parse(design)
+        moves, found = self.parse(design), list[Cell]()
         if _place(len(moves)) != (self.options.cells, 0):
             raise NotationError(f"a whole design has {self.options.cells} cells", 1)
-        found = []
-        for begin in (0, *(place for place in range(GENES, len(moves), GENES + 1))):
-            convolution, norm, upsampling, shortcut, *skip = moves[begin : begin + GENES + (begin > 0)]
-            skips = tuple(
-                int(cell) for written in skip if written != NO_SKIP for cell in written[len(SKIP) :].split("+")
-            )
-            found.append(Cell(convolution, norm, upsampling, shortcut == "short", skips))
+        for text in self.text(moves).split("; "):
+            convolution, norm, upsampling, shortcut, *skip = text.split()
+            skips = tuple(int(cell) for cell in re.findall(r"\d", "".join(skip)))
+            found.append(Cell(text, convolution, norm, upsampling, shortcut == "short", skips))
         return found
 
     def describe(self, design: str) -> list[Part]:
-        options, cells, size = self.options, self.cells(design), self.bottom
-        width, pixels = options.width, self.bottom**2
-        parts = [
-            Part(f"{options.latent} random numbers", f"{width}x{size}x{size}", _linear(options.latent, width * pixels))
-        ]
-        for cell, text in zip(cells, design.split("; "), strict=True):
+        options, width, size = self.options, self.options.width, self.bottom
+        begin = _convolution(options.latent, width * size**2, 1, 1)
+        parts = [Part(f"{options.latent} random numbers", f"{width}x{size}x{size}", begin)]
+        for cell in self.cells(design):
             size *= 2
-            cost = _convolution(width, width, 3, size) + _convolution(width, width, 3, size)
-            if cell.norm != "none":
-                cost += Cost(4 * width, 0)
+            convolutions = [(3, size), (3, size)]  # their fields, and the sizes of their maps
             if cell.upsampling == "deconv":
-                cost += Cost(_convolution(width, width, 2, size).params, width**2 * size**2)
+                convolutions.append((2, size // 2))  # each output has one term
             if cell.shortcut:
-                cost += _convolution(width, width, 1, size // 2)
-            for skip in cell.skips:
-                cost += _convolution(width, width, 1, self.bottom * 2**skip)
-            parts.append(Part(text, f"{width}x{size}x{size}", cost, (width, size, size)))
+                convolutions.append((1, size // 2))
+            convolutions += [(1, self.bottom * 2**skip) for skip in cell.skips]
+            norms = Cost(0 if cell.norm == "none" else 4 * width, 0)
+            cost = sum((_convolution(width, width, *each) for each in convolutions), norms)
+            parts.append(Part(cell.text, f"{width}x{size}x{size}", cost, (width, size, size)))
         image = (options.channels, size, size)
         head = _convolution(width, options.channels, 3, size) + Cost(2 * width, 0)
         return [*parts, Part("image", "x".join(map(str, image)), head, image)]
 
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        return (
-            {} if info.channels == self.options.channels else {"space.channels": (self.options.channels, info.channels)}
-        )
+        ours = self.options.channels
+        return {} if info.channels == ours else {"space.channels": (ours, info.channels)}
 
 
 def _place(number: int) -> tuple[int, int]:
     """The cell of a choice, from 0, and the place of the choice in it."""
-    return (0, number) if number < GENES else divmod(number + 1, GENES + 1)
+    return (0, number) if number < len(FIRST) else divmod(number + 1, len(FIRST) + 1)
 
 
 def _skips(cell: int) -> tuple[str, ...]:
     earlier = range(1, cell + 1)
     some = [chosen for count in earlier for chosen in combinations(earlier, count)]
-    return (NO_SKIP, *(SKIP + "+".join(map(str, chosen)) for chosen in some))
-
-
-def _linear(inputs: int, outputs: int) -> Cost:
-    return Cost((inputs + 1) * outputs, inputs * outputs)
+    return ("skip=none", *("skip=" + "+".join(map(str, chosen)) for chosen in some))
 
 
 def _convolution(inputs: int, outputs: int, field: int, size: int) -> Cost:

@@ -1,6 +1,4 @@
-"""Generation: a generator learns from a critic, and is judged by the Fréchet distance of features to those of images
-that it has not seen.
-"""
+"""A generator learns from a critic, and is judged by how far its images' features are from those of images unseen."""
 
 from __future__ import annotations
 
@@ -13,16 +11,15 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from metaqnn_gan.frechet import Gaussian, distance, gaussian
 from metaqnn_gan.judge import judge_in
-from metaqnn_gan.nets import Players
+from metaqnn_gan.nets import Generator, critic
 from metaqnn_gan.space import GeneratorCells
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.images.dataset import Dataset, labelled, prepare
 from metaqnn_trainer.images.sheet import sheet
 from metaqnn_trainer.load import Trained
 from metaqnn_trainer.reading import Reader
-from metaqnn_trainer.tasks.base import Part, Pause, Task, Turn
+from metaqnn_trainer.tasks.base import Part, Pause, Task
 
 SHEET: Final = 8  # rows and columns of a sheet of samples
 AT_ONCE: Final = 500  # images that the judge sees together while data are loaded
@@ -34,25 +31,20 @@ class GenerationOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     critic_turns: int = Field(1, ge=1, le=20, description="Updates of the critic for each of the generator's.")
-    critic_rate: float = Field(1.0, gt=0, le=100, description="Factor of the critic's learning rate.")
     critic_width: int = Field(16, ge=1, le=1024, description="Maps in the critic's first convolution.")
     samples: int = Field(1000, ge=64, le=100_000, description="Images that are generated to measure the distance.")
 
 
 class Reference(NamedTuple):
-    """What generated images are compared with: a part of the dataset."""
+    """The features (n, features) of a part of the dataset, and how far blank and training images are from them."""
 
-    features: Gaussian
+    features: Tensor
     blank: float
-    """Distance of blank images."""
     real: float
-    """Distance of training images, as many as are generated, or all."""
 
 
 class Judged(NamedTuple):
-    """The data of a trial, on its device. `references` has the validation and the test part; from `latent` (samples,
-    latent) images are made that are measured.
-    """
+    """The data of a trial, on its device. From `latent` (samples, latent) images are made that are measured."""
 
     images: Dataset
     judge: Trained
@@ -69,72 +61,70 @@ class Generation(Task):
     measure = "likeness"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    def load(self, read: Reader, device: torch.device) -> Judged:
-        found = read.dataset(self.spec.dataset)
-        judge, images = judge_in(found).to(device), prepare(labelled(found), self.spec.images_of(), device)
-        draws, train = torch.Generator().manual_seed(SEED), images.train.images
-        some = train[torch.randperm(len(train), generator=draws)[: self.options.samples].to(device)]
-        real, blank = (gaussian(_features(judge, each)) for each in (some, torch.zeros_like(some)))
-        references: dict[Part, Reference] = {}
-        parts: tuple[Part, ...] = ("validation", "test")
-        for part in [part for part in parts if len(images.part(part)) > 1]:
-            features = gaussian(_features(judge, images.part(part).images))
-            references[part] = Reference(features, distance(blank, features), distance(real, features))
-            if not 0 < references[part].real < references[part].blank:
-                raise DatasetError(f"the judge of {found.info.name} cannot tell blank images from those for {part}")
-        latent = torch.randn(self.options.samples, self._space.options.latent, generator=draws)
-        return Judged(images, judge, references, latent.to(device))
-
     @property
     def _space(self) -> GeneratorCells:
         if not isinstance(self.space, GeneratorCells):
             raise RequestError(f"the task {self.spec.task.name} trains designs of the family generator-cells alone")
         return self.space
 
+    def load(self, read: Reader, device: torch.device) -> Judged:
+        found = read.dataset(self.spec.dataset)
+        judge, images = judge_in(found).to(device), prepare(labelled(found), self.spec.images_of(), device)
+        draws, train = torch.Generator().manual_seed(SEED), images.train.images
+        some = train[torch.randperm(len(train), generator=draws)[: self.options.samples].to(device)]
+        real, blank = (_features(judge, each) for each in (some, torch.zeros_like(some)))
+        references: dict[Part, Reference] = {}
+        parts: tuple[Part, ...] = ("validation", "test")
+        for part in [part for part in parts if len(images.part(part)) > 1]:
+            features = _features(judge, images.part(part).images)
+            references[part] = Reference(features, distance(blank, features), distance(real, features))
+            if not 0 < references[part].real < references[part].blank:
+                raise DatasetError(f"the judge of {found.info.name} cannot tell blank images from those for {part}")
+        latent = torch.randn(self.options.samples, self._space.options.latent, generator=draws)
+        return Judged(images, judge, references, latent.to(device))
+
     def examples(self, data: Judged, part: Part) -> int:
         return len(data.images.part(part))
 
     def batch(self, data: Judged, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Images with values from -1 to 1, and random numbers for each turn (n, turns, latent)."""
-        shape = (len(indices), len(self.turns()), self._space.options.latent)
-        latent = torch.randn(shape, generator=generator).to(indices.device)
-        return data.images.train.images[indices].float() / 127.5 - 1, latent
+        latent = torch.randn(len(indices), len(self.turns()), self._space.options.latent, generator=generator)
+        return data.images.train.images[indices].float() / 127.5 - 1, latent.to(indices.device)
 
     def build(self, data: Judged, generator: torch.Generator) -> nn.Module:
-        return Players(self._space, self.spec.net, self.options.critic_width)
+        space, options = self._space, self._space.options
+        rival = critic(options.channels, options.image_size, self.options.critic_width)
+        return nn.ModuleDict({"generator": Generator(space, self.spec.net), "critic": rival})
 
-    def turns(self) -> Sequence[Turn]:
-        return (*[Turn("critic.", self.options.critic_rate)] * self.options.critic_turns, Turn("generator."))
-
-    def turn_loss(self, turn: int, model: nn.Module, *batch: Tensor) -> Tensor:
-        """The hinge loss (Lim and Ye 2017), of the critic or of the generator."""
-        images, latent = batch[0], batch[1][:, turn]
-        assert isinstance(model, Players)
-        if turn == self.options.critic_turns:
-            return self.loss(model, images, latent)
-        with torch.no_grad():
-            made = model(latent)
-        of_images, of_made = model.critic(torch.cat([images, made.to(images.dtype)])).chunk(2)
-        return (F.relu(1 - of_images) + F.relu(1 + of_made)).sum()
+    def turns(self) -> Sequence[str]:
+        return (*["critic."] * self.options.critic_turns, "generator.")
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
-        """The generator's."""
-        assert isinstance(model, Players)
-        found: Tensor = model.critic(model(batch[1]).float())
-        return -found.sum()
+        return self.turn_loss(self.options.critic_turns, model, *batch)
+
+    def turn_loss(self, turn: int, model: nn.Module, *batch: Tensor) -> Tensor:
+        """The hinge loss (Lim and Ye 2017), of the critic or, in the last turn, of the generator."""
+        generator, critic = map(model.get_submodule, ("generator", "critic"))
+        images, latent = batch[0], batch[1][:, turn]
+        if turn == self.options.critic_turns:
+            return -torch.sum(critic(generator(latent).float()))
+        with torch.no_grad():
+            made = generator(latent)
+        of_images, of_made = critic(torch.cat([images, made.to(images.dtype)])).chunk(2)
+        return (F.relu(1 - of_images) + F.relu(1 + of_made)).sum()
 
     def evaluate(self, model: nn.Module, data: Judged, part: Part, batch: int, pause: Pause) -> dict[str, float]:
         """Also the effective number of classes among the images, exp of their entropy: few where all look alike."""
         features, named = list[Tensor](), list[Tensor]()
         for latent in data.latent.split(batch):
-            made = model(latent)
+            made = model.get_submodule("generator")(latent)
             if not made.isfinite().all():
                 return dict.fromkeys(("likeness", "frechet", "classes"), math.nan)
             features.append(_features(data.judge, as_bytes(made)))
             named.append(data.judge.logits(as_bytes(made)).argmax(1))
             pause()
         reference = data.references[part]
-        frechet = distance(gaussian(torch.cat(features)), reference.features)
+        frechet = distance(torch.cat(features), reference.features)
         shares = torch.bincount(torch.cat(named)).double() / len(data.latent)
         classes = torch.special.entr(shares).sum().exp().item()
         return {"likeness": likeness(frechet, reference), "frechet": frechet, "classes": classes}
@@ -144,7 +134,21 @@ class Generation(Task):
         return True
 
     def pictures(self, model: nn.Module, data: Judged) -> dict[str, bytes]:
-        return {"samples": sheet(as_bytes(model(data.latent[: SHEET**2])), SHEET)}
+        made = model.get_submodule("generator")(data.latent[: SHEET**2])
+        return {"samples": sheet(as_bytes(made), SHEET)}
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """The Fréchet distance of the normal distributions of features (n, d) and (m, d) float64, n and m > 1, squared as
+    in Heusel et al. 2017: |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½). The last root has the eigenvalues of the symmetric
+    C2^½ C1 C2^½ (Dowson and Landau 1982).
+    """
+    first, second = (torch.atleast_2d(features.T.cov()) for features in (one, other))
+    values, vectors = torch.linalg.eigh(second)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    shared = torch.linalg.eigvalsh(root @ first @ root).clamp(min=0).sqrt().sum()
+    apart = (one.mean(0) - other.mean(0)).square().sum()
+    return max(0.0, float(apart + first.trace() + second.trace() - 2 * shared))
 
 
 def likeness(frechet: float, reference: Reference) -> float:

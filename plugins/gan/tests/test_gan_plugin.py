@@ -15,24 +15,21 @@ from tests.spaces.behaviour import SpaceBehaviour
 from tests.tasks.behaviour import RUN, Behaviour
 from torch import nn
 
-from metaqnn_gan.__main__ import judged_by, main
-from metaqnn_gan.frechet import distance, gaussian
 from metaqnn_gan.judge import SPEC, WEIGHTS, judge_in
-from metaqnn_gan.nets import Players, critic
+from metaqnn_gan.nets import Generator, critic
 from metaqnn_gan.space import Cell, GeneratorCells, GeneratorOptions
-from metaqnn_gan.task import Generation, Reference, as_bytes, likeness
+from metaqnn_gan.task import Generation, Reference, as_bytes, distance, likeness
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
-from metaqnn_trainer.errors import DatasetError
-from metaqnn_trainer.reading import DatasetObject, Reader, Tensors, parse_object
+from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.reading import DatasetObject, Tensors, parse_object
 from metaqnn_trainer.sources.base import Examples
 from metaqnn_trainer.sources.make import MadeDataset, encode_examples, make_dataset
 from metaqnn_trainer.spaces.base import IllegalDesign, Space
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.tasks.base import Turn
 
 SMALL: Final[dict[str, Any]] = {"image_size": 8, "width": 4, "latent": 6}
 PLAIN: Final = "post batch deconv plain; post batch deconv plain skip=none; post batch deconv plain skip=none"
@@ -120,9 +117,9 @@ def fewer(made: MadeDataset, train: int) -> Examples:
 
 def test_a_design_is_read_as_it_is_written() -> None:
     assert cells().cells(MIXED) == [
-        Cell("pre", "none", "nearest", shortcut=True, skips=()),
-        Cell("post", "instance", "bilinear", shortcut=False, skips=(1,)),
-        Cell("pre", "batch", "deconv", shortcut=True, skips=(1, 2)),
+        Cell("pre none nearest short", "pre", "none", "nearest", shortcut=True, skips=()),
+        Cell("post instance bilinear plain skip=1", "post", "instance", "bilinear", shortcut=False, skips=(1,)),
+        Cell("pre batch deconv short skip=1+2", "pre", "batch", "deconv", shortcut=True, skips=(1, 2)),
     ]
 
 
@@ -132,7 +129,7 @@ def test_a_design_is_read_as_it_is_written() -> None:
         "batch",
         "pre batch nearest",
         "pre batch nearest short skip=none",
-        "pre; batch nearest short",
+        f"{PLAIN}; {PLAIN}",
         f"{PLAIN}; pre",
         "x",
     ],
@@ -145,7 +142,7 @@ def test_what_is_no_design_is_refused(text: str) -> None:
 def test_a_batch_of_one_image_is_trained_with_too() -> None:
     """The last batch of an epoch may have no second one, and the first cell of small images one pixel."""
     design = PLAIN.replace("post", "pre").replace("none", "1", 1)
-    made = Players(cells(), design, 4).train()(torch.randn(1, 6))
+    made = Generator(cells(), design).train()(torch.randn(1, 6))
     assert made.isfinite().all()
 
 
@@ -165,7 +162,9 @@ def test_there_are_as_many_designs_as_autogan_has() -> None:
     assert [len(cells(image_size=16).legal(("",) * count)) for count in (8, 13)] == [2, 4]
 
 
-@pytest.mark.parametrize("wrong", [{"image_size": 12}, {"image_size": 4}, {"norms": ()}, {"upsamplings": ("x",)}])
+@pytest.mark.parametrize(
+    "wrong", [{"image_size": 12}, {"image_size": 4}, {"norms": ()}, {"norms": ("instance",)}, {"upsamplings": ("x",)}]
+)
 def test_spaces_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         cells(**wrong)
@@ -176,7 +175,7 @@ def test_spaces_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
 def test_the_cost_is_that_of_the_modules(design: str, channels: int) -> None:
     """Parameters, and what convolutions and the linear layer multiply, counted while they run."""
     space = cells(channels=channels, image_size=16)
-    players = Players(space, design, 4)
+    generator = Generator(space, design)
     macs = 0
 
     def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
@@ -185,12 +184,12 @@ def test_the_cost_is_that_of_the_modules(design: str, channels: int) -> None:
         pixels = output[0, 0].numel() if output.dim() == 4 else 1
         macs += weights * pixels // (4 if isinstance(module, nn.ConvTranspose2d) else 1)  # each output has one term
 
-    for module in players.generator.modules():
+    for module in generator.modules():
         module.register_forward_hook(count)
-    made = players(torch.randn(2, 6))
+    made = generator(torch.randn(2, 6))
     assert made.shape == (2, channels, 16, 16)
     assert made.abs().max() <= 1
-    assert space.cost(design) == (sum(each.numel() for each in players.generator.parameters()), macs)
+    assert space.cost(design) == (sum(each.numel() for each in generator.parameters()), macs)
     assert space.describe(design)[-1].shape == (channels, 16, 16)
 
 
@@ -212,16 +211,16 @@ def test_the_distance_is_that_of_the_definition() -> None:
     covariances = [np.cov(x, rowvar=False) for x in (one, other)]
     apart = one.mean(0) - other.mean(0)
     wanted = apart @ apart + np.trace(sum(covariances) - 2 * sqrtm(covariances[0] @ covariances[1]).real)
-    first, second = (gaussian(torch.from_numpy(x)) for x in (one, other))
+    first, second = torch.from_numpy(one), torch.from_numpy(other)
     assert distance(first, second) == pytest.approx(wanted, rel=1e-6)
     assert distance(second, first) == pytest.approx(wanted, rel=1e-6)
     assert distance(first, first) == pytest.approx(0, abs=1e-6)
-    same = gaussian(torch.ones(5, 6, dtype=torch.float64))
+    same = torch.ones(5, 6, dtype=torch.float64)
     assert distance(same, second) == pytest.approx(((other.mean(0) - 1) ** 2).sum() + np.trace(covariances[1]))
 
 
 def test_the_reward_goes_by_the_logarithm_from_blank_to_real_images() -> None:
-    reference = Reference(gaussian(torch.randn(5, 2)), blank=100.0, real=1.0)
+    reference = Reference(torch.randn(5, 2), blank=100.0, real=1.0)
     found = [likeness(frechet, reference) for frechet in (200.0, 100.0, 10.0, 1.0, 0.1)]
     assert found == pytest.approx([0, 0, 0.5, 1, 1])
 
@@ -231,23 +230,22 @@ def test_bytes_and_numbers_are_each_others_opposite() -> None:
     assert torch.equal(as_bytes(every.float() / 127.5 - 1), every)
 
 
-def test_turns_and_their_losses(made: MadeDataset, tmp_path: Path) -> None:
+def test_turns_and_their_losses(made: MadeDataset) -> None:
     """The hinge loss, of each player's parameters alone."""
-    space = cells()
-    options = Generation.Options(critic_turns=2, critic_rate=0.5, samples=64)
-    task = Generation(TrialSpec(net=PLAIN, dataset=made.ref, image_size=8), options, space)
-    assert task.turns() == (Turn("critic.", 0.5), Turn("critic.", 0.5), Turn("generator.", 1.0))
-    players = Players(space, PLAIN, 4).eval()  # in training each use of the critic changes it a little
+    options = Generation.Options(critic_turns=2, samples=64)
+    task = Generation(TrialSpec(net=PLAIN, dataset=made.ref, image_size=8), options, cells())
+    assert task.turns() == ("critic.", "critic.", "generator.")
+    generator, rival = Generator(cells(), PLAIN), critic(1, 8, 4)
+    players = nn.ModuleDict({"generator": generator, "critic": rival})
+    players.eval()  # in training each use of the critic changes it a little
     images, latent = torch.rand(3, 1, 8, 8), torch.randn(3, 3, 6)
-    made_now = players(latent[:, 1]).detach()
-    of_images, of_made = players.critic(images), players.critic(made_now)
-    wanted = (1 - of_images).clamp(min=0).sum() + (1 + of_made).clamp(min=0).sum()
+    wanted = (1 - rival(images)).clamp(min=0).sum() + (1 + rival(generator(latent[:, 1]).detach())).clamp(min=0).sum()
     loss = task.turn_loss(1, players, images, latent)
     assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
     loss.backward()
-    assert all(each.grad is None for each in players.generator.parameters())
-    assert all(each.grad is not None for each in players.critic.parameters())
-    wanted = -players.critic(players(latent[:, 2])).sum()
+    assert all(each.grad is None for each in generator.parameters())
+    assert all(each.grad is not None for each in rival.parameters())
+    wanted = -rival(generator(latent[:, 2])).sum()
     assert task.turn_loss(2, players, images, latent).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
@@ -255,35 +253,36 @@ def test_a_dataset_says_who_judges_and_twice_is_the_same(made: MadeDataset) -> N
     assert make_dataset("judged-digits").ref == made.ref
     assert float(made.info.facts["judge_accuracy"]) > 0.9
     assert (made.info.image_size, made.info.classes) == (8, 10)
-    with pytest.raises(DatasetError, match="takes no --source"):
-        make_dataset("judged-digits", Path())
 
 
-def test_the_best_net_of_a_run_becomes_the_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trained_net_becomes_the_judge(tmp_path: Path) -> None:
     from metaqnn_orch import Search
 
     quick = {
         "nets": ["[FC(32), SM(10)]"],
-        "recipe.epochs": 2,
+        "recipe.epochs": 1,
         "recipe.dropout": "none",
         "space.fully_connected": {"units": [32]},
     }
-    search = Search.start("digits", run="first", store=tmp_path, settings=quick, progress=False)
-    assert search.best is not None
-    main(["first", "--store", str(tmp_path)])
-    store = DirectoryStore(tmp_path)
-    again = judged_by(store, "first")
-    said = capsys.readouterr().out
-    assert f"trial {search.best.trial} of run first" in said
-    assert f"--set dataset.name=judged-digits --set dataset.digest={again.ref.digest}" in said
-    found = Reader(store).dataset(again.ref)
-    judge = judge_in(found)
-    images = found.tensors["train_images"][found.tensors["val_indices"]]
-    right = judge.logits(images).argmax(1) == found.tensors["train_labels"][found.tensors["val_indices"]]
-    assert right.double().mean().item() == pytest.approx(search.best.val_accuracy)
-    for arguments in (["second"], ["first", "--trial", "0123456789ab"]):
-        with pytest.raises(SystemExit):
-            main([*arguments, "--store", str(tmp_path)])
+    best = Search.start("digits", run="first", store=tmp_path, settings=quick, progress=False).best
+    assert best is not None
+    folder = tmp_path / keys.trial("first", best.trial)
+    for name in ("judged", "judged-digits"):
+        again = make_dataset(name, folder)
+        assert again.info.facts["judge"] == f"trial {best.trial} of run first"
+        found = parse_object(again.data, name)
+        judge = judge_in(found)
+        images, labels = (found.tensors[f"train_{each}"][found.tensors["val_indices"]] for each in ("images", "labels"))
+        right = judge.logits(images).argmax(1) == labels
+        assert right.double().mean().item() == pytest.approx(best.val_accuracy)
+    with pytest.raises(RequestError, match="is not complete"):
+        make_dataset("judged", folder.with_name("0123456789ab"))
+
+
+def test_a_source_names_a_trial(tmp_path: Path) -> None:
+    for name, path in (("judged", None), ("judged-fashion-mnist", tmp_path), ("judged-digits", Path("/"))):
+        with pytest.raises(DatasetError, match="--source STORE/runs/RUN/trials/TRIAL"):
+            make_dataset(name, path)
 
 
 def test_a_judge_that_is_none_is_refused(made: MadeDataset) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import Any, ClassVar, Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -26,15 +26,6 @@ Part = Literal["train", "validation", "test"]
 Pause = Callable[[], None]
 Load = Callable[[str], Any]
 """A function that returns a plug-in by its name."""
-
-
-class Turn(NamedTuple):
-    """A part of a training step: one update of some of the parameters."""
-
-    of: str = ""
-    """What the names of these parameters begin with."""
-    rate: float = 1.0
-    """Factor of the recipe's learning rate; the same in all turns of the same parameters."""
 
 
 class NoOptions(BaseModel):
@@ -103,12 +94,12 @@ class Task(ABC):
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
         """The quantity that a step minimises: a sum over the examples, on the device, whose value is not read."""
 
-    def turns(self) -> Sequence[Turn]:
-        """The parts of a training step, in their order. By default there is one, of all parameters. Where players have
-        losses of their own, as generator and critic do, each has turns. Parameters with different beginnings of their
-        names have optimisers of their own.
+    def turns(self) -> Sequence[str]:
+        """The turns of a training step, in their order. Each is one update of the parameters whose names begin with its
+        text, which have an optimiser of their own. By default there is one, of all parameters. Where players have
+        losses of their own, as generator and critic do, each has turns.
         """
-        return (Turn(),)
+        return ("",)
 
     def turn_loss(self, turn: int, model: nn.Module, *batch: Tensor) -> Tensor:
         """The quantity that a turn minimises, as `loss` says; `turn` is its place among the turns. All turns of a step

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract.messages import Recipe
-from metaqnn_trainer.tasks.base import Turn
 
 
 class Optimizer:
@@ -122,19 +121,25 @@ class Optimizer:
 class Optimizers:
     """The optimisers of a task's turns: turns of the same parameters share one."""
 
-    def __init__(self, model: nn.Module, recipe: Recipe, turns: Sequence[Turn]) -> None:
-        """One for each beginning of names among the turns. Raises as `Optimizer` does."""
-        self._turns = tuple(turns)
-        self._own = {turn.of: Optimizer(model, recipe, turn.of) for turn in self._turns}
+    def __init__(self, model: nn.Module, recipe: Recipe, turns: Sequence[str]) -> None:
+        """`turns` are as `Task.turns` says.
+
+        Raises:
+            ValueError: a turn has no parameters, or shares some with another one.
+        """
+        if any(one != other and one.startswith(other) for one in turns for other in turns):
+            raise ValueError(f"turns {', '.join(map(repr, turns))} share parameters")
+        self._turns = turns
+        self._own = {of: Optimizer(model, recipe, of) for of in turns}
 
     def __iter__(self) -> Iterator[Optimizer]:
         """The optimiser of each turn."""
-        return (self._own[turn.of] for turn in self._turns)
+        return (self._own[of] for of in self._turns)
 
     def set_rate(self, rate: float) -> None:
-        """Set the learning rate from now on; each turn has its factor."""
-        for turn, optimizer in zip(self._turns, self, strict=True):
-            optimizer.set_rate(rate * turn.rate)
+        """Set the learning rate of all from now on."""
+        for optimizer in self._own.values():
+            optimizer.set_rate(rate)
 
     def state(self) -> dict[str, Tensor]:
         """The state of all of them, as `Optimizer.state` says."""
