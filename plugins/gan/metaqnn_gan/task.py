@@ -92,9 +92,9 @@ class Generation(Task):
         return data.images.train.images[indices].float() / 127.5 - 1, latent.to(indices.device)
 
     def build(self, data: Judged, generator: torch.Generator) -> nn.Module:
-        space, options = self._space, self._space.options
-        rival = critic(options.channels, options.image_size, self.options.critic_width)
-        return nn.ModuleDict({"generator": Generator(space, self.spec.net), "critic": rival})
+        made, images = Generator(self._space, self.spec.net), self._space.options
+        rival = critic(images.channels, images.image_size, self.options.critic_width)
+        return nn.ModuleDict({"generator": made, "critic": rival})
 
     def turns(self) -> Sequence[str]:
         return (*["critic."] * self.options.critic_turns, "generator.")

@@ -90,7 +90,7 @@ class TestTask(Behaviour):
         store.put(keys.dataset(plain.ref.name, plain.ref.digest), plain.data)
         report = self.carry_out(store, self.ask(store, self.spec(plain.ref)))
         assert report.exit_code == ExitCode.DATASET
-        assert "the dataset digits has no judge" in report.reason
+        assert "digits has no judge" in report.reason
 
     def test_the_sheet_shows_what_the_best_weights_make(self, store: DirectoryStore) -> None:
         spec = self.spec(self.put_dataset(store))
