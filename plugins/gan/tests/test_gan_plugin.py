@@ -15,7 +15,7 @@ from tests.spaces.behaviour import SpaceBehaviour
 from tests.tasks.behaviour import RUN, Behaviour
 from torch import nn
 
-from metaqnn_gan.judge import SPEC, WEIGHTS, judge_in
+from metaqnn_gan.judge import DIGITS_RECIPE, SPEC, WEIGHTS, judge_in
 from metaqnn_gan.nets import Generator, critic
 from metaqnn_gan.space import Cell, GeneratorCells, GeneratorOptions
 from metaqnn_gan.task import Generation, Reference, as_bytes, distance, likeness
@@ -42,11 +42,13 @@ def cells(**options: Any) -> GeneratorCells:
 
 @pytest.fixture(scope="module")
 def made() -> MadeDataset:
-    return make_dataset("judged-digits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("metaqnn_gan.judge.DIGITS_RECIPE", DIGITS_RECIPE.model_copy(update={"epochs": 8}))
+        return make_dataset("judged-digits")
 
 
 class TestSpace(SpaceBehaviour):
-    @pytest.fixture(params=[{}, {"cells": 1, "norms": ("instance", "none")}, {"cells": 4, "image_size": 32}], ids=str)
+    @pytest.fixture(params=[{"cells": 1, "norms": ("instance", "none")}, {"cells": 4, "image_size": 16}], ids=str)
     def space(self, request: pytest.FixtureRequest) -> Space:
         return cells(**request.param)
 
@@ -70,12 +72,12 @@ class TestTask(Behaviour):
 
     def put_dataset(self, store: DirectoryStore) -> DatasetRef:
         """Some of the digits: tests train many nets."""
-        few = encode_examples("few", fewer(self.made, 100))
+        few = encode_examples("few", fewer(self.made, 60))
         store.put(keys.dataset(few.ref.name, few.ref.digest), few.data)
         return few.ref
 
     def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
-        recipe["epochs"] = min(recipe.get("epochs", 2), 15)
+        recipe["epochs"] = min(recipe.get("epochs", 2), 8)
         return TrialSpec(
             net="post instance bilinear short; pre batch deconv plain skip=1",
             dataset=dataset,
@@ -92,6 +94,25 @@ class TestTask(Behaviour):
         assert report.exit_code == ExitCode.DATASET
         assert "digits has no judge" in report.reason
 
+    def test_a_trained_net_becomes_the_judge(self, store: DirectoryStore, tmp_path: Path) -> None:
+        digits = make_dataset("digits")
+        store.put(keys.dataset(digits.ref.name, digits.ref.digest), digits.data)
+        recipe = Recipe(epochs=1, batch_size=16, dropout="none")
+        trial = self.ask(store, TrialSpec(net="[FC(32), SM(10)]", dataset=digits.ref, image_size=8, recipe=recipe))
+        assert self.carry_out(store, trial).exit_code == ExitCode.DELIVERED
+        folder = tmp_path / "store" / keys.trial(RUN, trial)
+        for name in ("judged", "judged-digits"):
+            again = make_dataset(name, folder)
+            assert again.info.facts["judge"] == f"trial {trial} of run {RUN}"
+            found = parse_object(again.data, name)
+            images, labels = (
+                found.tensors[f"train_{one}"][found.tensors["val_indices"]] for one in ("images", "labels")
+            )
+            right = (judge_in(found).logits(images).argmax(1) == labels).double().mean().item()
+            assert right == pytest.approx(again.info.facts["judge_accuracy"])
+        with pytest.raises(RequestError, match="is not complete"):
+            make_dataset("judged", folder.with_name("0123456789ab"))
+
     def test_the_sheet_shows_what_the_best_weights_make(self, store: DirectoryStore) -> None:
         spec = self.spec(self.put_dataset(store))
         result = self.delivered(store, spec)
@@ -101,18 +122,21 @@ class TestTask(Behaviour):
         assert len(data) < 100_000
 
 
-def fewer(made: MadeDataset, train: int) -> Examples:
-    """The dataset with fewer images to train on."""
+def fewer(made: MadeDataset, count: int) -> Examples:
+    """The dataset with so many images in each part."""
     info, tensors = parse_object(made.data, "digits")
-    kept = torch.cat([tensors["train_indices"][:train], tensors["val_indices"]])
+    kept = torch.cat([tensors["train_indices"][:count], tensors["val_indices"][:count]])
     changed = {
         "train_images": tensors["train_images"][kept],
         "train_labels": tensors["train_labels"][kept],
-        "train_indices": torch.arange(train),
-        "val_indices": torch.arange(train, len(kept)),
+        "train_indices": torch.arange(count),
+        "val_indices": torch.arange(count, 2 * count),
+        "test_images": tensors["test_images"][:count],
+        "test_labels": tensors["test_labels"][:count],
     }
     numbers = {name: tensor.numpy() for name, tensor in {**tensors, **changed}.items()}
-    return Examples(numbers, {**info.model_dump(exclude={"name"}), "train": train})
+    sizes = dict.fromkeys(("train", "validation", "test"), count)
+    return Examples(numbers, {**info.model_dump(exclude={"name"}), **sizes})
 
 
 def test_a_design_is_read_as_it_is_written() -> None:
@@ -249,34 +273,22 @@ def test_turns_and_their_losses(made: MadeDataset) -> None:
     assert task.turn_loss(2, players, images, latent).item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
-def test_a_dataset_says_who_judges_and_twice_is_the_same(made: MadeDataset) -> None:
-    assert make_dataset("judged-digits").ref == made.ref
+def test_the_judge_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metaqnn_gan.judge.DIGITS_RECIPE", DIGITS_RECIPE.model_copy(update={"epochs": 1}))
+    before, found = torch.get_num_threads(), list[DatasetRef]()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(make_dataset("judged-digits").ref)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
+def test_a_dataset_says_who_judges(made: MadeDataset) -> None:
     assert float(made.info.facts["judge_accuracy"]) > 0.9
     assert (made.info.image_size, made.info.classes) == (8, 10)
-
-
-def test_a_trained_net_becomes_the_judge(tmp_path: Path) -> None:
-    from metaqnn_orch import Search
-
-    quick = {
-        "nets": ["[FC(32), SM(10)]"],
-        "recipe.epochs": 1,
-        "recipe.dropout": "none",
-        "space.fully_connected": {"units": [32]},
-    }
-    best = Search.start("digits", run="first", store=tmp_path, settings=quick, progress=False).best
-    assert best is not None
-    folder = tmp_path / keys.trial("first", best.trial)
-    for name in ("judged", "judged-digits"):
-        again = make_dataset(name, folder)
-        assert again.info.facts["judge"] == f"trial {best.trial} of run first"
-        found = parse_object(again.data, name)
-        judge = judge_in(found)
-        images, labels = (found.tensors[f"train_{each}"][found.tensors["val_indices"]] for each in ("images", "labels"))
-        right = judge.logits(images).argmax(1) == labels
-        assert right.double().mean().item() == pytest.approx(best.val_accuracy)
-    with pytest.raises(RequestError, match="is not complete"):
-        make_dataset("judged", folder.with_name("0123456789ab"))
 
 
 def test_a_source_names_a_trial(tmp_path: Path) -> None:
