@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST
-from metaqnn_trainer.contract.errors import MessageError, NotationError, ShapeError
+from metaqnn_trainer.contract.errors import MessageError, NotationError, PluginError, ShapeError
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
@@ -169,9 +169,11 @@ def _check_plugins(spec: TrialSpec) -> None:
     """Check that the plug-ins that decide what is trained are those of the request."""
     for member, wanted in spec.plugins.items():
         group, _, name = member.rpartition(":")
-        found = Group(group, "").find(name).identity
-        if found != wanted:
-            raise RequestError(f"{member} is {found} here, but {wanted} was asked for")
+        plugin = Group(group, "").members().get(name)
+        if plugin is None:
+            raise PluginError(f"{wanted} is not installed in this trainer, or in its image: the run needs its {member}")
+        if plugin.identity != wanted:
+            raise RequestError(f"{member} is {plugin.identity} here, but {wanted} was asked for")
 
 
 def _since(moment: float) -> float:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from metaqnn_orch.control.brake import ADVICE
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import Phase
@@ -22,10 +23,12 @@ class Abandonments:
         self._most = max(ABANDONED_TRIALS, parallel)
         self._before = state.abandoned
         self._hopeless = self._in_a_row = 0
+        self._advice = ""
 
     def add(self, end: Phase) -> None:
         """Count another abandoned trial; its last attempt ended with `end`."""
         self._in_a_row += 1
+        self._advice = ADVICE.get(end, "")
         self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
 
     def clear(self) -> None:
@@ -46,7 +49,5 @@ class Abandonments:
 
     def _failed(self, what: str) -> RunFailed:
         trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
-        return RunFailed(
-            f"{what}; the last one: {trouble[-1]}",
-            hint="repair the cause, then start again: other nets are tried, abandoned ones are not",
-        )
+        next_step = "repair the cause, then start again: other nets are tried, abandoned ones are not"
+        return RunFailed(f"{what}; the last one: {trouble[-1]}", hint=f"{self._advice} {next_step}".lstrip())
