@@ -48,8 +48,8 @@ def test_a_trial_by_its_id_in_words(cli: Cli, trained: Trained, tmp_path: Path) 
 
 
 def test_the_ending_may_be_left_out_with_a_format(cli: Cli, trained: Trained, tmp_path: Path) -> None:
-    for name, written in (("model", "model.pt2"), ("model.v2", "model.v2.pt2")):
-        answer = cli("export", "first", "--store", trained.store, "--to", tmp_path / name, "--format", "torch")
+    for name, written in (("model", "model.safetensors"), ("model.v2", "model.v2.safetensors")):
+        answer = cli("export", "first", "--store", trained.store, "--to", tmp_path / name, "--format", "safetensors")
         assert answer.code == 0, answer.err
         assert (tmp_path / written).is_file()
 
