@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,6 +18,8 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
 from metaqnn_orch.settings.sources import without_settings
+
+LEAST_HOURS: Final = 0.001  # with less, no trial could begin
 
 
 class Act(StrEnum):
@@ -39,7 +41,12 @@ def mcp(
     ] = None,
     budget_hours: Annotated[
         float | None,
-        typer.Option(metavar="H", min=0, help="Hours of training, times the devices of a trial, of all of them."),
+        typer.Option(
+            metavar="H",
+            min=LEAST_HOURS,
+            max=1e9,
+            help="Hours of training, times the devices of a trial, of all of them.",
+        ),
     ] = None,
     launcher: options.Launcher = LauncherName.LOCAL,
     release: Release | None = None,

@@ -51,7 +51,7 @@ def start(
         float | None,
         typer.Option(
             metavar="S",
-            min=0,
+            min=0.001,
             max=1e7,
             help="Seconds for each trial, for --dry-run (default: estimated from runs in the store).",
         ),
