@@ -6,18 +6,16 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
-import typer.main
 
 import metaqnn_orch
 import metaqnn_trainer
-from metaqnn_orch.cli.app import build_app
 from metaqnn_orch.settings.values import known_keys
+from tests.cli.advice import OPTIONS, OTHERS, check_advice, flags
 
 HOLE: Final = "\x00"  # stands for what a message fills in
-OTHERS: Final = re.compile(r"\b(helm|kubectl|pip|docker|git)\b")
 TRAINERS: Final = re.compile(r"^--?[a-z-]+(=|$)")  # an argument that is passed to a program, and no sentence
 
 
@@ -26,20 +24,6 @@ class Sentence(NamedTuple):
     text: str
 
 
-def options() -> dict[str, set[str]]:
-    """The options of each command, by its full name."""
-    found: dict[str, set[str]] = {}
-
-    def walk(command: Any, name: str) -> None:
-        for leaf, below in getattr(command, "commands", {}).items():
-            walk(below, f"{name} {leaf}".strip())
-        found[name] = {text for parameter in command.params for text in (*parameter.opts, *parameter.secondary_opts)}
-
-    walk(typer.main.get_command(build_app()), "")
-    return {name: {*own, "--help", "-h"} for name, own in found.items()}
-
-
-OPTIONS: Final = options()
 ALL: Final = set().union(*OPTIONS.values())
 
 
@@ -58,10 +42,6 @@ def sentences() -> Iterator[Sentence]:
                     text = node.value
                 if isinstance(node, ast.expr) and ("--" in text or "metaqnn-orch " in text):
                     yield Sentence(f"{file.relative_to(root.parent)}:{node.lineno}", text)
-
-
-def flags(text: str) -> list[str]:
-    return re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)
 
 
 def wrong(text: str) -> Iterator[str]:
@@ -108,3 +88,10 @@ def test_what_does_not_exist_is_found(text: str, what: str) -> None:
 )
 def test_what_exists_is_let_pass(text: str) -> None:
     assert list(wrong(text)) == []
+
+
+def test_an_option_that_the_hinting_command_lacks_is_found() -> None:
+    init = ["init", "pets", "--store", "./runs"]
+    with pytest.raises(AssertionError, match="init has no --set"):
+        check_advice(init, "error: two\nhint: choose one: --set dataset.digest=0\n")
+    check_advice(init, "error: two\nhint: --force replaces it; or metaqnn-orch start x --set dataset.digest=0\n")

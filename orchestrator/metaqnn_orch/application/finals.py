@@ -140,7 +140,7 @@ def shortest(factor: float) -> str:
 
 
 def _elsewhere(store: Store, name: str) -> Elsewhere:
-    ref = datasets.find(store, name)
+    ref = datasets.named(store, name)
     if ref is None:
         raise NotFound(f"{store.uri} has no dataset {name}", hint=f"metaqnn-orch dataset push {name} makes it")
     return Elsewhere(dataset=ref, info=datasets.info(store, ref))

@@ -46,7 +46,8 @@ def finals(
         int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets the ensemble has.")
     ] = 5,
     dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Train them on another dataset in the store.")
+        str | None,
+        typer.Option(metavar="NAME", help="Train them on another dataset in the store: NAME, or NAME-DIGEST."),
     ] = None,
     from_weights: Annotated[
         bool, typer.Option("--from-weights", help="Start from the weights that the nets have, not from scratch.")
