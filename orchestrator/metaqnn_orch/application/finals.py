@@ -19,7 +19,8 @@ from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.application.trainer_call import need_trainer
 from metaqnn_orch.control.confirmation import is_unconfirmed
-from metaqnn_orch.control.record import check_same, load_record
+from metaqnn_orch.control.presence import check_there, is_there
+from metaqnn_orch.control.record import RunRecord, check_same, load_record
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.reporting.summary import RunView
@@ -109,7 +110,8 @@ def hold(
             return Unfinished(names[factor], ended)
         views[factor] = ended.view
     searched = source.state.by_net if not elsewhere else {}
-    return write_verdict(store, asked.name, _judge(store, views, searched, asked.ensemble, say))
+    found = _judge(store, views, searched, asked.ensemble, say)
+    return write_verdict(store, asked.name, found, views[1].record if 1 in views else None)
 
 
 def refuse_other_tasks(source: RunView) -> None:
@@ -196,9 +198,18 @@ def _judge(
     )
 
 
-def write_verdict(store: Store, run: str, verdict: Verdict) -> Verdict:
-    """Write the verdict, or read the one that another process wrote first."""
-    if store.put_if_absent(keys.finals(run), encode(verdict)):
+def write_verdict(store: Store, run: str, verdict: Verdict, record: RunRecord | None = None) -> Verdict:
+    """Write the verdict, or read the one that another process wrote first. `record` is that of the run, where there is
+    a run of this name: with other learning rates alone there is none.
+
+    Raises:
+        RunConflict: the run was renamed or removed meanwhile. A new name took the verdict along, or there is none.
+    """
+    is_new = store.put_if_absent(keys.finals(run), encode(verdict))
+    if record is not None and is_new and not is_there(store, record):
+        store.delete(keys.finals(run))
+        check_there(store, record, "its verdict is not kept under this name")
+    if is_new:
         return verdict
     found = read_verdict(store, run)
     assert found is not None

@@ -106,8 +106,9 @@ def taken(store: Store, run: str, say: Say, sleep: Callable[[float], None] = tim
     return hold
 
 
-def remove(store: Store, run: str, say: Say) -> None:
+def remove(store: Store, run: str, say: Say, gone: Callable[[], None] = lambda: None) -> None:
     """Remove every object of a run that nobody works on, or what is left of one, and what this machine keeps of it.
+    `gone` is called when it is no run any more, and its other objects are still there.
 
     Raises:
         StoreError: the store does not remove them; the call may be repeated.
@@ -116,6 +117,7 @@ def remove(store: Store, run: str, say: Say) -> None:
     with suppress(NotFound, RunConflict):  # what is left of a run has its note already
         store.put(note, encode(Partial(what="removal", at=now(), source=_uid(store, run))))
     store.delete(record)
+    gone()
     others = [entry.key for entry in store.list(keys.run(run)) if entry.key not in (note, holder)]
     for first in range(0, len(others), AT_ONCE):
         each(store.delete, others[first : first + AT_ONCE])
