@@ -79,7 +79,7 @@ def export(
         need("export", "an ONNX file")
     arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
     arguments += ["--fixed-size"] * fixed_size + ["--force"] * force + _tested(store, run, trial)
-    answer = call(arguments, report, trainer)
+    answer = call(arguments, report, trainer, lambda pid: to.parent.glob(f".export-{pid}-*"))
     try:
         return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")
     except StoreError as error:
