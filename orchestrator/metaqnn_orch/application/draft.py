@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application import datasets
+from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
@@ -60,6 +61,7 @@ def look_up(store: Store, name: str) -> DatasetInfo:
     """
     ref = datasets.named(store, name)
     if ref is None:
+        refuse_absent(store)
         raise NotFound(
             f"{name} is no folder here, and {store.uri} has no dataset of this name",
             hint=f"metaqnn-orch dataset list --store {store.uri}",

@@ -17,6 +17,7 @@ from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -144,6 +145,7 @@ def _in_cluster(
 def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:
     """List the datasets of a store."""
     opened = open_store(store)
+    refuse_absent(opened)
     rows = [datasets.described(opened, ref, size) for ref, size in datasets.all_refs(opened)]
     if output is Format.JSON:
         print_json(rows)

@@ -102,7 +102,7 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
         if row.state in (*run_list.IN_PART.values(), run_list.REMAINS):
             say(typeable(f"{row.run}: metaqnn-orch runs rm {row.run} --store {shlex.quote(store)} --delete removes it"))
     if not rows:
-        say("there are no runs yet")
+        say(f"there are no runs in {opened.uri} yet")
 
 
 def _cells(row: run_list.ListedRun) -> tuple[object, ...]:
