@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from inspect import signature
 from typing import Any, Final
 
 import typer.main
@@ -12,6 +14,10 @@ from metaqnn_orch.cli.app import COMMANDS, build_app
 
 OTHERS: Final = re.compile(r"\b(helm|kubectl|pip|docker|git)\b")
 
+STORED: Final = {name for name, (command, _) in COMMANDS.items() if "store" in signature(command).parameters}
+"""The commands that need a store."""
+_TYPED: Final = re.compile(r"metaqnn-orch ([a-z-]+)(?: ([a-z-]+))?([^;\n]*)")
+_PLACES: Final = re.compile(r"--(store|release)\b")
 _OWN: Final = re.compile(r"metaqnn-orch [^;]*")
 
 
@@ -29,18 +35,38 @@ def _options() -> dict[str, set[str]]:
 
 
 OPTIONS: Final = _options()
+HOLE: Final = "\x00"  # stands for what a message fills in
 
 
 def flags(text: str) -> list[str]:
     return re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)
 
 
-def check_advice(arguments: Sequence[str], err: str) -> None:
-    """Fail where a command's hint tells to add an option that the command does not have."""
+def check_advice(arguments: Sequence[str], err: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Fail where a command's hint tells to add an option that the command does not have, and where it says a command
+    that would not find the store which this one was given.
+    """
     command = next((name for name in (" ".join(arguments[:2]), " ".join(arguments[:1])) if name in COMMANDS), None)
     if command is not None:
         lacking = [*_lacking(command, err)]
         assert not lacking, f"{command} has no {', '.join(lacking)}, which its hint names: {err}"
+    if "METAQNN_STORE" not in environment and any(word.startswith("--store") for word in arguments):
+        lost = [*without_store(err, arguments)]
+        assert not lost, f"this was said without the store: {lost}"
+
+
+def without_store(text: str, words: Collection[str] = ()) -> Iterator[str]:
+    """The commands in a text that a person would type without saying where the store is. A command that is only spoken
+    of has no argument: none that stands for one, and none of these words.
+    """
+    for line in text.splitlines():
+        for said in _TYPED.finditer("" if " --help" in line else line):  # beside that is an example with its own store
+            both = f"{said[1]} {said[2]}"
+            name, rest = (both, said[3]) if both in OPTIONS else (said[1], f"{said[2] or ''}{said[3]}")
+            first = (rest.split() or [""])[0]
+            is_typed = first in words or first.startswith(HOLE) or first.isupper()
+            if is_typed and name in STORED and not _PLACES.search(rest):
+                yield said[0]
 
 
 def _lacking(command: str, err: str) -> Iterator[str]:

@@ -112,7 +112,7 @@ def program(*arguments: object, **environment: str) -> Answer:
         [PROGRAM, *map(str, arguments)], env={**clean_environment(), **environment}, capture_output=True, text=True
     )
     check([*map(str, arguments)], done.stdout)
-    check_advice([*map(str, arguments)], done.stderr)
+    check_advice([*map(str, arguments)], done.stderr, environment)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 

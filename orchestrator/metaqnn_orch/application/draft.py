@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from metaqnn_orch.application import datasets
 from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.store.base import Store
@@ -64,7 +65,7 @@ def look_up(store: Store, name: str) -> DatasetInfo:
         refuse_absent(store)
         raise NotFound(
             f"{name} is no folder here, and {store.uri} has no dataset of this name",
-            hint=f"metaqnn-orch dataset list --store {store.uri}",
+            hint=next_command("dataset list", store.uri),
         )
     return datasets.info(store, ref)
 

@@ -14,6 +14,7 @@ from metaqnn_orch.control.queue import Queued, ahead, proposal_of, put, waiting,
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunConflict
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.bounds import MAX_DESIGN
@@ -45,7 +46,7 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
     if record.is_open:
         raise BadInput(
             f"run {run} was imported, and has no dataset yet",
-            hint=f"choose one by going on with the run: metaqnn-orch start PRESET_OR_FILE --run {run}",
+            hint=f"choose one by going on with the run: {next_command(f'start PRESET_OR_FILE --run {run}', store.uri)}",
         )
     if len(net) > MAX_DESIGN:
         raise BadInput(f"{net[:40]}... cannot be trained in run {run}: it has more than {MAX_DESIGN} characters")
@@ -55,7 +56,7 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
     if known is not None:
         return Enqueued(event.trial, event.net, known, False)
     others = [trial for trial in waiting(store, run, state) if trial != event.trial]
-    _refuse_complete(view, len(others))
+    _refuse_complete(store, view, len(others))
     is_new = put(store, run, event.trial, Queued(net=event.net, recipe=changes, at=now(), by=_me()))
     if is_new and not is_there(store, record):
         withdraw(store, run, event.trial)
@@ -70,7 +71,7 @@ def _changes(begun: Mapping[str, Any], run: str, assignments: Sequence[str]) -> 
     return {key: value for key, value in wanted.items() if value != own[key]}
 
 
-def _refuse_complete(view: RunView, others: int) -> None:
+def _refuse_complete(store: Store, view: RunView, others: int) -> None:
     """Refuse a net that the run would never train. `others` wait in the queue.
 
     Raises:
@@ -83,10 +84,10 @@ def _refuse_complete(view: RunView, others: int) -> None:
     what = f"all {total} nets of its schedule are trained"
     if state.unique < total:
         what = f"its schedule has {total} nets: {_taken(state, others)}"
+    begun = next_command(f"start PRESET_OR_FILE --run NAME --warm-start-from {run}", store.uri)
     raise RunConflict(
         f"run {run} is complete: {what}" if state.unique >= total else f"run {run} has no place left: {what}",
-        hint=f"begin another run with what it learned: metaqnn-orch start PRESET_OR_FILE --run NAME "
-        f"--warm-start-from {run}, then enqueue the net there",
+        hint=f"begin another run with what it learned: {begun}, then enqueue the net there",
     )
 
 
@@ -116,7 +117,7 @@ def what_trains_it(store: Store, view: RunView, trial: str, *, searching: bool) 
     goal = state.opened.goal if state.opened is not None else state.settings.goal
     others = ahead(store, run, state, trial)
     place = state.unique + _flying(state) + others + 1  # among the nets of the run
-    more = f"metaqnn-orch resume {run}" + (f" --max-trials {place}" if place > goal else "")
+    more = next_command(f"resume {run}", store.uri, f"--max-trials {place}" if place > goal else "")
     if searching and state.finished is None:
         if place > goal:
             return f"the search ends with {goal} nets ({_taken(state, others)}); then {more} trains it"

@@ -23,6 +23,7 @@ from metaqnn_orch.control.presence import check_there, is_there
 from metaqnn_orch.control.record import RunRecord, check_same, load_record
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
@@ -68,9 +69,9 @@ def hold(
         NotFound: the store has no such dataset.
     """
     record = source.record
-    refuse_other_tasks(source)
+    refuse_other_tasks(source, store.uri)
     if asked.dataset is None:
-        refuse_open(record)
+        refuse_open(record, store.uri)
     elsewhere = _elsewhere(store, asked.dataset) if asked.dataset is not None else None
     info = elsewhere.info if elsewhere is not None else record.info
     names = {factor: asked.name if factor == 1 else name_of(asked.name, factor) for factor in asked.factors}
@@ -114,8 +115,9 @@ def hold(
     return write_verdict(store, asked.name, found, views[1].record if 1 in views else None)
 
 
-def refuse_other_tasks(source: RunView) -> None:
-    """
+def refuse_other_tasks(source: RunView, store: str) -> None:
+    """`store` is the address of the store.
+
     Raises:
         BadInput: the run classifies no images.
     """
@@ -123,7 +125,7 @@ def refuse_other_tasks(source: RunView) -> None:
     if task != CLASSIFICATION.name:
         raise BadInput(
             f"finals measure accuracies on test images, and the task of run {run} is {task}",
-            hint=f"metaqnn-orch pull {run} copies its best weights",
+            hint=f"{next_command(f'pull {run}', store)} copies its best weights",
         )
 
 
@@ -144,7 +146,9 @@ def shortest(factor: float) -> str:
 def _elsewhere(store: Store, name: str) -> Elsewhere:
     ref = datasets.named(store, name)
     if ref is None:
-        raise NotFound(f"{store.uri} has no dataset {name}", hint=f"metaqnn-orch dataset push {name} makes it")
+        raise NotFound(
+            f"{store.uri} has no dataset {name}", hint=f"{next_command(f'dataset push {name}', store.uri)} makes it"
+        )
     return Elsewhere(dataset=ref, info=datasets.info(store, ref))
 
 

@@ -23,6 +23,7 @@ from metaqnn_orch.control.presence import check_there
 from metaqnn_orch.control.record import Copied, RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, ObjectMissing, RunConflict, StoreError
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode, read
 from metaqnn_trainer.store.base import Entry, Store
@@ -108,7 +109,7 @@ def refuse_stale(source: Store, run: str, target: Store, name: str) -> None:
             return
     raise RunConflict(
         f"run {name} in {target.uri} is a copy of run {run} from before {run} went on",
-        hint=f"give the copy another name; or first: metaqnn-orch runs rm {name} --store {target.uri} --delete",
+        hint=f"give the copy another name; or first: {next_command(f'runs rm {name}', target.uri, '--delete')}",
     )
 
 
@@ -130,7 +131,7 @@ def _refuse_others(target: Store, name: str, record: RunRecord) -> None:
     if entries and (begun is None or begun.source != record.uid):
         raise RunConflict(
             f"{target.uri} has {len(entries)} objects of a run {name!r}, which is none",
-            hint=f"metaqnn-orch runs rm {name} --store {target.uri} --delete removes them",
+            hint=f"{next_command(f'runs rm {name}', target.uri, '--delete')} removes them",
         )
 
 

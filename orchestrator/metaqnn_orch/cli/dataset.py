@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,6 +18,7 @@ from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell, t
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
@@ -120,8 +120,7 @@ def push(
         print_json(rows[0])
     else:
         _print(rows)
-        where = release.words if release else f"--store {shlex.quote(store)}"
-        say(typeable(f"next: metaqnn-orch start PRESET_OR_FILE --run NAME {where}"))
+        say(typeable(f"next: {next_command('start PRESET_OR_FILE --run NAME', opened.uri)}"))
 
 
 def _in_cluster(

@@ -101,7 +101,7 @@ def finals(
     record = source.record
     if record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, so there are no finals")
-    refuse_other_tasks(source)
+    refuse_other_tasks(source, store)
     asked = Asked(
         name=check_name("run", name or default_name(run, dataset, from_weights)),
         present=_present(opened, record, settings_file, parallel, assignments or [], release),

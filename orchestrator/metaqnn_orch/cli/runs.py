@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Annotated, Any, Final, TypedDict
 
 import typer
@@ -16,6 +15,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say, size_in_words, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
@@ -100,7 +100,8 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
         if row.trouble:
             tell(f"{row.run}: {row.trouble}")
         if row.state in (*run_list.IN_PART.values(), run_list.REMAINS):
-            say(typeable(f"{row.run}: metaqnn-orch runs rm {row.run} --store {shlex.quote(store)} --delete removes it"))
+            removes = next_command(f"runs rm {row.run}", opened.uri, "--delete")
+            say(typeable(f"{row.run}: {removes} removes it"))
     if not rows:
         say(f"there are no runs in {opened.uri} yet")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 
 from metaqnn_orch.application import opening
 from metaqnn_orch.application.datasets import facts
 from metaqnn_orch.cli.output import tell
+from metaqnn_orch.next_command import name_store
 from metaqnn_orch.settings.sources import Look, built_in
 from metaqnn_trainer.store.base import Store
 
@@ -18,7 +20,9 @@ def open_store(uri: str) -> Store:
         AddressError: not one of the accepted forms.
         StoreError: boto3 finds no usable configuration.
     """
-    return opening.open_store(uri, tell)
+    store = opening.open_store(uri, tell)
+    name_store(store.uri, f"--store {shlex.quote(uri)}")
+    return store
 
 
 def looking_in(uri: str | None) -> Look:

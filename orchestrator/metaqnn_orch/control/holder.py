@@ -16,6 +16,7 @@ from threading import Event, Lock, Thread
 
 from metaqnn_orch.control.journal import last_writer
 from metaqnn_orch.errors import ObjectMissing, RunHeld, redacted
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
@@ -177,7 +178,7 @@ class Hold:
     def _taken_by(self, other: Holder) -> RunHeld:
         return RunHeld(
             f"run {self._run} was taken over by {other.owner}",
-            hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
+            hint=f"nothing more was changed; see {next_command(f'status {self._run}', self._store.uri)}",
         )
 
     def release(self) -> None:
@@ -189,11 +190,11 @@ class Hold:
                 self._store.put(keys.holder(self._run), encode(self.me.model_copy(update={"released": True})))
 
     def _held_by(self, holder: Holder) -> RunHeld:
+        shows, stops = (next_command(f"{what} {self._run}", self._store.uri) for what in ("attach", "cancel"))
         return RunHeld(
             f"run {self._run} is held by {holder.owner}, last heard of at {holder.at}",
-            hint=f"nothing was changed; metaqnn-orch attach {self._run} --store {self._store.uri} shows it; to go on "
-            f"with it here, first stop it with Ctrl-C there, or with metaqnn-orch cancel {self._run} --store "
-            f"{self._store.uri} (--keep-jobs lets trials in a cluster go on)",
+            hint=f"nothing was changed; {shows} shows it; to go on with it here, first stop it with Ctrl-C there, or "
+            f"with {stops} (--keep-jobs lets trials in a cluster go on)",
         )
 
 

@@ -6,10 +6,9 @@ So who writes, and then finds run.json, has written in time.
 
 from __future__ import annotations
 
-import shlex
-
 from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.errors import NotFound, RunConflict
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.store.base import Store
 
 
@@ -34,5 +33,5 @@ def check_there(store: Store, record: RunRecord, undone: str) -> None:
     if not is_there(store, record):
         raise RunConflict(
             f"run {record.run} was renamed or removed meanwhile: {undone}",
-            hint=f"metaqnn-orch runs list --store {shlex.quote(store.uri)} says what there is now",
+            hint=f"{next_command('runs list', store.uri)} says what there is now",
         )
