@@ -88,7 +88,7 @@ class TestEnqueue:
     def test_a_net_waits_for_the_next_session(self, cli: Cli, standing: DirectoryStore) -> None:
         told = cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=3")
         assert "is in the queue; the run is complete with 4 nets" in told.err
-        assert "resume test --max-trials 5 trains it" in told.err
+        assert f"resume test --store {standing.uri} --max-trials 5 trains it" in told.err
         (trial,) = waiting(standing, "test", read_run(standing, "test").state)
         again = cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=3", "-o", "json").json()
         assert (again["trial"], again["state"], again["queued"]) == (trial, "queued", True)
@@ -102,7 +102,7 @@ class TestEnqueue:
     def test_nets_that_wait_before_it_have_their_places(self, cli: Cli, standing: DirectoryStore) -> None:
         cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=3")
         told = cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=4")
-        assert "resume test --max-trials 6 trains it" in told.err
+        assert f"resume test --store {standing.uri} --max-trials 6 trains it" in told.err
         session = Session(standing, settings(execution__max_trials=6), name="two")
         session.run_to_end()
         assert sorted(trial.recipe["epochs"] for trial in session.state.trials.values() if trial.origin) == [3, 4]
@@ -121,7 +121,7 @@ class TestEnqueue:
         session.run_to_end(parallel=3)
         assert "as it stands, the search takes it as net 6 of 6" in said[0] or "ends with 6 nets" in said[0]
         ends = next(words for words in said.values() if "the search ends with 6 nets" in words)
-        assert re.search(r"then metaqnn-orch resume test --max-trials [78] trains it", ends)
+        assert re.search(r"then metaqnn-orch resume test --store \S+ --max-trials [78] trains it", ends)
 
     def test_a_schedule_that_has_no_place_left_takes_no_net(self, cli: Cli, store: DirectoryStore) -> None:
         session = Session(store, settings(execution__max_trials=10))

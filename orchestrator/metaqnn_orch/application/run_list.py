@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
-from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.partial import read_partial
@@ -92,12 +91,7 @@ class ListedRun(NamedTuple):
 
 
 def list_runs(store: Store) -> list[ListedRun]:
-    """Every run of the store, by its name, and everything that is left of one.
-
-    Raises:
-        NotFound: there is no store.
-    """
-    refuse_absent(store)
+    """Every run of the store, by its name, and everything that is left of one."""
     sizes: dict[str, Size] = {}
     whole = set()
     for entry in store.list(keys.runs()):

@@ -7,14 +7,11 @@ from typing import Annotated, Final, TypedDict
 
 import typer
 
-from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import completion, options
-from metaqnn_orch.cli.output import Format, print_json, say, tell
-from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.absence import refuse_absent
+from metaqnn_orch.cli.output import Format, print_json, say
+from metaqnn_orch.cli.stores import caution_absent, open_store
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.dashboard.serving import Listening, serve
-from metaqnn_orch.errors import NotFound
 
 PORT: Final = 8080
 
@@ -75,10 +72,7 @@ def dashboard(
     opened = open_store(store)
     if run is not None:
         load_record(opened, run)
-    try:
-        refuse_absent(opened)
-    except NotFound as none:  # its first run may begin while the dashboard shows it
-        tell(f"{none}; {none.hint}", Tone.CAUTION)
+    caution_absent(opened)
     path = f"/runs/{run}" if run is not None else "/"
 
     def listening(where: Listening) -> None:

@@ -14,7 +14,7 @@ from metaqnn_orch.application.machine import search_in_background
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import tell
-from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.cli.stores import caution_absent, open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
 from metaqnn_orch.settings.sources import without_settings
@@ -77,6 +77,7 @@ def mcp(
     from metaqnn_orch.mcp.reading import Reading
     from metaqnn_orch.mcp.server import serve
 
+    caution_absent(open_store(store))
     opened = partial(open_store, store)
     reading = Reading(opened, launcher, release)
     tools = reading.tools()

@@ -14,6 +14,7 @@ from metaqnn_orch.application.run_shown import shown
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say, size_in_words, tell, typeable
 from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.schemas import plain
@@ -91,6 +92,7 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
     Of the last three, `runs rm` removes what is left.
     """
     opened = open_store(store)
+    refuse_absent(opened)
     rows = run_list.list_runs(opened)
     if output is Format.JSON:
         print_json(rows)
