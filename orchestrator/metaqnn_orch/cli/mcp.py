@@ -77,7 +77,8 @@ def mcp(
     from metaqnn_orch.mcp.reading import Reading
     from metaqnn_orch.mcp.server import serve
 
-    caution_absent(open_store(store))
+    if not store.startswith("s3://"):  # a bucket may lack its keys, which the tools then say
+        caution_absent(open_store(store))
     opened = partial(open_store, store)
     reading = Reading(opened, launcher, release)
     tools = reading.tools()
