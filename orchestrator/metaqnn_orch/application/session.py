@@ -31,6 +31,7 @@ from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import KeysRefused, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.needs import need
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
@@ -167,7 +168,7 @@ def _searched(
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
-    stops = "Ctrl-C" if ctrl_c_arrives() else f"metaqnn-orch cancel {record.run}"
+    stops = "Ctrl-C" if ctrl_c_arrives() else next_command(f"cancel {record.run}", store.uri)
     foot = f"{stops} stops, the same command goes on"
     shown = listener.follow(LiveRun(record, state, foot, now, epochs=epochs))
     with (

@@ -10,6 +10,7 @@ import typer
 
 from metaqnn_orch.application.machine import search_in_background
 from metaqnn_orch.cli.output import Format, print_json, say, tell, typeable
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.store.base import Store
 
 FLAG: Final = "--detach"
@@ -26,9 +27,8 @@ class DetachedRun(TypedDict):
     """Path of its log."""
 
 
-def start_detached(arguments: Sequence[str], store: Store, run: str, where: str, output: Format) -> None:
-    """Start the same command in the background, and say how to follow it and how to stop it. `where` are the options by
-    which other commands find the store.
+def start_detached(arguments: Sequence[str], store: Store, run: str, output: Format) -> None:
+    """Start the same command in the background, and say how to follow it and how to stop it.
 
     Raises:
         typer.Exit: the search ended before it worked on the run; what it said was passed on, and this is its exit code.
@@ -46,8 +46,8 @@ def start_detached(arguments: Sequence[str], store: Store, run: str, where: str,
         f"run {run} goes on in the background, as process {found.process.pid}; its log is {shlex.quote(str(found.log))}"
     )
     for command, purpose in (
-        (f"attach {run} {where}", "shows it; Ctrl-C ends only the view"),
-        (f"logs {run} {where}", "what it has said"),
-        (f"cancel {run} {where}", "stops it; the same start goes on"),
+        (f"attach {run}", "shows it; Ctrl-C ends only the view"),
+        (f"logs {run}", "what it has said"),
+        (f"cancel {run}", "stops it; the same start goes on"),
     ):
-        say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
+        say(typeable(f"  {next_command(command, store.uri)}   "), (f"# {purpose}", "dim"))

@@ -7,11 +7,10 @@ from typing import Annotated, TypedDict
 import typer
 
 from metaqnn_orch.application.enqueuing import enqueue as put_in
-from metaqnn_orch.application.enqueuing import what_trains_it
+from metaqnn_orch.application.enqueuing import is_searched, what_trains_it
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, typeable
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.reporting.summary import read_run, shown_reward
 
 
@@ -52,7 +51,6 @@ def enqueue(
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
     made = put_in(opened, view, net, assignments or [])
-    words = what_trains_it(view, works=living(read_holder(opened, run)) is not None)
     if output is Format.JSON:
         known = made.known
         told: NetQueued = {
@@ -64,8 +62,10 @@ def enqueue(
             "reward": None if known is None else known.reward,
         }
         print_json(told)
-    elif made.known is not None:
+        return
+    if made.known is not None:
         reward = f", {shown_reward(made.known)}" if made.known.reward is not None else ""
         say(f"run {run} has this net: trial {made.trial}, {made.known.state.replace('_', ' ')}{reward}")
     else:
+        words = what_trains_it(opened, view, made.trial, searching=is_searched(opened, view))
         say(f"trial {made.trial} {'is in the queue' if made.is_new else 'was in the queue already'}; {typeable(words)}")

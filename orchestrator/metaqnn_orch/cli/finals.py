@@ -46,7 +46,8 @@ def finals(
         int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets the ensemble has.")
     ] = 5,
     dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Train them on another dataset in the store.")
+        str | None,
+        typer.Option(metavar="NAME", help="Train them on another dataset in the store: NAME, or NAME-DIGEST."),
     ] = None,
     from_weights: Annotated[
         bool, typer.Option("--from-weights", help="Start from the weights that the nets have, not from scratch.")
@@ -100,7 +101,7 @@ def finals(
     record = source.record
     if record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, so there are no finals")
-    refuse_other_tasks(source)
+    refuse_other_tasks(source, store)
     asked = Asked(
         name=check_name("run", name or default_name(run, dataset, from_weights)),
         present=_present(opened, record, settings_file, parallel, assignments or [], release),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypedDict, cast
@@ -16,6 +15,7 @@ from metaqnn_orch.cli.output import Format, csv_text, print_json, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.retention import best_kept
 from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
 from metaqnn_trainer.contract.errors import MessageError
 
@@ -85,9 +85,7 @@ def pull(
     view = read_run(opened, run)
     best = leaderboard(view.state, top)
     if not best:
-        raise BadInput(
-            f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
-        )
+        raise BadInput(f"run {run} has no trained net yet", hint=next_command(f"status {run}", opened.uri))
     columns, _ = trial_table(view.state, best)
     rows: list[dict[str, Any]] = []
     left: list[_Left] = []
@@ -134,7 +132,7 @@ def pull(
     if left:
         count = f" ({len(left)} of {len(best)} are left out)" if len(left) > 1 else ""
         lost = next((one.trial for one in left if not one.is_imported), None)
-        hint = f"metaqnn-orch retrain {run} {lost} --store {shlex.quote(store)} trains it again" if lost else ""
+        hint = f"{next_command(f'retrain {run} {lost}', opened.uri)} trains it again" if lost else ""
         raise StoreError(f"{left[0].reason}{count}", hint=hint)
 
 

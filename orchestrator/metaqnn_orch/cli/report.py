@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
@@ -68,7 +68,7 @@ def report(
     if view.state.best is None:
         raise BadInput(
             f"run {run} has no trained net yet",
-            hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}",
+            hint=next_command(f"status {run}", opened.uri),
         )
     if price is None and view.state.opened is not None:
         price = view.state.opened.budget.price_per_gpu_hour

@@ -18,6 +18,7 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.keys import check_name
@@ -84,10 +85,10 @@ def retrain(
     source = read_run(opened, run)
     if source.record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, and nothing was trained")
-    refuse_open(source.record)
+    refuse_open(source.record, opened.uri)
     base = check_name("run", name or derived(f"{run}-again"))
     options.refuse_other_sections(assignments or [], SECTIONS)
-    made = again(source, trials)
+    made = again(source, trials, opened.uri)
     above = os.environ, assignments or [], {"execution.parallel": parallel}, release and release.layer()
     present = continue_settings(source.record.settings, f"run {run}", *above)
     settings = made.model_copy(update={key: getattr(present, key) for key in SECTIONS})
@@ -108,8 +109,7 @@ def retrain(
         print_rows(columns, [[{**row}[column] for column in _COLUMNS] for row in rows])
     if not ended.is_complete:
         leave(base, ended)
-    where = release.words if release else f"--store {store}"
-    say(typeable(f"next: metaqnn-orch pull {base} {where} --to ./again"))
+    say(typeable(f"next: {next_command(f'pull {base}', opened.uri, '--to ./again')}"))
 
 
 def _row(view: RunView, trial: Trial, was: Trial) -> TrialAgain:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Annotated, Any, Final, TypedDict
 
 import typer
@@ -15,7 +14,9 @@ from metaqnn_orch.application.run_shown import shown
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say, size_in_words, tell, typeable
 from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
@@ -91,6 +92,7 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
     Of the last three, `runs rm` removes what is left.
     """
     opened = open_store(store)
+    refuse_absent(opened)
     rows = run_list.list_runs(opened)
     if output is Format.JSON:
         print_json(rows)
@@ -100,9 +102,10 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
         if row.trouble:
             tell(f"{row.run}: {row.trouble}")
         if row.state in (*run_list.IN_PART.values(), run_list.REMAINS):
-            say(typeable(f"{row.run}: metaqnn-orch runs rm {row.run} --store {shlex.quote(store)} --delete removes it"))
+            removes = next_command(f"runs rm {row.run}", opened.uri, "--delete")
+            say(typeable(f"{row.run}: {removes} removes it"))
     if not rows:
-        say("there are no runs yet")
+        say(f"there are no runs in {opened.uri} yet")
 
 
 def _cells(row: run_list.ListedRun) -> tuple[object, ...]:

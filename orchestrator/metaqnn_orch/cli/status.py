@@ -66,7 +66,7 @@ def status(
         view = read_run(opened, run)
     except NotFound:
         if release is not None:  # perhaps its Job says why there is none yet
-            refuse_unbegun(cluster_of(release.namespace, release.context), run, release.words)
+            refuse_unbegun(cluster_of(release.namespace, release.context), run, store)
         raise
     found = status_of(opened, view, read_holder(opened, run))
     if output is Format.JSON:

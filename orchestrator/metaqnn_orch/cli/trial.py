@@ -40,7 +40,7 @@ def trial(
     """
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
-    found = find_trial(view, name)
+    found = find_trial(view, name, opened.uri)
     shown = trial_view(opened, view, found, works=living(read_holder(opened, run)) is not None)
     if output is Format.JSON:
         print_json(shown)

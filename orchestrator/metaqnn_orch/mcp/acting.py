@@ -129,7 +129,7 @@ class Starting:
         trials: Annotated[int, Field(ge=1, le=1_000_000, description="Nets to train, beside those that the run has.")],
         hours: Annotated[
             float | None,
-            Field(gt=0, description="Hours of training, times devices, after which no further trial begins."),
+            Field(gt=0, le=1e9, description="Hours of training, times devices, after which no further trial begins."),
         ] = None,
         settings: Assignments = [],  # noqa: B006
     ) -> StartPreview:

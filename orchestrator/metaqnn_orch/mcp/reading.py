@@ -178,7 +178,7 @@ class Reading:
         store = self._opened()
         view = read_run(store, check_name("run", run), learning=False)
         works = living(read_holder(store, run)) is not None
-        return cast(TrialView, trial_view(store, view, find_trial(view, trial), works=works))
+        return cast(TrialView, trial_view(store, view, find_trial(view, trial, store.uri), works=works))
 
     def logs(
         self,
@@ -193,12 +193,12 @@ class Reading:
         store = self._opened()
         record = load_record(store, check_name("run", run))
         if trial is not None:
-            trial = find_trial(read_run(store, run, learning=False), trial).trial
+            trial = find_trial(read_run(store, run, learning=False), trial, store.uri).trial
         if self._launcher is not LauncherName.KUBERNETES:
             lines = said_here(store.uri, run, trial)
         else:
             cluster = cluster_of(self._release and self._release.namespace, self._release and self._release.context)
-            lines = said_by(cluster, store, record, trial, tail) if trial else said_by_search(cluster, run, tail)
+            lines = said_by(cluster, store, record, trial, tail) if trial else said_by_search(cluster, store, run, tail)
         return {"text": "\n".join(line[:_LONGEST] for line in lines[-tail:])}
 
     def doctor(self, preset_or_file: PresetOrFile, settings: Assignments = []) -> Diagnoses:  # noqa: B006

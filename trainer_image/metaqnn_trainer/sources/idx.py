@@ -67,12 +67,12 @@ def has_idx_files(directory: Path) -> bool:
 
 def read_own_idx(directory: Path, image_size: int | None, report: Report) -> Source:
     """One's own images in IDX files, named as MNIST's; a test part need not be there. The classes are the labels that
-    occur in training. Images that are no squares, or are to have another size, are resized.
+    occur in training. Without `image_size` the images get the size that size_for says.
 
     Raises:
         DatasetError: the text names the file, and what is wrong with it.
     """
-    from metaqnn_trainer.sources.picture import IMAGE_SIZE, resized
+    from metaqnn_trainer.sources.picture import resized, size_for
 
     train, test = (_own_part(directory, part) for part in ("train", "t10k"))
     if train is None:
@@ -83,11 +83,12 @@ def read_own_idx(directory: Path, image_size: int | None, report: Report) -> Sou
     if strange := sorted({*test.labels.tolist()} - {*classes.tolist()}):
         raise DatasetError(f"{directory}: the test part has the label {strange[0]}, which training does not have")
     height, width = train.images.shape[2:]
-    size = image_size or (width if width == height else IMAGE_SIZE)
+    size = image_size or size_for([(width, height)])
     report(
         f"{directory}: IDX files with {len(train.labels):,} images to train on, and {len(test.labels):,} for the test"
     )
-    report(f"the images become {size}x{size}, gray: they are {width}x{height}")
+    other = "" if image_size else "; --image-size N chooses another size"
+    report(f"the images become {size}x{size}, gray: they are {width}x{height}{other}")
     parts = [
         LabelledImages(resized(part.images, size), np.searchsorted(classes, part.labels)) for part in (train, test)
     ]
