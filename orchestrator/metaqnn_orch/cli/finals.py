@@ -20,7 +20,7 @@ from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, RunFailed
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.reporting.verdict import Verdict
 from metaqnn_orch.settings.model import Settings
@@ -113,6 +113,11 @@ def finals(
     training = partial(train, opened, launcher=launcher, release=release, listener=terminal)
     verdict = hold(opened, source, asked, training, terminal.say)
     if isinstance(verdict, Unfinished):
+        if not verdict.ended.signal:
+            raise RunFailed(
+                f"run {verdict.run} stopped before all its nets were trained: {verdict.ended.reason}",
+                hint="nothing was judged; the same command with a larger budget goes on",
+            )
         leave(*verdict)
     if output is Format.JSON:
         print_json(verdict)

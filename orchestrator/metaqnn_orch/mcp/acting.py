@@ -178,6 +178,11 @@ class Starting:
                 where = shlex.split(self._release.words) if self._release else ["--store", store.uri]
                 arguments = ["start", str(file), "--run", wanted.run, "--launcher", self._launcher, *where]
                 made = self._detach(arguments, store, wanted.run)
+            if made.code == 0:
+                raise BadInput(
+                    f"run {wanted.run} has nothing left to do: it is complete, or its budget is used",
+                    hint="`status` says how it stands",
+                )
             if made.code is not None:
                 raise LauncherError(
                     f"the search of run {wanted.run} ended with exit code {made.code} before it began",
