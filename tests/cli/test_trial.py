@@ -37,7 +37,18 @@ def test_attempts_that_were_lost_are_told(cli: Cli, store: DirectoryStore) -> No
     lost = next(trial for trial in view.state.trials.values() if trial.state == "abandoned")
     told = cli("trial", "test", lost.trial, "--store", store.uri, "-o", "json").json()
     assert [one["end"] for one in told["lost_attempts"]] == ["disrupted", "crashed", "crashed", "crashed"]
-    assert cli("trial", "test", lost.trial, "--store", store.uri).out.count("crashed") == 3
+    shown = cli("trial", "test", lost.trial, "--store", store.uri).out
+    assert shown.count("crashed") == 3
+    assert "none: every attempt was lost" in shown
+
+
+def test_the_curve_is_that_of_the_journal_where_the_store_has_no_history(cli: Cli, store: DirectoryStore) -> None:
+    view = write_run(store)
+    told = [
+        cli("trial", "test", name, "--store", store.uri, "-o", "json").json()["curve"] for name in view.state.trials
+    ]
+    assert told == [trial.curve for trial in view.state.trials.values()]
+    assert any(told)
 
 
 def test_one_of_a_stopped_run_waits(cli: Cli, store: DirectoryStore) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypedDict
 
 from metaqnn_orch.control.trial import Trial, TrialState
 from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.reporting.curves import counted, read_epochs
+from metaqnn_orch.reporting.curves import curve_of, read_epochs
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.summary import RunView, trial_rows
 from metaqnn_trainer.contract import keys
@@ -81,7 +81,7 @@ class TrialView(TypedDict):
     layers: list[PartRow]
     """The parts of the net; none where they do not fit each other."""
     curve: list[float]
-    """Rewards of the epochs that count: those of the last learning rate."""
+    """Rewards of the epochs that count: those of the last learning rate, and none where the net stayed at chance."""
     epochs: list[dict[str, Any]]
     """Every epoch with all that was measured, as in history.jsonl (docs/trainer.md)."""
     lost_attempts: list[LostAttempt]
@@ -109,7 +109,7 @@ def trial_view(store: Store, view: RunView, trial: Trial, *, works: bool) -> dic
         "images_per_second": trial.images_per_second or None,
         "best_epoch": result.best_epoch if result is not None else None,
         "layers": _layers(view, trial),
-        "curve": [record.reward for record in counted(epochs)],
+        "curve": curve_of(trial, epochs),
         "epochs": [record.model_dump(mode="json") for record in epochs],
         "lost_attempts": [
             {

@@ -238,7 +238,9 @@ def trial(reader: RunReader, name: str) -> Answer:
         return {
             "row": _rows(seen, [found])[0],
             "reward": reward_name(state.settings),
-            "no_curve": "" if found.reward is None or found.curve else why_no_curve(found, seen.view.record.table),
+            "no_curve": ""
+            if found.state == "in_flight" or found.curve
+            else why_no_curve(found, seen.view.record.table),
             "rank": next((place for place, one in enumerate(ranking, 1) if one is found), None),
             "of": len(ranking),
             "part": state.space.part,

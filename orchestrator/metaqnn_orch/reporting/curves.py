@@ -21,6 +21,12 @@ from metaqnn_trainer.store.base import Store
 
 MOST: Final = 8  # trials in training whose epochs are read: a person reads no more, and a store is asked for each
 _LEARNED: Final = ("completed", "timed_out", "stopped_early")  # states of trials whose epochs count
+_NOT_LEARNED: Final = {
+    "in_flight": "no epoch of it has ended",
+    "untrainable": "it stayed at chance",
+    "too_large": "it did not fit the device",
+    "abandoned": "every attempt was lost",
+}
 
 
 def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
@@ -74,8 +80,17 @@ class Curves:
         found = each(lambda trial: read_epochs(self._store, view.record.run, trial.trial), without)
         self._asked.update(trial.trial for trial in without)
         for trial, records in zip(without, found, strict=True):
-            trial.curve = [record.reward for record in counted(records)]
+            trial.curve = curve_of(trial, records)
         return any(trial.curve for trial in without)
+
+
+def curve_of(trial: Trial, records: Sequence[EpochRecord]) -> list[float]:
+    """The learning curve of a trial with these epochs: the rewards of those that count, in training those so far. A net
+    that stayed at chance has epochs, and none that counts: its reward comes from none of them.
+    """
+    if trial.curve or trial.state not in (*_LEARNED, "in_flight"):
+        return [*trial.curve]
+    return [record.reward for record in counted(records)]
 
 
 def why_no_curve(trial: Trial, table: str | None) -> str:
@@ -84,9 +99,7 @@ def why_no_curve(trial: Trial, table: str | None) -> str:
         return "it was imported"
     if table is not None:
         return "it was not trained, a table answered"
-    return {"untrainable": "it stayed at chance", "too_large": "it did not fit the device"}.get(
-        trial.state, "the store has no history of it"
-    )
+    return _NOT_LEARNED.get(trial.state, "the store has no history of it")
 
 
 def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:
