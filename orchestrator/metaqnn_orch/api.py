@@ -40,7 +40,15 @@ from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.schemas import plain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, reward_name, shown_reward, status_of, trial_table
+from metaqnn_orch.reporting.summary import (
+    at_work,
+    leaderboard,
+    read_run,
+    reward_name,
+    shown_reward,
+    status_of,
+    trial_table,
+)
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
@@ -223,7 +231,7 @@ class Search:
         need("notebook", "a data frame")
         import pandas
 
-        columns, rows = trial_table(self.state)
+        columns, rows = trial_table(self.state, works=at_work(self.state, read_holder(self._store, self.run)))
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property

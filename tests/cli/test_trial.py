@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from metaqnn_orch import Search
+from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.machine import lines_of
 from metaqnn_orch.launchers.kept_lines import KeptLines
+from metaqnn_orch.mcp.acting import Cancelling
+from metaqnn_orch.mcp.reading import Reading
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, needs_trainer
@@ -56,6 +60,17 @@ def test_one_of_a_stopped_run_waits(cli: Cli, store: DirectoryStore) -> None:
     (name,) = view.state.in_flight
     assert cli("trial", "test", name, "--store", store.uri, "-o", "json").json()["state"] == "waiting"
     assert "waiting" in cli("trials", "test", "--store", store.uri).out
+    rows = cli("trials", "test", "--store", store.uri, "-o", "json").json()
+    assert {row["trial"]: row["state"] for row in rows}[name] == "waiting"
+    assert ",waiting," in cli("trials", "test", "--store", store.uri, "-o", "csv").out
+    net = view.state.trials[name].net
+    assert cli("enqueue", "test", net, "--store", store.uri, "-o", "json").json()["state"] == "waiting"
+    assert dict(Search("test", store.uri).frame()["state"])[name] == "waiting"
+    told = Reading(lambda: store)
+    assert {row["trial"]: row["state"] for row in told.trials("test", limit=50)["trials"]}[name] == "waiting"
+    shown = Cancelling(lambda: store, LauncherName.LOCAL).preview_cancel("test")
+    assert (shown["holder"], shown["in_flight"], shown["waiting"]) == (None, 0, 1)
+    assert "waiting: 1 (" in told.report("test")["text"]
     status = cli("status", "test", "--store", store.uri, "-o", "json").json()
     assert (status["in_flight"], status["waiting"]) == (0, 1)
 

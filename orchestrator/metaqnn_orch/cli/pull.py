@@ -88,7 +88,7 @@ def pull(
         raise BadInput(
             f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
         )
-    columns, _ = trial_table(view.state, best)
+    columns, _ = trial_table(view.state, best, works=False)
     rows: list[dict[str, Any]] = []
     left: list[_Left] = []
     away: StoreError | None = None
@@ -115,7 +115,7 @@ def pull(
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():
                 (to / trial.trial / name).write_bytes(data)
-            (row,) = trial_table(view.state, [trial])[1]
+            (row,) = trial_table(view.state, [trial], works=False)[1]
             rows.append({"rank": rank, **row, **(repeated(head) if head.confirmations else {})})
             winner = winner or shown_reward(head)
         if rows:

@@ -21,7 +21,7 @@ from metaqnn_orch.errors import KNOWN, NotFound, StoreError, one_line
 from metaqnn_orch.reporting.curves import Curves, read_epochs, so_far
 from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.run_figures import RunFigures
-from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.summary import RunView, at_work
 from metaqnn_trainer.store.base import Store
 
 PACE: Final = 2.0  # seconds between two looks at the store
@@ -66,6 +66,11 @@ class Seen(NamedTuple):
     """The orchestrator that works on the run; None where none does."""
     epochs: Mapping[str, Sequence[float]]
     """The rewards of the epochs so far, of the first nets in training, by their trials' ids."""
+
+    @property
+    def works(self) -> bool:
+        """Whether somebody works on the run."""
+        return at_work(self.view.state, self.holder)
 
 
 class RunReader:
