@@ -54,6 +54,7 @@ from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 
 show_trials()
 
@@ -283,7 +284,10 @@ class Search:
         done = state.unique / max(1, status["goal"])
         facts = [
             ("run", f"<b>{escape(self.run)}</b> on {escape(status['dataset'])}"),
-            ("state", f"{escape(status['state'])} {markup.bar(done)} {state.unique:,} of {status['goal']:,} nets"),
+            (
+                "state",
+                f"{escape(status['state'])} {markup.bar(done)} {state.unique:,} of {amount(status['goal'], 'net')}",
+            ),
         ]
         name = reward_name(state.settings)
         table = markup.rows(
@@ -304,7 +308,7 @@ class Search:
 
     def __repr__(self) -> str:
         best = f", best {shown_reward(self.state.best)}" if self.state.best is not None else ""
-        return f"<Search {self.run}: {self.state.unique} nets{best}>"
+        return f"<Search {self.run}: {amount(self.state.unique, 'net')}{best}>"
 
 
 def _status(run: str, store: str) -> dict[str, Any]:

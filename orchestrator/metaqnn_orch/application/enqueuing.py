@@ -14,6 +14,7 @@ from metaqnn_orch.errors import BadInput, RunConflict
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.bounds import MAX_DESIGN
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 
@@ -84,7 +85,8 @@ def what_trains_it(view: RunView, *, works: bool) -> str:
     if works and state.finished is None:
         return "the search takes it as soon as a place is free"
     if state.finished is not None and state.finished.reason == "goal" and state.unique >= goal:
-        return f"the run is complete with {goal} nets: metaqnn-orch resume {run} --max-trials {goal + 1} trains it"
+        again = f"metaqnn-orch resume {run} --max-trials {goal + 1} trains it"
+        return f"the run is complete with {amount(goal, 'net')}: {again}"
     if state.finished is not None and state.finished.reason != "exhausted":
         return f"the run has ended ({state.finished.detail}): metaqnn-orch resume {run} with a larger limit trains it"
     return f"metaqnn-orch resume {run} goes on with the run, and trains it first"

@@ -26,6 +26,7 @@ from metaqnn_orch.reporting.verdict import Verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import continue_settings, load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 _FINALISTS: Final = {
@@ -193,4 +194,7 @@ def _print(verdict: Verdict) -> None:
         ],
     )
     _print_classes(verdict)
-    say(f"{verdict.test_images:,} test images of {verdict.dataset.name}-{verdict.dataset.digest}, at {verdict.at}")
+    say(
+        f"{amount(verdict.test_images, 'test image')} of {verdict.dataset.name}-{verdict.dataset.digest}, "
+        f"at {verdict.at}"
+    )

@@ -18,6 +18,7 @@ from metaqnn_orch.control.retention import best_kept
 from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
 from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 
 _FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
 _OF_STOPPED: Final = ("measured", "predicted", "spread")  # the leaderboard has no net that was stopped early
@@ -123,7 +124,7 @@ def pull(
     except OSError as error:
         raise BadInput(f"cannot write to {to}: {error.strerror}") from None
     if rows:
-        say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
+        say(f"{len(rows)} of {amount(view.state.unique, 'trained net')} in {to}, all digests right")
         say(f"the best, {winner}: {to / rows[0]['trial']}, {rows[0]['net']}")
     if output is Format.JSON:
         missing: list[LeftOut] = [{"trial": one.trial, "reason": one.reason} for one in left]

@@ -26,6 +26,7 @@ from metaqnn_orch.reporting.report import compose
 from metaqnn_orch.reporting.summary import at_work, leaderboard, read_run
 from metaqnn_orch.reporting.verdict import Finals, read_verdict
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 
@@ -93,7 +94,7 @@ def report(
             (to / name).write_bytes(data)
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
-    say(f"{to / 'index.html'}: {view.state.unique:,} nets, {len(files)} files")
+    say(f"{to / 'index.html'}: {amount(view.state.unique, 'net')}, {amount(len(files), 'file')}")
 
 
 def _finals(store: Store, run: str) -> Finals | None:

@@ -35,6 +35,7 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
 from metaqnn_orch.settings.sources import InForce, Layered, in_force, load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 PAGE: Final = 100
@@ -226,7 +227,7 @@ class Reading:
             *words.notes,
             *(f"{name}: {one_line(value, 400)}" for name, value in facts),
             *(f"{end.name}: {end.number:,} ({end.meaning})" for end in words.outcomes),
-            *(f"{count:,} attempts were lost: {reason}" for reason, count in words.reasons),
+            *(f"{amount(count, 'attempt')} lost: {reason}" for reason, count in words.reasons),
         ]
         return {"text": "\n".join(lines)}
 
