@@ -177,7 +177,9 @@ class Search:
 
     def refresh(self) -> Search:
         """The same run, in its present state."""
-        return Search(self.run, self._store.uri)
+        fresh = Search(self.run, self._store.uri)
+        fresh._curves = self._curves  # what was read of ended trials need not be read again
+        return fresh
 
     @property
     def run(self) -> str:

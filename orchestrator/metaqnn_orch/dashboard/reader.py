@@ -84,7 +84,9 @@ class RunReader:
         pace: float = PACE,
         patience: float = PATIENCE,
         monotonic: Callable[[], float] = time.monotonic,
+        curves: Curves | None = None,
     ) -> None:
+        """`curves` are those that are known of the runs of the store: other readers may share them."""
         self.run = run
         self._store = store
         self._pace = pace
@@ -95,7 +97,7 @@ class RunReader:
         self._looked = float("-inf")
         self._seen: Seen | None = None
         self._journal: Journal | None = None
-        self._curves = Curves(store)
+        self._curves = curves or Curves(store)
         self._pulse = Heartbeat(store, run, monotonic)
         self._fault: Fault | None = None
         self._made: dict[Hashable, Any] = {}
@@ -178,7 +180,6 @@ class RunReader:
         if seen is None or journal is None or seen.view.record != record:  # also one that was made anew
             state, journal = resume(self._store, record, record.settings_as_run())
             view = RunView(record, state, journal.position)
-            self._curves = Curves(self._store)
             seen = Seen(view, read_history(self._store, view), None, {})
             self._publish(seen, journal, [])
         else:
