@@ -200,7 +200,7 @@ class TestRemoval:
             if rows.get("test") == "removed in part":
                 with pytest.raises(RunConflict, match="was removed in part"):
                     load_record(place, "test")
-                with pytest.raises(RunConflict, match="objects? of a run 'test'"):
+                with pytest.raises(RunConflict, match=r"objects? of a run 'test'"):
                     copy(store, "test", place, "test", silent)
                 assert doomed(place, "test").entries
             if rows:
