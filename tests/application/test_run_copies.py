@@ -154,7 +154,7 @@ class TestCopy:
             ("tset", "other", NotFound, "no run 'tset'"),
             ("test", "test", BadInput, "cannot be copied to itself"),
             ("test", "taken", RunConflict, "a run 'taken' exists"),
-            ("test", "remains", RunConflict, "has 1 objects of a run 'remains', which is none"),
+            ("test", "remains", RunConflict, "has 1 object of a run 'remains', which is none"),
             ("test", "Other", Exception, "not a valid name"),
         ],
     )
@@ -203,7 +203,7 @@ class TestRemoval:
             if rows.get("test") == "removed in part":
                 with pytest.raises(RunConflict, match="was removed in part"):
                     load_record(place, "test")
-                with pytest.raises(RunConflict, match="objects of a run 'test'"):
+                with pytest.raises(RunConflict, match=r"objects? of a run 'test'"):
                     copy(store, "test", place, "test", silent)
                 assert doomed(place, "test").entries
             if rows:
@@ -228,7 +228,7 @@ class TestRemoval:
         assert isinstance(in_cluster, Opened)
         proposal = next(one for one in Journal(store, "test").read() if one.type == "proposed")
         session.journal.append([in_cluster, proposal.model_copy(update={"trial": "0" * 12, "net": "[SM(10)]"})])
-        with pytest.raises(BadInput, match="1 trials in flight, whose Jobs may go on"):
+        with pytest.raises(BadInput, match="1 trial in flight, whose Jobs may go on"):
             refuse_busy(store, "test", None)
         refuse_busy(store, "test", None, ignore_jobs=True)
 

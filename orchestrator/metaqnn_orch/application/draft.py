@@ -14,6 +14,7 @@ from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 
@@ -84,7 +85,7 @@ def choose(info: DatasetInfo) -> dict[str, Choice]:
     steps = -(-info.train // batch)
     epochs = min(60, max(20, -(-ALL_STEPS // steps)))
     factor = round(min(1.5, 1 + ABOVE_CHANCE * classes), 2)
-    images = f"{info.train:,} images to train on"
+    images = f"{amount(info.train, 'image')} to train on"
     colours = {1: "gray", 3: "in colour"}.get(channels, "as they are")
     return {
         "space.image_size": Choice(size, "the size of the dataset's images"),
@@ -111,7 +112,7 @@ def draft(info: DatasetInfo, chosen: Mapping[str, Choice], digest: str = "") -> 
     test = f"{info.test:,} for the test" if info.test else "none for the test"
     lines = [
         f"# A first search on {info.name}.",
-        f"# It has {info.train:,} images to train on, {info.validation:,} for validation, {test}.",
+        f"# It has {amount(info.train, 'image')} to train on, {info.validation:,} for validation, {test}.",
         "# `metaqnn-orch config show FILE` lists all settings in force.",
         f"dataset: {{name: {info.name}{f', digest: {json.dumps(digest)}' if digest else ''}}}",
     ]

@@ -18,6 +18,7 @@ from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.bounds import MAX_DESIGN
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 
@@ -123,7 +124,7 @@ def what_trains_it(store: Store, view: RunView, trial: str, *, searching: bool) 
             return f"the search ends with {goal} nets ({_taken(state, others)}); then {more} trains it"
         return f"as it stands, the search takes it as net {place} of {goal}, as soon as a place is free"
     if state.finished is not None and state.finished.reason == "goal" and state.unique >= goal:
-        return f"the run is complete with {goal} nets: {more} trains it"
+        return f"the run is complete with {amount(goal, 'net')}: {more} trains it"
     if state.finished is not None and state.finished.reason != "exhausted":
         return f"the run has ended ({state.finished.detail}): {more} with a larger limit trains it"
     return f"{more} goes on with the run, and trains it {f'after {others} others' if others else 'first'}"

@@ -30,6 +30,7 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import CLASSIFICATION
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 
@@ -173,7 +174,9 @@ def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
         if not nets:
             raise BadInput(f"run {name} is a search", hint="give the finals another --name")
         if top is not None and top != len(nets):
-            raise BadInput(f"run {name} began with {len(nets)} nets, not {top}", hint="give the finals another --name")
+            raise BadInput(
+                f"run {name} began with {amount(len(nets), 'net')}, not {top}", hint="give the finals another --name"
+            )
         return settings
     return None
 
@@ -185,7 +188,9 @@ def _judge(
     if not finalists:
         raise BadInput("none of the nets learned anything with this recipe", hint="--rate-factor 0.1 --name NAME")
     chosen = finalists[:ensemble]
-    say(f"testing the best of {len(finalists)} nets and an ensemble of {len(chosen)} on the test images, once")
+    say(
+        f"testing the best of {amount(len(finalists), 'net')} and an ensemble of {len(chosen)} on the test images, once"
+    )
     found = judge(store, [(final.run, final.trial) for final in chosen], report=say)
     return Verdict(
         at=now(),

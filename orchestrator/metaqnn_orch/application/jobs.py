@@ -34,6 +34,7 @@ from metaqnn_orch.launchers.kubernetes.template import CONTAINER
 from metaqnn_orch.next_command import next_command
 from metaqnn_orch.settings.kubernetes import DNS_LABEL, KubernetesSettings
 from metaqnn_trainer import __version__
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 1.0  # seconds between two looks at the Jobs
@@ -65,7 +66,7 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
     if cluster is not None:
         # The other orchestrator checks its hold that often; until then it would make new Jobs for those deleted here.
         count = delete_until_none_appears(cluster, record, store.uri, BEAT_SECONDS + 1 if holder is not None else 0.0)
-        say(f"{count} Jobs deleted in namespace {cluster.namespace}")
+        say(f"{amount(count, 'Job')} deleted in namespace {cluster.namespace}")
         left = orphans(cluster, record)
         for pod in left:
             cluster.delete_pod(pod["metadata"]["name"], pod["metadata"]["uid"])

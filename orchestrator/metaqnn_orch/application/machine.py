@@ -17,7 +17,8 @@ from typing import Final
 
 from metaqnn_orch.application.detaching import Detached, detach, logs_in, read_log
 from metaqnn_orch.control.holder import Holder, is_dead, living, read_holder
-from metaqnn_orch.errors import LauncherError, NotFound
+from metaqnn_orch.control.journal import last_writer
+from metaqnn_orch.errors import JournalError, LauncherError, NotFound
 from metaqnn_orch.launchers.kept_lines import lines_in
 from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.store.base import Store
@@ -71,7 +72,11 @@ def search_in_background(
 
     def works(pid: int) -> bool:
         holder = read_holder(store, run)
-        return holder is not None and holder.pid == pid and is_dead(holder) is False
+        if holder is None or holder.pid != pid or is_dead(holder) is not False:
+            return False
+        with suppress(JournalError):  # the process says so itself
+            return last_writer(store, run) == holder.session  # one that has nothing left to do writes nothing
+        return False
 
     return detach(arguments, folder_of(store.uri, run), works, relay, environment=environment)
 

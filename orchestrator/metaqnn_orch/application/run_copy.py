@@ -26,6 +26,7 @@ from metaqnn_orch.errors import BadInput, ObjectMissing, RunConflict, StoreError
 from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode, read
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Entry, Store
 
 AT_ONCE: Final = 64  # objects that are copied before the next word about it
@@ -130,7 +131,7 @@ def _refuse_others(target: Store, name: str, record: RunRecord) -> None:
     begun = read_partial(target, name)
     if entries and (begun is None or begun.source != record.uid):
         raise RunConflict(
-            f"{target.uri} has {len(entries)} objects of a run {name!r}, which is none",
+            f"{target.uri} has {amount(len(entries), 'object')} of a run {name!r}, which is none",
             hint=f"{next_command(f'runs rm {name}', target.uri, '--delete')} removes them",
         )
 

@@ -26,6 +26,7 @@ from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Entry, Store
 
 AT_ONCE: Final = 256  # objects that are removed before the next word about it
@@ -82,7 +83,7 @@ def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = Fal
     if cluster is not None:
         if jobs := live_jobs(cluster, record, store.uri):
             raise BadInput(
-                f"run {run} has {len(jobs)} Jobs in namespace {cluster.namespace}, as {jobs[0]}", hint=ending
+                f"run {run} has {amount(len(jobs), 'Job')} in namespace {cluster.namespace}, as {jobs[0]}", hint=ending
             )
         return
     try:
@@ -91,7 +92,8 @@ def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = Fal
         return  # it is damaged, too
     if state.opened is not None and state.opened.launcher == "kubernetes" and state.in_flight:
         raise BadInput(
-            f"run {run} was stopped with {len(state.in_flight)} trials in flight, whose Jobs may go on in a cluster",
+            f"run {run} was stopped with {amount(len(state.in_flight), 'trial')} in flight, whose Jobs may go on in a "
+            "cluster",
             hint=f"--launcher kubernetes looks for them, --ignore-jobs does not; {ending}",
         )
 

@@ -39,6 +39,7 @@ from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import UNKNOWN_KEYS
 
@@ -152,7 +153,7 @@ def _searched(
         journal.append([event])
         state.apply(event)
         left_out = f", {event.refused} that are not in this space left out" if event.refused else ""
-        listener.say(f"starting from {len(event.rows)} results of run {event.run}{left_out}")
+        listener.say(f"starting from {amount(len(event.rows), 'result')} of run {event.run}{left_out}")
     view = RunView(record, state, journal.position)
     unnamed = is_due(state, settings.confirm)  # the search may be over, but its best are not confirmed
     if state.finished is not None and state.unique >= settings.goal and not unnamed:

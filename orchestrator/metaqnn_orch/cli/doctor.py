@@ -17,7 +17,7 @@ from metaqnn_orch.application.doctor.local import examine_here
 from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_lines
+from metaqnn_orch.cli.output import Format, print_json, print_wrapped
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.settings.sources import load_settings
@@ -66,7 +66,7 @@ def doctor(
     if output is Format.JSON:
         print_json(diagnoses)
     else:
-        print_lines(_line(diagnosis) for diagnosis in diagnoses)
+        print_wrapped(_line(diagnosis) for diagnosis in diagnoses)
     if any(diagnosis.mark is Mark.BAD for diagnosis in diagnoses):
         raise typer.Exit(1)
 

@@ -73,14 +73,14 @@ def _epilogue(record: RunRecord, store: str, state: RunState) -> None:
     done = "answered" if rehearsed else "trained"
     done += f", {stopped} of them stopped early" if (stopped := stopped_early(state)) else ""
     if (again := progress(state)) is not None and again.all:
-        done += f", the best confirmed by {again.done} of {again.all} further trainings"
+        done += f", the best confirmed by {again.done} of {amount(again.all, 'further training')}"
     say(f"{amount(state.unique, 'net')} {done}, learned from {amount(state.told, 'time')}{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
     say(f"{name.replace('val ', 'validation ')}: ", (shown_reward(best[0]), "bold"))
     if rehearsed:
         say(
-            f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} accuracies are "
-            "estimates"
+            f"a rehearsal with the table {record.table}: nothing was trained; "
+            f"estimated: {amount(estimated(state), 'accuracy', 'accuracies')}"
         )
     say("next:")
     for command, purpose in (

@@ -20,12 +20,13 @@ from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, RunFailed
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.reporting.verdict import Verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import continue_settings, load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 _FINALISTS: Final = {
@@ -114,6 +115,11 @@ def finals(
     training = partial(train, opened, launcher=launcher, release=release, listener=terminal)
     verdict = hold(opened, source, asked, training, terminal.say)
     if isinstance(verdict, Unfinished):
+        if not verdict.ended.signal:
+            raise RunFailed(
+                f"run {verdict.run} stopped before all its nets were trained: {verdict.ended.reason}",
+                hint="nothing was judged; the same command with a larger budget goes on",
+            )
         leave(*verdict)
     if output is Format.JSON:
         print_json(verdict)
@@ -189,4 +195,7 @@ def _print(verdict: Verdict) -> None:
         ],
     )
     _print_classes(verdict)
-    say(f"{verdict.test_images:,} test images of {verdict.dataset.name}-{verdict.dataset.digest}, at {verdict.at}")
+    say(
+        f"{amount(verdict.test_images, 'test image')} of {verdict.dataset.name}-{verdict.dataset.digest}, "
+        f"at {verdict.at}"
+    )

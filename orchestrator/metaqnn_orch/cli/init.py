@@ -16,6 +16,7 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 
 
 class DraftMade(TypedDict):
@@ -82,7 +83,7 @@ def init(
         print_json(made)
         return
     where = shlex.quote(dataset_store or "./runs")
-    say(f"{file} is written: {info.train:,} images to train on, {info.classes} classes")
+    say(f"{file} is written: {amount(info.train, 'image')} to train on, {info.classes} classes")
     say("next:")
     if push:
         say(typeable(f"  metaqnn-orch dataset push {named} {shlex.join(push)} --store {where}"))

@@ -16,10 +16,11 @@ from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
-from metaqnn_orch.control.trial import Trial, TrialState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.next_command import next_command
-from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name
+from metaqnn_orch.reporting.answers import ShownState
+from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name, shown_state
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.keys import check_name
 
@@ -31,7 +32,7 @@ class TrialAgain(TypedDict):
 
     trial: str
     """Id of the trial in the new run."""
-    state: TrialState
+    state: ShownState
     """How it ended, or that it has not ended."""
     reward: float | None
     """Reward in the new run; None before the result."""
@@ -115,7 +116,7 @@ def retrain(
 def _row(view: RunView, trial: Trial, was: Trial) -> TrialAgain:
     row: TrialAgain = {
         "trial": trial.trial,
-        "state": trial.state,
+        "state": shown_state(trial, works=False),
         "reward": trial.reward,
         "was": was.reward,
         "net": trial.net,

@@ -89,7 +89,7 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
       removed in part  a removal that was cut short: the same one goes on
       remains          objects without a run
 
-    Of the last three, `runs rm` removes what is left.
+    `runs rm` removes what is left of runs in one of the last three states.
     """
     opened = open_store(store)
     refuse_absent(opened)
@@ -139,7 +139,12 @@ def show(run: options.Run, store: options.Store, output: options.Output = Format
     )
     print_fields((name.replace("_", " "), value) for name, value in fields.items() if value not in (None, "", {}))
     print_fields(
-        [("size", f"{size_in_words(sum(kind['bytes'] for kind in kinds.values()))} in {len(entries):,} objects")]
+        [
+            (
+                "size",
+                f"{size_in_words(sum(kind['bytes'] for kind in kinds.values()))} in {amount(len(entries), 'object')}",
+            )
+        ]
         + [(f"  {name}", f"{size_in_words(kind['bytes'])} in {kind['objects']:,}") for name, kind in kinds.items()]
     )
     if differing:
@@ -192,7 +197,10 @@ def _report_copy(run: str, name: str, target: Store, made: run_copy.CopyMade, ou
         print_json(told)
         return
     before = f", {made.there:,} of them before" if made.there else ""
-    say(f"run {run} is copied to {name} in {target.uri}: {made.objects:,} objects{before}, {size_in_words(made.bytes)}")
+    say(
+        f"run {run} is copied to {name} in {target.uri}: {amount(made.objects, 'object')}{before}, "
+        f"{size_in_words(made.bytes)}"
+    )
 
 
 def rename(
@@ -213,7 +221,7 @@ def rename(
     opened = open_store(store)
     made = run_rename.rename(opened, run, name, _cluster(launcher, namespace, context), tell, ignore_jobs=ignore_jobs)
     if output is Format.TABLE:
-        say(f"run {run} is now {name}: {made.objects:,} objects, {size_in_words(made.bytes)}")
+        say(f"run {run} is now {name}: {amount(made.objects, 'object')}, {size_in_words(made.bytes)}")
     else:
         _report_copy(run, name, opened, made, output)
 
@@ -271,7 +279,7 @@ def rm(
         ],
     )
     what = f"run {run}" if found.is_run else f"what is left of run {run}"
-    many = f"{len(found.entries):,} objects with {size_in_words(found.bytes)}"
+    many = f"{amount(len(found.entries), 'object')} with {size_in_words(found.bytes)}"
     if here.objects:
         many += f", and {amount(here.objects, 'log')} on this machine with {size_in_words(here.bytes)}"
     say(f"{what} is removed: {many}" if delete else f"{what} has {many}; to remove them, add --delete")

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 from metaqnn_trainer.sources.layout import ImageFiles, find_layout
@@ -115,7 +116,7 @@ def read_folder(
     layout = find_layout(directory, report, skip_bad)
     files = _Files(sum(map(len, layout.parts())), report)
     for part in layout.parts():
-        report(f"{part.root}: {len(part):,} images in {len(layout.class_names):,} classes")
+        report(f"{part.root}: {amount(len(part), 'image')} in {len(layout.class_names):,} classes")
     headers = {path: header for part in layout.parts() for path, header in files.headers(part).items()}
     form = choose_form([*headers.values()], image_size, grayscale)
     train, validation, test = (

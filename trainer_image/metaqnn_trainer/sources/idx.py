@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 
@@ -85,7 +86,8 @@ def read_own_idx(directory: Path, image_size: int | None, report: Report) -> Sou
     height, width = train.images.shape[2:]
     size = image_size or size_for([(width, height)])
     report(
-        f"{directory}: IDX files with {len(train.labels):,} images to train on, and {len(test.labels):,} for the test"
+        f"{directory}: IDX files with {amount(len(train.labels), 'image')} to train on, and {len(test.labels):,} for "
+        "the test"
     )
     other = "" if image_size else "; --image-size N chooses another size"
     report(f"the images become {size}x{size}, gray: they are {width}x{height}{other}")
@@ -103,7 +105,9 @@ def _own_part(directory: Path, part: str) -> LabelledImages | None:
 def _read_part(images_path: Path, labels_path: Path) -> LabelledImages:
     images, labels = read_idx(images_path, IMAGES_MAGIC), read_idx(labels_path, LABELS_MAGIC)
     if len(images) != len(labels):
-        raise DatasetError(f"{images_path} has {len(images)} images, but {labels_path.name} {len(labels)} labels")
+        raise DatasetError(
+            f"{images_path} has {amount(len(images), 'image')}, but {labels_path.name} {amount(len(labels), 'label')}"
+        )
     return LabelledImages(images[:, None], labels.astype(np.int64))
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import torch
 
 from metaqnn_trainer.contract.messages import Precision, Recipe
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.progress import say
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 
@@ -37,7 +38,7 @@ def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torc
 def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))[:200]
-    return f"cpu, {platform.machine()}, {torch.get_num_threads()} threads"
+    return f"cpu, {platform.machine()}, {amount(torch.get_num_threads(), 'thread')}"
 
 
 def choose_kernels(recipe: Recipe) -> None:
