@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metaqnn_orch.application.moment import now
-from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.presence import check_there, is_there
 from metaqnn_orch.control.queue import Queued, ahead, proposal_of, put, waiting, withdraw
 from metaqnn_orch.control.state import RunState
@@ -102,14 +101,8 @@ def _taken(state: RunState, others: int) -> str:
     return f"{state.unique} are trained, {_flying(state)} in training, and {others} wait in the queue before this one"
 
 
-def is_searched(store: Store, view: RunView) -> bool:
-    """Whether a search of the run goes on. Who renames or removes the run holds it, too, and searches for nothing."""
-    holder, opened = living(read_holder(store, view.record.run)), view.state.opened
-    return holder is not None and opened is not None and holder.session == opened.session
-
-
-def what_trains_it(store: Store, view: RunView, trial: str, *, searching: bool) -> str:
-    """What has to happen before the net of the queue is trained, in words. `searching` says whether a search goes on.
+def what_trains_it(store: Store, view: RunView, trial: str, *, works: bool) -> str:
+    """What has to happen before the net of the queue is trained, in words. `works` says whether a search goes on.
 
     Raises:
         StoreError: the store does not answer.
@@ -119,7 +112,7 @@ def what_trains_it(store: Store, view: RunView, trial: str, *, searching: bool) 
     others = ahead(store, run, state, trial)
     place = state.unique + _flying(state) + others + 1  # among the nets of the run
     more = next_command(f"resume {run}", store.uri, f"--max-trials {place}" if place > goal else "")
-    if searching and state.finished is None:
+    if works:
         if place > goal:
             return f"the search ends with {goal} nets ({_taken(state, others)}); then {more} trains it"
         return f"as it stands, the search takes it as net {place} of {goal}, as soon as a place is free"

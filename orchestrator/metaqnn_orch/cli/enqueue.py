@@ -7,11 +7,12 @@ from typing import Annotated, TypedDict
 import typer
 
 from metaqnn_orch.application.enqueuing import enqueue as put_in
-from metaqnn_orch.application.enqueuing import is_searched, what_trains_it
+from metaqnn_orch.application.enqueuing import what_trains_it
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, typeable
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.reporting.summary import read_run, shown_reward, shown_state
+from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.reporting.summary import at_work, read_run, shown_reward, shown_state
 
 
 class NetQueued(TypedDict):
@@ -51,6 +52,7 @@ def enqueue(
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
     made = put_in(opened, view, net, assignments or [])
+    works = at_work(view.state, read_holder(opened, run))
     if output is Format.JSON:
         known = made.known
         told: NetQueued = {
@@ -68,5 +70,5 @@ def enqueue(
         state = shown_state(made.known, works=works).replace("_", " ")
         say(f"run {run} has this net: trial {made.trial}, {state}{reward}")
     else:
-        words = what_trains_it(opened, view, made.trial, searching=is_searched(opened, view))
+        words = what_trains_it(opened, view, made.trial, works=works)
         say(f"trial {made.trial} {'is in the queue' if made.is_new else 'was in the queue already'}; {typeable(words)}")

@@ -158,8 +158,11 @@ def run_state(state: RunState, alive: Holder | None) -> RunStanding:
 
 
 def at_work(state: RunState, holder: Holder | None) -> bool:
-    """Whether somebody works on the run. Otherwise trials in flight wait, wherever they are shown."""
-    return state.finished is None and living(holder) is not None
+    """Whether a search of the run goes on. Otherwise trials in flight wait, wherever they are shown. Who renames or
+    removes the run holds it, too, and searches for nothing.
+    """
+    alive, opened = living(holder), state.opened
+    return state.finished is None and alive is not None and opened is not None and alive.session == opened.session
 
 
 def shown_state(trial: Trial, *, works: bool) -> ShownState:
