@@ -64,12 +64,13 @@ class Wired(Space):
 
     def legal(self, state: int) -> Sequence[str]:
         node, place = divmod(state, self.options.arity + 1)
-        return self._choices[node][min(place, 2)]
+        choices: Sequence[str] = self._choices[node][min(place, 2)]
+        return choices
 
     @cached_property
-    def _choices(self) -> list[tuple[Sequence[str], Sequence[str], Sequence[str]]]:
+    def _choices(self) -> list[tuple[Sequence[str], ...]]:
         """Of each node: its activations, its first wire, and its further wires."""
-        found = []
+        found: list[tuple[Sequence[str], ...]] = []
         for node in range(self.nodes):
             wires = [str(number) for number in self._readable(node)]
             activations = self.options.activations if node < self.nodes - 1 else (OUTPUT,)
