@@ -78,6 +78,11 @@ def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> N
     assert "the test images were already used, for an ensemble of 2" in other.refused()
     assert "began with 2 nets, not 3" in cli("finals", "first", "--store", mine, "--top", 3, QUICK).refused()
 
+    assert cli("runs", "rename", "first-finals", "chosen", "--store", mine).code == 0
+    to = mine.parent / "chosen.safetensors"
+    assert cli("export", "chosen", "--store", mine, "--to", to).code == 0
+    assert f"- **Test**: {verdict['test_accuracy']:.4f} of the 359" in to.with_name(f"{to.name}.md").read_text()
+
 
 @needs_trainer
 def test_the_rate_is_chosen_by_validation_and_an_interrupted_one_goes_on(mine: Path, cli: Cli) -> None:

@@ -93,11 +93,13 @@ def export(
 
 
 def _tested(store: Store, run: str, trial: str) -> list[str]:
-    """The argument that says the test accuracy, where finals have measured this trial's net alone."""
+    """The argument that says the test accuracy, where finals have measured this trial's net alone. Trials with one id are
+    one training; the run may have had another name then.
+    """
     try:
         verdict = read_verdict(store, run)
     except MessageError:  # `finals` says that it is damaged; the net is whole
         return []
-    if verdict is None or (verdict.finalists[0].run, verdict.finalists[0].trial) != (run, trial):
+    if verdict is None or verdict.finalists[0].trial != trial:
         return []
     return ["--test-accuracy", repr(verdict.test_accuracy)]
