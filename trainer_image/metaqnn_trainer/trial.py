@@ -72,6 +72,11 @@ class Trainer:
         """The device that it trains on, in the words of results."""
         return device_name(self._device)
 
+    @property
+    def unused(self) -> str:
+        """Why a GPU that is there is not trained on, in words; empty where one is, and where there is none."""
+        return self._gpus.unused() if self._device.type != "cuda" else ""
+
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Every outcome becomes the report; no exception is raised."""
         with of_trial(order.trial):

@@ -18,6 +18,7 @@ from typing import Final
 from metaqnn_orch.control.ends import COUNTS_AS_A_CRASH, LONGEST_PAUSE, Lost
 from metaqnn_orch.control.events import Braked, Opened
 from metaqnn_orch.launchers.base import Phase
+from metaqnn_trainer.contract.text import amount
 
 FIRST_PAUSE: Final = 15.0  # seconds between the end of the last attempt and the first probe
 LAST_PROBES: Final = 12  # without any other net to try, after which those that end in this way are to blame
@@ -122,9 +123,10 @@ class Streak:
         """What is wrong, what happens now, and what to do."""
         advice = ADVICE.get(Phase(self.kind), _LOOK) if self.kind else _LOOK
         return (
-            f"the last {self.attempts} attempts ended in the same way, of {len(self.trials)} different trials, since "
-            f"{self.since}, the last with {self.kind}: {self.detail}. Launching pauses and no trial is charged: one "
-            f"attempt at a time, {self.pause:.0f} s after the last, finds out when it is over ({advice})"
+            f"the last {amount(self.attempts, 'attempt')} ended in the same way, of "
+            f"{amount(len(self.trials), 'different trial')}, since {self.since}, the last with {self.kind}: "
+            f"{self.detail}. Launching pauses and no trial is charged: one attempt at a time, {self.pause:.0f} s after "
+            f"the last, finds out when it is over ({advice})"
         )
 
 

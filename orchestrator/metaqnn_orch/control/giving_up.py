@@ -44,7 +44,9 @@ class Abandonments:
             count = max(self._hopeless, self._in_a_row)
             return self._failed(f"{count} trials in a row were abandoned")
         if ended and nothing_worked(self._state):
-            return self._failed(f"all {self._state.abandoned} trials that ended were abandoned, and none was trained")
+            all_of_them = self._state.abandoned
+            were = "the only trial was" if all_of_them == 1 else f"all {all_of_them} trials that ended were"
+            return self._failed(f"{were} abandoned, and none was trained")
         return None
 
     def _failed(self, what: str) -> RunFailed:
