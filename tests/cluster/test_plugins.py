@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import cli
+from tests.cli.conftest import Cli, cli
 from tests.cluster.real import IMAGE, needs_address, needs_cluster, needs_image
 from tests.cluster.test_search import World, world
-from tests.plugins.test_every_plugin import COMMAND, PLUGINS, Plugin, answer, call
+from tests.plugins.test_every_plugin import COMMAND, PLUGINS, Plugin, search
 
 __all__ = ["cli", "world"]
 
@@ -35,11 +35,11 @@ def image(plugin: Plugin) -> str:
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.folder.name)
 def test_a_search_that_was_killed_believes_what_one_that_was_not_believes(
-    plugin: Plugin, world: World, tmp_path: Path
+    plugin: Plugin, world: World, cli: Cli, tmp_path: Path
 ) -> None:
     start = [*plugin.start, *world.flags(image=image(plugin))]
     whole, killed = f"{world.uri}/whole", f"{world.uri}/killed"
-    call(tmp_path, *start, "--store", whole)
+    search(tmp_path, *start, "--store", whole)
     command = [*COMMAND, *start, "--store", killed]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -47,8 +47,8 @@ def test_a_search_that_was_killed_believes_what_one_that_was_not_believes(
         process.send_signal(signal.SIGKILL)
         process.stderr.read()
     assert process.returncode == -signal.SIGKILL
-    call(tmp_path, *start, "--store", killed)
-    ours, theirs = (answer(tmp_path, "status", "first", store=store) for store in (killed, whole))
+    search(tmp_path, *start, "--store", killed)
+    ours, theirs = (cli("status", "first", "--store", store, "-o", "json").json() for store in (killed, whole))
     assert ours["told"] == theirs["told"] >= 3
     assert ours["lost"] == theirs["lost"] == {}
     assert ours["q_digest"] == theirs["q_digest"]

@@ -97,7 +97,7 @@ def _flying(state: RunState) -> int:
 
 
 def _taken(state: RunState, others: int) -> str:
-    """By what the places of a run are taken, in words."""
+    """What takes the places of a run, in words."""
     return f"{state.unique} are trained, {_flying(state)} in training, and {others} wait in the queue before this one"
 
 

@@ -93,8 +93,8 @@ def export(
 
 
 def _tested(store: Store, run: str, trial: str) -> list[str]:
-    """The argument that says the test accuracy, where finals have measured this trial's net alone. Trials with one id are
-    one training; the run may have had another name then.
+    """The argument that says the test accuracy, where finals have measured this trial's net alone. Trials with one id
+    are one training; the run may have had another name then.
     """
     try:
         verdict = read_verdict(store, run)
