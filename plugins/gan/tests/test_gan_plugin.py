@@ -84,7 +84,7 @@ class TestTask(Behaviour):
             image_size=8,
             space=PluginRef(name="generator-cells", options={**SMALL, "cells": 2}),
             task=PluginRef(name="generation", options={"samples": 64, "critic_width": 4, "critic_turns": 2}),
-            recipe=Recipe(**({"batch_size": 40, "learning_rate": 0.002, "weight_decay": 0.0} | recipe)),
+            recipe=Recipe(**({"batch_size": 20, "learning_rate": 0.002, "weight_decay": 0.0} | recipe)),
         )
 
     def test_a_dataset_without_a_judge_is_refused(self, store: DirectoryStore) -> None:
