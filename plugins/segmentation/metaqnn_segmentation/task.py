@@ -32,10 +32,6 @@ class Cases(NamedTuple):
     x: Tensor
     y: Tensor
 
-    def slices(self) -> Cases:
-        """Volumes as images, case after case."""
-        return Cases(self.x.transpose(1, 2).flatten(0, 1), self.y.flatten(0, 1))
-
 
 class Segmentation(Task):
     Options = SegmentationOptions
@@ -62,17 +58,20 @@ class Segmentation(Task):
     def cases(self, data: DatasetObject, part: Part) -> Cases:
         return Cases(data.tensors[f"{part}_x"], data.tensors[f"{part}_y"])
 
-    def _examples(self, data: DatasetObject, part: Part) -> Cases:
-        """What goes through a net: cases, or slices of them."""
-        cases = self.cases(data, part)
-        return cases.slices() if cases.x.dim() - 2 > self.nets.dimensions else cases
+    def _sliced(self, cases: Cases) -> bool:
+        """Whether slices of volumes go through a net, and not the cases themselves."""
+        return cases.y.dim() - 1 > self.nets.dimensions
 
     def examples(self, data: DatasetObject, part: Part) -> int:
-        return len(self._examples(data, part).x)
+        cases = self.cases(data, part)
+        return cases.y.shape[:2].numel() if self._sliced(cases) else len(cases.y)
 
     def batch(self, data: DatasetObject, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        examples = self._examples(data, "train")
-        return examples.x[indices], examples.y[indices]
+        x, y = cases = self.cases(data, "train")
+        if not self._sliced(cases):
+            return x[indices], y[indices]
+        case, place = indices // y.shape[1], indices % y.shape[1]
+        return x[case, :, place], y[case, place]
 
     def build(self, data: DatasetObject, generator: torch.Generator) -> nn.Module:
         return ResidualUNet(self.nets, self.spec.net)
@@ -83,14 +82,13 @@ class Segmentation(Task):
 
     def probabilities(self, model: nn.Module, data: DatasetObject, part: Part, batch: int, pause: Pause) -> Tensor:
         """Of each class at each voxel, (cases, classes, *edges), whether the net takes volumes or their slices."""
-        found = []
-        for x in self._examples(data, part).x.split(batch):
+        found, cases = [], self.cases(data, part)
+        sliced = self._sliced(cases)
+        for x in (cases.x.transpose(1, 2).flatten(0, 1) if sliced else cases.x).split(batch):
             found.append(model(x).softmax(1))
             pause()
-        together, cases = torch.cat(found), self.cases(data, part).x
-        if len(together) != len(cases):
-            together = together.unflatten(0, (len(cases), -1)).transpose(1, 2)
-        return together
+        together = torch.cat(found)
+        return together.unflatten(0, cases.y.shape[:2]).transpose(1, 2) if sliced else together
 
     def evaluate(self, model: nn.Module, data: DatasetObject, part: Part, batch: int, pause: Pause) -> dict[str, float]:
         named = self.probabilities(model, data, part, batch, pause).argmax(1)
