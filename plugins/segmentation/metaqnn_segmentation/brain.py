@@ -27,6 +27,12 @@ CEREBELLUM: Final = 91  # and all regions after it
 CORTEX, DEEP_GREY, HIND = 1, 2, 3
 
 
+def slabs(slices: int) -> list[tuple[str, range]]:
+    """The part and the slices of each slab of a head of so many slices."""
+    begins = range(0, slices - SLAB + 1, SLAB + GAP)
+    return [(ORDER[number % len(ORDER)], range(begin, begin + SLAB)) for number, begin in enumerate(begins)]
+
+
 def read_brain(path: Path | None, report: Report) -> Examples:
     """
     Raises:
@@ -41,9 +47,9 @@ def read_brain(path: Path | None, report: Report) -> Examples:
     labels[np.isin(regions, DEEP)] = DEEP_GREY
     labels[regions >= CEREBELLUM] = HIND
     parts: dict[str, list[Case]] = {part: [] for part in PARTS}
-    for number, begin in enumerate(range(0, head.shape[1] - SLAB + 1, SLAB + GAP)):
-        slab = np.s_[:EDGE, begin : begin + SLAB, :EDGE]
+    for part, those in slabs(head.shape[1]):
+        slab = np.s_[:EDGE, those.start : those.stop, :EDGE]
         image, named = np.moveaxis(head[slab], 1, 0), np.moveaxis(labels[slab], 1, 0)
         if (named > 0).mean() > FEWEST:
-            parts[ORDER[number % len(ORDER)]].append(Case(image[None], named))
+            parts[part].append(Case(image[None], named))
     return examples(parts, "the head ch2 of mricron-data with groups of AAL's regions, in coronal slabs")

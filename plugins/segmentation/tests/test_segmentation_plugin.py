@@ -1,0 +1,338 @@
+"""Residual U-Nets and their task keep the laws of every space and task, and their own."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.spaces.behaviour import SpaceBehaviour
+from tests.tasks.behaviour import Behaviour
+from torch import Tensor, nn
+
+from metaqnn_segmentation.__main__ import main
+from metaqnn_segmentation.average import averaged
+from metaqnn_segmentation.brain import GAP, SLAB, read_brain, slabs
+from metaqnn_segmentation.cases import Case, examples
+from metaqnn_segmentation.dice import dice
+from metaqnn_segmentation.nets import ResidualUNet
+from metaqnn_segmentation.space import ResidualUNets, UNetOptions
+from metaqnn_segmentation.task import Segmentation
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.errors import NotationError, ShapeError
+from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrialSpec, WeightsRef
+from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.reading import DatasetObject, Reader
+from metaqnn_trainer.sources.make import MadeDataset, encode_examples, make_dataset
+from metaqnn_trainer.spaces.base import Space
+from metaqnn_trainer.store.directory import DirectoryStore
+from metaqnn_trainer.tasks.base import task_of
+
+DESIGN: Final = "levels=2 filters=4 first=3 second=1 third=1 activation=relu dropout=0.1 merge=sum learning_rate=0.01"
+HOPELESS: Final[dict[str, Any]] = {
+    **{"optimizer": "sgd", "learning_rate": 10.0, "weight_decay": 1.0},  # weights grow until they are no numbers
+    **{"batch_size": 1, "max_rates": 1},
+}
+KINDS: Final[list[dict[str, Any]]] = [
+    {"shape": (16, 24), "channels": 3, "classes": 2},
+    {"shape": (4, 8, 8), "channels": 1, "classes": 3, "filters": (2, 3)},
+]
+
+
+def nets(**options: Any) -> ResidualUNets:
+    return ResidualUNets(UNetOptions(**options), ModelOptions())
+
+
+def drawn(space: Space, rng: random.Random) -> str:
+    moves, state = list[Any](), space.start
+    while state is not None:
+        moves.append(rng.choice(space.legal(state)))
+        state = space.step(state, moves[-1])
+    return space.text(moves)
+
+
+def made(edges: tuple[int, ...], count: int) -> MadeDataset:
+    """Bright boxes on noise, so many cases in each part."""
+    rng = np.random.default_rng(0)
+    cases = []
+    for _ in range(3 * count):
+        labels = np.zeros(edges, np.int64)
+        labels[tuple(slice(at, at + 3) for at in rng.integers(0, np.array(edges) - 3))] = 1
+        cases.append(Case((3.0 * labels + rng.normal(size=edges))[None], labels))
+    parts = {part: cases[place::3] for place, part in enumerate(("train", "validation", "test"))}
+    return encode_examples("boxes", examples(parts, "boxes"))
+
+
+def put(store: DirectoryStore, edges: tuple[int, ...], count: int = 12) -> DatasetRef:
+    found = made(edges, count)
+    store.put(keys.dataset(found.ref.name, found.ref.digest), found.data)
+    return found.ref
+
+
+def asked(dataset: DatasetRef, shape: tuple[int, ...], **recipe: Any) -> TrialSpec:
+    return TrialSpec(
+        net=DESIGN,
+        dataset=dataset,
+        space=PluginRef(name="residual-unet", options={"shape": list(shape)}),
+        task=PluginRef(name="segmentation"),
+        recipe=Recipe(**({"epochs": 2, "batch_size": 16, "learning_rate": 0.02} | recipe)),
+    )
+
+
+class TestSpace(SpaceBehaviour):
+    @pytest.fixture(params=[*KINDS, {"shape": (8, 8), "levels": (2, 4), "merge": ("sum",)}], ids=str)
+    def space(self, request: pytest.FixtureRequest) -> Space:
+        return nets(**request.param)
+
+
+class TestTask(Behaviour):
+    hopeless: ClassVar[dict[str, Any]] = HOPELESS
+
+    def put_dataset(self, store: DirectoryStore) -> DatasetRef:
+        return put(store, (8, 8), 32)
+
+    def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
+        return asked(dataset, (8, 8), **recipe)
+
+
+def multiplied(model: nn.Module) -> list[int]:
+    """Filled in while the model computes: the products of each convolution, for one case. Each value behind one, or
+    before a transposed one, takes part in as many as a filter has weights.
+    """
+    counted = list[int]()
+
+    def count(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        values = inputs[0] if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d) else output
+        counted.append(values[0].numel() * module.get_parameter("weight")[0].numel())
+
+    for module in model.modules():
+        if hasattr(module, "kernel_size") and not isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
+            module.register_forward_hook(count)
+    return counted
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+def test_costs_are_those_of_the_modules(options: dict[str, Any]) -> None:
+    space, rng = nets(**options), random.Random(0)
+    for design in {drawn(space, rng) for _ in range(8)}:
+        model, cost = ResidualUNet(space, design).eval(), space.cost(design)
+        assert cost.params == sum(parameter.numel() for parameter in model.parameters())
+        x = torch.zeros(2, space.options.channels, *space.options.shape)
+        counted = multiplied(model)
+        with torch.no_grad():
+            logits = model(x)
+        assert logits.shape == (2, space.options.classes, *space.options.shape)
+        assert sum(counted) == cost.macs
+
+
+def test_levels_that_do_not_fit_are_no_choice() -> None:
+    assert nets(shape=(8, 16)).legal(()) == ("levels=2", "levels=3")
+    assert nets(shape=(12, 16)).legal(()) == ("levels=2", "levels=3")
+    with pytest.raises(ValueError, match="no value of"):
+        nets(shape=(9, 9), levels=(2, 3))
+    with pytest.raises(ShapeError, match=r"does not fit the shape \[8, 8\]"):
+        nets(shape=(8, 8)).check(DESIGN.replace("levels=2", "levels=4"))
+
+
+WRONG: Final = {
+    "filters=4": "stands where levels= should be",
+    f"{DESIGN} levels=2": "follows after the last choice",
+    DESIGN.rpartition(" ")[0]: "learning_rate is not chosen",
+    DESIGN.replace("first=3", "first=2"): "kernels have odd edges",
+    DESIGN.replace("first=3", "first=x"): "is no number",
+    DESIGN.replace("merge=sum", "merge=3"): "no net has these choices",
+    DESIGN.replace("filters=4", "filters=4.5"): "no net has these choices",
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=WRONG.values())
+def test_what_is_no_design_is_refused(text: str) -> None:
+    with pytest.raises(NotationError, match=WRONG[text]):
+        nets().describe(text)
+
+
+def test_a_design_says_its_learning_rate() -> None:
+    assert nets().recipe(DESIGN, Recipe(epochs=3)) == Recipe(epochs=3, learning_rate=0.01)
+
+
+def test_slices_are_of_volumes_and_other_data_are_refused() -> None:
+    info = made((8, 16, 24), 1).info
+    assert nets(shape=(8, 16, 24)).mismatches(info) == {}
+    assert nets(shape=(16, 24)).mismatches(info) == {}
+    assert nets(shape=(8, 16), classes=3).mismatches(info) == {
+        "space.shape": ([8, 16], [16, 24]),
+        "space.classes": (3, 2),
+    }
+    assert "space.shape" in nets(shape=(8, 16, 24)).mismatches(made((16, 24), 1).info)
+
+
+def task_for(store: DirectoryStore, spec: TrialSpec) -> tuple[Segmentation, DatasetObject]:
+    task = task_of(spec)
+    assert isinstance(task, Segmentation)
+    data = task.load(Reader(store), torch.device("cpu"))
+    return task, data
+
+
+def test_slices_are_trained_on_and_volumes_are_measured(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    ref = put(store, (8, 8, 16), 2)
+    task, data = task_for(store, asked(ref, (8, 16)))
+    x, y = task.cases(data, "train")
+    assert (task.examples(data, "train"), x.shape) == (16, (2, 1, 8, 8, 16))
+    some, named = task.batch(data, torch.tensor([0, 7, 8, 15]), torch.Generator())
+    assert torch.equal(some, torch.stack([x[0, :, 0], x[0, :, 7], x[1, :, 0], x[1, :, 7]]))
+    assert torch.equal(named, torch.stack([y[0, 0], y[0, 7], y[1, 0], y[1, 7]]))
+    model = task.build(data, torch.Generator()).eval()
+    with torch.no_grad():
+        found = task.probabilities(model, data, "train", 3, lambda: None)
+        alone = model(x[1, :, 5][None]).softmax(1)[0]
+    assert found.shape == (2, 2, 8, 8, 16)
+    assert torch.allclose(found[1, :, 5], alone, atol=1e-6)
+
+
+def test_a_space_of_other_data_is_no_trial(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path)
+    ref = put(store, (8, 8), 2)
+    with pytest.raises(DatasetError, match=r"space.shape is \[8, 16\], and of the data \[8, 8\]"):
+        task_for(store, asked(ref, (8, 16)))
+
+
+def test_dice_is_the_overlap_of_the_classes_that_a_case_has() -> None:
+    true = torch.tensor([[0, 0, 1, 1], [0, 2, 2, 2], [0, 0, 0, 0]])
+    named = torch.tensor([[0, 1, 1, 1], [1, 2, 2, 0], [0, 0, 1, 1]])
+    assert dice(named, true, 3) == pytest.approx((2 * 2 / 5 + 2 * 2 / 5) / 2)
+    assert dice(true, true, 3) == 1
+    assert dice(torch.zeros_like(true), true, 3) == 0
+    assert dice(named[2:], true[2:], 3) == 0
+
+
+def trained(store: DirectoryStore, spec: TrialSpec) -> tuple[str, str]:
+    behaviour = TestTask()
+    behaviour.delivered(store, spec)
+    return "a-run", spec.trial_id()
+
+
+def test_the_average_is_the_mean_of_the_probabilities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = DirectoryStore(tmp_path)
+    ref = put(store, (8, 8, 8), 4)
+    flat, solid = (trained(store, asked(ref, shape)) for shape in ((8, 8), (8, 8, 8)))
+    both = averaged(store, [flat, solid], "test")
+    probabilities = []
+    for spec in (asked(ref, (8, 8)), asked(ref, (8, 8, 8))):
+        task, data = task_for(store, spec)
+        model = task.build(data, torch.Generator())
+        result = TestTask().result(store, spec)
+        assert result.weights is not None
+        ref_of = WeightsRef(run="a-run", trial=spec.trial_id(), sha256=result.weights.sha256)
+        model.load_state_dict(Reader(store).weights(ref_of))
+        with torch.no_grad():
+            probabilities.append(task.probabilities(model.eval(), data, "test", 8, lambda: None))
+    first, second = (each.numpy().astype(np.float64) for each in probabilities)
+    named = torch.from_numpy((first + second).argmax(1))
+    assert both.together == pytest.approx(dice(named, task.cases(data, "test").y, 2))
+    again = averaged(store, [flat, flat], "validation")
+    assert again.alone[0] == again.together == TestTask().result(store, asked(ref, (8, 8))).measures["dice"]
+    main(["/".join(flat), "/".join(solid), "--store", str(tmp_path)])
+    assert f"{both.together:.4f}  the mean of their probabilities" in capsys.readouterr().out
+
+
+def test_nets_of_other_data_have_no_average(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = DirectoryStore(tmp_path)
+    ours, theirs = (trained(store, asked(put(store, (8, 8), count), (8, 8), epochs=1)) for count in (4, 5))
+    with pytest.raises(RequestError, match="was trained on another dataset than the first"):
+        averaged(store, [ours, theirs], "test")
+    with pytest.raises(SystemExit) as ended:
+        main(["nothing", "--store", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def folder_of(folder: Path, count: int, ending: str = ".png", edges: tuple[int, ...] = (10, 13)) -> Path:
+    rng = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(parents=True)
+    for number in range(count):
+        labels = (rng.random(edges) > 0.5).astype(np.uint8)
+        image = (100 * labels + rng.integers(0, 50, edges)).astype(np.uint8)
+        for kind, values in (("images", image), ("labels", labels)):
+            path = folder / kind / f"{number}{ending}"
+            if ending == ".png":
+                Image.fromarray(values).save(path)
+            else:
+                nibabel.loadsave.save(nibabel.nifti1.Nifti1Image(values, np.eye(4)), path)
+    return folder
+
+
+@pytest.mark.parametrize(("ending", "edges"), [(".png", (10, 13)), (".nii.gz", (5, 10, 13)), (".nii", (10, 13))])
+def test_files_of_ones_own(ending: str, edges: tuple[int, ...], tmp_path: Path) -> None:
+    found = make_dataset("labelled-cases", folder_of(tmp_path / "own", 10, ending, edges))
+    assert (found.info.train, found.info.validation, found.info.test) == (6, 2, 2)
+    padded = [-(-edge // 8) * 8 for edge in edges]
+    assert [found.info.facts[axis] for axis in ("depth", "height", "width")[-len(edges) :]] == padded
+    assert (found.info.facts["channels"], found.info.facts["classes"]) == (1, 2)
+    store = DirectoryStore(tmp_path / "store")
+    store.put(keys.dataset(found.ref.name, found.ref.digest), found.data)
+    tensors = Reader(store).dataset(found.ref).tensors
+    inner = tuple(slice(edge) for edge in edges)
+    for x, y in zip(tensors["train_x"], tensors["train_y"], strict=True):
+        inside = x[0][inner]
+        assert abs(float(inside.mean())) < 1e-5
+        assert float(inside.std(correction=0)) == pytest.approx(1, abs=1e-4)
+        assert float(inside[y[inner] == 1].min()) > float(inside[y[inner] == 0].max())
+        assert int(y.sum()) == int(y[inner].sum())
+    assert make_dataset("labelled-cases", tmp_path / "own").ref == found.ref
+
+
+def test_parts_of_ones_own_and_colours(tmp_path: Path) -> None:
+    for part, count in {"train": 3, "validation": 2, "test": 1}.items():
+        folder_of(tmp_path / part, count)
+        for file in (tmp_path / part / "images").iterdir():
+            Image.open(file).convert("RGB").save(file)
+    found = make_dataset("labelled-cases", tmp_path).info
+    assert (found.train, found.validation, found.test, found.facts["channels"]) == (3, 2, 1, 3)
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="say which with --source FOLDER"):
+        make_dataset("labelled-cases")
+    with pytest.raises(DatasetError, match="has no NIfTI or PNG files"):
+        make_dataset("labelled-cases", tmp_path)
+    with pytest.raises(DatasetError, match="3 are needed"):
+        make_dataset("labelled-cases", folder_of(tmp_path / "few", 2))
+    folder = folder_of(tmp_path / "wrong", 4)
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(folder / "labels" / "2.png")
+    with pytest.raises(DatasetError, match=r"2.png has the shape \(10, 13\), but its labels \(3, 3\)"):
+        make_dataset("labelled-cases", folder)
+    (folder / "images" / "2.png").write_bytes(b"nothing")
+    with pytest.raises(DatasetError, match=r"2.png cannot be read"):
+        make_dataset("labelled-cases", folder)
+    (folder / "labels" / "1.png").unlink()
+    with pytest.raises(DatasetError, match=r"1.png is missing"):
+        make_dataset("labelled-cases", folder)
+
+
+def test_slabs_of_the_head_are_disjoint_and_have_gaps(tmp_path: Path) -> None:
+    found = slabs(109)
+    assert {part for part, _ in found} == {"train", "validation", "test"}
+    for (_, before), (_, after) in pairwise(found):
+        assert (len(before), after.start - before.stop) == (SLAB, GAP)
+    assert found[-1][1].stop <= 109
+    assert "train" not in {part for part, _ in found[1::2]}
+    for name, top in (("ch2", 255), ("aal", 117)):
+        values = np.random.default_rng(0).integers(0, top, (32, 100, 40)).astype(np.uint8)
+        nibabel.loadsave.save(nibabel.nifti1.Nifti1Image(values, np.eye(4)), tmp_path / f"{name}.nii.gz")
+    head = read_brain(tmp_path, lambda line: None)
+    assert {part: head.tensors[f"{part}_x"].shape for part in ("train", "validation", "test")} == {
+        "train": (3, 1, 8, 16, 24),
+        "validation": (1, 1, 8, 16, 24),
+        "test": (1, 1, 8, 16, 24),
+    }
+    assert head.info["facts"]["classes"] == 4
+    with pytest.raises(DatasetError, match="apt install mricron-data, or --source FOLDER"):
+        read_brain(tmp_path / "nowhere", lambda line: None)
