@@ -121,9 +121,9 @@ def compared(group: str, store: str, seeds: int, settings: dict[str, Any], skipp
             params = sum(one.params for one in named)
             rows.setdefault("the average of both", []).append(Found(together, params))
     for name, found in rows.items():
-        each = ", ".join(f"{one.dice:.3f}" for one in found)
-        mean, params = statistics.fmean(one.dice for one in found), ", ".join(f"{one.params:,}" for one in found)
-        print(f"| {group} | {name} | {mean:.3f} | {each} | {params} |", flush=True)
+        mean = statistics.fmean(one.dice for one in found)
+        each, sizes = ", ".join(f"{one.dice:.3f}" for one in found), ", ".join(f"{one.params:,}" for one in found)
+        print(f"| {group} | {name} | {mean:.3f} | {each} | {sizes} |", flush=True)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from tests.spaces.behaviour import SpaceBehaviour
 from tests.tasks.behaviour import Behaviour
@@ -253,6 +254,11 @@ def test_nets_of_other_data_have_no_average(tmp_path: Path, capsys: pytest.Captu
     assert "nothing" in capsys.readouterr().err
 
 
+def save(values: NDArray[np.uint8], path: Path) -> None:
+    image = nibabel.nifti1.Nifti1Image(values, np.eye(4))  # type: ignore[no-untyped-call]
+    nibabel.loadsave.save(image, path)
+
+
 def folder_of(folder: Path, count: int, ending: str = ".png", edges: tuple[int, ...] = (10, 13)) -> Path:
     rng = np.random.default_rng(0)
     for kind in ("images", "labels"):
@@ -265,7 +271,7 @@ def folder_of(folder: Path, count: int, ending: str = ".png", edges: tuple[int, 
             if ending == ".png":
                 Image.fromarray(values).save(path)
             else:
-                nibabel.loadsave.save(nibabel.nifti1.Nifti1Image(values, np.eye(4)), path)
+                save(values, path)
     return folder
 
 
@@ -326,7 +332,7 @@ def test_slabs_of_the_head_are_disjoint_and_have_gaps(tmp_path: Path) -> None:
     assert "train" not in {part for part, _ in found[1::2]}
     for name, top in (("ch2", 255), ("aal", 117)):
         values = np.random.default_rng(0).integers(0, top, (32, 100, 40)).astype(np.uint8)
-        nibabel.loadsave.save(nibabel.nifti1.Nifti1Image(values, np.eye(4)), tmp_path / f"{name}.nii.gz")
+        save(values, tmp_path / f"{name}.nii.gz")
     head = read_brain(tmp_path, lambda line: None)
     assert {part: head.tensors[f"{part}_x"].shape for part in ("train", "validation", "test")} == {
         "train": (3, 1, 8, 16, 24),
