@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 
 from metaqnn_segmentation.space import ResidualUNets, UNet
 
-ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {"relu": nn.ReLU, "elu": nn.ELU, "leaky_relu": nn.LeakyReLU}
-CONVOLUTION: Final = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED: Final = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-NORM: Final = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
-POOL: Final = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-DROPOUT: Final = {2: nn.Dropout2d, 3: nn.Dropout3d}
+ACTIVATIONS: Final[dict[str, type[nn.Module]]] = {"relu": nn.ReLU, "elu": nn.ELU, "leaky_relu": nn.LeakyReLU}
+
+
+def layer(kind: str, dimensions: int, *arguments: Any, **more: Any) -> nn.Module:
+    """torch's layer of this kind for so many dimensions."""
+    found: nn.Module = getattr(nn, f"{kind}{dimensions}d")(*arguments, **more)
+    return found
 
 
 class Block(nn.Module):
@@ -23,16 +24,12 @@ class Block(nn.Module):
 
     def __init__(self, dimensions: int, net: UNet, before: int, width: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for inputs, kernel in zip((before, width, width), net.kernels, strict=True):
-            layers += [
-                CONVOLUTION[dimensions](inputs, width, kernel, padding=kernel // 2, bias=False),
-                NORM[dimensions](width, affine=True),
-                ACTIVATIONS[net.activation](),
-            ]
-        self.convolutions = nn.Sequential(*layers[:-1], DROPOUT[dimensions](net.dropout))
-        self.past = CONVOLUTION[dimensions](before, width, 1) if before != width else nn.Identity()
-        self.activation = layers[-1]
+        self.activation, layers = ACTIVATIONS[net.activation](), list[nn.Module]()
+        for inputs, kernel in zip((before, width, width), (net.first, net.second, net.third), strict=True):
+            layers.append(layer("Conv", dimensions, inputs, width, kernel, padding=kernel // 2, bias=False))
+            layers += [layer("InstanceNorm", dimensions, width, affine=True), self.activation]
+        self.convolutions = nn.Sequential(*layers[:-1], layer("Dropout", dimensions, net.dropout))
+        self.past = layer("Conv", dimensions, before, width, 1) if before != width else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.activation(self.convolutions(x) + self.past(x))
@@ -44,26 +41,20 @@ class ResidualUNet(nn.Module):
 
     def __init__(self, space: ResidualUNets, design: str) -> None:
         super().__init__()
-        net, dimensions = space.net_of(design), space.dimensions
-        widths = [net.width(level) for level in range(net.levels)]
-        self.encoder = nn.ModuleList(
-            Block(dimensions, net, before, width)
-            for before, width in zip([space.options.channels, *widths], widths, strict=False)
-        )
-        self.pool = POOL[dimensions](2)
-        self.up = nn.ModuleList(TRANSPOSED[dimensions](2 * width, width, 2, stride=2) for width in widths[:-1])
+        net, edges = space.net_of(design), space.dimensions
+        widths = [net.filters << level for level in range(net.levels)]
         self.concat = net.merge == "concat"
-        self.decoder = nn.ModuleList(
-            Block(dimensions, net, 2 * width if self.concat else width, width) for width in widths[:-1]
-        )
-        self.classes = CONVOLUTION[dimensions](widths[0], space.options.classes, 1)
+        self.encoder = nn.ModuleList(Block(edges, net, *pair) for pair in pairwise([space.options.channels, *widths]))
+        self.pool = layer("MaxPool", edges, 2)
+        self.up = nn.ModuleList(layer("ConvTranspose", edges, 2 * each, each, 2, stride=2) for each in widths[:-1])
+        self.decoder = nn.ModuleList(Block(edges, net, each * (1 + self.concat), each) for each in widths[:-1])
+        self.classes = layer("Conv", edges, widths[0], space.options.classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         passed: list[Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(self.pool(x) if level else x)
-            passed.append(x)
-        passed.pop()
+        for block in self.encoder:
+            passed.append(block(self.pool(passed[-1]) if passed else x))
+        x = passed.pop()
         for up, block in reversed([*zip(self.up, self.decoder, strict=True)]):
             x, beside = up(x), passed.pop()
             x = block(torch.cat([x, beside], 1) if self.concat else x + beside)

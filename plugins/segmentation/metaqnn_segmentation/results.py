@@ -19,8 +19,9 @@ from benchmarks.plugin_results import measured_on_test
 from torch import nn
 
 from metaqnn_orch import Search
-from metaqnn_segmentation.average import averaged
-from metaqnn_segmentation.synthetic import monai
+from metaqnn_segmentation.__main__ import averaged
+from metaqnn_segmentation.datasets import monai
+from metaqnn_segmentation.space import ResidualUNets
 from metaqnn_segmentation.task import Segmentation
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
@@ -54,7 +55,8 @@ class FixedUNet(Segmentation):
     """Segmentation by MONAI's residual U-Net, whatever the design."""
 
     def build(self, data: DatasetObject, generator: torch.Generator) -> nn.Module:
-        options = self.nets.options
+        assert isinstance(self.space, ResidualUNets)
+        options = self.space.options
         net: nn.Module = monai("networks.nets").UNet(
             spatial_dims=len(options.shape),
             in_channels=options.channels,
@@ -117,7 +119,7 @@ def compared(group: str, store: str, seeds: int, settings: dict[str, Any], skipp
                 rows.setdefault(f"{preset}, MONAI's U-Net", []).append(fixed(named[-1], store, nets))
             print(f"{preset}, seed {seed}: {front(named[-1].run, store)}", file=sys.stderr, flush=True)
         if len(named) > 1:
-            together = averaged(open_store(store), [(one.run, one.trial) for one in named], "test").together
+            together = averaged(open_store(store), [(one.run, one.trial) for one in named], "test")[-1]
             params = sum(one.params for one in named)
             rows.setdefault("the average of both", []).append(Found(together, params))
     for name, found in rows.items():

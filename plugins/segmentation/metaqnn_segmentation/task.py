@@ -7,17 +7,15 @@ axis; they are measured by whole volumes, so that nets of both kinds are compara
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
+import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from metaqnn_segmentation.dice import dice, dice_loss
 from metaqnn_segmentation.nets import ResidualUNet
 from metaqnn_segmentation.space import ResidualUNets
-from metaqnn_trainer.errors import DatasetError, RequestError
-from metaqnn_trainer.reading import DatasetObject, Reader
+from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.reading import DatasetObject
 from metaqnn_trainer.tasks.base import Part, Pause, Task
 
 
@@ -26,11 +24,26 @@ class SegmentationOptions(BaseModel):
     smooth: float = Field(1.0, gt=0, le=1e6, description="Voxels added above and below in the Dice loss.")
 
 
-class Cases(NamedTuple):
-    """A part of a dataset: x (cases, channels, *edges) and y (cases, *edges)."""
+def dice_loss(logits: Tensor, labels: Tensor, smooth: float) -> Tensor:
+    """1 minus the softened Dice coefficient (Milletari et al. 2016), (n): the mean over all classes. `smooth` is added
+    above and below, so that a class that an example does not have costs little where the net does not name it.
+    """
+    found = logits.softmax(1).flatten(2)
+    true = F.one_hot(labels.flatten(1).long(), logits.shape[1]).transpose(1, 2)
+    shared, sizes = (found * true).sum(2), found.sum(2) + true.sum(2)
+    return 1 - ((2 * shared + smooth) / (sizes + smooth)).mean(1)
 
-    x: Tensor
-    y: Tensor
+
+def dice(named: Tensor, labels: Tensor, classes: int) -> float:
+    """The Dice coefficient (1945) of labels (cases, *edges): for each case the mean over the classes that it has,
+    without the background; of these the mean over the cases that have any. 0 where none has.
+    """
+    of_cases = []
+    for found, true in zip(named.flatten(1), labels.flatten(1), strict=True):
+        pairs = torch.bincount(true.long() * classes + found.long(), minlength=classes**2).reshape(classes, classes)
+        values = (2 * pairs.diagonal() / (pairs.sum(1) + pairs.sum(0)).double())[1:][pairs.sum(1)[1:] > 0]
+        of_cases += [values.mean().item()] if len(values) else []
+    return sum(of_cases) / len(of_cases) if of_cases else 0.0
 
 
 class Segmentation(Task):
@@ -38,58 +51,38 @@ class Segmentation(Task):
     measure = "dice"
     bounds = (0.0, 1.0)
 
-    @property
-    def nets(self) -> ResidualUNets:
-        """
-        Raises:
-            RequestError: the designs are of another family.
-        """
-        if not isinstance(self.space, ResidualUNets):
-            raise RequestError(f"the task {self.spec.task.name} trains designs of the family residual-unet alone")
-        return self.space
-
-    def load(self, read: Reader, device: torch.device) -> DatasetObject:
-        data: DatasetObject = super().load(read, device)
-        if wrong := self.nets.mismatches(data.info):
-            said = "; ".join(f"{key} is {ours}, and of the data {theirs}" for key, (ours, theirs) in wrong.items())
-            raise DatasetError(f"the dataset {data.info.name} does not fit: {said}")
-        return data
-
-    def cases(self, data: DatasetObject, part: Part) -> Cases:
-        return Cases(data.tensors[f"{part}_x"], data.tensors[f"{part}_y"])
-
-    def _sliced(self, cases: Cases) -> bool:
+    def _sliced(self, y: Tensor) -> bool:
         """Whether slices of volumes go through a net, and not the cases themselves."""
-        return cases.y.dim() - 1 > self.nets.dimensions
+        return isinstance(self.space, ResidualUNets) and y.dim() - 1 > self.space.dimensions
 
     def examples(self, data: DatasetObject, part: Part) -> int:
-        cases = self.cases(data, part)
-        return cases.y.shape[:2].numel() if self._sliced(cases) else len(cases.y)
+        y = data.tensors[f"{part}_y"]
+        return y.shape[:2].numel() if self._sliced(y) else len(y)
 
     def batch(self, data: DatasetObject, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        x, y = cases = self.cases(data, "train")
-        if not self._sliced(cases):
+        x, y = data.tensors["train_x"], data.tensors["train_y"]
+        if not self._sliced(y):
             return x[indices], y[indices]
         case, place = indices // y.shape[1], indices % y.shape[1]
         return x[case, :, place], y[case, place]
 
     def build(self, data: DatasetObject, generator: torch.Generator) -> nn.Module:
-        return ResidualUNet(self.nets, self.spec.net)
+        if not isinstance(self.space, ResidualUNets) or self.space.mismatches(data.info):
+            raise RequestError(f"the space {self.spec.space.name} has no nets for the dataset {data.info.name}")
+        return ResidualUNet(self.space, self.spec.net)
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:
-        x, y = batch
-        return dice_loss(model(x), y, self.options.smooth).sum()
+        return dice_loss(model(batch[0]), batch[1], self.options.smooth).sum()
 
     def probabilities(self, model: nn.Module, data: DatasetObject, part: Part, batch: int, pause: Pause) -> Tensor:
         """Of each class at each voxel, (cases, classes, *edges), whether the net takes volumes or their slices."""
-        found, cases = [], self.cases(data, part)
-        sliced = self._sliced(cases)
-        for x in (cases.x.transpose(1, 2).flatten(0, 1) if sliced else cases.x).split(batch):
-            found.append(model(x).softmax(1))
+        found, x, y = [], data.tensors[f"{part}_x"], data.tensors[f"{part}_y"]
+        for some in (x.transpose(1, 2).flatten(0, 1) if self._sliced(y) else x).split(batch):
+            found.append(model(some).softmax(1))
             pause()
         together = torch.cat(found)
-        return together.unflatten(0, cases.y.shape[:2]).transpose(1, 2) if sliced else together
+        return together.unflatten(0, y.shape[:2]).transpose(1, 2) if self._sliced(y) else together
 
     def evaluate(self, model: nn.Module, data: DatasetObject, part: Part, batch: int, pause: Pause) -> dict[str, float]:
-        named = self.probabilities(model, data, part, batch, pause).argmax(1)
-        return {"dice": dice(named, self.cases(data, part).y, self.nets.options.classes)}
+        found = self.probabilities(model, data, part, batch, pause)
+        return {"dice": dice(found.argmax(1), data.tensors[f"{part}_y"], found.shape[1])}
