@@ -148,7 +148,13 @@ def _made(edges: tuple[int, ...], radius: int, counts: tuple[int, ...], path: Pa
     if path is not None:
         raise DatasetError("synthetic data need no --source")
     make = getattr(monai("data.synthetic"), f"create_test_image_{len(edges)}d")
-    how = {"num_objs": 8, "rad_max": radius, "rad_min": radius // 2, "noise_max": 0.9, "num_seg_classes": 2}
+    how: dict[str, Any] = {
+        "num_objs": 8,
+        "rad_max": radius,
+        "rad_min": radius // 2,
+        "noise_max": 0.9,
+        "num_seg_classes": 2,
+    }
     how["random_state"] = np.random.RandomState(SEED)
     pairs = {part: [make(*edges, **how) for _ in range(count)] for part, count in zip(PARTS, counts, strict=True)}
     parts = {part: [Case(x[None], y.astype(np.int64)) for x, y in some] for part, some in pairs.items()}

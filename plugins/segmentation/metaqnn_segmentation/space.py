@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Annotated, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -114,13 +114,14 @@ class ResidualUNets(Space):
         """
         written = dict(word.split("=", 1) for word in self.parse(design))
         try:
-            values = {name: _value(written[name]) for name in UNet._fields}
+            read = {name: json.loads(word) if word[:1].isdigit() else word for name, word in written.items()}
+            values: dict[str, Any] = {name: read[name] for name in UNet._fields}
             UNetOptions(**{name: (value,) for name, value in values.items()})
         except KeyError as error:
             raise NotationError(f"{error.args[0]} is not chosen", 1) from error
         except ValueError as error:
             raise NotationError(f"no net has these choices: {error}", 1) from error
-        return UNet(**values)  # type: ignore[arg-type]  # the options have checked it
+        return UNet(**values)
 
     def describe(self, design: str) -> list[Part]:
         net = self.net_of(design)
@@ -164,11 +165,3 @@ class ResidualUNets(Space):
         theirs = {"shape": edges, "channels": info.facts.get("channels"), "classes": info.facts.get("classes")}
         ours = {"shape": [*self.options.shape], "channels": self.options.channels, "classes": self.options.classes}
         return {f"space.{name}": (ours[name], value) for name, value in theirs.items() if ours[name] != value}
-
-
-def _value(written: str) -> object:
-    try:
-        found: object = json.loads(written)
-    except ValueError:
-        return written
-    return found
