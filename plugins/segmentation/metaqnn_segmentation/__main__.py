@@ -3,62 +3,64 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from metaqnn_orch import Search
-from metaqnn_orch.errors import KNOWN
+from metaqnn_orch.cli.output import complain
+from metaqnn_orch.errors import KNOWN, BadInput, exit_code
 from metaqnn_segmentation.task import Segmentation, dice
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.messages import WeightsRef
 from metaqnn_trainer.contract.result import TrainingResult
-from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.errors import TrainerError
 from metaqnn_trainer.reading import Reader
-from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.opening import open_store
-from metaqnn_trainer.tasks.base import Part, task_of
+from metaqnn_trainer.tasks.base import task_of
 
 
 @torch.inference_mode()
-def averaged(store: Store, trials: Sequence[tuple[str, str]], part: Part) -> list[float]:
-    """The Dice coefficients of trials (run, trial), each alone; and last that of the mean of their probabilities.
+def averaged(runs: Sequence[str], store: str) -> dict[str, float]:
+    """The Dice coefficients on the test part, of each run's best net, and of the mean of their probabilities.
 
     Raises:
-        RequestError: a trial kept no weights, segments nothing, or was trained on another dataset than the first.
-        DatasetError: the dataset is missing.
-        StoreError: the store does not answer.
+        BadInput: a run is not there, has no trained net, segments nothing, or has another dataset than the first.
+        RequestError, DatasetError, StoreError: its weights or its dataset cannot be read.
     """
-    reader, found, datasets = Reader(store), [], set()
-    for run, trial in trials:
-        task = task_of(reader.spec(run, trial))
+    opened, found, datasets = open_store(store), dict[str, Tensor](), set()
+    for run in runs:
+        best, hint = Search(run, store).best, f"metaqnn-orch status {run} --store {shlex.quote(store)}"
+        kept = read(TrainingResult, opened.get, keys.result(run, best.trial)).weights if best is not None else None
+        if best is None or kept is None:
+            raise BadInput(f"run {run} has no trained net yet", hint)
+        task = task_of(Reader(opened).spec(run, best.trial))
         datasets.add(task.spec.dataset)
-        weights = read(TrainingResult, store.get, keys.result(run, trial)).weights
-        if not isinstance(task, Segmentation) or len(datasets) > 1 or weights is None:
-            raise RequestError(f"trial {trial} of run {run} kept no weights, segments nothing, or has another dataset")
-        data = task.load(reader, torch.device("cpu"))
-        model = task.build(data, torch.Generator()).eval()
-        model.load_state_dict(reader.weights(WeightsRef(run=run, trial=trial, sha256=weights.sha256)))
-        found.append(task.probabilities(model, data, part, task.spec.recipe.batch_size, lambda: None))
-        y = data.tensors[f"{part}_y"]
-    return [dice(each.argmax(1), y, each.shape[1]) for each in (*found, torch.stack(found).mean(0))]
+        if not isinstance(task, Segmentation) or len(datasets) > 1:
+            raise BadInput(f"run {run} segments nothing, or has another dataset than run {runs[0]}", hint)
+        data = task.load(Reader(opened), torch.device("cpu"))
+        net = task.build(data, torch.Generator()).eval()
+        net.load_state_dict(Reader(opened).weights(WeightsRef(run=run, trial=best.trial, sha256=kept.sha256)))
+        found[f"{run}/{best.trial}"] = task.probabilities(net, data, "test", task.spec.recipe.batch_size, lambda: None)
+    found["their average"] = torch.stack([*found.values()]).mean(0)
+    return {name: dice(each.argmax(1), data.tensors["test_y"], each.shape[1]) for name, each in found.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m metaqnn_segmentation", description=__doc__)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="runs whose best nets are averaged")
     parser.add_argument("--store", default="./runs", help="directory, or s3://bucket/prefix")
-    parser.add_argument("--part", choices=("validation", "test"), default="test", help="(default: %(default)s)")
     asked = parser.parse_args(arguments)
     try:
-        best = {run: Search(run, asked.store).best for run in asked.runs}
-        trials = [(run, trial.trial) for run, trial in best.items() if trial is not None]
-        found = averaged(open_store(asked.store), trials, asked.part)
-    except KNOWN as error:
-        parser.error(str(error))
-    print(f"Dice coefficient on the {asked.part} part")
-    for value, name in zip(found, [*(f"{run}/{trial}" for run, trial in trials), "their average"], strict=True):
+        found = averaged(asked.runs, asked.store)
+    except (*KNOWN, TrainerError) as error:
+        complain(str(error), getattr(error, "hint", ""))
+        raise SystemExit(exit_code(error)) from error
+    print("Dice coefficient on the test part")
+    for name, value in found.items():
         print(f"{value:.4f}  {name}")
 
 

@@ -1,12 +1,9 @@
-"""Labelled cases as datasets: files of one's own, MONAI's synthetic ones, and the head of Debian's mricron-data."""
+"""Labelled cases as datasets: files of one's own, synthetic ones, and the head of Debian's mricron-data."""
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,11 +15,11 @@ from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Examples, Read, Report
 
 PARTS: Final = ("train", "validation", "test")
-SHARES: Final = (0.6, 0.8)  # of cases: where validation begins, and where the test
-SEED: Final = 0  # of the split, and of the synthetic cases
 MULTIPLE: Final = 8  # of which the edges are multiples after padding: it allows four levels
 VOLUMES: Final = (".nii", ".nii.gz")
-EXTRAS: Final = ("torchvision", "mlflow", "pandas", "sklearn", "matplotlib", "optuna", "tensorboard", "tensorboardX")
+
+SEED: Final = 0  # of the synthetic cases
+OBJECTS, KINDS, NOISE = 8, 2, 0.9  # of a synthetic case: its objects, their classes, and noise as a share of these
 
 HEAD: Final = Path("/usr/share/mricron/templates")
 STEP: Final = 2  # millimetres: each second voxel along each axis
@@ -74,23 +71,15 @@ def _padded(case: Case, edges: Sequence[int]) -> Case:
 
 
 def read_cases(path: Path | None, report: Report) -> Examples:
-    """A folder with `images` and `labels`, whose NIfTI or PNG files have the same names; or with `train`, `validation`
-    and `test`, each of which holds these two.
+    """A folder with `train`, `validation` and `test`, each of which holds `images` and `labels`, whose NIfTI or PNG
+    files have the same names.
 
     Raises:
         DatasetError: the text names the folder or the file, and what is wrong with it.
     """
     if path is None:
         raise DatasetError("labelled-cases reads a folder with images and labels: say which with --source FOLDER")
-    if (path / "train").is_dir():
-        return examples({part: _read(path / part) for part in PARTS}, f"the folder {path.name}")
-    found = _read(path)
-    if len(found) < len(PARTS):
-        raise DatasetError(f"{path} has {len(found)} cases; {len(PARTS)} are needed, one for each part")
-    ends = [min(round(share * len(found)), len(found) - left) for share, left in zip(SHARES, (2, 1), strict=True)]
-    split = np.split(np.random.default_rng(SEED).permutation(len(found)), ends)
-    parts = {part: [found[index] for index in some] for part, some in zip(PARTS, split, strict=True)}
-    return examples(parts, f"the folder {path.name}")
+    return examples({part: _read(path / part) for part in PARTS}, f"the folder {path.name}")
 
 
 def _read(folder: Path) -> list[Case]:
@@ -125,50 +114,35 @@ def read_file(path: Path) -> NDArray[np.float64]:
         raise DatasetError(f"{path} cannot be read: {error}") from error
 
 
-def monai(module: str) -> Any:
-    """A module of MONAI, which imports all of its extras that are installed: that takes longer than a short search. So
-    there are none until it is imported.
+def _drawn(edges: tuple[int, ...], radius: int, rng: np.random.RandomState) -> Case:
+    """Discs or balls of two classes, of which later ones lie over earlier ones, in noise. It gives the same numbers as
+    MONAI's `create_test_image_2d` and `create_test_image_3d`, which take seconds to be imported.
     """
-    hidden: dict[str, Any] = dict.fromkeys(name for name in EXTRAS if name not in sys.modules)
-    sys.modules.update(hidden)  # None: there is no such module
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return import_module(f"monai.{module}")
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+    labels = np.zeros(edges)
+    for _ in range(OBJECTS):
+        middle = [rng.randint(radius, edge - radius) for edge in edges]
+        reach = rng.randint(radius // 2, radius)
+        away = sum((axis - at) ** 2 for axis, at in zip(np.indices(edges), middle, strict=True))
+        labels[away <= reach**2] = np.ceil(KINDS * rng.random())
+    image = np.maximum(labels, rng.uniform(0, KINDS * NOISE, edges)).astype(np.float32)
+    return Case(((image - image.min()) / (image.max() - image.min()))[None], labels.astype(np.int64))
 
 
-def _made(edges: tuple[int, ...], radius: int, counts: tuple[int, ...], path: Path | None, report: Report) -> Examples:
-    """Discs or balls of two classes in noise.
+def _made(edges: tuple[int, ...], radius: int, counts: dict[str, int], path: Path | None, report: Report) -> Examples:
+    """Synthetic cases, so many in each part.
 
     Raises:
         DatasetError: a path was given.
     """
     if path is not None:
         raise DatasetError("synthetic data need no --source")
-    make = getattr(monai("data.synthetic"), f"create_test_image_{len(edges)}d")
-    how: dict[str, Any] = {
-        "num_objs": 8,
-        "rad_max": radius,
-        "rad_min": radius // 2,
-        "noise_max": 0.9,
-        "num_seg_classes": 2,
-    }
-    how["random_state"] = np.random.RandomState(SEED)
-    pairs = {part: [make(*edges, **how) for _ in range(count)] for part, count in zip(PARTS, counts, strict=True)}
-    parts = {part: [Case(x[None], y.astype(np.int64)) for x, y in some] for part, some in pairs.items()}
-    return examples(parts, f"MONAI's {make.__name__}, {'x'.join(map(str, edges))}, seed {SEED}")
+    rng = np.random.RandomState(SEED)
+    parts = {part: [_drawn(edges, radius, rng) for _ in range(count)] for part, count in counts.items()}
+    return examples(parts, f"MONAI's create_test_image_{len(edges)}d, {'x'.join(map(str, edges))}, seed {SEED}")
 
 
-read_images: Final[Read] = partial(_made, (48, 48), 8, (32, 16, 16))
-read_volumes: Final[Read] = partial(_made, (16, 16, 16), 5, (16, 8, 8))
-
-
-def slabs(slices: int) -> list[tuple[str, range]]:
-    """The part and the slices of each slab of a head of so many slices."""
-    begins = range(0, slices - SLAB + 1, SLAB + GAP)
-    return [(ORDER[number % len(ORDER)], range(begin, begin + SLAB)) for number, begin in enumerate(begins)]
+read_images: Final[Read] = partial(_made, (48, 48), 8, {"train": 32, "validation": 16, "test": 16})
+read_volumes: Final[Read] = partial(_made, (16, 16, 16), 5, {"train": 16, "validation": 8, "test": 8})
 
 
 def read_head(path: Path | None, report: Report) -> Examples:
@@ -183,9 +157,9 @@ def read_head(path: Path | None, report: Report) -> Examples:
     head, regions = (read_file(file)[::STEP, ::STEP, ::STEP] for file in files)
     labels = np.select([regions >= CEREBELLUM, np.isin(regions, DEEP), regions > 0], [3, 2, 1]).astype(np.int64)
     parts: dict[str, list[Case]] = {part: [] for part in PARTS}
-    for part, those in slabs(head.shape[1]):
-        slab = np.s_[:EDGE, those.start : those.stop, :EDGE]
+    for number, begin in enumerate(range(0, head.shape[1] - SLAB + 1, SLAB + GAP)):
+        slab = np.s_[:EDGE, begin : begin + SLAB, :EDGE]
         image, named = np.moveaxis(head[slab], 1, 0), np.moveaxis(labels[slab], 1, 0)
         if (named > 0).mean() > FEWEST:
-            parts[part].append(Case(image[None], named))
+            parts[ORDER[number % len(ORDER)]].append(Case(image[None], named))
     return examples(parts, "the head ch2 of mricron-data with groups of AAL's regions, in coronal slabs")

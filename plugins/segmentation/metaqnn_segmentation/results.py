@@ -16,11 +16,11 @@ from typing import Any, Final, NamedTuple
 
 import torch
 from benchmarks.plugin_results import measured_on_test
+from monai.networks.nets.unet import UNet
 from torch import nn
 
 from metaqnn_orch import Search
 from metaqnn_segmentation.__main__ import averaged
-from metaqnn_segmentation.datasets import monai
 from metaqnn_segmentation.space import ResidualUNets
 from metaqnn_segmentation.task import Segmentation
 from metaqnn_trainer.contract import keys
@@ -57,7 +57,7 @@ class FixedUNet(Segmentation):
     def build(self, data: DatasetObject, generator: torch.Generator) -> nn.Module:
         assert isinstance(self.space, ResidualUNets)
         options = self.space.options
-        net: nn.Module = monai("networks.nets").UNet(
+        net: nn.Module = UNet(
             spatial_dims=len(options.shape),
             in_channels=options.channels,
             out_channels=options.classes,
@@ -119,7 +119,7 @@ def compared(group: str, store: str, seeds: int, settings: dict[str, Any], skipp
                 rows.setdefault(f"{preset}, MONAI's U-Net", []).append(fixed(named[-1], store, nets))
             print(f"{preset}, seed {seed}: {front(named[-1].run, store)}", file=sys.stderr, flush=True)
         if len(named) > 1:
-            together = averaged(open_store(store), [(one.run, one.trial) for one in named], "test")[-1]
+            together = averaged([one.run for one in named], store)["their average"]
             params = sum(one.params for one in named)
             rows.setdefault("the average of both", []).append(Found(together, params))
     for name, found in rows.items():
