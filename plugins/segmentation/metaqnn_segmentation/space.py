@@ -54,7 +54,7 @@ class ResidualUNets(Space):
     def __init__(self, options: UNetOptions, model: ModelOptions) -> None:
         super().__init__(options, model)
         self.dimensions = len(options.shape)
-        values = options.model_dump(exclude={"shape", "channels", "classes"})
+        values = options.model_dump(exclude={"family", "shape", "channels", "classes"})
         # Every edge can be halved between two levels, and two voxels are left of it: instance normalisation needs them.
         common, least = gcd(*options.shape), min(options.shape)
         values["levels"] = [each for each in options.levels if common % 2 ** (each - 1) == 0 and least >= 2**each]

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import nibabel
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from tests.control.world import Session, settings
 from tests.spaces.behaviour import SpaceBehaviour
 from tests.tasks.behaviour import Behaviour
 from torch import Tensor, nn
 
-from metaqnn_segmentation.__main__ import averaged
-from metaqnn_segmentation.datasets import GAP, SLAB, Case, examples, read_head, slabs
-from metaqnn_segmentation.nets import ResidualUNet
+from metaqnn_orch import Search
+from metaqnn_orch.launchers.base import Phase
+from metaqnn_segmentation.__main__ import averaged, main
+from metaqnn_segmentation.datasets import PARTS, Case, examples, read_head
 from metaqnn_segmentation.space import ResidualUNets, UNetOptions
-from metaqnn_segmentation.task import Segmentation, dice
+from metaqnn_segmentation.task import ResidualUNet, Segmentation, dice
+from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.errors import NotationError, ShapeError
-from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrialSpec, WeightsRef
+from metaqnn_trainer.contract.codec import decode
+from metaqnn_trainer.contract.errors import NotationError
+from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrainingRequest, TrialSpec
+from metaqnn_trainer.contract.result import ExitCode, TrainingResult
+from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.reading import DatasetObject, Reader
 from metaqnn_trainer.sources.make import MadeDataset, encode_examples, make_dataset
 from metaqnn_trainer.spaces.base import Space
+from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.tasks.base import task_of
+from metaqnn_trainer.trial import Trainer
 
 DESIGN: Final = "levels=2 filters=4 first=3 second=1 third=1 activation=relu dropout=0.1 merge=sum learning_rate=0.01"
 HOPELESS: Final[dict[str, Any]] = {
@@ -63,7 +71,7 @@ def made(edges: tuple[int, ...], count: int) -> MadeDataset:
         labels = np.zeros(edges, np.int64)
         labels[tuple(slice(at, at + 3) for at in rng.integers(0, np.array(edges) - 3))] = 1
         cases.append(Case((3.0 * labels + rng.normal(size=edges))[None], labels))
-    parts = {part: cases[place::3] for place, part in enumerate(("train", "validation", "test"))}
+    parts = {part: cases[place::3] for place, part in enumerate(PARTS)}
     return encode_examples("boxes", examples(parts, "boxes"))
 
 
@@ -79,12 +87,12 @@ def asked(dataset: DatasetRef, shape: tuple[int, ...], **recipe: Any) -> TrialSp
         dataset=dataset,
         space=PluginRef(name="residual-unet", options={"shape": list(shape)}),
         task=PluginRef(name="segmentation"),
-        recipe=Recipe(**({"epochs": 2, "batch_size": 16, "learning_rate": 0.02} | recipe)),
+        recipe=Recipe(**({"epochs": 2, "batch_size": 8, "learning_rate": 0.02} | recipe)),
     )
 
 
 class TestSpace(SpaceBehaviour):
-    @pytest.fixture(params=[*KINDS, {"shape": (8, 8), "levels": (2, 4), "merge": ("sum",)}], ids=str)
+    @pytest.fixture(params=[KINDS[0], {"shape": (8, 8, 8), "levels": (2, 4), "merge": ("sum",)}], ids=str)
     def space(self, request: pytest.FixtureRequest) -> Space:
         return nets(**request.param)
 
@@ -93,7 +101,7 @@ class TestTask(Behaviour):
     hopeless: ClassVar[dict[str, Any]] = HOPELESS
 
     def put_dataset(self, store: DirectoryStore) -> DatasetRef:
-        return put(store, (8, 8), 32)
+        return put(store, (8, 8), 16)
 
     def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
         return asked(dataset, (8, 8), **recipe)
@@ -118,7 +126,7 @@ def multiplied(model: nn.Module) -> list[int]:
 @pytest.mark.parametrize("options", KINDS, ids=str)
 def test_costs_are_those_of_the_modules(options: dict[str, Any]) -> None:
     space, rng = nets(**options), random.Random(0)
-    for design in {drawn(space, rng) for _ in range(8)}:
+    for design in {drawn(space, rng) for _ in range(6)}:
         model, cost = ResidualUNet(space, design).eval(), space.cost(design)
         assert cost.params == sum(parameter.numel() for parameter in model.parameters())
         x = torch.zeros(2, space.options.channels, *space.options.shape)
@@ -134,18 +142,16 @@ def test_levels_that_do_not_fit_are_no_choice() -> None:
     assert nets(shape=(12, 16)).legal(()) == ("levels=2", "levels=3")
     with pytest.raises(ValueError, match="no value of"):
         nets(shape=(9, 9), levels=(2, 3))
-    with pytest.raises(ShapeError, match=r"does not fit the shape \[8, 8\]"):
+    with pytest.raises(NotationError, match="'levels=4' is none of levels=2, levels=3"):
         nets(shape=(8, 8)).check(DESIGN.replace("levels=2", "levels=4"))
 
 
 WRONG: Final = {
-    "filters=4": "stands where levels= should be",
-    f"{DESIGN} levels=2": "stands where nothing= should be",
-    DESIGN.rpartition(" ")[0]: "learning_rate is not chosen",
-    DESIGN.replace("first=3", "first=2"): "no net has these choices",
-    DESIGN.replace("first=3", "first=x"): "no net has these choices",
-    DESIGN.replace("merge=sum", "merge=3"): "no net has these choices",
-    DESIGN.replace("filters=4", "filters=4.5"): "no net has these choices",
+    f"{DESIGN} levels=2": "a whole design has 9 choices, not 10",
+    DESIGN.rpartition(" ")[0]: "a whole design has 9 choices, not 8",
+    DESIGN.replace("levels=2", "filters=2"): "'filters=2' is none of levels=2, levels=3, levels=4",
+    DESIGN.replace("first=3", "first=2"): "'first=2' is none of first=1, first=3, first=5",
+    DESIGN.replace("filters=4", "filters=4.0"): "is none of filters=4, filters=8, filters=16",
 }
 
 
@@ -211,39 +217,73 @@ def test_dice_is_the_overlap_of_the_classes_that_a_case_has() -> None:
     assert dice(named[2:], true[2:], 3) == 0
 
 
-def trained(store: DirectoryStore, spec: TrialSpec) -> tuple[str, str]:
-    behaviour = TestTask()
-    behaviour.delivered(store, spec)
-    return "a-run", spec.trial_id()
+def searched(store: DirectoryStore, run: str, shape: tuple[int, ...], data: MadeDataset, **recipe: Any) -> None:
+    """A run of one net, which is really trained."""
+    store.put(keys.dataset(data.ref.name, data.ref.digest), data.data)
+
+    def train(store: Store, request: TrainingRequest, attempt: int) -> Phase:
+        order = WorkOrder(store=".", run=run, trial=request.trial, attempt=attempt)
+        report = Trainer(1, lambda: False, opened=lambda uri: store).carry_out(order)
+        assert report.exit_code == ExitCode.DELIVERED, report.reason
+        return Phase.DELIVERED
+
+    space: dict[str, Any] = {"family": "residual-unet", "shape": [*shape], "levels": [2], "filters": [4]}
+    space |= {"first": [3], "activation": ["relu"], "dropout": [0], "merge": ["sum"], "learning_rate": [0.01]}
+    wanted = settings(
+        dataset=data.ref.model_dump(),
+        space=space,
+        task={"name": "segmentation"},
+        search={"method": "random"},
+        schedule={"phases": [{"epsilon": 1.0, "unique": 1}]},
+        recipe={"epochs": 2, "batch_size": 8, "max_rates": 1, "dropout": "none", **recipe},
+    )
+    Session(store, wanted, run=run, dataset=data.ref, info=data.info).run_to_end(train, parallel=1)
 
 
-def test_the_average_is_the_mean_of_the_probabilities(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path)
-    ref = put(store, (8, 8, 8), 4)
-    flat, solid = (trained(store, asked(ref, shape)) for shape in ((8, 8), (8, 8, 8)))
-    both = averaged(store, [flat, solid], "test")
+def test_the_average_is_the_mean_of_the_probabilities(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, data = DirectoryStore(tmp_path), made((8, 8, 8), 12)
     probabilities = []
-    for spec in (asked(ref, (8, 8)), asked(ref, (8, 8, 8))):
-        task, data = task_for(store, spec)
-        model = task.build(data, torch.Generator())
-        result = TestTask().result(store, spec)
+    for run, shape in (("flat", (8, 8)), ("solid", (8, 8, 8))):
+        searched(store, run, shape, data)
+        best = Search(run, tmp_path).best
+        assert best is not None
+        task, found = task_for(store, Reader(store).spec(run, best.trial))
+        model = task.build(found, torch.Generator()).eval()
+        result = decode(TrainingResult, store.get(keys.result(run, best.trial)), "result.json")
         assert result.weights is not None
-        ref_of = WeightsRef(run="a-run", trial=spec.trial_id(), sha256=result.weights.sha256)
-        model.load_state_dict(Reader(store).weights(ref_of))
+        model.load_state_dict(safetensors.torch.load(artifacts.read(store, run, best.trial, "weights", result.weights)))
         with torch.no_grad():
-            probabilities.append(task.probabilities(model.eval(), data, "test", 8, lambda: None))
-    first, second = (each.numpy().astype(np.float64) for each in probabilities)
-    named = torch.from_numpy((first + second).argmax(1))
-    assert both[-1] == pytest.approx(dice(named, data.tensors["test_y"], 2))
-    again = averaged(store, [flat, flat], "validation")
-    assert again[0] == again[-1] == TestTask().result(store, asked(ref, (8, 8))).measures["dice"]
+            probabilities.append(task.probabilities(model, found, "test", 8, lambda: None).numpy().astype(np.float64))
+    named = torch.from_numpy((probabilities[0] + probabilities[1]).argmax(1))
+    both = averaged(["flat", "solid"], str(tmp_path))
+    assert [*both][-1] == "their average"
+    assert both["their average"] == pytest.approx(dice(named, found.tensors["test_y"], 2))
+    main(["flat", "solid", "--store", str(tmp_path)])
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == [f"{value:.4f}  {name}" for name, value in both.items()]
+    alone = averaged(["flat", "flat"], str(tmp_path))
+    assert len({*alone.values()}) == 1
 
 
-def test_nets_of_other_data_have_no_average(tmp_path: Path) -> None:
+def test_runs_that_have_no_average_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = DirectoryStore(tmp_path)
-    ours, theirs = (trained(store, asked(put(store, (8, 8), count), (8, 8), epochs=1)) for count in (4, 5))
-    with pytest.raises(RequestError, match="or has another dataset"):
-        averaged(store, [ours, theirs], "test")
+    searched(store, "first", (8, 8), made((8, 8), 32), epochs=1)
+    searched(store, "other", (8, 8), made((8, 8), 33), epochs=1)
+    Session(store, settings(), run="empty").open()
+    Session(store, settings(), run="digits").run_to_end()
+    wrong = {
+        "empty": "run empty has no trained net yet",
+        "nowhere": "nowhere",
+        "other": "run other segments nothing, or has another dataset than run first",
+        "digits": "run digits segments nothing, or has another dataset than run first",
+    }
+    for run, text in wrong.items():
+        with pytest.raises(SystemExit) as left:
+            main(["first", run, "--store", str(tmp_path)])
+        said = capsys.readouterr()
+        assert (left.value.code, said.out) == (2, "")
+        assert text in said.err
+        assert "hint: " in said.err
 
 
 def save(values: NDArray[np.uint8], path: Path) -> None:
@@ -251,32 +291,32 @@ def save(values: NDArray[np.uint8], path: Path) -> None:
     nibabel.loadsave.save(image, path)
 
 
-def folder_of(folder: Path, count: int, ending: str = ".png", edges: tuple[int, ...] = (10, 13)) -> Path:
+def folder_of(folder: Path, counts: tuple[int, ...], ending: str = ".png", edges: tuple[int, ...] = (10, 13)) -> Path:
+    """So many cases in each part: of classes 0 and 1, where class 1 is brighter."""
     rng = np.random.default_rng(0)
-    for kind in ("images", "labels"):
-        (folder / kind).mkdir(parents=True)
-    for number in range(count):
-        labels = (rng.random(edges) > 0.5).astype(np.uint8)
-        image = (100 * labels + rng.integers(0, 50, edges)).astype(np.uint8)
-        for kind, values in (("images", image), ("labels", labels)):
-            path = folder / kind / f"{number}{ending}"
-            if ending == ".png":
-                Image.fromarray(values).save(path)
-            else:
-                save(values, path)
+    for part, count in zip(PARTS, counts, strict=True):
+        for kind in ("images", "labels"):
+            (folder / part / kind).mkdir(parents=True)
+        for number in range(count):
+            labels = (rng.random(edges) > 0.5).astype(np.uint8)
+            image = (100 * labels + rng.integers(0, 50, edges)).astype(np.uint8)
+            for kind, values in (("images", image), ("labels", labels)):
+                path = folder / part / kind / f"{number}{ending}"
+                if ending == ".png":
+                    Image.fromarray(values).save(path)
+                else:
+                    save(values, path)
     return folder
 
 
 @pytest.mark.parametrize(("ending", "edges"), [(".png", (10, 13)), (".nii.gz", (5, 10, 13)), (".nii", (10, 13))])
 def test_files_of_ones_own(ending: str, edges: tuple[int, ...], tmp_path: Path) -> None:
-    found = make_dataset("labelled-cases", folder_of(tmp_path / "own", 10, ending, edges))
-    assert (found.info.train, found.info.validation, found.info.test) == (6, 2, 2)
+    found = make_dataset("labelled-cases", folder_of(tmp_path / "own", (3, 2, 1), ending, edges))
+    assert (found.info.train, found.info.validation, found.info.test) == (3, 2, 1)
     padded = [-(-edge // 8) * 8 for edge in edges]
     assert [found.info.facts[axis] for axis in ("depth", "height", "width")[-len(edges) :]] == padded
     assert (found.info.facts["channels"], found.info.facts["classes"]) == (1, 2)
-    store = DirectoryStore(tmp_path / "store")
-    store.put(keys.dataset(found.ref.name, found.ref.digest), found.data)
-    tensors = Reader(store).dataset(found.ref).tensors
+    tensors = safetensors.torch.load(found.data)
     inner = tuple(slice(edge) for edge in edges)
     for x, y in zip(tensors["train_x"], tensors["train_y"], strict=True):
         inside = x[0][inner]
@@ -287,50 +327,49 @@ def test_files_of_ones_own(ending: str, edges: tuple[int, ...], tmp_path: Path) 
     assert make_dataset("labelled-cases", tmp_path / "own").ref == found.ref
 
 
-def test_parts_of_ones_own_and_colours(tmp_path: Path) -> None:
-    for part, count in {"train": 3, "validation": 2, "test": 1}.items():
-        folder_of(tmp_path / part, count)
-        for file in (tmp_path / part / "images").iterdir():
-            Image.open(file).convert("RGB").save(file)
-    found = make_dataset("labelled-cases", tmp_path).info
-    assert (found.train, found.validation, found.test, found.facts["channels"]) == (3, 2, 1, 3)
+def test_colours_are_channels(tmp_path: Path) -> None:
+    for file in (folder_of(tmp_path, (1, 1, 1))).glob("*/images/*"):
+        Image.open(file).convert("RGB").save(file)
+    assert make_dataset("labelled-cases", tmp_path).info.facts["channels"] == 3
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="say which with --source FOLDER"):
         make_dataset("labelled-cases")
-    with pytest.raises(DatasetError, match="has no NIfTI or PNG files"):
-        make_dataset("labelled-cases", tmp_path)
-    with pytest.raises(DatasetError, match="3 are needed"):
-        make_dataset("labelled-cases", folder_of(tmp_path / "few", 2))
-    folder = folder_of(tmp_path / "wrong", 4)
-    Image.fromarray(np.zeros((3, 3), np.uint8)).save(folder / "labels" / "2.png")
+    with pytest.raises(DatasetError, match="test/images has no NIfTI or PNG files"):
+        make_dataset("labelled-cases", folder_of(tmp_path / "few", (2, 1, 0)))
+    folder = folder_of(tmp_path / "wrong", (3, 1, 1))
+    (images, labels) = (folder / "train" / kind for kind in ("images", "labels"))
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(labels / "2.png")
     with pytest.raises(DatasetError, match=r"2.png has the shape \(10, 13\), but its labels \(3, 3\)"):
         make_dataset("labelled-cases", folder)
-    (folder / "images" / "2.png").write_bytes(b"nothing")
+    (images / "2.png").write_bytes(b"nothing")
     with pytest.raises(DatasetError, match=r"2.png cannot be read"):
         make_dataset("labelled-cases", folder)
-    (folder / "labels" / "1.png").unlink()
+    (labels / "1.png").unlink()
     with pytest.raises(DatasetError, match=r"labels/1.png cannot be read"):
         make_dataset("labelled-cases", folder)
 
 
 def test_slabs_of_the_head_are_disjoint_and_have_gaps(tmp_path: Path) -> None:
-    found = slabs(109)
-    assert {part for part, _ in found} == {"train", "validation", "test"}
-    for (_, before), (_, after) in pairwise(found):
-        assert (len(before), after.start - before.stop) == (SLAB, GAP)
-    assert found[-1][1].stop <= 109
-    assert "train" not in {part for part, _ in found[1::2]}
-    for name, top in (("ch2", 255), ("aal", 117)):
-        values = np.random.default_rng(0).integers(0, top, (32, 100, 40)).astype(np.uint8)
-        save(values, tmp_path / f"{name}.nii.gz")
+    """The label of a voxel says its slice: every second one of 100, of which two in ten are in no part."""
+    values = np.zeros((32, 100, 40), np.uint8)
+    values[:] = np.arange(100)[:, None]
+    save(values, tmp_path / "ch2.nii.gz")
+    values[:] = np.where(np.arange(100) // 2 % 3 == 0, 91, np.where(np.arange(100) // 2 % 3 == 1, 37, 1))[:, None]
+    save(values, tmp_path / "aal.nii.gz")
     head = read_head(tmp_path, lambda line: None)
-    assert {part: head.tensors[f"{part}_x"].shape for part in ("train", "validation", "test")} == {
-        "train": (3, 1, 8, 16, 24),
-        "validation": (1, 1, 8, 16, 24),
-        "test": (1, 1, 8, 16, 24),
+    slabs = {part: head.tensors[f"{part}_y"] for part in PARTS}
+    assert {part: slabs[part].shape for part in PARTS} == {
+        "train": (3, 8, 16, 24),
+        "validation": (1, 8, 16, 24),
+        "test": (1, 8, 16, 24),
     }
+    # A slab after each ten slices, and the parts take turns: train, validation, train, test, train.
+    found = [slabs["train"][0], slabs["validation"][0], slabs["train"][1], slabs["test"][0], slabs["train"][2]]
+    for number, slab in enumerate(found):
+        slices = np.arange(10 * number, 10 * number + 8)
+        assert slab[:, 0, 0].tolist() == [{0: 3, 1: 2, 2: 1}[each] for each in (slices % 3).tolist()]
     assert head.info["facts"]["classes"] == 4
     with pytest.raises(DatasetError, match="apt install mricron-data, or --source FOLDER"):
         read_head(tmp_path / "nowhere", lambda line: None)
