@@ -146,6 +146,29 @@ def test_files_stay_small(path: Path) -> None:
 SEEN_FROM_BOTH_SIDES = {"Exported", "Judged"}
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_what_a_module_keeps_to_itself_it_uses(path: Path) -> None:
+    """Functions, classes and constants whose names begin with an underscore; a decorator may use what it decorates."""
+    tree = ast.parse((ROOT / path).read_text())
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert [name for name in own_names(tree) if name not in used] == []
+
+
+def own_names(tree: ast.Module) -> Iterator[str]:
+    """The names at the top of a module that begin with one underscore."""
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef(name=name, decorator_list=[]) | ast.ClassDef(name=name, decorator_list=[]):
+                found = [name]
+            case ast.Assign(targets=targets):
+                found = [target.id for target in targets if isinstance(target, ast.Name)]
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                found = [name]
+            case _:
+                found = []
+        yield from (name for name in found if name.startswith("_") and not name.startswith("__"))
+
+
 def test_a_name_stands_for_one_class() -> None:
     where: dict[str, list[str]] = {}
     for path in SOURCES:

@@ -40,12 +40,21 @@ from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.schemas import plain
-from metaqnn_orch.reporting.summary import leaderboard, read_run, reward_name, shown_reward, status_of, trial_table
+from metaqnn_orch.reporting.summary import (
+    at_work,
+    leaderboard,
+    read_run,
+    reward_name,
+    shown_reward,
+    status_of,
+    trial_table,
+)
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.search.q_table import QValue
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 
 show_trials()
 
@@ -168,7 +177,9 @@ class Search:
 
     def refresh(self) -> Search:
         """The same run, in its present state."""
-        return Search(self.run, self._store.uri)
+        fresh = Search(self.run, self._store.uri)
+        fresh._curves = self._curves  # what was read of ended trials need not be read again
+        return fresh
 
     @property
     def run(self) -> str:
@@ -223,7 +234,7 @@ class Search:
         need("notebook", "a data frame")
         import pandas
 
-        columns, rows = trial_table(self.state)
+        columns, rows = trial_table(self.state, works=at_work(self.state, read_holder(self._store, self.run)))
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property
@@ -275,7 +286,10 @@ class Search:
         done = state.unique / max(1, status["goal"])
         facts = [
             ("run", f"<b>{escape(self.run)}</b> on {escape(status['dataset'])}"),
-            ("state", f"{escape(status['state'])} {markup.bar(done)} {state.unique:,} of {status['goal']:,} nets"),
+            (
+                "state",
+                f"{escape(status['state'])} {markup.bar(done)} {state.unique:,} of {amount(status['goal'], 'net')}",
+            ),
         ]
         name = reward_name(state.settings)
         table = markup.rows(
@@ -296,7 +310,7 @@ class Search:
 
     def __repr__(self) -> str:
         best = f", best {shown_reward(self.state.best)}" if self.state.best is not None else ""
-        return f"<Search {self.run}: {self.state.unique} nets{best}>"
+        return f"<Search {self.run}: {amount(self.state.unique, 'net')}{best}>"
 
 
 def _status(run: str, store: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
+from metaqnn_trainer.contract.text import amount
+
 _WIDTH, _HEIGHT = 72, 18  # of a sparkline, in CSS pixels
 _POINTS: Final = 36  # of a sparkline: more lie closer together than two pixels
 _CELL: Final = "text-align:left;padding:0.15em 0.9em 0.15em 0;vertical-align:top"
@@ -84,7 +86,7 @@ def _in_words(curve: Sequence[float]) -> str:
     if len(curve) < 2:
         return f"one epoch: {curve[0]:.4f}"
     best = max(range(len(curve)), key=curve.__getitem__)
-    said = f"{len(curve)} epochs: {curve[0]:.4f} after the first, {curve[-1]:.4f} after the last"
+    said = f"{amount(len(curve), 'epoch')}: {curve[0]:.4f} after the first, {curve[-1]:.4f} after the last"
     return f"{said}, {curve[best]:.4f} at best, after epoch {best + 1}"
 
 

@@ -67,7 +67,7 @@ def test_a_repetition_can_be_trained_again(store: DirectoryStore) -> None:
     unlucky(store)
     view = read_run(store, "test")
     repetition = best_of(view).confirmations[0]
-    made = again(view, [repetition.trial])
+    made = again(view, [repetition.trial], store.uri)
     assert made.nets == (repetition.net,)
     assert made.changes == (repetition.recipe,)
     assert made.confirm.top == 0, "a list of nets is not confirmed"

@@ -33,6 +33,11 @@ def test_of_several_one_must_be_chosen(store: DirectoryStore) -> None:
         datasets.find(store, "digits")
     assert "--set dataset.digest=" in refused.value.hint
     assert datasets.find(store, "digits", other.digest) == other
+    with pytest.raises(BadInput, match="has 2 datasets named digits") as refused:
+        datasets.named(store, "digits")
+    assert f"digits-{one.digest}" in refused.value.hint or f"digits-{other.digest}" in refused.value.hint
+    assert datasets.named(store, f"digits-{other.digest}") == other
+    assert datasets.named(store, f"digits-{'0' * 16}") is None
     assert {ref for ref, _ in datasets.all_refs(store)} == {one, other}
 
 

@@ -59,7 +59,7 @@ def test_weights_to_begin_with_belong_to_their_nets(store: DirectoryStore) -> No
     for net, weights in zip(nets, initial, strict=True):
         assert weights.trial == view.state.by_net[net].trial
         assert record.spec(made, net).initial == weights
-    with pytest.raises(SettingsError, match="initial has 1 entries, but nets has 2"):
+    with pytest.raises(SettingsError, match="initial has 1 entry, but nets has 2"):
         final_settings(view.record, nets, present(), initial=initial[:1])
     store.delete(keys.result("test", initial[0].trial))
     with pytest.raises(BadInput, match="has no weights to start from"):

@@ -37,7 +37,7 @@ def changed(view: RunView, trial: Trial) -> Trial:
 def test_with_its_recipe_and_its_weights(view: RunView) -> None:
     first, second, *_ = view.state.ranking()
     other = changed(view, first)
-    made = again(view, [second.trial, other.trial])
+    made = again(view, [second.trial, other.trial], "/runs")
     assert made.nets == (second.net, first.net)
     assert (made.changes, made.initial) == (({}, other.recipe), (None, WEIGHTS))
     state = RunState(made)
@@ -48,20 +48,20 @@ def test_with_its_recipe_and_its_weights(view: RunView) -> None:
 
 
 def test_plain_trials_need_no_more_than_their_nets(view: RunView) -> None:
-    made = again(view, [trial.trial for trial in view.state.ranking()])
+    made = again(view, [trial.trial for trial in view.state.ranking()], "/runs")
     assert (made.changes, made.initial) == ((), ())
 
 
 def test_two_of_one_design_are_two_runs(view: RunView) -> None:
     first, *_ = view.state.ranking()
     with pytest.raises(BadInput, match="are of one design, "):
-        again(view, [first.trial, changed(view, first).trial])
+        again(view, [first.trial, changed(view, first).trial], "/runs")
 
 
 def test_other_plug_ins_would_train_others(view: RunView) -> None:
     begun = view.record.model_copy(update={"plugins": {"metaqnn.tasks:balanced": "metaqnn-balanced 0.1.0"}})
     with pytest.raises(RunConflict, match=r"metaqnn\.tasks balanced: metaqnn-balanced 0\.1\.0 -> built in"):
-        again(view._replace(record=begun), [view.state.ranking()[0].trial])
+        again(view._replace(record=begun), [view.state.ranking()[0].trial], "/runs")
 
 
 def test_a_design_is_one_finalist_however_often_it_was_trained(view: RunView) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from metaqnn_orch.application.enqueuing import enqueue
 from metaqnn_orch.application.run_copy import copy
 from metaqnn_orch.application.run_list import list_runs
 from metaqnn_orch.application.run_removal import doomed, refuse_busy, remove
@@ -15,7 +16,9 @@ from metaqnn_orch.application.run_rename import rename
 from metaqnn_orch.control.events import Opened
 from metaqnn_orch.control.holder import Hold, this_process
 from metaqnn_orch.control.journal import Journal
+from metaqnn_orch.control.queue import Queued, proposal_of, waiting
 from metaqnn_orch.control.record import load_record
+from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, NotFound, RunConflict, RunHeld, StoreError
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
@@ -151,7 +154,7 @@ class TestCopy:
             ("tset", "other", NotFound, "no run 'tset'"),
             ("test", "test", BadInput, "cannot be copied to itself"),
             ("test", "taken", RunConflict, "a run 'taken' exists"),
-            ("test", "remains", RunConflict, "has 1 objects of a run 'remains', which is none"),
+            ("test", "remains", RunConflict, "has 1 object of a run 'remains', which is none"),
             ("test", "Other", Exception, "not a valid name"),
         ],
     )
@@ -200,7 +203,7 @@ class TestRemoval:
             if rows.get("test") == "removed in part":
                 with pytest.raises(RunConflict, match="was removed in part"):
                     load_record(place, "test")
-                with pytest.raises(RunConflict, match="objects of a run 'test'"):
+                with pytest.raises(RunConflict, match=r"objects? of a run 'test'"):
                     copy(store, "test", place, "test", silent)
                 assert doomed(place, "test").entries
             if rows:
@@ -225,7 +228,7 @@ class TestRemoval:
         assert isinstance(in_cluster, Opened)
         proposal = next(one for one in Journal(store, "test").read() if one.type == "proposed")
         session.journal.append([in_cluster, proposal.model_copy(update={"trial": "0" * 12, "net": "[SM(10)]"})])
-        with pytest.raises(BadInput, match="1 trials in flight, whose Jobs may go on"):
+        with pytest.raises(BadInput, match="1 trial in flight, whose Jobs may go on"):
             refuse_busy(store, "test", None)
         refuse_busy(store, "test", None, ignore_jobs=True)
 
@@ -239,6 +242,132 @@ class TestRemoval:
     def test_nothing_is_no_run(self, store: DirectoryStore) -> None:
         with pytest.raises(NotFound, match="no run 'other'"):
             doomed(store, "other")
+
+
+NET = "[C(64,3,1), C(64,3,1), SM(10)]"
+
+
+class Meanwhile(DirectoryStore):
+    """A store in which `happens` is called once: before, or just after, the call of this name for this key."""
+
+    def __init__(self, plain: DirectoryStore, call: str, key: str, happens: Callable[[], None], after: bool) -> None:
+        super().__init__(plain.uri, durable=False)
+        self._moment = call, key
+        self._happens: Callable[[], None] | None = happens
+        self._after = after
+
+    def _now(self, call: str, key: str, after: bool) -> None:
+        if (call, key) == self._moment and after is self._after and self._happens is not None:
+            happens, self._happens = self._happens, None
+            happens()
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        self._now("put_if_absent", key, False)
+        made = super().put_if_absent(key, data)
+        self._now("put_if_absent", key, True)
+        return made
+
+    def delete(self, key: str) -> None:
+        self._now("delete", key, False)
+        super().delete(key)
+        self._now("delete", key, True)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        self._now("list", prefix, False)
+        found = [*super().list(prefix)]
+        self._now("list", prefix, True)
+        return iter(found)
+
+
+@pytest.fixture
+def going(tmp_path: Path) -> DirectoryStore:
+    """A store with the run `test`, whose schedule wants ten nets more than it has."""
+    store = DirectoryStore(tmp_path / "going", durable=False)
+    session = Session(store, settings(execution__max_trials=2))
+    session.run_to_end()
+    session.hold.release()
+    return store
+
+
+class TestWhoeverWritesMeanwhile:
+    @pytest.mark.parametrize(
+        ("call", "key", "after"),
+        [
+            ("list", "runs/test/", True),
+            ("put_if_absent", "runs/other/run.json", True),
+            ("delete", "runs/test/run.json", False),
+        ],
+    )
+    def test_a_net_that_is_put_in_while_the_run_gets_a_name_goes_along(
+        self, going: DirectoryStore, call: str, key: str, after: bool
+    ) -> None:
+        put_in: list[str] = []
+
+        def happens() -> None:
+            put_in.append(enqueue(going, read_run(going, "test"), NET, []).trial)
+
+        rename(Meanwhile(going, call, key, happens, after), "test", "other", None, silent)
+        assert waiting(going, "other", read_run(going, "other").state) == put_in
+        assert list(going.list("runs/test/")) == []
+
+    @pytest.mark.parametrize("after", [False, True])
+    def test_a_net_is_promised_nothing_when_the_name_is_gone(self, going: DirectoryStore, after: bool) -> None:
+        view = read_run(going, "test")
+        event = proposal_of(view.record, view.state, Queued(net=NET, at="1"))
+
+        def happens() -> None:
+            rename(going, "test", "other", None, silent)
+
+        late = Meanwhile(going, "put_if_absent", keys.queued("test", event.trial), happens, after)
+        with pytest.raises(RunConflict, match="was renamed or removed meanwhile"):
+            enqueue(late, view, NET, [])
+        assert list(going.list("runs/test/")) == []
+
+    def test_where_the_new_name_was_cut_short_the_net_goes_along_too(self, going: DirectoryStore) -> None:
+        view = read_run(going, "test")
+
+        def dies() -> None:
+            enqueue(going, view, NET, [])
+            raise SimulatedKill
+
+        with pytest.raises(SimulatedKill):
+            rename(Meanwhile(going, "delete", "runs/test/run.json", dies, False), "test", "other", None, silent)
+        late = Meanwhile(going, "list", keys.queue("test"), kill, False)
+        with pytest.raises(SimulatedKill):
+            rename(late, "test", "other", None, silent)
+        rename(going, "test", "other", None, silent)
+        assert len(waiting(going, "other", read_run(going, "other").state)) == 1
+
+    def test_a_verdict_goes_along_and_is_not_left_under_the_old_name(self, going: DirectoryStore) -> None:
+        def happens() -> None:
+            going.put(keys.finals("test"), b"verdict")
+
+        key = "runs/other/run.json"
+        rename(Meanwhile(going, "put_if_absent", key, happens, True), "test", "other", None, silent)
+        assert going.get(keys.finals("other")) == b"verdict"
+
+    def test_a_run_that_somebody_takes_over_while_it_is_copied_stays(self, going: DirectoryStore) -> None:
+        def happens() -> None:
+            Hold(going, "test", this_process("two", "2000"), lambda: 0.0).beat("2000")
+            record = load_record(going, "test")
+            _, journal = resume(going, record, record.settings_as_run(), "two")
+            journal.append([Opened(at="2000", session="two", owner="two", version="0", goal=12)])
+
+        late = Meanwhile(going, "put_if_absent", "runs/other/run.json", happens, True)
+        with pytest.raises(RunHeld, match="was taken over by"):
+            rename(late, "test", "other", None, silent)
+        assert load_record(going, "test").run == "test"
+
+    def test_the_copy_of_a_run_that_is_removed_meanwhile_is_no_run(self, going: DirectoryStore) -> None:
+        late = Meanwhile(going, "list", "runs/test/", lambda: remove(going, "test", silent), True)
+        with pytest.raises(RunConflict, match="was renamed or removed meanwhile: what was copied of it to other"):
+            copy(late, "test", going, "other", silent)
+        with pytest.raises(RunConflict, match="was copied in part"):
+            load_record(going, "other")
+
+
+def kill() -> None:
+    raise SimulatedKill
 
 
 class TestRename:

@@ -22,6 +22,7 @@ from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests.cli.advice import check_advice
 from tests.cli.promised import check
 from tests.control.world import INFO, Session, settings
 
@@ -99,6 +100,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
         captured = capsys.readouterr()
         assert isinstance(left.value.code, int)
         check(words, captured.out)
+        check_advice(words, captured.err)
         return Answer(left.value.code, captured.out, captured.err)
 
     return call
@@ -110,6 +112,7 @@ def program(*arguments: object, **environment: str) -> Answer:
         [PROGRAM, *map(str, arguments)], env={**clean_environment(), **environment}, capture_output=True, text=True
     )
     check([*map(str, arguments)], done.stdout)
+    check_advice([*map(str, arguments)], done.stderr, environment)
     return Answer(done.returncode, done.stdout, done.stderr)
 
 

@@ -78,7 +78,7 @@ def test_an_option_may_ask_for_another_answer(command: str, arguments: list[str]
 
 def test_a_broken_answer_is_noticed(tmp_path: Path) -> None:
     view = write_run(DirectoryStore(tmp_path))
-    row = plain(trial_rows(view.state))[0]
+    row = plain(trial_rows(view.state, works=True))[0]
     validator("trials").validate([row])
     for broken in ({**row, "reward": "0.9"}, {**row, "state": "lost"}, {key: row[key] for key in row if key != "net"}):
         assert not validator("trials").is_valid([broken])

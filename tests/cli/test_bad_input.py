@@ -6,10 +6,15 @@ Files and settings have their cases in test_config.py and test_sources.py, nets 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
+import typer.main
 
+from metaqnn_orch.cli.app import build_app
+from metaqnn_orch.cli.flags import SEARCH, TRACKING
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, program, settings_file, tree
@@ -219,3 +224,41 @@ def test_bytes_that_are_no_text_at_all(tmp_path: Path) -> None:
     assert program("status", "a", "--store", evil).refused()
     assert program("describe", evil, "--space", "digits").refused()
     assert not (tmp_path / "new").exists()
+
+
+def numbers(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The options of all commands that take a number with a fraction, each with its command."""
+    for leaf, below in getattr(command, "commands", {}).items():
+        yield from numbers(below, f"{name} {leaf}".strip())
+    yield from ((name, one) for one in command.params if str(one.type_descriptor.annotation).find("float") >= 0)
+
+
+SETTINGS: Final = {*(name for flags in (SEARCH, TRACKING) for name in flags)}
+NUMBERS: Final = [*numbers(typer.main.get_command(build_app()))]
+
+
+def test_every_number_with_a_fraction_has_limits() -> None:
+    """Those that are settings have them there."""
+    without = [(name, one.name) for name, one in NUMBERS if one.name not in SETTINGS and None in (one.min, one.max)]
+    assert without == []
+    assert {"mcp", "report", "start", "finals", "trainer check"} <= {name for name, _ in NUMBERS}
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1e999"])
+@pytest.mark.parametrize("flag", [one.opts[0] for name, one in NUMBERS if name == "start"])
+def test_a_number_without_end_is_refused_by_its_name(flag: str, value: str, tmp_path: Path, cli: Cli) -> None:
+    said = cli("start", "digits", "--run=x", "--store", tmp_path / "store", f"{flag}={value}").refused()
+    assert flag.removeprefix("--").replace("-", "_") in said.replace("-", "_")
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("value", ["inf", "nan", "0", "-1", "1e-320"])
+def test_a_budget_of_hours_is_a_number_of_hours(value: str, tmp_path: Path, cli: Cli) -> None:
+    start = ("mcp", "--store", tmp_path / "store", "--allow=start")
+    assert "--budget-hours" in cli(*start, f"--budget-hours={value}").refused()
+    assert "--budget-trials" in cli(*start, "--budget-trials=0").refused()
+
+
+def test_trials_of_no_seconds_are_not_previewed(tmp_path: Path, cli: Cli) -> None:
+    start = ("start", "digits", "--run=x", "--store", tmp_path / "store", "--dry-run")
+    assert "--trial-seconds" in cli(*start, "--trial-seconds=0").refused()

@@ -102,9 +102,11 @@ def test_bad_words_are_refused_before_anything_is_made(
 
 
 def test_a_store_without_datasets_has_an_empty_list(store: DirectoryStore, cli: Cli) -> None:
+    assert "there is no store at" in cli("dataset", "list", "--store", store.uri).refused()
+    assert not Path(store.uri).exists()
+    Path(store.uri).mkdir()
     assert cli("dataset", "list", "--store", store.uri, "-o", "json").json() == []
     assert len(cli("dataset", "list", "--store", store.uri).out.splitlines()) == 1
-    assert not Path(store.uri).exists()
 
 
 def test_names_of_datasets_in_order(store: DirectoryStore, cli: Cli) -> None:

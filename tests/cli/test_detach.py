@@ -26,9 +26,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state"
 
 
-def start(place: Path, *more: str) -> Answer:
+def start(place: Path, *more: str, delay: int = 30) -> Answer:
     (place / "table.csv").write_text(TABLE)
-    table = ("--launcher=table", f"--table={place / 'table.csv'}", "--table-delay=30")
+    table = ("--launcher=table", f"--table={place / 'table.csv'}", f"--table-delay={delay}")
     return program("start", "digits", "--run=bg", f"--store={place / 'store'}", *table, "--detach", *more)
 
 
@@ -39,7 +39,8 @@ def test_it_goes_on_and_is_followed_read_held_and_cancelled(tmp_path: Path, stat
         where = ("--store", tmp_path / "store")
         logged = cli("logs", "bg", *where).out
         assert "0 of 16 nets trained" in logged
-        assert "metaqnn-orch cancel bg stops, the same command goes on" in logged, "no Ctrl-C reaches it"
+        stops = f"metaqnn-orch cancel bg --store {tmp_path / 'store'} stops, the same command goes on"
+        assert stops in logged, "no Ctrl-C reaches it"
         second = start(tmp_path)
         assert second.code == 4
         assert f"held by process {pid}" in second.err
@@ -52,6 +53,19 @@ def test_it_goes_on_and_is_followed_read_held_and_cancelled(tmp_path: Path, stat
         assert (answer.code, "nobody works on run bg" in answer.err) == (6, True)
     finally:
         end(pid)
+
+
+@pytest.mark.parametrize("limit", ["--max-trials=2", "--target=0.1"])
+def test_a_search_that_has_nothing_left_to_do_answers_a_script_too(limit: str, tmp_path: Path, state: Path) -> None:
+    """It was complete before, or has reached its target."""
+    table = ("--launcher=table", f"--table={tmp_path / 'table.csv'}")
+    (tmp_path / "table.csv").write_text(TABLE)
+    assert program("start", "digits", "--run=bg", f"--store={tmp_path / 'store'}", *table, limit).code == 0
+    answer = start(tmp_path, limit, "-o", "json", delay=0)
+    assert (answer.json()["run"], answer.json()["log"]) == ("bg", "")
+    assert "best architecture" in answer.err if limit == "--target=0.1" else "nothing is left to do" in answer.err
+    assert '"q_digest"' not in answer.err, "people read what the search says"
+    assert start(tmp_path, limit, delay=0).out == ""
 
 
 def test_sigterm_ends_it_as_any_search(tmp_path: Path, state: Path, cli: Cli) -> None:

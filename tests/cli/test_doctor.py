@@ -17,6 +17,7 @@ from metaqnn_trainer.store.directory import DirectoryStore
 from tests.authority import make_authority
 from tests.cli.conftest import Cli, needs_trainer, put_dataset
 from tests.control.world import INFO
+from tests.launchers.test_local import FAKE_WORKER
 from tests.seaweedfs import S3Server, free_ports
 from tests.store.faulty_server import Answer, Script, always, error, faulty_server, page
 
@@ -192,3 +193,15 @@ def test_a_dataset_without_test_images_is_said_before_anything_is_trained(tmp_pa
 
 def load() -> Settings:
     return load_settings("digits", {}, [], {}).settings
+
+
+def test_a_gpu_that_is_there_and_not_used_is_a_warning_with_its_evidence(tmp_path: Path) -> None:
+    (tmp_path / "device").write_text("cpu, x86_64, 2 threads")
+    (tmp_path / "unused").write_text("CUDA is not available: torch is built for CUDA 12.8, the NVIDIA driver is 470.1")
+    found = {one.what: one for one in examine_here(load(), (sys.executable, str(FAKE_WORKER), str(tmp_path)))}
+    starts = found["trainer: starts"]
+    assert starts.mark is Mark.WARNING
+    assert "on cpu, x86_64, 2 threads; there is a GPU, but it cannot be used: CUDA is not available" in starts.detail
+    assert "the NVIDIA driver is 470.1" in starts.detail
+    assert "nvidia-smi" in starts.fix
+    assert "trainer: trains one step of a tiny net" in found, "it trains all the same"

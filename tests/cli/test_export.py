@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +18,7 @@ from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import Cli, Trained, tree
+from tests.cli.conftest import PROGRAM, Cli, Trained, clean_environment, tree
 from tests.control.world import Session, result_for, settings
 
 
@@ -48,8 +53,8 @@ def test_a_trial_by_its_id_in_words(cli: Cli, trained: Trained, tmp_path: Path) 
 
 
 def test_the_ending_may_be_left_out_with_a_format(cli: Cli, trained: Trained, tmp_path: Path) -> None:
-    for name, written in (("model", "model.pt2"), ("model.v2", "model.v2.pt2")):
-        answer = cli("export", "first", "--store", trained.store, "--to", tmp_path / name, "--format", "torch")
+    for name, written in (("model", "model.safetensors"), ("model.v2", "model.v2.safetensors")):
+        answer = cli("export", "first", "--store", trained.store, "--to", tmp_path / name, "--format", "safetensors")
         assert answer.code == 0, answer.err
         assert (tmp_path / written).is_file()
 
@@ -93,3 +98,18 @@ def test_a_run_without_a_net(cli: Cli, store: DirectoryStore, tmp_path: Path) ->
     Session(store, settings()).open()
     refused = cli("export", "test", "--store", store.uri, "--to", tmp_path / "net.onnx").refused()
     assert refused == "run test has no trained net yet"
+
+
+@pytest.mark.parametrize("form", ["net.pt2", "net.safetensors"])
+def test_ctrl_c_leaves_nothing_behind(form: str, trained: Trained, tmp_path: Path) -> None:
+    to = tmp_path / "there" / form
+    words = [str(word) for word in (PROGRAM, "export", "first", "--store", trained.store, "--to", to)]
+    process = subprocess.Popen(words, env=clean_environment(), start_new_session=True, stderr=subprocess.PIPE)
+    until = time.monotonic() + 120
+    while not list(to.parent.glob(".export-*")) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.001)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    process.communicate()
+    assert not list(to.parent.glob(".export-*"))
+    assert process.returncode == 130 or to.exists(), "it was faster"

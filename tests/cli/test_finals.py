@@ -78,25 +78,31 @@ def test_the_best_nets_again_and_then_the_test_images(mine: Path, cli: Cli) -> N
     assert "the test images were already used, for an ensemble of 2" in other.refused()
     assert "began with 2 nets, not 3" in cli("finals", "first", "--store", mine, "--top", 3, QUICK).refused()
 
+    assert cli("runs", "rename", "first-finals", "chosen", "--store", mine).code == 0
+    to = mine.parent / "chosen.safetensors"
+    assert cli("export", "chosen", "--store", mine, "--to", to).code == 0
+    assert f"- **Test**: {verdict['test_accuracy']:.4f} of the 359" in to.with_name(f"{to.name}.md").read_text()
+
 
 @needs_trainer
 def test_the_rate_is_chosen_by_validation_and_an_interrupted_one_goes_on(mine: Path, cli: Cli) -> None:
     """And the net begins with the weights that it has."""
-    command = ["finals", "first", "--store", mine, "--top", 1, "--parallel", 1, "--name", "tuned", QUICK]
+    command = ["finals", "first", "--store", mine, "--top", 2, "--parallel", 1, "--name", "tuned", QUICK]
     command.append("--from-weights")
     rates = ("--rate-factor", "1", "--rate-factor", "0.0001")
     short = cli(*command, *rates, "--set=budget.gpu_hours=1e-9")
-    assert short.code == 0, short.err
+    assert (short.code, short.out) == (1, "")
+    assert "error: run tuned stopped before all its nets were trained: " in short.err
     found = cli(*command, *rates, "-o", "json").json()
     runs = {path.name for path in (mine / "runs").iterdir()}
     assert {"tuned", "tuned-x0-0001"} <= runs
-    (final,) = found["finalists"]
-    assert final["run"] == "tuned"
-    best = cli("status", "first", "--store", mine, "-o", "json").json()["best"]["trial"]
-    (request,) = (mine / "runs/tuned/trials").glob("*/request.json")
-    initial = json.loads(request.read_text())["spec"]["initial"]
-    result = json.loads((mine / f"runs/first/trials/{best}/result.json").read_text())
-    assert initial == {"run": "first", "trial": best, "sha256": result["weights"]["sha256"]}
+    assert {final["run"] for final in found["finalists"]} == {"tuned"}
+    requests = [json.loads(path.read_text()) for path in (mine / "runs/tuned/trials").glob("*/request.json")]
+    began = {request["spec"]["initial"]["trial"]: request["spec"]["initial"] for request in requests}
+    assert len(began) == 2
+    for trial, initial in began.items():
+        result = json.loads((mine / f"runs/first/trials/{trial}/result.json").read_text())
+        assert initial == {"run": "first", "trial": trial, "sha256": result["weights"]["sha256"]}
 
 
 def test_what_cannot_have_finals(finished: DirectoryStore, cli: Cli) -> None:

@@ -6,18 +6,15 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
-import typer.main
 
 import metaqnn_orch
 import metaqnn_trainer
-from metaqnn_orch.cli.app import build_app
 from metaqnn_orch.settings.values import known_keys
+from tests.cli.advice import HOLE, OPTIONS, OTHERS, check_advice, flags, without_store
 
-HOLE: Final = "\x00"  # stands for what a message fills in
-OTHERS: Final = re.compile(r"\b(helm|kubectl|pip|docker|git)\b")
 TRAINERS: Final = re.compile(r"^--?[a-z-]+(=|$)")  # an argument that is passed to a program, and no sentence
 
 
@@ -26,21 +23,22 @@ class Sentence(NamedTuple):
     text: str
 
 
-def options() -> dict[str, set[str]]:
-    """The options of each command, by its full name."""
-    found: dict[str, set[str]] = {}
-
-    def walk(command: Any, name: str) -> None:
-        for leaf, below in getattr(command, "commands", {}).items():
-            walk(below, f"{name} {leaf}".strip())
-        found[name] = {text for parameter in command.params for text in (*parameter.opts, *parameter.secondary_opts)}
-
-    walk(typer.main.get_command(build_app()), "")
-    return {name: {*own, "--help", "-h"} for name, own in found.items()}
-
-
-OPTIONS: Final = options()
 ALL: Final = set().union(*OPTIONS.values())
+
+
+def words_of(node: ast.AST) -> str:
+    """The text of a string in the sources, with a HOLE for each part that is filled in."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else HOLE for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def rendered(node: ast.AST) -> str:
+    """The command that a call of next_command renders; empty where it is no such call."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "next_command"):
+        return ""
+    words, _, *more = node.args
+    return " ".join(["metaqnn-orch", words_of(words) or HOLE, "--store", HOLE, *map(words_of, more)])
 
 
 def sentences() -> Iterator[Sentence]:
@@ -51,17 +49,9 @@ def sentences() -> Iterator[Sentence]:
             tree = ast.parse(file.read_text("utf-8"))
             inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
             for node in ast.walk(tree):
-                text = ""
-                if isinstance(node, ast.JoinedStr):
-                    text = "".join(str(p.value) if isinstance(p, ast.Constant) else HOLE for p in node.values)
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
-                    text = node.value
+                text = rendered(node) or (words_of(node) if id(node) not in inside else "")
                 if isinstance(node, ast.expr) and ("--" in text or "metaqnn-orch " in text):
                     yield Sentence(f"{file.relative_to(root.parent)}:{node.lineno}", text)
-
-
-def flags(text: str) -> list[str]:
-    return re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text)
 
 
 def wrong(text: str) -> Iterator[str]:
@@ -88,6 +78,29 @@ def test_what_a_sentence_tells_to_type_exists() -> None:
     assert found == []
 
 
+def test_every_command_with_arguments_is_told_with_its_store() -> None:
+    # Docstrings, of modules too, only speak of commands.
+    said = (one for one in sentences() if "`metaqnn-orch" not in one.text and not one.place.endswith(":1"))
+    found = [(one.place, what) for one in said for what in without_store(one.text)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        (f"metaqnn-orch resume {HOLE} goes on with the run", True),
+        ("try metaqnn-orch status RUN; then --store X", True),
+        (f"metaqnn-orch runs rm {HOLE} --delete", True),
+        (f"metaqnn-orch resume {HOLE} --store {HOLE} goes on", False),
+        (f"metaqnn-orch attach {HOLE} --release a/b", False),
+        ("metaqnn-orch start begins one", False),
+        ("metaqnn-orch config show FILE", False),
+    ],
+)
+def test_a_command_without_its_store_is_found(text: str, lost: bool) -> None:
+    assert bool([*without_store(text)]) is lost
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
@@ -108,3 +121,17 @@ def test_what_does_not_exist_is_found(text: str, what: str) -> None:
 )
 def test_what_exists_is_let_pass(text: str) -> None:
     assert list(wrong(text)) == []
+
+
+def test_an_option_that_the_hinting_command_lacks_is_found() -> None:
+    init = ["init", "pets", "--store", "./runs"]
+    with pytest.raises(AssertionError, match="init has no --set"):
+        check_advice(init, "error: two\nhint: choose one: --set dataset.digest=0\n")
+    check_advice(init, "error: two\nhint: --force replaces it; or metaqnn-orch start x --set dataset.digest=0\n")
+
+
+def test_what_a_command_really_says_is_held_to_the_store_that_it_was_given() -> None:
+    with pytest.raises(AssertionError, match="without the store"):
+        check_advice(["status", "first", "--store", "./runs"], "metaqnn-orch resume first trains it\n", {})
+    check_advice(["status", "first", "--store", "./runs"], "metaqnn-orch start begins one\n", {})
+    check_advice(["status", "first", "--store", "./runs"], "metaqnn-orch resume first\n", {"METAQNN_STORE": "./runs"})

@@ -54,6 +54,20 @@ def test_a_file_is_never_overwritten_by_accident(
     assert Path("pets.yaml").read_text() != "mine"
 
 
+def test_of_two_datasets_of_a_name_the_hint_names_one(
+    tmp_path: Path, store: DirectoryStore, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    digests = sorted(put_dataset(store, PETS, padding=8 * number).digest for number in range(2))
+    refused = cli("init", "pets", "--store", store.uri)
+    assert "has 2 datasets named pets" in refused.refused()
+    words = refused.err.split()[-1]
+    assert words == f"pets-{digests[0]}"
+    assert cli("init", words, "--store", store.uri).code == 0
+    assert cli("config", "show", "pets.yaml", "-o", "json").json()["dataset.digest"]["value"] == digests[0]
+    assert cli("start", "pets.yaml", "--run", "first", "--store", store.uri, "--dry-run").code == 0
+
+
 def test_what_is_neither_folder_nor_dataset_writes_nothing(
     tmp_path: Path, store: DirectoryStore, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,9 @@ from metaqnn_orch.cli.output import (
     print_fields,
     print_json,
     print_lines,
+    print_listed,
     print_rows,
+    print_wrapped,
     say,
     visible,
 )
@@ -124,6 +126,64 @@ def test_on_a_narrow_terminal_a_long_name_leaves_room_for_its_value(
     print_fields([("trained nets that begin like this one does", "ten or more of them")])
     plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
     assert plain.splitlines() == ["trained nets that    ten or more of them", "begin like this one", "does"]
+
+
+SETTINGS = [
+    ("recipe.epochs", "preset", "15"),
+    ("nets", "default", "[]"),
+    ("execution.kubernetes.keys", "file", "{1: 2}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        (
+            60,
+            [
+                *("setting                    origin   value", "recipe.epochs              preset   15"),
+                *("nets                       default  []", "execution.kubernetes.keys  file     {1: 2}"),
+            ],
+        ),
+        (
+            38,
+            [
+                *("setting        origin   value", "recipe.epochs  preset   15", "nets           default  []"),
+                *("execution.kubernetes.keys  file", "    {1: 2}"),
+            ],
+        ),
+        (
+            26,
+            [
+                *("setting  origin  value", "recipe.epochs  preset  15", "nets  default  []"),
+                *("execution.kubernetes.keys", "    file  {1: 2}"),
+            ],
+        ),
+    ],
+)
+def test_on_a_narrow_terminal_the_longest_rows_of_a_list_leave_their_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, lines: list[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_listed(("setting", "origin", "value"), SETTINGS)
+    plain = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out)
+    assert plain.splitlines() == lines
+
+
+def test_on_a_terminal_lines_break_at_spaces_and_go_on_indented(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["✓ store: conditional writes: the second of two was refused", f"    pip install {'x' * 50}", ""]
+    print_wrapped(lines)
+    assert capsys.readouterr().out.splitlines() == lines, "a file gets each in one line"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    print_wrapped(lines)
+    assert capsys.readouterr().out.splitlines() == [
+        *("✓ store: conditional writes: the second", "  of two was refused"),
+        *("    pip install", f"      {'x' * 50}", ""),
+    ]
 
 
 def test_no_rows_leave_the_headings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.control.events import Opened
+from metaqnn_orch.control.events import Event, Opened, Proposed
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.queue import waiting
 from metaqnn_orch.reporting.summary import read_run
@@ -87,7 +88,7 @@ class TestEnqueue:
     def test_a_net_waits_for_the_next_session(self, cli: Cli, standing: DirectoryStore) -> None:
         told = cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=3")
         assert "is in the queue; the run is complete with 4 nets" in told.err
-        assert "resume test --max-trials 5 trains it" in told.err
+        assert f"resume test --store {standing.uri} --max-trials 5 trains it" in told.err
         (trial,) = waiting(standing, "test", read_run(standing, "test").state)
         again = cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=3", "-o", "json").json()
         assert (again["trial"], again["state"], again["queued"]) == (trial, "queued", True)
@@ -97,6 +98,40 @@ class TestEnqueue:
         (row,) = [row for row in cli("trials", "test", "--store", standing.uri, "-o", "json").json() if "origin" in row]
         assert (row["trial"], row["origin"], row["recipe"]) == (trial, "by hand", {"epochs": 3})
         assert "by hand" in cli("trials", "test", "--store", standing.uri).out
+
+    def test_nets_that_wait_before_it_have_their_places(self, cli: Cli, standing: DirectoryStore) -> None:
+        cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=3")
+        told = cli("enqueue", "test", NET, "--store", standing.uri, "--set=recipe.epochs=4")
+        assert f"resume test --store {standing.uri} --max-trials 6 trains it" in told.err
+        session = Session(standing, settings(execution__max_trials=6), name="two")
+        session.run_to_end()
+        assert sorted(trial.recipe["epochs"] for trial in session.state.trials.values() if trial.origin) == [3, 4]
+
+    def test_a_search_that_has_no_place_left_promises_none(self, cli: Cli, store: DirectoryStore) -> None:
+        said: dict[int, str] = {}
+
+        def happened(event: Event) -> None:
+            state = session.state
+            if isinstance(event, Proposed) and state.unique + len(state.in_flight) in (5, 6):
+                epochs = f"--set=recipe.epochs={3 + len(said)}"
+                said[len(said)] = cli("enqueue", "test", NET, "--store", store.uri, epochs).err
+
+        session = Session(store, settings(execution__max_trials=6))
+        session.on_event = happened
+        session.run_to_end(parallel=3)
+        assert "as it stands, the search takes it as net 6 of 6" in said[0] or "ends with 6 nets" in said[0]
+        ends = next(words for words in said.values() if "the search ends with 6 nets" in words)
+        assert re.search(r"then metaqnn-orch resume test --store \S+ --max-trials [78] trains it", ends)
+
+    def test_a_schedule_that_has_no_place_left_takes_no_net(self, cli: Cli, store: DirectoryStore) -> None:
+        session = Session(store, settings(execution__max_trials=10))
+        session.run_to_end()
+        session.hold.release()
+        for epochs in (3, 4):
+            assert cli("enqueue", "test", NET, "--store", store.uri, f"--set=recipe.epochs={epochs}").code == 0
+        refused = cli("enqueue", "test", NET, "--store", store.uri, "--set=recipe.epochs=5")
+        assert "10 are trained, 0 in training, and 2 wait in the queue before this one" in refused.refused()
+        assert cli("enqueue", "test", NET, "--store", store.uri, "--set=recipe.epochs=4").code == 0, "it has its place"
 
     def test_a_net_that_the_run_has_is_told(self, cli: Cli, standing: DirectoryStore) -> None:
         known = next(iter(read_run(standing, "test").state.trials.values()))

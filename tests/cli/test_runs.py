@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -13,7 +14,7 @@ from metaqnn_orch.launchers.kept_lines import KeptLines, lines_in
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, tree
 
 
 def test_list_tells_each_run_in_a_line(cli: Cli, finished: DirectoryStore) -> None:
@@ -35,10 +36,36 @@ def test_list_tells_each_run_in_a_line(cli: Cli, finished: DirectoryStore) -> No
     assert by_name["half"]["state"] == "removed in part"
 
 
-def test_list_of_nothing_is_empty_and_creates_nothing(cli: Cli, store: DirectoryStore) -> None:
+def test_list_of_nothing_is_empty(cli: Cli, store: DirectoryStore) -> None:
+    Path(store.uri).mkdir()
     answer = cli("runs", "list", "--store", store.uri)
-    assert (answer.code, answer.err) == (0, "there are no runs yet\n")
+    assert (answer.code, answer.err) == (0, f"there are no runs in {store.uri} yet\n")
     assert cli("runs", "list", "--store", store.uri, "-o", "json").json() == []
+
+
+READS: Final = [
+    *("runs list", "runs list -o json", "runs show first", "runs copy first --name=x", "runs rename first x"),
+    *("runs rm first", "runs rm first --delete", "status first", "trials first", "trial first 0ee047", "attach first"),
+    *("pull first --to=there", "report first --to=there", "export first --to=there.onnx", "explain first"),
+    *("export-replay first", "logs first", "cancel first", "gc first", "track first --tensorboard=there"),
+    *("enqueue first [SM(10)]", "resume first", "finals first", "retrain first 0ee047", "dataset list", "init pets"),
+]
+
+
+@pytest.mark.parametrize("command", READS)
+def test_a_store_that_is_not_there_is_said_and_not_made(
+    command: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "runs").mkdir(parents=True)
+    before = tree(tmp_path)
+    answer = cli(*command.split(), "--store", "./rusn")
+    assert answer.refused() == f"there is no store at {tmp_path}/rusn: no such folder"
+    assert f"did you mean --store {tmp_path}/runs?" in answer.err
+    assert tree(tmp_path) == before
+    inside = cli(*command.split(), "--store", "./runs/runs/first")
+    assert f"did you mean --store {tmp_path}/runs?" in inside.err
+    assert tree(tmp_path) == before
 
 
 def test_show_names_the_settings_that_differ_from_the_preset(cli: Cli, finished: DirectoryStore) -> None:

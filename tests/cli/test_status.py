@@ -39,6 +39,13 @@ def test_the_fields_that_scripts_rely_on(finished: DirectoryStore, cli: Cli) -> 
     assert len(found["q_digest"]) == 64
 
 
+def test_a_person_is_not_shown_what_says_nothing(finished: DirectoryStore, cli: Cli) -> None:
+    shown = cli("status", "test", "--store", finished.uri).out.splitlines()
+    assert all(len(line.split("  ")) > 1 and line.split()[-1] not in ("-", "0") for line in shown)
+    assert not any(line.startswith(("lost", "warm start", "trouble", "failed")) for line in shown)
+    assert cli("status", "test", "--store", finished.uri, "-o", "json").json()["failed"] == 0
+
+
 def test_a_run_without_a_net_has_no_best(store: DirectoryStore, cli: Cli) -> None:
     session = Session(store, settings())
     session.open()
@@ -90,8 +97,7 @@ def test_a_run_that_is_not_there(command: str, finished: DirectoryStore, cli: Cl
 @pytest.mark.parametrize("command", ["status", "trials"])
 def test_a_store_that_is_not_there_is_not_made(command: str, store: DirectoryStore, cli: Cli) -> None:
     answer = cli(command, "test", "--store", store.uri)
-    assert answer.refused() == f"no run 'test' in {store.uri}"
-    assert "hint: it has no runs: is it the store that you mean? metaqnn-orch start begins one" in answer.err
+    assert answer.refused() == f"there is no store at {store.uri}: no such folder"
     assert tree(Path(store.uri)) == []
 
 

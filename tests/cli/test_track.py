@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import Cli, settings_file
+from tests.cli.conftest import Cli, program, settings_file
 from tests.control.world import settings
 from tests.seaweedfs import free_ports
 
@@ -33,6 +34,22 @@ def test_a_tracker_that_does_not_work_fails_track_and_not_start(tmp_path: Path, 
     assert "TensorBoard in" in cli("track", "one", "--store", store, "--tensorboard", tmp_path / "boards").refused()
 
 
+def test_two_first_ones_at_once_make_one_database_and_say_what_takes_long(
+    finished: DirectoryStore, tmp_path: Path
+) -> None:
+    pytest.importorskip("mlflow")
+    place = f"sqlite:///{tmp_path / 'ml.db'}"
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(program, "track", "test", "--store", finished.uri, "--mlflow", place) for _ in range(2)]
+        answers = [one.result() for one in made]
+    assert [answer.code for answer in answers] == [0, 0], answers
+    assert [answer.out for answer in answers] == ["", ""]
+    loading, tables = "loading MLflow", "MLflow makes the tables of a new database"
+    assert all(loading in answer.err and "were copied" in answer.err for answer in answers)
+    assert sum(tables in answer.err for answer in answers) == 1, "the second one finds them"
+    assert not any("INFO" in answer.err for answer in answers), "what MLflow logs is for its own people"
+
+
 @pytest.mark.usefixtures("own_environment")
 def test_a_server_that_does_not_answer_is_told_of_in_time(finished: DirectoryStore, cli: Cli) -> None:
     pytest.importorskip("mlflow")
@@ -40,6 +57,7 @@ def test_a_server_that_does_not_answer_is_told_of_in_time(finished: DirectorySto
     answer = cli(
         "track", "test", "--store", finished.uri, "--mlflow", f"http://ada:hunter2@127.0.0.1:{free_ports(1)[0]}"
     )
-    assert answer.refused().startswith("MLflow at http://***@127.0.0.1:")
+    assert answer.code == 2
+    assert "\nerror: MLflow at http://***@127.0.0.1:" in answer.err
     assert time.monotonic() - begun < 60, "and not in four minutes"
     assert "hunter2" not in answer.err

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from metaqnn_orch import Search
+from metaqnn_orch.application.assembly import LauncherName
 from metaqnn_orch.application.machine import lines_of
 from metaqnn_orch.launchers.kept_lines import KeptLines
+from metaqnn_orch.mcp.acting import Cancelling
+from metaqnn_orch.mcp.reading import Reading
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, needs_trainer
@@ -37,7 +41,18 @@ def test_attempts_that_were_lost_are_told(cli: Cli, store: DirectoryStore) -> No
     lost = next(trial for trial in view.state.trials.values() if trial.state == "abandoned")
     told = cli("trial", "test", lost.trial, "--store", store.uri, "-o", "json").json()
     assert [one["end"] for one in told["lost_attempts"]] == ["disrupted", "crashed", "crashed", "crashed"]
-    assert cli("trial", "test", lost.trial, "--store", store.uri).out.count("crashed") == 3
+    shown = cli("trial", "test", lost.trial, "--store", store.uri).out
+    assert shown.count("crashed") == 3
+    assert "none: every attempt was lost" in shown
+
+
+def test_the_curve_is_that_of_the_journal_where_the_store_has_no_history(cli: Cli, store: DirectoryStore) -> None:
+    view = write_run(store)
+    told = [
+        cli("trial", "test", name, "--store", store.uri, "-o", "json").json()["curve"] for name in view.state.trials
+    ]
+    assert told == [trial.curve for trial in view.state.trials.values()]
+    assert any(told)
 
 
 def test_one_of_a_stopped_run_waits(cli: Cli, store: DirectoryStore) -> None:
@@ -45,6 +60,17 @@ def test_one_of_a_stopped_run_waits(cli: Cli, store: DirectoryStore) -> None:
     (name,) = view.state.in_flight
     assert cli("trial", "test", name, "--store", store.uri, "-o", "json").json()["state"] == "waiting"
     assert "waiting" in cli("trials", "test", "--store", store.uri).out
+    rows = cli("trials", "test", "--store", store.uri, "-o", "json").json()
+    assert {row["trial"]: row["state"] for row in rows}[name] == "waiting"
+    assert ",waiting," in cli("trials", "test", "--store", store.uri, "-o", "csv").out
+    net = view.state.trials[name].net
+    assert cli("enqueue", "test", net, "--store", store.uri, "-o", "json").json()["state"] == "waiting"
+    assert dict(Search("test", store.uri).frame()["state"])[name] == "waiting"
+    told = Reading(lambda: store)
+    assert {row["trial"]: row["state"] for row in told.trials("test", limit=50)["trials"]}[name] == "waiting"
+    shown = Cancelling(lambda: store, LauncherName.LOCAL).preview_cancel("test")
+    assert (shown["holder"], shown["in_flight"], shown["waiting"]) == (None, 0, 1)
+    assert "waiting: 1 (" in told.report("test")["text"]
     status = cli("status", "test", "--store", store.uri, "-o", "json").json()
     assert (status["in_flight"], status["waiting"]) == (0, 1)
 

@@ -115,6 +115,9 @@ def test_a_trial_in_flight_has_no_accuracy_yet(store: DirectoryStore, cli: Cli) 
     session.open()
     session.journal.append([Proposed(step=0, epsilon=1.0, net="[SM(10)]", trial="0123456789ab")])
     (row,) = cli("trials", "test", "--store", store.uri, "-o", "json").json()
+    assert row["state"] == "waiting", "nobody works on the run"
+    session.hold.beat("2027-01-01T00:00:00+00:00")
+    (row,) = cli("trials", "test", "--store", store.uri, "-o", "json").json()
     assert row == {
         "trial": "0123456789ab",
         "net": "[SM(10)]",

@@ -42,14 +42,18 @@ class World:
             "store_endpoint": server.endpoint,
         }
 
-    def search(self, *more: object, template: dict[str, Any] | None = None, **settings: Any) -> Answer:
+    def flags(self, template: dict[str, Any] | None = None, **settings: Any) -> list[str]:
+        """What `start` is told about the cluster, and about nothing else."""
         chosen = {**self._settings, **settings}
         if template is not None:
             (self._folder / "template.yaml").write_text(yaml.safe_dump({"spec": {"template": {"spec": template}}}))
             chosen["template"] = str(self._folder / "template.yaml")
         assignments = [f"--set=execution.kubernetes.{key}={json.dumps(value)}" for key, value in chosen.items()]
-        where = ("--store", self.uri, "--launcher=kubernetes")
-        return self._cli("start", *TINY, "--run=real", *where, *assignments, *more)
+        return ["--launcher=kubernetes", *assignments]
+
+    def search(self, *more: object, template: dict[str, Any] | None = None, **settings: Any) -> Answer:
+        where = ("--store", self.uri, *self.flags(template, **settings))
+        return self._cli("start", *TINY, "--run=real", *where, *more)
 
     def trials(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._cli("trials", "real", "--store", self.uri, "-o", "json").json()

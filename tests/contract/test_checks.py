@@ -165,7 +165,7 @@ MISMATCHES: list[tuple[TrainingResult, str]] = [
     (forged(learning_rates=[*_RATES, 1e-5]), "6 learning rates, but the recipe allows 5"),
     (forged(learning_rates=[0.002]), "learning rates are not the recipe's"),
     (forged(learning_rates=[0.001, 0.0005]), "learning rates are not the recipe's"),
-    (chance("untrainable", epochs=1), "gave up after 1 learning rates and 1 epochs"),
+    (chance("untrainable", epochs=1), "gave up after 1 learning rate and 1 epoch"),
     (chance("untrainable", epochs=2, learning_rates=_RATES), "gave up after 5 learning rates and 2 epochs"),
     (chance("too_large", **accuracy(0.9)), "no epoch counts, but its reward is 0.9"),
     (chance("timed_out", **accuracy(0.9)), "no epoch counts, but its reward is 0.9"),

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from metaqnn_orch.control.brake import ADVICE
 from metaqnn_orch.control.budget import used
 from metaqnn_orch.control.ends import EAGER_ATTEMPTS, LONGEST_PAUSE, cost, pause_before
 from metaqnn_orch.control.journal import Journal
@@ -94,8 +95,9 @@ def test_pauses_grow_and_stay_bounded() -> None:
 @pytest.mark.parametrize("end", LOST)
 def test_a_run_whose_every_attempt_ends_so_fails_and_says_why(store: Store, end: Phase) -> None:
     session = Session(store, settings(execution__free_attempts=6))
-    with pytest.raises(RunFailed, match=f"none was trained; the last one: {end} as told"):
+    with pytest.raises(RunFailed, match=f"none was trained; the last one: {end} as told") as failed:
         session.run_to_end(crash_first(10_000, end))
+    assert failed.value.hint.startswith(ADVICE.get(end, "repair the cause")), "an image without the plug-in, say"
     attempts = max(trial.attempt for trial in session.state.trials.values())
     assert attempts <= 6 + 3
     assert session.state.lost == {end: session.state.disruptions + session.state.attempts_lost}

@@ -23,7 +23,8 @@ from tests.reporting.runs import POISON, at, write_run
 
 NETS = 2700
 OPEN_SECONDS = 2.0
-TRIES = 5  # other processes want the same cores: the best of these counts
+TRIES = 5
+TIMES = 3.0  # where other processes want the same cores: what the page of a dozen nets takes then, that often
 
 pytestmark = needs_chromium
 
@@ -97,12 +98,15 @@ def test_the_papers_run_opens_quickly_and_loads_nothing_from_elsewhere(served: S
     browser.size(1280)
     took = []
     for _ in range(TRIES):
-        browser.open("about:blank").open(f"{served.address}/runs/long")
-        took.append(browser.until(READY) / 1000)
-        if took[-1] < OPEN_SECONDS:
+        short, long = (
+            browser.open("about:blank").open(f"{served.address}/runs/{run}").until(READY) / 1000
+            for run in ("test", "long")
+        )
+        took.append((short, long))
+        if long < max(OPEN_SECONDS, TIMES * short):
             break
         time.sleep(1)
-    assert min(took) < OPEN_SECONDS, took
+    assert long < max(OPEN_SECONDS, TIMES * short), took
     assert browser.value("document.querySelectorAll('.rows tbody tr').length") < 120, "rows that nobody sees are none"
     foreign = [address for address in browser.requests if not address.startswith((served.address, "about:"))]
     assert foreign == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause
 from tests.control.world import Clock, Session, settings
 from tests.reporting.runs import at, write_run, write_run_with_stopped_nets
+
+OLD = Path(__file__).parents[1] / "fixtures/release-0.1/store"
 
 
 class Counted(DirectoryStore):
@@ -87,6 +90,37 @@ def test_it_reads_on_and_says_what_a_new_reader_would(store: Counted) -> None:
     assert seen.view.state.beliefs() == view.state.beliefs()
     told = [(item.trial.trial, item.reward) for item in seen.history.trained]
     assert told == [(item.trial.trial, item.reward) for item in read_history(store, view).trained]
+
+
+def test_histories_that_were_read_are_not_read_again_by_the_next_reader(tmp_path: Path) -> None:
+    """A journal of an earlier release has no curves; a reader goes when many others were asked for."""
+    store = Counted(shutil.copytree(OLD, tmp_path / "old"))
+    shelf = Shelf(store, patience=60)
+    first = shelf.reader("finished")
+    first.look()
+    curves = answers.figure_list(first)["curves"]
+    assert curves
+    read = store.calls["get"]
+    for name in "abcdefg":
+        shelf.reader(name)
+    second = shelf.reader("finished")
+    assert second is not first
+    second.look()
+    assert answers.figure_list(second)["curves"] == curves
+    assert store.calls["get"] - read <= read - 2 * len(curves), "the journal, and no result or history"
+
+
+def test_what_was_read_before_the_store_went_away_is_kept(tmp_path: Path) -> None:
+    store = Counted(shutil.copytree(OLD, tmp_path / "old"))
+    view = read_run(store, "finished")
+    curves, trials = Curves(store), [*view.state.trials.values()]
+    curves.fill(view, trials[:4])
+    known = [trial.trial for trial in trials if trial.curve]
+    store.away = True
+    again = read_run(DirectoryStore(tmp_path / "old"), "finished")
+    with pytest.raises(StoreError):
+        curves.fill(again, again.state.trials.values())
+    assert [trial.trial for trial in again.state.trials.values() if trial.curve] == known != []
 
 
 def test_many_browsers_ask_the_store_once(store: Counted) -> None:

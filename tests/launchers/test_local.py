@@ -433,5 +433,5 @@ def test_a_gpu_that_is_named_and_not_there_is_said(
         with pytest.raises(LauncherError, match="CUDA_VISIBLE_DEVICES is 3, but the trainer finds no GPU"):
             launcher.prove()
     else:
-        assert launcher.prove() == "cpu, x86_64, 2 threads"
+        assert launcher.prove().device == "cpu, x86_64, 2 threads"
     launcher.close()

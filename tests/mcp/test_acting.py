@@ -85,6 +85,14 @@ def test_a_token_is_good_for_one_start_that_was_shown(world: World) -> None:
     assert len(world.started) == 1
 
 
+def test_a_start_of_a_run_that_has_nothing_left_to_do_says_so_and_uses_no_budget(world: World) -> None:
+    world.code = 0
+    token = world.tools.preview_start("first", "digits", trials=1)["token"]
+    with pytest.raises(BadInput, match="run first has nothing left to do"):
+        world.tools.start(token)
+    assert world.allowance.left()["trials"] == 5
+
+
 def test_a_token_grows_old() -> None:
     now = [0.0]
     shown: Confirmations[str] = Confirmations("preview", lambda: now[0])

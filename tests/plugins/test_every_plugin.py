@@ -15,17 +15,17 @@ import signal
 import subprocess
 import sys
 import tomllib
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from tests.cli.conftest import needs_trainer
+from tests.cli.conftest import Cli, cli, needs_trainer
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
 
-__all__ = ["cluster"]
+__all__ = ["cli", "cluster"]
 
 ROOT: Final = Path(__file__).parents[2] / "plugins"
 MOST_LINES: Final = 400  # of code, blank ones apart
@@ -69,24 +69,27 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
 
 
-def call(folder: Path, *arguments: str) -> str:
+def search(folder: Path, *arguments: str) -> None:
     done = subprocess.run(
         [*COMMAND, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
-def answer(folder: Path, *arguments: str, store: str = "./runs") -> Any:
-    return json.loads(call(folder, *arguments, "--store", store, "-o", "json"))
+@cache
+def listed() -> list[dict[str, str]]:
+    """What `config plugins` says of all that is installed: it imports all of it."""
+    said = subprocess.run([*COMMAND, "config", "plugins", "-o", "json"], capture_output=True, check=True).stdout
+    found: list[dict[str, str]] = json.loads(said)
+    return found
 
 
 @pytest.fixture(scope="module")
 def searched(plugin: Plugin, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose store has the run `first`. Read it alone."""
+    """A store that has the run `first`. Read it alone."""
     folder = tmp_path_factory.mktemp(plugin.folder.name)
-    call(folder, *plugin.start, "--store", "./runs")
-    return folder
+    search(folder, *plugin.start, "--store", "./runs")
+    return folder / "runs"
 
 
 def test_it_is_small_and_has_a_page(plugin: Plugin) -> None:
@@ -107,7 +110,7 @@ def test_one_image_serves_all_that_the_trainer_needs() -> None:
             assert f"docker build -f plugins/Dockerfile plugins/{plugin.folder.name}" in page
 
 
-def test_what_it_adds_is_found_with_its_distribution(plugin: Plugin, tmp_path: Path) -> None:
+def test_what_it_adds_is_found_with_its_distribution(plugin: Plugin) -> None:
     name, version = plugin.project["project"]["name"], plugin.project["project"]["version"]
     assert distribution(name).version == version
     kinds = {"searchers": "searcher", "spaces": "space", "tasks": "task", "datasets": "dataset", "layers": "layer"}
@@ -117,30 +120,29 @@ def test_what_it_adds_is_found_with_its_distribution(plugin: Plugin, tmp_path: P
         if group != "metaqnn.presets"
         for member in members
     }
-    listed = json.loads(call(tmp_path, "config", "plugins", "-o", "json"))
-    ours = [one for one in listed if one["distribution"] == f"{name} {version}"]
+    ours = [one for one in listed() if one["distribution"] == f"{name} {version}"]
     assert {(one["kind"], one["name"]) for one in ours} == wanted
     assert {one["trouble"] for one in ours} == {""}
 
 
 @needs_trainer
-def test_its_search_learns_and_is_shown(plugin: Plugin, searched: Path, tmp_path: Path) -> None:
-    status = answer(searched, "status", "first")
+def test_its_search_learns_and_is_shown(plugin: Plugin, searched: Path, cli: Cli, tmp_path: Path) -> None:
+    status = cli("status", "first", "--store", searched, "-o", "json").json()
     assert status["told"] >= 3
     assert status["best"]["reward"] > 0
-    trials = answer(searched, "trials", "first")
+    trials = cli("trials", "first", "--store", searched, "-o", "json").json()
     assert {trial["state"] for trial in trials} <= {"completed", "untrainable", "stopped_early"}
-    call(searched, "report", "first", "--store", "./runs", "--to", str(tmp_path / "report"))
+    assert cli("report", "first", "--store", searched, "--to", tmp_path / "report").code == 0
     page = (tmp_path / "report" / "index.html").read_text()
     assert status["best"]["trial"] in page
     assert "Traceback" not in page
     assert ">None<" not in page
-    call(searched, "explain", "first", "--store", "./runs")
+    assert cli("explain", "first", "--store", searched).code == 0
 
 
 @needs_trainer
 def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
-    plugin: Plugin, searched: Path, cluster: FakeCluster, tmp_path: Path
+    plugin: Plugin, searched: Path, cluster: FakeCluster, cli: Cli, tmp_path: Path
 ) -> None:
     """The same search with one Job for each trial; the orchestrator is killed in its midst."""
     mount = {"name": "trainer", "volumeMounts": [{"name": "runs", "mountPath": str(tmp_path)}]}
@@ -149,8 +151,8 @@ def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
     cluster.controllers.images["trainer"] = [sys.executable, "-m", "metaqnn_trainer"]
     settings = {"image": "trainer", "gpus": "0", "template": "template.yaml"}
     jobs = [f"--set=execution.kubernetes.{key}={value}" for key, value in settings.items()]
-    store = str(tmp_path / "runs")
-    start = (*plugin.start, "--store", store, "--launcher=kubernetes", *jobs)
+    store = tmp_path / "runs"
+    start = (*plugin.start, "--store", str(store), "--launcher=kubernetes", *jobs)
     with subprocess.Popen(
         [*COMMAND, *start], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
     ) as process:
@@ -159,7 +161,7 @@ def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
         process.send_signal(signal.SIGKILL)
         process.stderr.read()
     assert process.returncode == -signal.SIGKILL
-    call(tmp_path, *start)
-    ours, theirs = answer(tmp_path, "status", "first", store=store), answer(searched, "status", "first")
+    search(tmp_path, *start)
+    ours, theirs = (cli("status", "first", "--store", place, "-o", "json").json() for place in (store, searched))
     assert ours["q_digest"] == theirs["q_digest"]
     assert ours["best"]["trial"] == theirs["best"]["trial"]

@@ -57,7 +57,7 @@ def test_every_end_of_line_and_a_byte_order_mark(end: str, mark: str) -> None:
     [
         (b'"[SM(10)],0.5', "it is not valid CSV: unexpected end of data"),
         (b'"[SM(10)]"x,0.5', "it is not valid CSV"),
-        (b"[SM(10)]", "it has 1 cells where the first line names 2 columns"),
+        (b"[SM(10)]", "it has 1 cell where the first line names 2 columns"),
         (b"[C(64,1,1), SM(10)],0.5", "it has 5 cells where the first line names 2 columns"),
         (b"a" * 10_001 + b",0.5", "it has 10005 characters, more than the 10000"),
     ],

@@ -79,7 +79,7 @@ def test_what_was_foretold_is_said_to_be_and_is_no_point_on_the_front(tmp_path: 
     stopped = {trial.trial for trial in view.state.trials.values() if trial.state == "stopped_early"}
     found = content(view, history, None, None)
     assert {outcome.name: outcome.number for outcome in found.outcomes}["stopped early"] == len(stopped) > 5
-    assert f"{len(stopped)} of the rewards are predicted" in found.notes[0]
+    assert f"{len(stopped)} nets were stopped early: the reward is predicted" in found.notes[0]
     shown = {row["trial"] for row in front(history.ended, ACCURACY_AND_SIZE, view.state.space, LIGHT).rows}
     assert shown == {trial for trial in view.state.trials if trial not in stopped}
 

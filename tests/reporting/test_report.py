@@ -110,7 +110,7 @@ def test_each_net_shows_its_learning_curve_or_why_there_is_none(report: Report, 
     ("change", "why"),
     [
         ({"attempt": 0}, "it was imported"),
-        ({"state": "untrainable"}, "it stayed at chance"),
+        ({"state": "too_large"}, "it did not fit the device"),
         ({}, "the store has no history of it"),
     ],
 )
@@ -159,10 +159,10 @@ def test_nets_without_an_epsilon_are_called_what_they_are() -> None:
         return [str(made(some, scale, LIGHT).spec) for made in (learning, histograms)]
 
     mixed = said(ended(1.0), ended(None, "by hand"), ended(0.1))
-    assert all("'entered by hand: 1 nets" in text and "all nets" not in text for text in mixed)
+    assert all("'entered by hand: 1 net" in text and "all nets" not in text for text in mixed)
     assert "'sort': ['1.0', '0.1', 'by hand']" in mixed[1], "the rows of the histograms are in the schedule's order"
     imported, alone = said(ended(1.0), ended(None)), said(ended(None), ended(None, "by hand"))
-    assert all("'without an epsilon: 1 nets" in text for text in imported)
+    assert all("'without an epsilon: 1 net" in text for text in imported)
     assert all("'all nets: 2 nets" in text for text in alone), "the searcher has no epsilon"
 
 

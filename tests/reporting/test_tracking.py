@@ -100,10 +100,10 @@ def test_a_tracker_that_fails_or_hangs_never_fails_the_run(tmp_path: Path) -> No
     assert time.monotonic() - begun < 5
     assert len(good.points) == 12
     assert sorted(said) == [
-        "a broken one does not work: 12 of its trials are missing; metaqnn-orch track copies the rest",
+        "a broken one does not work: it lacks 12 trials; metaqnn-orch track copies the rest",
         "a broken one: ConnectionError: nobody answers; the run goes on, and what is missing is sent when it works "
         "again",
-        "a slow one is too slow: 12 of its trials are missing; metaqnn-orch track copies the rest",
+        "a slow one is too slow: it lacks 12 trials; metaqnn-orch track copies the rest",
     ]
 
 
@@ -171,7 +171,7 @@ def test_a_signal_ends_the_wait_for_a_tracker(tmp_path: Path) -> None:
         session.on_event = tracking.happened
         session.search(ScriptedLauncher(store))
     assert time.monotonic() - begun < 3
-    assert said == ["a slow one is too slow: 1 of its trials are missing; metaqnn-orch track copies the rest"]
+    assert said == ["a slow one is too slow: it lacks 1 trial; metaqnn-orch track copies the rest"]
 
 
 def test_a_whole_run_is_shown_from_the_store(tmp_path: Path) -> None:

@@ -96,10 +96,16 @@ def test_a_section_of_several_sources_is_blamed_on_none() -> None:
     assert str(refused.value) == "space: image_size must be between 1 and 4096"
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, b"x", object()])
+@pytest.mark.parametrize("value", [{1, 2}, b"x", object(), [float("nan")]])
 def test_values_that_no_text_holds_are_refused(value: object) -> None:
     with pytest.raises(SettingsError, match="neither text, number, list nor mapping"):
         parse_settings({**SMALL, "seed": value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_without_end_are_refused_with_their_source(value: float) -> None:
+    with pytest.raises(SettingsError, match=rf"budget\.gpu_hours must be a finite number, got {value} \(from it\)"):
+        parse_settings({**SMALL, "budget": {"gpu_hours": value}}, {"budget.gpu_hours": "it"})
 
 
 def test_origin_walks_up() -> None:

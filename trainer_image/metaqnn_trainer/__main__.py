@@ -111,12 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _train_bundle(options)
             case "worker":
                 return _work(options)
-            case "export":
-                return _export(options)
-            case "judge":
-                return _judge(options)
             case _:
-                return _make_dataset(options)
+                with _interrupted_once():
+                    return {"export": _export, "judge": _judge, "dataset": _make_dataset}[options.command](options)
     except KNOWN as error:
         return _end(exit_code(error), in_words(error))
     except KeyboardInterrupt:
@@ -172,6 +169,28 @@ def _until_asked_to_stop() -> Iterator[Callable[[], bool]]:
         yield stop.is_set
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """A block that Ctrl-C and SIGTERM end by KeyboardInterrupt, so that it can clean up. Further ones are ignored: who
+    presses Ctrl-C in a terminal sends SIGINT, and the orchestrator, which hears it, too, then sends SIGTERM.
+    """
+    numbers = [
+        number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    ]
+
+    def stop(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _order(options: argparse.Namespace, attempt: int = 1) -> WorkOrder:

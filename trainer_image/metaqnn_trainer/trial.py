@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST
-from metaqnn_trainer.contract.errors import MessageError, NotationError, ShapeError
+from metaqnn_trainer.contract.errors import MessageError, NotationError, PluginError, ShapeError
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
@@ -71,6 +71,11 @@ class Trainer:
     def device(self) -> str:
         """The device that it trains on, in the words of results."""
         return device_name(self._device)
+
+    @property
+    def unused(self) -> str:
+        """Why a GPU that is there is not trained on, in words; empty where one is, and where there is none."""
+        return self._gpus.unused() if self._device.type != "cuda" else ""
 
     def carry_out(self, order: WorkOrder) -> WorkReport:
         """Run the trial that `order` names. Every outcome becomes the report; no exception is raised."""
@@ -169,9 +174,11 @@ def _check_plugins(spec: TrialSpec) -> None:
     """Check that the plug-ins that decide what is trained are those of the request."""
     for member, wanted in spec.plugins.items():
         group, _, name = member.rpartition(":")
-        found = Group(group, "").find(name).identity
-        if found != wanted:
-            raise RequestError(f"{member} is {found} here, but {wanted} was asked for")
+        plugin = Group(group, "").members().get(name)
+        if plugin is None:
+            raise PluginError(f"{wanted} is not installed in this trainer, or in its image: the run needs its {member}")
+        if plugin.identity != wanted:
+            raise RequestError(f"{member} is {plugin.identity} here, but {wanted} was asked for")
 
 
 def _since(moment: float) -> float:

@@ -51,7 +51,7 @@ def work(threads: int | None = None) -> NoReturn:
             from metaqnn_trainer.trial import Trainer
 
         trainer = Trainer(threads, stop.is_set)
-        _say(reports, WorkerReady(ready=True, device=trainer.device))
+        _say(reports, WorkerReady(ready=True, device=trainer.device, unused=trainer.unused[:1000]))
         while (line := lines.get()) is not None and not stop.is_set():
             _say(reports, _answer(trainer.carry_out, line))
     # Otherwise the parent would wait for a report of this order for ever, or hear of an abort where an import failed.

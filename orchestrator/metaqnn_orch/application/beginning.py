@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
 import tempfile
 from collections.abc import Callable
 
@@ -20,6 +19,7 @@ from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import NotFound
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.replay.database import Replay
 from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
@@ -126,9 +126,7 @@ def _find_dataset(
             return _make_here(store, settings, say)
         ref = make(name)
     if ref is None:
-        raise NotFound(
-            f"{store.uri} has no dataset {name}-{digest}", hint=f"metaqnn-orch dataset list --store {store.uri}"
-        )
+        raise NotFound(f"{store.uri} has no dataset {name}-{digest}", hint=next_command("dataset list", store.uri))
     info = datasets.info(store, ref)
     datasets.check_fit(settings, info)
     prove()
@@ -143,8 +141,7 @@ def _make_here(store: Store, settings: Settings, say: Say) -> Binding:
         try:
             ref = datasets.push(aside, name, report=say)
         except NotFound as error:
-            where = shlex.quote(store.uri)
-            hint = f"metaqnn-orch dataset push {name} --source DIR --store {where} makes it from files"
+            hint = f"{next_command(f'dataset push {name} --source DIR', store.uri)} makes it from files"
             raise NotFound(str(error), hint) from None
         info = datasets.info(aside, ref)
         datasets.check_fit(settings, info)

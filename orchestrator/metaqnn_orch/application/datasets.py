@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from metaqnn_orch.application.trainer_call import TRAINER, TrainerAnswer, call
 from metaqnn_orch.control.record import load_record
@@ -17,6 +18,11 @@ from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_inf
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.store.base import Store
+
+BY_SETTING: Final = "choose one: --set dataset.digest={digest}, or dataset.digest in the settings file"
+BY_NAME: Final = "choose one by its name and digest: {name}-{digest}"
+
+_WITH_DIGEST: Final = re.compile(r"(?P<name>.+)-(?P<digest>[0-9a-f]{16})")
 
 
 class DatasetRow(TypedDict):
@@ -79,8 +85,9 @@ def info(store: Store, ref: DatasetRef) -> DatasetInfo:
     return read_info(store.get(key, first=HEADER_BYTES), f"{store.uri}: {key}")
 
 
-def find(store: Store, name: str, digest: str | None = None) -> DatasetRef | None:
-    """The one dataset of this name, and of this digest where one is given; None where there is none.
+def find(store: Store, name: str, digest: str | None = None, choose: str = BY_SETTING) -> DatasetRef | None:
+    """The one dataset of this name, and of this digest where one is given; None where there is none. `choose` says how
+    one of several is named.
 
     Raises:
         BadInput: there are several.
@@ -90,9 +97,28 @@ def find(store: Store, name: str, digest: str | None = None) -> DatasetRef | Non
         digests = ", ".join(ref.digest for ref in refs)
         raise BadInput(
             f"{store.uri} has {len(refs)} datasets named {name}: {digests}",
-            hint=f"choose one: --set dataset.digest={refs[0].digest}",
+            hint=choose.format(name=name, digest=refs[0].digest),
         )
     return refs[0] if refs else None
+
+
+def named(store: Store, text: str) -> DatasetRef | None:
+    """The dataset that a person names where there are no settings: NAME, or NAME-DIGEST where the store has several of
+    that name. None where there is none.
+
+    Raises:
+        BadInput: there are several.
+    """
+    found = find(store, text, choose=BY_NAME)
+    if found is None and (parts := _WITH_DIGEST.fullmatch(text)):
+        found = find(store, parts["name"], parts["digest"])
+    return found
+
+
+def name_in(text: str) -> str:
+    """The name in NAME or NAME-DIGEST."""
+    parts = _WITH_DIGEST.fullmatch(text)
+    return parts["name"] if parts else text
 
 
 def facts(opened: Callable[[], Store], run: str | None = None) -> Look:

@@ -13,6 +13,7 @@ from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.session import SessionEnd, run
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.keys import MAX_NAME
 from metaqnn_trainer.store.base import Store
@@ -30,16 +31,17 @@ def derived(name: str) -> str:
     return f"{name[: MAX_NAME - _DIGEST - 1].rstrip('-')}-{digest}"
 
 
-def refuse_open(record: RunRecord) -> None:
-    """Refuse a run whose nets cannot be trained again.
+def refuse_open(record: RunRecord, store: str) -> None:
+    """Refuse a run of the store at this address whose nets cannot be trained again.
 
     Raises:
         BadInput: the run was imported, so that the dataset to train its nets on is not decided.
     """
     if record.is_open:
+        start = next_command(f"start PRESET_OR_FILE --run {record.run}", store)
         raise BadInput(
             f"run {record.run} was imported, and has no dataset yet",
-            hint=f"choose one by going on with the run: metaqnn-orch start PRESET_OR_FILE --run {record.run}",
+            hint=f"choose one by going on with the run: {start}",
         )
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.application import datasets
+from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 
@@ -52,17 +55,18 @@ def look_at(directory: Path, name: str, report: Callable[[str], None]) -> tuple[
 
 
 def look_up(store: Store, name: str) -> DatasetInfo:
-    """What the dataset object of that name says of itself.
+    """What the dataset object says of itself that is named so, as datasets.named takes it.
 
     Raises:
         NotFound: there is none.
         BadInput: there are several.
     """
-    ref = datasets.find(store, name)
+    ref = datasets.named(store, name)
     if ref is None:
+        refuse_absent(store)
         raise NotFound(
             f"{name} is no folder here, and {store.uri} has no dataset of this name",
-            hint=f"metaqnn-orch dataset list --store {store.uri}",
+            hint=next_command("dataset list", store.uri),
         )
     return datasets.info(store, ref)
 
@@ -81,7 +85,7 @@ def choose(info: DatasetInfo) -> dict[str, Choice]:
     steps = -(-info.train // batch)
     epochs = min(60, max(20, -(-ALL_STEPS // steps)))
     factor = round(min(1.5, 1 + ABOVE_CHANCE * classes), 2)
-    images = f"{info.train:,} images to train on"
+    images = f"{amount(info.train, 'image')} to train on"
     colours = {1: "gray", 3: "in colour"}.get(channels, "as they are")
     return {
         "space.image_size": Choice(size, "the size of the dataset's images"),
@@ -103,14 +107,14 @@ def choose(info: DatasetInfo) -> dict[str, Choice]:
     }
 
 
-def draft(info: DatasetInfo, chosen: Mapping[str, Choice]) -> str:
-    """The settings file, with a comment for each choice."""
+def draft(info: DatasetInfo, chosen: Mapping[str, Choice], digest: str = "") -> str:
+    """The settings file, with a comment for each choice, and with the dataset's digest where one is given."""
     test = f"{info.test:,} for the test" if info.test else "none for the test"
     lines = [
         f"# A first search on {info.name}.",
-        f"# It has {info.train:,} images to train on, {info.validation:,} for validation, {test}.",
+        f"# It has {amount(info.train, 'image')} to train on, {info.validation:,} for validation, {test}.",
         "# `metaqnn-orch config show FILE` lists all settings in force.",
-        f"dataset: {{name: {info.name}}}",
+        f"dataset: {{name: {info.name}{f', digest: {json.dumps(digest)}' if digest else ''}}}",
     ]
     section = ""
     for key, (value, why) in chosen.items():

@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metaqnn_orch.application.moment import now
-from metaqnn_orch.control.queue import Queued, proposal_of, put
+from metaqnn_orch.control.presence import check_there, is_there
+from metaqnn_orch.control.queue import Queued, ahead, proposal_of, put, waiting, withdraw
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunConflict
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.bounds import MAX_DESIGN
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 
@@ -33,6 +37,7 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
 
     Raises:
         BadInput: the net is none of the space, the changes make no recipe, or the run trains no further net.
+        RunConflict: the run has no place left, or was renamed or removed meanwhile.
     """
     record, state = view.record, view.state
     run = record.run
@@ -41,7 +46,7 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
     if record.is_open:
         raise BadInput(
             f"run {run} was imported, and has no dataset yet",
-            hint=f"choose one by going on with the run: metaqnn-orch start PRESET_OR_FILE --run {run}",
+            hint=f"choose one by going on with the run: {next_command(f'start PRESET_OR_FILE --run {run}', store.uri)}",
         )
     if len(net) > MAX_DESIGN:
         raise BadInput(f"{net[:40]}... cannot be trained in run {run}: it has more than {MAX_DESIGN} characters")
@@ -50,9 +55,13 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
     known = state.trials.get(event.trial)
     if known is not None:
         return Enqueued(event.trial, event.net, known, False)
-    _refuse_complete(view)
-    queued = Queued(net=event.net, recipe=changes, at=now(), by=_me())
-    return Enqueued(event.trial, event.net, None, put(store, run, event.trial, queued))
+    others = [trial for trial in waiting(store, run, state) if trial != event.trial]
+    _refuse_complete(store, view, len(others))
+    is_new = put(store, run, event.trial, Queued(net=event.net, recipe=changes, at=now(), by=_me()))
+    if is_new and not is_there(store, record):
+        withdraw(store, run, event.trial)
+        check_there(store, record, "the net is not in its queue")
+    return Enqueued(event.trial, event.net, None, is_new)
 
 
 def _changes(begun: Mapping[str, Any], run: str, assignments: Sequence[str]) -> dict[str, Any]:
@@ -62,32 +71,56 @@ def _changes(begun: Mapping[str, Any], run: str, assignments: Sequence[str]) -> 
     return {key: value for key, value in wanted.items() if value != own[key]}
 
 
-def _refuse_complete(view: RunView) -> None:
-    """
+def _refuse_complete(store: Store, view: RunView, others: int) -> None:
+    """Refuse a net that the run would never train. `others` wait in the queue.
+
     Raises:
-        RunConflict: the run trains no further net, whoever asks for it.
+        RunConflict: every place of its schedule is taken, whoever asks for one.
     """
     state, run = view.state, view.record.run
     total = sum(phase.unique for phase in state.settings.phases())
-    if state.unique >= total:
-        raise RunConflict(
-            f"run {run} is complete: all {total} nets of its schedule are trained",
-            hint=f"begin another run with what it learned: metaqnn-orch start PRESET_OR_FILE --run NAME "
-            f"--warm-start-from {run}, then enqueue the net there",
-        )
+    if state.unique + _flying(state) + others < total:
+        return
+    what = f"all {total} nets of its schedule are trained"
+    if state.unique < total:
+        what = f"its schedule has {total} nets: {_taken(state, others)}"
+    begun = next_command(f"start PRESET_OR_FILE --run NAME --warm-start-from {run}", store.uri)
+    raise RunConflict(
+        f"run {run} is complete: {what}" if state.unique >= total else f"run {run} has no place left: {what}",
+        hint=f"begin another run with what it learned: {begun}, then enqueue the net there",
+    )
 
 
-def what_trains_it(view: RunView, *, works: bool) -> str:
-    """What has to happen before the net is trained, in words."""
+def _flying(state: RunState) -> int:
+    """How many new nets are in training."""
+    return sum(not trial.confirms for trial in state.in_flight.values())
+
+
+def _taken(state: RunState, others: int) -> str:
+    """What takes the places of a run, in words."""
+    return f"{state.unique} are trained, {_flying(state)} in training, and {others} wait in the queue before this one"
+
+
+def what_trains_it(store: Store, view: RunView, trial: str, *, works: bool) -> str:
+    """What has to happen before the net of the queue is trained, in words. `works` says whether a search goes on.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
     state, run = view.state, view.record.run
     goal = state.opened.goal if state.opened is not None else state.settings.goal
-    if works and state.finished is None:
-        return "the search takes it as soon as a place is free"
+    others = ahead(store, run, state, trial)
+    place = state.unique + _flying(state) + others + 1  # among the nets of the run
+    more = next_command(f"resume {run}", store.uri, f"--max-trials {place}" if place > goal else "")
+    if works:
+        if place > goal:
+            return f"the search ends with {goal} nets ({_taken(state, others)}); then {more} trains it"
+        return f"as it stands, the search takes it as net {place} of {goal}, as soon as a place is free"
     if state.finished is not None and state.finished.reason == "goal" and state.unique >= goal:
-        return f"the run is complete with {goal} nets: metaqnn-orch resume {run} --max-trials {goal + 1} trains it"
+        return f"the run is complete with {amount(goal, 'net')}: {more} trains it"
     if state.finished is not None and state.finished.reason != "exhausted":
-        return f"the run has ended ({state.finished.detail}): metaqnn-orch resume {run} with a larger limit trains it"
-    return f"metaqnn-orch resume {run} goes on with the run, and trains it first"
+        return f"the run has ended ({state.finished.detail}): {more} with a larger limit trains it"
+    return f"{more} goes on with the run, and trains it {f'after {others} others' if others else 'first'}"
 
 
 def _me() -> str:

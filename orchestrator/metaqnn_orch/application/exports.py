@@ -11,6 +11,7 @@ from metaqnn_orch.application.trainer_call import TRAINER, call
 from metaqnn_orch.control.retention import best_kept, read_removed
 from metaqnn_orch.errors import BadInput, StoreError
 from metaqnn_orch.needs import need
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import read_verdict
 from metaqnn_trainer.contract.errors import MessageError
@@ -44,13 +45,15 @@ def choose(store: Store, view: RunView, trial: str | None) -> str:
         if view.state.best is None:
             raise BadInput(f"run {run} has no trained net yet")
         trial = best_kept(store, run, view.state.best).trial
-    found = find_trial(view, trial)
+    found = find_trial(view, trial, store.uri)
     trial = found.trial
     if found.reward is None:
         raise BadInput(f"trial {trial} has no result: it is {found.state.replace('_', ' ')}")
     removed = read_removed(store, run, trial)
     if removed is not None:
-        raise BadInput(f"trial {trial}: {removed}", hint=f"train it again: metaqnn-orch retrain {run} {trial}")
+        raise BadInput(
+            f"trial {trial}: {removed}", hint=f"train it again: {next_command(f'retrain {run} {trial}', store.uri)}"
+        )
     return trial
 
 
@@ -79,21 +82,24 @@ def export(
         need("export", "an ONNX file")
     arguments = ["export", "--store", store.uri, "--run", run, "--trial", trial, "--format", form, "--to", str(to)]
     arguments += ["--fixed-size"] * fixed_size + ["--force"] * force + _tested(store, run, trial)
-    answer = call(arguments, report, trainer)
+    answer = call(arguments, report, trainer, lambda pid: to.parent.glob(f".export-{pid}-*"))
     try:
         return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")
     except StoreError as error:
         if error.cause is Cause.REFUSED:
-            error.hint = f"--trial exports another net; metaqnn-orch retrain {run} {trial} trains this one again"
+            again = next_command(f"retrain {run} {trial}", store.uri)
+            error.hint = f"--trial exports another net; {again} trains this one again"
         raise
 
 
 def _tested(store: Store, run: str, trial: str) -> list[str]:
-    """The argument that says the test accuracy, where finals have measured this trial's net alone."""
+    """The argument that says the test accuracy, where finals have measured this trial's net alone. Trials with one id
+    are one training; the run may have had another name then.
+    """
     try:
         verdict = read_verdict(store, run)
     except MessageError:  # `finals` says that it is damaged; the net is whole
         return []
-    if verdict is None or (verdict.finalists[0].run, verdict.finalists[0].trial) != (run, trial):
+    if verdict is None or verdict.finalists[0].trial != trial:
         return []
     return ["--test-accuracy", repr(verdict.test_accuracy)]

@@ -9,6 +9,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.retention import best_kept, read_removed
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Finalist
 from metaqnn_orch.settings.model import Settings
@@ -111,7 +112,7 @@ def weights_of(store: Store, view: RunView, nets: Sequence[str]) -> list[Weights
         others = f"; nor {', '.join([*lacking][1:])}" if len(lacking) > 1 else ""
         raise BadInput(
             f"trial {first} of run {run} has no weights to start from: {reason}{others}",
-            hint=f"leave out --from-weights, or train it again: metaqnn-orch retrain {run} {first}",
+            hint=f"leave out --from-weights, or train it again: {next_command(f'retrain {run} {first}', store.uri)}",
         )
     return found
 

@@ -19,15 +19,18 @@ from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.session import SessionEnd
 from metaqnn_orch.application.trainer_call import need_trainer
 from metaqnn_orch.control.confirmation import is_unconfirmed
-from metaqnn_orch.control.record import check_same, load_record
+from metaqnn_orch.control.presence import check_there, is_there
+from metaqnn_orch.control.record import RunRecord, check_same, load_record
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.messages import CLASSIFICATION
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 
@@ -67,9 +70,9 @@ def hold(
         NotFound: the store has no such dataset.
     """
     record = source.record
-    refuse_other_tasks(source)
+    refuse_other_tasks(source, store.uri)
     if asked.dataset is None:
-        refuse_open(record)
+        refuse_open(record, store.uri)
     elsewhere = _elsewhere(store, asked.dataset) if asked.dataset is not None else None
     info = elsewhere.info if elsewhere is not None else record.info
     names = {factor: asked.name if factor == 1 else name_of(asked.name, factor) for factor in asked.factors}
@@ -109,11 +112,13 @@ def hold(
             return Unfinished(names[factor], ended)
         views[factor] = ended.view
     searched = source.state.by_net if not elsewhere else {}
-    return write_verdict(store, asked.name, _judge(store, views, searched, asked.ensemble, say))
+    found = _judge(store, views, searched, asked.ensemble, say)
+    return write_verdict(store, asked.name, found, views[1].record if 1 in views else None)
 
 
-def refuse_other_tasks(source: RunView) -> None:
-    """
+def refuse_other_tasks(source: RunView, store: str) -> None:
+    """`store` is the address of the store.
+
     Raises:
         BadInput: the run classifies no images.
     """
@@ -121,7 +126,7 @@ def refuse_other_tasks(source: RunView) -> None:
     if task != CLASSIFICATION.name:
         raise BadInput(
             f"finals measure accuracies on test images, and the task of run {run} is {task}",
-            hint=f"metaqnn-orch pull {run} copies its best weights",
+            hint=f"{next_command(f'pull {run}', store)} copies its best weights",
         )
 
 
@@ -140,9 +145,11 @@ def shortest(factor: float) -> str:
 
 
 def _elsewhere(store: Store, name: str) -> Elsewhere:
-    ref = datasets.find(store, name)
+    ref = datasets.named(store, name)
     if ref is None:
-        raise NotFound(f"{store.uri} has no dataset {name}", hint=f"metaqnn-orch dataset push {name} makes it")
+        raise NotFound(
+            f"{store.uri} has no dataset {name}", hint=f"{next_command(f'dataset push {name}', store.uri)} makes it"
+        )
     return Elsewhere(dataset=ref, info=datasets.info(store, ref))
 
 
@@ -167,7 +174,9 @@ def _begun(store: Store, names: list[str], top: int | None) -> Settings | None:
         if not nets:
             raise BadInput(f"run {name} is a search", hint="give the finals another --name")
         if top is not None and top != len(nets):
-            raise BadInput(f"run {name} began with {len(nets)} nets, not {top}", hint="give the finals another --name")
+            raise BadInput(
+                f"run {name} began with {amount(len(nets), 'net')}, not {top}", hint="give the finals another --name"
+            )
         return settings
     return None
 
@@ -179,7 +188,9 @@ def _judge(
     if not finalists:
         raise BadInput("none of the nets learned anything with this recipe", hint="--rate-factor 0.1 --name NAME")
     chosen = finalists[:ensemble]
-    say(f"testing the best of {len(finalists)} nets and an ensemble of {len(chosen)} on the test images, once")
+    say(
+        f"testing the best of {amount(len(finalists), 'net')} and an ensemble of {len(chosen)} on the test images, once"
+    )
     found = judge(store, [(final.run, final.trial) for final in chosen], report=say)
     return Verdict(
         at=now(),
@@ -196,9 +207,18 @@ def _judge(
     )
 
 
-def write_verdict(store: Store, run: str, verdict: Verdict) -> Verdict:
-    """Write the verdict, or read the one that another process wrote first."""
-    if store.put_if_absent(keys.finals(run), encode(verdict)):
+def write_verdict(store: Store, run: str, verdict: Verdict, record: RunRecord | None = None) -> Verdict:
+    """Write the verdict, or read the one that another process wrote first. `record` is that of the run, where there is
+    a run of this name: with other learning rates alone there is none.
+
+    Raises:
+        RunConflict: the run was renamed or removed meanwhile. A new name took the verdict along, or there is none.
+    """
+    is_new = store.put_if_absent(keys.finals(run), encode(verdict))
+    if record is not None and is_new and not is_there(store, record):
+        store.delete(keys.finals(run))
+        check_there(store, record, "its verdict is not kept under this name")
+    if is_new:
         return verdict
     found = read_verdict(store, run)
     assert found is not None

@@ -18,6 +18,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.summary import shown_reward
+from metaqnn_trainer.contract.text import amount
 
 OnTrial = Callable[[Trial], object]
 _PACE: Final = 0.5  # seconds between two updates of a notebook's display
@@ -126,7 +127,7 @@ def progress(record: RunRecord, state: RunState, waits: str = "", *, works: bool
     flight = "in training" if works or not state.in_flight else "waiting"
     words = [
         f"<b>{escape(record.run)}</b> on {escape(record.dataset.name)} {markup.bar(state.unique / max(1, goal))} "
-        f"{state.unique:,} of {goal:,} nets, {len(state.in_flight):,} {flight}"
+        f"{state.unique:,} of {amount(goal, 'net')}, {len(state.in_flight):,} {flight}"
         + "".join(f", {escape(place)}" for place in where(state)),
         *([] if state.epsilon is None else [f"epsilon {state.epsilon:.2f}"]),
     ]

@@ -31,8 +31,10 @@ from metaqnn_orch.launchers.kubernetes.names import (
 )
 from metaqnn_orch.launchers.kubernetes.status import has_ended, live
 from metaqnn_orch.launchers.kubernetes.template import CONTAINER
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.settings.kubernetes import DNS_LABEL, KubernetesSettings
 from metaqnn_trainer import __version__
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 1.0  # seconds between two looks at the Jobs
@@ -63,8 +65,8 @@ def stop(store: Store, record: RunRecord, cluster: Any, say: Say) -> bool:
             say(f"{holder.owner} has ended" if gone else f"{holder.owner} still runs; kill {holder.pid} ends it")
     if cluster is not None:
         # The other orchestrator checks its hold that often; until then it would make new Jobs for those deleted here.
-        count = delete_until_none_appears(cluster, record, BEAT_SECONDS + 1 if holder is not None else 0.0)
-        say(f"{count} Jobs deleted in namespace {cluster.namespace}")
+        count = delete_until_none_appears(cluster, record, store.uri, BEAT_SECONDS + 1 if holder is not None else 0.0)
+        say(f"{amount(count, 'Job')} deleted in namespace {cluster.namespace}")
         left = orphans(cluster, record)
         for pod in left:
             cluster.delete_pod(pod["metadata"]["name"], pod["metadata"]["uid"])
@@ -97,7 +99,7 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
     if not found:
         raise NotFound(
             f"no Pod of trial {trial} of run {record.run} in namespace {cluster.namespace}",
-            hint=f"to see how it ended: metaqnn-orch trials {record.run} --store {store.uri}",
+            hint=f"to see how it ended: {next_command(f'trials {record.run}', store.uri)}",
         )
     (_, _, pod), alone = found[-1]
     log: str = cluster.read_log(pod, CONTAINER, tail if alone else None)
@@ -105,7 +107,7 @@ def said_by(cluster: Any, store: Store, record: RunRecord, trial: str, tail: int
     return lines[-tail:] if tail is not None else lines
 
 
-def said_by_search(cluster: Any, run: str, tail: int | None) -> list[str]:
+def said_by_search(cluster: Any, store: Store, run: str, tail: int | None) -> list[str]:
     """The log of the search itself, of its latest Pod, where it was submitted: the last `tail` lines.
 
     Raises:
@@ -119,7 +121,8 @@ def said_by_search(cluster: Any, run: str, tail: int | None) -> list[str]:
     if not pods:
         raise NotFound(
             f"no Pod of a submitted search of run {run} in namespace {cluster.namespace}",
-            hint=f"metaqnn-orch status {run} says how the run stands; with an id, logs prints that trial's log",
+            hint=f"{next_command(f'status {run}', store.uri)} says how the run stands; with an id, logs prints that "
+            "trial's log",
         )
     log: str = cluster.read_log(latest(pods)["metadata"]["name"], ORCHESTRATOR, tail)
     return log.splitlines()
@@ -202,6 +205,7 @@ def _submitted(cluster: Any, run: str, store: str) -> Any:
 def delete_until_none_appears(
     cluster: Any,
     record: RunRecord,
+    store: str,
     at_least: float,
     patience: float = PATIENCE,
     sleep: Callable[[float], None] = time.sleep,
@@ -231,7 +235,7 @@ def delete_until_none_appears(
             raise LauncherError(
                 f"{len(deleted)} Jobs of run {record.run} were deleted in namespace {cluster.namespace}, but "
                 f"somebody still creates new ones: {', '.join(living[:3]) or 'a moment ago'}",
-                hint=f"see with metaqnn-orch status {record.run} who works on the run; stop it there, then cancel "
-                "again",
+                hint=f"see with {next_command(f'status {record.run}', store)} who works on the run; stop it there, "
+                "then cancel again",
             )
         sleep(LOOK)

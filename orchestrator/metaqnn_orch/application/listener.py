@@ -14,6 +14,7 @@ from metaqnn_orch.control.events import Event
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_trainer.contract.result import EpochRecord
+from metaqnn_trainer.contract.text import amount
 
 PACE: Final = 1.0  # seconds between two calls of View.refresh, at most
 
@@ -88,10 +89,10 @@ class Listener(Protocol):
 def introduction(record: RunRecord, state: RunState) -> str:
     """Show which run this is, how far it has come, and where it is worked on."""
     goal = state.opened.goal if state.opened is not None else state.settings.goal
-    begun = f"run {record.run} on {record.dataset.name}: {state.unique} of {goal} nets trained"
+    begun = f"run {record.run} on {record.dataset.name}: {state.unique} of {amount(goal, 'net')} trained"
     again = progress(state)
     if again is not None and again.all:
-        begun += f", {again.done} of {again.all} trainings to confirm the best"
+        begun += f", {again.done} of {amount(again.all, 'training')} to confirm the best"
     return ", ".join([begun, *where(state)])
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +17,10 @@ from typing import Final
 
 from metaqnn_orch.application.detaching import Detached, detach, logs_in, read_log
 from metaqnn_orch.control.holder import Holder, is_dead, living, read_holder
-from metaqnn_orch.errors import LauncherError, NotFound
+from metaqnn_orch.control.journal import last_writer
+from metaqnn_orch.errors import JournalError, LauncherError, NotFound
 from metaqnn_orch.launchers.kept_lines import lines_in
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 30.0  # seconds in which a search that lost its run must have ended
@@ -71,7 +72,11 @@ def search_in_background(
 
     def works(pid: int) -> bool:
         holder = read_holder(store, run)
-        return holder is not None and holder.pid == pid and is_dead(holder) is False
+        if holder is None or holder.pid != pid or is_dead(holder) is not False:
+            return False
+        with suppress(JournalError):  # the process says so itself
+            return last_writer(store, run) == holder.session  # one that has nothing left to do writes nothing
+        return False
 
     return detach(arguments, folder_of(store.uri, run), works, relay, environment=environment)
 
@@ -83,20 +88,20 @@ def said_here(store: str, run: str, trial: str | None) -> list[str]:
     Raises:
         NotFound: nothing of it was kept here.
     """
-    folder, where = folder_of(store, run), shlex.quote(store)
+    folder = folder_of(store, run)
     if trial is None:
         logs = logs_in(folder)
         if not logs:
             raise NotFound(
                 f"this machine has no log of run {run}: no search of it was started with --detach here",
-                hint=f"metaqnn-orch status {run} --store {where} says how it stands",
+                hint=f"{next_command(f'status {run}', store)} says how it stands",
             )
         return read_log(logs[-1])
     lines = lines_in(folder / "trials", trial)
     if not lines:
         raise NotFound(
             f"this machine has kept no lines of trial {trial} of run {run}",
-            hint=f"metaqnn-orch trials {run} --store {where} says how it ended",
+            hint=f"{next_command(f'trials {run}', store)} says how it ended",
         )
     return lines
 
@@ -126,8 +131,8 @@ class LocalVigil:
         if left and self._was_left:
             raise LauncherError(
                 f"nobody works on run {self._run}",
-                hint="the same start command goes on with it; metaqnn-orch logs "
-                f"{self._run} --store {shlex.quote(self._store.uri)} shows what a search in the background has said",
+                hint="the same start command goes on with it; "
+                f"{next_command(f'logs {self._run}', self._store.uri)} shows what a search in the background has said",
             )
         self._was_left = left
 

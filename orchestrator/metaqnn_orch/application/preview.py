@@ -197,12 +197,13 @@ def _dataset(
 def _trials(launcher: LauncherName, nets: int, parallel: int, together: int) -> str:
     match launcher:
         case LauncherName.TABLE:
-            return f"{nets:,} results looked up in the table"
+            return f"{amount(nets, 'result')} looked up in the table"
         case LauncherName.KUBERNETES if together > 1:
             jobs, pods = -(-nets // together), parallel // together
-            return f"about {jobs:,} Jobs of {together} nets each, {pods:,} at a time, and the results of {nets:,} nets"
+            results = f"the results of {amount(nets, 'net')}"
+            return f"about {amount(jobs, 'Job')} of {together} nets each, {pods:,} at a time, and {results}"
         case LauncherName.KUBERNETES:
-            return f"{nets:,} Jobs, {parallel:,} at a time, and their results"
+            return f"{amount(nets, 'Job')}, {parallel:,} at a time, and their results"
         case LauncherName.LOCAL:
             workers = amount(parallel, "worker process", "worker processes")
             return f"{amount(nets, 'trial')} in {workers} here, and their results"

@@ -13,6 +13,7 @@ from metaqnn_orch.replay.table import Table, read_table
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 
@@ -54,7 +55,7 @@ def read_rehearsal(path: Path, settings: Settings, say: Say, delay: float = 0.0)
     refuse_other_runs(settings, path.name)
     shape = Shape(settings.space.channels, settings.space.image_size)
     table = read_table(read_file(path), path.name, shape)
-    say(f"{path} has the accuracies of {len(table)} nets")
+    say(f"{path} has the accuracies of {amount(len(table), 'net')}")
     if table.refusals.count:
         say(str(table.refusals))
     return Rehearsal(path.name, table, delay)

@@ -15,9 +15,9 @@ from metaqnn_orch.settings.values import parse_settings
 SECTIONS: Final = ("execution", "budget", "tracking")  # what may differ from the run's settings
 
 
-def again(source: RunView, trials: Sequence[str]) -> Settings:
+def again(source: RunView, trials: Sequence[str], store: str) -> Settings:
     """The run's own settings, with a list of these trials' nets in place of the search, and with the recipe and the
-    initial weights of each.
+    initial weights of each. `store` is the address of the store.
 
     Raises:
         NotFound: it has no such trial.
@@ -26,7 +26,7 @@ def again(source: RunView, trials: Sequence[str]) -> Settings:
     """
     record = source.record
     check_plugins(record, source.state.settings)
-    chosen = {trial.trial: trial for trial in (find_trial(source, text) for text in trials)}.values()
+    chosen = {trial.trial: trial for trial in (find_trial(source, text, store) for text in trials)}.values()
     first: dict[str, str] = {}
     for trial in chosen:
         if (other := first.setdefault(trial.net, trial.trial)) != trial.trial:

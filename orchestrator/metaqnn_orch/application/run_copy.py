@@ -19,11 +19,14 @@ from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.partial import Partial, read_partial
+from metaqnn_orch.control.presence import check_there
 from metaqnn_orch.control.record import Copied, RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, ObjectMissing, RunConflict, StoreError
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode, read
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Entry, Store
 
 AT_ONCE: Final = 64  # objects that are copied before the next word about it
@@ -60,7 +63,7 @@ def copy(source: Store, run: str, target: Store, name: str, say: Say, *, moving:
         raise BadInput(f"run {run} cannot be copied to itself", hint="give the copy another name, or --to-store")
     raw = json.loads(source.get(keys.run_record(run), ENOUGH_BYTES))
     if copied_from(target, name) == record.uid:
-        _refuse_stale(source, run, target, name)
+        refuse_stale(source, run, target, name)
         target.delete(keys.partial(name))
         return size_of(target, name)
     if moving or not same_store:
@@ -73,6 +76,8 @@ def copy(source: Store, run: str, target: Store, name: str, say: Say, *, moving:
     work.carry(list(source.list(keys.journal(run))))
     work.carry(entry for entry in source.list(keys.run(run)) if not entry.key.startswith(keys.journal(run)))
     work.check()
+    # What a running search removes, it does not need; what a removal removes, the copy does.
+    check_there(source, record, f"what was copied of it to {name} is no run")
     copied = Copied(store=source.uri, run=run, uid=record.uid, at=now())
     changes = {"run": name, "uid": secrets.token_hex(16), "copied": copied.model_dump()}
     data = (json.dumps(raw | changes, indent=2) + "\n").encode()
@@ -91,7 +96,7 @@ def copied_from(store: Store, name: str) -> str | None:
     return found.copied.uid if found.copied is not None else None
 
 
-def _refuse_stale(source: Store, run: str, target: Store, name: str) -> None:
+def refuse_stale(source: Store, run: str, target: Store, name: str) -> None:
     """Refuse a copy without what the run has done since.
 
     Raises:
@@ -105,7 +110,7 @@ def _refuse_stale(source: Store, run: str, target: Store, name: str) -> None:
             return
     raise RunConflict(
         f"run {name} in {target.uri} is a copy of run {run} from before {run} went on",
-        hint=f"give the copy another name; or first: metaqnn-orch runs rm {name} --store {target.uri} --delete",
+        hint=f"give the copy another name; or first: {next_command(f'runs rm {name}', target.uri, '--delete')}",
     )
 
 
@@ -126,8 +131,8 @@ def _refuse_others(target: Store, name: str, record: RunRecord) -> None:
     begun = read_partial(target, name)
     if entries and (begun is None or begun.source != record.uid):
         raise RunConflict(
-            f"{target.uri} has {len(entries)} objects of a run {name!r}, which is none",
-            hint=f"metaqnn-orch runs rm {name} --store {target.uri} --delete removes them",
+            f"{target.uri} has {amount(len(entries), 'object')} of a run {name!r}, which is none",
+            hint=f"{next_command(f'runs rm {name}', target.uri, '--delete')} removes them",
         )
 
 

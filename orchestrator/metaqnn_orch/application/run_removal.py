@@ -22,9 +22,11 @@ from metaqnn_orch.control.partial import Partial
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.errors import BadInput, JournalError, NotFound, RunConflict, RunHeld
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import encode
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Entry, Store
 
 AT_ONCE: Final = 256  # objects that are removed before the next word about it
@@ -73,15 +75,15 @@ def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = Fal
     if holder is not None and is_dead(holder) is False:
         raise RunHeld(
             f"run {run} is held by {holder.owner}, last heard of at {holder.at}",
-            hint=f"nothing was changed; stop it first: metaqnn-orch cancel {run} --store {store.uri}",
+            hint=f"nothing was changed; stop it first: {next_command(f'cancel {run}', store.uri)}",
         )
     if ignore_jobs or record is None:
         return
-    ending = f"metaqnn-orch cancel {run} --launcher kubernetes ends them"
+    ending = f"{next_command(f'cancel {run}', store.uri, '--launcher kubernetes')} ends them"
     if cluster is not None:
         if jobs := live_jobs(cluster, record, store.uri):
             raise BadInput(
-                f"run {run} has {len(jobs)} Jobs in namespace {cluster.namespace}, as {jobs[0]}", hint=ending
+                f"run {run} has {amount(len(jobs), 'Job')} in namespace {cluster.namespace}, as {jobs[0]}", hint=ending
             )
         return
     try:
@@ -90,7 +92,8 @@ def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = Fal
         return  # it is damaged, too
     if state.opened is not None and state.opened.launcher == "kubernetes" and state.in_flight:
         raise BadInput(
-            f"run {run} was stopped with {len(state.in_flight)} trials in flight, whose Jobs may go on in a cluster",
+            f"run {run} was stopped with {amount(len(state.in_flight), 'trial')} in flight, whose Jobs may go on in a "
+            "cluster",
             hint=f"--launcher kubernetes looks for them, --ignore-jobs does not; {ending}",
         )
 
@@ -106,8 +109,9 @@ def taken(store: Store, run: str, say: Say, sleep: Callable[[float], None] = tim
     return hold
 
 
-def remove(store: Store, run: str, say: Say) -> None:
+def remove(store: Store, run: str, say: Say, gone: Callable[[], None] = lambda: None) -> None:
     """Remove every object of a run that nobody works on, or what is left of one, and what this machine keeps of it.
+    `gone` is called when it is no run any more, and its other objects are still there.
 
     Raises:
         StoreError: the store does not remove them; the call may be repeated.
@@ -116,6 +120,7 @@ def remove(store: Store, run: str, say: Say) -> None:
     with suppress(NotFound, RunConflict):  # what is left of a run has its note already
         store.put(note, encode(Partial(what="removal", at=now(), source=_uid(store, run))))
     store.delete(record)
+    gone()
     others = [entry.key for entry in store.list(keys.run(run)) if entry.key not in (note, holder)]
     for first in range(0, len(others), AT_ONCE):
         each(store.delete, others[first : first + AT_ONCE])

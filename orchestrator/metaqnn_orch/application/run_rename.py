@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from metaqnn_orch.application import machine
 from metaqnn_orch.application.listener import Say
 from metaqnn_orch.application.moment import now
-from metaqnn_orch.application.run_copy import CopyMade, copied_from, copy, size_of
+from metaqnn_orch.application.run_copy import CopyMade, copied_from, copy, refuse_stale, size_of
 from metaqnn_orch.application.run_removal import refuse_busy, remove, taken
 from metaqnn_orch.control.partial import read_partial
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store, exists
 
@@ -20,7 +21,7 @@ def rename(store: Store, run: str, name: str, cluster: Any, say: Say, *, ignore_
 
     Raises:
         NotFound, RunConflict, BadInput: as copy says.
-        RunHeld, BadInput: as refuse_busy says.
+        RunHeld, BadInput: as refuse_busy says; or somebody took the run over while it was copied.
     """
     keys.check_name("run", name)
     if run == name:
@@ -34,10 +35,21 @@ def rename(store: Store, run: str, name: str, cluster: Any, say: Say, *, ignore_
         try:
             with hold.kept(now):
                 made = copy(store, run, store, name, say, moving=True)
+                hold.check()
+                refuse_stale(store, run, store, name)
                 machine.rename(store.uri, run, name)
-            remove(store, run, say)
+            remove(store, run, say, lambda: _take_along(store, run, name))
         finally:
             hold.release()
         return made
-    remove(store, run, say)
+    remove(store, run, say, lambda: _take_along(store, run, name))
     return made
+
+
+def _take_along(store: Store, run: str, name: str) -> None:
+    """Copy what came into the run while it was copied, from those who need not hold it: nets that people put into its
+    queue, and a verdict. The run has its name no more, so that nothing further comes.
+    """
+    for entry in [*store.list(keys.queue(run)), *store.list(keys.finals(run))]:
+        with suppress(ObjectMissing):  # who put it in took it back
+            store.put_if_absent(keys.run(name) + entry.key.removeprefix(keys.run(run)), store.get(entry.key))

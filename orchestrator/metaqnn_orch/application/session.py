@@ -31,6 +31,7 @@ from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import KeysRefused, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.needs import need
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
@@ -38,6 +39,7 @@ from metaqnn_orch.reporting.tracking import trackers
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import UNKNOWN_KEYS
 
@@ -151,7 +153,7 @@ def _searched(
         journal.append([event])
         state.apply(event)
         left_out = f", {event.refused} that are not in this space left out" if event.refused else ""
-        listener.say(f"starting from {len(event.rows)} results of run {event.run}{left_out}")
+        listener.say(f"starting from {amount(len(event.rows), 'result')} of run {event.run}{left_out}")
     view = RunView(record, state, journal.position)
     unnamed = is_due(state, settings.confirm)  # the search may be over, but its best are not confirmed
     if state.finished is not None and state.unique >= settings.goal and not unnamed:
@@ -167,7 +169,7 @@ def _searched(
         listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
-    stops = "Ctrl-C" if ctrl_c_arrives() else f"metaqnn-orch cancel {record.run}"
+    stops = "Ctrl-C" if ctrl_c_arrives() else next_command(f"cancel {record.run}", store.uri)
     foot = f"{stops} stops, the same command goes on"
     shown = listener.follow(LiveRun(record, state, foot, now, epochs=epochs))
     with (

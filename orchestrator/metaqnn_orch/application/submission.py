@@ -20,6 +20,7 @@ from metaqnn_orch.launchers.kubernetes import errand
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm
 from metaqnn_orch.launchers.kubernetes.restricted import each_container
 from metaqnn_orch.launchers.kubernetes.template import pod_of
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.store.base import Store
@@ -73,7 +74,7 @@ def submit(
     arguments += ["--unsafe-single-writer"] if unsafe_single_writer else []
     place = release.place(settings.execution.kubernetes)
     job = errand.search_job(release.document(ORCHESTRATOR), place, run, store, arguments, files)
-    check_folder(settings.tracking.tensorboard, pod_of(job))
+    check_folder(settings.tracking.tensorboard, pod_of(job), store)
     cluster = open_cluster(settings.execution.kubernetes.model_copy(update=_home(release)))
     from metaqnn_orch.launchers.kubernetes.runner import create, left_alone
 
@@ -102,7 +103,7 @@ def _refuse_secrets(values: Mapping[str, Any], release: Release) -> None:
             )
 
 
-def check_folder(folder: str | None, pod: Mapping[str, Any]) -> None:
+def check_folder(folder: str | None, pod: Mapping[str, Any], store: str) -> None:
     """Check that TensorBoard's folder lies on a volume of the orchestrator that outlives its Pod.
 
     Raises:
@@ -120,10 +121,10 @@ def check_folder(folder: str | None, pod: Mapping[str, Any]) -> None:
         or nearest.get("readOnly")
         or volumes.get(nearest["name"], set()) & (_LOST_WITH_THE_POD | _NOT_WRITABLE)
     ):
+        copies = next_command("track RUN", store, "--tensorboard DIR")
         raise BadInput(
             f"tracking.tensorboard is {folder}: no folder of the search's Pod that outlives it",
-            hint="leave it out, and copy the run to a folder of this machine, now or later: "
-            "metaqnn-orch track RUN --tensorboard DIR",
+            hint=f"leave it out, and copy the run to a folder of this machine, now or later: {copies}",
         )
 
 

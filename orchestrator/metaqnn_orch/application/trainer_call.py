@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
@@ -21,6 +24,7 @@ from metaqnn_trainer.extras import lack, remedy
 from metaqnn_trainer.store.errors import Cause
 
 TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
+GRACE: Final = 5.0  # seconds from SIGTERM to SIGKILL
 BAR_SECONDS: Final = 5.0  # seconds between two states of a progress bar that are passed on
 
 T = TypeVar("T")
@@ -78,9 +82,17 @@ def _at_all(module: str) -> object:
     return find_spec(module) if module in ("torch", "safetensors") else True
 
 
-def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Sequence[str] = TRAINER) -> TrainerAnswer:
-    """Run `python -m metaqnn_trainer` with these arguments until it ends; `report` gets its progress, a line at a
-    time.
+def call(
+    arguments: Sequence[str],
+    report: Callable[[str], None],
+    trainer: Sequence[str] = TRAINER,
+    left_by: Callable[[int], Iterable[Path]] = lambda _: (),
+    grace: float = GRACE,
+) -> TrainerAnswer:
+    """Run `python -m metaqnn_trainer` with these arguments until it ends; `report` gets its progress, a line at a time.
+    A signal that stops this process stops the trainer, too, which has `grace` seconds to clean up. What it leaves
+    behind all the same, as one that is killed does, is removed: temporary files, and the folders that `left_by` names
+    for the number of its process.
 
     Raises:
         LauncherError: the trainer is not installed.
@@ -88,11 +100,18 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
     if trainer is TRAINER:
         need_trainer(f"the trainer's {arguments[0]}")
     with (
+        tempfile.TemporaryDirectory(prefix="metaqnn-", ignore_cleanup_errors=True) as folder,
         tempfile.TemporaryFile() as answer,
+        _cleared(left_by) as begun,
         subprocess.Popen(
-            [*trainer, *arguments], stdin=subprocess.DEVNULL, stdout=answer, stderr=subprocess.PIPE
+            [*trainer, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=answer,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": folder},
         ) as process,
     ):
+        begun.append(process.pid)
         assert process.stderr is not None
         try:
             # A progress bar rewrites its line: lines end with a carriage return, too.
@@ -100,10 +119,31 @@ def call(arguments: Sequence[str], report: Callable[[str], None], trainer: Seque
             last_words = one_line(relay(lines, report).removeprefix("metaqnn_trainer: "), 600)
             code = process.wait()
         except BaseException:  # a signal stops this process: nobody waits for the answer any more
-            process.kill()
+            _stop(process, grace)
             raise
         answer.seek(0)
         return TrainerAnswer(code, answer.read(), last_words)
+
+
+def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Ask the process to end, and kill it if it has not after `grace` seconds, or when another signal comes."""
+    try:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
+    finally:
+        process.kill()
+
+
+@contextmanager
+def _cleared(left_by: Callable[[int], Iterable[Path]]) -> Iterator[list[int]]:
+    """A block after which nothing is left of what the processes made whose numbers are put into the list."""
+    begun: list[int] = []
+    try:
+        yield begun
+    finally:
+        for path in [path for pid in begun for path in left_by(pid)]:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def relay(lines: Iterable[str], report: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> str:

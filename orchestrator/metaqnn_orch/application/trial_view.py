@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
-from metaqnn_orch.control.trial import Trial, TrialState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import ObjectMissing
-from metaqnn_orch.reporting.curves import counted, read_epochs
+from metaqnn_orch.reporting.answers import ShownState
+from metaqnn_orch.reporting.curves import curve_of, read_epochs
 from metaqnn_orch.reporting.history import read_history
 from metaqnn_orch.reporting.summary import RunView, trial_rows
 from metaqnn_trainer.contract import keys
@@ -60,7 +61,7 @@ class TrialView(TypedDict):
     """Id of the trial."""
     net: str
     """The net."""
-    state: Literal["waiting"] | TrialState
+    state: ShownState
     """State of the trial; waiting means that it is in flight, and nobody works on the run."""
     reward: float | None
     """Reward that the searcher was told; None before the result."""
@@ -98,18 +99,16 @@ def trial_view(store: Store, view: RunView, trial: Trial, *, works: bool) -> dic
     """
     run, history = view.record.run, read_history(store, view)
     result, epochs = _result(store, run, trial), read_epochs(store, run, trial.trial)
-    state = "waiting" if trial.state == "in_flight" and not works else trial.state
     return {
-        **trial_rows(view.state, [trial])[0],
+        **trial_rows(view.state, [trial], works=works)[0],
         "run": run,
-        "state": state,
         "reason": result.reason if result is not None else "",
         "device": trial.device,
         "macs": trial.macs,
         "images_per_second": trial.images_per_second or None,
         "best_epoch": result.best_epoch if result is not None else None,
         "layers": _layers(view, trial),
-        "curve": [record.reward for record in counted(epochs)],
+        "curve": curve_of(trial, epochs),
         "epochs": [record.model_dump(mode="json") for record in epochs],
         "lost_attempts": [
             {

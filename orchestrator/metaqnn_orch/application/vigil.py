@@ -14,6 +14,7 @@ from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.errors import ClusterError, LauncherError, NotFound, StoreError
 from metaqnn_orch.launchers.kubernetes.errand import in_words, search_job_name
 from metaqnn_orch.launchers.kubernetes.status import live
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.store.base import Store
 
 LOOK: Final = 2.0  # seconds between two looks at a search that has not begun yet
@@ -152,8 +153,8 @@ def is_left(store: Store, run: str, cluster: Any) -> bool:
     return job is not None and not live(job)
 
 
-def refuse_unbegun(cluster: Any, run: str, where: str) -> None:
-    """Say why a search that was submitted has not begun. `where`: the options by which other commands find it.
+def refuse_unbegun(cluster: Any, run: str, store: str) -> None:
+    """Say why a search that was submitted for the store at this address has not begun.
 
     Raises:
         LauncherError: it has ended, or waits for something, which the message says.
@@ -167,7 +168,8 @@ def refuse_unbegun(cluster: Any, run: str, where: str) -> None:
     words = _words(cluster, name)
     if live(job):
         raise LauncherError(
-            f"run {run} has not begun: job {name}: {words}", hint=f"metaqnn-orch attach {run} {where} waits for it"
+            f"run {run} has not begun: job {name}: {words}",
+            hint=f"{next_command(f'attach {run}', store)} waits for it",
         )
     raise _never_began(cluster, name, words)
 

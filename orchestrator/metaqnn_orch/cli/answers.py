@@ -41,10 +41,10 @@ class Answer(NamedTuple):
 
 # By the command, with the options that make it another answer.
 ANSWERS: Final[Mapping[str, Answer]] = {
-    "start": Answer(RunSummary, "It is printed when the session ends, whatever ended it."),
+    "start": Answer(RunSummary, "It is printed when the session ends, also if a signal or the budget ended it."),
     "start --dry-run": Answer(Estimate, "Nothing is created."),
-    "start --detach": Answer(DetachedRun, "It is printed when the search works on the run."),
-    "resume": Answer(RunSummary, "It is printed when the session ends, whatever ended it."),
+    "start --detach": Answer(DetachedRun, "It is printed when the search works on the run, or has nothing left to do."),
+    "resume": Answer(RunSummary, "It is printed when the session ends, also if a signal or the budget ended it."),
     "status": Answer(RunStatus, "With `--watch` it is printed once, when the run has ended."),
     "trial": Answer(TrialView, "It is the trial whose id begins as was asked."),
     "trials": Answer(list[TrialRow], "A list, in the order of their proposal."),

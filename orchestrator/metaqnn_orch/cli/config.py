@@ -10,7 +10,7 @@ from metaqnn_orch.application.installed import list_plugins
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_lines, print_rows, tell
+from metaqnn_orch.cli.output import Format, print_json, print_lines, print_listed, print_rows, tell
 from metaqnn_orch.cli.stores import looking_in
 from metaqnn_orch.settings import presets as named
 from metaqnn_orch.settings.sources import in_force, load_settings
@@ -39,7 +39,7 @@ def show(
         print_json(found)
     else:
         rows = [(key, setting["origin"], json.dumps(setting["value"])) for key, setting in found.items()]
-        print_rows(dict.fromkeys(("setting", "origin", "value"), ""), rows)
+        print_listed(("setting", "origin", "value"), rows)
 
 
 def presets() -> None:

@@ -9,7 +9,7 @@ import typer
 
 from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_json, say
-from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.cli.stores import caution_absent, open_store
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.dashboard.serving import Listening, serve
 
@@ -72,6 +72,7 @@ def dashboard(
     opened = open_store(store)
     if run is not None:
         load_record(opened, run)
+    caution_absent(opened)
     path = f"/runs/{run}" if run is not None else "/"
 
     def listening(where: Listening) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,7 +16,9 @@ from metaqnn_orch.application.release import TEMPLATE, Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
@@ -119,8 +120,7 @@ def push(
         print_json(rows[0])
     else:
         _print(rows)
-        where = release.words if release else f"--store {shlex.quote(store)}"
-        say(typeable(f"next: metaqnn-orch start PRESET_OR_FILE --run NAME {where}"))
+        say(typeable(f"next: {next_command('start PRESET_OR_FILE --run NAME', opened.uri)}"))
 
 
 def _in_cluster(
@@ -144,6 +144,7 @@ def _in_cluster(
 def list_datasets(store: options.Store, output: options.Output = Format.TABLE) -> None:
     """List the datasets of a store."""
     opened = open_store(store)
+    refuse_absent(opened)
     rows = [datasets.described(opened, ref, size) for ref, size in datasets.all_refs(opened)]
     if output is Format.JSON:
         print_json(rows)

@@ -17,12 +17,12 @@ from metaqnn_orch.application.doctor.local import examine_here
 from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_lines
+from metaqnn_orch.cli.output import Format, print_json, print_wrapped
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.settings.sources import load_settings
 
-_SIGNS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.UNKNOWN: "?"}
+_SIGNS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.WARNING: "!", Mark.UNKNOWN: "?"}
 
 
 def doctor(
@@ -39,8 +39,9 @@ def doctor(
     local it also starts the trainer as a search does, and trains one step of a tiny net; it says on which device, and
     which extras other commands would need. With --launcher kubernetes it checks the cluster: credentials, every
     permission that is needed, the namespace's rules and quotas, GPUs, service account, secret. Each check gets a tick,
-    a cross with what to do about it, or a question mark where these credentials cannot see it, or only some commands
-    need it. Nothing is left behind. The exit code is 1 if there is a cross.
+    a cross with what to do about it, an exclamation mark where a search works, but not as you may want it (on the CPU,
+    although there is a GPU), or a question mark where these credentials cannot see it, or only some commands need it.
+    Nothing is left behind. The exit code is 1 if there is a cross.
     """
     settings = load_settings(
         preset_or_file,
@@ -65,7 +66,7 @@ def doctor(
     if output is Format.JSON:
         print_json(diagnoses)
     else:
-        print_lines(_line(diagnosis) for diagnosis in diagnoses)
+        print_wrapped(_line(diagnosis) for diagnosis in diagnoses)
     if any(diagnosis.mark is Mark.BAD for diagnosis in diagnoses):
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome
 from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import estimated, leaderboard, reward_name, shown_reward, stopped_early, summary
 from metaqnn_trainer.contract.text import amount
 
@@ -27,13 +28,15 @@ _LEADERS: Final = {
 }
 
 
-def report(ended: SessionEnd, where: str, output: Format) -> int:
-    """Print how a session ended, and what can be done next. Returns the exit code."""
+def report(ended: SessionEnd, store: str, output: Format) -> int:
+    """Print how a session of a run in the store at this address ended, and what can be done next. Returns the exit
+    code.
+    """
     run, state = ended.view.record.run, ended.view.state
     if output is Format.JSON:
         print_json(summary(ended.view, None))
     else:
-        _epilogue(ended.view.record, where, state)
+        _epilogue(ended.view.record, store, state)
     match ended.outcome:
         case Outcome.GOAL:
             return 0
@@ -52,7 +55,7 @@ def report(ended: SessionEnd, where: str, output: Format) -> int:
             return 128 + ended.signal
 
 
-def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
+def _epilogue(record: RunRecord, store: str, state: RunState) -> None:
     run, rehearsed = record.run, record.table is not None
     best = leaderboard(state, 5)
     if not best:
@@ -70,23 +73,23 @@ def _epilogue(record: RunRecord, where: str, state: RunState) -> None:
     done = "answered" if rehearsed else "trained"
     done += f", {stopped} of them stopped early" if (stopped := stopped_early(state)) else ""
     if (again := progress(state)) is not None and again.all:
-        done += f", the best confirmed by {again.done} of {again.all} further trainings"
+        done += f", the best confirmed by {again.done} of {amount(again.all, 'further training')}"
     say(f"{amount(state.unique, 'net')} {done}, learned from {amount(state.told, 'time')}{lost}{abandoned}")
     say("best architecture: ", (best[0].net, "bold"))
     say(f"{name.replace('val ', 'validation ')}: ", (shown_reward(best[0]), "bold"))
     if rehearsed:
         say(
-            f"a rehearsal with the table {record.table}: nothing was trained, {estimated(state)} accuracies are "
-            "estimates"
+            f"a rehearsal with the table {record.table}: nothing was trained; "
+            f"estimated: {amount(estimated(state), 'accuracy', 'accuracies')}"
         )
     say("next:")
     for command, purpose in (
-        (f"explain {run} {where}", "what the searcher believes")
+        (next_command(f"explain {run}", store), "what the searcher believes")
         if rehearsed
-        else (f"pull {run} {where} --top 3 --to ./best", "weights of the best three"),
-        (f"trials {run} {where}", "every trial"),
+        else (next_command(f"pull {run}", store, "--top 3 --to ./best"), "weights of the best three"),
+        (next_command(f"trials {run}", store), "every trial"),
     ):
-        say(typeable(f"  metaqnn-orch {command}   "), (f"# {purpose}", "dim"))
+        say(typeable(f"  {command}   "), (f"# {purpose}", "dim"))
 
 
 def _cell(column: str, rank: int, trial: Trial) -> object:

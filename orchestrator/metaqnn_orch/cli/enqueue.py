@@ -11,8 +11,8 @@ from metaqnn_orch.application.enqueuing import what_trains_it
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, typeable
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import living, read_holder
-from metaqnn_orch.reporting.summary import read_run, shown_reward
+from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.reporting.summary import at_work, read_run, shown_reward, shown_state
 
 
 class NetQueued(TypedDict):
@@ -52,7 +52,7 @@ def enqueue(
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
     made = put_in(opened, view, net, assignments or [])
-    words = what_trains_it(view, works=living(read_holder(opened, run)) is not None)
+    works = at_work(view.state, read_holder(opened, run))
     if output is Format.JSON:
         known = made.known
         told: NetQueued = {
@@ -60,12 +60,15 @@ def enqueue(
             "trial": made.trial,
             "net": made.net,
             "queued": known is None,
-            "state": "queued" if known is None else known.state,
+            "state": "queued" if known is None else shown_state(known, works=works),
             "reward": None if known is None else known.reward,
         }
         print_json(told)
-    elif made.known is not None:
+        return
+    if made.known is not None:
         reward = f", {shown_reward(made.known)}" if made.known.reward is not None else ""
-        say(f"run {run} has this net: trial {made.trial}, {made.known.state.replace('_', ' ')}{reward}")
+        state = shown_state(made.known, works=works).replace("_", " ")
+        say(f"run {run} has this net: trial {made.trial}, {state}{reward}")
     else:
+        words = what_trains_it(opened, view, made.trial, works=works)
         say(f"trial {made.trial} {'is in the queue' if made.is_new else 'was in the queue already'}; {typeable(words)}")

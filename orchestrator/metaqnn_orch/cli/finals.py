@@ -20,12 +20,13 @@ from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.errors import BadInput
+from metaqnn_orch.errors import BadInput, RunFailed
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.reporting.verdict import Verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.sources import continue_settings, load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 _FINALISTS: Final = {
@@ -46,7 +47,8 @@ def finals(
         int, typer.Option(metavar="K", min=1, max=100, help="How many of the best nets the ensemble has.")
     ] = 5,
     dataset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Train them on another dataset in the store.")
+        str | None,
+        typer.Option(metavar="NAME", help="Train them on another dataset in the store: NAME, or NAME-DIGEST."),
     ] = None,
     from_weights: Annotated[
         bool, typer.Option("--from-weights", help="Start from the weights that the nets have, not from scratch.")
@@ -100,7 +102,7 @@ def finals(
     record = source.record
     if record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, so there are no finals")
-    refuse_other_tasks(source)
+    refuse_other_tasks(source, store)
     asked = Asked(
         name=check_name("run", name or default_name(run, dataset, from_weights)),
         present=_present(opened, record, settings_file, parallel, assignments or [], release),
@@ -113,6 +115,11 @@ def finals(
     training = partial(train, opened, launcher=launcher, release=release, listener=terminal)
     verdict = hold(opened, source, asked, training, terminal.say)
     if isinstance(verdict, Unfinished):
+        if not verdict.ended.signal:
+            raise RunFailed(
+                f"run {verdict.run} stopped before all its nets were trained: {verdict.ended.reason}",
+                hint="nothing was judged; the same command with a larger budget goes on",
+            )
         leave(*verdict)
     if output is Format.JSON:
         print_json(verdict)
@@ -188,4 +195,7 @@ def _print(verdict: Verdict) -> None:
         ],
     )
     _print_classes(verdict)
-    say(f"{verdict.test_images:,} test images of {verdict.dataset.name}-{verdict.dataset.digest}, at {verdict.at}")
+    say(
+        f"{amount(verdict.test_images, 'test image')} of {verdict.dataset.name}-{verdict.dataset.digest}, "
+        f"at {verdict.at}"
+    )

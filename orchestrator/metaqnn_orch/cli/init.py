@@ -9,14 +9,14 @@ from typing import Annotated, TypedDict
 
 import typer
 
-from metaqnn_orch.application import draft
-from metaqnn_orch.application.datasets import find
+from metaqnn_orch.application import datasets, draft
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 
 
 class DraftMade(TypedDict):
@@ -34,7 +34,9 @@ def init(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="DIR_OR_DATASET", help="A folder of images, or a dataset in the store.", show_default=False
+            metavar="DIR_OR_DATASET",
+            help="A folder of images, or a dataset in the store: NAME, or NAME-DIGEST.",
+            show_default=False,
         ),
     ],
     to: Annotated[
@@ -54,22 +56,26 @@ def init(
     If the store has a dataset of this name, it is described, and not the folder.
     """
     folder = Path(source) if Path(source).is_dir() else None
-    named = check_name("dataset", name or (_name_of(folder) if folder else source))
-    file = to or Path(f"{named}.yaml")
-    if file.exists() and not force:
-        raise BadInput(f"{file} exists already", hint="--force replaces it, --to FILE writes another")
+    asked = name or (_name_of(folder) if folder else source)
+    check_name("dataset", datasets.name_in(asked))
     if folder is None and not dataset_store:
         raise BadInput(f"{source} is no folder here", hint="--store URI names the store of a dataset")
     store = open_store(dataset_store) if dataset_store else None
+    known = store is not None and (folder is None or datasets.named(store, asked) is not None)
+    named = datasets.name_in(asked) if known else check_name("dataset", asked)
+    file = to or Path(f"{named}.yaml")
+    if file.exists() and not force:
+        raise BadInput(f"{file} exists already", hint="--force replaces it, --to FILE writes another")
     push: list[str] = []
-    if store is not None and (folder is None or find(store, named) is not None):
-        info = draft.look_up(store, named)
+    if known:
+        assert store is not None
+        info = draft.look_up(store, asked)
     else:
         assert folder is not None
         info, push = draft.look_at(folder, named, tell)
     chosen = draft.choose(info)
     try:
-        file.write_text(draft.draft(info, chosen), encoding="utf-8")
+        file.write_text(draft.draft(info, chosen, asked.removeprefix(named).removeprefix("-")), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{file} cannot be written: {error.strerror or error}") from None
     if output is Format.JSON:
@@ -77,7 +83,7 @@ def init(
         print_json(made)
         return
     where = shlex.quote(dataset_store or "./runs")
-    say(f"{file} is written: {info.train:,} images to train on, {info.classes} classes")
+    say(f"{file} is written: {amount(info.train, 'image')} to train on, {info.classes} classes")
     say("next:")
     if push:
         say(typeable(f"  metaqnn-orch dataset push {named} {shlex.join(push)} --store {where}"))

@@ -12,10 +12,11 @@ from metaqnn_orch.application.machine import has_lines, said_here
 from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import completion, options
-from metaqnn_orch.cli.output import print_lines, say, tell
+from metaqnn_orch.cli.output import print_lines, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import NotFound
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.base import Store
 
@@ -49,7 +50,8 @@ def cancel(
     idle = stop(opened, record, None if keep_jobs else cluster, tell)
     if cluster is not None:  # after its Pod has lost the run, or the Pod would be taken for one that was killed
         end_submitted(cluster, run, opened.uri, tell)
-    say(f"nobody worked on run {run}" if idle else f"run {run} is stopped; metaqnn-orch start goes on with it")
+    goes_on = typeable(next_command(f"resume {run}", opened.uri))
+    say(f"nobody worked on run {run}" if idle else f"run {run} is stopped; {goes_on} goes on with it")
     if cluster is None and not keep_jobs and not _works_here(opened, run):
         say("if it has Jobs in a cluster, they go on; to delete them, add --launcher kubernetes")
 
@@ -86,12 +88,12 @@ def logs(
     opened = open_store(store)
     record = load_record(opened, run)
     if trial is not None:
-        trial = find_trial(read_run(opened, run, learning=False), trial).trial
+        trial = find_trial(read_run(opened, run, learning=False), trial, opened.uri).trial
     asked = release is not None or namespace is not None or context is not None
     if not asked and (has_lines(opened.uri, run, trial) or _works_here(opened, run)):
         lines = said_here(opened.uri, run, trial)
     elif trial is None:
-        lines = said_by_search(cluster_of(namespace, context), run, tail)
+        lines = said_by_search(cluster_of(namespace, context), opened, run, tail)
     else:
         lines = said_by(cluster_of(namespace, context), opened, record, trial, tail)
     print_lines(lines[-tail:] if tail is not None else lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,10 +14,12 @@ from metaqnn_orch.application.machine import search_in_background
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import tell
-from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.cli.stores import caution_absent, open_store
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
 from metaqnn_orch.settings.sources import without_settings
+
+LEAST_HOURS: Final = 0.001  # with less, no trial could begin
 
 
 class Act(StrEnum):
@@ -39,7 +41,12 @@ def mcp(
     ] = None,
     budget_hours: Annotated[
         float | None,
-        typer.Option(metavar="H", min=0, help="Hours of training, times the devices of a trial, of all of them."),
+        typer.Option(
+            metavar="H",
+            min=LEAST_HOURS,
+            max=1e9,
+            help="Hours of training, times the devices of a trial, of all of them.",
+        ),
     ] = None,
     launcher: options.Launcher = LauncherName.LOCAL,
     release: Release | None = None,
@@ -70,6 +77,8 @@ def mcp(
     from metaqnn_orch.mcp.reading import Reading
     from metaqnn_orch.mcp.server import serve
 
+    if not store.startswith("s3://"):  # a bucket may lack its keys, which the tools then say
+        caution_absent(open_store(store))
     opened = partial(open_store, store)
     reading = Reading(opened, launcher, release)
     tools = reading.tools()

@@ -14,7 +14,8 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +40,7 @@ _STYLES: Final = {Tone.PLAIN: "", Tone.ASIDE: "dim", Tone.CAUTION: "yellow"}
 
 _UNREADABLE: Final = 1e15  # from this size on a number is shown with an exponent
 
+_LAST: Final = 20  # columns that a list leaves for what comes last, if that needs as many
 _NARROWEST: Final = 40  # columns in which a wrapped value can still be read
 
 
@@ -129,6 +131,25 @@ def print_lines(lines: Iterable[str]) -> None:
     emit("".join(visible(line) + "\n" for line in lines))
 
 
+def print_wrapped(lines: Iterable[str]) -> None:
+    """Print lines that on a terminal are broken at spaces; what follows is indented by two more than the line is."""
+    here = Console()
+    room = max(here.width, _NARROWEST) if here.is_terminal else _UNBROKEN
+    for line in map(visible, lines):
+        for paragraph in line.split("\n"):
+            text = paragraph.lstrip(" ")
+            indent = " " * (len(paragraph) - len(text))
+            broken = textwrap.wrap(
+                text,
+                room,
+                initial_indent=indent,
+                subsequent_indent=indent + "  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            emit("\n".join(broken or [""]) + "\n")
+
+
 def print_json(value: object) -> None:
     """Print an answer for scripts: one JSON document."""
     emit(json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
@@ -182,6 +203,39 @@ def _parts(widths: Sequence[int], room: int) -> list[list[int]]:
             left = room - width - (len(_GAP) if number else 0)
         parts[-1].append(number)
     return parts
+
+
+def print_listed(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows of text, each in one line where it fits. On a terminal that is too narrow for the longest ones, these
+    leave their columns; what is left of a row then stands in an indented line. Each value stays whole.
+    """
+    here = Console()
+    cells = [[cell(value) for value in row] for row in rows]
+    widths = [max(map(cell_len, texts)) for texts in zip(columns, *cells, strict=True)]
+    room = here.width if here.is_terminal else _UNBROKEN
+    spare = room - sum(widths[1:-1]) - len(_GAP) * (len(widths) - 1) - min(widths[-1], _LAST)
+    fitting = [size for row in cells if (size := cell_len(row[0])) <= spare]
+    widths = [max(fitting), *widths[1:]] if len(fitting) > len(cells) // 2 else [0] * len(widths)
+    lines = [line for row in cells for line in _flowing(row, widths, room)]
+    table = _table()
+    table.add_column(Text("\n".join(_flowing(columns, widths, room)), "bold"), no_wrap=True)
+    for line in lines:
+        table.add_row(Text(line))
+    emit("".join(_lines(table, _UNBROKEN)))
+
+
+def _flowing(texts: Sequence[str], widths: Sequence[int], room: int) -> Iterator[str]:
+    """The lines of a row, whose cells stand in columns of these widths, or behind what is longer."""
+    line, stop = "", 0
+    for text, width in zip(texts, widths, strict=True):
+        start = max(stop, cell_len(line) + len(_GAP)) if line else 0
+        if line and start + cell_len(text) > room:
+            yield line
+            line = _GAP * 2 + text
+        else:
+            line += " " * (start - cell_len(line)) + text
+        stop += width + len(_GAP)
+    yield line
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:

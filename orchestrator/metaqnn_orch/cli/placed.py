@@ -21,6 +21,7 @@ from metaqnn_orch.application.release import Release, borrow_keys, find_release
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import tell
 from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.next_command import forget_stores, name_store
 from metaqnn_trainer.store.errors import NO_CREDENTIALS
 
 _OPTIONS: Final[dict[str, Any]] = {
@@ -63,11 +64,14 @@ def placed(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         given = {name: arguments.pop(name) for name in _OPTIONS}
+        forget_stores()
         release = _find(given, arguments, needs_store="store" in own)
         if release is not None:
             release = release._replace(words=_words(release, given, arguments.get("store")))
         if "store" in own:
             arguments["store"] = arguments["store"] or (release.store if release else "")
+        if release is not None and arguments.get("store"):
+            name_store(arguments["store"], release.words)
         if "launcher" in own and arguments["launcher"] is None:
             arguments["launcher"] = LauncherName.KUBERNETES if release else LauncherName.LOCAL
         if release is not None:

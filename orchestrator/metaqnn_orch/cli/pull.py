@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypedDict, cast
@@ -16,8 +15,10 @@ from metaqnn_orch.cli.output import Format, csv_text, print_json, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.retention import best_kept
 from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 
 _FIRST: Final = ("rank", "trial", "net", "reward", "val_accuracy", "params", "seconds", "epsilon", "state")
 _OF_STOPPED: Final = ("measured", "predicted", "spread")  # the leaderboard has no net that was stopped early
@@ -85,10 +86,8 @@ def pull(
     view = read_run(opened, run)
     best = leaderboard(view.state, top)
     if not best:
-        raise BadInput(
-            f"run {run} has no trained net yet", hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}"
-        )
-    columns, _ = trial_table(view.state, best)
+        raise BadInput(f"run {run} has no trained net yet", hint=next_command(f"status {run}", opened.uri))
+    columns, _ = trial_table(view.state, best, works=False)
     rows: list[dict[str, Any]] = []
     left: list[_Left] = []
     away: StoreError | None = None
@@ -115,7 +114,7 @@ def pull(
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():
                 (to / trial.trial / name).write_bytes(data)
-            (row,) = trial_table(view.state, [trial])[1]
+            (row,) = trial_table(view.state, [trial], works=False)[1]
             rows.append({"rank": rank, **row, **(repeated(head) if head.confirmations else {})})
             winner = winner or shown_reward(head)
         if rows:
@@ -123,7 +122,7 @@ def pull(
     except OSError as error:
         raise BadInput(f"cannot write to {to}: {error.strerror}") from None
     if rows:
-        say(f"{len(rows)} of {view.state.unique} trained nets in {to}, all digests right")
+        say(f"{len(rows)} of {amount(view.state.unique, 'trained net')} in {to}, all digests right")
         say(f"the best, {winner}: {to / rows[0]['trial']}, {rows[0]['net']}")
     if output is Format.JSON:
         missing: list[LeftOut] = [{"trial": one.trial, "reason": one.reason} for one in left]
@@ -134,7 +133,7 @@ def pull(
     if left:
         count = f" ({len(left)} of {len(best)} are left out)" if len(left) > 1 else ""
         lost = next((one.trial for one in left if not one.is_imported), None)
-        hint = f"metaqnn-orch retrain {run} {lost} --store {shlex.quote(store)} trains it again" if lost else ""
+        hint = f"{next_command(f'retrain {run} {lost}', opened.uri)} trains it again" if lost else ""
         raise StoreError(f"{left[0].reason}{count}", hint=hint)
 
 

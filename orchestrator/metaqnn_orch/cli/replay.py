@@ -24,6 +24,7 @@ from metaqnn_orch.replay.format import read_file, refuse_other_runs
 from metaqnn_orch.reporting.replay_export import replay_columns, replay_rows
 from metaqnn_orch.settings.sources import load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 
 
 class ImportedRun(TypedDict):
@@ -140,4 +141,4 @@ def export_replay(
         to.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
-    say(f"{text.count(chr(10)) - 1} rows in {to}")
+    say(f"{amount(text.count(chr(10)) - 1, 'row')} in {to}")

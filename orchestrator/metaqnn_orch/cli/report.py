@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -15,17 +14,19 @@ from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say, tell
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import living, read_holder
+from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.page import MARK
 from metaqnn_orch.reporting.report import compose
-from metaqnn_orch.reporting.summary import leaderboard, read_run
+from metaqnn_orch.reporting.summary import at_work, leaderboard, read_run
 from metaqnn_orch.reporting.verdict import Finals, read_verdict
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 
@@ -68,7 +69,7 @@ def report(
     if view.state.best is None:
         raise BadInput(
             f"run {run} has no trained net yet",
-            hint=f"metaqnn-orch status {run} --store {shlex.quote(store)}",
+            hint=next_command(f"status {run}", opened.uri),
         )
     if price is None and view.state.opened is not None:
         price = view.state.opened.budget.price_per_gpu_hour
@@ -82,7 +83,7 @@ def report(
         axes=axes,
         shown=shown,
         finals=_finals(opened, run),
-        works=living(read_holder(opened, run)) is not None,
+        works=at_work(view.state, read_holder(opened, run)),
     )
     files = {**made.files, **{name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}}
     if not force:
@@ -93,7 +94,7 @@ def report(
             (to / name).write_bytes(data)
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
-    say(f"{to / 'index.html'}: {view.state.unique:,} nets, {len(files)} files")
+    say(f"{to / 'index.html'}: {amount(view.state.unique, 'net')}, {amount(len(files), 'file')}")
 
 
 def _finals(store: Store, run: str) -> Finals | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -60,4 +59,4 @@ def resume(
     ended = work(
         prepared, unsafe_single_writer=unsafe_single_writer, metrics_port=metrics_port, health_port=health_port
     )
-    raise typer.Exit(report(ended, release.words if release else f"--store {shlex.quote(store)}", output))
+    raise typer.Exit(report(ended, opened.uri, output))

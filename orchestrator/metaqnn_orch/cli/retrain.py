@@ -16,9 +16,11 @@ from metaqnn_orch.cli.ending import leave
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
-from metaqnn_orch.control.trial import Trial, TrialState
+from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name
+from metaqnn_orch.next_command import next_command
+from metaqnn_orch.reporting.answers import ShownState
+from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, reward_name, shown_state
 from metaqnn_orch.settings.sources import continue_settings
 from metaqnn_trainer.contract.keys import check_name
 
@@ -30,7 +32,7 @@ class TrialAgain(TypedDict):
 
     trial: str
     """Id of the trial in the new run."""
-    state: TrialState
+    state: ShownState
     """How it ended, or that it has not ended."""
     reward: float | None
     """Reward in the new run; None before the result."""
@@ -84,10 +86,10 @@ def retrain(
     source = read_run(opened, run)
     if source.record.table is not None:
         raise BadInput(f"run {run} is a rehearsal: its accuracies come from a table, and nothing was trained")
-    refuse_open(source.record)
+    refuse_open(source.record, opened.uri)
     base = check_name("run", name or derived(f"{run}-again"))
     options.refuse_other_sections(assignments or [], SECTIONS)
-    made = again(source, trials)
+    made = again(source, trials, opened.uri)
     above = os.environ, assignments or [], {"execution.parallel": parallel}, release and release.layer()
     present = continue_settings(source.record.settings, f"run {run}", *above)
     settings = made.model_copy(update={key: getattr(present, key) for key in SECTIONS})
@@ -108,14 +110,13 @@ def retrain(
         print_rows(columns, [[{**row}[column] for column in _COLUMNS] for row in rows])
     if not ended.is_complete:
         leave(base, ended)
-    where = release.words if release else f"--store {store}"
-    say(typeable(f"next: metaqnn-orch pull {base} {where} --to ./again"))
+    say(typeable(f"next: {next_command(f'pull {base}', opened.uri, '--to ./again')}"))
 
 
 def _row(view: RunView, trial: Trial, was: Trial) -> TrialAgain:
     row: TrialAgain = {
         "trial": trial.trial,
-        "state": trial.state,
+        "state": shown_state(trial, works=False),
         "reward": trial.reward,
         "was": was.reward,
         "net": trial.net,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Annotated, Any, Final, TypedDict
 
 import typer
@@ -15,7 +14,9 @@ from metaqnn_orch.application.run_shown import shown
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say, size_in_words, tell, typeable
 from metaqnn_orch.cli.stores import open_store
+from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.contract import keys
@@ -88,9 +89,10 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
       removed in part  a removal that was cut short: the same one goes on
       remains          objects without a run
 
-    Of the last three, `runs rm` removes what is left.
+    `runs rm` removes what is left of runs in one of the last three states.
     """
     opened = open_store(store)
+    refuse_absent(opened)
     rows = run_list.list_runs(opened)
     if output is Format.JSON:
         print_json(rows)
@@ -100,9 +102,10 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
         if row.trouble:
             tell(f"{row.run}: {row.trouble}")
         if row.state in (*run_list.IN_PART.values(), run_list.REMAINS):
-            say(typeable(f"{row.run}: metaqnn-orch runs rm {row.run} --store {shlex.quote(store)} --delete removes it"))
+            removes = next_command(f"runs rm {row.run}", opened.uri, "--delete")
+            say(typeable(f"{row.run}: {removes} removes it"))
     if not rows:
-        say("there are no runs yet")
+        say(f"there are no runs in {opened.uri} yet")
 
 
 def _cells(row: run_list.ListedRun) -> tuple[object, ...]:
@@ -136,7 +139,12 @@ def show(run: options.Run, store: options.Store, output: options.Output = Format
     )
     print_fields((name.replace("_", " "), value) for name, value in fields.items() if value not in (None, "", {}))
     print_fields(
-        [("size", f"{size_in_words(sum(kind['bytes'] for kind in kinds.values()))} in {len(entries):,} objects")]
+        [
+            (
+                "size",
+                f"{size_in_words(sum(kind['bytes'] for kind in kinds.values()))} in {amount(len(entries), 'object')}",
+            )
+        ]
         + [(f"  {name}", f"{size_in_words(kind['bytes'])} in {kind['objects']:,}") for name, kind in kinds.items()]
     )
     if differing:
@@ -189,7 +197,10 @@ def _report_copy(run: str, name: str, target: Store, made: run_copy.CopyMade, ou
         print_json(told)
         return
     before = f", {made.there:,} of them before" if made.there else ""
-    say(f"run {run} is copied to {name} in {target.uri}: {made.objects:,} objects{before}, {size_in_words(made.bytes)}")
+    say(
+        f"run {run} is copied to {name} in {target.uri}: {amount(made.objects, 'object')}{before}, "
+        f"{size_in_words(made.bytes)}"
+    )
 
 
 def rename(
@@ -210,7 +221,7 @@ def rename(
     opened = open_store(store)
     made = run_rename.rename(opened, run, name, _cluster(launcher, namespace, context), tell, ignore_jobs=ignore_jobs)
     if output is Format.TABLE:
-        say(f"run {run} is now {name}: {made.objects:,} objects, {size_in_words(made.bytes)}")
+        say(f"run {run} is now {name}: {amount(made.objects, 'object')}, {size_in_words(made.bytes)}")
     else:
         _report_copy(run, name, opened, made, output)
 
@@ -268,7 +279,7 @@ def rm(
         ],
     )
     what = f"run {run}" if found.is_run else f"what is left of run {run}"
-    many = f"{len(found.entries):,} objects with {size_in_words(found.bytes)}"
+    many = f"{amount(len(found.entries), 'object')} with {size_in_words(found.bytes)}"
     if here.objects:
         many += f", and {amount(here.objects, 'log')} on this machine with {size_in_words(here.bytes)}"
     say(f"{what} is removed: {many}" if delete else f"{what} has {many}; to remove them, add --delete")

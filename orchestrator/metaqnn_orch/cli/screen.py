@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -212,11 +211,3 @@ def _amount(so_far: float, ahead: float | None, most: float | None, unit: str = 
 
 def _short(value: float) -> str:
     return cell(value, ",.2f" if value >= 1 or not value else ".2g")
-
-
-def _clock(at: str) -> str:
-    """The time of day in the watcher's time zone."""
-    try:
-        return datetime.fromisoformat(at).astimezone().strftime("%H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +50,7 @@ def start(
         float | None,
         typer.Option(
             metavar="S",
-            min=0,
+            min=0.001,
             max=1e7,
             help="Seconds for each trial, for --dry-run (default: estimated from runs in the store).",
         ),
@@ -110,10 +109,9 @@ def start(
         return print_bill(
             run, preview(opened, run, settings, launcher, prepared.rehearsal, trial_seconds), settings, output
         )
-    where = release.words if release else f"--store {shlex.quote(store)}"
     if detach:
-        return start_detached(call.obj, opened, run, where, output)
+        return start_detached(call.obj, opened, run, output)
     ended = work(
         prepared, unsafe_single_writer=unsafe_single_writer, metrics_port=metrics_port, health_port=health_port
     )
-    raise typer.Exit(report(ended, where, output))
+    raise typer.Exit(report(ended, opened.uri, output))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,6 +18,9 @@ from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.losses import in_words
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.reporting.summary import read_run, reward_name, shown_reward, status_of
+
+_NOTHING: Final = (None, "", 0)
+_SAID_AT_ZERO: Final = ("epsilon", "told", "unique", "journal position")
 
 
 def status(
@@ -53,6 +56,8 @@ def status(
       confirmations  repeated trainings of the best
       trouble        what the search waits for
 
+    Most counters that are 0, and what is not known, are left out; -o json has everything.
+
     --watch shows what `start` shows while it searches, wherever the search runs: a live screen on a terminal, otherwise
     a line for each event.
     """
@@ -66,7 +71,7 @@ def status(
         view = read_run(opened, run)
     except NotFound:
         if release is not None:  # perhaps its Job says why there is none yet
-            refuse_unbegun(cluster_of(release.namespace, release.context), run, release.words)
+            refuse_unbegun(cluster_of(release.namespace, release.context), run, store)
         raise
     found = status_of(opened, view, read_holder(opened, run))
     if output is Format.JSON:
@@ -87,4 +92,4 @@ def status(
             ("best trial", best["trial"]),
             (reward_name(view.state.settings), shown_reward(view.state.trials[best["trial"]])),
         ]
-    print_fields(rows)
+    print_fields((name, value) for name, value in rows if value not in _NOTHING or name in _SAID_AT_ZERO)

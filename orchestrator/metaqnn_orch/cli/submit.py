@@ -13,6 +13,7 @@ from metaqnn_orch.cli.flags import NO_FLAGS, SEARCH, Flags, taking
 from metaqnn_orch.cli.output import say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.settings.sources import gather, load_settings
 from metaqnn_trainer.contract.keys import check_name
 
@@ -46,4 +47,4 @@ def submit(
         say(f"job {made.job} in namespace {made.namespace} now searches for run {run}")
     else:
         say(f"job {made.job} already searches for run {run}; nothing was changed")
-    say(typeable(f"next: metaqnn-orch attach {run} {release.words}"))
+    say(typeable(f"next: {next_command(f'attach {run}', store)}"))

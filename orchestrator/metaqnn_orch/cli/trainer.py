@@ -12,7 +12,7 @@ from metaqnn_orch.application.trainer_check.bench import DEFAULTS, Limits
 from metaqnn_orch.application.trainer_check.registry import Check, Checked, CheckMark
 from metaqnn_orch.application.trainer_check.suite import check_trainer, chosen
 from metaqnn_orch.cli import options
-from metaqnn_orch.cli.output import Format, print_json, print_lines, say
+from metaqnn_orch.cli.output import Format, print_json, print_lines, print_wrapped, say
 
 HELP: Final = "Train with a program of your own."
 
@@ -60,7 +60,7 @@ def check(
         for verdict in verdicts:
             made.append(verdict)
             if output is Format.TABLE:
-                print_lines(_lines(verdict))
+                print_wrapped(_lines(verdict))
     counts = Counter(verdict.mark for verdict in made)
     if output is Format.JSON:
         print_json(made)

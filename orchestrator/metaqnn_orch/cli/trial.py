@@ -14,9 +14,11 @@ from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows, size_in_words
 from metaqnn_orch.cli.screen import sparkline
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import living, read_holder
+from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.reporting.summary import read_run, reward_name, shown_reward
+from metaqnn_orch.reporting.curves import why_no_curve
+from metaqnn_orch.reporting.summary import at_work, read_run, reward_name, shown_reward
+from metaqnn_trainer.contract.text import amount
 
 
 def trial(
@@ -40,8 +42,8 @@ def trial(
     """
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
-    found = find_trial(view, name)
-    shown = trial_view(opened, view, found, works=living(read_holder(opened, run)) is not None)
+    found = find_trial(view, name, opened.uri)
+    shown = trial_view(opened, view, found, works=at_work(view.state, read_holder(opened, run)))
     if output is Format.JSON:
         print_json(shown)
         return
@@ -51,7 +53,7 @@ def trial(
         total = ("total", "", sum(row[2] for row in rows), sum(row[3] for row in rows))
         columns = {view.state.space.part: "", "output": "", "params": ",d", "MACs": ",d"}
         print_rows(columns, [*rows, total])
-    print_fields(_fields(shown, found, reward_name(view.state.settings)))
+    print_fields(_fields(shown, found, reward_name(view.state.settings), view.record.table))
     if shown["lost_attempts"]:
         attempts = [tuple(one.values()) for one in shown["lost_attempts"]]
         print_rows({"attempt": "d", "end": "", "at": "", "detail": ""}, attempts)
@@ -59,8 +61,8 @@ def trial(
     print_rows({"size": ">", "file": ""}, files)
 
 
-def _fields(shown: Mapping[str, Any], found: Trial, reward: str) -> Iterator[tuple[str, object]]:
-    """The names and values of what is known."""
+def _fields(shown: Mapping[str, Any], found: Trial, reward: str, table: str | None) -> Iterator[tuple[str, object]]:
+    """The names and values of what is known; `table` is what answered instead of a trainer."""
     values: dict[str, object] = {
         "trial": shown["trial"],
         "state": str(shown["state"]).replace("_", " "),
@@ -72,7 +74,7 @@ def _fields(shown: Mapping[str, Any], found: Trial, reward: str) -> Iterator[tup
         "confirmed by": ", ".join(shown["confirmed_by"]),
         reward: shown_reward(found) if found.reward is not None else None,
         "measures": ", ".join(f"{key} {value:.6g}" for key, value in shown["measures"].items()),
-        "curve": _curve(shown["curve"]),
+        "curve": _curve(shown["curve"]) or f"none: {why_no_curve(found, table)}",
         "best epoch": shown["best_epoch"],
         "attempts": shown["attempts"],
         "device": shown["device"],
@@ -88,4 +90,4 @@ def _curve(rewards: Sequence[float]) -> str:
     """The rewards of the epochs as blocks."""
     if not rewards:
         return ""
-    return f"{sparkline(rewards)}  {rewards[0]:.4f} to {rewards[-1]:.4f} in {len(rewards)} epochs"
+    return f"{sparkline(rewards)}  {rewards[0]:.4f} to {rewards[-1]:.4f} in {amount(len(rewards), 'epoch')}"

@@ -7,8 +7,8 @@ from typing import Final
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import RowFormat, print_csv, print_json, print_rows
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import living, read_holder
-from metaqnn_orch.reporting.summary import Rows, read_run, reward_name, trial_rows, trial_table
+from metaqnn_orch.control.holder import read_holder
+from metaqnn_orch.reporting.summary import Rows, at_work, read_run, reward_name, trial_rows, trial_table
 
 # The net comes last: it alone may be longer than a line.
 _COLUMNS: Final = {
@@ -26,8 +26,8 @@ _COLUMNS: Final = {
 def trials(run: options.Run, store: options.Store, output: options.RowOutput = RowFormat.TABLE) -> None:
     """List the trials of a run.
 
-    In the order of their proposal. `state` is in_flight (in the table `waiting`, where nobody works on the run),
-    completed, untrainable, too_large, timed_out, stopped_early or abandoned. `estimated` says that a table did not have
+    In the order of their proposal. `state` is in_flight, waiting (in flight, but nobody works on the run), completed,
+    untrainable, too_large, timed_out, stopped_early or abandoned. `estimated` says that a table did not have
     the net, and made up its reward from those most like it.
     The reward of a net that was stopped early is foretold: `measured` is what it had, `predicted` what was expected
     of it, with a standard deviation of `spread`. The reward is called val accuracy where it is that.
@@ -44,18 +44,17 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     """
     opened = open_store(store)
     state = read_run(opened, run, learning=False).state
+    works = at_work(state, read_holder(opened, run))
     if output is RowFormat.JSON:
-        print_json(trial_rows(state))
+        print_json(trial_rows(state, works=works))
     elif output is RowFormat.CSV:
-        print_csv(*trial_table(state))
+        print_csv(*trial_table(state, works=works))
     else:
-        rows: Rows = [{**row} for row in trial_rows(state)]
+        rows: Rows = [{**row} for row in trial_rows(state, works=works)]
         words = {"reward": reward_name(state.settings)}
         shown = [name for name in _COLUMNS if name != "epsilon" or any(row[name] is not None for row in rows)]
         columns = {words.get(name, name): _COLUMNS[name] for name in shown}
-        works = living(read_holder(opened, run)) is not None
         for row in rows:
-            row["state"] = row["state"] if works or row["state"] != "in_flight" else "waiting"
             row["epsilon"] = row.get("origin", row["epsilon"])
             row["state"] += ", estimated" if row["estimated"] else ""
             row["state"] += f", confirms {row['confirms']}" if "confirms" in row else ""

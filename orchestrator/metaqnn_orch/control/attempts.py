@@ -101,7 +101,6 @@ def pausing(waiting: Sequence[Trial], due: Sequence[Trial], in_flight: int) -> s
     if not waiting or due or len(waiting) < in_flight:
         return ""
     last = max(waiting, key=lambda trial: trial.attempt)
-    return (
-        f"all {len(waiting)} trials in parallel pause before their next attempt; the last one ended with: "
-        f"{last.trouble}"
-    )
+    many = len(waiting)
+    who = "the only trial in training pauses" if many == 1 else f"all {many} trials in parallel pause"
+    return f"{who} before {'its' if many == 1 else 'their'} next attempt; the last one ended with: {last.trouble}"

@@ -18,6 +18,7 @@ from typing import Final
 from metaqnn_orch.control.ends import COUNTS_AS_A_CRASH, LONGEST_PAUSE, Lost
 from metaqnn_orch.control.events import Braked, Opened
 from metaqnn_orch.launchers.base import Phase
+from metaqnn_trainer.contract.text import amount
 
 FIRST_PAUSE: Final = 15.0  # seconds between the end of the last attempt and the first probe
 LAST_PROBES: Final = 12  # without any other net to try, after which those that end in this way are to blame
@@ -31,13 +32,14 @@ _KEPT: Final = re.compile(r"\b(exit code|code|ended with|signal|status|http|errn
 _PROGRESS: Final = re.compile(r"\brate \S+, epoch \d+/\d+: [^|]*|\battempt \d+: \[[^]]*\]")
 _PARTICULAR: Final = re.compile(r"on (node )?\S+,|\[[^]]*\]|'[^']*'|\"[^\"]*\"|\S*[\d/]\S*")
 
-_ADVICE: Final[Mapping[Phase, str]] = {
+ADVICE: Final[Mapping[Phase, str]] = {
     Phase.CUT_OFF: "does the store answer trainers, and are their credentials valid?",
     Phase.REFUSED: "what does the store refuse: credentials, quota, size?",
     Phase.NO_DEVICE: "check the GPUs' driver and the device plugin; metaqnn-orch doctor names the nodes",
     Phase.HOPELESS: "do the image, its plug-ins and the dataset fit this run?",
     Phase.FALSE_START: "is the image a trainer's, for this kind of machine?",
 }
+"""What to look at where trials of all kinds end in this way."""
 _LOOK: Final = "were memory, image, driver or settings changed? Correct them and start again: the run goes on"
 
 
@@ -119,11 +121,12 @@ class Streak:
 
     def in_words(self) -> str:
         """What is wrong, what happens now, and what to do."""
-        advice = _ADVICE.get(Phase(self.kind), _LOOK) if self.kind else _LOOK
+        advice = ADVICE.get(Phase(self.kind), _LOOK) if self.kind else _LOOK
         return (
-            f"the last {self.attempts} attempts ended in the same way, of {len(self.trials)} different trials, since "
-            f"{self.since}, the last with {self.kind}: {self.detail}. Launching pauses and no trial is charged: one "
-            f"attempt at a time, {self.pause:.0f} s after the last, finds out when it is over ({advice})"
+            f"the last {amount(self.attempts, 'attempt')} ended in the same way, of "
+            f"{amount(len(self.trials), 'different trial')}, since {self.since}, the last with {self.kind}: "
+            f"{self.detail}. Launching pauses and no trial is charged: one attempt at a time, {self.pause:.0f} s after "
+            f"the last, finds out when it is over ({advice})"
         )
 
 

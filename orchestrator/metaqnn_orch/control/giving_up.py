@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from metaqnn_orch.control.brake import ADVICE
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import Phase
@@ -22,10 +23,12 @@ class Abandonments:
         self._most = max(ABANDONED_TRIALS, parallel)
         self._before = state.abandoned
         self._hopeless = self._in_a_row = 0
+        self._advice = ""
 
     def add(self, end: Phase) -> None:
         """Count another abandoned trial; its last attempt ended with `end`."""
         self._in_a_row += 1
+        self._advice = ADVICE.get(end, "")
         self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
 
     def clear(self) -> None:
@@ -41,12 +44,12 @@ class Abandonments:
             count = max(self._hopeless, self._in_a_row)
             return self._failed(f"{count} trials in a row were abandoned")
         if ended and nothing_worked(self._state):
-            return self._failed(f"all {self._state.abandoned} trials that ended were abandoned, and none was trained")
+            all_of_them = self._state.abandoned
+            were = "the only trial was" if all_of_them == 1 else f"all {all_of_them} trials that ended were"
+            return self._failed(f"{were} abandoned, and none was trained")
         return None
 
     def _failed(self, what: str) -> RunFailed:
         trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
-        return RunFailed(
-            f"{what}; the last one: {trouble[-1]}",
-            hint="repair the cause, then start again: other nets are tried, abandoned ones are not",
-        )
+        next_step = "repair the cause, then start again: other nets are tried, abandoned ones are not"
+        return RunFailed(f"{what}; the last one: {trouble[-1]}", hint=f"{self._advice} {next_step}".lstrip())

@@ -16,6 +16,7 @@ from threading import Event, Lock, Thread
 
 from metaqnn_orch.control.journal import last_writer
 from metaqnn_orch.errors import ObjectMissing, RunHeld, redacted
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, encode, read
 from metaqnn_trainer.contract.errors import MessageError
@@ -156,14 +157,29 @@ class Hold:
             # An orchestrator that lost a race, or slept between its read and its write, may have written its name here.
             other = seen is not None and seen.session != self.me.session
             if seen is not None and other and last_writer(self._store, self._run) != self.me.session:
-                self._lost = RunHeld(
-                    f"run {self._run} was taken over by {seen.owner}",
-                    hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
-                )
+                self._lost = self._taken_by(seen)
                 raise self._lost
             self.me = self.me.model_copy(update={"beat": self.me.beat + 1, "at": at, "trouble": trouble})
             self._store.put(keys.holder(self._run), encode(self.me))
             self._next_beat = self._monotonic() + self._pace
+
+    def check(self) -> None:
+        """
+        Raises:
+            RunHeld: somebody took the run over, whether or not it went on since.
+        """
+        with self._lock:
+            seen = read_holder(self._store, self._run)
+            if self._lost is None and seen is not None and seen.session != self.me.session:
+                self._lost = self._taken_by(seen)
+            if self._lost is not None:
+                raise self._lost
+
+    def _taken_by(self, other: Holder) -> RunHeld:
+        return RunHeld(
+            f"run {self._run} was taken over by {other.owner}",
+            hint=f"nothing more was changed; see {next_command(f'status {self._run}', self._store.uri)}",
+        )
 
     def release(self) -> None:
         """Let the next orchestrator begin at once. No beat follows, not even one that was about to be written."""
@@ -174,11 +190,11 @@ class Hold:
                 self._store.put(keys.holder(self._run), encode(self.me.model_copy(update={"released": True})))
 
     def _held_by(self, holder: Holder) -> RunHeld:
+        shows, stops = (next_command(f"{what} {self._run}", self._store.uri) for what in ("attach", "cancel"))
         return RunHeld(
             f"run {self._run} is held by {holder.owner}, last heard of at {holder.at}",
-            hint=f"nothing was changed; metaqnn-orch attach {self._run} --store {self._store.uri} shows it; to go on "
-            f"with it here, first stop it with Ctrl-C there, or with metaqnn-orch cancel {self._run} --store "
-            f"{self._store.uri} (--keep-jobs lets trials in a cluster go on)",
+            hint=f"nothing was changed; {shows} shows it; to go on with it here, first stop it with Ctrl-C there, or "
+            f"with {stops} (--keep-jobs lets trials in a cluster go on)",
         )
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from metaqnn_orch.control.events import MAX_ENTRY_BYTES, Event, Opened, decode_entry, decode_head, encode_entry
 from metaqnn_orch.errors import JournalError, ObjectMissing, RunHeld
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 
@@ -89,7 +90,7 @@ class Journal:
         if not self._store.put_if_absent(key, data) and self._store.get(key, len(data) + 1) != data:
             raise RunHeld(
                 f"run {self._run} was taken over by {self._owner_after()}",
-                hint=f"nothing more was changed; see metaqnn-orch status {self._run} --store {self._store.uri}",
+                hint=f"nothing more was changed; see {next_command(f'status {self._run}', self._store.uri)}",
             )
         self.position += 1
 

@@ -32,6 +32,7 @@ from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
 from metaqnn_trainer.contract.messages import TrainingRequest
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 AT_ONCE = 32  # results that are read between two looks for a signal
@@ -258,7 +259,7 @@ class Loop:
                 attempt=trial.attempt,
                 kind=cast(Lost, end),
                 detail=detail[:400]
-                + (f"{COUNTS_AS_A_CRASH}{sum(trial.free.values())} free attempts" if used_up else ""),
+                + (f"{COUNTS_AS_A_CRASH}{amount(sum(trial.free.values()), 'free attempt')}" if used_up else ""),
                 seconds=max(self._attempts.ended(trial.trial), seconds),
                 charged=charged,
                 refused=refused,

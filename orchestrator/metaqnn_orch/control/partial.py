@@ -7,10 +7,10 @@ the same command completes them, and `runs rm` removes them.
 
 from __future__ import annotations
 
-import shlex
 from typing import Literal
 
 from metaqnn_orch.errors import ObjectMissing, RunConflict
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import Message, read
 from metaqnn_trainer.contract.errors import MessageError
@@ -44,5 +44,5 @@ def refuse_partial(store: Store, run: str) -> None:
     if found is not None:
         raise RunConflict(
             f"run {run!r} was {'copied' if found.what == 'copy' else 'removed'} in part, in {store.uri}",
-            hint=f"metaqnn-orch runs rm {run} --store {shlex.quote(store.uri)} --delete removes what is left",
+            hint=f"{next_command(f'runs rm {run}', store.uri, '--delete')} removes what is left",
         )

@@ -8,6 +8,7 @@ written. If it is killed in between, the next session finds the object of a tria
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from typing import Final
 
@@ -59,6 +60,21 @@ def proposal_of(record: RunRecord, state: RunState, queued: Queued) -> Proposed:
 def put(store: Store, run: str, trial: str, queued: Queued) -> bool:
     """Put a net into the queue; False where it is there already."""
     return store.put_if_absent(keys.queued(run, trial), encode(queued))
+
+
+def withdraw(store: Store, run: str, trial: str) -> None:
+    """Take a net out of the queue again."""
+    store.delete(keys.queued(run, trial))
+
+
+def ahead(store: Store, run: str, state: RunState, trial: str) -> int:
+    """How many nets of the queue are taken before this one, which is in it."""
+    found = {}
+    for name in waiting(store, run, state):
+        with suppress(ObjectMissing, MessageError):
+            key = keys.queued(run, name)
+            found[name] = decode(Queued, store.get(key, ENOUGH_BYTES), key).at, key
+    return sum(place < found[trial] for place in found.values()) if trial in found else 0
 
 
 def waiting(store: Store, run: str, state: RunState) -> list[str]:

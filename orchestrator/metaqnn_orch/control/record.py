@@ -14,16 +14,16 @@ differ by it, as the trials do; within the run a net is known by its text, whate
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from re import fullmatch
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from metaqnn_orch.control.absence import no_run, refuse_absent
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.partial import refuse_partial
-from metaqnn_orch.errors import NotFound, ObjectMissing, RunConflict, SettingsError, one_line
+from metaqnn_orch.errors import ObjectMissing, RunConflict, SettingsError, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import design_options, plugins_of
@@ -221,7 +221,8 @@ def load_record(store: Store, run: str) -> RunRecord:
         record = read(RunRecord, store.get, key, f"{store.uri}: {key}")
     except ObjectMissing:
         refuse_partial(store, run)
-        raise _not_found(store, run) from None
+        refuse_absent(store)
+        raise no_run(store.uri, run, run_names(store)) from None
     if record.run != run:  # a copy would go on with the journal of the run that it was copied from
         raise MessageError(f"{store.uri}: {key} is of the run {record.run!r}")
     return _bound(store, record) if record.is_open else record
@@ -236,16 +237,6 @@ def run_names(store: Store) -> list[str]:
     names = [name for name in store.names(keys.runs()) if fullmatch(NAME_PATTERN, name)]
     there = each(lambda name: exists(store, keys.run_record(name)), names)
     return [name for name, is_run in zip(names, there, strict=True) if is_run]
-
-
-def _not_found(store: Store, run: str) -> NotFound:
-    known = run_names(store)
-    close = [name for name in known if name.startswith(run)] or get_close_matches(run, known, n=1)
-    shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-    meant = f"did you mean {close[0]}? " if close else ""
-    none = "it has no runs: is it the store that you mean? metaqnn-orch start begins one"
-    hint = f"{meant}runs there: {shown}" if known else none
-    return NotFound(f"no run {run!r} in {store.uri}", hint)
 
 
 def check_same(record: RunRecord, settings: Settings) -> None:

@@ -52,9 +52,9 @@ class Trial:
     spread: float | None = None
     """Standard deviation of the prediction."""
     curve: list[float] = field(default_factory=list)
-    """Rewards of the epochs that counted. It is empty where no history was kept. In journals of earlier releases, and
-    where there were very many epochs (control/ingest.py), it is empty until it is read from the history
-    (reporting/curves.py).
+    """Rewards of the epochs that counted. It is empty where none did, and where no history was kept. In journals of
+    earlier releases, and where there were very many epochs (control/ingest.py), it is empty until it is read from the
+    history (reporting/curves.py).
     """
     free: dict[str, int] = field(default_factory=dict)
     """Lost attempts that cost nothing, by how they ended."""

@@ -65,7 +65,7 @@ def _overview(seen: Seen) -> Answer:
     }
     if state.best is not None and seen.history.trained:
         price = state.opened.budget.price_per_gpu_hour if state.opened is not None else None
-        words = content(view, seen.history, None, price, works=seen.holder is not None)
+        words = content(view, seen.history, None, price, works=seen.works)
         found["words"] = {
             "lead": words.lead,
             "notes": words.notes,
@@ -83,8 +83,7 @@ def _overview(seen: Seen) -> Answer:
 
 def _standing(seen: Seen, now: str) -> Answer:
     """Where the run stands: at `now`, where an orchestrator works on it, else at the moment when it was last heard."""
-    works = seen.holder is not None
-    found = standing(seen.view.state, now if works else seen.view.state.heard, works=works)
+    found = standing(seen.view.state, now if seen.works else seen.view.state.heard, works=seen.works)
     return {
         "whole": found.whole._asdict(),
         "phase": found.phase._asdict(),
@@ -178,14 +177,13 @@ def _rows(seen: Seen, some: Iterable[Any]) -> list[Answer]:
     return [
         {
             **row,
-            "state": "waiting" if trial.state == "in_flight" and seen.holder is None else trial.state,
             "seconds": trial.seconds or None,  # a table need not say any
             "macs": trial.macs,
             "samplings": trial.samplings,
             "device": trial.device,
             "epochs": len(trial.curve) or None,
         }
-        for row, trial in zip(trial_rows(seen.view.state, listed), listed, strict=True)
+        for row, trial in zip(trial_rows(seen.view.state, listed, works=seen.works), listed, strict=True)
     ]
 
 
@@ -238,7 +236,9 @@ def trial(reader: RunReader, name: str) -> Answer:
         return {
             "row": _rows(seen, [found])[0],
             "reward": reward_name(state.settings),
-            "no_curve": "" if found.reward is None or found.curve else why_no_curve(found, seen.view.record.table),
+            "no_curve": ""
+            if found.state == "in_flight" or found.curve
+            else why_no_curve(found, seen.view.record.table),
             "rank": next((place for place, one in enumerate(ranking, 1) if one is found), None),
             "of": len(ranking),
             "part": state.space.part,

@@ -10,6 +10,7 @@ from threading import BoundedSemaphore
 from typing import Any, Final
 
 from metaqnn_orch.errors import BadInput, NotFound, ObjectMissing
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, read
@@ -64,7 +65,7 @@ def file_of(store: Store, run: str, trial: str, name: str) -> bytes:
         if artifact.size > LARGEST:
             raise BadInput(
                 f"{name} has {artifact.size:,} bytes, more than a browser is given",
-                hint=f"metaqnn-orch pull {run} --store {store.uri} --to ./best",
+                hint=next_command(f"pull {run}", store.uri, "--to ./best"),
             )
         key = artifacts.locate(store, run, trial, kind, artifact)
         data = store.get(key, artifact.size + 1)

@@ -21,7 +21,7 @@ from metaqnn_orch.errors import KNOWN, NotFound, StoreError, one_line
 from metaqnn_orch.reporting.curves import Curves, read_epochs, so_far
 from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.run_figures import RunFigures
-from metaqnn_orch.reporting.summary import RunView
+from metaqnn_orch.reporting.summary import RunView, at_work
 from metaqnn_trainer.store.base import Store
 
 PACE: Final = 2.0  # seconds between two looks at the store
@@ -67,6 +67,11 @@ class Seen(NamedTuple):
     epochs: Mapping[str, Sequence[float]]
     """The rewards of the epochs so far, of the first nets in training, by their trials' ids."""
 
+    @property
+    def works(self) -> bool:
+        """Whether somebody works on the run."""
+        return at_work(self.view.state, self.holder)
+
 
 class RunReader:
     """Follows one run. It is safe to use from several threads."""
@@ -79,7 +84,9 @@ class RunReader:
         pace: float = PACE,
         patience: float = PATIENCE,
         monotonic: Callable[[], float] = time.monotonic,
+        curves: Curves | None = None,
     ) -> None:
+        """`curves` are those that are known of the runs of the store: other readers may share them."""
         self.run = run
         self._store = store
         self._pace = pace
@@ -90,7 +97,7 @@ class RunReader:
         self._looked = float("-inf")
         self._seen: Seen | None = None
         self._journal: Journal | None = None
-        self._curves = Curves(store)
+        self._curves = curves or Curves(store)
         self._pulse = Heartbeat(store, run, monotonic)
         self._fault: Fault | None = None
         self._made: dict[Hashable, Any] = {}
@@ -173,7 +180,6 @@ class RunReader:
         if seen is None or journal is None or seen.view.record != record:  # also one that was made anew
             state, journal = resume(self._store, record, record.settings_as_run())
             view = RunView(record, state, journal.position)
-            self._curves = Curves(self._store)
             seen = Seen(view, read_history(self._store, view), None, {})
             self._publish(seen, journal, [])
         else:

@@ -14,6 +14,7 @@ from metaqnn_orch.control.record import run_names
 from metaqnn_orch.dashboard.background import in_background
 from metaqnn_orch.dashboard.reader import PATIENCE, RunReader, in_words
 from metaqnn_orch.errors import KNOWN, one_line
+from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.summary import RunView, read_run, reward_name, summary
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
@@ -58,6 +59,7 @@ class Shelf:
         self._patience = patience
         self._monotonic = monotonic
         self._lock = Lock()  # guards everything below
+        self._curves = Curves(store)
         self._readers: OrderedDict[str, RunReader] = OrderedDict()
         self._rows: dict[str, _Read] = {}
         self._names: list[str] = []
@@ -74,7 +76,12 @@ class Shelf:
         keys.check_name("run", run)
         with self._lock:
             reader = self._readers.pop(run, None) or RunReader(
-                self.store, run, pace=min(self._pace, 2.0), patience=self._patience, monotonic=self._monotonic
+                self.store,
+                run,
+                pace=min(self._pace, 2.0),
+                patience=self._patience,
+                monotonic=self._monotonic,
+                curves=self._curves,
             )
             self._readers[run] = reader
             while len(self._readers) > _KEPT:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Condition, Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import LauncherError, one_line
 from metaqnn_orch.launchers.base import BY_EXIT_CODE, NO_OPTIONS, Observation, Phase
@@ -33,6 +33,14 @@ FALSE_STARTS: Final = 3
 KILLED_STARTS: Final = 10  # killed starts in a row: a person, or the kernel for want of memory, may kill a few
 
 _VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+
+
+class Proven(NamedTuple):
+    """What a worker that can be started trains on."""
+
+    device: str
+    unused: str
+    """Why it cannot use a GPU that is there; empty where there is none."""
 
 
 class LocalLauncher:
@@ -122,8 +130,8 @@ class LocalLauncher:
             for worker in [worker for worker, order in self._orders.items() if order and order.trial == trial]:
                 self._dismiss(worker)
 
-    def prove(self) -> str:
-        """Start a worker and wait until it is ready for its first trial. Returns the device that it trains on.
+    def prove(self) -> Proven:
+        """Start a worker and wait until it is ready for its first trial. Returns what it trains on.
 
         Raises:
             LauncherError: it cannot be started, or ended before it was ready, or has no GPU although the environment
@@ -141,10 +149,11 @@ class LocalLauncher:
         named = self._environment.get(_VISIBLE, "").strip()
         if named not in ("", "-1") and worker.device.startswith("cpu"):
             raise LauncherError(
-                f"{_VISIBLE} is {named}, but the trainer finds no GPU that it can use: only {worker.device}",
+                f"{_VISIBLE} is {named}, but the trainer finds no GPU that it can use: only {worker.device}"
+                + (f" ({worker.unused})" if worker.unused else ""),
                 hint=f"nvidia-smi shows the GPUs; without {_VISIBLE} it trains on the CPU",
             )
-        return worker.device
+        return Proven(worker.device, worker.unused)
 
     def close(self) -> None:
         """Kill the workers and forget every order: trials that were running have to be launched again."""

@@ -79,6 +79,8 @@ class Worker:
         self.is_ready = False
         self.device = ""
         """The device that it trains on, as it said when it was ready."""
+        self.unused = ""
+        """Why it cannot use a GPU that is there, as it said when it was ready; empty where there is none."""
         self._complaint = ""
         self._said = StandardError(_open(self._process.stderr).fileno(), keep)
         self._reaping = Lock()
@@ -140,7 +142,8 @@ class Worker:
                 if not line.endswith(b"\n") and len(line) < _LINE_BYTES:
                     return  # the worker died while writing
                 if not self.is_ready:
-                    self.device = decode(WorkerReady, line, "its first line").device
+                    ready = decode(WorkerReady, line, "its first line")
+                    self.device, self.unused = ready.device, one_line(ready.unused)
                     self.is_ready = True
                     self._on_ready()
                     continue

@@ -19,14 +19,14 @@ from metaqnn_orch.application.jobs import cluster_of, end_submitted, stop
 from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import Estimate, estimate, preview
 from metaqnn_orch.application.release import Release
-from metaqnn_orch.control.holder import living, read_holder
+from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound
 from metaqnn_orch.mcp.allowance import Allowance, BudgetLeft, Consumption, Grant
 from metaqnn_orch.mcp.confirming import Confirmations
 from metaqnn_orch.mcp.reading import Assignments, PresetOrFile, Reading, Run
 from metaqnn_orch.mcp.tool import Tool, tool_of
-from metaqnn_orch.reporting.summary import RunView, read_run
+from metaqnn_orch.reporting.summary import RunView, read_run, summary
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.base import Store
@@ -73,7 +73,13 @@ class CancelPreview(TypedDict):
     holder: str | None
     """The process that works on the run and would stop; None where none does."""
     in_flight: int
-    """Number of trials in training: they end without a result, and begin again when the run goes on."""
+    """Number of trials in training: they end without a result, and begin again when the run goes on; 0 while nobody
+    works on the run.
+    """
+    waiting: int
+    """Number of trials that have begun and wait for somebody to work on the run: their Jobs, where a cluster still has
+    some, end.
+    """
     token: str
     """Confirms this cancel, once, for a quarter of an hour."""
 
@@ -129,7 +135,7 @@ class Starting:
         trials: Annotated[int, Field(ge=1, le=1_000_000, description="Nets to train, beside those that the run has.")],
         hours: Annotated[
             float | None,
-            Field(gt=0, description="Hours of training, times devices, after which no further trial begins."),
+            Field(gt=0, le=1e9, description="Hours of training, times devices, after which no further trial begins."),
         ] = None,
         settings: Assignments = [],  # noqa: B006
     ) -> StartPreview:
@@ -178,6 +184,11 @@ class Starting:
                 where = shlex.split(self._release.words) if self._release else ["--store", store.uri]
                 arguments = ["start", str(file), "--run", wanted.run, "--launcher", self._launcher, *where]
                 made = self._detach(arguments, store, wanted.run)
+            if made.code == 0:
+                raise BadInput(
+                    f"run {wanted.run} has nothing left to do: it is complete, or its budget is used",
+                    hint="`status` says how it stands",
+                )
             if made.code is not None:
                 raise LauncherError(
                     f"the search of run {wanted.run} ended with exit code {made.code} before it began",
@@ -211,11 +222,12 @@ class Cancelling:
         """Show what cancelling a run would stop, and get the token that `cancel` needs."""
         store = self._opened()
         view = read_run(store, check_name("run", run))
-        holder = living(read_holder(store, run))
+        found = summary(view, read_holder(store, run))
         return {
             "run": run,
-            "holder": holder.owner if holder is not None else None,
-            "in_flight": len(view.state.in_flight),
+            "holder": found["holder"],
+            "in_flight": found["in_flight"],
+            "waiting": found["waiting"],
             "token": self._shown.show(run),
         }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
 from metaqnn_orch.errors import BadInput
+from metaqnn_trainer.contract.text import amount
 
 
 class Consumption(NamedTuple):
@@ -62,8 +63,8 @@ class Allowance:
         left = self.left()
         if left["trials"] is not None and wanted.trials > left["trials"]:
             raise BadInput(
-                f"this would train {wanted.trials:,} nets, and of the server's budget of {self.trials:,} trials "
-                f"{left['trials']:,} are left",
+                f"this would train {amount(wanted.trials, 'net')}, and of the server's budget of {self.trials:,} "
+                f"trials {left['trials']:,} are left",
                 hint="ask for fewer trials; only the person who runs the server may give it more",
             )
         if left["hours"] is not None and (wanted.hours > left["hours"] or left["hours"] <= 0):

@@ -21,7 +21,7 @@ from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.run_list import ListedRun, list_runs
 from metaqnn_orch.application.trial_view import TrialView, trial_view
-from metaqnn_orch.control.holder import living, read_holder
+from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import BadInput, NotFound, one_line
 from metaqnn_orch.mcp.tool import Tool, tool_of
@@ -29,12 +29,13 @@ from metaqnn_orch.reporting.answers import RunStatus, TrialRow
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.history import read_best, read_history
-from metaqnn_orch.reporting.summary import read_run, status_of, trial_rows
+from metaqnn_orch.reporting.summary import at_work, read_run, status_of, trial_rows
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
 from metaqnn_orch.settings.sources import InForce, Layered, in_force, load_settings
 from metaqnn_trainer.contract.keys import check_name
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 PAGE: Final = 100
@@ -164,11 +165,13 @@ class Reading:
         ] = False,
     ) -> TrialPage:
         """List trials of a run, a page at a time."""
-        state = read_run(self._opened(), check_name("run", run)).state
+        store = self._opened()
+        state = read_run(store, check_name("run", run)).state
+        works = at_work(state, read_holder(store, run))
         found = state.ranking() if best_first else [*state.trials.values()]
         end = offset + limit
         return {
-            "trials": trial_rows(state, found[offset:end]),
+            "trials": trial_rows(state, found[offset:end], works=works),
             "total": len(found),
             "next_offset": end if end < len(found) else None,
         }
@@ -177,8 +180,8 @@ class Reading:
         """Show one trial of a run: its net, curve, attempts, device and files."""
         store = self._opened()
         view = read_run(store, check_name("run", run), learning=False)
-        works = living(read_holder(store, run)) is not None
-        return cast(TrialView, trial_view(store, view, find_trial(view, trial), works=works))
+        works = at_work(view.state, read_holder(store, run))
+        return cast(TrialView, trial_view(store, view, find_trial(view, trial, store.uri), works=works))
 
     def logs(
         self,
@@ -193,12 +196,12 @@ class Reading:
         store = self._opened()
         record = load_record(store, check_name("run", run))
         if trial is not None:
-            trial = find_trial(read_run(store, run, learning=False), trial).trial
+            trial = find_trial(read_run(store, run, learning=False), trial, store.uri).trial
         if self._launcher is not LauncherName.KUBERNETES:
             lines = said_here(store.uri, run, trial)
         else:
             cluster = cluster_of(self._release and self._release.namespace, self._release and self._release.context)
-            lines = said_by(cluster, store, record, trial, tail) if trial else said_by_search(cluster, run, tail)
+            lines = said_by(cluster, store, record, trial, tail) if trial else said_by_search(cluster, store, run, tail)
         return {"text": "\n".join(line[:_LONGEST] for line in lines[-tail:])}
 
     def doctor(self, preset_or_file: PresetOrFile, settings: Assignments = []) -> Diagnoses:  # noqa: B006
@@ -216,14 +219,15 @@ class Reading:
         if view.state.best is None:
             raise BadInput(f"run {run} has no trained net yet", hint="`status` tells how it stands")
         price = view.state.opened.budget.price_per_gpu_hour if view.state.opened is not None else None
-        words = content(view, read_history(store, view), read_best(store, view), price)
+        works = at_work(view.state, read_holder(store, run))
+        words = content(view, read_history(store, view), read_best(store, view), price, works=works)
         facts = [("best net", view.state.best.net), *words.numbers, *words.cost, *words.versions]
         lines = [
             words.lead,
             *words.notes,
             *(f"{name}: {one_line(value, 400)}" for name, value in facts),
             *(f"{end.name}: {end.number:,} ({end.meaning})" for end in words.outcomes),
-            *(f"{count:,} attempts were lost: {reason}" for reason, count in words.reasons),
+            *(f"{amount(count, 'attempt')} lost: {reason}" for reason, count in words.reasons),
         ]
         return {"text": "\n".join(lines)}
 

@@ -16,6 +16,7 @@ from metaqnn_orch.errors import BadInput, one_line
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import CLASSIFICATION
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 from metaqnn_trainer.spaces.cnn.layer import Net
 from metaqnn_trainer.spaces.cnn.notation import parse_net
@@ -196,7 +197,10 @@ def read_rows(data: bytes, what: str, required: Collection[str], refusals: Refus
             cells = _split(line, separator)
             if len(cells) != len(columns):
                 unquoted = "; a net must be in quotation marks" if line.lstrip().startswith("[") else ""
-                raise RowError(f"it has {len(cells)} cells where the first line names {len(columns)} columns{unquoted}")
+                raise RowError(
+                    f"it has {amount(len(cells), 'cell')} where the first line names "
+                    f"{amount(len(columns), 'column')}{unquoted}"
+                )
         except RowError as error:
             refusals.add(number, error)
             continue

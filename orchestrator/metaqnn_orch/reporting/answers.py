@@ -10,6 +10,8 @@ from metaqnn_orch.control.confirmation import Repeated
 from metaqnn_orch.control.losses import Spell
 from metaqnn_orch.control.trial import TrialState
 
+ShownState = Literal["waiting"] | TrialState
+"""The state of a trial as it is shown: waiting means that it is in flight, and nobody works on the run."""
 RunStanding = Literal["new", "running", "complete", "exhausted", "out_of_budget", "interrupted"]
 
 
@@ -126,8 +128,8 @@ class TrialRow(TypedDict):
     """The net."""
     epsilon: float | None
     """Epsilon with which the net was proposed; None for a method without one."""
-    state: TrialState
-    """How the trial ended, or that it has not ended."""
+    state: ShownState
+    """How the trial ended, or that it has not ended; waiting means that it has not, and nobody works on the run."""
     reward: float | None
     """Reward that the searcher was told; None before the result."""
     val_accuracy: NotRequired[float | None]

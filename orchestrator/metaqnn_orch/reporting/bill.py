@@ -18,6 +18,7 @@ from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.search.sampling import random_design
 from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 _SAMPLE: Final = 200  # random nets whose mean stands for the space
@@ -99,7 +100,11 @@ def remaining(settings: Settings, state: RunState) -> Iterator[EpsilonPhase]:
 def own_basis(state: RunState) -> Basis | None:
     """The basis from the run's own trials."""
     seconds = recent_seconds(state)
-    return Basis(seconds, f"the mean of the last {min(RECENT, state.unique)} nets of this run") if seconds else None
+    return (
+        Basis(seconds, f"the mean of the last {amount(min(RECENT, state.unique), 'net')} of this run")
+        if seconds
+        else None
+    )
 
 
 def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
@@ -120,7 +125,7 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
         return Basis(None, "unknown: no run in the store has trained nets like these")
     same, nets, name, seconds = max(found)
     how = "" if same else ", by multiply-accumulates, examples and epochs, for random nets of this space"
-    return Basis(seconds, f"run {name}, {nets:,} nets{how}")
+    return Basis(seconds, f"run {name}, {amount(nets, 'net')}{how}")
 
 
 def _from_run(record: RunRecord, state: RunState, settings: Settings, images: int | None) -> tuple[bool, float] | None:

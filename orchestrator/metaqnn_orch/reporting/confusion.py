@@ -8,6 +8,7 @@ from typing import Final
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import Figure, Rows, said, spec
 from metaqnn_orch.reporting.verdict import Verdict
+from metaqnn_trainer.contract.text import amount
 
 NAME: Final = "confusion"
 FEW: Final = 12  # classes up to which a cell has room for its number, and the matrix for a narrow screen
@@ -33,7 +34,7 @@ def confusion_figure(verdict: Verdict, colours: Palette) -> Figure | None:
             "right": row["class"] == row["taken_for"],
             "text": f"{row['class']} {'recognised' if row['class'] == row['taken_for'] else 'taken for'}"
             f"{'' if row['class'] == row['taken_for'] else ' ' + row['taken_for']}: "
-            f"{row['images']:,} images, {row['share']:.1%}",
+            f"{amount(row['images'], 'image')}, {row['share']:.1%}",
         }
         for row in rows
     ]

@@ -156,15 +156,21 @@ def _notes(view: RunView) -> list[str]:
     if record.table:
         notes.append(f"This was a rehearsal: nothing was trained, and accuracies come from the table {record.table}.")
     if guesses:
-        notes.append(f"{guesses:,} of the rewards are estimates from similar nets and were not measured.")
+        notes.append(
+            f"{amount(guesses, 'reward')} of the run {'is an estimate' if guesses == 1 else 'are estimates'} from "
+            "similar nets, and not measured."
+        )
     if stopped := stopped_early(view.state):
-        notes.append(f"{stopped:,} of the rewards are predicted: these nets were stopped early, and are not ranked.")
+        notes.append(
+            f"{amount(stopped, 'net')} {'was' if stopped == 1 else 'were'} stopped early: the reward is predicted, and "
+            "not ranked."
+        )
     if (confirmed := progress(view.state)) is not None and confirmed.all:
         done = "their means decide" if confirmed.done == confirmed.all else "the rest is still to come"
         times = f"{confirmed.done} of {confirmed.all} times"
         notes.append(f"The best nets were trained again with other seeds, {times}: {done}.")
     if record.imported:
-        notes.append(f"The run began with {record.imported.rows:,} results of {record.imported.file}.")
+        notes.append(f"The run began with {amount(record.imported.rows, 'result')} of {record.imported.file}.")
     state = view.state
     if state.finished is None:
         notes.append("The search has not ended yet.")
@@ -252,8 +258,11 @@ def _versions(view: RunView, history: History, best: TrainingResult | None) -> F
         ("dataset", f"{record.dataset.name}-{record.dataset.digest}"),
         ("its source", record.info.source),
         *([] if record.is_stand_in else [(f"its {_example(record)}s", _split(record))]),
-        ("devices", ", ".join(f"{one_line(name, 80)} ({count:,} nets)" for name, count in devices.most_common(5))),
-        ("journal", f"{view.position:,} entries"),
+        (
+            "devices",
+            ", ".join(f"{one_line(name, 80)} ({amount(count, 'net')})" for name, count in devices.most_common(5)),
+        ),
+        ("journal", amount(view.position, "entry", "entries")),
         ("Q-table, sha256" if isinstance(state.searcher, QLearning) else "all that was told, sha256", state.beliefs()),
     ]
     trained = best.versions if best is not None else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
+from threading import Lock
 from typing import Final
 
 from metaqnn_orch.control.at_once import each
@@ -20,7 +21,13 @@ from metaqnn_trainer.contract.result import EpochRecord, TrainingResult
 from metaqnn_trainer.store.base import Store
 
 MOST: Final = 8  # trials in training whose epochs are read: a person reads no more, and a store is asked for each
-_LEARNED: Final = ("completed", "timed_out", "stopped_early")  # states of trials whose epochs count
+_KEPT: Final = 100_000  # curves: some megabytes for each thousand of very long ones
+_TRAINED: Final = ("completed", "timed_out", "stopped_early", "untrainable")  # states of trials that have epochs
+_NO_EPOCH: Final = {
+    "in_flight": "no epoch of it has ended",
+    "too_large": "it did not fit the device",
+    "abandoned": "every attempt was lost",
+}
 
 
 def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
@@ -50,32 +57,56 @@ def read_epochs(store: Store, run: str, trial: str) -> list[EpochRecord]:
 
 class Curves:
     """The curves that a journal does not have, from the histories: journals of earlier releases have none, and no
-    journal has a very long one. The store is asked once for each. Nothing is written.
+    journal has a very long one. The store is asked once for each, because an ended trial's never changes. Nothing is
+    written. It is safe to use from several threads, and for several runs of the store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, kept: int = _KEPT) -> None:
+        """`kept` limits how many curves are remembered."""
         self._store = store
-        self._asked: set[str] = set()
+        self._kept = kept
+        self._lock = Lock()  # guards what follows
+        self._known: dict[tuple[str, str, str], list[float]] = {}  # also empty ones
 
     def fill(self, view: RunView, trials: Iterable[Trial], most: int | None = None) -> bool:
-        """Give these trials of the run their curves, or the first `most` of those that have none. Returns whether any
-        was found.
+        """Give these trials of the run their curves, but read at most `most` histories. Returns whether any was found.
 
         Raises:
-            StoreError: the store does not answer.
+            StoreError: the store does not answer; what it did answer is remembered.
         """
-        if view.record.table is not None:
+        record = view.record
+        if record.table is not None:
             return False
-        without = [
-            trial
+        lacking = {
+            (record.run, record.uid, trial.trial): trial
             for trial in trials
-            if not trial.curve and trial.attempt and trial.state in _LEARNED and trial.trial not in self._asked
-        ][:most]
-        found = each(lambda trial: read_epochs(self._store, view.record.run, trial.trial), without)
-        self._asked.update(trial.trial for trial in without)
-        for trial, records in zip(without, found, strict=True):
-            trial.curve = [record.reward for record in counted(records)]
-        return any(trial.curve for trial in without)
+            if not trial.curve and trial.attempt and trial.state in _TRAINED
+        }
+
+        def read(key: tuple[str, str, str]) -> None:
+            curve = curve_of(lacking[key], read_epochs(self._store, record.run, key[-1]))
+            with self._lock:
+                self._known[key] = curve
+                while len(self._known) > self._kept:
+                    del self._known[next(iter(self._known))]
+
+        try:
+            each(read, [key for key in lacking if key not in self._known][:most])
+        finally:
+            with self._lock:
+                found = {key: self._known[key] for key in lacking if self._known.get(key)}
+            for key, curve in found.items():
+                lacking[key].curve = [*curve]
+        return bool(found)
+
+
+def curve_of(trial: Trial, records: Sequence[EpochRecord]) -> list[float]:
+    """The learning curve of a trial with these epochs: the rewards of those that count, in training those so far. Of a
+    net that stayed at chance they are the last rate's: its reward is chance, and comes from none of them.
+    """
+    if trial.curve or trial.state not in (*_TRAINED, "in_flight"):
+        return [*trial.curve]
+    return [record.reward for record in counted(records)]
 
 
 def why_no_curve(trial: Trial, table: str | None) -> str:
@@ -84,9 +115,7 @@ def why_no_curve(trial: Trial, table: str | None) -> str:
         return "it was imported"
     if table is not None:
         return "it was not trained, a table answered"
-    return {"untrainable": "it stayed at chance", "too_large": "it did not fit the device"}.get(
-        trial.state, "the store has no history of it"
-    )
+    return _NO_EPOCH.get(trial.state, "the store has no history of it")
 
 
 def counted(records: Sequence[EpochRecord]) -> list[EpochRecord]:

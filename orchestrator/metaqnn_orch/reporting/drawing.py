@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.vega import SCHEMA, Spec, said
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.spaces.base import Part
 from metaqnn_trainer.spaces.cnn.layer import LayerReport, Shape
 from metaqnn_trainer.spaces.cnn.registry import kinds
@@ -24,7 +25,7 @@ def drawing(reports: list[LayerReport], image: Shape, colours: Palette) -> Spec:
     blocks = [_block(0, "image", "image", f"{image.size}×{image.size}", image, image, f"images of {image}")]
     for number, report in enumerate(reports, 1):
         layer, shape, cost = report
-        told = f"{layer}: {shape}, {cost.params:,} parameters, {cost.macs:,} multiply-accumulates"
+        told = f"{layer}: {shape}, {amount(cost.params, 'parameter')}, {amount(cost.macs, 'multiply-accumulate')}"
         blocks.append(_block(number, layer.name, *layer.label, shape, image, told))
     fills = {"image": colours.soft, **{kind.name: getattr(colours, kind.colour) for kind in kinds().values()}}
     return _drawn(blocks, fills, colours)

@@ -18,6 +18,7 @@ from metaqnn_orch.errors import one_line
 from metaqnn_orch.reporting.history import when
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.tracking import AT_ONCE, Files, Point, Points, TrackerOfRun, history_points
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
 
 PATIENCE: Final = 60.0  # seconds that the end of a session waits for its trackers, which may send weights then
@@ -68,7 +69,7 @@ class Tracking:
             while feed.is_alive() and self._heard() == heard and time.monotonic() < until:
                 feed.join(_LOOK)
             if feed.is_alive() or not feed.is_done:
-                what = f"{feed.left:,} of its trials are missing" if feed.left else "its end is missing"
+                what = f"it lacks {amount(feed.left, 'trial')}" if feed.left else "its end is missing"
                 slow = "is too slow" if feed.is_alive() else "does not work"
                 self._say(f"{feed.label} {slow}: {what}; metaqnn-orch track copies the rest")
 

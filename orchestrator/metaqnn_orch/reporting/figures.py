@@ -12,6 +12,7 @@ from metaqnn_orch.reporting.history import EndedTrial, History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.timeline import timeline
 from metaqnn_orch.reporting.vega import WIDTH, Figure, Rows, axis, said, spec
+from metaqnn_trainer.contract.text import amount
 
 _MAX_HOVER_POINTS: Final = 300  # points of a line: more lie closer together than a mouse can point
 _LETTER: Final = 7  # pixels: the label of a bar is left out where it does not fit
@@ -112,7 +113,7 @@ def learning(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> Fig
             **phase._asdict(),
             "last": phase.first + phase.nets,
             "label": short if phase.nets * WIDTH >= _LETTER * len(short) * len(ended) else "",
-            "text": f"{long}: {phase.nets:,} nets, mean {phase.mean:.4f}, best {phase.best:.4f}",
+            "text": f"{long}: {amount(phase.nets, 'net')}, mean {phase.mean:.4f}, best {phase.best:.4f}",
         }
         for phase in statistics.phases((item.trial.epsilon, item.reward) for item in ended)
         for short, long in [named(phase.epsilon)]
@@ -180,7 +181,7 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
         {
             **row,
             "epsilon": short,
-            "text": f"{long}: {row['nets']:,} nets ({row['share']:.1%}) "
+            "text": f"{long}: {amount(row['nets'], 'net')} ({row['share']:.1%}) "
             f"from {row['low']:{scale.form}} to {row['high']:{scale.form}}",
         }
         for row in rows

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import fcntl
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -36,10 +41,11 @@ class MlflowTracker:
     again.
     """
 
-    def __init__(self, uri: str, experiment: str) -> None:
+    def __init__(self, uri: str, experiment: str, say: Callable[[str], None] = lambda line: None) -> None:
+        """`say` is told what takes long."""
         self._uri = uri
         self._experiment = experiment
-        self._client = MlflowClient(tracking_uri=uri)
+        self._say = say
 
     @property
     def name(self) -> str:
@@ -48,8 +54,11 @@ class MlflowTracker:
     def begin(self, record: RunRecord, files: Files) -> None:
         check_answers(self._uri)
         self._uid, self._files = record.uid, files
-        found = self._client.get_experiment_by_name(self._experiment)
-        self._place = found.experiment_id if found else self._client.create_experiment(self._experiment)
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a line for each trial, among data
+        with _without_news(), _alone(self._uri, self._say):
+            self._client = MlflowClient(tracking_uri=self._uri)
+            found = self._client.get_experiment_by_name(self._experiment)
+            self._place = found.experiment_id if found else self._client.create_experiment(self._experiment)
         parents, children = self._there()
         self._parent = self._complete_parent(record, parents[0] if parents else None)
         self._best = parents[0].data.tags.get(BEST, "") if parents else ""
@@ -135,6 +144,44 @@ class MlflowTracker:
             token = page.token
             if not token:
                 return
+
+
+@contextmanager
+def _alone(uri: str, say: Callable[[str], None]) -> Iterator[None]:
+    """A block in which no other process of ours opens the same database, where it is a file: MLflow makes its tables as
+    if nobody else did, and so one of two processes would fail.
+    """
+    found = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", uri)
+    if found is None:
+        yield
+        return
+    file, folder = Path(found[1]), None
+    with suppress(OSError):  # MLflow itself says what is wrong with the folder; not every one can be locked
+        folder = os.open(file.parent, os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+    try:
+        if not file.exists() or not file.stat().st_size:
+            say("MLflow makes the tables of a new database, which may take a minute")
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
+
+
+@contextmanager
+def _without_news() -> Iterator[None]:
+    """A block in which MLflow logs warnings only, unless the environment says what it shall log."""
+    loggers = (
+        [] if "MLFLOW_LOGGING_LEVEL" in os.environ else [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    )
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(max(logger.level, logging.WARNING))
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _metrics(values: Mapping[str, float | None], moment: int, step: int) -> list[Metric]:

@@ -106,7 +106,7 @@ def compose(
     for rank, trial in enumerate(leaders, 1):
         files |= {f"net-{rank:02d}-{name}.png": data for name, data in shown.get(trial.trial, {}).items()}
     tables = {f"{figure.name}.csv": figure.rows for figure in drawn}
-    _, tables["trials.csv"] = trial_table(view.state)
+    _, tables["trials.csv"] = trial_table(view.state, works=works)
     if among:
         tables["front.csv"] = [{"trial": one.trial.trial, **one.values, "net": one.trial.net} for one in among]
     if finals is not None and (classes := finals.verdict.classes()):

@@ -18,7 +18,15 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import StoreError, one_line
 from metaqnn_orch.replay.table import ESTIMATED
-from metaqnn_orch.reporting.answers import BestTrial, RunStanding, RunStatus, RunSummary, Trainings, TrialRow
+from metaqnn_orch.reporting.answers import (
+    BestTrial,
+    RunStanding,
+    RunStatus,
+    RunSummary,
+    ShownState,
+    Trainings,
+    TrialRow,
+)
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
@@ -68,8 +76,7 @@ def summary(view: RunView, holder: Holder | None) -> RunSummary:
     state, best = view.state, view.state.best
     budget = state.opened.budget if state.opened else state.settings.budget
     so_far, confirmed = used(state, budget, state.heard), progress(state)
-    alive = living(holder)
-    works = run_state(state, alive) == "running"
+    alive, works = living(holder), at_work(state, holder)
     return {
         "run": view.record.run,
         "state": run_state(state, alive),
@@ -150,8 +157,22 @@ def run_state(state: RunState, alive: Holder | None) -> RunStanding:
     return "running" if alive is not None else "interrupted"
 
 
-def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> list[TrialRow]:
-    """The fields of `metaqnn-orch trials -o json`; by default for all trials.
+def at_work(state: RunState, holder: Holder | None) -> bool:
+    """Whether a search of the run goes on. Otherwise trials in flight wait, wherever they are shown. Who renames or
+    removes the run holds it, too, and searches for nothing.
+    """
+    alive, opened = living(holder), state.opened
+    return state.finished is None and alive is not None and opened is not None and alive.session == opened.session
+
+
+def shown_state(trial: Trial, *, works: bool) -> ShownState:
+    """The state of a trial as it is shown; `works` says whether somebody works on the run."""
+    return "waiting" if trial.state == "in_flight" and not works else trial.state
+
+
+def trial_rows(state: RunState, trials: Sequence[Trial] | None = None, *, works: bool) -> list[TrialRow]:
+    """The fields of `metaqnn-orch trials -o json`; by default for all trials. `works` says whether somebody works on
+    the run.
 
     A trial that is not its design by the run's recipe also has `recipe`, the settings that differ, or `initial`, the
     trial with whose weights it begins. One that a person put into the search has `origin`, `by hand`. One that was
@@ -159,15 +180,17 @@ def trial_rows(state: RunState, trials: Sequence[Trial] | None = None) -> list[T
     `confirms`, the other's id.
     """
     accuracy = has_accuracy(state)
-    return [_row(trial, accuracy=accuracy) for trial in (state.trials.values() if trials is None else trials)]
+    return [
+        _row(trial, accuracy=accuracy, works=works) for trial in (state.trials.values() if trials is None else trials)
+    ]
 
 
-def _row(trial: Trial, *, accuracy: bool) -> TrialRow:
+def _row(trial: Trial, *, accuracy: bool, works: bool) -> TrialRow:
     row: TrialRow = {
         "trial": trial.trial,
         "net": trial.net,
         "epsilon": trial.epsilon,
-        "state": trial.state,
+        "state": shown_state(trial, works=works),
         "reward": trial.reward,
         "val_accuracy": trial.val_accuracy,
         "params": trial.params,
@@ -210,14 +233,14 @@ def repeated(trial: Trial) -> Trainings:
     }
 
 
-def trial_table(state: RunState, trials: Sequence[Trial] | None = None) -> tuple[list[str], Rows]:
+def trial_table(state: RunState, trials: Sequence[Trial] | None = None, *, works: bool) -> tuple[list[str], Rows]:
     """The columns and rows of `metaqnn-orch trials -o csv`: the fields of trial_rows, with a column `measure.NAME` for
     each measure. The fields of confirmation are there where the run has any.
     """
     measures = sorted({name for trial in state.trials.values() for name in trial.measures})
     columns = [name for name in _FIELDS if name != ACCURACY or has_accuracy(state)]
     columns += ["confirms", *REPEATED] if state.shortlist is not None else []
-    rows: Rows = [{**row} for row in trial_rows(state, trials)]
+    rows: Rows = [{**row} for row in trial_rows(state, trials, works=works)]
     for row in rows:
         found = row.pop("measures")
         for name in _PARTICULARS:

@@ -118,8 +118,8 @@ class Tracker(Protocol):
 TrackerOfRun = Callable[[], Tracker]
 
 
-def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
-    """The makers of the trackers that the settings ask for.
+def trackers(settings: TrackingSettings, say: Callable[[str], None] = lambda line: None) -> list[TrackerOfRun]:
+    """The makers of the trackers that the settings ask for. `say` is told what takes long.
 
     Raises:
         BadInput: an extra is not installed.
@@ -130,9 +130,10 @@ def trackers(settings: TrackingSettings) -> list[TrackerOfRun]:
         uri, experiment = settings.mlflow, settings.mlflow_experiment
 
         def mlflow() -> Tracker:
+            say("loading MLflow, which may take some seconds")
             from metaqnn_orch.reporting.mlflow_tracker import MlflowTracker
 
-            return MlflowTracker(uri, experiment)
+            return MlflowTracker(uri, experiment, say)
 
         made.append(mlflow)
     if settings.tensorboard is not None:
@@ -153,8 +154,14 @@ def history_points(store: Store, view: RunView, points: Points) -> list[Point]:
     return [points.add(item.trial, item.reward, item.at) for item in read_history(store, view).trained]
 
 
-def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun], files: Files) -> int:
-    """Show a run in its present state. Returns the number of trials.
+def show_run(
+    store: Store,
+    view: RunView,
+    makers: Iterable[TrackerOfRun],
+    files: Files,
+    say: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Show a run in its present state; `say` is told how far that is. Returns the number of trials.
 
     Raises:
         BadInput: a tracker failed; the text says how.
@@ -167,6 +174,8 @@ def show_run(store: Store, view: RunView, makers: Iterable[TrackerOfRun], files:
             name = tracker.name
             tracker.begin(view.record, files)
             for first in range(0, len(told), AT_ONCE):
+                if first:
+                    say(f"{first:,} of {len(told):,} trials are in {name}")
                 tracker.show(told[first : first + AT_ONCE])
             tracker.end(view.state.finished is not None)
         except Exception as error:

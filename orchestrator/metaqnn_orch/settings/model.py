@@ -31,6 +31,7 @@ from metaqnn_trainer.contract.checks import check_recipe
 from metaqnn_trainer.contract.errors import MessageError, ShapeError
 from metaqnn_trainer.contract.keys import DIGEST_PATTERN, check_name
 from metaqnn_trainer.contract.messages import CLASSIFICATION, ModelOptions, Recipe, WeightsRef
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.spaces.base import SPACES, Space
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules, recorded
 
@@ -159,9 +160,9 @@ class Settings(Section):
         if len(set(nets)) < len(nets):
             raise ValueError("nets: one of them is listed twice")
         if self.initial and len(self.initial) != len(nets):
-            raise ValueError(f"initial has {len(self.initial)} entries, but nets has {len(nets)}")
+            raise ValueError(f"initial has {amount(len(self.initial), 'entry', 'entries')}, but nets has {len(nets)}")
         if self.changes and len(self.changes) != len(nets):
-            raise ValueError(f"changes has {len(self.changes)} entries, but nets has {len(nets)}")
+            raise ValueError(f"changes has {amount(len(self.changes), 'entry', 'entries')}, but nets has {len(nets)}")
         for changes in self.changes:
             self.recipe.changed(changes)
         for net in nets:

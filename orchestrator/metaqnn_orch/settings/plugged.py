@@ -25,7 +25,7 @@ from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.plugins import TASKS, Group
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, SPACES
 
-_HINT: Final = "metaqnn-orch config plugins lists what is installed"
+_HINT: Final = "metaqnn-orch config plugins lists what is installed; `submit` needs it in the orchestrator's image, too"
 _STRICT: Final[ConfigDict] = {"frozen": True, "extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +24,7 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
     Raises:
         SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
     """
+    _refuse_endless(values, origins)
     try:
         return shape_of(values).model_validate_json(json.dumps(values, allow_nan=False))
     except ValidationError as error:
@@ -40,6 +42,18 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
         raise SettingsError(
             f"settings contain a value that is neither text, number, list nor mapping: {error}"
         ) from None
+
+
+def _refuse_endless(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+    """Refuse numbers that are none, or without end. A file cannot hold any; an option and Python can.
+
+    Raises:
+        SettingsError: a value is one.
+    """
+    for key, value in flatten(values):
+        if isinstance(value, float) and not isfinite(value):
+            source = origin(key, origins)
+            raise SettingsError(f"{key} must be a finite number, got {value}" + (f" (from {source})" if source else ""))
 
 
 def origin(key: str, origins: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from random import Random
 from typing import ClassVar, Final, NamedTuple
 
@@ -63,10 +64,18 @@ class Wired(Space):
 
     def legal(self, state: int) -> Sequence[str]:
         node, place = divmod(state, self.options.arity + 1)
-        if place == 0:
-            return self.options.activations if node < self.nodes - 1 else (OUTPUT,)
-        wires = [str(number) for number in self._readable(node)]
-        return wires if place == 1 else [*wires, NONE]  # a node reads something
+        choices: Sequence[str] = self._choices[node][min(place, 2)]
+        return choices
+
+    @cached_property
+    def _choices(self) -> list[tuple[Sequence[str], ...]]:
+        """Of each node: its activations, its first wire, and its further wires."""
+        found: list[tuple[Sequence[str], ...]] = []
+        for node in range(self.nodes):
+            wires = [str(number) for number in self._readable(node)]
+            activations = self.options.activations if node < self.nodes - 1 else (OUTPUT,)
+            found.append((activations, wires, [*wires, NONE]))  # a node reads something
+        return found
 
     def _readable(self, node: int) -> range:
         """What a node may read."""

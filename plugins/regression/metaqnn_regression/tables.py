@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Examples, Read, Report
 
@@ -58,10 +59,14 @@ def read_csv(path: Path | None, report: Report) -> Examples:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as a CSV file: {error}") from error
     if len(names) < 2 or len(lines) < FEWEST:
-        raise DatasetError(f"{path} has {len(names)} columns and {len(lines)} rows; needed are 2 and {FEWEST}")
+        raise DatasetError(
+            f"{path} has {amount(len(names), 'column')} and {amount(len(lines), 'row')}; needed are 2 and {FEWEST}"
+        )
     place = names.index("target") if "target" in names else len(names) - 1
     table = np.array([_numbers(path, number, row, names) for number, row in enumerate(lines, 2)])
-    report(f"{path.name}: {len(lines)} rows, {len(names) - 1} columns, the target is {names[place]}")
+    report(
+        f"{path.name}: {amount(len(lines), 'row')}, {amount(len(names) - 1, 'column')}, the target is {names[place]}"
+    )
     x, y = np.delete(table, place, 1), table[:, place]
     return split(x, y, f"the table {path.name}", [*names[:place], *names[place + 1 :], names[place]])
 

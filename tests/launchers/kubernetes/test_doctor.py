@@ -65,7 +65,7 @@ def test_all_is_well(patient: Patient) -> None:
     answer = patient.ask()
     assert answer.code == 0, answer.out
     assert {line[0] for line in answer.out.splitlines()} == {"✓"}
-    assert "✓ nodes: nvidia.com/gpu: 2 on 1 nodes" in answer.out.splitlines()
+    assert "✓ nodes: nvidia.com/gpu: 2 on 1 node" in answer.out.splitlines()
     assert patient.cluster.jobs() == [], "it leaves nothing behind"
     found = patient.ask("-o", "json").json()
     assert {entry["mark"] for entry in found} == {"good"}
@@ -206,7 +206,7 @@ def test_cards_that_several_pods_share(patient: Patient) -> None:
     node["metadata"]["labels"] = {"nvidia.com/gpu.replicas": "4"}
     assert "4 Pods share a GPU: execution.kubernetes.gpu_share=0.25 counts it so" in patient.ask().out
     patient.settings["gpu_share"] = "0.25"
-    assert "✓ nodes: nvidia.com/gpu.shared: 8 on 1 nodes\n" in patient.ask().out
+    assert "✓ nodes: nvidia.com/gpu.shared: 8 on 1 node\n" in patient.ask().out
 
 
 def test_a_template_that_the_servers_schema_refuses(patient: Patient, tmp_path: Path) -> None:

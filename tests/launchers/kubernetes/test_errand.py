@@ -27,12 +27,17 @@ def container(**state: Any) -> list[dict[str, Any]]:
 
 def test_in_words() -> None:
     end = {"exitCode": 2, "message": "first\nerror: unknown setting x\n"}
+    hinted = {"exitCode": 2, "message": "first\nerror: no searcher x\nhint: see y\n"}
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off\x1b[31m pulling"}
     full = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
     assert in_words([]) == "it has no Pod"
     assert in_words([pod("2", containerStatuses=container(terminated=end)), pod("1", phase="Failed")]) == (
         "exit code 2, error: unknown setting x"
     )
+    assert in_words([pod("1", containerStatuses=container(terminated=hinted))]) == (
+        "exit code 2, error: no searcher x, hint: see y"
+    )
+    assert in_words([pod("1", containerStatuses=container(terminated={"exitCode": 1}))]) == "exit code 1"
     assert in_words([pod("1", containerStatuses=container(waiting=waiting))]) == "ImagePullBackOff Back-off pulling"
     assert in_words([pod("1", phase="Pending", conditions=[full])]) == "Unschedulable 0/3 nodes"
     assert in_words([pod("1", phase="Running", containerStatuses=container(running={}))]) == "running"

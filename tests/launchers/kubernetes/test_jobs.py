@@ -194,7 +194,7 @@ def test_whoever_does_not_stop_is_told_of(left: Left, tmp_path: Path) -> None:
 
     clock, found = count(), open_cluster(KubernetesSettings())
     with pytest.raises(LauncherError, match=r"in namespace trials, but somebody still creates new ones: test-") as said:
-        delete_until_none_appears(found, record, 0, 5, launch, lambda: float(next(clock)))
+        delete_until_none_appears(found, record, "/runs", 0, 5, launch, lambda: float(next(clock)))
     assert "cancel again" in said.value.hint
     assert len(launched) >= 2
     assert left.trials() == {left.theirs.trial}

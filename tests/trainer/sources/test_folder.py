@@ -217,7 +217,7 @@ def test_test_images_without_classes_are_left_out_aloud(tmp_path: Path) -> None:
         paint(tmp_path / "test" / f"{index}.png")
     source, words = told(tmp_path)
     assert len(source.test.labels) == 0
-    assert f"{tmp_path / 'test'}: 4 images left out, because they are in no folder of a class" in words
+    assert f"{tmp_path / 'test'}: 4 images left out, in no folder of a class" in words
     assert "accuracy on images that the search never saw cannot be measured" in words
 
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Source
+from metaqnn_trainer.sources.folder import choose_form
 from metaqnn_trainer.sources.idx import IMAGES_MAGIC, has_idx_files, read_idx, read_idx_set, read_own_idx
 from metaqnn_trainer.sources.known import fashion_mnist
+from metaqnn_trainer.sources.picture import Header
 from tests.trainer.sources.idx_files import TRAIN_IMAGES, TRAIN_LABELS, idx, write_set
 
 FASHION = fashion_mnist.SET
@@ -148,3 +150,23 @@ def test_a_label_that_only_the_test_has(tmp_path: Path) -> None:
     (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(idx(np.full(20, 77, np.uint8)))
     with pytest.raises(DatasetError, match="the test part has the label 77"):
         read_own_idx(tmp_path, None, lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "asked", "size"),
+    [
+        *((28, 28, None, 28), (64, 64, None, 64), (65, 65, None, 32), (96, 96, None, 32), (28, 20, None, 32)),
+        *((96, 96, 96, 96), (28, 28, 14, 14)),
+    ],
+)
+def test_ones_own_images_get_the_size_that_a_folder_gets(
+    width: int, height: int, asked: int | None, size: int, tmp_path: Path
+) -> None:
+    images = np.zeros((6, height, width), np.uint8)
+    (tmp_path / TRAIN_IMAGES).write_bytes(idx(images))
+    (tmp_path / TRAIN_LABELS).write_bytes(idx(np.arange(6, dtype=np.uint8) % 2))
+    said: list[str] = []
+    source = read_own_idx(tmp_path, asked, said.append)
+    assert source.train.images.shape == (6, 1, size, size)
+    assert choose_form([Header(width, height, True)] * 6, asked, False).image_size == size
+    assert ("--image-size N chooses another size" in said[-1]) is (asked is None)

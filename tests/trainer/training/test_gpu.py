@@ -53,7 +53,7 @@ BROKEN: dict[str, tuple[Gpus, str]] = {
 def test_none_that_can_be_used_is_told_with_what_was_found(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     gpus, trouble = BROKEN[case]
     assert choose_device(1, gpus) == CPU
-    said = "" if case == "no driver" else f"there is a GPU, but it cannot be used: {trouble}\n"
+    said = "" if case == "no driver" else f"there is a GPU, but it cannot be used: {trouble}: the driver is 1.2\n"
     assert capsys.readouterr().err == said
     for device in (CPU, CUDA):  # whatever it was when the process began
         with pytest.raises(DeviceError) as caught:
@@ -165,3 +165,23 @@ def test_on_a_machine_without_any_nothing_is_trained(bench: Bench, tmp_path: Pat
         assert receive(process).exit_code == ExitCode.DELIVERED
     assert set(bench.files(trial)) == {"request.json"}
     assert json.loads(bench.files(trial)["request.json"])["options"]["devices"] == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "environment", "said"),
+    [
+        (True, {}, "CUDA is not available: the driver is 1.2"),
+        (True, {"CUDA_VISIBLE_DEVICES": "0"}, "CUDA is not available: the driver is 1.2"),
+        (True, {"CUDA_VISIBLE_DEVICES": ""}, ""),
+        (True, {"CUDA_VISIBLE_DEVICES": "-1"}, ""),
+        (False, {}, ""),
+    ],
+)
+def test_one_that_is_there_and_that_cuda_does_not_see_is_told(
+    shown: bool, environment: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpus = WORKING._replace(available=lambda: False, shown=lambda: shown, environment=environment)
+    assert gpus.unused() == said
+    assert choose_device(1, gpus) == CPU
+    assert (said in capsys.readouterr().err) if said else not capsys.readouterr().err
+    assert WORKING.unused() == ""

@@ -9,6 +9,7 @@ from metaqnn_trainer.contract.bounds import MAX_LINE
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import CLASSIFICATION, Recipe, TrialSpec
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.contract.text import amount
 
 WEIGHTS_EXTRA: Final = 1 << 20  # bytes of a weights file beside the numbers
 
@@ -27,6 +28,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
     own = (result.trial, result.spec_digest) == (spec.trial_id(), spec.digest())
     size = f"{result.params} parameters and {result.macs} multiply-accumulates"
     at_once = result.micro_batch or recipe.batch_size
+    tried = amount(len(rates), "learning rate")
     rules = {
         "it is of another trial": own,
         f"it says {size}, but the net has {params} and {macs}": (result.params, result.macs) == (params, macs),
@@ -43,7 +45,7 @@ def check_result(result: TrainingResult, spec: TrialSpec, cost: tuple[int, int],
         f"it tried {len(rates)} learning rates, but the recipe allows {recipe.max_rates}": len(rates)
         <= recipe.max_rates,
         "its learning rates are not the recipe's": all(map(_close, rates, first_rates(recipe))),
-        f"it gave up after {len(rates)} learning rates and {result.epochs} epochs of the last one": (
+        f"it gave up after {tried} and {amount(result.epochs, 'epoch')} of the last one": (
             result.status != "untrainable" or (len(rates), result.epochs) == (recipe.max_rates, 1)
         ),
         f"it went on from {resumed}, which the recipe does not have": resumed is None

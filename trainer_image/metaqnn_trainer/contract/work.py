@@ -33,6 +33,8 @@ class WorkerReady(Message):
     ready: Literal[True]
     device: str = Field("", max_length=200)
     """The device that it trains on, as in its results; empty if the worker does not say."""
+    unused: str = Field("", max_length=1000)
+    """Why a GPU that is there cannot be used, in words; empty where one can, or there is none."""
 
 
 class WorkReport(Message):

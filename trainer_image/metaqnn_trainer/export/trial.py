@@ -5,6 +5,7 @@ same as the trainer's net.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -79,8 +80,9 @@ def export_trial(
     }
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        # The files are written in another folder first: a file under its final name is whole, and proved.
-        with tempfile.TemporaryDirectory(dir=to.parent, prefix=".export-") as aside:
+        # The files are written in another folder first: a file under its final name is whole, and proved. Its name has
+        # the number of this process, so that who kills it can remove it.
+        with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".export-{os.getpid()}-") as aside:
             network = Network(trained, fixed_size).eval()
             files = chosen.write(network, Path(aside) / to.name, facts)
             proof = _prove(trained, chosen.open(Path(aside) / to.name), fixed_size)

@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 from metaqnn_trainer.sources.layout import ImageFiles, find_layout
-from metaqnn_trainer.sources.picture import IMAGE_SIZE, Header, read_header, read_picture
+from metaqnn_trainer.sources.picture import Header, read_header, read_picture, size_for
 from metaqnn_trainer.sources.split import stratified
 
 TEST_SHARE: Final = 0.15  # share of the images for the test, where the folder has no parts
-MAX_OWN_SIZE: Final = 64  # size up to which images that all have one size keep it
 MAX_NAMED: Final = 200  # files that are named one by one
 REPORT_SECONDS: Final = 5.0
 
@@ -116,7 +116,7 @@ def read_folder(
     layout = find_layout(directory, report, skip_bad)
     files = _Files(sum(map(len, layout.parts())), report)
     for part in layout.parts():
-        report(f"{part.root}: {len(part):,} images in {len(layout.class_names):,} classes")
+        report(f"{part.root}: {amount(len(part), 'image')} in {len(layout.class_names):,} classes")
     headers = {path: header for part in layout.parts() for path, header in files.headers(part).items()}
     form = choose_form([*headers.values()], image_size, grayscale)
     train, validation, test = (
@@ -139,9 +139,8 @@ def read_folder(
 def choose_form(headers: Sequence[Header], image_size: int | None, grayscale: bool) -> Form:
     """The form of a dataset of images with these headers."""
     sizes = {(header.width, header.height) for header in headers}
-    own = next(iter(sizes))[0] if len(sizes) == 1 and all(w == h <= MAX_OWN_SIZE for w, h in sizes) else IMAGE_SIZE
     gray = bool(headers) and all(header.is_gray for header in headers)
-    return Form(image_size or own, grayscale or gray, _in_words(sizes, gray))
+    return Form(image_size or size_for(sizes), grayscale or gray, _in_words(sizes, gray))
 
 
 def _in_words(sizes: set[tuple[int, int]], gray: bool) -> str:

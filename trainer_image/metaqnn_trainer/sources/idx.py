@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import LabelledImages, Report, Source
 
@@ -67,12 +68,12 @@ def has_idx_files(directory: Path) -> bool:
 
 def read_own_idx(directory: Path, image_size: int | None, report: Report) -> Source:
     """One's own images in IDX files, named as MNIST's; a test part need not be there. The classes are the labels that
-    occur in training. Images that are no squares, or are to have another size, are resized.
+    occur in training. Without `image_size` the images get the size that size_for says.
 
     Raises:
         DatasetError: the text names the file, and what is wrong with it.
     """
-    from metaqnn_trainer.sources.picture import IMAGE_SIZE, resized
+    from metaqnn_trainer.sources.picture import resized, size_for
 
     train, test = (_own_part(directory, part) for part in ("train", "t10k"))
     if train is None:
@@ -83,11 +84,13 @@ def read_own_idx(directory: Path, image_size: int | None, report: Report) -> Sou
     if strange := sorted({*test.labels.tolist()} - {*classes.tolist()}):
         raise DatasetError(f"{directory}: the test part has the label {strange[0]}, which training does not have")
     height, width = train.images.shape[2:]
-    size = image_size or (width if width == height else IMAGE_SIZE)
+    size = image_size or size_for([(width, height)])
     report(
-        f"{directory}: IDX files with {len(train.labels):,} images to train on, and {len(test.labels):,} for the test"
+        f"{directory}: IDX files with {amount(len(train.labels), 'image')} to train on, and {len(test.labels):,} for "
+        "the test"
     )
-    report(f"the images become {size}x{size}, gray: they are {width}x{height}")
+    other = "" if image_size else "; --image-size N chooses another size"
+    report(f"the images become {size}x{size}, gray: they are {width}x{height}{other}")
     parts = [
         LabelledImages(resized(part.images, size), np.searchsorted(classes, part.labels)) for part in (train, test)
     ]
@@ -102,7 +105,9 @@ def _own_part(directory: Path, part: str) -> LabelledImages | None:
 def _read_part(images_path: Path, labels_path: Path) -> LabelledImages:
     images, labels = read_idx(images_path, IMAGES_MAGIC), read_idx(labels_path, LABELS_MAGIC)
     if len(images) != len(labels):
-        raise DatasetError(f"{images_path} has {len(images)} images, but {labels_path.name} {len(labels)} labels")
+        raise DatasetError(
+            f"{images_path} has {amount(len(images), 'image')}, but {labels_path.name} {amount(len(labels), 'label')}"
+        )
     return LabelledImages(images[:, None], labels.astype(np.int64))
 
 

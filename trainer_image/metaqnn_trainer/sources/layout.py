@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Report
 
@@ -179,7 +180,7 @@ def _held_back(walk: _Walk, root: Path, names: Sequence[str], report: Report, sk
     unlabelled = walk.passed["images outside of the classes"] - before
     if unlabelled and not folders:
         walk.passed["images outside of the classes"] = before
-        report(f"{root}: {unlabelled:,} images left out, because they are in no folder of a class")
+        report(f"{root}: {amount(unlabelled, 'image')} left out, in no folder of a class")
         return None
     part = _part(walk, root, folders)
     strange = {name: len(files) for name, files in part.files.items() if name not in names}

@@ -17,7 +17,7 @@ from metaqnn_trainer.contract.codec import first_error
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef
-from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.contract.text import amount, one_line
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.base import Examples, LabelledImages, Read, Report, Source
 from metaqnn_trainer.sources.idx import has_idx_files, read_own_idx
@@ -126,7 +126,9 @@ def encode(name: str, source: Source, validation: int | None = None) -> MadeData
     if small := [(name, count) for name, count in zip(source.class_names, counts, strict=True) if count < least]:
         (first, count), *others = small
         more = f", and {len(others):,} other classes have too few" if others else ""
-        raise DatasetError(f"the class {first!r} has {count} images to train on, at least {least} are needed{more}")
+        raise DatasetError(
+            f"the class {first!r} has {amount(count, 'image')} to train on, at least {least} are needed{more}"
+        )
     if source.validation is None:
         train_indices, val_indices = _split(train, validation, classes)
     else:

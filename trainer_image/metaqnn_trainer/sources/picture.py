@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,7 +14,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from metaqnn_trainer.errors import DatasetError
 
-IMAGE_SIZE: Final = 32  # of images that have different sizes, or are no squares
+IMAGE_SIZE: Final = 32  # of images that have different sizes, are no squares, or are larger than MAX_OWN_SIZE
+MAX_OWN_SIZE: Final = 64  # size up to which images that all have one size keep it
 _GRAY: Final = frozenset({"1", "L", "LA", "La"})
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -34,6 +35,14 @@ class Header(NamedTuple):
     width: int
     height: int
     is_gray: bool
+
+
+def size_for(sizes: Iterable[tuple[int, int]]) -> int:
+    """The size of a dataset of one's own images with these widths and heights, where nobody chooses another: their own,
+    if all are squares of one size up to 64, else 32. It is one rule for images from wherever.
+    """
+    width, height = next(iter(found)) if len(found := {*sizes}) == 1 else (0, 1)
+    return width if width == height <= MAX_OWN_SIZE else IMAGE_SIZE
 
 
 def read_header(path: Path) -> Header:

@@ -14,6 +14,7 @@ from typing import Final
 import torch
 
 from metaqnn_trainer.contract.messages import Precision, Recipe
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.progress import say
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 
@@ -29,16 +30,15 @@ def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torc
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     _keep_freed_memory()
-    trouble = gpus.trouble()
-    if trouble and gpus.available():
-        say(f"there is a GPU, but it cannot be used: {trouble}")
-    return torch.device("cpu" if trouble else "cuda")
+    if unused := gpus.unused():
+        say(f"there is a GPU, but it cannot be used: {unused}")
+    return torch.device("cpu" if unused or gpus.trouble() else "cuda")
 
 
 def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))[:200]
-    return f"cpu, {platform.machine()}, {torch.get_num_threads()} threads"
+    return f"cpu, {platform.machine()}, {amount(torch.get_num_threads(), 'thread')}"
 
 
 def choose_kernels(recipe: Recipe) -> None:

@@ -56,6 +56,11 @@ def _driver() -> str:
     return found if code == 0 else f"{found}, cuInit says {code}"
 
 
+def _is_shown() -> bool:
+    """Whether the machine, or the container, has the file of a GPU."""
+    return any(re.fullmatch(r"nvidia\d+", path.name) for path in Path("/dev").glob("nvidia*"))
+
+
 class Gpus(NamedTuple):
     """The functions that look for GPUs."""
 
@@ -65,6 +70,18 @@ class Gpus(NamedTuple):
     """Computes on the GPU; raises RuntimeError where the GPU does not work."""
     driver: Callable[[], str] = _driver
     environment: Mapping[str, str] = os.environ
+    shown: Callable[[], bool] = _is_shown
+    """Whether there is a GPU, though CUDA may not be able to use it."""
+
+    def unused(self) -> str:
+        """Why a GPU that is there cannot be used, in words; empty where one can, where there is none, and where
+        CUDA_VISIBLE_DEVICES hides them on purpose.
+        """
+        hidden = self.environment.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1")
+        if not self.available() and (hidden or not self.shown()):
+            return ""
+        trouble = self.trouble()
+        return f"{trouble}: {self.driver()}" if trouble else ""
 
     def trouble(self) -> str:
         """Why no GPU can be used, in words; empty where one can."""

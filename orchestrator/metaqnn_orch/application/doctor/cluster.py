@@ -23,6 +23,7 @@ from metaqnn_orch.launchers.kubernetes.rights import RIGHTS, Right
 from metaqnn_orch.launchers.kubernetes.status import without_device
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.model import Settings
+from metaqnn_trainer.contract.text import amount as in_words
 from metaqnn_trainer.store.base import Store
 
 OLDEST_SERVER: Final = (1, 26)  # podFailurePolicy works without being switched on
@@ -178,7 +179,7 @@ def _gpus(what: str, settings: KubernetesSettings, found: Mapping[str, Any]) -> 
     if max(counts, default=0) < settings.gpus:
         fix = "is the device plugin installed? Is execution.kubernetes.gpu_resource the cluster's name for a GPU?"
         return Diagnosis(what, Mark.BAD, f"no node has {settings.gpus} of them", f"{fix}; gpus=0 trains on CPUs")
-    return f"{sum(counts)} on {len(counts)} nodes" + _shared(settings, found.get("items") or ())
+    return f"{sum(counts)} on {in_words(len(counts), 'node')}" + _shared(settings, found.get("items") or ())
 
 
 def _shared(settings: KubernetesSettings, nodes: Sequence[Mapping[str, Any]]) -> str:
@@ -210,6 +211,6 @@ def _not_found(what: str, pods: Sequence[Mapping[str, Any]]) -> str | Diagnosis:
             f"kubectl cordon {' '.join(some)}, then check the driver and the device plugin there. When they are "
             "repaired, `metaqnn-orch gc RUN --launcher kubernetes --delete` deletes the Jobs that show this"
         )
-        more = f"; and {len(nodes) - len(some)} nodes more" if len(nodes) > len(some) else ""
+        more = f"; and {in_words(len(nodes) - len(some), 'more node')}" if len(nodes) > len(some) else ""
         return Diagnosis(what, Mark.BAD, "; ".join(f"node {node}, {nodes[node]}" for node in some) + more, fix)
     return "none"

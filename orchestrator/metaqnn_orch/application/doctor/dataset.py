@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from metaqnn_orch.application import datasets
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.errors import MessageError
@@ -22,7 +23,7 @@ def examine_dataset(store: Store, settings: Settings) -> Iterator[Diagnosis]:
         ref = datasets.find(store, name, digest)
         if ref is None:
             known = digest is None and name in SOURCES.members()
-            push = f"metaqnn-orch dataset push {name} --source DIR --store {store.uri}"
+            push = next_command(f"dataset push {name} --source DIR", store.uri)
             if known:
                 yield Diagnosis(what, Mark.GOOD, "not in the store yet: start makes it")
             else:

@@ -14,6 +14,7 @@ MOST_SECONDS_APART: Final = 60.0  # S3 refuses requests whose clock is off by a 
 class Mark(StrEnum):
     GOOD = "good"
     BAD = "bad"
+    WARNING = "warning"  # a search works, though hardly as a person wants it
     UNKNOWN = "unknown"  # these credentials cannot see it, or only some commands need it: no fault
 
 

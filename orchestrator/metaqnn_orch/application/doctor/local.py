@@ -32,6 +32,11 @@ from metaqnn_trainer.store.directory import DirectoryStore
 PATIENCE: Final = 600.0  # seconds for a step of a tiny net; torch takes some to be imported
 _NET: Final = "[C(16,3,1), P(2,2), SM(2)]"
 _SIZE, _IMAGES, _HELD_OUT = 8, 32, 8
+_STARTS: Final = "trainer: starts"
+_NO_GPU: Final = (
+    "nvidia-smi shows the GPU and its driver, which must be new enough for this torch; with CUDA_VISIBLE_DEVICES= the "
+    "CPU is used on purpose"
+)
 _LOOK: Final = 0.05  # seconds between two looks at the worker
 _ENDED: Final = frozenset(Phase) - {Phase.PENDING, Phase.RUNNING}
 
@@ -44,9 +49,9 @@ def examine_here(settings: Settings, command: tuple[str, ...] = TRAINER) -> Iter
         options = options_on_this_machine(settings.execution)
         launcher = LocalLauncher(aside.uri, settings.execution.parallel, command, options)
         try:
-            starts = tried("trainer: starts", lambda: _started(launcher))
+            starts = tried(_STARTS, lambda: _started(launcher))
             yield starts
-            if starts.mark is Mark.GOOD:
+            if starts.mark is not Mark.BAD:
                 yield tried("trainer: trains one step of a tiny net", lambda: _trained(launcher, aside))
         finally:
             launcher.close()
@@ -70,10 +75,13 @@ def _packages() -> Diagnosis:
 _TORCH: Final = re.compile(r"torch\s*\(?==\s*([\d.]+\d)")
 
 
-def _started(launcher: LocalLauncher) -> str:
+def _started(launcher: LocalLauncher) -> str | Diagnosis:
     begun = time.monotonic()
-    device = launcher.prove()
-    return f"in {time.monotonic() - begun:.1f} s, on {device}"
+    device, unused = launcher.prove()
+    found = f"in {time.monotonic() - begun:.1f} s, on {device}"
+    if not unused:
+        return found
+    return Diagnosis(_STARTS, Mark.WARNING, f"{found}; there is a GPU, but it cannot be used: {unused}", _NO_GPU)
 
 
 def _trained(launcher: LocalLauncher, store: Store) -> str:

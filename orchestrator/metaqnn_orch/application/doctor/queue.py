@@ -11,7 +11,6 @@ from metaqnn_orch.launchers.kubernetes.manifest import PRIORITY, QUEUE
 
 KUEUE: Final = "kueue.x-k8s.io"
 
-_MULTIKUEUE: Final = "kueue.x-k8s.io/multikueue"
 _NO_KUEUE: Final = (
     "install Kueue, or leave out execution.kubernetes.queue and the label kueue.x-k8s.io/queue-name of"
     " execution.kubernetes.template"

@@ -24,6 +24,7 @@ from metaqnn_trainer.contract.codec import ENOUGH_BYTES, decode, encode
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import exists
 from metaqnn_trainer.store.directory import DirectoryStore
 
@@ -272,7 +273,7 @@ class Bench:
         moment = 2 * self.delivery().ended.seconds + 2
         while process.seconds < moment and not exists(place.store, checkpoint):
             if process.is_over():
-                epochs = f"{request.spec.recipe.epochs:,} epochs"
+                epochs = f"{amount(request.spec.recipe.epochs, 'epoch')}"
                 raise NotTried(f"it was done with {epochs} in {process.seconds:.1f} s, and could not be interrupted")
             time.sleep(_LOOK)
 

@@ -14,6 +14,7 @@ from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, encode
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 
 CHECKS: Final = Checks("right")
@@ -99,7 +100,7 @@ def nothing_else(bench: Bench) -> str:
     more = after.keys() - delivery.before.keys() - named - {keys.result(RUN, request.trial)}
     if more:
         raise Shortfall(f"{', '.join(sorted(more))[:300]}", "result.json and the siblings that it names, alone")
-    return f"{len(after) - len(delivery.before)} objects"
+    return f"{amount(len(after) - len(delivery.before), 'object')}"
 
 
 @CHECKS.add("streams", fix="write progress to standard error, in lines of UTF-8, and nothing to standard output")
@@ -114,7 +115,7 @@ def streams(bench: Bench) -> str:
         raise Shortfall(f"standard error has {ended.err[error.start : error.start + 20]!r}", "UTF-8") from None
     if odd := [letter for letter in text if not letter.isprintable() and letter not in "\n\r\t"]:
         raise Shortfall(f"standard error has the control character {odd[0]!r}", "printable text")
-    return f"{len(text.splitlines())} lines on standard error"
+    return f"{amount(len(text.splitlines()), 'line')} on standard error"
 
 
 @CHECKS.add("reproducible", fix="derive every random number from recipe.seed, and choose deterministic algorithms")

@@ -101,7 +101,7 @@ const trialTable = (run, reward, box) => {
     number("samplings", "sampled", 84, count),
     { key: "net", title: "net", show: (net) => el("code", {}, net) },
   ];
-  const rows = new RowTable(columns, (shown, all) => { said.textContent = shown === all ? `${count(all)} trials` : `${count(shown)} of ${count(all)} trials`; });
+  const rows = new RowTable(columns, (shown, all) => { said.textContent = `${shown === all ? "" : `${count(shown)} of `}${count(all)} ${all === 1 ? "trial" : "trials"}`; });
   const search = el("input", { type: "search", placeholder: "C(32,3,1)   untrainable   reward>0.9   params<20000", ariaLabel: "Show the trials with these words" });
   search.addEventListener("input", () => rows.search(search.value));
   return { rows, element: el("div", {}, el("div", { className: "controls" }, search, said), rows.element) };

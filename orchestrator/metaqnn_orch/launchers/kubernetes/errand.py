@@ -72,12 +72,17 @@ def in_words(pods: Sequence[Mapping[str, Any]]) -> str:
             if state == "waiting":
                 return one_line(f"{details.get('reason', 'waiting')} {details.get('message', '')}")
             if state == "terminated":
-                last_words = str(details.get("message") or "").strip().rpartition("\n")[2]
-                return one_line(f"exit code {details.get('exitCode')}" + (f", {last_words}" if last_words else ""))
+                return one_line(", ".join([f"exit code {details.get('exitCode')}", *_last_words(details)]))
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return one_line(f"{condition.get('reason', '')} {condition.get('message', '')}")
     return str(status.get("phase", "Pending")).lower()
+
+
+def _last_words(details: Mapping[str, Any]) -> list[str]:
+    """The last line that a container wrote; and the error before it, where it is only a hint."""
+    lines = str(details.get("message") or "").strip().splitlines()
+    return lines[-2:] if lines and lines[-1].startswith("hint: ") else lines[-1:]
 
 
 def search_job(

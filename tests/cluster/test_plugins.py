@@ -1,0 +1,56 @@
+"""The plug-ins on a real cluster: Jobs of their images, and an orchestrator that is killed in the midst of them.
+
+CLUSTER_PLUGIN_IMAGE    the plug-ins' images, {} being the plug-in's name: localhost/metaqnn-{}:0.1.0
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli, cli
+from tests.cluster.real import IMAGE, needs_address, needs_cluster, needs_image
+from tests.cluster.test_search import World, world
+from tests.plugins.test_every_plugin import COMMAND, PLUGINS, Plugin, search
+
+__all__ = ["cli", "world"]
+
+IMAGES = os.environ.get("CLUSTER_PLUGIN_IMAGE", "")
+
+pytestmark = [needs_cluster, needs_image, needs_address, pytest.mark.timeout(1200)]
+
+
+def image(plugin: Plugin) -> str:
+    """What its Jobs run: the trainer's own image does for what only the search needs."""
+    if not plugin.groups.keys() - {"metaqnn.searchers", "metaqnn.presets"}:
+        return IMAGE
+    if not IMAGES:
+        pytest.skip("CLUSTER_PLUGIN_IMAGE names no plug-in's image")
+    return IMAGES.format(plugin.folder.name)
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=lambda plugin: plugin.folder.name)
+def test_a_search_that_was_killed_believes_what_one_that_was_not_believes(
+    plugin: Plugin, world: World, cli: Cli, tmp_path: Path
+) -> None:
+    start = [*plugin.start, *world.flags(image=image(plugin))]
+    whole, killed = f"{world.uri}/whole", f"{world.uri}/killed"
+    search(tmp_path, *start, "--store", whole)
+    command = [*COMMAND, *start, "--store", killed]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.lstrip().startswith("2/") for line in process.stderr)
+        process.send_signal(signal.SIGKILL)
+        process.stderr.read()
+    assert process.returncode == -signal.SIGKILL
+    search(tmp_path, *start, "--store", killed)
+    ours, theirs = (cli("status", "first", "--store", store, "-o", "json").json() for store in (killed, whole))
+    assert ours["told"] == theirs["told"] >= 3
+    assert ours["lost"] == theirs["lost"] == {}
+    assert ours["q_digest"] == theirs["q_digest"]
+    assert ours["best"]["trial"] == theirs["best"]["trial"]
+    assert world.jobs() == []
