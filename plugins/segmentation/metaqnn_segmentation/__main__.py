@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from metaqnn_orch import Search
 from metaqnn_orch.cli.output import complain
 from metaqnn_orch.errors import KNOWN, BadInput, exit_code
+from metaqnn_orch.next_command import next_command
 from metaqnn_segmentation.task import Segmentation, dice
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
@@ -33,7 +33,7 @@ def averaged(runs: Sequence[str], store: str) -> dict[str, float]:
     """
     opened, found, datasets = open_store(store), dict[str, Tensor](), set()
     for run in runs:
-        best, hint = Search(run, store).best, f"metaqnn-orch status {run} --store {shlex.quote(store)}"
+        best, hint = Search(run, store).best, next_command(f"status {run}", store)
         kept = read(TrainingResult, opened.get, keys.result(run, best.trial)).weights if best is not None else None
         if best is None or kept is None:
             raise BadInput(f"run {run} has no trained net yet", hint)

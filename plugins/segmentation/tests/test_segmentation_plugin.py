@@ -87,7 +87,7 @@ def asked(dataset: DatasetRef, shape: tuple[int, ...], **recipe: Any) -> TrialSp
         dataset=dataset,
         space=PluginRef(name="residual-unet", options={"shape": list(shape)}),
         task=PluginRef(name="segmentation"),
-        recipe=Recipe(**({"epochs": 2, "batch_size": 8, "learning_rate": 0.02} | recipe)),
+        recipe=Recipe(**({"epochs": 2, "batch_size": 16, "learning_rate": 0.02} | recipe)),
     )
 
 
@@ -101,7 +101,7 @@ class TestTask(Behaviour):
     hopeless: ClassVar[dict[str, Any]] = HOPELESS
 
     def put_dataset(self, store: DirectoryStore) -> DatasetRef:
-        return put(store, (8, 8), 16)
+        return put(store, (8, 8), 32)
 
     def spec(self, dataset: DatasetRef, **recipe: Any) -> TrialSpec:
         return asked(dataset, (8, 8), **recipe)
