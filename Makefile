@@ -14,15 +14,20 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
-.PHONY: quickstart install test plugins lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
+.PHONY: quickstart install test pytest plugins lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine
 	$(BIN)/metaqnn-orch start digits --run quickstart --store $(STORE)
 
 install: .venv/.run-ready      ## .venv with metaqnn-orch, the trainer, and all extras that the pages use
 
-test: .venv/.dev-ready lint    ## everything that proves the project
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+# The type checker takes half a minute of one core where nothing is cached, so it runs beside the tests.
+test: .venv/.dev-ready         ## everything that proves the project
+	$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+# Three at a time on two cores, because a test often waits for a process.
+pytest: .venv/.dev-ready
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: .venv/.dev-ready
 	$(BIN)/ruff check .
