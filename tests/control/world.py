@@ -182,6 +182,8 @@ class Session:
     settings: Settings
     name: str = "one"
     run: str = "test"
+    dataset: DatasetRef = DATASET
+    info: DatasetInfo = INFO
     clock: Clock = field(default_factory=Clock)
     stop: Callable[[], Stop] = lambda: Stop.NO
     now: Callable[[], str] = lambda: "now"
@@ -196,8 +198,8 @@ class Session:
             created_at="now",
             version="0",
             settings=self.settings.identity(),
-            dataset=DATASET,
-            info=INFO,
+            dataset=self.dataset,
+            info=self.info,
         )
         self.record = create_record(self.store, record)
         self.hold = Hold(self.store, self.run, this_process(self.name, "now"), self.clock.monotonic)

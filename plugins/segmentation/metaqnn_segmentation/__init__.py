@@ -1,0 +1,1 @@
+"""Segmentation of images and volumes, by nets that a search adapts in nine choices."""

@@ -1,0 +1,1 @@
+"""Presets, found by their entry point."""
