@@ -13,7 +13,7 @@ from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.queue import waiting
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.directory import DirectoryStore
-from tests.cli.conftest import Cli, needs_trainer
+from tests.cli.conftest import Cli, needs_trainer, tree
 from tests.control.world import Session, settings
 
 FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").iterdir())
@@ -72,8 +72,11 @@ def test_a_search_is_gone_on_with_in_a_fresh_shell(cli: Cli, mine: Path) -> None
 
 
 def test_no_such_run_begins_none(cli: Cli, store: DirectoryStore) -> None:
-    assert "no run 'first'" in cli("resume", "first", "--store", store.uri).refused()
+    assert "there is no store at" in cli("resume", "first", "--store", store.uri).refused()
     assert not Path(store.uri).exists()
+    Path(store.uri).mkdir()
+    assert "no run 'first'" in cli("resume", "first", "--store", store.uri).refused()
+    assert tree(Path(store.uri)) == []
 
 
 class TestEnqueue:

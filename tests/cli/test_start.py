@@ -252,7 +252,7 @@ def test_changed_settings_are_refused_line_by_line_and_change_nothing(mine: Path
         "  space.max_params: null -> 100000",
         "  recipe.epochs: 2 -> 3",
         "  seed: 0 -> 7",
-        "hint: start again with the settings of the run, or give the new search another --run name",
+        "hint: go on with the settings of the run, or give the new search another name",
     ]
     assert tree(mine) == before
 

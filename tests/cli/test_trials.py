@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from metaqnn_orch.control.events import Failed, Proposed, Told
+from metaqnn_orch.control.events import Failed, Opened, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_trainer.contract import keys
@@ -113,7 +113,8 @@ def test_a_net_that_was_stopped_early_says_what_was_measured_and_what_foretold(s
 def test_a_trial_in_flight_has_no_accuracy_yet(store: DirectoryStore, cli: Cli) -> None:
     session = Session(store, settings())
     session.open()
-    session.journal.append([Proposed(step=0, epsilon=1.0, net="[SM(10)]", trial="0123456789ab")])
+    opened = Opened(at="now", session=session.name, owner="me", version="0", goal=12)
+    session.journal.append([opened, Proposed(step=0, epsilon=1.0, net="[SM(10)]", trial="0123456789ab")])
     (row,) = cli("trials", "test", "--store", store.uri, "-o", "json").json()
     assert row["state"] == "waiting", "nobody works on the run"
     session.hold.beat("2027-01-01T00:00:00+00:00")

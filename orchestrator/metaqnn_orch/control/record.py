@@ -258,7 +258,7 @@ def check_same(record: RunRecord, settings: Settings) -> None:
     if lines:
         raise RunConflict(
             f"run {record.run!r} exists, but with other settings:\n  " + "\n  ".join(lines),
-            hint="start again with the settings of the run, or give the new search another --run name",
+            hint="go on with the settings of the run, or give the new search another name",
         )
 
 
@@ -298,7 +298,7 @@ def check_answers(record: RunRecord, answered_by: Binding | None) -> None:
     """
     if record.is_open:
         return
-    rename = "give the new search another --run name"
+    rename = "give the new search another name"
     if answered_by is None and record.table is not None:
         raise RunConflict(
             f"run {record.run!r} is a rehearsal: its results come from the table {record.table}, and nothing was "

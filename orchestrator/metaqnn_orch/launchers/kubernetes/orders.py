@@ -271,7 +271,7 @@ class Orders(Crew):
             whose = f"another run of that name, uid {uid}" if uid else "somebody else"
             self.broken = LauncherError(
                 f"job {order.name} in namespace {self._cluster.namespace} belongs to {whose}; nothing was changed",
-                hint="give this search another --run name or namespace, or delete the old Jobs with gc",
+                hint="give this search another name or namespace, or delete the old Jobs with gc",
             )
             return None
         leaving = metadata.get("deletionTimestamp") or metadata["uid"] in self._leaving

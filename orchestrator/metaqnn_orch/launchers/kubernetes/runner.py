@@ -78,7 +78,7 @@ def create(
             raise BadInput(
                 f"job {name} in namespace {cluster.namespace} belongs to {store or 'no store of ours'}; nothing was "
                 "done",
-                hint="give this search another --run name, or another release",
+                hint="give this search another name, or another release",
             )
         if there["metadata"].get("deletionTimestamp") or not live(there):
             _refuse_to_wait(name, late)
