@@ -88,8 +88,8 @@ def read_own(
     """
     if directory is None:
         raise DatasetError(
-            f"{name} is not one of {', '.join(SOURCES.members())}; for your own images use --source DIR, with one "
-            "folder of images for each class"
+            f"{name} is not one of {', '.join(SOURCES.members())}: a plug-in's dataset needs the plug-in beside this "
+            "trainer, or in its image; for your own images use --source DIR, with one folder of images for each class"
         )
     if has_idx_files(directory):
         return read_own_idx(directory, image_size, report)
