@@ -73,8 +73,11 @@ def test_what_is_neither_folder_nor_dataset_writes_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert "is no folder here" in cli("init", "pets").refused()
-    assert "has no dataset of this name" in cli("init", "pets", "--store", store.uri).refused()
+    assert "there is no store at" in cli("init", "pets", "--store", store.uri).refused()
     assert tree(tmp_path) == []
+    Path(store.uri).mkdir()
+    assert "has no dataset of this name" in cli("init", "pets", "--store", store.uri).refused()
+    assert tree(tmp_path) == ["store"]
 
 
 @needs_trainer

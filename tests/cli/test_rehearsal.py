@@ -64,7 +64,7 @@ def test_it_goes_on_and_says_what_it_is(rehearse: list[object], tmp_path: Path, 
     answer = cli(*rehearse, "--table-delay", "0.01")
     assert answer.code == 0
     assert "the accuracies of 4 nets" in answer.err
-    assert "a rehearsal with the table table.csv: nothing was trained, " in answer.err
+    assert "a rehearsal with the table table.csv: nothing was trained; " in answer.err
     assert "pull" not in answer.err, "there are no weights"
     whole = cli("status", "one", "--store", tmp_path / "store", "-o", "json").json()
     rehearse[rehearse.index("one")] = "two"

@@ -125,7 +125,7 @@ def test_where_releases_are_looked_for(cluster: FakeCluster, cli: Cli) -> None:
 
 
 def test_what_does_not_concern_a_cluster_asks_none(cluster: FakeCluster, cli: Cli, tmp_path: object) -> None:
-    store = f"--store={tmp_path}/runs"
+    store = f"--store={tmp_path}"
     assert cli("dataset", "list", store).code == 0
     assert "no run 'x'" in cli("status", "x", store).refused()
     assert "--launcher local needs --store" in cli("start", "digits", "--run=x", "--launcher=local").refused()

@@ -136,5 +136,6 @@ def test_one_elsewhere_that_does_not_stir_any_more_is_gone(store: DirectoryStore
 
 
 def test_there_is_nothing_to_watch(store: DirectoryStore) -> None:
+    Path(store.uri).mkdir()
     with pytest.raises(NotFound, match="no run 'test'"):
         watch(store, "test", Terminal(Console(file=io.StringIO())))

@@ -13,6 +13,7 @@ from metaqnn_orch.application.run_removal import refuse_busy, remove, taken
 from metaqnn_orch.control.partial import read_partial
 from metaqnn_orch.errors import BadInput, ObjectMissing
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import ENOUGH_BYTES
 from metaqnn_trainer.store.base import Store, exists
 
 
@@ -52,4 +53,5 @@ def _take_along(store: Store, run: str, name: str) -> None:
     """
     for entry in [*store.list(keys.queue(run)), *store.list(keys.finals(run))]:
         with suppress(ObjectMissing):  # who put it in took it back
-            store.put_if_absent(keys.run(name) + entry.key.removeprefix(keys.run(run)), store.get(entry.key))
+            data = store.get(entry.key, ENOUGH_BYTES)  # nobody reads more of either
+            store.put_if_absent(keys.run(name) + entry.key.removeprefix(keys.run(run)), data)

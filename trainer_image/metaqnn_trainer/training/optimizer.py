@@ -23,7 +23,7 @@ class Optimizer:
     """Adam (Kingma and Ba 2015) or SGD with momentum, by the recipe. Weight decay adds to the gradient, as in Caffe."""
 
     def __init__(self, model: nn.Module, recipe: Recipe, of: str = "") -> None:
-        """Of the parameters whose names begin with `of`.
+        """The parameters are those whose names begin with `of`.
 
         Raises:
             ValueError: there is none.

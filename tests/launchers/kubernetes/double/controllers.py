@@ -204,8 +204,7 @@ class Controllers:
         if container["image"] not in self.images:
             self._wait(pod, "ImagePullBackOff", f'Back-off pulling image "{container["image"]}"')
             return
-        # One thread, because trainers that run side by side would wait for each other's.
-        environment = {"PATH": os.environ["PATH"], "NODE": NODE, "OMP_NUM_THREADS": "1"}
+        environment = {"PATH": os.environ["PATH"], "NODE": NODE}
         for entry in container.get("env", ()):
             value = self._value(entry, pod)
             if value is None:
