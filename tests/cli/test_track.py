@@ -39,8 +39,12 @@ def test_two_first_ones_at_once_make_one_database_and_say_what_takes_long(
 ) -> None:
     pytest.importorskip("mlflow")
     place = f"sqlite:///{tmp_path / 'ml.db'}"
+    copied = program("runs", "copy", "test", "--name", "other", "--store", finished.uri)
+    assert copied.code == 0, copied.err
     with ThreadPoolExecutor() as pool:
-        made = [pool.submit(program, "track", "test", "--store", finished.uri, "--mlflow", place) for _ in range(2)]
+        made = [
+            pool.submit(program, "track", run, "--store", finished.uri, "--mlflow", place) for run in ("test", "other")
+        ]
         answers = [one.result() for one in made]
     assert [answer.code for answer in answers] == [0, 0], answers
     assert [answer.out for answer in answers] == ["", ""]
