@@ -69,7 +69,7 @@ class Wired(Space):
 
     @cached_property
     def _choices(self) -> list[tuple[Sequence[str], ...]]:
-        """Of each node: its activations, its first wire, and its further wires."""
+        """Each node has the activations that it may take, what its first wire may read, and what its others may."""
         found: list[tuple[Sequence[str], ...]] = []
         for node in range(self.nodes):
             wires = [str(number) for number in self._readable(node)]
