@@ -121,7 +121,7 @@ class Segmentation(Task):
         return dice_loss(model(batch[0]), batch[1]).sum()
 
     def probabilities(self, model: nn.Module, data: DatasetObject, part: Part, batch: int, pause: Pause) -> Tensor:
-        """The probability of each class at each voxel (cases, classes, *edges), of nets of volumes and of slices alike."""
+        """The probability of each class at each voxel (cases, classes, *edges); slices are put together as volumes."""
         found, x, y = [], data.tensors[f"{part}_x"], data.tensors[f"{part}_y"]
         for some in (x.transpose(1, 2).flatten(0, 1) if self._sliced(y) else x).split(batch):
             found.append(model(some).softmax(1))
