@@ -14,6 +14,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, tell, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.text import amount
@@ -82,12 +83,12 @@ def init(
         made: DraftMade = {"file": str(file), "dataset": info.name, "settings": dict(chosen)}
         print_json(made)
         return
-    where = shlex.quote(dataset_store or "./runs")
+    where = dataset_store or "./runs"
     say(f"{file} is written: {amount(info.train, 'image')} to train on, {info.classes} classes")
     say("next:")
     if push:
-        say(typeable(f"  metaqnn-orch dataset push {named} {shlex.join(push)} --store {where}"))
-    say(typeable(f"  metaqnn-orch start {shlex.quote(str(file))} --run {named} --store {where}"))
+        say(typeable(f"  {next_command(f'dataset push {named} {shlex.join(push)}', where)}"))
+    say(typeable(f"  {next_command(f'start {shlex.quote(str(file))} --run {named}', where)}"))
 
 
 def _name_of(folder: Path) -> str:

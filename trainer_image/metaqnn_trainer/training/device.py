@@ -30,9 +30,11 @@ def choose_device(threads: int | None = None, gpus: Gpus = THIS_MACHINE) -> torc
     torch.set_num_threads(threads or min(torch.get_num_threads(), cpu_quota()))
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     _keep_freed_memory()
+    if not gpus.trouble():
+        return torch.device("cuda")
     if unused := gpus.unused():
         say(f"there is a GPU, but it cannot be used: {unused}")
-    return torch.device("cpu" if unused or gpus.trouble() else "cuda")
+    return torch.device("cpu")
 
 
 def device_name(device: torch.device) -> str:
