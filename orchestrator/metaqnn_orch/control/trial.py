@@ -52,9 +52,10 @@ class Trial:
     spread: float | None = None
     """Standard deviation of the prediction."""
     curve: list[float] = field(default_factory=list)
-    """Rewards of the epochs that counted. It is empty where none did, and where no history was kept. In journals of
-    earlier releases, and where there were very many epochs (control/ingest.py), it is empty until it is read from the
-    history (reporting/curves.py).
+    """Rewards of the epochs that counted; of a net that stayed at chance, those of its last learning rate. It is empty
+    where no history was kept. A journal does not have it of nets at chance, nor where there were very many epochs
+    (control/ingest.py), and those of earlier releases have none: then it is empty until it is read from the history
+    (reporting/curves.py).
     """
     free: dict[str, int] = field(default_factory=dict)
     """Lost attempts that cost nothing, by how they ended."""

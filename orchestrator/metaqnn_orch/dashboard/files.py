@@ -45,10 +45,12 @@ def files_of(store: Store, run: str, trial: str) -> list[dict[str, Any]]:
 
 def picture_of(store: Store, run: str, trial: str, name: str) -> bytes:
     """A PNG file that the trial's task made, small enough for a page. Raises as `file_of` does."""
-    artifact = _result(store, run, trial).pictures.get(name)
-    if artifact is not None and artifact.size > LARGEST_PICTURE:
-        raise BadInput(f"picture {name} has {artifact.size:,} bytes, more than a page shows")
-    data = file_of(store, run, trial, artifacts.plain_name(artifacts.PICTURE + name))
+    with _AT_ONCE:
+        result = _result(store, run, trial)
+        artifact = result.pictures.get(name)
+        if artifact is not None and artifact.size > LARGEST_PICTURE:
+            raise BadInput(f"picture {name} has {artifact.size:,} bytes, more than a page shows")
+        data = _sibling(store, run, trial, result, artifacts.plain_name(artifacts.PICTURE + name))
     return artifacts.checked_picture(name, data)
 
 
@@ -67,21 +69,26 @@ def file_of(store: Store, run: str, trial: str, name: str) -> bytes:
                 return store.get(keys.trial(run, trial) + name, ENOUGH_BYTES)
             except ObjectMissing:
                 raise NotFound(f"trial {trial} of run {run} has no {name}") from None
-        siblings = artifacts.named(_result(store, run, trial))
-        kind = next((kind for kind in siblings if artifacts.plain_name(kind) == name), None)
-        if kind is None:
-            raise NotFound(f"trial {trial} of run {run} has no file {name!r}")
-        artifact = siblings[kind]
-        if artifact.size > LARGEST:
-            raise BadInput(
-                f"{name} has {artifact.size:,} bytes, more than a browser is given",
-                hint=next_command(f"pull {run}", store.uri, "--to ./best"),
-            )
-        key = artifacts.locate(store, run, trial, kind, artifact)
-        data = store.get(key, artifact.size + 1)
-        if hashlib.sha256(data).hexdigest() != artifact.sha256:
-            raise MessageError(f"{key} does not have the sha256 that result.json says")
-        return data
+        return _sibling(store, run, trial, _result(store, run, trial), name)
+
+
+def _sibling(store: Store, run: str, trial: str, result: TrainingResult, name: str) -> bytes:
+    """A file that the trial's result names."""
+    siblings = artifacts.named(result)
+    kind = next((kind for kind in siblings if artifacts.plain_name(kind) == name), None)
+    if kind is None:
+        raise NotFound(f"trial {trial} of run {run} has no file {name!r}")
+    artifact = siblings[kind]
+    if artifact.size > LARGEST:
+        raise BadInput(
+            f"{name} has {artifact.size:,} bytes, more than a browser is given",
+            hint=next_command(f"pull {run}", store.uri, "--to ./best"),
+        )
+    key = artifacts.locate(store, run, trial, kind, artifact)
+    data = store.get(key, artifact.size + 1)
+    if hashlib.sha256(data).hexdigest() != artifact.sha256:
+        raise MessageError(f"{key} does not have the sha256 that result.json says")
+    return data
 
 
 def _result(store: Store, run: str, trial: str) -> TrainingResult:
