@@ -36,6 +36,7 @@ def named(table: str, store: str, seed: int, nets: int, epochs: int) -> Found:
         "dataset.name": table,
         "space.inputs": {"friedman2": 4, "friedman3": 4}.get(table, 10),
         "schedule.total": nets,
+        "execution.parallel": 1,  # the order in which nets end decides who is the parent: so it is always the same
         "recipe.epochs": epochs,
         "recipe.seed": seed,
         "seed": seed,
