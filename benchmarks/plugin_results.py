@@ -19,6 +19,7 @@ def without_objective(preset: str, folder: Path) -> str:
     """
     content = yaml.safe_load(presets()[preset].read())
     del content["objective"]
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{preset}-without-objective.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return str(path)
