@@ -26,7 +26,7 @@ from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.world import Leap, ScriptedLauncher, Session, deliver
 from tests.control.world import settings as plain_settings
 
-ENDS: Final = [Phase.CRASHED, Phase.CUT_OFF, Phase.NO_DEVICE, Phase.REFUSED, Phase.HOPELESS]
+ENDS: Final = [Phase.CRASHED, Phase.CUT_OFF, Phase.NO_DEVICE, Phase.REFUSED, Phase.HOPELESS, Phase.UNEQUIPPED]
 
 
 @pytest.fixture

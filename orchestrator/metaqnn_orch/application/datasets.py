@@ -193,7 +193,7 @@ def made(name: str, answer: TrainerAnswer) -> DatasetRef:
     ref = _ref_in(answer.data) if answer.code == ExitCode.DELIVERED else None
     if ref is not None:
         return ref
-    if answer.code in (ExitCode.DATASET, ExitCode.BAD_REQUEST):
+    if answer.code in (ExitCode.DATASET, ExitCode.BAD_REQUEST, ExitCode.UNEQUIPPED):
         raise NotFound(f"dataset {name} could not be made: {answer.last_words}")
     raise answer.error(f"making dataset {name}")
 
