@@ -25,6 +25,7 @@ from metaqnn_orch.reporting.page import MARK
 from metaqnn_orch.reporting.report import compose
 from metaqnn_orch.reporting.summary import at_work, leaderboard, read_run
 from metaqnn_orch.reporting.verdict import Finals, read_verdict
+from metaqnn_trainer.alone import alone, write_whole
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
@@ -90,8 +91,11 @@ def report(
         _refuse_others(to, files)
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            (to / name).write_bytes(data)
+        with alone(to):  # two reports that are written here at once are written one after the other
+            if not force:
+                _refuse_others(to, files)
+            for name, data in files.items():
+                write_whole(to / name, data)
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
     say(f"{to / 'index.html'}: {amount(view.state.unique, 'net')}, {amount(len(files), 'file')}")

@@ -29,7 +29,7 @@ _OUTLIVED: Final = 120.0  # seconds, at least, after which a probe that still ru
 
 _KEPT: Final = re.compile(r"\b(exit code|code|ended with|signal|status|http|errno) -?\d+")
 # The end of a trainer's log may hold how far it came, which says nothing of why it ended.
-_PROGRESS: Final = re.compile(r"\brate \S+, epoch \d+/\d+: [^|]*|\battempt \d+: \[[^]]*\]")
+_PROGRESS: Final = re.compile(r"\brate \S+, epoch \d+/\d+: [^|]*|\battempt \d+: (?:\[[^]]*\]|[^|]*)")
 _PARTICULAR: Final = re.compile(r"on (node )?\S+,|\[[^]]*\]|'[^']*'|\"[^\"]*\"|\S*[\d/]\S*")
 
 ADVICE: Final[Mapping[Phase, str]] = {

@@ -24,11 +24,11 @@ from mlflow.tracking import MlflowClient
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.numbers import finite
-from metaqnn_orch.reporting.alone import alone, stand_in
 from metaqnn_orch.reporting.answering import check_answers
 from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_orch.reporting.tracking import Files, Point
 from metaqnn_orch.settings.values import flatten
+from metaqnn_trainer.alone import alone, stand_in
 from metaqnn_trainer.contract.result import EpochRecord
 
 UID: Final = "metaqnn.uid"  # tag of the search, on parent and children

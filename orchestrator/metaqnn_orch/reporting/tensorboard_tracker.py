@@ -17,8 +17,8 @@ from tensorboardX import SummaryWriter
 
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
-from metaqnn_orch.reporting.alone import alone
 from metaqnn_orch.reporting.tracking import Files, Point
+from metaqnn_trainer.alone import alone
 
 SUFFIX: Final = ".metaqnn"
 PATIENCE: Final = 10.0  # seconds: hundreds of trials are shown in less

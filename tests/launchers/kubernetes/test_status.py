@@ -339,3 +339,11 @@ def test_a_job_whose_pods_are_in_another_cluster(ready: int | None, phase: Phase
     assert classify({**job, "status": {"conditions": done}}, []).phase is Phase.DELIVERED
     own = {**job, "spec": {"managedBy": "kubernetes.io/job-controller"}}
     assert classify(own, []).phase is not Phase.RUNNING
+
+
+def test_what_ended_as_the_contract_says_has_its_reason_in_the_last_line() -> None:
+    said = f"trial 0123456789ab: attempt 1: {'tanh 0-9; ' * 100}\nmetaqnn_trainer: made-up 0.1 is not installed\n"
+    status = classify(job(FAILED), [exited(18, message=said)])
+    assert status.detail.endswith("18 (unequipped): metaqnn_trainer: made-up 0.1 is not installed")
+    crashed = classify(job(FAILED), [exited(1, message="Traceback\n  File x\nValueError: boom\n")])
+    assert crashed.detail.endswith("Traceback | File x | ValueError: boom")

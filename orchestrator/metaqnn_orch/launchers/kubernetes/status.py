@@ -195,8 +195,12 @@ def _exited(code: int, pod: Object) -> Status:
 
 
 def in_words(code: int, said: str) -> str:
-    """How a trainer ended: its exit code, and its last words."""
-    return _sentence(_named(code), said)
+    """How a trainer ended: its exit code, and its last words. By the contract the last line is the reason; where it did
+    not end as the contract says, the lines before may be.
+    """
+    lines = [line for line in said.splitlines() if line.strip()]
+    meant = code in [*ExitCode] and code != ExitCode.INTERNAL
+    return _sentence(_named(code), " | ".join(lines[-1:] if meant else lines))
 
 
 def _ended_without_pod(failed: Object) -> Status:

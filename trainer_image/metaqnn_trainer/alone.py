@@ -1,4 +1,6 @@
-"""Blocks that only one process of this machine is in at a time. A process that ends, however it ends, leaves them."""
+"""Blocks that only one process of this machine is in at a time, and files that appear whole. A process that ends,
+however it ends, leaves such a block.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +43,20 @@ def alone(folder: Path, patience: float | None = None) -> Iterator[None]:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that nobody sees half written, or that two processes have written half each.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    aside = path.with_name(f".{path.name[:100]}.{os.getpid()}")
+    try:
+        aside.write_bytes(data)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _lock(handle: int, patience: float | None) -> None:
