@@ -98,7 +98,7 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
 def _at(pod: Object, status: Status) -> Status:
     """The status with the Pod's node: if several crashes are on one node, and none elsewhere, the node is the cause."""
     node = one_line(node_of(pod), 80)
-    named = node and status.phase in (Phase.CRASHED, Phase.NO_DEVICE, Phase.FALSE_START)
+    named = node and status.phase in (Phase.CRASHED, Phase.NO_DEVICE, Phase.FALSE_START, Phase.UNEQUIPPED)
     return status._replace(detail=f"on node {node}, {status.detail}") if named else status
 
 
