@@ -26,8 +26,8 @@ def serve(address: str) -> dict[str, Any]:
         listener.listen(100)
         print("ready", flush=True)
         while True:
-            ready, _, _ = select.select([listener, sys.stdin], [], [])
-            if sys.stdin in ready:
+            ready, _, _ = select.select([listener.fileno(), 0], [], [])
+            if 0 in ready:
                 os._exit(0)
             connection, _ = listener.accept()
             if not os.fork():
@@ -48,7 +48,7 @@ def serve(address: str) -> dict[str, Any]:
 def watch(connection: socket.socket, trainer: int) -> None:
     """Pass signals on until the trainer ends. It is killed where the connection ends: its stand-in was."""
     end = os.pidfd_open(trainer)
-    while end not in select.select([connection, end], [], [])[0]:
+    while end not in select.select([connection.fileno(), end], [], [])[0]:
         for number in connection.recv(100) or [signal.SIGKILL]:
             os.kill(trainer, number)
     code = os.waitstatus_to_exitcode(os.waitpid(trainer, 0)[1])
