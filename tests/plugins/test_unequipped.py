@@ -64,14 +64,16 @@ def image_without(plugin: str, folder: Path) -> list[str]:
     return ["/usr/bin/env", f"PYTHONPATH={path}", sys.executable, "-S", "-m", "metaqnn_trainer"]
 
 
-def test_an_image_without_the_plug_in_costs_no_net(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+def test_an_image_without_the_plug_in_costs_no_net(
+    cluster: FakeCluster, cli: Cli, tmp_path: Path, forked_trainer: list[str]
+) -> None:
     (plugin,) = [plugin for plugin in PLUGINS if plugin.folder.name == "regression"]
     mount = {"name": "trainer", "volumeMounts": [{"name": "runs", "mountPath": str(tmp_path)}]}
     pod = {"containers": [mount], "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}]}
     (tmp_path / "template.yaml").write_text(json.dumps({"spec": {"template": {"spec": pod}}}))
     (tmp_path / "image").mkdir()
     cluster.controllers.images["bare"] = image_without("regression", tmp_path / "image")
-    cluster.controllers.images["whole"] = [sys.executable, "-m", "metaqnn_trainer"]
+    cluster.controllers.images["whole"] = forked_trainer
     settings = {"image": "bare", "gpus": "0", "template": "template.yaml"}
     jobs = [f"--set=execution.kubernetes.{key}={value}" for key, value in settings.items()]
     store = tmp_path / "runs"
