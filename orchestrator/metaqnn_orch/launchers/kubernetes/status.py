@@ -195,9 +195,7 @@ def _exited(code: int, pod: Object) -> Status:
 
 
 def in_words(code: int, said: str) -> str:
-    """How a trainer ended: its exit code, and its last words. By the contract the last line is the reason; where it did
-    not end as the contract says, the lines before may be.
-    """
+    """How a trainer ended: its exit code, and its last words. By the contract the last line is the reason."""
     lines = [line for line in said.splitlines() if line.strip()]
     meant = code in [*ExitCode] and code != ExitCode.INTERNAL
     return _sentence(_named(code), " | ".join(lines[-1:] if meant else lines))
