@@ -25,12 +25,12 @@ from metaqnn_orch.settings import budget, early_end, kubernetes, objective
 from metaqnn_orch.settings import model as settings_module
 from metaqnn_orch.settings import search as search_settings
 from metaqnn_orch.settings.model import DatasetSettings, Settings
-from metaqnn_orch.settings.sources import FOLLOWING
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract import messages
 from metaqnn_trainer.spaces.cnn import common
 from metaqnn_trainer.spaces.cnn.registry import kinds, registry
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 PAGES: Final = Path(__file__).parent
 WIDTH: Final = 100  # columns of a help text
@@ -79,7 +79,7 @@ def settings() -> str:
     ).model_dump(mode="json")
     defaults = {key: json.dumps(value) for key, value in flatten(example)}
     defaults["dataset.name"] = "must be given"
-    defaults |= dict.fromkeys((f"space.{leaf}" for leaf in FOLLOWING), "the dataset's")
+    defaults |= dict.fromkeys((f"space.{leaf}" for leaf in Cnn.follows), "the dataset's")
     rows = list(_rows("Settings", schema, schema["$defs"], known, ""))
     section = None
     for key, kind, meaning in rows:

@@ -14,7 +14,7 @@ import typer
 from metaqnn_orch.cli import completion, options
 
 Flags = Mapping[str, Any]
-"""Dotted keys of settings with the values that were given; None where no value was given."""
+"""Dotted keys of settings with the values that were given."""
 NO_FLAGS: Final[Flags] = MappingProxyType({})
 
 
@@ -104,7 +104,7 @@ def taking(flags: Mapping[str, Flag]) -> Callable[[Callable[..., None]], Callabl
         @wraps(command)
         def run(**arguments: Any) -> None:
             given = {flag.key: arguments.pop(name) for name, flag in flags.items()}
-            command(**arguments, flags=given)
+            command(**arguments, flags={key: value for key, value in given.items() if value is not None})
 
         parameters: list[Parameter] = []
         for name, parameter in inspect.signature(command, eval_str=True).parameters.items():
