@@ -66,8 +66,9 @@ def settings() -> str:
         "A settings file is YAML and says what differs from its `preset`, or from the defaults. Flags win over "
         "`METAQNN_*` variables (`METAQNN_RECIPE__EPOCHS` is `recipe.epochs`), those over the file, the file over the "
         "preset; `metaqnn-orch config show` says what is in force, and whence. `execution`, `budget`, `tracking`, "
-        "`finals` and `search.confirm` may change when a run goes on, everything else is what the run is. This page "
-        "is written by `make docs`.",
+        "`finals` and `search.confirm` may change when a run goes on, everything else is what the run is. A section "
+        "that is null takes away what weaker sources say of it: its defaults hold. What has `the dataset's` as its "
+        "default follows from it; spaces of plug-ins have such settings, too. This page is written by `make docs`.",
     ]
     schema = Settings.model_json_schema()
     sections = (import_module(type(kind.rules).__module__) for kind in kinds().values() if kind.section)

@@ -123,7 +123,8 @@ class Search:
     ) -> Search | Running[Search]:
         """Search, or go on with a search, until it is complete, as `metaqnn-orch start` does, and open the run.
 
-        `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}.
+        `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}. None is null:
+        {"objective": None} takes away what the preset says of this section.
 
         `on_trial` is called with each trial that ends, by the thread that searches, which waits for it. An error in it
         is logged, and the search goes on. With `progress` a notebook shows the run below the cell, and updates it;

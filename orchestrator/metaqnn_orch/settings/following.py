@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from metaqnn_orch.errors import SettingsError
+from metaqnn_orch.errors import SettingsError, one_line
+from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.dataset import DatasetInfo, known_info
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.keys import NAME_PATTERN
@@ -56,18 +57,34 @@ def follow(values: dict[str, Any], origins: dict[str, str], look: Look, meant: M
         return
     looked = look(name, digest if isinstance(digest, str) else None)
     if looked is None:
-        keys = [f"space.{leaf}" for leaf in missing]
-        raise SettingsError(
-            f"{', '.join(keys)} {'follows' if len(keys) == 1 else 'follow'} from the dataset, but dataset "
-            f"{name} is not there (from {origins.get('dataset.name', 'the settings')})",
-            hint="--store names the store that has it, or metaqnn-orch dataset push NAME --source DIR --store URI makes"
-            " it",
-        )
+        raise _absent(name, missing, origins.get("dataset.name", "the settings"))
     for leaf in missing:
         origins.pop(f"space.{leaf}", None)
-        if (found := follows[leaf](looked.info, void.get(leaf))) is not None:
+        if (found := _found(follows[leaf], looked, leaf, void.get(leaf))) is not None:
             space[leaf] = found
             origins[f"space.{leaf}"] = looked.source
+
+
+def _absent(name: str, missing: Sequence[str], source: str) -> SettingsError:
+    keys = ", ".join(f"space.{leaf}" for leaf in missing)
+    push = name if name in SOURCES.members() else "NAME --source DIR"  # some known ones need files, and say so
+    return SettingsError(
+        f"{keys} {'follows' if len(missing) == 1 else 'follow'} from the dataset, but dataset {name} is not there "
+        f"(from {source})",
+        hint=f"--store names the store that has it, or metaqnn-orch dataset push {push} --store URI makes it",
+    )
+
+
+def _found(follow: Follow, looked: Looked, leaf: str, said: Any) -> Any:
+    """
+    Raises:
+        SettingsError: the family's function of this option raised something.
+    """
+    try:
+        return follow(looked.info, said)
+    except Exception as error:  # a foreign function may raise any exception
+        cause = f"{type(error).__name__}: {one_line(str(error))}"
+        raise SettingsError(f"space.{leaf} cannot be found in {looked.source}: {cause}", "say it yourself") from error
 
 
 def _follows(family: object) -> Mapping[str, Follow]:
