@@ -41,7 +41,7 @@ from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import (
-    at_work,
+    goes_on,
     leaderboard,
     read_run,
     reward_name,
@@ -235,7 +235,7 @@ class Search:
         need("notebook", "a data frame")
         import pandas
 
-        columns, rows = trial_table(self.state, works=at_work(self.state, read_holder(self._store, self.run)))
+        columns, rows = trial_table(self.state, works=goes_on(self._store, self.run, self.state))
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property

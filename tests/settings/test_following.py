@@ -121,3 +121,12 @@ def test_a_family_that_is_not_there_is_refused_later(family: object) -> None:
     values: dict[str, Any] = {"dataset": {"name": "pets"}, "space": {"family": family}}
     follow(values, {}, lambda name, digest: None, {})
     assert values["space"] == {"family": family}
+
+
+def test_a_function_of_a_family_that_raises_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks(info: DatasetInfo, said: object) -> object:
+        return info.facts["height"]
+
+    monkeypatch.setattr(Cnn, "follows", {**Cnn.follows, "classes": lacks})
+    with pytest.raises(SettingsError, match=r"^space.classes cannot be found in dogs: KeyError: 'height'$"):
+        followed("dogs")
