@@ -137,9 +137,10 @@ def table(path: Path, *rows: str) -> Path:
     return path
 
 
-def test_a_table_of_ones_own(tmp_path: Path) -> None:
-    rows = [f"{i},{i * i % 7},{3 * i + 1}" for i in range(50)]
-    made = make_dataset("table", table(tmp_path / "own.csv", "\ufeffa,target,b", *rows))
+@pytest.mark.parametrize("separator", ",;\t")
+def test_a_table_of_ones_own(separator: str, tmp_path: Path) -> None:
+    rows = ["\ufeffa,target,b", *(f"{i},{i * i % 7},{3 * i + 1}" for i in range(50))]
+    made = make_dataset("table", table(tmp_path / "own.csv", *(row.replace(",", separator) for row in rows)))
     assert (made.info.train, made.info.validation, made.info.test) == (30, 10, 10)
     assert made.info.facts["columns"] == 2
     assert made.info.facts["target"] == "target"
@@ -164,6 +165,7 @@ WRONG = {
     "a,b\n" + "\n".join([*ROWS, "x,1"]): "row 22, column a: 'x' is no finite number",
     "a,b\n" + "\n".join([*ROWS, "nan,1"]): "column a: 'nan' is no finite number",
     "a,b\n" + "\n".join(f"{i},1" for i in range(20)): "the target is the same",
+    "\n".join(ROWS): "row 1: a line of names is needed, and here are numbers",
 }
 
 
