@@ -16,10 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.plugin_results import measured_on_test, without_objective
+from benchmarks.plugin_results import measured_on_test
 
 from metaqnn_orch import Search
 
@@ -74,9 +73,9 @@ def interval(values: Sequence[Any], of: Callable[[list[Any]], float], samples: i
 def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> None:
     print("| nets | learned | accuracy | score and accuracy [95 %] | parameters and accuracy [95 %] |")
     print("|---|---|---|---|---|")
-    asked = {**settings, "search.method": "random", "schedule.total": nets}
+    asked = {**settings, "objective": None, "search.method": "random", "schedule.total": nets}
     for kind, task in TASKS.items():
-        found = learned(searched(without_objective(preset, Path(store)), kind, store, {**asked, "task.name": task}))
+        found = learned(searched(preset, kind, store, {**asked, "task.name": task}))
         score, params = (interval(found, partial(predicts, measure=measure)) for measure in ("kernel_score", "params"))
         low, high = min(net.accuracy for net in found), max(net.accuracy for net in found)
         print(f"| {kind} | {len(found)} of {nets} | {low:.3f} to {high:.3f} | {score} | {params} |", flush=True)
@@ -84,13 +83,10 @@ def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> N
 
 def compared(preset: str, store: str, seeds: int, settings: dict[str, Any]) -> None:
     found = dict[str, list[dict[str, float]]]()
-    for name, source in {
-        "accuracy alone": without_objective(preset, Path(store)),
-        "accuracy and spikes": preset,
-    }.items():
+    for name, changes in {"accuracy alone": {"objective": None}, "accuracy and spikes": {}}.items():
         for seed in range(seeds):
             run = f"{name.replace(' ', '-')}-{seed}"
-            best = searched(source, run, store, {**settings, "seed": seed, "recipe.seed": seed}).best
+            best = searched(preset, run, store, {**settings, **changes, "seed": seed, "recipe.seed": seed}).best
             assert best is not None
             found.setdefault(name, []).append(measured_on_test(store, run, best.trial))
     print("| objective | test accuracy [95 %] | spikes an image [95 %] |")
