@@ -14,6 +14,9 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' trainer_image/metaqnn_trainer/__init__.py)
 
+# Where this is set, each process compiles torch and all else anew, which doubles the time that it takes to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: quickstart install test pytest plugins lint format bench bench-search bench-trained bench-cluster bench-card bench-early-end bench-precision bench-trainer bench-start-up gpu-check chart docs images image-bases image-requirements release release-check clean
 
 quickstart: .venv/.run-ready   ## design a network for handwritten digits on this machine

@@ -25,12 +25,12 @@ from metaqnn_orch.settings import budget, early_end, kubernetes, objective
 from metaqnn_orch.settings import model as settings_module
 from metaqnn_orch.settings import search as search_settings
 from metaqnn_orch.settings.model import DatasetSettings, Settings
-from metaqnn_orch.settings.sources import FOLLOWING
 from metaqnn_orch.settings.values import flatten
 from metaqnn_trainer.contract import messages
 from metaqnn_trainer.spaces.cnn import common
 from metaqnn_trainer.spaces.cnn.registry import kinds, registry
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 PAGES: Final = Path(__file__).parent
 WIDTH: Final = 100  # columns of a help text
@@ -66,8 +66,9 @@ def settings() -> str:
         "A settings file is YAML and says what differs from its `preset`, or from the defaults. Flags win over "
         "`METAQNN_*` variables (`METAQNN_RECIPE__EPOCHS` is `recipe.epochs`), those over the file, the file over the "
         "preset; `metaqnn-orch config show` says what is in force, and whence. `execution`, `budget`, `tracking`, "
-        "`finals` and `search.confirm` may change when a run goes on, everything else is what the run is. This page "
-        "is written by `make docs`.",
+        "`finals` and `search.confirm` may change when a run goes on, everything else is what the run is. A section "
+        "that is null takes away what weaker sources say of it: its defaults hold. What has `the dataset's` as its "
+        "default follows from it; spaces of plug-ins have such settings, too. This page is written by `make docs`.",
     ]
     schema = Settings.model_json_schema()
     sections = (import_module(type(kind.rules).__module__) for kind in kinds().values() if kind.section)
@@ -79,7 +80,7 @@ def settings() -> str:
     ).model_dump(mode="json")
     defaults = {key: json.dumps(value) for key, value in flatten(example)}
     defaults["dataset.name"] = "must be given"
-    defaults |= dict.fromkeys((f"space.{leaf}" for leaf in FOLLOWING), "the dataset's")
+    defaults |= dict.fromkeys((f"space.{leaf}" for leaf in Cnn.follows), "the dataset's")
     rows = list(_rows("Settings", schema, schema["$defs"], known, ""))
     section = None
     for key, kind, meaning in rows:

@@ -12,6 +12,7 @@ import pytest
 
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests import forked
 from tests.seaweedfs import S3Server, running
 
 # How fast a machine is at the moment is no property of what is tested.
@@ -52,6 +53,14 @@ def _state_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 def store(tmp_path: Path) -> Store:
     """An empty one in a directory, for tests of what is kept in a store; nothing of it is flushed to the disk."""
     return DirectoryStore(tmp_path / "store", durable=False)
+
+
+@pytest.fixture(scope="session")
+def forked_trainer() -> Iterator[list[str]]:
+    """The command of a trainer that starts at once."""
+    pytest.importorskip("torch")
+    with forked.trainer() as command:
+        yield command
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ from metaqnn_orch.reporting.curves import Curves
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import (
-    at_work,
+    goes_on,
     leaderboard,
     read_run,
     reward_name,
@@ -123,7 +123,8 @@ class Search:
     ) -> Search | Running[Search]:
         """Search, or go on with a search, until it is complete, as `metaqnn-orch start` does, and open the run.
 
-        `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}.
+        `settings` are dotted keys with their values, as {"recipe.epochs": 3, "execution.parallel": 4}. None is null:
+        {"objective": None} takes away what the preset says of this section.
 
         `on_trial` is called with each trial that ends, by the thread that searches, which waits for it. An error in it
         is logged, and the search goes on. With `progress` a notebook shows the run below the cell, and updates it;
@@ -234,7 +235,7 @@ class Search:
         need("notebook", "a data frame")
         import pandas
 
-        columns, rows = trial_table(self.state, works=at_work(self.state, read_holder(self._store, self.run)))
+        columns, rows = trial_table(self.state, works=goes_on(self._store, self.run, self.state))
         return pandas.DataFrame(rows, columns=columns).set_index("trial")
 
     @property

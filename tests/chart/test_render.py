@@ -18,7 +18,7 @@ from metaqnn_orch.launchers.kubernetes.errand import search_job
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.rights import RIGHTS
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
-from metaqnn_orch.settings.sources import load_settings
+from metaqnn_orch.settings.sources import in_force, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys, parse_settings
 from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, one, refused, sets, template
@@ -251,6 +251,18 @@ def test_orchestrators_of_everything(everything: list[Object]) -> None:
     environment = {entry["name"]: entry for entry in pod["containers"][0]["env"]}
     assert environment["METAQNN_RELEASE"]["value"] == "first-metaqnn"
     assert environment["AWS_ACCESS_KEY_ID"]["valueFrom"]["secretKeyRef"] == {"name": "keys", "key": "id"}
+
+
+def test_a_null_in_the_values_reaches_the_settings_of_the_search(tmp_path: Path) -> None:
+    says = sets(store__bucket="results", search__enabled="true", search__run="first", search__settings__preset="digits")
+    (tmp_path / "values.yaml").write_text("search: {settings: {objective: null}}\n")
+    for null in (["--set=search.settings.objective=null"], ["--values", str(tmp_path / "values.yaml")]):
+        pod = one(template(*says, *null), "Job")["spec"]["template"]
+        text = pod["metadata"]["annotations"]["metaqnn/settings"]
+        assert yaml.safe_load(text) == {"objective": None, "preset": "digits"}
+        (tmp_path / "settings.yaml").write_text(text)
+        found = load_settings(str(tmp_path / "settings.yaml"), {}, [], {})
+        assert in_force(found)["objective.soft_limits"]["origin"] == str(tmp_path / "settings.yaml")
 
 
 def test_trainer_and_orchestrator_speak_to_the_store_alike(everything: list[Object], default: list[Object]) -> None:

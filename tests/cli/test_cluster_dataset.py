@@ -20,9 +20,11 @@ PUSH = ("dataset", "push", "--in-cluster")
 
 
 @needs_trainer
-def test_a_dataset_made_by_a_job(cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str) -> None:
+def test_a_dataset_made_by_a_job(
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, forked_trainer: list[str]
+) -> None:
     install_with_store(cluster, s3_server, s3_store_uri)
-    cluster.controllers.images["trainer:v1"] = [sys.executable, "-m", "metaqnn_trainer"]
+    cluster.controllers.images["trainer:v1"] = forked_trainer
     answer = cli(*PUSH, "digits", "--validation=200", "-o", "json")
     made = answer.json()
     assert (made["name"], made["validation"]) == ("digits", 200)
@@ -33,11 +35,11 @@ def test_a_dataset_made_by_a_job(cluster: FakeCluster, cli: Cli, s3_server: S3Se
 
 @needs_trainer
 def test_of_two_who_wait_for_it_the_second_finds_it_in_the_store(
-    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str
+    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, forked_trainer: list[str]
 ) -> None:
     """The first has cleared the Job up before the second has seen its end."""
     install_with_store(cluster, s3_server, s3_store_uri)
-    cluster.controllers.images["trainer:v1"] = [sys.executable, "-m", "metaqnn_trainer"]
+    cluster.controllers.images["trainer:v1"] = forked_trainer
 
     def clear_up(ask: Ask) -> Fault:
         for job in cluster.jobs() if ask.verb == "get" else ():

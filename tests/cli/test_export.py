@@ -46,10 +46,12 @@ def test_python_takes_it_home_too(trained: Trained, tmp_path: Path) -> None:
 
 def test_a_trial_by_its_id_in_words(cli: Cli, trained: Trained, tmp_path: Path) -> None:
     trial = trained.answer.json()["best"]["trial"]
-    answer = cli("export", "first", "--store", trained.store, "--trial", trial, "--to", tmp_path / "net.pt2")
+    where = ("--store", trained.store, "--trial", trial, "--to", tmp_path / "net.pt2")
+    answer = cli("export", "first", *where, "--fixed-size")
     assert (answer.code, answer.out) == (0, ""), answer.err
     assert f"trial {trial} in net.pt2, net.pt2.md" in answer.err
     assert "validation images rightly" in answer.err
+    assert "uint8 images (1, 8, 8)" in (tmp_path / "net.pt2.md").read_text()
 
 
 def test_the_ending_may_be_left_out_with_a_format(cli: Cli, trained: Trained, tmp_path: Path) -> None:
@@ -60,15 +62,15 @@ def test_the_ending_may_be_left_out_with_a_format(cli: Cli, trained: Trained, tm
 
 
 def test_a_file_of_somebody_else_is_replaced_only_by_force(cli: Cli, trained: Trained, tmp_path: Path) -> None:
-    (tmp_path / "net.pt2.md").write_text("# My notes")
-    command = ["export", "first", "--store", trained.store, "--to", tmp_path / "net.pt2"]
-    assert "net.pt2.md exists, and is not what an earlier export wrote; --force replaces it" in cli(*command).refused()
-    assert tree(tmp_path) == ["net.pt2.md"]
-    assert cli(*command, "--force", "--fixed-size").code == 0
-    card = (tmp_path / "net.pt2.md").read_text()
-    assert "uint8 images (1, 8, 8)" in card
+    card = tmp_path / "net.safetensors.md"
+    card.write_text("# My notes")
+    command = ["export", "first", "--store", trained.store, "--to", tmp_path / "net.safetensors"]
+    words = "net.safetensors.md exists, and is not what an earlier export wrote; --force replaces it"
+    assert words in cli(*command).refused()
+    assert tree(tmp_path) == [card.name]
+    assert cli(*command, "--force").code == 0
+    assert "My notes" not in card.read_text()
     assert cli(*command).code == 0, "and then it is an earlier export"
-    assert "uint8 images (1, height, width)" in (tmp_path / "net.pt2.md").read_text()
 
 
 @pytest.mark.parametrize(

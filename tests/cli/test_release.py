@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,16 @@ SHOW = ("config", "show", "digits", "-o", "json")
 
 @needs_trainer
 def test_a_search_that_is_told_nothing(
-    cluster: FakeCluster, cli: Cli, s3_server: S3Server, s3_store_uri: str, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeCluster,
+    cli: Cli,
+    s3_server: S3Server,
+    s3_store_uri: str,
+    monkeypatch: pytest.MonkeyPatch,
+    forked_trainer: list[str],
 ) -> None:
     install_with_store(cluster, s3_server, s3_store_uri)
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
-    cluster.controllers.images["trainer:v1"] = [sys.executable, "-m", "metaqnn_trainer"]
+    cluster.controllers.images["trainer:v1"] = forked_trainer
     answer = cli("start", *TINY, "--run=told-nothing", "--max-trials=1")
     assert answer.code == 0, answer.err
     assert "1 at a time (kubernetes)" in answer.err

@@ -57,6 +57,21 @@ def test_the_job(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
     }
 
 
+def test_the_pod_is_told_what_was_taken_away_and_what_followed(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
+    install(cluster, *SMALL, *BUCKET)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("preset: digits\nobjective: {measure: accuracy}\n")
+    answer = cli(
+        "submit", mine, "--run=night", "--set=objective=null", "--set=execution.kubernetes.store_secret_keys=null"
+    )
+    assert answer.code == 0, answer.err
+    settings = settings_of(cluster.jobs()[0])
+    assert settings["objective"] is None
+    taken = {"kubernetes": {"store_secret_keys": None}}
+    assert settings["execution"] == taken, "so that the release's settings do not count there either"
+    assert settings["space"]["classes"] == 10
+
+
 def test_it_is_submitted_once(cluster: FakeCluster, cli: Cli) -> None:
     install(cluster, *SMALL, *BUCKET)
     submit = ("submit", "digits", "--run=night")

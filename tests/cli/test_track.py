@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from metaqnn_orch.reporting.summary import read_run
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import Cli, program, settings_file
 from tests.control.world import settings
@@ -52,6 +53,41 @@ def test_two_first_ones_at_once_make_one_database_and_say_what_takes_long(
     assert all(loading in answer.err and "were copied" in answer.err for answer in answers)
     assert sum(tables in answer.err for answer in answers) == 1, "the second one finds them"
     assert not any("INFO" in answer.err for answer in answers), "what MLflow logs is for its own people"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of MLflow, about its database
+def test_several_first_ones_of_one_run_at_once_copy_each_trial_once(finished: DirectoryStore, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    pytest.importorskip("tensorboardX")
+    from tests.reporting.test_tensorboard_tracker import scalars
+
+    place, boards = f"sqlite:///{tmp_path / 'ml.db'}", tmp_path / "boards"
+    command = ("track", "test", "--store", finished.uri, "--mlflow", place, "--tensorboard", boards)
+    with ThreadPoolExecutor() as pool:
+        answers = [one.result() for one in [pool.submit(program, *command) for _ in range(3)]]
+    busy = [answer for answer in answers if answer.code]
+    assert len(busy) < 3, answers
+    assert all("another process is at work there" in answer.err for answer in busy), "or it was as quick as that"
+    assert children(place) == sorted(read_run(finished, "test").state.trials)
+    steps = [step for name, step, _ in scalars(boards / "test") if name == "reward/trial"]
+    assert steps == list(range(1, 13))
+
+
+def children(place: str) -> list[str]:
+    """The trials that MLflow has, each as often as it has it. There is one parent."""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=place)
+    experiment = client.get_experiment_by_name("metaqnn")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id])
+    shown = [run for run in found if "metaqnn.trial" in run.data.tags]
+    assert len(found) == len(shown) + 1
+    assert {run.info.status for run in found} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in shown} == {
+        run.info.run_id for run in found if run not in shown
+    }
+    return sorted(run.data.tags["metaqnn.trial"] for run in shown)
 
 
 @pytest.mark.usefixtures("own_environment")

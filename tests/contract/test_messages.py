@@ -596,5 +596,5 @@ def test_the_text_of_a_design_is_one_short_line(net: str) -> None:
 
 
 def test_exit_codes_stay_clear_of_shells_and_signals() -> None:
-    assert [code.value for code in ExitCode] == [0, 11, 12, 13, 14, 15, 16, 17, 143]
+    assert [code.value for code in ExitCode] == [0, 11, 12, 13, 14, 15, 16, 17, 18, 143]
     assert all(10 <= code <= 49 for code in ExitCode if code not in (ExitCode.DELIVERED, ExitCode.PREEMPTED))

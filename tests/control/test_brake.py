@@ -26,7 +26,7 @@ from tests.control.fatal_store import FatalStore, SimulatedKill
 from tests.control.world import Leap, ScriptedLauncher, Session, deliver
 from tests.control.world import settings as plain_settings
 
-ENDS: Final = [Phase.CRASHED, Phase.CUT_OFF, Phase.NO_DEVICE, Phase.REFUSED, Phase.HOPELESS]
+ENDS: Final = [Phase.CRASHED, Phase.CUT_OFF, Phase.NO_DEVICE, Phase.REFUSED, Phase.HOPELESS, Phase.UNEQUIPPED]
 
 
 @pytest.fixture
@@ -281,6 +281,14 @@ SAME: Final[list[tuple[str, str]]] = [
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_names_and_numbers_make_no_other_cause(one: str, other: str) -> None:
     assert cause_of("crashed", one) == cause_of("crashed", other)
+
+
+def test_the_nets_text_makes_no_other_cause_whatever_its_family() -> None:
+    said = "the trainer ended with exit code 1: trial 0123456789ab: attempt {}: {} | ValueError: boom"
+    nets = ("[C(8,3,1), SM(10)]", "relu 4 _ 1; tanh 0-9", "pre none nearest short; post batch deconv plain skip=1")
+    causes = {cause_of(Phase.CRASHED, said.format(number, net)) for number, net in enumerate(nets, 1)}
+    assert len(causes) == 1
+    assert "boom" in causes.pop()
 
 
 def test_other_exit_codes_and_other_ends_are_other_causes() -> None:

@@ -32,6 +32,7 @@ FREE: Final = {
     Phase.NO_RESULT: 1,
     Phase.CRASHED: 0,
     Phase.REFUSED: 0,
+    Phase.UNEQUIPPED: 20,
     Phase.HOPELESS: 0,
 }
 
@@ -75,12 +76,13 @@ def test_every_exit_code_has_a_phase_and_what_is_not_ours_is_a_crash() -> None:
     assert ours == {
         ExitCode.DELIVERED: Phase.DELIVERED,
         ExitCode.BAD_REQUEST: Phase.HOPELESS,
-        ExitCode.DATASET: Phase.HOPELESS,
+        ExitCode.DATASET: Phase.UNEQUIPPED,
         ExitCode.INTERNAL: Phase.CRASHED,
         ExitCode.DEVICE: Phase.NO_DEVICE,
         ExitCode.STORE: Phase.CUT_OFF,
         ExitCode.HOST_MEMORY: Phase.CRASHED,
         ExitCode.STORE_REFUSED: Phase.REFUSED,
+        ExitCode.UNEQUIPPED: Phase.UNEQUIPPED,
         ExitCode.PREEMPTED: Phase.DISRUPTED,
     }
 
@@ -150,7 +152,7 @@ class Slow(ScriptedLauncher):
         return seen
 
 
-@pytest.mark.parametrize("end", [end for end in LOST if end is not Phase.HOPELESS])
+@pytest.mark.parametrize("end", [end for end in LOST if end not in (Phase.HOPELESS, Phase.UNEQUIPPED)])
 def test_the_budget_stops_attempts_that_are_free_too(store: Store, end: Phase) -> None:
     session = clocked(store, budget={"gpu_hours": 3.5}, execution={"poll_seconds": 600.0, "retries": 100})
     session.open()

@@ -189,9 +189,13 @@ def test_lines_of_standard_error_are_sorted_by_their_trials() -> None:
     assert said.last_words(other) == ""
 
 
-@pytest.mark.parametrize("code", [11, 12])
-def test_what_would_end_so_again_is_hopeless(one: LocalLauncher, code: int) -> None:
-    assert end_of(one, f"fails-{code}")[0] is Phase.HOPELESS
+@pytest.mark.parametrize(
+    ("code", "phase"),
+    [(11, Phase.HOPELESS), (12, Phase.UNEQUIPPED), (18, Phase.UNEQUIPPED)],
+    ids=["net", "dataset", "plug-in"],
+)
+def test_what_is_not_the_processs_fault_is_told_apart(one: LocalLauncher, code: int, phase: Phase) -> None:
+    assert end_of(one, f"fails-{code}")[0] is phase
     assert end_of(one, "delivers")[0] is Phase.DELIVERED
 
 

@@ -49,7 +49,7 @@ def test_trials_on_this_machine(s3_store_uri: str) -> None:
 
         launcher.launch(lost, 1)
         seen = until_phase(launcher, lost, *ENDED)
-        assert seen.phase is Phase.HOPELESS
+        assert seen.phase is Phase.UNEQUIPPED
         assert "12 (dataset)" in seen.detail
 
         launcher.launch(endless, 1)

@@ -142,13 +142,13 @@ def test_its_search_learns_and_is_shown(plugin: Plugin, searched: Path, cli: Cli
 
 @needs_trainer
 def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
-    plugin: Plugin, searched: Path, cluster: FakeCluster, cli: Cli, tmp_path: Path
+    plugin: Plugin, searched: Path, cluster: FakeCluster, cli: Cli, tmp_path: Path, forked_trainer: list[str]
 ) -> None:
     """The same search with one Job for each trial; the orchestrator is killed in its midst."""
     mount = {"name": "trainer", "volumeMounts": [{"name": "runs", "mountPath": str(tmp_path)}]}
     pod = {"containers": [mount], "volumes": [{"name": "runs", "persistentVolumeClaim": {"claimName": "runs"}}]}
     (tmp_path / "template.yaml").write_text(json.dumps({"spec": {"template": {"spec": pod}}}))
-    cluster.controllers.images["trainer"] = [sys.executable, "-m", "metaqnn_trainer"]
+    cluster.controllers.images["trainer"] = forked_trainer
     settings = {"image": "trainer", "gpus": "0", "template": "template.yaml"}
     jobs = [f"--set=execution.kubernetes.{key}={value}" for key, value in settings.items()]
     store = tmp_path / "runs"

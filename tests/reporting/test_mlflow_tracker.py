@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from metaqnn_orch.application.run_files import RunFiles
 from metaqnn_orch.reporting.summary import read_run
 from metaqnn_orch.reporting.tracking import Points, history_points, show_run, trackers
 from metaqnn_orch.settings.model import TrackingSettings
+from metaqnn_trainer.contract.result import EpochRecord
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.control.world import Session, settings
 from tests.reporting.finished_run import copied
@@ -128,3 +130,39 @@ def test_a_search_that_was_killed_is_completed(tmp_path: Path, database: str) ->
     assert (len(children), len(runs), {run.info.status for run in runs}) == (8, 9, {"FINISHED"})
     (parent,) = [run for run in runs if run not in children]
     assert [artifact.path for artifact in client.list_artifacts(parent.info.run_id)] == ["best"]
+
+
+class Interrupted:
+    """Files whose epochs are read while another machine shows the same trial."""
+
+    def __init__(self, elsewhere: Callable[[str], None]) -> None:
+        self._elsewhere = elsewhere
+
+    def epochs(self, trial: str) -> list[EpochRecord]:
+        self._elsewhere(trial)
+        return []
+
+    def best(self, folder: Path, known: str) -> str:
+        return ""
+
+
+def test_machines_that_show_a_search_on_one_server_agree(tmp_path: Path, uri: str) -> None:
+    """Two addresses of one place: neither machine knows of the other one's locks."""
+    store = DirectoryStore(tmp_path / "store")
+    Session(store, settings(execution__max_trials=3)).run_to_end()
+    view = read_run(store, "test")
+    points = history_points(store, view, Points())
+    from metaqnn_orch.reporting.mlflow_tracker import MlflowTracker  # it imports MLflow
+
+    one, other = MlflowTracker(uri, "metaqnn", host="one"), MlflowTracker(str(tmp_path / "mlruns"), "metaqnn", host="b")
+    other.begin(view.record, Interrupted(lambda trial: None))
+    one.begin(view.record, Interrupted(lambda trial: other.show([p for p in points if p.trial.trial == trial])))
+    one.show(points)
+    other.show(points)
+    for tracker in (one, other):
+        tracker.end(finished=True)
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("metaqnn").experiment_id])
+    shown = [run.data.tags["metaqnn.trial"] for run in runs if "metaqnn.trial" in run.data.tags]
+    assert sorted(shown) == sorted(view.state.trials)
+    assert len(runs) == len(shown) + 1

@@ -42,7 +42,7 @@ def test_flags_win_over_the_environment_over_the_file_over_the_preset(tmp_path: 
         own,
         environment={"METAQNN_RECIPE__EPOCHS": "3", "METAQNN_SEED": "3", "METAQNN_EXECUTION__PARALLEL": "3"},
         assignments=["seed=4", "execution.parallel=4"],
-        flags={"execution.parallel": 5, "execution.max_trials": None},
+        flags={"execution.parallel": 5},
     )
     assert value_and_origin(layered, "recipe.decay_epochs") == (5, "preset digits")
     assert value_and_origin(layered, "recipe.batch_size") == (2, own)
@@ -145,7 +145,9 @@ def test_every_setting_has_a_variable() -> None:
         ("preset: digits\nseed: 1".encode("utf-16"), "is not UTF-8 text"),
         (b"preset: digits\n" + b"#" * MAX_FILE_BYTES, "is too long: a settings file has at most 65536 bytes"),
         (b"preset: digits\nrecipe: 3", "recipe must be a mapping, such as {name: value}, got 3"),
-        (b"preset: digits\nrecipe: null", "recipe must be a mapping, such as {name: value}, got null"),
+        (b"preset: digits\nrecipe: null\nrecipe.epochs: x", "recipe.epochs must be a whole number"),
+        (b"preset: digits\ndataset: null", "dataset must be given (from "),
+        (b"preset: digits\nrecipe: {epochs: null}", "recipe.epochs must be a whole number, got null"),
         (
             b"preset: digits\nexecution: {side_by_side: 1}",
             "execution.side_by_side is gone: a worker trains one net at a time: several in one process were slower, "
@@ -308,7 +310,7 @@ def test_the_target_is_understood_by_both_its_names_from_every_source(tmp_path: 
         (own, {"assignments": ["budget.target_accuracy=0.25"]}, "--set budget.target_accuracy"),
         ("digits", {"assignments": ["budget={target_accuracy: 0.25}"]}, "--set budget"),
         (own, {"flags": {"budget.target_accuracy": 0.25}}, "--target-accuracy"),
-        (own, {"flags": {"budget.target": 0.25, "budget.target_accuracy": None}}, "--target"),
+        (own, {"flags": {"budget.target": 0.25}}, "--target"),
     ):
         layered = load(name, **sources)
         assert value_and_origin(layered, "budget.target") == (0.25, where)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from itertools import islice
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
+from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.spaces.base import Cost, IllegalDesign, Space
 
+OF_ANOTHER_KIND = DatasetInfo(name="other", train=1, validation=1, test=0, source="nothing that is known")
 NUMBERS = st.lists(st.integers(0, 10**6), min_size=1, max_size=40)
 LONGEST = 200  # moves; a walk that is longer has no end
 
@@ -44,7 +48,9 @@ def walked(space: Space, numbers: Sequence[int]) -> list[tuple[Any, Any]]:
 
 
 class SpaceBehaviour:
-    """The laws. `make` gives a fresh space that is equal to `space`."""
+    """The laws of a space. Of one whose options follow from datasets, `datasets` are some of the right kind."""
+
+    datasets: ClassVar[Sequence[DatasetInfo]] = ()
 
     @pytest.fixture
     def space(self) -> Space:
@@ -143,3 +149,24 @@ class SpaceBehaviour:
         words = space.words()
         assert words
         assert all(name and sentence for name, sentence in words)
+
+    def test_what_follows_from_a_dataset_fits_it(self, space: Space) -> None:
+        options = TypeAdapter[Any](type(space.options))
+        for info in self.datasets:
+            assert space.follows
+            found = {name: find(info, None) for name, find in space.follows.items()}
+            assert None not in found.values()
+            made = type(space)(
+                options.validate_json(json.dumps({**options.dump_python(space.options, mode="json"), **found})),
+                space.model,
+            )
+            assert made.mismatches(info) == {}
+            assert {name: find(info, found[name]) for name, find in space.follows.items()} == found
+
+    def test_nothing_follows_from_a_dataset_of_another_kind(self, space: Space) -> None:
+        assert {find(OF_ANOTHER_KIND, None) for find in space.follows.values()} <= {None}
+        wrong = space.mismatches(OF_ANOTHER_KIND)
+        assert bool(wrong) == bool(space.follows)
+        assert wrong.keys() <= {f"space.{name}" for name in space.follows}
+        assert {found for _, found in wrong.values()} <= {None}
+        json.dumps([said for said, _ in wrong.values()], allow_nan=False)

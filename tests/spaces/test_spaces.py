@@ -10,14 +10,20 @@ import pytest
 
 from metaqnn_orch.settings.presets import presets
 from metaqnn_orch.settings.sources import load_settings
+from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.spaces.base import Cost, Part, Space
+from tests import built_in
 from tests.spaces.behaviour import SpaceBehaviour
 
+IMAGES = DatasetInfo(name="pets", channels=3, image_size=9, classes=5, train=9, validation=9, test=0, source="pets")
 
-@pytest.mark.parametrize("preset", sorted(presets()))
+
+@pytest.mark.parametrize("preset", built_in.PRESETS)
 class TestCnn(SpaceBehaviour):
+    datasets = (IMAGES,)
+
     @pytest.fixture
     def space(self, preset: str) -> Space:
         return load_settings(preset, {}, [], {}).settings.state_space()
@@ -55,6 +61,15 @@ class Tower(Space):
         widths = [784, *(int(move) for move in self.parse(design) if move != "."), 10]
         pairs = pairwise(widths)
         return [Part("dense", str(out), Cost((into + 1) * out, into * out)) for into, out in pairs]
+
+
+@pytest.mark.parametrize("preset", sorted({*presets()} - {*built_in.PRESETS}))
+class TestInstalled(SpaceBehaviour):
+    """The presets of plug-ins, whatever their spaces."""
+
+    @pytest.fixture
+    def space(self, preset: str) -> Space:
+        return load_settings(preset, {}, [], {}).settings.state_space()
 
 
 class TestTower(SpaceBehaviour):

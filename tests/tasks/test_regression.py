@@ -87,7 +87,7 @@ class TestBehaviour(Behaviour):
         spec = self.spec(self.put_dataset(store))
         other = spec.model_copy(update={"plugins": {"metaqnn.tasks:made-up": "made-up 0.2"}})
         report = self.carry_out(store, self.ask(store, other))
-        assert report.exit_code == ExitCode.BAD_REQUEST
+        assert report.exit_code == ExitCode.UNEQUIPPED
         assert report.reason.startswith("made-up 0.2 is not installed in this trainer, or in its image: ")
 
     def test_a_design_that_cannot_be_read(self, store: DirectoryStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ import torch
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.codec import decode, encode
-from metaqnn_trainer.contract.messages import ModelOptions, Recipe, TrainingRequest
+from metaqnn_trainer.contract.messages import ModelOptions, PluginRef, Recipe, TrainingRequest
 from metaqnn_trainer.contract.result import EpochRecord, ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.load import load_trial
+from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.tasks.classification import Classification
 from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import NET, QUICK, RUN, Bench, spec_of
@@ -211,6 +214,61 @@ def test_a_request_with_what_a_message_may_not_hold(trainer: Trainer, bench: Ben
     asked["spec"]["recipe"]["learning_rate"] = float("nan")
     bench.store.put(keys.request(RUN, trial), json.dumps(asked).encode())
     refused(trainer, bench, trial, ExitCode.BAD_REQUEST, "request.json is not valid")
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "complaint"),
+    [
+        (("spec", "recipe"), "of_another_release", 1, "recipe.of_another_release: "),
+        (("spec", "recipe"), "optimizer", "of-another-release", "recipe.optimizer: "),
+        ((), "schema_version", 2, "schema_version: "),
+        (("options",), "of_another_release", None, "options.of_another_release: "),
+    ],
+    ids=["field", "word", "schema", "option"],
+)
+def test_a_request_of_a_newer_release_is_no_nets_fault(
+    trainer: Trainer, bench: Bench, place: tuple[str, ...], name: str, value: object, complaint: str
+) -> None:
+    trial = bench.ask()
+    asked = json.loads(bench.store.get(keys.request(RUN, trial)))
+    inside = asked
+    for step in place:
+        inside = inside[step]
+    inside[name] = value
+    bench.store.put(keys.request(RUN, trial), json.dumps(asked).encode())
+    refused(trainer, bench, trial, ExitCode.UNEQUIPPED, complaint)
+    asked["spec"]["recipe"]["epochs"] = "many"
+    bench.store.put(keys.request(RUN, trial), json.dumps(asked).encode())
+    refused(trainer, bench, trial, ExitCode.BAD_REQUEST, "request.json is not valid")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"task": PluginRef(name="unheard-of")}, "there is no 'unheard-of' among the tasks"),
+        ({"space": PluginRef(name="unheard-of")}, "there is no 'unheard-of' among the spaces"),
+        ({"plugins": {"metaqnn.tasks:new": "metaqnn-new 2.0"}}, "metaqnn-new 2.0 is not installed in this trainer"),
+        ({"net": "[XYZ(4,3,1), SM(10)]"}, "found 'XYZ(4,3,1),"),
+        ({"net": "[XYZ(4), P(9,1), SM(10)]"}, "cannot be trained here: column 2"),
+    ],
+    ids=["task", "space", "plug-in", "layer", "layer before others"],
+)
+def test_what_is_not_installed_is_no_nets_fault(
+    trainer: Trainer, bench: Bench, changes: dict[str, Any], complaint: str
+) -> None:
+    spec = spec_of(bench.dataset).model_copy(update=changes)
+    request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
+    bench.store.put(keys.request(RUN, request.trial), encode(request))
+    refused(trainer, bench, request.trial, ExitCode.UNEQUIPPED, complaint)
+
+
+def test_a_module_that_is_missing_when_it_is_needed_is_no_nets_fault(bench: Bench) -> None:
+    class Late(Classification):
+        def load(self, read: Reader, device: torch.device) -> Any:
+            import_module("a_library_that_the_image_lacks")
+
+    trainer = Trainer(threads=1, tasks=lambda name: Late)
+    refused(trainer, bench, bench.ask(), ExitCode.UNEQUIPPED, "No module named 'a_library_that_the_image_lacks'")
 
 
 def test_nets_that_cannot_be_built(trainer: Trainer, bench: Bench) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +24,8 @@ Worker = subprocess.Popen[bytes]
 
 
 @contextmanager
-def worker(log: Path, *options: str) -> Iterator[Worker]:
-    command = [sys.executable, "-m", "metaqnn_trainer", "worker", "--threads", "1", *options]
+def worker(trainer: list[str], log: Path) -> Iterator[Worker]:
+    command = [*trainer, "worker", "--threads", "1"]
     with (
         log.open("wb") as stderr,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr) as process,
@@ -61,9 +60,11 @@ def wait_for(log: Path, text: str) -> None:
         time.sleep(0.02)
 
 
-def test_orders_become_reports_and_errors_do_not_end_the_worker(bench: Bench, tmp_path: Path) -> None:
+def test_orders_become_reports_and_errors_do_not_end_the_worker(
+    bench: Bench, tmp_path: Path, forked_trainer: list[str]
+) -> None:
     good, again, gone = bench.ask(), bench.ask("[FC(16), SM(10)]"), "f" * 12
-    with worker(tmp_path / "log") as process:
+    with worker(forked_trainer, tmp_path / "log") as process:
         send(process, order(bench, good) + order(bench, gone))
         assert receive(process) == WorkReport(trial=good, exit_code=ExitCode.DELIVERED)
         report = receive(process)
@@ -86,9 +87,11 @@ def test_orders_become_reports_and_errors_do_not_end_the_worker(bench: Bench, tm
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-def test_the_end_of_its_input_ends_it_even_while_training(bench: Bench, tmp_path: Path) -> None:
+def test_the_end_of_its_input_ends_it_even_while_training(
+    bench: Bench, tmp_path: Path, forked_trainer: list[str]
+) -> None:
     trial = bench.ask(recipe=ENDLESS)
-    with worker(tmp_path / "log") as process:
+    with worker(forked_trainer, tmp_path / "log") as process:
         send(process, order(bench, trial))
         wait_for(tmp_path / "log", "epoch 1/")
         assert process.stdin is not None
@@ -97,9 +100,9 @@ def test_the_end_of_its_input_ends_it_even_while_training(bench: Bench, tmp_path
     assert set(bench.files(trial)) == {"request.json"}
 
 
-def test_ctrl_c_is_the_parents(bench: Bench, tmp_path: Path) -> None:
+def test_ctrl_c_is_the_parents(bench: Bench, tmp_path: Path, forked_trainer: list[str]) -> None:
     endless = bench.ask(recipe=ENDLESS)
-    with worker(tmp_path / "log") as process:
+    with worker(forked_trainer, tmp_path / "log") as process:
         send(process, order(bench, endless))
         wait_for(tmp_path / "log", "epoch 1/")
         process.send_signal(signal.SIGINT)
@@ -107,9 +110,9 @@ def test_ctrl_c_is_the_parents(bench: Bench, tmp_path: Path) -> None:
         assert process.poll() is None
 
 
-def test_killed_while_training_it_leaves_no_result(bench: Bench, tmp_path: Path) -> None:
+def test_killed_while_training_it_leaves_no_result(bench: Bench, tmp_path: Path, forked_trainer: list[str]) -> None:
     trial = bench.ask(recipe=ENDLESS)
-    with worker(tmp_path / "log") as process:
+    with worker(forked_trainer, tmp_path / "log") as process:
         send(process, order(bench, trial))
         wait_for(tmp_path / "log", "epoch 2/")
         process.kill()
@@ -117,9 +120,11 @@ def test_killed_while_training_it_leaves_no_result(bench: Bench, tmp_path: Path)
     assert not exists(bench.store, keys.result(RUN, trial))
 
 
-def test_asked_to_end_while_training_it_leaves_a_checkpoint_and_says_so(bench: Bench, tmp_path: Path) -> None:
+def test_asked_to_end_while_training_it_leaves_a_checkpoint_and_says_so(
+    bench: Bench, tmp_path: Path, forked_trainer: list[str]
+) -> None:
     trial = bench.ask(recipe=ENDLESS)
-    with worker(tmp_path / "log") as process:
+    with worker(forked_trainer, tmp_path / "log") as process:
         send(process, order(bench, trial) + order(bench, "f" * 12))
         wait_for(tmp_path / "log", "epoch 1/")
         process.terminate()
@@ -132,8 +137,8 @@ def test_asked_to_end_while_training_it_leaves_a_checkpoint_and_says_so(bench: B
     assert set(bench.files(trial)) == {"request.json", "checkpoint"}
 
 
-def test_asked_to_end_while_it_waits(bench: Bench, tmp_path: Path) -> None:
-    with worker(tmp_path / "log") as process:
+def test_asked_to_end_while_it_waits(bench: Bench, tmp_path: Path, forked_trainer: list[str]) -> None:
+    with worker(forked_trainer, tmp_path / "log") as process:
         send(process, order(bench, "f" * 12))
         receive(process)
         process.terminate()

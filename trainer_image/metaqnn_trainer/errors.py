@@ -14,13 +14,14 @@ Two trees are shared with the orchestrator, and stand beside it:
 StoreError            exit STORE         the object store is away: ask again later (store.errors)
                       exit STORE_REFUSED it refuses for good, or stays full
 ContractError         exit BAD_REQUEST   a message, a net, a store's address (contract.errors)
+                      exit UNEQUIPPED    a plug-in, a kind of layer or a field that is not known here
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from metaqnn_trainer.contract.errors import ContractError
+from metaqnn_trainer.contract.errors import ContractError, PluginError, UnknownField, UnknownLayer
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.store.errors import StoreError
@@ -89,6 +90,8 @@ def exit_code(error: BaseException) -> ExitCode:
             return error.exit_code
         case StoreError():
             return ExitCode.STORE if error.transient else ExitCode.STORE_REFUSED
+        case PluginError() | UnknownLayer() | UnknownField():
+            return ExitCode.UNEQUIPPED
         case ContractError():
             return ExitCode.BAD_REQUEST
         case _:

@@ -8,7 +8,7 @@ from io import BufferedReader
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.dataset import object_digest
-from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.errors import MessageError, UnknownField
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest
 from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.errors import DatasetError, RequestError
@@ -36,11 +36,14 @@ def read_request(store: Store, run: str, trial: str) -> TrainingRequest:
 
     Raises:
         RequestError: it is missing, cannot be read, or is of another trial.
+        UnknownField: a newer release wrote it, and asks for what is not known here.
         StoreError: the store does not answer.
     """
     key = keys.request(run, trial)
     try:
         request = read(TrainingRequest, store.get, key)
+    except UnknownField as error:
+        raise UnknownField(f"{error}: an older release trains here than the one that asks") from error
     except (ObjectMissing, MessageError) as error:
         raise RequestError(str(error)) from error
     if (request.run, request.trial) != (run, trial):

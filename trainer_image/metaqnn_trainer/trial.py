@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST
-from metaqnn_trainer.contract.errors import MessageError, NotationError, PluginError, ShapeError
+from metaqnn_trainer.contract.errors import MessageError, NotationError, PluginError, ShapeError, UnknownLayer
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
@@ -94,6 +94,8 @@ class Trainer:
         except Exception as error:
             if failed := self._gpus.failed(error):
                 return _failed(order, failed.exit_code, in_words(failed))
+            if isinstance(error, ImportError):  # of what is imported late
+                return _failed(order, ExitCode.UNEQUIPPED, f"{type(error).__name__}: {in_words(error)}")
             if is_out_of_memory(error):  # outside of training, which handles this error itself
                 return _failed(order, HostMemoryError.exit_code, in_words(error))
             say(traceback.format_exc())
@@ -113,7 +115,7 @@ class Trainer:
 
         Raises:
             RequestError: the request cannot be read, or asks for a net that cannot be built.
-            PluginError: it asks for a plug-in that is not installed here.
+            PluginError, UnknownField: it asks for a plug-in, a kind of layer or a field that is not known here.
             DeviceError: a GPU was asked for and none is usable.
             DatasetError: the dataset is missing, or is not the requested one.
             StoreError: the store does not answer.
@@ -152,13 +154,15 @@ class Trainer:
         """The design to train, its task and its data.
 
         Raises:
-            RequestError, PluginError, DatasetError, StoreError: as `run` says.
+            RequestError, PluginError, UnknownField, DatasetError, StoreError: as `run` says.
         """
         _check_plugins(spec)
         task = task_of(spec, self._tasks, self._spaces)
         try:
             data = self._loaded.get(data_key(spec), partial(task.load, read, self._device))
             cost = task.cost(data)
+        except UnknownLayer as error:
+            raise PluginError(f"{spec.net} cannot be trained here: {error}") from error
         except (MessageError, NotationError, ShapeError) as error:
             raise RequestError(f"{spec.net} cannot be trained: {error}") from error
         if max(cost) > MAX_COST:
@@ -178,7 +182,9 @@ def _check_plugins(spec: TrialSpec) -> None:
         if plugin is None:
             raise PluginError(f"{wanted} is not installed in this trainer, or in its image: the run needs its {member}")
         if plugin.identity != wanted:
-            raise RequestError(f"{member} is {plugin.identity} here, but {wanted} was asked for")
+            raise PluginError(
+                f"{wanted} was asked for, but {plugin.identity} is installed here: the run needs its {member}"
+            )
 
 
 def _since(moment: float) -> float:

@@ -11,8 +11,8 @@ from typing import Any, Final, NotRequired, TypedDict
 from metaqnn_orch.application.trainer_call import TRAINER, TrainerAnswer, call
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError
+from metaqnn_orch.settings.following import Look, Looked, built_in
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.sources import FOLLOWING, Look, SettingsLayer, built_in
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, read_info, ref_of_key
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -126,7 +126,7 @@ def facts(opened: Callable[[], Store], run: str | None = None) -> Look:
     `opened` opens the store, which is done only where it is needed.
     """
 
-    def look(name: str, digest: str | None) -> SettingsLayer | None:
+    def look(name: str, digest: str | None) -> Looked | None:
         if (known := built_in(name)) is not None:
             return known
         store = opened()
@@ -136,9 +136,7 @@ def facts(opened: Callable[[], Store], run: str | None = None) -> Look:
         if found is None:
             return None
         ref, what = found
-        said = {f"space.{leaf}": getattr(what, leaf) for leaf in FOLLOWING}
-        known_ones = {key: value for key, value in said.items() if value is not None}
-        return SettingsLayer(f"dataset {ref.name}-{ref.digest}", known_ones)
+        return Looked(f"dataset {ref.name}-{ref.digest}", what)
 
     return look
 
@@ -159,6 +157,8 @@ def check_fit(settings: Settings, info: DatasetInfo) -> None:
         SettingsError: a setting contradicts the dataset.
     """
     for key, (wanted, found) in settings.state_space().mismatches(info).items():
+        if found is None:
+            raise SettingsError(f"{key} is {wanted}, but dataset {info.name} has none: it is of another kind")
         raise SettingsError(f"{key} is {wanted}, but in dataset {info.name} it is {found}", hint=f"--set {key}={found}")
 
 
@@ -193,7 +193,7 @@ def made(name: str, answer: TrainerAnswer) -> DatasetRef:
     ref = _ref_in(answer.data) if answer.code == ExitCode.DELIVERED else None
     if ref is not None:
         return ref
-    if answer.code in (ExitCode.DATASET, ExitCode.BAD_REQUEST):
+    if answer.code in (ExitCode.DATASET, ExitCode.BAD_REQUEST, ExitCode.UNEQUIPPED):
         raise NotFound(f"dataset {name} could not be made: {answer.last_words}")
     raise answer.error(f"making dataset {name}")
 

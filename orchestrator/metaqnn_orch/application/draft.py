@@ -80,7 +80,10 @@ def choose(info: DatasetInfo) -> dict[str, Choice]:
     try:
         channels, size, classes = info.images()
     except MessageError as error:
-        raise BadInput(f"{error}: settings can be drafted only for those") from None
+        raise BadInput(
+            f"{error}: settings can be drafted only for those",
+            hint=f"a preset for such data needs nothing but the name: --set dataset.name={info.name}",
+        ) from None
     batch = next((each for each in BATCHES if info.train >= STEPS * each), BATCHES[-1])
     steps = -(-info.train // batch)
     epochs = min(60, max(20, -(-ALL_STEPS // steps)))

@@ -49,7 +49,7 @@ class TrainerAnswer(NamedTuple):
         if self.code == ExitCode.DELIVERED:
             with suppress(ValueError, LookupError, TypeError):
                 return shape(**json.loads(self.data.splitlines()[-1]))
-        if self.code == ExitCode.BAD_REQUEST:
+        if self.code in (ExitCode.BAD_REQUEST, ExitCode.UNEQUIPPED):
             raise BadInput(f"{undone}: {self.last_words}")
         if self.code == ExitCode.DATASET:
             raise NotFound(f"{undone}: {self.last_words}")

@@ -29,7 +29,8 @@ def show(
 
     For each it shows where the value came from. A flag wins over a METAQNN_* variable, the variable over the file, the
     file over the release, and the release over the preset. METAQNN_RECIPE__EPOCHS is the variable of recipe.epochs, and
-    so on. Image size, channels and classes follow from the dataset where nobody says them.
+    so on. Some settings of the space follow from the dataset where nobody says them: image size, channels and classes
+    of the cnn family. `--set objective=null` takes away what weaker sources say of a section: its defaults hold.
     """
     layered = load_settings(
         preset_or_file, os.environ, assignments or [], {}, release and release.layer(), looking_in(dataset_store)

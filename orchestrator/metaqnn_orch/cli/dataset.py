@@ -102,7 +102,10 @@ def push(
     """
     opened = open_store(store)
     if source is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(source)):  # a Path keeps only one slash of ://
-        raise BadInput("--source is an address, but must be a folder on this machine", hint="download the files first")
+        raise BadInput(
+            "--source is an address, but must be a folder on this machine",
+            hint="download the files first; a run comes with metaqnn-orch runs copy RUN --store URI --to-store DIR",
+        )
     flags = {"--source": source, "--image-size": image_size, "--validation": validation}
     given = [text for flag, value in flags.items() if value is not None for text in (flag, str(value))]
     given += [flag for flag, wanted in (("--grayscale", grayscale), ("--skip-bad", skip_bad)) if wanted]

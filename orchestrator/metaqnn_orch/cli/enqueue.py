@@ -11,8 +11,7 @@ from metaqnn_orch.application.enqueuing import what_trains_it
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, typeable
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import read_holder
-from metaqnn_orch.reporting.summary import at_work, read_run, shown_reward, shown_state
+from metaqnn_orch.reporting.summary import goes_on, read_run, shown_reward, shown_state
 
 
 class NetQueued(TypedDict):
@@ -52,7 +51,7 @@ def enqueue(
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
     made = put_in(opened, view, net, assignments or [])
-    works = at_work(view.state, read_holder(opened, run))
+    works = goes_on(opened, run, view.state)
     if output is Format.JSON:
         known = made.known
         told: NetQueued = {

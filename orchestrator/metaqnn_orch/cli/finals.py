@@ -16,6 +16,7 @@ from metaqnn_orch.application.finals import Asked, Unfinished, default_name, hol
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.ending import leave
+from metaqnn_orch.cli.flags import given
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
@@ -160,7 +161,7 @@ def _present(
 ) -> Settings:
     example = "for example --set 'finals.phases=[{epochs: 20, learning_rate: 0.02}]'"
     options.refuse_other_sections(assignments, SECTIONS, example)
-    above = os.environ, assignments, {"execution.parallel": parallel}, release and release.layer()
+    above = os.environ, assignments, given({"execution.parallel": parallel}), release and release.layer()
     if file is not None:
         present = load_settings(file, *above, facts(lambda: store)).settings
     else:

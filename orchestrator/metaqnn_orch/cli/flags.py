@@ -14,7 +14,7 @@ import typer
 from metaqnn_orch.cli import completion, options
 
 Flags = Mapping[str, Any]
-"""Dotted keys of settings with the values that were given; None where no value was given."""
+"""Dotted keys of settings with the values that were given."""
 NO_FLAGS: Final[Flags] = MappingProxyType({})
 
 
@@ -95,6 +95,11 @@ RESUMED: Final[Mapping[str, Flag]] = {
 }
 
 
+def given(values: Mapping[str, Any]) -> Flags:
+    """The flags that were given, of values by dotted keys that are None where none was given."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def taking(flags: Mapping[str, Flag]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator for commands with a parameter `flags`: it replaces the parameter by these options, and passes their
     values on as Flags.
@@ -103,8 +108,8 @@ def taking(flags: Mapping[str, Flag]) -> Callable[[Callable[..., None]], Callabl
     def with_options(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def run(**arguments: Any) -> None:
-            given = {flag.key: arguments.pop(name) for name, flag in flags.items()}
-            command(**arguments, flags=given)
+            values = {flag.key: arguments.pop(name) for name, flag in flags.items()}
+            command(**arguments, flags=given(values))
 
         parameters: list[Parameter] = []
         for name, parameter in inspect.signature(command, eval_str=True).parameters.items():

@@ -65,8 +65,9 @@ def init(
     known = store is not None and (folder is None or datasets.named(store, asked) is not None)
     named = datasets.name_in(asked) if known else check_name("dataset", asked)
     file = to or Path(f"{named}.yaml")
+    instead = "--force replaces it, --to FILE writes another"
     if file.exists() and not force:
-        raise BadInput(f"{file} exists already", hint="--force replaces it, --to FILE writes another")
+        raise BadInput(f"{file} exists already", hint=instead)
     push: list[str] = []
     if known:
         assert store is not None
@@ -76,7 +77,10 @@ def init(
         info, push = draft.look_at(folder, named, tell)
     chosen = draft.choose(info)
     try:
-        file.write_text(draft.draft(info, chosen, asked.removeprefix(named).removeprefix("-")), encoding="utf-8")
+        with file.open("w" if force else "x", encoding="utf-8") as made_now:
+            made_now.write(draft.draft(info, chosen, asked.removeprefix(named).removeprefix("-")))
+    except FileExistsError:  # by now
+        raise BadInput(f"{file} exists already", hint=instead) from None
     except OSError as error:
         raise BadInput(f"{file} cannot be written: {error.strerror or error}") from None
     if output is Format.JSON:

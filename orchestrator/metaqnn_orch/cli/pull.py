@@ -17,6 +17,7 @@ from metaqnn_orch.control.retention import best_kept
 from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
 from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
+from metaqnn_trainer.alone import write_whole
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.text import amount
 
@@ -113,12 +114,12 @@ def pull(
             away = None
             (to / trial.trial).mkdir(parents=True, exist_ok=True)
             for name, data in parts.items():
-                (to / trial.trial / name).write_bytes(data)
+                write_whole(to / trial.trial / name, data)
             (row,) = trial_table(view.state, [trial], works=False)[1]
             rows.append({"rank": rank, **row, **(repeated(head) if head.confirmations else {})})
             winner = winner or shown_reward(head)
         if rows:
-            (to / "leaderboard.csv").write_text(csv_text(_columns(columns), rows), encoding="utf-8")
+            write_whole(to / "leaderboard.csv", csv_text(_columns(columns), rows).encode())
     except OSError as error:
         raise BadInput(f"cannot write to {to}: {error.strerror}") from None
     if rows:

@@ -14,7 +14,6 @@ from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import csv_text, say, tell
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.needs import need
 from metaqnn_orch.next_command import next_command
@@ -23,8 +22,9 @@ from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.page import MARK
 from metaqnn_orch.reporting.report import compose
-from metaqnn_orch.reporting.summary import at_work, leaderboard, read_run
+from metaqnn_orch.reporting.summary import goes_on, leaderboard, read_run
 from metaqnn_orch.reporting.verdict import Finals, read_verdict
+from metaqnn_trainer.alone import alone, write_whole
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
@@ -83,15 +83,18 @@ def report(
         axes=axes,
         shown=shown,
         finals=_finals(opened, run),
-        works=at_work(view.state, read_holder(opened, run)),
+        works=goes_on(opened, run, view.state),
     )
     files = {**made.files, **{name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}}
     if not force:
         _refuse_others(to, files)
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            (to / name).write_bytes(data)
+        with alone(to):  # two reports that are written here at once are written one after the other
+            if not force:
+                _refuse_others(to, files)
+            for name, data in files.items():
+                write_whole(to / name, data)
     except OSError as error:
         raise BadInput(f"cannot write to {str(to)!r}: {error.strerror}") from None
     say(f"{to / 'index.html'}: {amount(view.state.unique, 'net')}, {amount(len(files), 'file')}")

@@ -13,6 +13,7 @@ from metaqnn_orch.application.release import Release
 from metaqnn_orch.application.retraining import SECTIONS, again
 from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.ending import leave
+from metaqnn_orch.cli.flags import given
 from metaqnn_orch.cli.output import Format, print_json, print_rows, say, typeable
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
@@ -90,7 +91,7 @@ def retrain(
     base = check_name("run", name or derived(f"{run}-again"))
     options.refuse_other_sections(assignments or [], SECTIONS)
     made = again(source, trials, opened.uri)
-    above = os.environ, assignments or [], {"execution.parallel": parallel}, release and release.layer()
+    above = os.environ, assignments or [], given({"execution.parallel": parallel}), release and release.layer()
     present = continue_settings(source.record.settings, f"run {run}", *above)
     settings = made.model_copy(update={key: getattr(present, key) for key in SECTIONS})
     ended = train(opened, base, settings, launcher, release, Terminal())

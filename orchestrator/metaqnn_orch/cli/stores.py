@@ -12,7 +12,7 @@ from metaqnn_orch.cli.output import tell
 from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.next_command import name_store
-from metaqnn_orch.settings.sources import Look, built_in
+from metaqnn_orch.settings.following import Look, built_in
 from metaqnn_trainer.store.base import Store
 
 

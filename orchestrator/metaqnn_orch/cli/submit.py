@@ -39,9 +39,9 @@ def submit(
     check_name("run", run)
     if release is None:
         raise BadInput("submit needs a release of the chart", hint="name it: --release NAMESPACE/NAME")
-    given = (preset_or_file, os.environ, assignments or [], flags)
-    settings = load_settings(*given, release.layer(), facts(partial(open_store, store), run)).settings
-    values, _ = gather(*given)
+    given, look = (preset_or_file, os.environ, assignments or [], flags), facts(partial(open_store, store), run)
+    settings = load_settings(*given, release.layer(), look).settings
+    values, _ = gather(*given, look=look)
     made = submission.submit(run, store, settings, values, release, tell, unsafe_single_writer=unsafe_single_writer)
     if made.is_new:
         say(f"job {made.job} in namespace {made.namespace} now searches for run {run}")

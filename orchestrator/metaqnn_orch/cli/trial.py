@@ -14,10 +14,9 @@ from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_fields, print_json, print_lines, print_rows, size_in_words
 from metaqnn_orch.cli.screen import sparkline
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.curves import why_no_curve
-from metaqnn_orch.reporting.summary import at_work, read_run, reward_name, shown_reward
+from metaqnn_orch.reporting.summary import goes_on, read_run, reward_name, shown_reward
 from metaqnn_trainer.contract.text import amount
 
 
@@ -43,7 +42,7 @@ def trial(
     opened = open_store(store)
     view = read_run(opened, run, learning=False)
     found = find_trial(view, name, opened.uri)
-    shown = trial_view(opened, view, found, works=at_work(view.state, read_holder(opened, run)))
+    shown = trial_view(opened, view, found, works=goes_on(opened, run, view.state))
     if output is Format.JSON:
         print_json(shown)
         return

@@ -32,6 +32,10 @@ class Attempts:
     def launched(self, trial: str) -> None:
         self._launched.setdefault(trial, self._moment())
 
+    def was_launched(self, trial: str) -> bool:
+        """Whether this session launched the trial's current attempt."""
+        return trial in self._launched
+
     def running(self, trial: str) -> None:
         self._running.setdefault(trial, self._moment())
 

@@ -29,13 +29,15 @@ _OUTLIVED: Final = 120.0  # seconds, at least, after which a probe that still ru
 
 _KEPT: Final = re.compile(r"\b(exit code|code|ended with|signal|status|http|errno) -?\d+")
 # The end of a trainer's log may hold how far it came, which says nothing of why it ended.
-_PROGRESS: Final = re.compile(r"\brate \S+, epoch \d+/\d+: [^|]*|\battempt \d+: \[[^]]*\]")
+_PROGRESS: Final = re.compile(r"\brate \S+, epoch \d+/\d+: [^|]*|\battempt \d+: (?:\[[^]]*\]|[^|]*)")
 _PARTICULAR: Final = re.compile(r"on (node )?\S+,|\[[^]]*\]|'[^']*'|\"[^\"]*\"|\S*[\d/]\S*")
 
 ADVICE: Final[Mapping[Phase, str]] = {
     Phase.CUT_OFF: "does the store answer trainers, and are their credentials valid?",
     Phase.REFUSED: "what does the store refuse: credentials, quota, size?",
     Phase.NO_DEVICE: "check the GPUs' driver and the device plugin; metaqnn-orch doctor names the nodes",
+    Phase.UNEQUIPPED: "install what is missing where trainers run, or in their image (docs/plugins.md; a mended image "
+    "needs another tag), or bring the dataset back",
     Phase.HOPELESS: "do the image, its plug-ins and the dataset fit this run?",
     Phase.FALSE_START: "is the image a trainer's, for this kind of machine?",
 }
@@ -105,9 +107,16 @@ class Streak:
 
     def puts_on(self, brake_after: int, in_flight: int) -> bool:
         """Whether so many attempts put the brake on, where so many trials are in flight."""
-        hopeless = self.kind in (Phase.HOPELESS, Phase.REFUSED)
+        hopeless = self.kind in (Phase.HOPELESS, Phase.REFUSED, Phase.UNEQUIPPED)
         enough = min(brake_after, HOPELESS_ATTEMPTS) if hopeless else brake_after
+        if self.spares_nets:  # then it says nothing that other trials ended so, too
+            return bool(enough) and self.attempts >= enough
         return bool(enough) and self.attempts >= enough and len(self.trials) >= min(enough, max(2, in_flight))
+
+    @property
+    def spares_nets(self) -> bool:
+        """Whether no net can be to blame, because the trainer itself says what it lacks."""
+        return self.kind == Phase.UNEQUIPPED
 
     @property
     def pause(self) -> float:

@@ -92,7 +92,8 @@ class Braking:
         if wants_another(names, streak, len(state.in_flight), self._parallel):
             if proposed := propose():
                 return proposed[:1]
-            if names and streak.probes >= max(LAST_PROBES, 2 * len(state.in_flight)):
+            blamed = bool(names) and not streak.spares_nets
+            if blamed and streak.probes >= max(LAST_PROBES, 2 * len(state.in_flight)):
                 self.release("no other net is left to try it with, so these nets are to blame", blamed=True)
                 return []
         chosen = next_probe(names, streak)

@@ -8,7 +8,10 @@
 | no device | free five times: the fault is a node's, and others are preferred the next time |
 | no result | free once: a node that was restarted may have forgotten a failure |
 | crashed, refused | charged |
+| unequipped | free, `execution.free_attempts` times: what is missing is missing for every net |
 | hopeless | the trial is abandoned at once |
+
+Three unequipped attempts in a row stop a run that has trained nothing, and put the brake on in any other.
 
 What is free no longer is charged. A trial that was charged more than `execution.retries` times is abandoned. While the
 brake is on (control/brake.py), nothing is charged. The seconds of every attempt count for the budget, free or not, and
@@ -30,6 +33,7 @@ Lost = Literal[
     Phase.NO_RESULT,
     Phase.CRASHED,
     Phase.REFUSED,
+    Phase.UNEQUIPPED,
     Phase.HOPELESS,
 ]
 """How an attempt can end without a result. The journal, `status`, `trials` and reports say it by the phase's value."""
@@ -42,6 +46,7 @@ _FREE: Final[Mapping[Phase, int | None]] = {  # free so often per trial; None: a
     Phase.DISRUPTED: None,
     Phase.FALSE_START: None,
     Phase.CUT_OFF: None,
+    Phase.UNEQUIPPED: None,
     Phase.NO_DEVICE: 5,
     Phase.NO_RESULT: 1,
 }

@@ -1,15 +1,16 @@
-"""The rule by which a session gives its run up: so many trials in a row are abandoned that their designs cannot be the
-cause. Pure.
+"""The rules by which a session gives its run up: so many trials in a row are abandoned that their designs cannot be the
+cause; or trainers say that they lack what every net needs, which costs no trial. Pure.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from metaqnn_orch.control.brake import ADVICE
+from metaqnn_orch.control.brake import ADVICE, HOPELESS_ATTEMPTS, Streak
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import Phase
+from metaqnn_trainer.contract.text import amount
 
 HOPELESS_TRIALS: Final = 3  # before any was told, or in a row where others would end the same
 ABANDONED_TRIALS: Final = 10  # in a row for any reason, or `parallel` in a row if that is more
@@ -18,12 +19,19 @@ ABANDONED_TRIALS: Final = 10  # in a row for any reason, or `parallel` in a row 
 class Abandonments:
     """Counts the trials that a session has abandoned since the last trial was told."""
 
-    def __init__(self, state: RunState, parallel: int) -> None:
+    def __init__(self, state: RunState, parallel: int, again: str) -> None:
+        """`again` is the command that goes on with the run."""
         self._state = state
+        self._again = again
         self._most = max(ABANDONED_TRIALS, parallel)
         self._before = state.abandoned
         self._hopeless = self._in_a_row = 0
         self._advice = ""
+        self._lacks = False  # whether an attempt of this session lacked what every net needs
+
+    def lost(self, end: Phase, *, ours: bool) -> None:
+        """Note that an attempt was lost. `ours`: this session began it, with what is installed now."""
+        self._lacks |= ours and end is Phase.UNEQUIPPED
 
     def add(self, end: Phase) -> None:
         """Count another abandoned trial; its last attempt ended with `end`."""
@@ -34,9 +42,13 @@ class Abandonments:
     def clear(self) -> None:
         """A trial was told, or the brake was put on."""
         self._hopeless = self._in_a_row = 0
+        self._lacks = False
 
     def failure(self, *, ended: bool) -> RunFailed | None:
         """The reason to give the run up, if there is one. `ended`: no trial is left to train anyway."""
+        streak = self._state.streak
+        if self._lacks and streak.spares_nets and streak.attempts >= HOPELESS_ATTEMPTS and self._state.braked is None:
+            return self._lacking(streak)
         abandoned = self._state.abandoned - self._before
         if abandoned >= HOPELESS_TRIALS and not self._state.told:
             return self._failed(f"{abandoned} trials were abandoned, and none was trained")
@@ -48,6 +60,14 @@ class Abandonments:
             were = "the only trial was" if all_of_them == 1 else f"all {all_of_them} trials that ended were"
             return self._failed(f"{were} abandoned, and none was trained")
         return None
+
+    def _lacking(self, streak: Streak) -> RunFailed:
+        what = f"the last {amount(streak.attempts, 'attempt')} lacked what every net of this run needs"
+        none = "" if self._state.told else ", and none was trained"
+        return RunFailed(
+            f"{what}{none}; the last one: {streak.detail}",
+            hint=f"{ADVICE[Phase.UNEQUIPPED]}. No net is lost: {self._again} goes on with the same ones",
+        )
 
     def _failed(self, what: str) -> RunFailed:
         trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]

@@ -31,6 +31,7 @@ from metaqnn_orch.control.surroundings import Outcome, Stop, Surroundings
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import StoreError
 from metaqnn_orch.launchers.base import Launcher, Observation, Phase
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
@@ -83,7 +84,9 @@ class Loop:
             monotonic=surroundings.monotonic,
             emit=self._emit,
         )
-        self._abandonments = Abandonments(state, launcher.parallel)
+        another = "--set execution.kubernetes.image=IMAGE" if launcher.name == "kubernetes" else ""
+        again = next_command(f"resume {record.run}", store.uri, another)
+        self._abandonments = Abandonments(state, launcher.parallel, again)
         self._braking = Braking(state, self._attempts, launcher.parallel, surroundings, self._emit)
         self._objective = Objective(state.settings)
         self._retention = Retention(store, record.run, self._settings.keep_weights)
@@ -265,6 +268,7 @@ class Loop:
                 refused=refused,
             )
         )
+        self._abandonments.lost(end, ours=self._attempts.was_launched(trial.trial))
         if self._braking.lost(cause, probe=probe, observations=observations):
             self._abandonments.clear()
             abandoned = False

@@ -23,6 +23,7 @@ class Phase(StrEnum):
     NO_RESULT = "no result"  # said that it delivered a result, and there is none
     CRASHED = "crashed"  # any other end without a result
     REFUSED = "refused"  # the store refused what it wrote
+    UNEQUIPPED = "unequipped"  # did not find what every net of the run needs: a plug-in, the dataset
     HOPELESS = "hopeless"  # ended without a result, and every further attempt would end the same way
 
 
@@ -35,7 +36,8 @@ BY_EXIT_CODE: Final[Mapping[int, Phase]] = {
     int(ExitCode.DEVICE): Phase.NO_DEVICE,
     int(ExitCode.STORE_REFUSED): Phase.REFUSED,
     int(ExitCode.BAD_REQUEST): Phase.HOPELESS,
-    int(ExitCode.DATASET): Phase.HOPELESS,
+    int(ExitCode.DATASET): Phase.UNEQUIPPED,
+    int(ExitCode.UNEQUIPPED): Phase.UNEQUIPPED,
 }
 """The phases that a trainer reports by its exit code; every other code is a crash."""
 

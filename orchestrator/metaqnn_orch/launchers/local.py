@@ -182,8 +182,8 @@ class LocalLauncher:
                 worker.kill(f"the worker reported on trial {report.trial}, which it was not given")
                 return
             self._orders[worker] = None
-            # an attempt that failed may not begin again in it
-            if report.exit_code in (ExitCode.PREEMPTED, ExitCode.DEVICE):
+            # an attempt that failed may not begin again in it: it would not see what was installed since
+            if report.exit_code in (ExitCode.PREEMPTED, ExitCode.DEVICE, ExitCode.UNEQUIPPED):
                 self._dismiss(worker)
             phase = BY_EXIT_CODE.get(report.exit_code, Phase.CRASHED)
             detail = "" if phase is Phase.DELIVERED else _reason(report)

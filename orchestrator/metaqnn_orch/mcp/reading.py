@@ -29,7 +29,7 @@ from metaqnn_orch.reporting.answers import RunStatus, TrialRow
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.history import read_best, read_history
-from metaqnn_orch.reporting.summary import at_work, read_run, status_of, trial_rows
+from metaqnn_orch.reporting.summary import goes_on, read_run, status_of, trial_rows
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
@@ -167,7 +167,7 @@ class Reading:
         """List trials of a run, a page at a time."""
         store = self._opened()
         state = read_run(store, check_name("run", run)).state
-        works = at_work(state, read_holder(store, run))
+        works = goes_on(store, run, state)
         found = state.ranking() if best_first else [*state.trials.values()]
         end = offset + limit
         return {
@@ -180,7 +180,7 @@ class Reading:
         """Show one trial of a run: its net, curve, attempts, device and files."""
         store = self._opened()
         view = read_run(store, check_name("run", run), learning=False)
-        works = at_work(view.state, read_holder(store, run))
+        works = goes_on(store, run, view.state)
         return cast(TrialView, trial_view(store, view, find_trial(view, trial, store.uri), works=works))
 
     def logs(
@@ -219,7 +219,7 @@ class Reading:
         if view.state.best is None:
             raise BadInput(f"run {run} has no trained net yet", hint="`status` tells how it stands")
         price = view.state.opened.budget.price_per_gpu_hour if view.state.opened is not None else None
-        works = at_work(view.state, read_holder(store, run))
+        works = goes_on(store, run, view.state)
         words = content(view, read_history(store, view), read_best(store, view), price, works=works)
         facts = [("best net", view.state.best.net), *words.numbers, *words.cost, *words.versions]
         lines = [

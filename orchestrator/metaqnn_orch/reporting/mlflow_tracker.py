@@ -1,18 +1,24 @@
-"""The tracker for MLflow: a parent run for the search and a child run for each trial, found again by their tags."""
+"""The tracker for MLflow: a parent run for the search and a child run for each trial, found again by their tags.
+
+Several processes may show the same search at once. On one machine only one at a time looks for a trial and adds it.
+MLflow itself knows no "only if absent"; so where processes of several machines show a search on one server, each looks
+again when it has added a trial, and all agree which one stays.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from mlflow.entities import Metric, Param, Run, RunStatus
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from metaqnn_orch.control.record import RunRecord
@@ -22,10 +28,12 @@ from metaqnn_orch.reporting.answering import check_answers
 from metaqnn_orch.reporting.summary import MEASURE
 from metaqnn_orch.reporting.tracking import Files, Point
 from metaqnn_orch.settings.values import flatten
+from metaqnn_trainer.alone import alone, stand_in
 from metaqnn_trainer.contract.result import EpochRecord
 
 UID: Final = "metaqnn.uid"  # tag of the search, on parent and children
 TRIAL: Final = "metaqnn.trial"  # tag of the trial, on children
+HOST: Final = "metaqnn.host"  # tag of the machine that added the trial, on children
 BEST: Final = "metaqnn.best"  # tag of the trial whose files are the search's artifacts, on the parent
 EPOCH: Final = "epoch."  # prefix of what was measured after each epoch
 _PARENT: Final = "mlflow.parentRunId"
@@ -41,11 +49,14 @@ class MlflowTracker:
     again.
     """
 
-    def __init__(self, uri: str, experiment: str, say: Callable[[str], None] = lambda line: None) -> None:
-        """`say` is told what takes long."""
+    def __init__(
+        self, uri: str, experiment: str, say: Callable[[str], None] = lambda line: None, host: str | None = None
+    ) -> None:
+        """`say` is told what takes long. `host` is this machine's name, by default as the system has it."""
         self._uri = uri
         self._experiment = experiment
         self._say = say
+        self._host = gethostname() if host is None else host
 
     @property
     def name(self) -> str:
@@ -55,26 +66,27 @@ class MlflowTracker:
         check_answers(self._uri)
         self._uid, self._files = record.uid, files
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a line for each trial, among data
-        with _without_news(), _alone(self._uri, self._say):
+        with _without_news(), self._alone():
+            if _is_new(self._uri):
+                self._say("MLflow makes the tables of a new database, which may take a minute")
             self._client = MlflowClient(tracking_uri=self._uri)
             found = self._client.get_experiment_by_name(self._experiment)
             self._place = found.experiment_id if found else self._client.create_experiment(self._experiment)
-        parents, children = self._there()
-        self._parent = self._complete_parent(record, parents[0] if parents else None)
+            parents, children = self._there()
+            self._parent = self._complete_parent(record, parents[0] if parents else None)
+            self._parent = self._first_parent(self._parent)
         self._best = parents[0].data.tags.get(BEST, "") if parents else ""
         self._client.update_run(self._parent, RunStatus.to_string(RunStatus.RUNNING))
-        self._known = set()
-        for child in children:
-            if child.info.status == RunStatus.to_string(RunStatus.FINISHED):
-                self._known.add(child.data.tags[TRIAL])
-            else:
-                self._client.delete_run(child.info.run_id)
+        self._known = {child.data.tags[TRIAL] for child in children if _is_whole(child)}
 
     def show(self, points: Sequence[Point]) -> None:
         check_answers(self._uri)  # its own client takes minutes to say that nobody is there
         for point in points:
             if point.trial.trial not in self._known:
-                self._show(point)
+                with self._alone():  # for one trial: nobody waits longer, as a search shows its trials for hours
+                    if not self._has(point.trial.trial):
+                        self._show(point)
+                        self._agree(point.trial.trial)
                 self._known.add(point.trial.trial)
 
     def end(self, finished: bool) -> None:
@@ -90,7 +102,7 @@ class MlflowTracker:
         trial, moment = point.trial, max(0, round(point.at.timestamp() * 1000))
         begun = max(0, moment - round(finite((trial.seconds or 0.0) * 1000)))  # MLflow knows no time before 1970
         tags = {UID: self._uid, TRIAL: trial.trial, _PARENT: self._parent, _NAME: trial.trial}
-        tags |= {"metaqnn.state": trial.state, "metaqnn.device": trial.device}
+        tags |= {"metaqnn.state": trial.state, "metaqnn.device": trial.device, HOST: self._host}
         tags |= {"metaqnn.confirms": trial.confirms} if trial.confirms else {}
         child = self._client.create_run(self._place, start_time=begun, tags=tags).info.run_id
         numbers = {
@@ -128,44 +140,65 @@ class MlflowTracker:
             self._client.log_batch(run.info.run_id, params=params[first : first + _PARAMS_AT_ONCE])
         return str(run.info.run_id)
 
-    def _there(self) -> tuple[list[Run], list[Run]]:
-        """The existing parents, of which there should be one, and the existing children."""
-        runs = list(self._search())
-        children = [run for run in runs if TRIAL in run.data.tags]
-        return [run for run in runs if TRIAL not in run.data.tags], children
+    def _first_parent(self, ours: str) -> str:
+        """The parent that was made first: another machine may have made one since this one looked for it."""
+        parents = [run.info.run_id for run in self._there()[0]]
+        if len(parents) > 1 and parents[0] != ours:
+            self._client.delete_run(ours)
+        return str(parents[0]) if parents else ours
 
-    def _search(self) -> Iterator[Run]:
-        token = None
+    def _has(self, trial: str) -> bool:
+        """Whether the trial is there, whole. What a process has left behind that was killed is removed."""
+        children = [*self._search(trial)]
+        for child in children:
+            if not _is_whole(child) and child.data.tags.get(HOST, self._host) == self._host:
+                self._client.delete_run(child.info.run_id)
+        return any(map(_is_whole, children))
+
+    def _agree(self, trial: str) -> None:
+        """Keep one of those that several machines have added at the same time: all of them choose the same."""
+        whole = [child.info.run_id for child in self._search(trial) if _is_whole(child)]
+        for twin in sorted(whole)[1:]:
+            with suppress(MlflowException):  # another machine was first
+                self._client.delete_run(twin)
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """A block in which no other process of this machine adds to the same place."""
+        file = _database(self._uri)
+        return alone(stand_in(self._uri) if file is None else file.parent)
+
+    def _there(self) -> tuple[list[Run], list[Run]]:
+        """The existing parents, of which there should be one, the first one first; and the existing children."""
+        runs = [*self._search()]
+        parents = [run for run in runs if TRIAL not in run.data.tags]
+        parents.sort(key=lambda run: (run.info.start_time, run.info.run_id))
+        return parents, [run for run in runs if TRIAL in run.data.tags]
+
+    def _search(self, trial: str = "") -> Iterator[Run]:
+        """What is there of the search, or of one of its trials."""
+        token, wanted = None, f"tags.`{UID}` = '{self._uid}'"
+        wanted += f" AND tags.`{TRIAL}` = '{trial}'" if trial else ""
         while True:
-            page = self._client.search_runs(
-                [self._place], f"tags.`{UID}` = '{self._uid}'", max_results=_PAGE, page_token=token
-            )
+            page = self._client.search_runs([self._place], wanted, max_results=_PAGE, page_token=token)
             yield from page
             token = page.token
             if not token:
                 return
 
 
-@contextmanager
-def _alone(uri: str, say: Callable[[str], None]) -> Iterator[None]:
-    """A block in which no other process of ours opens the same database, where it is a file: MLflow makes its tables as
-    if nobody else did, and so one of two processes would fail.
-    """
+def _database(uri: str) -> Path | None:
+    """The file of the database; None where it is none in a file."""
     found = re.fullmatch(r"sqlite(?:\+\w+)?:///([^?]+).*", uri)
-    if found is None:
-        yield
-        return
-    file, folder = Path(found[1]), None
-    with suppress(OSError):  # MLflow itself says what is wrong with the folder; not every one can be locked
-        folder = os.open(file.parent, os.O_RDONLY)
-        fcntl.flock(folder, fcntl.LOCK_EX)
-    try:
-        if not file.exists() or not file.stat().st_size:
-            say("MLflow makes the tables of a new database, which may take a minute")
-        yield
-    finally:
-        if folder is not None:
-            os.close(folder)
+    return Path(found[1]) if found else None
+
+
+def _is_new(uri: str) -> bool:
+    file = _database(uri)
+    return file is not None and not (file.exists() and file.stat().st_size)
+
+
+def _is_whole(child: Run) -> bool:
+    return bool(child.info.status == RunStatus.to_string(RunStatus.FINISHED))
 
 
 @contextmanager

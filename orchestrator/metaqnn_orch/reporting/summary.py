@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, get_args
 from metaqnn_orch.control.budget import used
 from metaqnn_orch.control.confirmation import progress
 from metaqnn_orch.control.ends import Lost
-from metaqnn_orch.control.holder import Holder, living
+from metaqnn_orch.control.holder import Holder, living, read_holder
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.queue import waiting
 from metaqnn_orch.control.record import RunRecord, load_record
@@ -163,6 +163,11 @@ def at_work(state: RunState, holder: Holder | None) -> bool:
     """
     alive, opened = living(holder), state.opened
     return state.finished is None and alive is not None and opened is not None and alive.session == opened.session
+
+
+def goes_on(store: Store, run: str, state: RunState) -> bool:
+    """Whether a search of the run goes on, by what the store says of its holder."""
+    return at_work(state, read_holder(store, run))
 
 
 def shown_state(trial: Trial, *, works: bool) -> ShownState:

@@ -1,14 +1,15 @@
 """The tracker for TensorBoard: curves over the trials of a run, and in a folder for each trial those of its epochs.
 
 The event file of the run is written again from the journal whenever a session begins, because a point that is written
-twice would be shown twice. A trial's is written once: its folder has its name only when it is complete.
+twice would be shown twice. A trial's is written once: its folder has its name only when it is complete. So one process
+at a time shows a run; another waits a while, and then says so.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -17,16 +18,20 @@ from tensorboardX import SummaryWriter
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.reporting.tracking import Files, Point
+from metaqnn_trainer.alone import alone
 
 SUFFIX: Final = ".metaqnn"
+PATIENCE: Final = 10.0  # seconds: hundreds of trials are shown in less
 _LARGEST: Final = 3.4e38  # values that its files hold
 
 
 class TensorboardTracker:
     """Writes event files to a folder with the run's name."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, patience: float = PATIENCE) -> None:
+        """`patience`: seconds that another process is waited for that shows the run in the same folder."""
         self._folder = Path(folder).expanduser()
+        self._patience = patience
 
     @property
     def name(self) -> str:
@@ -38,6 +43,9 @@ class TensorboardTracker:
         self._tells_accuracy = tells_accuracy(settings.task.name, settings.objective)
         place = self._folder / record.run
         self._trials = place / "trials"
+        place.mkdir(parents=True, exist_ok=True)
+        self._alone = ExitStack()  # left when this object is gone, too: a session that fails here begins with another
+        self._alone.enter_context(alone(place, self._patience))
         for old in place.glob(f"events.out.tfevents.*{SUFFIX}"):
             old.unlink()
         self._writer = SummaryWriter(str(place), filename_suffix=SUFFIX)
@@ -89,6 +97,7 @@ class TensorboardTracker:
 
     def end(self, finished: bool) -> None:
         self._writer.close()
+        self._alone.close()
 
 
 def _shown(value: float) -> float:

@@ -5,19 +5,18 @@ Each value has its source noted.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict
 
 from metaqnn_orch.errors import SettingsError, redacted
 from metaqnn_orch.search.searcher import DEFAULT_METHOD
+from metaqnn_orch.settings.following import Look, built_in, follow
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import flatten, known_keys, origin, parse_settings
-from metaqnn_trainer.contract.dataset import KNOWN
-from metaqnn_trainer.contract.keys import NAME_PATTERN
 from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 
@@ -59,9 +58,6 @@ CHOICES: Final = {
 }
 """Settings that choose a plug-in, and what they are where nobody says so. Its options stand beside them."""
 
-FOLLOWING: Final = ("image_size", "channels", "classes")
-"""Settings of the space that follow from the dataset, where nobody says them."""
-
 _KEY: Final = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
 
 
@@ -70,20 +66,6 @@ class SettingsLayer(NamedTuple):
 
     source: str
     values: Mapping[str, Any]
-
-
-Look = Callable[[str, str | None], SettingsLayer | None]
-"""A function of a dataset's name, and of its digest where one is given. It returns what follows from the dataset, or
-None where it is not known.
-"""
-
-
-def built_in(name: str, digest: str | None = None) -> SettingsLayer | None:
-    """What follows from a built-in dataset."""
-    if (known := KNOWN.get(name)) is None:
-        return None
-    facts = {"image_size": known.size, "channels": known.channels, "classes": known.classes}
-    return SettingsLayer(f"dataset {name}", {f"space.{leaf}": facts[leaf] for leaf in FOLLOWING})
 
 
 class Layered(NamedTuple):
@@ -110,14 +92,13 @@ def load_settings(
     release: SettingsLayer | None = None,
     look: Look = built_in,
 ) -> Layered:
-    """The settings of all sources together. `flags` are dotted keys with values, None where the flag was not given.
-    `look` looks the dataset up, where settings that follow from it are not said.
+    """The settings of all sources together. `flags` are dotted keys with values. `look` looks the dataset up, where
+    settings that follow from it are not said.
 
     Raises:
         SettingsError: one line with the source and the key.
     """
-    values, origins = gather(preset_or_file, environment, assignments, flags, release)
-    _follow(values, origins, look)
+    values, origins = gather(preset_or_file, environment, assignments, flags, release, look)
     return Layered(parse_settings(values, {"": preset_or_file, **origins}), origins)
 
 
@@ -154,36 +135,15 @@ def gather(
     assignments: Sequence[str],
     flags: Mapping[str, Any],
     release: SettingsLayer | None = None,
+    look: Look = built_in,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values of all sources, nested and not yet checked, and the source of each dotted key."""
+    """The values of all sources, nested and not yet checked, with what follows from the dataset, and the source of each
+    dotted key. Raises as load_settings does.
+    """
     presets, file = _preset_or_file(preset_or_file)
-    return _stack([*presets, *([release] if release else []), *file], environment, assignments, flags)
-
-
-def _follow(values: dict[str, Any], origins: dict[str, str], look: Look) -> None:
-    """Add what follows from the dataset, and is not said."""
-    space, dataset = values.setdefault("space", {}), values.get("dataset")
-    if not isinstance(space, dict) or not isinstance(dataset, dict):
-        return  # which is refused later, with all other errors
-    missing = [leaf for leaf in FOLLOWING if leaf not in space]
-    name, digest = dataset.get("name"), dataset.get("digest")
-    if not missing or space.get("family", DEFAULT_FAMILY) != DEFAULT_FAMILY:
-        return
-    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
-        return
-    layer = look(name, digest if isinstance(digest, str) else None)
-    if layer is None:
-        keys = [f"space.{leaf}" for leaf in missing]
-        raise SettingsError(
-            f"{', '.join(keys)} {'follows' if len(keys) == 1 else 'follow'} from the dataset, but dataset "
-            f"{name} is not there (from {origins.get('dataset.name', 'the settings')})",
-            hint="--store names the store that has it, or metaqnn-orch dataset push NAME --source DIR --store URI makes"
-            " it",
-        )
-    for leaf in missing:
-        if (key := f"space.{leaf}") in layer.values:
-            space[leaf] = layer.values[key]
-            origins[key] = layer.source
+    values, origins = _stack([*presets, *([release] if release else []), *file], environment, assignments, flags)
+    follow(values, origins, look, {preset.source: preset.values.get("dataset.name") for preset in presets})
+    return values, origins
 
 
 def _stack(
@@ -191,9 +151,8 @@ def _stack(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    given = {key: value for key, value in flags.items() if value is not None}
-    _by_present_names("the command line", given)
-    flags_given = (SettingsLayer(_flag(key), {key: value}) for key, value in given.items())
+    _by_present_names("the command line", flags)
+    flags_given = (SettingsLayer(_flag(key), {key: value}) for key, value in flags.items())
     for group in [
         *([layer] for layer in base),
         [*_environment(environment), *map(_assignment, assignments), *flags_given],
@@ -201,7 +160,8 @@ def _stack(
         _forget_options(values, origins, group)
         for source, layer in group:
             for key, value in _by_present_names(source, layer).items():
-                _assign(values, key, value, source)
+                if not _assign(values, key, value, source):
+                    continue
                 for old in [old for old in origins if old.startswith(key + ".")]:
                     del origins[old]
                 origins[key] = source
@@ -301,14 +261,16 @@ def _flag(key: str) -> str:
     return FLAGS.get(key, key)
 
 
-def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> None:
-    """Set a value, replacing the value of a weaker source."""
+def _assign(values: dict[str, Any], key: str, value: Any, source: str) -> bool:
+    """Set a value, replacing the value of a weaker source. An empty section changes nothing: then False is returned."""
     *sections, leaf = key.split(".")
     for section in sections:
-        values = values.setdefault(section, {})
+        if values.get(section) is None:  # unsaid, or taken away before
+            values[section] = {}
+        values = values[section]
         if not isinstance(values, dict):
             raise SettingsError(f"{source}: {section} is a single value, so {section}.{leaf} does not exist")
-    if value == {}:
-        values.setdefault(leaf, {})  # an empty section changes nothing
-    else:
-        values[leaf] = value
+    if value == {} and values.get(leaf):
+        return False
+    values[leaf] = value
+    return True

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from math import isfinite
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -16,17 +16,19 @@ from metaqnn_orch.settings.model import DatasetSettings, Settings
 from metaqnn_orch.settings.plugged import shape_of
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
+_WANTS_A_MAPPING: Final = {"dataclass_type", "dict_type", "mapping_type", "model_type"}  # errors of pydantic
+
 
 def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = MappingProxyType({})) -> Settings:
-    """Parse nested plain values, as read from YAML, into settings. `origins` gives the source of dotted keys, and under
-    "" the source of all others.
+    """Parse nested plain values, as read from YAML, into settings. Of a section or another mapping that is null, as in
+    Helm's values, the defaults hold. `origins` gives the source of dotted keys, and under "" the source of all others.
 
     Raises:
         SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
     """
     _refuse_endless(values, origins)
     try:
-        return shape_of(values).model_validate_json(json.dumps(values, allow_nan=False))
+        return _validated(shape_of(values), values)
     except ValidationError as error:
         # An error of this project's own rules says more than one about a type in another branch of a union.
         found = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "value_error")
@@ -42,6 +44,33 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
         raise SettingsError(
             f"settings contain a value that is neither text, number, list nor mapping: {error}"
         ) from None
+
+
+def _validated(shape: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """The settings, without mappings that are null where null is no value.
+
+    Raises:
+        ValidationError: they break a rule.
+    """
+    try:
+        return shape.model_validate_json(json.dumps(values, allow_nan=False))
+    except ValidationError as error:
+        left = dict(values)
+        for one in error.errors(include_url=False):
+            if one["type"] in _WANTS_A_MAPPING and one["input"] is None:
+                left = _without(left, one["loc"])
+        if left == values:
+            raise
+    return shape.model_validate_json(json.dumps(left))
+
+
+def _without(values: dict[str, Any], place: tuple[int | str, ...]) -> dict[str, Any]:
+    """The values without the null on the way to this place. One in a list is no setting, and stays."""
+    name, rest = str(place[0]), place[1:]
+    inner = values.get(name, ...)
+    if inner is None:
+        return {key: value for key, value in values.items() if key != name}
+    return {**values, name: _without(inner, rest)} if isinstance(inner, dict) and rest else values
 
 
 def _refuse_endless(values: Mapping[str, Any], origins: Mapping[str, str]) -> None:

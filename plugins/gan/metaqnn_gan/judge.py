@@ -29,6 +29,7 @@ from metaqnn_trainer.training.session import train
 SPEC: Final = "judge_spec"
 WEIGHTS: Final = "judge/"
 SOURCE: Final = "--source STORE/runs/RUN/trials/TRIAL"
+COPY: Final = "a run of an S3 store comes here with `metaqnn-orch runs copy RUN --store URI --to-store STORE`"
 DIGITS_NET: Final = "[C(16,3,1), P(2,2), C(32,3,1), P(2,2), FC(64), SM(10)]"
 DIGITS_RECIPE: Final = Recipe(epochs=10, batch_size=32, decay_epochs=4, dropout="none")
 
@@ -66,7 +67,7 @@ def read_trial(path: Path | None, report: Report) -> Examples:
     """
     folder = Path() if path is None else path.resolve()
     if path is None or folder.parts[-4::2] != ("runs", "trials"):
-        raise DatasetError(f"say which trained classifier is the judge: {SOURCE}")
+        raise DatasetError(f"say which trained classifier is the judge: {SOURCE}; {COPY}")
     store, run, trial = DirectoryStore(folder.parents[3]), folder.parts[-3], folder.name
     trained, result = load_trial(store, run, trial)
     found = Reader(store).dataset(trained.spec.dataset)

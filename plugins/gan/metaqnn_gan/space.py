@@ -8,15 +8,14 @@ them, and, from the second cell on, which earlier cells it reads besides the las
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 from typing import ClassVar, Final, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.spaces.base import Cost, Part, Space
+from metaqnn_trainer.spaces.base import Cost, Follows, Part, Space
 
 FIRST: Final = (("pre", "post"), ("none", "batch", "instance"), ("nearest", "bilinear", "deconv"), ("plain", "short"))
 """What is chosen of each cell. Of later ones than the first the skips are chosen, too."""
@@ -63,6 +62,10 @@ class GeneratorCells(Space):
     """A state is all choices so far."""
 
     Options: ClassVar[type[GeneratorOptions]] = GeneratorOptions
+    follows: ClassVar[Follows] = {
+        "image_size": lambda info, said: said or (info.image_size or 0) // 8 * 8 or None,  # three cells make it
+        "channels": lambda info, said: info.channels,
+    }
     part = "cell"
 
     @property
@@ -132,10 +135,6 @@ class GeneratorCells(Space):
         image = (options.channels, size, size)
         head = _convolution(width, options.channels, 3, size) + Cost(2 * width, 0)
         return [*parts, Part("image", "x".join(map(str, image)), head, image)]
-
-    def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        ours = self.options.channels
-        return {} if info.channels == ours else {"space.channels": (ours, info.channels)}
 
 
 def _place(number: int) -> tuple[int, int]:

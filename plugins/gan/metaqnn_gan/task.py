@@ -73,18 +73,18 @@ class Generation(Task):
         draws, train = torch.Generator().manual_seed(SEED), images.train.images
         some = train[torch.randperm(len(train), generator=draws)[: self.options.samples].to(device)]
         real, blank = (_features(judge, each) for each in (some, torch.zeros_like(some)))
-        references: dict[Part, Reference] = {}
-        parts: tuple[Part, ...] = ("validation", "test")
-        for part in [part for part in parts if len(images.part(part)) > 1]:
+        references, parts = dict[Part, Reference](), list[Part](["validation", "test"])
+        for part in [part for part in parts if len(images.part(part)) > 1]:  # of one alone nothing is known
             features = _features(judge, images.part(part).images)
-            references[part] = Reference(features, distance(blank, features), distance(real, features))
-            if not 0 < references[part].real < references[part].blank:
-                raise DatasetError(f"the judge of {found.info.name} cannot tell blank images from those for {part}")
-        latent = torch.randn(self.options.samples, self._space.options.latent, generator=draws)
-        return Judged(images, judge, references, latent.to(device))
+            made = Reference(features, distance(blank, features), distance(real, features))
+            references |= {part: made} if 0 < made.real < made.blank else {}
+        if "validation" not in references:
+            raise DatasetError(f"{found.info.name} needs two images for validation, unlike blank ones to its judge")
+        latent = torch.randn(self.options.samples, self._space.options.latent, generator=draws).to(device)
+        return Judged(images, judge, references, latent)
 
     def examples(self, data: Judged, part: Part) -> int:
-        return len(data.images.part(part))
+        return len(data.images.part(part)) if part == "train" or part in data.references else 0
 
     def batch(self, data: Judged, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Images with values from -1 to 1, and random numbers for each turn (n, turns, latent)."""
@@ -123,11 +123,10 @@ class Generation(Task):
             features.append(_features(data.judge, as_bytes(made)))
             named.append(data.judge.logits(as_bytes(made)).argmax(1))
             pause()
-        reference = data.references[part]
-        frechet = distance(torch.cat(features), reference.features)
+        frechet = distance(torch.cat(features), data.references[part].features)
         shares = torch.bincount(torch.cat(named)).double() / len(data.latent)
         classes = torch.special.entr(shares).sum().exp().item()
-        return {"likeness": likeness(frechet, reference), "frechet": frechet, "classes": classes}
+        return {"likeness": likeness(frechet, data.references[part]), "frechet": frechet, "classes": classes}
 
     def learned(self, measures: dict[str, float], data: Judged) -> bool:
         """A generator may take epochs to leave chance: training begins again only where numbers are not finite."""

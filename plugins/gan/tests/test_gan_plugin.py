@@ -11,7 +11,10 @@ import pytest
 import torch
 from PIL import Image
 from scipy.linalg import sqrtm
+from tests.cli.conftest import Cli, cli
+from tests.plugins.own_data import check_followed, coloured
 from tests.spaces.behaviour import SpaceBehaviour
+from tests.spaces.test_spaces import IMAGES
 from tests.tasks.behaviour import RUN, Behaviour
 from torch import nn
 
@@ -31,6 +34,8 @@ from metaqnn_trainer.sources.make import MadeDataset, encode_examples, make_data
 from metaqnn_trainer.spaces.base import IllegalDesign, Space
 from metaqnn_trainer.store.directory import DirectoryStore
 
+__all__ = ["cli"]
+
 SMALL: Final[dict[str, Any]] = {"image_size": 8, "width": 4, "latent": 6}
 PLAIN: Final = "post batch deconv plain; post batch deconv plain skip=none; post batch deconv plain skip=none"
 MIXED: Final = "pre none nearest short; post instance bilinear plain skip=1; pre batch deconv short skip=1+2"
@@ -48,9 +53,22 @@ def made() -> MadeDataset:
 
 
 class TestSpace(SpaceBehaviour):
+    datasets = (IMAGES.model_copy(update={"image_size": 39}),)
+
     @pytest.fixture(params=[{"cells": 1, "norms": ("instance", "none")}, {"cells": 4, "image_size": 16}], ids=str)
     def space(self, request: pytest.FixtureRequest) -> Space:
         return cells(**request.param)
+
+
+def test_images_of_ones_own_need_not_be_described(made: MadeDataset, cli: Cli, tmp_path: Path) -> None:
+    """Their size is the preset's, to which they are resized, or else their own, as far as three cells make it."""
+    pets, judge = coloured(tmp_path / "pets", 20, 2), parse_object(made.data, "digits")
+    judged = Examples({SPEC: judge.tensors[SPEC].numpy()}, {**pets.info.model_dump(exclude={"name"})})
+    own = encode_examples("judged", judged)
+    check_followed(cli, tmp_path, "gan-digits", own, {"image_size": 8, "channels": 3})
+    (tmp_path / "own.yaml").write_text("dataset: {name: judged}\nspace: {family: generator-cells}\n")
+    shown = cli("config", "show", tmp_path / "own.yaml", "--store", tmp_path / "own", "-o", "json").json()
+    assert shown["space.image_size"]["value"] == 16
 
 
 class TestTask(Behaviour):

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
-from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.spaces.base import Cost, Part, Space
@@ -65,6 +64,7 @@ class Recipes(Space):
     """A state is the tuple of the choices so far, and after the last one a state of the cnn space."""
 
     Options: ClassVar[type[RecipeRules]] = RecipeRules
+    follows = Cnn.follows
     noun = "choice"
     part = "layer"
 
@@ -174,9 +174,6 @@ class Recipes(Space):
             if isinstance(move, Choice):
                 found |= {move.name: float(self._choices[move.name].index(move)), str(move): 1.0}
         return found
-
-    def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        return self.nets.mismatches(info)
 
     def plugins(self, design: str) -> dict[str, str]:
         return self.nets.plugins(self.net(design))

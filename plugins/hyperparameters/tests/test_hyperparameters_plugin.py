@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.cli.conftest import Cli, cli
 from tests.control.world import INFO, Session, settings
+from tests.plugins.own_data import check_followed, coloured
 from tests.spaces.behaviour import SpaceBehaviour
+from tests.spaces.test_spaces import IMAGES
 
 from metaqnn_hyperparameters.__main__ import main
 from metaqnn_hyperparameters.likeness import likeness, metafeatures
@@ -18,6 +21,8 @@ from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.spaces.base import IllegalDesign, Space
 from metaqnn_trainer.store.directory import DirectoryStore
+
+__all__ = ["cli"]
 
 SMALL: Final[dict[str, Any]] = {"image_size": 8, "channels": 1, "classes": 10, "max_layers": 3}
 CHOICES: Final[dict[str, Any]] = {"learning_rate": (0.001, 1.0), "batch_size": (32,), "dropout": ("none", "after_fc")}
@@ -29,9 +34,16 @@ def recipes(**rules: Any) -> Recipes:
 
 
 class TestSpace(SpaceBehaviour):
+    datasets = (IMAGES,)
+
     @pytest.fixture(params=[{}, {"choices": {}}, {"choices": {"mirror": (True, False)}, "max_params": 3000}], ids=str)
     def space(self, request: pytest.FixtureRequest) -> Space:
         return recipes(**request.param)
+
+
+def test_images_of_ones_own_need_not_be_described(cli: Cli, tmp_path: Path) -> None:
+    made = coloured(tmp_path / "pets", 12, 3)
+    check_followed(cli, tmp_path, "recipes-digits", made, {"image_size": 12, "channels": 3, "classes": 3})
 
 
 def test_what_is_chosen_is_the_recipe_and_the_rest_is_the_net() -> None:

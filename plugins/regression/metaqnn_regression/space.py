@@ -9,16 +9,15 @@ later mutation may wire them in. They cost nothing, and are not computed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from random import Random
 from typing import ClassVar, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import NotationError
-from metaqnn_trainer.spaces.base import Cost, Part, Space
+from metaqnn_trainer.spaces.base import Cost, Follows, Part, Space, fact
 
 NONE: Final = "_"
 GENE: Final = re.compile(r"(?P<wire>0|[1-9][0-9]{0,3})(-(?P<last>[1-9][0-9]{0,3}))?|(?P<none>_)|(?P<activation>[a-z]+)")
@@ -50,6 +49,7 @@ class Wired(Space):
     """A state is the number of genes so far; so moves are the same wherever they are made."""
 
     Options: ClassVar[type[WiredOptions]] = WiredOptions
+    follows: ClassVar[Follows] = {"inputs": fact("columns")}
     noun = "gene"
     part = "node"
 
@@ -137,10 +137,6 @@ class Wired(Space):
         """Also the number of active weights, and of active nodes."""
         cost = self.cost(design)
         return {**cost._asdict(), "active_weights": cost.macs, "active_nodes": len(self.active(design))}
-
-    def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        columns = info.facts.get("columns")
-        return {} if columns == self.options.inputs else {"space.inputs": (self.options.inputs, columns)}
 
     def mutated(self, design: str, rng: Random) -> str:
         """Genes change one after another until one changes what is computed (Goldman and Punch 2013): changes of nodes

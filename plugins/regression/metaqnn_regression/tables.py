@@ -22,6 +22,7 @@ from metaqnn_trainer.sources.base import Examples, Read, Report
 SHARES: Final = {"train": 0.6, "validation": 0.2, "test": 0.2}
 SEED: Final = 0  # of the split: the same table gives the same dataset
 FEWEST: Final = 10  # rows
+SEPARATORS: Final = ",;\t"
 FRIEDMAN_ROWS: Final = 600
 FRIEDMAN_NOISE: Final = {"friedman1": 1.0, "friedman2": 125.0, "friedman3": 0.1}  # as in Friedman 1991
 
@@ -47,6 +48,7 @@ def split(x: Numbers, y: Numbers, source: str, names: list[str]) -> Examples:
 
 def read_csv(path: Path | None, report: Report) -> Examples:
     """A CSV file with a line of names, and numbers below it. The target is the column `target`, or else the last one.
+    Commas, semicolons or tabs separate the columns.
 
     Raises:
         DatasetError: the text names the file, the line and what is wrong.
@@ -55,13 +57,17 @@ def read_csv(path: Path | None, report: Report) -> Examples:
         raise DatasetError("table reads a CSV file: say which with --source FILE")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            names, *lines = [row for row in csv.reader(file) if any(cell.strip() for cell in row)] or [[]]
+            first = file.readline()
+            file.seek(0)
+            rows = csv.reader(file, delimiter=max(SEPARATORS, key=first.count))
+            names, *lines = [row for row in rows if any(cell.strip() for cell in row)] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as a CSV file: {error}") from error
     if len(names) < 2 or len(lines) < FEWEST:
-        raise DatasetError(
-            f"{path} has {amount(len(names), 'column')} and {amount(len(lines), 'row')}; needed are 2 and {FEWEST}"
-        )
+        found = f"{amount(len(names), 'column')} and {amount(len(lines), 'row')}"
+        raise DatasetError(f"{path} has {found}; needed are at least 2 and {FEWEST}")
+    if all(_number(name) is not None for name in names):
+        raise DatasetError(f"{path}, row 1: a line of names is needed, and here are numbers")
     place = names.index("target") if "target" in names else len(names) - 1
     table = np.array([_numbers(path, number, row, names) for number, row in enumerate(lines, 2)])
     report(
@@ -76,14 +82,19 @@ def _numbers(path: Path, number: int, row: list[str], names: list[str]) -> list[
         raise DatasetError(f"{path}, row {number}: {len(row)} cells, but {len(names)} names")
     found = []
     for name, cell in zip(names, row, strict=True):
-        try:
-            value = float(cell)
-        except ValueError:
-            value = np.nan
-        if not np.isfinite(value):
+        value = _number(cell)
+        if value is None:
             raise DatasetError(f"{path}, row {number}, column {name}: {cell[:40]!r} is no finite number")
         found.append(value)
     return found
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
 
 
 def _built_in(name: str, path: Path | None, report: Report) -> Examples:

@@ -81,10 +81,15 @@ class TableRegression(Task):
         data: DatasetObject = super().load(read, device)
         if "columns" not in data.info.facts:
             raise DatasetError(f"the dataset {data.info.name} is no table")
+        if not self.examples(data, "validation"):
+            raise DatasetError(
+                f"the targets of {data.info.name} for validation do not vary: there is nothing to explain"
+            )
         return data
 
     def examples(self, data: DatasetObject, part: Part) -> int:
-        return len(data.tensors[f"{part}_y"])
+        y = data.tensors[f"{part}_y"]
+        return len(y) if part == "train" or (len(y) and y.var(correction=0) > 0) else 0
 
     def batch(self, data: DatasetObject, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         return data.tensors["train_x"][indices], data.tensors["train_y"][indices]

@@ -9,9 +9,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pytest
 import torch
+from tests.cli.conftest import Cli, cli
+from tests.plugins.own_data import check_followed
 from tests.spaces.behaviour import SpaceBehaviour
 from tests.tasks.behaviour import Behaviour
 
+from metaqnn_orch import Search
 from metaqnn_orch.application.doctor.dataset import examine_dataset
 from metaqnn_orch.application.doctor.diagnosis import Mark
 from metaqnn_orch.search.searcher import Experience, Known, Setup
@@ -20,12 +23,15 @@ from metaqnn_regression.searcher import Rewiring
 from metaqnn_regression.space import Wired, WiredOptions
 from metaqnn_regression.task import WiredNet
 from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrialSpec
 from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.sources.make import make_dataset
 from metaqnn_trainer.spaces.base import Cost, Space
 from metaqnn_trainer.store.directory import DirectoryStore
+
+__all__ = ["cli"]
 
 SMALL: Final[dict[str, Any]] = {"inputs": 10, "rows": 3, "layers": 2, "arity": 4}
 
@@ -34,7 +40,12 @@ def wired(**options: Any) -> Wired:
     return Wired(WiredOptions(**{**SMALL, **options}), ModelOptions())
 
 
+TABLE: Final = DatasetInfo(name="t", train=9, validation=3, test=3, source="a table", facts={"columns": 7})
+
+
 class TestSpace(SpaceBehaviour):
+    datasets = (TABLE,)
+
     @pytest.fixture(params=[{}, {"levels_back": 1}, {"arity": 1, "activations": ("tanh",)}], ids=str)
     def space(self, request: pytest.FixtureRequest) -> Space:
         return wired(**request.param)
@@ -126,14 +137,25 @@ def table(path: Path, *rows: str) -> Path:
     return path
 
 
-def test_a_table_of_ones_own(tmp_path: Path) -> None:
-    rows = [f"{i},{i * i % 7},{3 * i + 1}" for i in range(50)]
-    made = make_dataset("table", table(tmp_path / "own.csv", "\ufeffa,target,b", *rows))
+@pytest.mark.parametrize("separator", ",;\t")
+def test_a_table_of_ones_own(separator: str, tmp_path: Path) -> None:
+    rows = ["\ufeffa,target,b", *(f"{i},{i * i % 7},{3 * i + 1}" for i in range(50))]
+    made = make_dataset("table", table(tmp_path / "own.csv", *(row.replace(",", separator) for row in rows)))
     assert (made.info.train, made.info.validation, made.info.test) == (30, 10, 10)
     assert made.info.facts["columns"] == 2
     assert made.info.facts["target"] == "target"
     assert made.info.facts["deviation"] == pytest.approx(np.std([i * i % 7 for i in range(50)]), rel=0.2)
     assert make_dataset("table", tmp_path / "own.csv").ref == made.ref
+
+
+def test_a_search_on_a_table_of_ones_own_is_told_nothing_but_its_name(cli: Cli, tmp_path: Path) -> None:
+    rows = [",".join(str((i * factor) % 11) for factor in (1, 2, 3, 5, 7, 8, 9, 4)) for i in range(60)]
+    made = make_dataset("table", table(tmp_path / "own.csv", "a,b,c,d,e,f,g,price", *rows))
+    check_followed(cli, tmp_path, "friedman1", made, {"inputs": 7})
+    quick = {"dataset.name": "table", "schedule.total": 2, "recipe.epochs": 1, "execution.parallel": 1}
+    found = Search.start("friedman1", run="own", store=tmp_path / "own", settings=quick, progress=False)
+    assert len(found.trials) == 2
+    assert found.settings.space.inputs == 7
 
 
 ROWS = [f"{i},{i}" for i in range(20)]
@@ -143,6 +165,7 @@ WRONG = {
     "a,b\n" + "\n".join([*ROWS, "x,1"]): "row 22, column a: 'x' is no finite number",
     "a,b\n" + "\n".join([*ROWS, "nan,1"]): "column a: 'nan' is no finite number",
     "a,b\n" + "\n".join(f"{i},1" for i in range(20)): "the target is the same",
+    "\n".join(ROWS): "row 1: a line of names is needed, and here are numbers",
 }
 
 

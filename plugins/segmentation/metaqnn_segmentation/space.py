@@ -8,17 +8,17 @@ them. The decoder goes back, and merges what the encoder had at the same resolut
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd, prod
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.spaces.base import Cost, Part, Space
+from metaqnn_trainer.spaces.base import Cost, Follows, Part, Space, fact
 
 AXES: Final = ("depth", "height", "width")
 
@@ -46,10 +46,17 @@ class UNetOptions(BaseModel):
     learning_rate: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field((0.001, 0.003, 0.01), min_length=1)
 
 
+def _shape(info: DatasetInfo, said: Sequence[int] | None) -> Sequence[int] | None:
+    """The edges of the dataset's cases; two edges also fit volumes, whose slices they are."""
+    edges = [int(info.facts[axis]) for axis in AXES if axis in info.facts]
+    return edges[-len(said or edges) :] or None
+
+
 class ResidualUNets(Space):
     """A move is the text of a choice, `name=value`; a state is the tuple of those so far."""
 
     Options = UNetOptions
+    follows: ClassVar[Follows] = {"shape": _shape, **{name: fact(name) for name in ("channels", "classes")}}
 
     def __init__(self, options: UNetOptions, model: ModelOptions) -> None:
         super().__init__(options, model)
@@ -126,9 +133,3 @@ class ResidualUNets(Space):
 
     def recipe(self, design: str, recipe: Recipe) -> Recipe:
         return recipe.changed({"learning_rate": self.net_of(design)["learning_rate"]})
-
-    def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        """Images fit images and volumes volumes; the slices of volumes fit a shape of two edges, too."""
-        theirs = {**info.facts, "shape": [info.facts[axis] for axis in AXES if axis in info.facts][-self.dimensions :]}
-        ours = self.options.model_dump(mode="json", include={"shape", "channels", "classes"})
-        return {f"space.{name}": (mine, theirs.get(name)) for name, mine in ours.items() if mine != theirs.get(name)}

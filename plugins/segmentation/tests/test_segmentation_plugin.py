@@ -13,7 +13,9 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from tests.cli.conftest import Cli, cli
 from tests.control.world import Session, settings
+from tests.plugins.own_data import check_followed
 from tests.spaces.behaviour import SpaceBehaviour
 from tests.tasks.behaviour import Behaviour
 from torch import Tensor, nn
@@ -39,6 +41,8 @@ from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.tasks.base import task_of
 from metaqnn_trainer.trial import Trainer
+
+__all__ = ["cli"]
 
 DESIGN: Final = "levels=2 filters=4 first=3 second=1 third=1 activation=relu dropout=0.1 merge=sum learning_rate=0.01"
 HOPELESS: Final[dict[str, Any]] = {
@@ -92,6 +96,8 @@ def asked(dataset: DatasetRef, shape: tuple[int, ...], **recipe: Any) -> TrialSp
 
 
 class TestSpace(SpaceBehaviour):
+    datasets = (made((16, 32), 1).info, made((8, 16, 24), 1).info)
+
     @pytest.fixture(params=[KINDS[0], {"shape": (8, 8, 8), "levels": (2, 4), "merge": ("sum",)}], ids=str)
     def space(self, request: pytest.FixtureRequest) -> Space:
         return nets(**request.param)
@@ -331,6 +337,22 @@ def test_colours_are_channels(tmp_path: Path) -> None:
     for file in (folder_of(tmp_path, (1, 1, 1))).glob("*/images/*"):
         Image.open(file).convert("RGB").save(file)
     assert make_dataset("labelled-cases", tmp_path).info.facts["channels"] == 3
+
+
+@pytest.mark.parametrize(
+    ("preset", "ending", "edges", "shape"),
+    [
+        ("segment-images", ".png", (30, 61), [32, 64]),
+        ("segment-volumes", ".nii", (7, 10, 13), [8, 16, 16]),
+        ("segment-slices", ".nii", (7, 10, 30), [16, 32]),
+        ("segment-volumes", ".png", (30, 61), [32, 64]),
+    ],
+)
+def test_what_data_of_ones_own_are_need_not_be_said(
+    preset: str, ending: str, edges: tuple[int, ...], shape: list[int], cli: Cli, tmp_path: Path
+) -> None:
+    found = make_dataset("labelled-cases", folder_of(tmp_path / "cases", (2, 1, 1), ending, edges))
+    check_followed(cli, tmp_path, preset, found, {"shape": shape, "channels": 1, "classes": 2})
 
 
 def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:

@@ -16,10 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.plugin_results import measured_on_test, without_objective
+from benchmarks.plugin_results import measured_on_test
 
 from metaqnn_orch import Search
 
@@ -75,21 +74,21 @@ def interval(values: Sequence[Any], of: Callable[[list[Any]], float], samples: i
 def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> None:
     print("| nets | learned | accuracy | score and accuracy [95 %] | parameters and accuracy [95 %] |")
     print("|---|---|---|---|---|")
-    asked = {**settings, "search.method": "random", "schedule.total": nets}
+    asked = {**settings, "objective": None, "search.method": "random", "schedule.total": nets}
     for kind, task in TASKS.items():
-        found = learned(searched(without_objective(preset, Path(store)), kind, store, {**asked, "task.name": task}))
+        found = learned(searched(preset, kind, store, {**asked, "task.name": task}))
         score, params = (interval(found, partial(predicts, measure=measure)) for measure in ("kernel_score", "params"))
         low, high = min(net.accuracy for net in found), max(net.accuracy for net in found)
         print(f"| {kind} | {len(found)} of {nets} | {low:.3f} to {high:.3f} | {score} | {params} |", flush=True)
 
 
 def compared(preset: str, store: str, seeds: int, settings: dict[str, Any]) -> None:
-    sources = {"accuracy alone": without_objective(preset, Path(store)), "accuracy and spikes": preset}
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in sources}
+    kinds: dict[str, dict[str, Any]] = {"accuracy alone": {"objective": None}, "accuracy and spikes": {}}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
     for seed in range(seeds):
-        for name, source in sources.items():
+        for name, changes in kinds.items():
             run = f"{name.replace(' ', '-')}-{seed}"
-            best = searched(source, run, store, {**settings, "seed": seed, "recipe.seed": seed}).best
+            best = searched(preset, run, store, {**settings, **changes, "seed": seed, "recipe.seed": seed}).best
             assert best is not None
             found[name].append(measured_on_test(store, run, best.trial))
             measured = ", ".join(f"{measure} {found[name][-1][measure]:.4g}" for measure in MEASURES)

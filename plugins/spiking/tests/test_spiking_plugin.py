@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pytest
 import torch
 from snntorch import SpikingNeuron
+from tests.cli.conftest import Cli, cli
+from tests.plugins.own_data import check_followed, coloured
 from tests.tasks.behaviour import Behaviour
 from torch import Tensor, nn
 
@@ -23,6 +26,8 @@ from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.sources.make import MadeDataset, make_dataset
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.tasks.base import task_of
+
+__all__ = ["cli"]
 
 CPU: Final = torch.device("cpu")
 
@@ -41,6 +46,11 @@ def asked(task: str, net: str, dataset: DatasetRef, recipe: Recipe | None = None
         task=PluginRef(name=task, options=options),
         recipe=recipe or Recipe(batch_size=64),
     )
+
+
+def test_images_of_ones_own_need_not_be_described(cli: Cli, tmp_path: Path) -> None:
+    made = coloured(tmp_path / "pets", 12, 3)
+    check_followed(cli, tmp_path, "digits-spiking", made, {"image_size": 12, "channels": 3, "classes": 3})
 
 
 class TestSpiking(Behaviour):

@@ -506,6 +506,25 @@ def test_an_image_that_cannot_be_started_costs_no_attempt_and_ends_the_work(clus
     assert error.value.hint.startswith("is broken the trainer's image? Nodes keep the image that they have under a tag")
 
 
+def test_jobs_of_an_image_that_was_mended_since_do_not_end_the_next_session(cluster: FakeCluster) -> None:
+    cluster.controllers.images["broken"] = ["/no/such/program"]
+    requests = [cluster.request("delivers") for _ in range(3)]
+    launcher = cluster.launcher(image="broken", parallel=3)
+    for request in requests:
+        launcher.launch(request, 1)
+    with pytest.raises(LauncherError, match="none of 3 Jobs could be started"):
+        until(lambda: launcher.observe() is None)
+    launcher.close()
+    cluster.controllers.images["broken"] = cluster.controllers.images["trainer"]  # under the same name
+    again = cluster.launcher(image="broken", parallel=3)
+    for request in requests:
+        seen = until_phase(again, request, *ENDED)
+        assert (seen.attempt, seen.phase) == (1, Phase.FALSE_START)
+        again.launch(request, 2)
+    for request in requests:
+        assert until_phase(again, request, *ENDED).phase is Phase.DELIVERED
+
+
 def test_a_trainer_that_misses_the_store_says_so(cluster: FakeCluster) -> None:
     launcher = cluster.launcher()
     lost = cluster.request("exits-15")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -27,9 +26,10 @@ def test_a_search_with_jobs_and_a_bucket(
     s3_store_uri: str,
     monkeypatch: pytest.MonkeyPatch,
     together: int,
+    forked_trainer: list[str],
 ) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    cluster.controllers.images["trainer"] = [sys.executable, "-m", "metaqnn_trainer"]
+    cluster.controllers.images["trainer"] = forked_trainer
     cluster.controllers.secrets["keys"] = {
         "AWS_ACCESS_KEY_ID": s3_server.access_key,
         "AWS_SECRET_ACCESS_KEY": s3_server.secret_key,

@@ -132,7 +132,7 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
     ),
     ("pod deleted by hand", job(FAILED), [], [], Phase.DISRUPTED, "its Pod is gone"),
     ("killed by hand, and gone", job(KILL_POLICY), [], [], Phase.DISRUPTED, "its Pod is gone"),
-    ("policy speaks for a pod that is gone", job(POLICY), [], [], Phase.HOPELESS, "12 (dataset)"),
+    ("policy speaks for a pod that is gone", job(POLICY), [], [], Phase.UNEQUIPPED, "12 (dataset)"),
     (
         "bad request",
         job(FAILED),
@@ -141,7 +141,8 @@ CASES: list[tuple[str, Any, list[Any], list[Any], Phase | Stuck, str]] = [
         Phase.HOPELESS,
         "11 (bad request): no field x",
     ),
-    ("dataset", job(FAILED), [exited(12)], [], Phase.HOPELESS, "12 (dataset)"),
+    ("dataset", job(FAILED), [exited(12)], [], Phase.UNEQUIPPED, "12 (dataset)"),
+    ("no plug-in", job(FAILED), [exited(18)], [], Phase.UNEQUIPPED, "18 (unequipped)"),
     ("the same of the store", job(STORE_POLICY), [], [], Phase.CUT_OFF, "15 (store)"),
     ("Job deadline", job(condition("Failed", "DeadlineExceeded")), [], [], Phase.CRASHED, "deadline"),
     ("new", job(), [], [], Phase.PENDING, "waits for its Pod"),
@@ -307,7 +308,7 @@ def test_whatever_the_api_says_is_some_state(job: Any, pods: list[Any], events: 
 def test_every_exit_code_is_an_end(code: int, reason: str, message: str) -> None:
     status = classify(job(FAILED), [exited(code, reason, message)])
     assert status.phase not in (Phase.PENDING, Phase.RUNNING, Phase.DELIVERED)
-    assert status.phase is not Phase.HOPELESS or code in (11, 12)
+    assert status.phase is not Phase.HOPELESS or code == 11
     restarted = reason in ("ContainerStatusUnknown", "Unknown")
     assert (status.phase is Phase.DISRUPTED) == (restarted or (code == 143 and reason != "OOMKilled"))
     assert status.detail
@@ -338,3 +339,11 @@ def test_a_job_whose_pods_are_in_another_cluster(ready: int | None, phase: Phase
     assert classify({**job, "status": {"conditions": done}}, []).phase is Phase.DELIVERED
     own = {**job, "spec": {"managedBy": "kubernetes.io/job-controller"}}
     assert classify(own, []).phase is not Phase.RUNNING
+
+
+def test_what_ended_as_the_contract_says_has_its_reason_in_the_last_line() -> None:
+    said = f"trial 0123456789ab: attempt 1: {'tanh 0-9; ' * 100}\nmetaqnn_trainer: made-up 0.1 is not installed\n"
+    status = classify(job(FAILED), [exited(18, message=said)])
+    assert status.detail.endswith("18 (unequipped): metaqnn_trainer: made-up 0.1 is not installed")
+    crashed = classify(job(FAILED), [exited(1, message="Traceback\n  File x\nValueError: boom\n")])
+    assert crashed.detail.endswith("Traceback | File x | ValueError: boom")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -38,14 +37,12 @@ def trial(bench: Bench) -> str:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_recorded_accuracy_comes_out_of_the_file(
-    form: str, bench: Bench, trial: str, digits_dataset: Dataset, tmp_path: Path
+    form: str, bench: Bench, trial: str, digits_dataset: Dataset, tmp_path: Path, forked_trainer: list[str]
 ) -> None:
     pytest.importorskip("onnxruntime") if form == "onnx" else None
     to = tmp_path / "new" / f"net{FORMATS[form].suffix}"
     arguments = ["--store", str(bench.root), "--run", RUN, "--trial", trial, "--format", form, "--to", str(to)]
-    done = subprocess.run(
-        [sys.executable, "-m", "metaqnn_trainer", "export", *arguments], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*forked_trainer, "export", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (line,) = done.stdout.splitlines()
     told, result = json.loads(line), bench.result(trial)
@@ -67,8 +64,8 @@ def test_the_recorded_accuracy_comes_out_of_the_file(
 
 
 def test_a_card_says_how_good_each_class_is(bench: Bench, trial: str, tmp_path: Path) -> None:
-    export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")
-    card = (tmp_path / "net.pt2.md").read_text()
+    export_trial(bench.store, RUN, trial, "safetensors", tmp_path / "net.safetensors")
+    card = (tmp_path / "net.safetensors.md").read_text()
     net = load_trial(bench.store, RUN, trial)[0]
     part = net.dataset.validation
     of_sevens = net.logits(part.images[part.labels == 7]).argmax(1)
@@ -92,7 +89,7 @@ def test_two_exports_into_one_folder_have_a_card_each(bench: Bench, trial: str, 
     for name, form in (("net.pt2", "torch"), ("net.safetensors", "safetensors"), ("other.pt2", "torch")):
         export_trial(bench.store, RUN, trial, form, tmp_path / name)
         assert f"# {name}" in (tmp_path / f"{name}.md").read_text()
-    export_trial(bench.store, RUN, trial, "torch", tmp_path / "net.pt2")  # an earlier export is replaced
+    export_trial(bench.store, RUN, trial, "safetensors", tmp_path / "net.safetensors")  # an earlier one is replaced
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.py", "net.safetensors.md"])

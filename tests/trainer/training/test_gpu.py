@@ -155,7 +155,7 @@ def test_on_a_machine_without_any_nothing_is_trained(bench: Bench, tmp_path: Pat
     last = done.stderr.splitlines()[-1]
     assert "1 GPU asked for, but none is usable" in last
     assert "CUDA_VISIBLE_DEVICES is " in last
-    with worker(tmp_path / "log") as process:
+    with worker([sys.executable, "-m", "metaqnn_trainer"], tmp_path / "log") as process:
         send(process, order(bench, trial))
         report = receive(process)
         assert report.exit_code == ExitCode.DEVICE

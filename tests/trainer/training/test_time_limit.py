@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from itertools import count, pairwise, repeat
@@ -131,7 +132,7 @@ def test_a_process_begins_with_its_start_and_later_orders_with_themselves(bench:
     soon, later = (TrainerOptions(time_limit_seconds=seconds) for seconds in (0.5, 2.5))
     first = bench.ask(recipe=ENDLESS, options=soon)
     second = bench.ask(recipe=ENDLESS.model_copy(update={"seed": 1, "batch_size": 64}), options=later)
-    with worker(tmp_path / "log") as process:
+    with worker([sys.executable, "-m", "metaqnn_trainer"], tmp_path / "log") as process:
         for trial in (first, second):
             send(process, order(bench, trial))
             assert receive(process) == WorkReport(trial=trial, exit_code=ExitCode.DELIVERED)

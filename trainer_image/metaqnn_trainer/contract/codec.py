@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.errors import MessageError, UnknownField
 from metaqnn_trainer.contract.words import rule_of
 
 SCHEMA: Final = 1  # bytes of requests and results
@@ -24,6 +24,8 @@ class Message(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+
+_NEWER: Final = {"extra_forbidden", "literal_error"}  # rules that only what is not known here breaks
 
 M = TypeVar("M", bound=Message)
 
@@ -47,6 +49,7 @@ def decode(kind: type[M], data: bytes | str, what: str) -> M:
     """Decode bytes from outside into a message of `kind`; `what` names them in the error.
 
     Raises:
+        UnknownField: a field, or a word in one, is not known here, and nothing else is wrong.
         MessageError: too long, not JSON, a key twice, or not the shape of `kind`. One line, cut to a readable length.
     """
     # Halves of surrogate pairs pass here and are refused below, with all other text that is not UTF-8.
@@ -57,10 +60,16 @@ def decode(kind: type[M], data: bytes | str, what: str) -> M:
         json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twins)
         return kind.model_validate_json(raw)
     except ValidationError as error:
-        raise MessageError(_readable(f"{what} is not valid: {first_error(error)}")) from None
+        raise refusal(error)(_readable(f"{what} is not valid: {first_error(error)}")) from None
     except (ValueError, RecursionError) as error:
         # Not UTF-8, not JSON, a key twice, a number of thousands of digits, nested too deeply.
         raise MessageError(_readable(f"{what} is not valid JSON: {error}")) from None
+
+
+def refusal(error: ValidationError) -> type[MessageError]:
+    """The class of error for what is wrong: whether a newer release may have written it, and nothing else is wrong."""
+    rules = {one["type"] for one in error.errors(include_url=False, include_input=False, include_context=False)}
+    return UnknownField if rules <= _NEWER else MessageError
 
 
 def first_error(error: ValidationError, above: str = "") -> str:

@@ -88,6 +88,18 @@ class DatasetInfo(Message):
         return self.model_dump_json(exclude_defaults=True)
 
 
+def known_info(name: str) -> DatasetInfo | None:
+    """What is known of a built-in dataset before its object is made, or None where it is none. Its numbers of examples
+    are not known, and are the smallest valid ones.
+    """
+    if (known := KNOWN.get(name)) is None:
+        return None
+    channels, size, classes = known
+    return DatasetInfo(
+        name=name, channels=channels, image_size=size, classes=classes, train=1, validation=1, test=0, source="built in"
+    )
+
+
 def object_digest(data: bytes) -> str:
     """The digest in a dataset's name: the first 16 hexadecimal digits of the sha256 of the whole object."""
     return hashlib.sha256(data).hexdigest()[:16]

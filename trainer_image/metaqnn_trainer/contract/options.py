@@ -6,8 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from metaqnn_trainer.contract.codec import canonical_json, first_error
-from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.codec import canonical_json, first_error, refusal
 from metaqnn_trainer.contract.messages import PluginRef
 
 
@@ -15,9 +14,10 @@ def parse_options(kind: Any, ref: PluginRef, section: str) -> Any:
     """The options of `ref` as an instance of `kind`, which is a pydantic model or a dataclass.
 
     Raises:
+        UnknownField: one of them is not known here, and nothing else is wrong.
         MessageError: one of them is wrong; the text begins with its dotted key below `section`.
     """
     try:
         return TypeAdapter(kind).validate_json(canonical_json(ref.options))
     except ValidationError as error:
-        raise MessageError(first_error(error, f"{section}.options")) from error
+        raise refusal(error)(first_error(error, f"{section}.options")) from error

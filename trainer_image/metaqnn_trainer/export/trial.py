@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from metaqnn_trainer.alone import alone
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.export.card import Proof, Target, card
 from metaqnn_trainer.export.formats import FORMATS, FileFormat, Run
@@ -91,7 +92,10 @@ def export_trial(
             text = card(trained, result, Target(form, to.name, module_name(to.stem), fixed_size), proof)
             about = card_of(Path(aside) / to.name)
             about.write_text(signed(text, files), encoding="utf-8")
-            placed = [file.replace(to.with_name(file.name)) for file in [*files, about]]
+            with alone(to.parent):  # files and their card belong together, also where two export at once
+                if not force:
+                    refuse_others(to, [to.with_name(name) for name in chosen.beside(to.stem)])
+                placed = [file.replace(to.with_name(file.name)) for file in [*files, about]]
     except OSError as error:
         raise RequestError(f"cannot write {to}: {error.strerror or error}") from error
     return Exported(placed, proof.images, proof.accuracy, result.reward, proof.difference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -24,6 +25,20 @@ DEFAULT_FAMILY: Final = "cnn"
 State = Hashable
 Move = Hashable
 """One choice. Its `str()` is its name for people and reports."""
+
+
+Follow = Callable[[DatasetInfo, Any], Any]
+"""How an option follows from a dataset: a function of what the dataset says of itself, and of what is said of the
+option, None where nothing is. It returns the value that fits the dataset, as JSON has it: what is said, if that fits;
+and None where the dataset has no such thing.
+"""
+Follows = Mapping[str, Follow]
+"""Options by their names, and how each follows."""
+
+
+def fact(name: str) -> Follow:
+    """The option is the dataset's fact of this name."""
+    return lambda info, said: info.facts.get(name)
 
 
 class Cost(NamedTuple):
@@ -61,6 +76,10 @@ class Space(ABC):
     Options: ClassVar[Any]
     """The options of this family in the settings' section `space`, except `family`: a pydantic model, or a
     dataclass.
+    """
+    follows: ClassVar[Follows] = {}
+    """The options that follow from the dataset where nobody says them, by name. What a preset says of them holds of the
+    preset's own dataset alone.
     """
     noun: ClassVar[str] = "choice"
     """The family's word for a move."""
@@ -263,8 +282,12 @@ class Space(ABC):
         return recipe
 
     def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        """Settings that contradict a dataset, by dotted key: the setting's value, and the dataset's."""
-        return {}
+        """Settings that contradict a dataset, by dotted key: the setting's value, and the dataset's, None where it has
+        none. By default these are the options that `follows` says otherwise.
+        """
+        said = {name: json.loads(json.dumps(getattr(self.options, name))) for name in self.follows}
+        pairs = {f"space.{name}": (said[name], find(info, said[name])) for name, find in self.follows.items()}
+        return {key: (ours, theirs) for key, (ours, theirs) in pairs.items() if ours != theirs}
 
     def plugins(self, design: str) -> dict[str, str]:
         """The installed plug-ins on which the meaning of the design depends, by group and name, with their identities.

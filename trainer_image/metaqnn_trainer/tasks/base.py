@@ -72,7 +72,7 @@ class Task(ABC):
 
     @abstractmethod
     def examples(self, data: Any, part: Part) -> int:
-        """Number of examples in a part."""
+        """Number of examples in a part; 0 for a part for tests on which nothing can be measured: then it is not."""
 
     @abstractmethod
     def batch(self, data: Any, indices: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:

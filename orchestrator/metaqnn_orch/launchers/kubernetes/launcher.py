@@ -93,6 +93,7 @@ class KubernetesLauncher:
         self._heard = False  # whether any trainer of a bundle has written its progress
         self._started = self._closed = self._proven = False
         self._false_starts: set[str] = set()  # Jobs whose container never ran, by uid
+        self._ordered: set[tuple[str, int]] = set()  # trials and attempts: Jobs of sessions before had other images
         self._gone_since: dict[str, float] = {}  # Jobs that failed and have no Pod, by uid
         self._known: dict[str, KnownJob] = {}  # by the Job's uid
 
@@ -144,6 +145,7 @@ class KubernetesLauncher:
                 # The trainer has ended, or the loop would not ask for another attempt. But others may share the Job.
                 if job.live and (is_over(status) or not job.carried.bundle):
                     self._delete(job, status)
+            self._ordered.add((trial, attempt))
             self._queue.add(request, attempt, sorted(avoided))
 
     def observe(self) -> Mapping[str, Observation]:
@@ -279,7 +281,8 @@ class KubernetesLauncher:
             LauncherError: its trainer cannot train what it was given, and no other could.
         """
         self._proven = self._proven or status.phase is Phase.DELIVERED
-        if status.phase is Phase.FALSE_START and not self._proven:
+        ours = any((one.trial, one.attempt) in self._ordered for one in job.carried.trials)
+        if status.phase is Phase.FALSE_START and ours and not self._proven:
             self._false_starts.add(job.uid)
             if len(self._false_starts) >= FALSE_STARTS:
                 message = f"none of {len(self._false_starts)} Jobs could be started; {status.detail}"

@@ -98,7 +98,7 @@ def classify(job: Object, pods: Sequence[Object], events: Sequence[Object] = ())
 def _at(pod: Object, status: Status) -> Status:
     """The status with the Pod's node: if several crashes are on one node, and none elsewhere, the node is the cause."""
     node = one_line(node_of(pod), 80)
-    named = node and status.phase in (Phase.CRASHED, Phase.NO_DEVICE, Phase.FALSE_START)
+    named = node and status.phase in (Phase.CRASHED, Phase.NO_DEVICE, Phase.FALSE_START, Phase.UNEQUIPPED)
     return status._replace(detail=f"on node {node}, {status.detail}") if named else status
 
 
@@ -195,8 +195,10 @@ def _exited(code: int, pod: Object) -> Status:
 
 
 def in_words(code: int, said: str) -> str:
-    """How a trainer ended: its exit code, and its last words."""
-    return _sentence(_named(code), said)
+    """How a trainer ended: its exit code, and its last words. By the contract the last line is the reason."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    meant = code in [*ExitCode] and code != ExitCode.INTERNAL
+    return _sentence(_named(code), " | ".join(lines[-1:] if meant else lines))
 
 
 def _ended_without_pod(failed: Object) -> Status:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from metaqnn_trainer.contract.errors import NotationError
+from metaqnn_trainer.contract.errors import NotationError, UnknownLayer
 from metaqnn_trainer.spaces.cnn.choices import MAX_SIZE
 from metaqnn_trainer.spaces.cnn.layer import Layer, Net
 from metaqnn_trainer.spaces.cnn.registry import kinds, registry
@@ -88,6 +88,10 @@ class _Reader:
         match = _TOKEN.match(self.text, self.position)
         return match is not None and match["mark"] == mark
 
+    def next_is_name(self) -> bool:
+        match = _TOKEN.match(self.text, self.position)
+        return match is not None and match["name"] is not None
+
 
 def _canonical_layers(text: str) -> list[tuple[int, Layer]] | None:
     """The layers of a text that format_net wrote; None for any other text. A journal holds thousands of nets, made of
@@ -156,13 +160,15 @@ def _parse_layer(reader: _Reader) -> tuple[int, Layer | None]:
 
 
 def _take_name(reader: _Reader, names: list[str]) -> tuple[str, int]:
+    is_name = reader.next_is_name()
     try:
         return reader.take("a layer: " + ", ".join(names), *names, group="name")
     except NotationError as error:
-        if not (failures := registry().failures):
-            raise
-        words = str(error).partition(": ")[2]
-        raise NotationError(f"{words}. Not among them: {'; '.join(failures)}", error.column) from None
+        words, failures = str(error).partition(": ")[2], registry().failures
+        if failures:
+            words += f". Not among them: {'; '.join(failures)}"
+        kind = UnknownLayer if is_name else NotationError
+        raise kind(words, error.column) from None
 
 
 def _check_order(positions: list[tuple[int, Layer]]) -> None:

@@ -7,16 +7,15 @@ under which Q-values are kept, so that similar states learn together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from math import log1p, log2
 from random import Random
 from typing import Any, ClassVar, Final, NamedTuple
 
-from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.messages import ModelOptions
-from metaqnn_trainer.spaces.base import Cost, Part, Space
+from metaqnn_trainer.spaces.base import Cost, Follows, Part, Space
 from metaqnn_trainer.spaces.cnn.layer import Layer, LayerReport, Place, Shape, StateKey, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net, parse_prefix
 from metaqnn_trainer.spaces.cnn.registry import kinds, registry
@@ -50,6 +49,11 @@ class Cnn(Space):
 
     Options: ClassVar[type[SpaceRules]] = SpaceRules
     noun = part = "layer"
+    follows: ClassVar[Follows] = {
+        "image_size": lambda info, said: said or info.image_size,  # images of another size are resized
+        "channels": lambda info, said: info.channels,
+        "classes": lambda info, said: info.classes,
+    }
 
     def __init__(self, options: SpaceRules, model: ModelOptions | None = None) -> None:
         super().__init__(options, model or ModelOptions())
@@ -212,13 +216,6 @@ class Cnn(Space):
                 if not layer.scores and not layer.ends:
                     found |= _numbers(layer, f"{end}{place}")
         return found
-
-    def mismatches(self, info: DatasetInfo) -> Mapping[str, tuple[object, object]]:
-        facts = {
-            "space.channels": (self.rules.channels, info.channels),
-            "space.classes": (self.rules.classes, info.classes),
-        }
-        return {key: (said, found) for key, (said, found) in facts.items() if said != found}
 
     def plugins(self, design: str) -> dict[str, str]:
         sources = {layer.name: registry().sources[layer.name] for layer in parse_net(design)}
