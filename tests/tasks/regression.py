@@ -45,7 +45,7 @@ class Regression(Task):
             found.append(model(x)[:, 0])
             pause()
         mse = F.mse_loss(torch.cat(found), y).item()
-        return {"mse": mse, "r2": 1 - mse / y.var(correction=0).item()}
+        return {"mse": mse, "r2": 1 - mse / max(y.var(correction=0).item(), 1e-9)}
 
     def reward(self, measures: dict[str, float]) -> float:
         return max(0.0, measures["r2"])

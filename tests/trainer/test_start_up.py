@@ -34,7 +34,7 @@ TORCH = {"torch", "numpy", "safetensors"}
 # None of these is needed for training from a directory. Torch compiles nothing here, and imports half a second less.
 NEVER = {
     *("boto3", "botocore", "s3transfer", "urllib3", "torchvision", "PIL", "sklearn", "scipy", "onnx", "onnxscript"),
-    *("torch._dynamo", "torch._inductor", "torch.utils.tensorboard", "metaqnn_orch", "metaqnn_trainer.export"),
+    *("sympy", "torch._dynamo", "torch._inductor", "torch.utils.tensorboard", "metaqnn_orch", "metaqnn_trainer.export"),
     *("metaqnn_trainer.sources.make", "metaqnn_trainer.judge", "metaqnn_trainer.load"),
 }
 

@@ -222,7 +222,8 @@ class Course:
             for part in zip(*(tensor.split(self._at_once) for tensor in batch), strict=True):
                 with autocast(self._device, self._recipe.precision):
                     loss = self._task.turn_loss(turn, self._net, *part)
-                loss.backward(torch.full_like(loss, 1 / len(batch[0])), inputs=optimizer.inputs)
+                # A gradient that is handed over would make torch import sympy, which takes half a second.
+                (loss * (1 / len(batch[0]))).backward(inputs=optimizer.inputs)
                 self._loss += loss.detach()
             optimizer.step()
 
