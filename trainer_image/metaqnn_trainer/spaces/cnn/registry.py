@@ -16,7 +16,9 @@ from metaqnn_trainer.plugins import Group, Plugin
 from metaqnn_trainer.spaces.cnn.common import CommonRules
 from metaqnn_trainer.spaces.cnn.layer import Layer
 
-LAYERS: Final = Group("metaqnn.layers", "metaqnn_trainer.spaces.cnn.layers")
+LAYERS: Final = Group(
+    "metaqnn.layers", "metaqnn_trainer.spaces.cnn.layers", "metaqnn_trainer.spaces.cnn.layer:Layer"
+)
 
 
 class Registry(NamedTuple):
@@ -25,15 +27,20 @@ class Registry(NamedTuple):
     kinds: Mapping[str, type[Layer]]
     sources: Mapping[str, Plugin]
     """The plug-in of each kind, by the same names."""
-    failures: tuple[str, ...]
+    troubles: Mapping[Plugin, str]
     """Why installed kinds cannot be used, a line for each. No other kind is affected."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The lines of `troubles`."""
+        return (*self.troubles.values(),)
 
 
 def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> Registry:
     """All kinds that can be used; if two share a name or a section, the first one counts."""
     found: dict[str, type[Layer]] = {}
     sources: dict[str, Plugin] = {}
-    failures = [f"{plugin}: {plugin.trouble}" for plugin in refused]
+    troubles = {plugin: f"{plugin}: {plugin.trouble}" for plugin in refused}
     for plugin in plugins:
         try:
             kind: type[Layer] = plugin.load()
@@ -42,16 +49,16 @@ def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> 
                 if kind.name == other.name or (kind.section and kind.section == other.section):
                     raise ValueError(f"{kind.name}, space.{kind.section}: taken by {sources[other.name]}")
         except PluginError as error:
-            failures.append(str(error))
+            troubles[plugin] = str(error)
         except Exception as error:  # a foreign class may raise any exception
-            failures.append(f"{plugin}: {one_line(str(error))}")
+            troubles[plugin] = f"{plugin}: {one_line(str(error))}"
         else:
             found[kind.name], sources[kind.name] = kind, plugin
     ordered = sorted(found, key=lambda name: (found[name].order, name))
     return Registry(
         MappingProxyType({name: found[name] for name in ordered}),
         MappingProxyType(sources),
-        tuple(failures),
+        MappingProxyType(troubles),
     )
 
 
