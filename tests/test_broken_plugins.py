@@ -33,6 +33,10 @@ gone = odd_gone:Space
 broken = odd_raises:Layer
 [metaqnn.tasks]
 gone = odd_gone:Task
+number = odd_kinds:NUMBER
+[metaqnn.presets]
+odd = odd_presets
+gone = odd_gone
 """
 SAYS = {
     ("searcher", "raises"): "cannot be loaded: RuntimeError: two lines of it",

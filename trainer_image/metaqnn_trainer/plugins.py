@@ -130,21 +130,21 @@ TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks", "metaqnn_trainer.
 
 def culprit(error: BaseException, groups: Iterable[Group]) -> Plugin | None:
     """The installed plug-in whose code raised the error, or called what raised it; None where there is none. Of several
-    plug-ins in one module, the first is named.
+    in one package, it is the one whose class the code belongs to, or the first.
     """
-    modules: dict[str, Plugin] = {}
-    for group in groups:
-        for plugin in group.members().values():
-            if plugin.distribution:
-                module = plugin.value.partition(":")[0]
-                modules.setdefault(module, plugin)
-                modules.setdefault(module.partition(".")[0], plugin)  # another module of the same package
+    installed = [plugin for group in groups for plugin in group.members().values() if plugin.distribution]
     for frame, _ in reversed([*walk_tb(error.__traceback__)]):
-        name = str(frame.f_globals.get("__name__", ""))
-        found = modules.get(name) or modules.get(name.partition(".")[0])
-        if found is not None:
-            return found
+        module, owner = str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname.partition(".")[0]
+        near = [plugin for plugin in installed if _package(plugin.value) == _package(module)]
+        if near:
+            exact = [plugin for plugin in near if plugin.value == f"{module}:{owner}"]
+            here = [plugin for plugin in near if plugin.value.startswith(f"{module}:")]
+            return [*exact, *here, *near][0]
     return None
+
+
+def _package(place: str) -> str:
+    return place.partition(":")[0].partition(".")[0]
 
 
 @cache

@@ -14,6 +14,7 @@ from metaqnn_orch.application.doctor.cluster import examine_cluster
 from metaqnn_orch.application.doctor.dataset import examine_dataset
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark
 from metaqnn_orch.application.doctor.local import examine_here
+from metaqnn_orch.application.doctor.plugins import examine_plugins
 from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
@@ -51,7 +52,7 @@ def doctor(
         release and release.layer(),
         facts(partial(open_store, store)),
     ).settings
-    diagnoses: list[Diagnosis] = []
+    diagnoses: list[Diagnosis] = [*examine_plugins(settings)]
     try:
         opened = open_store(store)
     except StoreError as error:  # the other checks need this one

@@ -116,7 +116,11 @@ class RunState:
     @property
     def epsilon(self) -> float | None:
         """Epsilon for the next design; None for a searcher that has none, and where the settings list the designs."""
-        return None if self.settings.nets else self.searcher.epsilon(self.known)
+        if self.settings.nets:
+            return None
+        with faults_of(self.settings.search.method, "saying its epsilon"):
+            epsilon = self.searcher.epsilon(self.known)
+            return None if epsilon is None else float(epsilon)
 
     def propose(self, step: int) -> Proposal | None:
         """What to train next: the searcher's proposal, or the step's net from the list in the settings; None after the
@@ -241,7 +245,8 @@ class RunState:
                 self._fly(trial)
         rows = self.recalled.rows if self.recalled is not None else ()
         told = [] if self.settings.nets else map(_experience, presented)
-        self.searcher.restore(snapshot, rows, self.settings.warm_start.weight, told)
+        with faults_of(self.settings.search.method, "taking its snapshot", (ValueError, TypeError, LookupError)):
+            self.searcher.restore(snapshot, rows, self.settings.warm_start.weight, told)
 
     def session_seconds(self, now: str) -> float:
         """Seconds of the present session, or of the last one, until `now`; 0 where its times cannot be read."""

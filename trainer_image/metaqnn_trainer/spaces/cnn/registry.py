@@ -16,9 +16,7 @@ from metaqnn_trainer.plugins import Group, Plugin
 from metaqnn_trainer.spaces.cnn.common import CommonRules
 from metaqnn_trainer.spaces.cnn.layer import Layer
 
-LAYERS: Final = Group(
-    "metaqnn.layers", "metaqnn_trainer.spaces.cnn.layers", "metaqnn_trainer.spaces.cnn.layer:Layer"
-)
+LAYERS: Final = Group("metaqnn.layers", "metaqnn_trainer.spaces.cnn.layers", "metaqnn_trainer.spaces.cnn.layer:Layer")
 
 
 class Registry(NamedTuple):
