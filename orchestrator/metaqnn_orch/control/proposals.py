@@ -40,9 +40,9 @@ def as_event(
     initial = weights_of(store, record.run, parent.trial) if parent is not None else None
     try:
         spec = record.spec(state.settings, design, recipe, initial)
+        return Proposed(step=step, epsilon=epsilon, net=design, trial=spec.trial_id(), recipe=recipe, initial=initial)
     except ValueError as error:
-        raise _refusal(state, f"a recipe at step {step} that is none: {_first(error)}") from None
-    return Proposed(step=step, epsilon=epsilon, net=design, trial=spec.trial_id(), recipe=recipe, initial=initial)
+        raise _refusal(state, f"what makes no trial at step {step}: {_first(error)}") from None
 
 
 def refuse_nonsense(state: RunState, step: int, proposal: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from inspect import getattr_static, isfunction
@@ -33,7 +33,7 @@ _RETURNS: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("legal", "parse", "beginning", "walk", "following", "describe", "words"), _List),
     **dict.fromkeys(("text", "canonical", "adapted", "mutated", "net"), str),
     **dict.fromkeys(("measures", "features", "mismatches", "plugins"), Mapping),
-    "neighbours": Iterator,
+    "neighbours": Iterable,
     "objection": (str, type(None)),
     "cost": Cost,
     "recipe": Recipe,
@@ -70,12 +70,10 @@ def blaming(suspect: Plugin, doing: str, but: tuple[type[BaseException], ...] = 
     try:
         yield
     except (Exception, SystemExit) as error:
-        found = failure(error, suspect, doing)
-        if found is None or isinstance(error, (OrchestratorError, StoreError, *but)):
+        is_signal = isinstance(error, SystemExit) and type(error) is not SystemExit
+        if is_signal or isinstance(error, (OrchestratorError, StoreError, *but)):
             raise
-        if isinstance(error, SystemExit) and type(error) is not SystemExit:
-            raise  # a signal ends the process so
-        raise found from error
+        raise failure(error, suspect, doing) or error from error
 
 
 @cache

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -16,9 +16,11 @@ from metaqnn_trainer.contract.codec import canonical_json
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.errors import RequestError
-from metaqnn_trainer.plugins import TASKS as TASKS
+from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.spaces.base import SPACES, Cost, Space, space_of
+
+TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
 
 Part = Literal["train", "validation", "test"]
 Pause = Callable[[], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.plugins import Group, Plugin
+from metaqnn_trainer.spaces.cnn.choices import MAX_SIZE
 from metaqnn_trainer.spaces.cnn.common import CommonRules
 from metaqnn_trainer.spaces.cnn.layer import Layer
 
@@ -69,6 +70,20 @@ def registry() -> Registry:
 def kinds() -> Mapping[str, type[Layer]]:
     """All kinds by their names in the text, in the order in which moves are offered."""
     return registry().kinds
+
+
+def offered(kind: type[Layer], rules: Any, size: int, classes: int) -> Iterator[Layer]:
+    """The layers of a kind that a space with these rules offers, as `Layer.choices` says.
+
+    Raises:
+        ValueError: one of them has a number that no text of a net can have.
+    """
+    for layer in kind.choices(rules, size, classes):
+        numbers = [getattr(layer, name) for name in layer.__match_args__]
+        if not all(isinstance(number, int) and 1 <= number <= MAX_SIZE for number in numbers):
+            where = f"space.{kind.section} makes {layer} (a layer of {registry().sources[kind.name]})"
+            raise ValueError(f"{where}: its numbers must be whole ones between 1 and {MAX_SIZE}")
+        yield layer
 
 
 def check_kind(kind: Any) -> None:

@@ -16,10 +16,9 @@ from typing import Any, ClassVar, Final, NamedTuple
 from metaqnn_trainer.contract.errors import ShapeError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.spaces.base import Cost, Follows, Part, Space
-from metaqnn_trainer.spaces.cnn.choices import MAX_SIZE
 from metaqnn_trainer.spaces.cnn.layer import Layer, LayerReport, Place, Shape, StateKey, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net, parse_prefix
-from metaqnn_trainer.spaces.cnn.registry import kinds, registry
+from metaqnn_trainer.spaces.cnn.registry import kinds, offered, registry
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 _FREE: Final = Cost(0, 0)
@@ -272,23 +271,11 @@ class Cnn(Space):
         return State(after._replace(**named), shape, state.spent + self._cost(layer, state.shape))
 
     def _candidates(self, size: int) -> tuple[Layer, ...]:
-        """The layers that the rules name for a representation's size, whether or not they may stand there.
-
-        Raises:
-            ValueError: a layer of an installed kind has a number that no text can have.
-        """
+        """The layers that the rules name for a representation's size, whether or not they may stand there."""
         rules = self.rules
         open_ended = [kind for kind in kinds().values() if not kind.ends]
         ordered = [*open_ended, *(kinds()[name] for name in rules.terminations)]
-        found = tuple(layer for kind in ordered for layer in kind.choices(rules.of(kind), size, rules.classes))
-        for layer in found:
-            numbers = [getattr(layer, name) for name in layer.__match_args__]
-            if not all(isinstance(number, int) and 1 <= number <= MAX_SIZE for number in numbers):
-                raise ValueError(
-                    f"space.{layer.section} makes {layer} (a layer of {registry().sources[layer.name]}): its numbers "
-                    f"must be whole ones between 1 and {MAX_SIZE}"
-                )
-        return found
+        return tuple(layer for kind in ordered for layer in offered(kind, rules.of(kind), size, rules.classes))
 
     def _structural_objection(self, state: State, layer: Layer) -> str | None:
         rules, key = self.rules, state.key
