@@ -22,6 +22,8 @@ from pydantic import BaseModel
 from metaqnn_orch.search.sampling import new_design
 from metaqnn_orch.search.searcher import Proposal, Searcher
 from metaqnn_trainer.spaces.base import Cost, Part, Space
+from metaqnn_trainer.spaces.cnn.rules import SpaceRules
+from metaqnn_trainer.spaces.cnn.space import Cnn
 
 NUMBER = 7
 FUNCTION = print
@@ -129,6 +131,20 @@ class Letters(Space):
     def net(self, design):
         return "[C(16,3,1), SM(10)]"
 
+TURNED = []
+
+class SpaceTurning(Cnn):
+    class Options(BaseModel):
+        image_size: int = 8
+        channels: int = 1
+        classes: int = 10
+    def __init__(self, options, model):
+        super().__init__(SpaceRules(image_size=8, channels=1, classes=10, max_layers=3), model)
+    def legal(self, state):
+        if TURNED:
+            raise IndexError("turned")
+        return super().legal(state)
+
 class SpaceUnmade(Letters):
     def __init__(self, options, model):
         raise RuntimeError("no room")
@@ -196,7 +212,7 @@ SPACES: Final = {
     "spacetext": "failed while answering legal: TypeError: legal returned 'ab'",
     "spacesilent": "failed while answering ",
 }
-FINE: Final = ("fine", "mute", "epsilon", "letters", "spaceparts")
+FINE: Final = ("fine", "mute", "epsilon", "letters", "spaceparts", "spaceturning")
 """Plug-ins at which nothing is wrong as long as nobody asks for what they do wrong."""
 
 
@@ -313,6 +329,49 @@ def test_doctor_asks_them(key: str, name: str, cli: Cli, tmp_path: Path) -> None
     assert found.code == 1
     assert "✗ plug-ins: searcher and space answer: " in found.out
     assert f"'{name}' of odd 1.0 failed" in found.out
+
+
+RUN_READERS: Final[dict[str, tuple[str, ...]]] = {
+    "status": ("status", "RUN"),
+    "status -o json": ("status", "RUN", "-o", "json"),
+    "trials": ("trials", "RUN"),
+    "runs list": ("runs", "list"),
+    "runs show": ("runs", "show", "RUN"),
+    "explain": ("explain", "RUN"),
+    "explain --after": ("explain", "RUN", "--after", "[C(64,3,1)]"),
+    "enqueue": ("enqueue", "RUN", "[C(64,3,1), SM(10)]"),
+    "report": ("report", "RUN", "--to", "REPORT"),
+    "pull": ("pull", "RUN", "--to", "PULLED"),
+    "gc": ("gc", "RUN"),
+}
+NEEDS_THE_SPACE: Final = ("explain", "explain --after", "enqueue", "report", "pull")
+
+
+@pytest.fixture
+def turned(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A run whose space worked as long as the run did, and the address of its store."""
+    store, wrong = DirectoryStore(tmp_path / "runs"), sys.modules[MODULE].TURNED
+    session = Session(store, settings(space={"family": "spaceturning"}, search={"method": "random"}))
+    session.open()
+    session.search(ScriptedLauncher(store, parallel=1))
+    wrong.append(True)
+    yield session.record.run, str(tmp_path / "runs")
+    wrong.clear()
+
+
+@pytest.mark.parametrize("reader", RUN_READERS)
+def test_a_run_whose_space_fails_later_is_read_as_far_as_it_can_be(
+    reader: str, turned: tuple[str, str], cli: Cli, tmp_path: Path
+) -> None:
+    run, uri = turned
+    places = {"RUN": run, "REPORT": str(tmp_path / "report")}
+    command = [places.get(word, word.replace("PULLED", str(tmp_path / "pulled"))) for word in RUN_READERS[reader]]
+    done = cli(*command, "--store", uri)
+    assert "Traceback" not in done.err
+    if done.code:
+        assert reader in NEEDS_THE_SPACE, (done.code, done.err)
+        assert done.code == 2
+        assert named("spaces", "spaceturning") + "failed" in done.err
 
 
 def test_a_run_whose_searcher_cannot_explain_is_none_the_worse(cli: Cli, tmp_path: Path) -> None:
