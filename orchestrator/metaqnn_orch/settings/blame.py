@@ -1,4 +1,4 @@
-"""Whose fault an exception is. An error of a plug-in becomes one sentence that names it, whoever called it."""
+"""Finds whose fault an exception is: an error of a plug-in becomes one sentence that names it, whoever called it."""
 
 from __future__ import annotations
 

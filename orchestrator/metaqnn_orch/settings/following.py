@@ -91,8 +91,10 @@ def _found(family: str, follow: Follow, looked: Looked, leaf: str, said: Any) ->
         json.dumps(value, allow_nan=False)
     except Exception as error:  # a foreign function may raise any exception
         cause = f"{type(error).__name__}: {one_line(str(error))}"
-        what = f"space.{leaf} cannot be found in {looked.source}: {cause}"
-        raise SettingsError(f"{what} ({SPACES.find(family)})", f"say it yourself: --set space.{leaf}=VALUE") from error
+        plugin = SPACES.find(family)
+        whose = f" ({plugin})" if plugin.distribution else ""
+        what = f"space.{leaf} cannot be found in {looked.source}: {cause}{whose}"
+        raise SettingsError(what, f"say it yourself: --set space.{leaf}=VALUE") from error
     return value
 
 
