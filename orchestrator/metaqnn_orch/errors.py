@@ -2,7 +2,9 @@
 
 OrchestratorError                 exit 1
 ├── RunFailed                              no trial ever worked, or too many were abandoned
-├── SearcherFailed                         the searcher, which may be a plug-in, raised something or proposed nonsense
+├── PluginFailed                  exit 2   a plug-in raised an error that is none of ours; the run stays as it was
+│   ├── SearcherFailed                     the searcher did so, or proposed nonsense
+│   └── SpaceFailed                        the space did so, or returned nonsense
 ├── BadInput                      exit 2   what the caller typed or wrote: nothing was created
 │   ├── SettingsError                      a settings file, a --set, an environment variable
 │   ├── RunConflict                        a run of this name exists with other settings
@@ -47,8 +49,18 @@ class RunFailed(OrchestratorError):
     """No trial ever worked, or too many were abandoned, so that going on would waste machines."""
 
 
-class SearcherFailed(OrchestratorError):
+class PluginFailed(OrchestratorError):
+    """A plug-in raised an error that is none of ours. The message names its kind, name and distribution."""
+
+    exit_code = 2
+
+
+class SearcherFailed(PluginFailed):
     """The searcher raised an error that is none of ours, or proposed what cannot be trained."""
+
+
+class SpaceFailed(PluginFailed):
+    """The space raised an error that is none of ours, or returned what its interface does not allow."""
 
 
 class BadInput(OrchestratorError):

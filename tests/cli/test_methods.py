@@ -54,7 +54,8 @@ def test_start_says_which_method_runs(
     name, colon, _ = summary.partition(": ")
     assert name
     assert colon
-    assert started.err.splitlines().count(f"searching by {summary} (docs/search.md)") == 1
+    source = SEARCHERS.find(method).identity or "docs/search.md"
+    assert started.err.splitlines().count(f"searching by {summary} ({source})") == 1
     assert ("epsilon" in started.out.splitlines()[0].split()) == epsilon
     assert "searching by" not in cli(*start).err, "a complete run searches no more"
 

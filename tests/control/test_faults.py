@@ -56,6 +56,13 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "another text": ({"design": "[ SM(10) ]"}, r"'\[ SM\(10\) \]' at step 3, which is no canonical text"),
     "half a net": ({"design": "[C(64,3,1)]"}, "at step 3: "),
     "no recipe": ({"recipe": {"epochs": -1}}, "a recipe at step 3 that is none: epochs: "),
+    "weights of a design that nobody proposed": (
+        {"initial": "[C(64,3,1), SM(10)]"},
+        r"weights to begin with at step 3 of '\[C\(64,3,1\), SM\(10\)\]', which was never proposed",
+    ),
+    "weights of a number": ({"initial": 7}, "proposes 7 at step 3, which is no text of a design"),
+    "a number": ({"design": 7}, "proposes 7 at step 3, which is no text of a design"),
+    "it leaves": ({"raises": SystemExit(3)}, "proposing step 3: SystemExit: 3"),
     "an unknown setting": ({"recipe": {"epoch": 3}}, "a recipe at step 3 that is none: epoch: "),
 }
 
@@ -71,13 +78,6 @@ def test_whatever_it_does_is_one_sentence(tmp_path: Path, turned: dict[str, Any]
     again = session_of(store)
     assert again.search(ScriptedLauncher(store, parallel=1)) is Outcome.GOAL
     assert again.state.abandoned == 0, "nothing of it was launched"
-
-
-def test_weights_of_a_design_that_nobody_trained_are_left_out(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path)
-    session = session_of(store, initial="[C(64,3,1), SM(10)]")
-    assert session.search(ScriptedLauncher(store, parallel=1)) is Outcome.GOAL
-    assert all(trial.initial is None for trial in session.state.trials.values())
 
 
 def test_weights_and_recipe_of_a_proposal_make_another_trial_and_stand_in_the_journal(tmp_path: Path) -> None:

@@ -6,16 +6,26 @@ installed distributions add members by entry points. Both are objects with the s
 
 from __future__ import annotations
 
+import dis
 import pkgutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoints, entry_points
 from importlib.util import find_spec
+from traceback import walk_tb
 from typing import Any, Final, NamedTuple
+
+from pydantic import BaseModel
 
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.text import one_line
+
+FUNCTION: Final = "a function"
+"""The interface of plug-ins that are functions."""
 
 _NO_PLUGIN: Final = ("base", "registry")  # modules of such a package that are not members
 
@@ -32,6 +42,8 @@ class Plugin(NamedTuple):
     version: str = ""
     trouble: str = ""
     """Why the plug-in cannot be used, where this is known without loading it."""
+    interface: str = ""
+    """The interface of its group."""
 
     @property
     def identity(self) -> str:
@@ -39,20 +51,28 @@ class Plugin(NamedTuple):
         return f"{self.distribution} {self.version}".strip()
 
     def load(self) -> Any:
-        """The plug-in itself.
+        """The plug-in itself. What its modules print while they are imported goes to standard error: standard output
+        is for data.
 
         Raises:
-            PluginError: it cannot be imported, or is not where it should be; one line with the cause.
+            PluginError: it cannot be imported, is not where it should be, or is not what its interface demands; one
+                line with the cause.
         """
         if self.trouble:
             raise PluginError(f"{self}: {self.trouble}")
         module, _, attribute = self.value.partition(":")
         try:
-            thing: Any = import_module(module)
+            # Standard output belongs to the whole process: it is taken away no longer than it must be.
+            with nullcontext() if module in sys.modules else redirect_stdout(sys.stderr):
+                thing: Any = import_module(module)
             for part in attribute.split("."):
                 thing = getattr(thing, part)
-        except (Exception, SystemExit) as error:  # a foreign module may raise any exception
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a foreign module may raise any exception
+            if isinstance(error, KeyboardInterrupt) and not _raised_by_code(error):
+                raise  # Ctrl-C
             raise PluginError(f"{self} cannot be loaded: {type(error).__name__}: {one_line(str(error))}") from error
+        if trouble := _lack(thing, self.interface):
+            raise PluginError(f"{self} cannot be used: {trouble}")
         return thing
 
     def __str__(self) -> str:
@@ -69,6 +89,10 @@ class Group(NamedTuple):
     """The group's name in a distribution's metadata, for example `metaqnn.searchers`."""
     package: str
     """The package whose modules are the built-in members; a module `q_learning` is the member `q-learning`."""
+    interface: str = ""
+    """What a member has to be: a class without abstract methods under the one at this place,
+    `package.module:attribute`; or FUNCTION. Where it is empty, nothing is checked.
+    """
 
     def members(self) -> dict[str, Plugin]:
         """All members by name, the built-in ones first. If two share a name, the first one counts; the other one is
@@ -101,7 +125,26 @@ class Group(NamedTuple):
         return self.find(name).load()
 
 
-TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
+TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks", "metaqnn_trainer.tasks.base:Task")
+
+
+def culprit(error: BaseException, groups: Iterable[Group]) -> Plugin | None:
+    """The installed plug-in whose code raised the error, or called what raised it; None where there is none. Of several
+    in one package, it is the one whose class the code belongs to, or the first.
+    """
+    installed = [plugin for group in groups for plugin in group.members().values() if plugin.distribution]
+    for frame, _ in reversed([*walk_tb(error.__traceback__)]):
+        module, owner = str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname.partition(".")[0]
+        near = [plugin for plugin in installed if _package(plugin.value) == _package(module)]
+        if near:
+            exact = [plugin for plugin in near if plugin.value == f"{module}:{owner}"]
+            here = [plugin for plugin in near if plugin.value.startswith(f"{module}:")]
+            return [*exact, *here, *near][0]
+    return None
+
+
+def _package(place: str) -> str:
+    return place.partition(":")[0].partition(".")[0]
 
 
 @cache
@@ -110,7 +153,7 @@ def _members(group: Group) -> tuple[dict[str, Plugin], list[Plugin]]:
     refused: list[Plugin] = []
     for entry in sorted(_installed()(group=group.entry_points)):
         source = (entry.dist.name, entry.dist.version) if entry.dist is not None else ("unknown", "")
-        plugin = Plugin(group.entry_points, entry.name, entry.value, *source)
+        plugin = Plugin(group.entry_points, entry.name, entry.value, *source, interface=group.interface)
         if (first := found.setdefault(entry.name, plugin)) is not plugin:
             owner = first.identity or "the built-in one"
             refused.append(plugin._replace(trouble=f"the name is taken by {owner}"))
@@ -129,7 +172,42 @@ def _built_in(group: Group) -> list[Plugin]:
     package = find_spec(group.package) if group.package else None
     places = package.submodule_search_locations if package is not None else None
     return [
-        Plugin(group.entry_points, module.name.replace("_", "-"), f"{group.package}.{module.name}:PLUGIN")
+        Plugin(
+            group.entry_points,
+            module.name.replace("_", "-"),
+            f"{group.package}.{module.name}:PLUGIN",
+            interface=group.interface,
+        )
         for module in pkgutil.iter_modules(places or [])
         if not module.name.startswith("_") and module.name not in _NO_PLUGIN
     ]
+
+
+def _lack(thing: Any, interface: str) -> str:
+    """What a loaded member lacks of its interface, in words; empty where it lacks nothing."""
+    if not interface:
+        return ""
+    what = f"the class {thing.__name__}" if isinstance(thing, type) else f"of type {type(thing).__name__}"
+    if interface == FUNCTION:
+        return "" if callable(thing) else f"it is {what}, and {FUNCTION} is wanted"
+    module, _, name = interface.partition(":")
+    base: Any = getattr(import_module(module), name)
+    if not (isinstance(thing, type) and issubclass(thing, base)):
+        return f"it is {what}, and a subclass of {module}.{name} is wanted"
+    if missing := sorted(getattr(thing, "__abstractmethods__", ())):
+        return f"it does not define {', '.join(missing)}"
+    if "Options" in base.__annotations__ and not _has_fields(options := getattr(thing, "Options", None)):
+        return "it has no Options" if options is None else "its Options is neither a dataclass nor a pydantic model"
+    return ""
+
+
+def _has_fields(options: Any) -> bool:
+    return isinstance(options, type) and (is_dataclass(options) or issubclass(options, BaseModel))
+
+
+def _raised_by_code(error: BaseException) -> bool:
+    """Whether a statement raised the error, as opposed to a signal, which arrives between any two instructions."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"

@@ -17,6 +17,7 @@ from metaqnn_orch.control.record import Binding, RunRecord, bind, check_answers,
 from metaqnn_orch.control.replay_import import import_run
 from metaqnn_orch.control.resume import check_imported
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.try_out import try_out
 from metaqnn_orch.control.warm_start import recall
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.next_command import next_command
@@ -50,6 +51,7 @@ def begin(
     Raises:
         BadInput: the run exists with other settings, or its dataset is missing, or does not fit, or a table answers
             where one trained, or the other way round.
+        PluginFailed: the searcher or the space of a new run fails at once.
         LauncherError: no trial can begin here.
     """
 
@@ -69,6 +71,7 @@ def begin(
     try:
         record = check(load_record(store, run))
     except NotFound:
+        try_out(settings)
         recall(store, run, settings, rehearsal=answered_by is not None)
         binding = answered_by or _find_dataset(store, settings, say, make_dataset, prove)
         check_store(store)

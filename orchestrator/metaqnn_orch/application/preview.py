@@ -12,6 +12,7 @@ from metaqnn_orch.control.objective import in_words
 from metaqnn_orch.control.record import RunRecord, check_answers, check_same, load_record, trial_spec
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
+from metaqnn_orch.control.try_out import try_out
 from metaqnn_orch.errors import NotFound, StoreError
 from metaqnn_orch.reporting.bill import Basis, Bill, Spending, bill, calibration, own_basis
 from metaqnn_orch.reporting.dearest import Foreseen, foresee
@@ -171,7 +172,7 @@ def _run(store: Store, run: str, settings: Settings, rehearsal: Rehearsal | None
     try:
         record = load_record(store, run)
     except NotFound:
-        return None, RunState(settings)
+        return None, try_out(settings)
     check_same(record, settings)
     check_answers(record, rehearsal and rehearsal.binding(settings))
     state, _ = resume(store, record, record.settings_as_run(settings))

@@ -36,6 +36,7 @@ from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
 from metaqnn_orch.reporting.tracking import trackers
+from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
@@ -166,7 +167,8 @@ def _searched(
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
     if not settings.nets:
-        listener.say(f"searching by {method_in_words(settings)} (docs/search.md)")
+        source = SEARCHERS.find(settings.search.method).identity or "docs/search.md"
+        listener.say(f"searching by {method_in_words(settings)} ({source})")
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
     stops = "Ctrl-C" if ctrl_c_arrives() else next_command(f"cancel {record.run}", store.uri)

@@ -47,6 +47,7 @@ from metaqnn_orch.cli.track import track
 from metaqnn_orch.cli.trial import trial
 from metaqnn_orch.cli.trials import trials
 from metaqnn_orch.errors import KNOWN, exit_code
+from metaqnn_orch.settings.blame import failure
 from metaqnn_trainer import __version__
 
 # The commands in the order in which --help lists them, each with an example, which its own --help shows.
@@ -161,11 +162,12 @@ def _run(arguments: Sequence[str] | None) -> int:
             code = _command_line()(given, prog_name=PROGRAM, standalone_mode=False, obj=given) or 0
     except TyperException as error:
         code = _refuse(error)
-    except KNOWN as error:
-        if "METAQNN_TRACEBACK" in os.environ:
+    except Exception as error:
+        known = error if isinstance(error, KNOWN) else failure(error)
+        if known is None or "METAQNN_TRACEBACK" in os.environ:
             raise
-        complain(str(error), getattr(error, "hint", ""))
-        code = exit_code(error)
+        complain(str(known), getattr(known, "hint", ""))
+        code = exit_code(known)
     except Stopped as stop:
         say(f"stopped by {stop.signal}")
         raise

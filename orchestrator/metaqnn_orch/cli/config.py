@@ -54,7 +54,8 @@ def plugins(output: options.Output = Format.TABLE) -> None:
     """List the plug-ins: built in, installed, and what failed to load.
 
     Searchers decide what is trained next (search.method), spaces say which designs there are (space.family), tasks
-    train them (task.name), layers extend the cnn space. An installed distribution adds to them by entry points.
+    train them (task.name), layers extend the cnn space, presets are for `start`. An installed distribution adds to them
+    by entry points.
     A plug-in that cannot be loaded is shown with its error, and disturbs nothing else.
     """
     found = list_plugins()

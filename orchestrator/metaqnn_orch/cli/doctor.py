@@ -14,6 +14,7 @@ from metaqnn_orch.application.doctor.cluster import examine_cluster
 from metaqnn_orch.application.doctor.dataset import examine_dataset
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark
 from metaqnn_orch.application.doctor.local import examine_here
+from metaqnn_orch.application.doctor.plugins import examine_plugins
 from metaqnn_orch.application.doctor.store import examine_store
 from metaqnn_orch.application.release import Release
 from metaqnn_orch.cli import options
@@ -35,12 +36,13 @@ def doctor(
 ) -> None:
     """Check everything that a search needs.
 
-    It checks the dataset, and the store: reading, listing, writing, conditional writes, its clock. With --launcher
-    local it also starts the trainer as a search does, and trains one step of a tiny net; it says on which device, and
-    which extras other commands would need. With --launcher kubernetes it checks the cluster: credentials, every
-    permission that is needed, the namespace's rules and quotas, GPUs, service account, secret. Each check gets a tick,
-    a cross with what to do about it, an exclamation mark where a search works, but not as you may want it (on the CPU,
-    although there is a GPU), or a question mark where these credentials cannot see it, or only some commands need it.
+    It asks the searcher and the space of the settings, which may be plug-ins, for a design. It checks the dataset, and
+    the store: reading, listing, writing, conditional writes, its clock. With --launcher local it also starts the
+    trainer as a search does, and trains one step of a tiny net; it says on which device, and which extras other
+    commands would need. With --launcher kubernetes it checks the cluster: credentials, every permission that is needed,
+    the namespace's rules and quotas, GPUs, service account, secret. Each check gets a tick, a cross with what to do
+    about it, an exclamation mark where a search works, but not as you may want it (on the CPU, although there is a
+    GPU), or a question mark where these credentials cannot see it, or only some commands need it.
     Nothing is left behind. The exit code is 1 if there is a cross.
     """
     settings = load_settings(
@@ -51,7 +53,7 @@ def doctor(
         release and release.layer(),
         facts(partial(open_store, store)),
     ).settings
-    diagnoses: list[Diagnosis] = []
+    diagnoses: list[Diagnosis] = [*examine_plugins(settings)]
     try:
         opened = open_store(store)
     except StoreError as error:  # the other checks need this one

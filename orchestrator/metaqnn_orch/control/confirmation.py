@@ -20,6 +20,7 @@ from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import SearcherFailed, one_line
 from metaqnn_orch.search.searcher import SEARCHERS, Confirm
+from metaqnn_orch.settings.blame import BLAME_HINT
 from metaqnn_trainer.store.base import Store
 
 _SEED_BYTES: Final = 6  # every reader of JSON keeps integers of this size
@@ -96,7 +97,8 @@ def shortlist(store: Store, record: RunRecord, state: RunState, confirm: Confirm
     for design in chosen:
         if not isinstance(design, str) or design not in found:
             raise SearcherFailed(
-                f"{SEARCHERS.find(method)} chose {one_line(repr(design))} to confirm, which was not trained"
+                f"{SEARCHERS.find(method)} chose {one_line(repr(design))} to confirm, which was not trained",
+                BLAME_HINT,
             )
     trials = (found[design] for design in dict.fromkeys(chosen))
     there = (one for one in trials if one.initial is None or weights_of(store, record.run, one.initial.trial))

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-from metaqnn_orch.errors import OrchestratorError, SearcherFailed, StoreError, one_line
 from metaqnn_orch.search.searcher import SEARCHERS
+from metaqnn_orch.settings.blame import blaming
 
 
-@contextmanager
-def faults_of(method: str, doing: str) -> Iterator[None]:
+def faults_of(method: str, doing: str, but: tuple[type[BaseException], ...] = ()) -> AbstractContextManager[None]:
     """
     Raises:
-        SearcherFailed: the searcher of this method raised something else than an error of ours while `doing` that.
+        PluginFailed: the searcher of this method raised something else than an error of ours, or one of `but`, while
+            `doing` that; or another plug-in did, that it called.
     """
-    try:
-        yield
-    except (OrchestratorError, StoreError):
-        raise
-    except Exception as error:
-        what = one_line(f"{type(error).__name__}: {error}")
-        raise SearcherFailed(
-            f"{SEARCHERS.find(method)} failed while {doing}: {what}",
-            hint="nothing is lost; METAQNN_TRACEBACK=1 shows where, and the same command goes on once it is mended",
-        ) from error
+    return blaming(SEARCHERS.find(method), doing, but)

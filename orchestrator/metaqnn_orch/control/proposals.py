@@ -9,6 +9,7 @@ from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import ObjectMissing, SearcherFailed, one_line
 from metaqnn_orch.search.searcher import SEARCHERS, Proposal
+from metaqnn_orch.settings.blame import BLAME_HINT
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import first_error, read
@@ -27,46 +28,64 @@ def as_event(
     trial then begins without them.
 
     Raises:
-        SearcherFailed: the design is none of the space, or the changes to the recipe make no recipe.
+        SearcherFailed: it is no proposal, as `refuse_nonsense` says.
         StoreError: the store did not answer.
     """
+    refuse_nonsense(state, step, proposal)
     design, recipe = proposal.design, dict(proposal.recipe)
     known = state.by_net.get(design)
     if known is not None and known.is_plain and not recipe and proposal.initial is None:
         return Proposed(step=step, epsilon=epsilon, net=design, trial=known.trial)
-    if known is None:
-        _check(state, step, design)
     parent = state.by_net.get(proposal.initial) if proposal.initial is not None else None
     initial = weights_of(store, record.run, parent.trial) if parent is not None else None
     try:
         spec = record.spec(state.settings, design, recipe, initial)
+        return Proposed(step=step, epsilon=epsilon, net=design, trial=spec.trial_id(), recipe=recipe, initial=initial)
     except ValueError as error:
-        raise SearcherFailed(f"{_who(state)} proposes a recipe at step {step} that is none: {_first(error)}") from None
-    return Proposed(step=step, epsilon=epsilon, net=design, trial=spec.trial_id(), recipe=recipe, initial=initial)
+        raise _refusal(state, f"what makes no trial at step {step}: {_first(error)}") from None
 
 
-def _check(state: RunState, step: int, design: str) -> None:
+def refuse_nonsense(state: RunState, step: int, proposal: object) -> None:
     """
     Raises:
-        SearcherFailed: the design is none of the space, or not its canonical text; of a list of nets, legal or not,
-            the settings have seen to that.
+        SearcherFailed: it is no Proposal, the design is none of the space or not its canonical text, the changes to the
+            recipe make no recipe, or the weights are those of a design that was never proposed. Of a list of nets,
+            legal or not, the settings have seen to that.
     """
     if state.settings.nets:
         return
+    at = f"at step {step}"
+    if not isinstance(proposal, Proposal):
+        raise _refusal(state, f"{one_line(repr(proposal))} {at}, which is no Proposal")
+    design, recipe, initial = proposal
+    if not isinstance(design, str) or not isinstance(initial, str | None):
+        wrong = initial if isinstance(design, str) else design
+        raise _refusal(state, f"{one_line(repr(wrong))} {at}, which is no text of a design")
+    if initial is not None and initial not in state.by_net:
+        raise _refusal(state, f"weights to begin with {at} of {one_line(initial)!r}, which was never proposed before")
+    if design not in state.by_net:
+        _refuse_foreign(state, at, design)
+    try:
+        state.settings.recipe.changed(dict(recipe))
+    except (ValueError, TypeError) as error:
+        raise _refusal(state, f"a recipe {at} that is none: {_first(error)}") from None
+
+
+def _refuse_foreign(state: RunState, at: str, design: str) -> None:
     try:
         state.space.walk(design)
         whole = state.space.canonical(design) == design
     except (IllegalDesign, ContractError) as error:
-        raise SearcherFailed(f"{_who(state)} proposes {one_line(str(design))!r} at step {step}: {error}") from None
+        raise _refusal(state, f"{one_line(design)!r} {at}: {error}") from None
     if not whole:
-        raise SearcherFailed(f"{_who(state)} proposes {one_line(design)!r} at step {step}, which is no canonical text")
+        raise _refusal(state, f"{one_line(design)!r} {at}, which is no canonical text")
 
 
-def _who(state: RunState) -> str:
-    return str(SEARCHERS.find(state.settings.search.method))
+def _refusal(state: RunState, what: str) -> SearcherFailed:
+    return SearcherFailed(f"{SEARCHERS.find(state.settings.search.method)} proposes {what}", BLAME_HINT)
 
 
-def _first(error: ValueError) -> str:
+def _first(error: Exception) -> str:
     return first_error(error) if isinstance(error, ValidationError) else str(error)
 
 

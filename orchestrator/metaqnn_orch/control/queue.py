@@ -17,7 +17,7 @@ from pydantic import Field, JsonValue
 from metaqnn_orch.control.events import Proposed
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
-from metaqnn_orch.errors import BadInput, ObjectMissing
+from metaqnn_orch.errors import BadInput, ObjectMissing, PluginFailed
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_DESIGN
 from metaqnn_trainer.contract.codec import ENOUGH_BYTES, Message, decode, encode
@@ -44,6 +44,7 @@ def proposal_of(record: RunRecord, state: RunState, queued: Queued) -> Proposed:
 
     Raises:
         BadInput: the net is none of the run's space, or the changes make no recipe.
+        PluginFailed: the space fails on it.
     """
     try:
         design = state.space.canonical(queued.net)
@@ -149,7 +150,7 @@ class HandQueue:
         """The entry's event; None where it makes none, and was put aside."""
         try:
             return proposal_of(self._record, self._state, queued)
-        except BadInput:
+        except (BadInput, PluginFailed):
             self._put_aside(key, encode(queued))
             return None
 

@@ -83,9 +83,7 @@ class RunState:
         self.heard = ""
         """The time in the last event that has one."""
         self.best: Trial | None = None
-        """The winner: among confirmed trials, that of the highest mean; where there is none, the trial of the highest
-        measured reward. Among equals it is the first of the ranking.
-        """
+        """The winner, the first of the ranking: a confirmed trial, if there is one, else the best by its reward."""
         self.leader: Trial | None = None
         """The trial of the highest worth, confirmed or not."""
         self.shortlist: Shortlisted | None = None
@@ -116,12 +114,12 @@ class RunState:
     @property
     def epsilon(self) -> float | None:
         """Epsilon for the next design; None for a searcher that has none, and where the settings list the designs."""
-        return None if self.settings.nets else self.searcher.epsilon(self.known)
+        with faults_of(self.settings.search.method, "saying its epsilon"):
+            found = None if self.settings.nets else self.searcher.epsilon(self.known)
+            return found if found is None else float(found)
 
     def propose(self, step: int) -> Proposal | None:
-        """What to train next: the searcher's proposal, or the step's net from the list in the settings; None after the
-        end.
-        """
+        """What to train next: the searcher's proposal, or the step's net in the settings; None after the end."""
         nets, changes = self.settings.nets, self.settings.changes
         if nets:
             return Proposal(nets[step], changes[step] if changes else NOTHING) if step < len(nets) else None
@@ -241,7 +239,8 @@ class RunState:
                 self._fly(trial)
         rows = self.recalled.rows if self.recalled is not None else ()
         told = [] if self.settings.nets else map(_experience, presented)
-        self.searcher.restore(snapshot, rows, self.settings.warm_start.weight, told)
+        with faults_of(self.settings.search.method, "taking its snapshot", (ValueError, TypeError, LookupError)):
+            self.searcher.restore(snapshot, rows, self.settings.warm_start.weight, told)
 
     def session_seconds(self, now: str) -> float:
         """Seconds of the present session, or of the last one, until `now`; 0 where its times cannot be read."""

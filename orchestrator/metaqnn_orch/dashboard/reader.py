@@ -22,6 +22,7 @@ from metaqnn_orch.reporting.curves import Curves, read_epochs, so_far
 from metaqnn_orch.reporting.history import History, read_history
 from metaqnn_orch.reporting.run_figures import RunFigures
 from metaqnn_orch.reporting.summary import RunView, at_work
+from metaqnn_orch.settings.blame import failure
 from metaqnn_trainer.store.base import Store
 
 PACE: Final = 2.0  # seconds between two looks at the store
@@ -45,8 +46,9 @@ class Fault(NamedTuple):
 
 
 def in_words(error: Exception) -> str:
-    """What went wrong, in one line; a fault of the program is named as one."""
-    return one_line(str(error) if isinstance(error, KNOWN) else f"a fault of the dashboard: {error!r}", 1000)
+    """What went wrong, in one line; a fault of the program, or of a plug-in, is named as one."""
+    known = error if isinstance(error, KNOWN) else failure(error)
+    return one_line(str(known) if known is not None else f"a fault of the dashboard: {error!r}", 1000)
 
 
 class Unreadable(Exception):

@@ -19,6 +19,7 @@ from metaqnn_orch.application.logged import LOG
 from metaqnn_orch.errors import KNOWN, redacted
 from metaqnn_orch.mcp.tool import Tool
 from metaqnn_orch.reporting.schemas import plain
+from metaqnn_orch.settings.blame import failure
 from metaqnn_trainer import __version__
 
 MOST: Final = 200_000  # characters of an answer
@@ -63,10 +64,11 @@ def _called(tool: Tool, arguments: dict[str, Any]) -> types.CallToolResult:
     try:
         answer = plain(tool.call(arguments))
         text = json.dumps(answer, allow_nan=False)
-    except KNOWN as error:
-        hint = getattr(error, "hint", "")
-        return _refused(redacted(str(error)) + (f"\nhint: {hint}" if hint else ""))
     except Exception as error:  # the server outlives a fault in one of its tools
+        known = error if isinstance(error, KNOWN) else failure(error)
+        if known is not None:
+            hint = getattr(known, "hint", "")
+            return _refused(redacted(str(known)) + (f"\nhint: {hint}" if hint else ""))
         LOG.error("%s: %s: %s", tool.name, type(error).__name__, error)
         return _refused(f"{tool.name} failed: {type(error).__name__}, a fault of metaqnn-orch")
     if len(text) > MOST:

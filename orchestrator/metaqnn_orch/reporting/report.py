@@ -76,6 +76,7 @@ def compose(
     fronts, beliefs, *_ = groups
     drawn = [figure for group in groups for figure in group]
     words = content(view, history, best, price, works=works)
+    words.notes.extend(run_figures.troubles)
     rewards = [reward for trial in words.trials for reward in trial.curve]
     low, high = min(rewards, default=0.0), max(rewards, default=1.0)
     text = page(

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.errors import PluginFailed
 from metaqnn_orch.reporting.beliefs import q_figures
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
 from metaqnn_orch.reporting.figures import ACCURACY, figures, scale_of
@@ -17,6 +18,7 @@ from metaqnn_orch.reporting.learning_curves import learning_curves
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.vega import Figure, Spec
+from metaqnn_orch.search.searcher import Finding
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.spaces.cnn.space import Cnn
@@ -27,10 +29,7 @@ class RunFigures:
 
     def __init__(self, view: RunView, history: History, axes: Axes | None = None) -> None:
         """`axes` are those of the front: by default the reward against each goal of the searcher, or against
-        parameters.
-
-        Raises:
-            SearcherFailed: the searcher is a plug-in, and fails.
+        parameters. Where the searcher fails to say what it looks for or has learned, the other figures are whole.
         """
         settings = view.state.settings
         accuracies = tells_accuracy(settings.task.name, settings.objective)
@@ -38,12 +37,23 @@ class RunFigures:
         self._scale = scale_of(history.ended, *[ACCURACY] if accuracies else [])
         self.value = "accuracy" if accuracies else "reward"
         """The name of the reward as a measure."""
-        with faults_of(settings.search.method, "naming its goals"):
-            goals = axes_of(view.state.searcher.goals, self.value)
+        self.troubles: list[str] = []
+        """What the searcher failed to say, and why, a line for each."""
+        goals: list[Axes] = []
+        findings: list[Finding] = []
+        try:
+            with faults_of(settings.search.method, "naming its goals"):
+                goals = axes_of(view.state.searcher.goals, self.value)
+        except PluginFailed as error:
+            self.troubles.append(str(error))
+        try:
+            findings = findings_of(view.state)
+        except PluginFailed as error:
+            self.troubles.append(str(error))
         self.members = members(history.ended, goals, view.state.space) if goals else []
         """The nets of the front that the search looked for; none where it looked for none."""
         self.axes = [axes] if axes else goals if self.members else [Axes("params", self.value)]
-        self._findings = findings_of(view.state)
+        self._findings = findings
 
     def front(self, axes: Axes, colours: Palette) -> Figure:
         """The nets by two measures.

@@ -16,7 +16,7 @@ from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.spaces.base import Space
 
-SEARCHERS: Final = Group("metaqnn.searchers", "metaqnn_orch.search.searchers")
+SEARCHERS: Final = Group("metaqnn.searchers", "metaqnn_orch.search.searchers", "metaqnn_orch.search.searcher:Searcher")
 DEFAULT_METHOD: Final = "q-learning"
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})

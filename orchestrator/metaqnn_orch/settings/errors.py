@@ -13,7 +13,7 @@ _OWN_KEY: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _GONE: Final = {
     "execution.side_by_side": "a worker trains one net at a time: several in one process were slower, on GPUs too",
 }
-_UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's phrases about models and dataclasses
+UNKNOWN: Final = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's phrases about models and dataclasses
 
 
 def place_of(error: Mapping[str, Any]) -> str:
@@ -21,7 +21,7 @@ def place_of(error: Mapping[str, Any]) -> str:
     # Members of unions add their type's name to the location; only what a user wrote is a key.
     *above, last = error["loc"] or ("",)
     kept = [str(part) for part in above if isinstance(part, int) or _OWN_KEY.fullmatch(part)]
-    if error["type"] in _UNKNOWN or isinstance(last, int) or _OWN_KEY.fullmatch(last):
+    if error["type"] in UNKNOWN or isinstance(last, int) or _OWN_KEY.fullmatch(last):
         kept.append(str(last))
     return ".".join(kept)
 
@@ -29,7 +29,7 @@ def place_of(error: Mapping[str, Any]) -> str:
 def sentence(error: Mapping[str, Any], known: Sequence[str]) -> str:
     """What is wrong, in words; `known` are the existing keys."""
     place = place_of(error)
-    if error["type"] in _UNKNOWN:
+    if error["type"] in UNKNOWN:
         if place in _GONE:
             return f"{place} is gone: {_GONE[place]}; leave it out"
         close = _similar(place, known)
@@ -46,7 +46,11 @@ def _similar(place: str, keys: Sequence[str]) -> str:
     """The setting or section that was perhaps meant: one of the same name in another section, or one of similar
     spelling.
     """
-    leaf = place.rpartition(".")[2]
+    section, _, leaf = place.rpartition(".")
     sections = {key.rpartition(".")[0] for key in keys} - {""}
-    elsewhere = [key for key in keys if key.rpartition(".")[2] == leaf]
-    return next(iter(elsewhere or get_close_matches(place, [*keys, *sections], n=1)), "")
+    if elsewhere := [key for key in keys if key.rpartition(".")[2] == leaf]:
+        return elsewhere[0]
+    if section in sections:
+        beside = {key.removeprefix(f"{section}.").partition(".")[0] for key in keys if key.startswith(f"{section}.")}
+        return next((f"{section}.{name}" for name in get_close_matches(leaf, beside, n=1)), "")
+    return next(iter(get_close_matches(place, [*keys, *sections], n=1)), "")

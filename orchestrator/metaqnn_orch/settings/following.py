@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from metaqnn_orch.errors import SettingsError, one_line
 from metaqnn_trainer.catalogue import SOURCES
@@ -21,6 +22,10 @@ class Looked(NamedTuple):
     """Name of the dataset for people, with its digest where it has one."""
     info: DatasetInfo
 
+
+PLUGINS_HINT: Final = (
+    "metaqnn-orch config plugins lists what is installed; `submit` needs it in the orchestrator's image, too"
+)
 
 Look = Callable[[str, str | None], Looked | None]
 """A function of a dataset's name, and of its digest where one is given. It returns what the dataset says of itself, or
@@ -49,7 +54,8 @@ def follow(values: dict[str, Any], origins: dict[str, str], look: Look, meant: M
     name, digest = dataset.get("name"), dataset.get("digest")
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
         return
-    follows = _follows(space.get("family", DEFAULT_FAMILY))
+    family = str(space.get("family", DEFAULT_FAMILY))
+    follows = _follows(family)
     others = {preset for preset, its_own in meant.items() if its_own not in (None, name)}
     void = {leaf: space.pop(leaf) for leaf in follows if leaf in space and origins.get(f"space.{leaf}") in others}
     missing = [leaf for leaf in follows if leaf not in space]
@@ -60,7 +66,7 @@ def follow(values: dict[str, Any], origins: dict[str, str], look: Look, meant: M
         raise _absent(name, missing, origins.get("dataset.name", "the settings"))
     for leaf in missing:
         origins.pop(f"space.{leaf}", None)
-        if (found := _found(follows[leaf], looked, leaf, void.get(leaf))) is not None:
+        if (found := _found(family, follows[leaf], looked, leaf, void.get(leaf))) is not None:
             space[leaf] = found
             origins[f"space.{leaf}"] = looked.source
 
@@ -75,22 +81,33 @@ def _absent(name: str, missing: Sequence[str], source: str) -> SettingsError:
     )
 
 
-def _found(follow: Follow, looked: Looked, leaf: str, said: Any) -> Any:
+def _found(family: str, follow: Follow, looked: Looked, leaf: str, said: Any) -> Any:
     """
     Raises:
         SettingsError: the family's function of this option raised something.
     """
     try:
-        return follow(looked.info, said)
+        value = follow(looked.info, said)
+        json.dumps(value, allow_nan=False)
     except Exception as error:  # a foreign function may raise any exception
         cause = f"{type(error).__name__}: {one_line(str(error))}"
-        raise SettingsError(f"space.{leaf} cannot be found in {looked.source}: {cause}", "say it yourself") from error
+        plugin = SPACES.find(family)
+        whose = f" ({plugin})" if plugin.distribution else ""
+        what = f"space.{leaf} cannot be found in {looked.source}: {cause}{whose}"
+        raise SettingsError(what, f"say it yourself: --set space.{leaf}=VALUE") from error
+    return value
 
 
-def _follows(family: object) -> Mapping[str, Follow]:
-    """What follows in a family; nothing where there is none of this name, which is refused later."""
+def _follows(family: str) -> Mapping[str, Follow]:
+    """What follows in a family; nothing where there is none of this name, which is refused later.
+
+    Raises:
+        SettingsError: what the family says is no mapping.
+    """
     try:
-        found: Mapping[str, Follow] = getattr(SPACES.load(str(family)), "follows", {})
+        found: Any = SPACES.load(family).follows
     except PluginError:
         return {}
+    if not isinstance(found, Mapping):
+        raise SettingsError(f"space.family: {SPACES.find(family)} cannot be used: follows is no mapping", PLUGINS_HINT)
     return found

@@ -21,6 +21,7 @@ from metaqnn_orch.search.bystander import Bystander
 from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.search.searcher import NOTHING_CONFIRMED, SEARCHERS, Confirm, Searcher, Setup
 from metaqnn_orch.search.searchers.q_learning import QLearningOptions
+from metaqnn_orch.settings.blame import blaming, guarded
 from metaqnn_orch.settings.budget import BudgetSettings
 from metaqnn_orch.settings.early_end import EarlyEndSettings
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
@@ -203,9 +204,9 @@ class Settings(Section):
         read.
         """
         kind = SEARCHERS.load(self.search.method) if learning else Bystander
-        searcher: Searcher = kind(
-            Setup(self.state_space(), getattr(self, kind.section), self.randomness, self.phases())
-        )
+        setup = Setup(self.state_space(), getattr(self, kind.section), self.randomness, self.phases())
+        with blaming(SEARCHERS.find(self.search.method), "being made"):
+            searcher: Searcher = kind(setup)
         return searcher
 
     @property
@@ -270,5 +271,4 @@ class Settings(Section):
 
 @lru_cache(maxsize=8)
 def _made(family: str, options: Any, model: ModelOptions) -> Space:
-    space: Space = SPACES.load(family)(options, model)
-    return space
+    return guarded(SPACES.load(family), SPACES.find(family))(options, model)

@@ -7,7 +7,8 @@ shows them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields as fields_of
 from dataclasses import is_dataclass, make_dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from metaqnn_orch.errors import SettingsError, one_line
 from metaqnn_orch.search.searcher import DEFAULT_METHOD, SEARCHERS
+from metaqnn_orch.settings.following import PLUGINS_HINT
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.search import ConfirmSettings
 from metaqnn_orch.settings.section import Section
@@ -25,7 +27,6 @@ from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.plugins import TASKS, Group
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, SPACES
 
-_HINT: Final = "metaqnn-orch config plugins lists what is installed; `submit` needs it in the orchestrator's image, too"
 _STRICT: Final[ConfigDict] = {"frozen": True, "extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
@@ -44,10 +45,12 @@ def shape_of(values: Mapping[str, Any]) -> type[Settings]:
 def _shape(method: str, family: str) -> type[Settings]:
     fields: dict[str, Any] = {}
     searcher = _load(SEARCHERS, method, "search.method")
-    _check_confirm(searcher, method)
-    if searcher.section == "search":
-        options = _with_choice(searcher.Options, "method", method, confirm=ConfirmSettings)
-        fields["search"] = (options, Field(default_factory=options))
+    with _usable(SEARCHERS, method, "search.method"):
+        _check_confirm(searcher)
+        _check_section(searcher)
+        if searcher.section == "search":
+            options = _with_choice(searcher.Options, "method", method, confirm=ConfirmSettings)
+            fields["search"] = (options, Field(default_factory=options))
     if family != DEFAULT_FAMILY:
         fields["space"] = (_space(family), ...)
     return create_model("Settings", __base__=Settings, **fields) if fields else Settings
@@ -56,7 +59,10 @@ def _shape(method: str, family: str) -> type[Settings]:
 @cache
 def _space(family: str) -> type[Any]:
     """One type for each family, whatever the searcher: settings of two runs are compared."""
-    kind: type[Any] = _with_choice(_load(SPACES, family, "space.family").Options, "family", family)
+    loaded = _load(SPACES, family, "space.family")
+    with _usable(SPACES, family, "space.family"):
+        kind: type[Any] = _with_choice(loaded.Options, "family", family)
+        TypeAdapter(kind)
     return kind
 
 
@@ -70,16 +76,35 @@ def _load(group: Group, name: str, key: str) -> Any:
     try:
         return group.load(name)
     except PluginError as error:
-        raise SettingsError(f"{key}: {error}", _HINT) from None
+        raise SettingsError(f"{key}: {error}", PLUGINS_HINT) from error
 
 
-def _check_confirm(searcher: Any, method: str) -> None:
+@contextmanager
+def _usable(group: Group, name: str, key: str) -> Iterator[None]:
+    """
+    Raises:
+        SettingsError: no settings can be made of what the plug-in says.
+    """
+    try:
+        yield
+    except Exception as error:  # a foreign class may raise any exception
+        kind = "" if isinstance(error, PluginError) else f"{type(error).__name__}: "
+        cause = f"{kind}{one_line(str(error))}"
+        raise SettingsError(f"{key}: {group.find(name)} cannot be used: {cause}", PLUGINS_HINT) from error
+
+
+def _check_confirm(searcher: Any) -> None:
     own: Any = getattr(searcher, "confirm", None)
     try:
         top, repeats = own
         ConfirmSettings(top=top, repeats=repeats)
     except (TypeError, ValueError):
-        raise PluginError(f"{method}: confirm is {one_line(repr(own))}, and no Confirm") from None
+        raise PluginError(f"confirm is {one_line(repr(own))}, and no Confirm") from None
+
+
+def _check_section(searcher: Any) -> None:
+    if searcher.section != "search" and searcher.section not in Settings.model_fields:
+        raise PluginError(f"section is {one_line(repr(searcher.section))}, and no section of the settings")
 
 
 def _with_choice(options: Any, key: str, name: str, **sections: type[Section]) -> Any:
@@ -89,7 +114,7 @@ def _with_choice(options: Any, key: str, name: str, **sections: type[Section]) -
     literal = Literal[name]  # type: ignore[valid-type]
     its_own = {field.name for field in fields_of(options)} if is_dataclass(options) else {}
     if taken := sections.keys() & getattr(options, "model_fields", its_own):
-        raise PluginError(f"{name}: Options has the field {min(taken)}, which every searcher has already")
+        raise PluginError(f"Options has the field {min(taken)}, which every searcher has already")
     if is_dataclass(options):
         kind: Any = options
         config = {"__pydantic_config__": {key: value for key, value in _STRICT.items() if key != "frozen"}}
@@ -108,7 +133,7 @@ def _with_choice(options: Any, key: str, name: str, **sections: type[Section]) -
         inside |= {added: section() for added, section in sections.items()}
         inside |= {"__module__": options.__module__, "__doc__": options.__doc__}
         return meta(options.__name__, (options,), inside)
-    raise PluginError(f"{name}: Options is neither a dataclass nor a pydantic model")
+    raise PluginError("Options is neither a dataclass nor a pydantic model")
 
 
 def plugins_of(settings: Settings) -> dict[str, str]:
@@ -129,7 +154,7 @@ def plugins_of(settings: Settings) -> dict[str, str]:
         try:
             plugin = group.find(name)
         except PluginError as error:
-            hint = "install it here, too: its version is part of what a trial is" if group is TASKS else _HINT
+            hint = "install it here, too: its version is part of what a trial is" if group is TASKS else PLUGINS_HINT
             raise SettingsError(f"{key}: {error}", hint) from None
         if plugin.identity:
             found[f"{group.entry_points}:{name}"] = plugin.identity

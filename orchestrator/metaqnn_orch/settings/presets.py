@@ -6,14 +6,17 @@ each *.yaml in it is a preset. The entry point's own name does not matter.
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import SettingsError, one_line
-from metaqnn_trainer.plugins import Group, Plugin
+from metaqnn_trainer.plugins import Group
 
 PACKAGES: Final = Group("metaqnn.presets", package="")
 OWN: Final = "metaqnn_orch.presets"
@@ -27,6 +30,10 @@ class Preset(NamedTuple):
     file: Traversable
     identity: str = ""
     """Distribution and version; empty for a built-in preset."""
+    package: str = ""
+    """The package that has the file."""
+    trouble: str = ""
+    """Why it is not used, in one line; empty where it is."""
 
     def read(self) -> str:
         """The preset's text.
@@ -52,9 +59,20 @@ def presets() -> dict[str, Preset]:
     return _found()[0]
 
 
-def troubles() -> list[str]:
-    """A line for each preset whose name was taken, and for each package that cannot be read."""
+def unused() -> list[Preset]:
+    """Presets whose names were taken; and for each package that cannot be read, one of its entry point's name."""
     return _found()[1]
+
+
+def troubles() -> list[str]:
+    """A line for each of the `unused`."""
+    return [preset.trouble for preset in unused()]
+
+
+def source_of(name: str) -> str:
+    """The name of a preset or file, with the distribution of a preset that is installed."""
+    found = presets().get(name)
+    return f"{name} of {found.identity}" if found is not None and found.identity else name
 
 
 def suggestion(name: str) -> str:
@@ -64,28 +82,27 @@ def suggestion(name: str) -> str:
 
 
 @cache
-def _found() -> tuple[dict[str, Preset], list[str]]:
+def _found() -> tuple[dict[str, Preset], list[Preset]]:
     found = {preset.name: preset for preset in _presets_in(OWN)}
-    troubles: list[str] = []
+    unused: list[Preset] = []
     for package in [*PACKAGES.members().values(), *PACKAGES.refused()]:
+        name = package.value.partition(":")[0]
         try:
-            theirs = _presets_in(package.value.partition(":")[0], package.identity)
-        except Exception as error:  # code of a foreign package, which may raise any exception
-            troubles.append(f"{_package(package)} cannot be loaded: {type(error).__name__}: {one_line(str(error))}")
+            theirs = _presets_in(name, package.identity)
+        except (Exception, SystemExit) as error:  # code of a foreign package, which may raise any exception
+            cause = f"{type(error).__name__}: {one_line(str(error))}"
+            what = f"package {package.value} of {package.identity} cannot be loaded: {cause}"
+            unused.append(Preset(package.name, Path(), package.identity, name, what))
             continue
         for preset in theirs:
             if (first := found.setdefault(preset.name, preset)) is not preset:
                 owner = f"that of {first.identity}" if first.identity else "our own"
-                troubles.append(f"{preset} is not used: {owner} has the name")
-    return dict(sorted(found.items())), troubles
+                unused.append(preset._replace(trouble=f"{preset} is not used: {owner} has the name"))
+    return dict(sorted(found.items())), unused
 
 
 def _presets_in(package: str, identity: str = "") -> list[Preset]:
-    files = [file for file in resources.files(package).iterdir() if file.name.endswith(".yaml")]
-    return [
-        Preset(file.name.removesuffix(".yaml"), file, identity) for file in sorted(files, key=lambda file: file.name)
-    ]
-
-
-def _package(plugin: Plugin) -> str:
-    return f"package {plugin.value} of {plugin.identity}"
+    with redirect_stdout(sys.stderr):  # standard output is for data
+        folder = resources.files(package)
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
+    return [Preset(file.name.removesuffix(".yaml"), file, identity, package) for file in files]

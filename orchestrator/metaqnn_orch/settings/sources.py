@@ -14,7 +14,7 @@ from metaqnn_orch.errors import SettingsError, redacted
 from metaqnn_orch.search.searcher import DEFAULT_METHOD
 from metaqnn_orch.settings.following import Look, built_in, follow
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.presets import presets, suggestion
+from metaqnn_orch.settings.presets import presets, source_of, suggestion
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import flatten, known_keys, origin, parse_settings
 from metaqnn_trainer.contract.messages import CLASSIFICATION
@@ -99,7 +99,7 @@ def load_settings(
         SettingsError: one line with the source and the key.
     """
     values, origins = gather(preset_or_file, environment, assignments, flags, release, look)
-    return Layered(parse_settings(values, {"": preset_or_file, **origins}), origins)
+    return Layered(parse_settings(values, {"": source_of(preset_or_file), **origins}), origins)
 
 
 def in_force(layered: Layered) -> dict[str, InForce]:

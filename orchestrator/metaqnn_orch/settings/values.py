@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from metaqnn_orch.errors import SettingsError
-from metaqnn_orch.settings.errors import place_of, sentence
+from metaqnn_orch.errors import KNOWN, SettingsError
+from metaqnn_orch.settings.blame import failure
+from metaqnn_orch.settings.errors import UNKNOWN, place_of, sentence
 from metaqnn_orch.settings.model import DatasetSettings, Settings
 from metaqnn_orch.settings.plugged import shape_of
+from metaqnn_trainer.spaces.cnn.registry import registry
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 _WANTS_A_MAPPING: Final = {"dataclass_type", "dict_type", "mapping_type", "model_type"}  # errors of pydantic
@@ -27,19 +29,42 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
         SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
     """
     _refuse_endless(values, origins)
+    _refuse_objects(values)
+    shape = shape_of(values)
     try:
-        return _validated(shape_of(values), values)
+        return _validated(shape, values)
     except ValidationError as error:
         # An error of this project's own rules says more than one about a type in another branch of a union.
         found = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "value_error")
         first, places = dict(found[0]), {place_of(dict(other)) for other in found}
         source = _origin_of_error(place_of(first), origins)
         raise SettingsError(
-            sentence(first, known_keys())
+            sentence(first, [*known_keys(), *option_keys(shape)])
             + (f" (from {source})" if source else "")
             + (f", and {len(places) - 1} more" if len(places) > 1 else ""),
-            hint="metaqnn-orch config show digits lists all settings",
+            hint=_hint(first),
         ) from None
+    except Exception as error:  # the options of a plug-in may raise any
+        if isinstance(error, KNOWN) or (blamed := failure(error)) is None:
+            raise
+        raise blamed from error
+
+
+def _hint(error: Mapping[str, Any]) -> str:
+    """What to do about a setting that is refused."""
+    if error["type"] in UNKNOWN and place_of(error).startswith("space.") and isinstance(error["input"], Mapping):
+        said = "".join(f"; {line}" for line in registry().failures)
+        return f"such a section is that of a layer kind, and metaqnn-orch config plugins lists those installed{said}"
+    return "metaqnn-orch config show digits lists all settings"
+
+
+def _refuse_objects(values: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        SettingsError: a value is no JSON.
+    """
+    try:
+        json.dumps(values, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(
             f"settings contain a value that is neither text, number, list nor mapping: {error}"
@@ -136,3 +161,13 @@ def known_keys() -> list[str]:
     # options of which only some can be given together
     values["space"]["pooling"] = dict.fromkeys(("shapes", "kernels", "strides"))
     return [key for key, _ in flatten(values)]
+
+
+def option_keys(shape: type[Settings]) -> list[str]:
+    """The dotted keys of the options of the plug-ins that these settings choose."""
+    found = []
+    for section in ("search", "space"):
+        options: Any = shape.model_fields[section].annotation
+        names = getattr(options, "model_fields", None) or getattr(options, "__dataclass_fields__", {})
+        found += [f"{section}.{name}" for name in names]
+    return found

@@ -295,5 +295,5 @@ def test_an_installed_kind_is_one_like_any_other(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layer_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ContractError, match=r"RES.*, D, found 'X"):
+    with pytest.raises(ContractError, match=r"RES.*, found 'X"):
         parse_net("[X(1), SM(10)]")

@@ -71,7 +71,7 @@ def test_the_authors_dropout_is_left_out() -> None:
         ("[SM(10)]]", 9, "expected nothing more, found ']'"),
         ("[SM(10)][SM(10)]", 9, "expected nothing more"),
         ("[[SM(10)]]", 2, "expected a layer"),
-        ("[X(1), SM(10)]", 2, f"expected a layer: {', '.join(kinds())}, D, found 'X(1), SM(10)'"),
+        ("[X(1), SM(10)]", 2, f"expected a layer: {', '.join(kinds())}, found 'X(1), SM(10)'"),
         ("[c(64,3,1), SM(10)]", 2, "expected a layer"),
         ("[CC(64,3,1), SM(10)]", 2, "expected a layer"),
         ("[C[64,3,1], SM(10)]", 3, "expected '('"),

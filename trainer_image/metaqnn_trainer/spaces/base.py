@@ -19,7 +19,7 @@ from metaqnn_trainer.contract.messages import CNN, ModelOptions, Recipe, TrialSp
 from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.plugins import Group
 
-SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces")
+SPACES: Final = Group("metaqnn.spaces", "metaqnn_trainer.spaces", "metaqnn_trainer.spaces.base:Space")
 DEFAULT_FAMILY: Final = "cnn"
 
 State = Hashable

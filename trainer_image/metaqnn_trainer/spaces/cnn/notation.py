@@ -162,7 +162,8 @@ def _parse_layer(reader: _Reader) -> tuple[int, Layer | None]:
 def _take_name(reader: _Reader, names: list[str]) -> tuple[str, int]:
     is_name = reader.next_is_name()
     try:
-        return reader.take("a layer: " + ", ".join(names), *names, group="name")
+        kinds_alone = ", ".join(name for name in names if name != _DROPOUT)  # nobody but the authors writes D
+        return reader.take(f"a layer: {kinds_alone}", *names, group="name")
     except NotationError as error:
         words, failures = str(error).partition(": ")[2], registry().failures
         if failures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from types import MappingProxyType
@@ -13,10 +13,11 @@ from pydantic import TypeAdapter
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.plugins import Group, Plugin
+from metaqnn_trainer.spaces.cnn.choices import MAX_SIZE
 from metaqnn_trainer.spaces.cnn.common import CommonRules
 from metaqnn_trainer.spaces.cnn.layer import Layer
 
-LAYERS: Final = Group("metaqnn.layers", "metaqnn_trainer.spaces.cnn.layers")
+LAYERS: Final = Group("metaqnn.layers", "metaqnn_trainer.spaces.cnn.layers", "metaqnn_trainer.spaces.cnn.layer:Layer")
 
 
 class Registry(NamedTuple):
@@ -25,15 +26,20 @@ class Registry(NamedTuple):
     kinds: Mapping[str, type[Layer]]
     sources: Mapping[str, Plugin]
     """The plug-in of each kind, by the same names."""
-    failures: tuple[str, ...]
+    troubles: Mapping[Plugin, str]
     """Why installed kinds cannot be used, a line for each. No other kind is affected."""
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The lines of `troubles`."""
+        return (*self.troubles.values(),)
 
 
 def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> Registry:
     """All kinds that can be used; if two share a name or a section, the first one counts."""
     found: dict[str, type[Layer]] = {}
     sources: dict[str, Plugin] = {}
-    failures = [f"{plugin}: {plugin.trouble}" for plugin in refused]
+    troubles = {plugin: f"{plugin}: {plugin.trouble}" for plugin in refused}
     for plugin in plugins:
         try:
             kind: type[Layer] = plugin.load()
@@ -42,16 +48,16 @@ def read_registry(plugins: Iterable[Plugin], refused: Iterable[Plugin] = ()) -> 
                 if kind.name == other.name or (kind.section and kind.section == other.section):
                     raise ValueError(f"{kind.name}, space.{kind.section}: taken by {sources[other.name]}")
         except PluginError as error:
-            failures.append(str(error))
+            troubles[plugin] = str(error)
         except Exception as error:  # a foreign class may raise any exception
-            failures.append(f"{plugin}: {one_line(str(error))}")
+            troubles[plugin] = f"{plugin}: {one_line(str(error))}"
         else:
             found[kind.name], sources[kind.name] = kind, plugin
     ordered = sorted(found, key=lambda name: (found[name].order, name))
     return Registry(
         MappingProxyType({name: found[name] for name in ordered}),
         MappingProxyType(sources),
-        tuple(failures),
+        MappingProxyType(troubles),
     )
 
 
@@ -64,6 +70,20 @@ def registry() -> Registry:
 def kinds() -> Mapping[str, type[Layer]]:
     """All kinds by their names in the text, in the order in which moves are offered."""
     return registry().kinds
+
+
+def offered(kind: type[Layer], rules: Any, size: int, classes: int) -> Iterator[Layer]:
+    """The layers of a kind that a space with these rules offers, as `Layer.choices` says.
+
+    Raises:
+        ValueError: one of them has a number that no text of a net can have.
+    """
+    for layer in kind.choices(rules, size, classes):
+        numbers = [getattr(layer, name) for name in layer.__match_args__]
+        if not all(isinstance(number, int) and 1 <= number <= MAX_SIZE for number in numbers):
+            where = f"space.{kind.section} makes {layer} (a layer of {registry().sources[kind.name]})"
+            raise ValueError(f"{where}: its numbers must be whole ones between 1 and {MAX_SIZE}")
+        yield layer
 
 
 def check_kind(kind: Any) -> None:

@@ -18,7 +18,7 @@ from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.spaces.base import Cost, Follows, Part, Space
 from metaqnn_trainer.spaces.cnn.layer import Layer, LayerReport, Place, Shape, StateKey, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import format_net, parse_net, parse_prefix
-from metaqnn_trainer.spaces.cnn.registry import kinds, registry
+from metaqnn_trainer.spaces.cnn.registry import kinds, offered, registry
 from metaqnn_trainer.spaces.cnn.rules import SpaceRules
 
 _FREE: Final = Cost(0, 0)
@@ -275,7 +275,7 @@ class Cnn(Space):
         rules = self.rules
         open_ended = [kind for kind in kinds().values() if not kind.ends]
         ordered = [*open_ended, *(kinds()[name] for name in rules.terminations)]
-        return tuple(layer for kind in ordered for layer in kind.choices(rules.of(kind), size, rules.classes))
+        return tuple(layer for kind in ordered for layer in offered(kind, rules.of(kind), size, rules.classes))
 
     def _structural_objection(self, state: State, layer: Layer) -> str | None:
         rules, key = self.rules, state.key
