@@ -89,7 +89,68 @@ TASKS: Final = (
     *("abstract", "no-options", "loads", "nan", "reward-nan", "reward-none", "missing", "upper", "huge", "text"),
     *("no-measures", "matrix", "raises", "detached", "foreign", "fine", "burst"),
 )
-MODULES: Final = {"odd_tasks.py": _TASKS}
+_LAYERS: Final = """
+from dataclasses import dataclass
+from metaqnn_trainer.spaces.base import Cost
+from metaqnn_trainer.spaces.cnn.layer import Layer, Shape
+
+@dataclass(frozen=True, slots=True)
+class Good(Layer):
+    n: int
+    name, words, colour = "GOOD", "good", "conv"
+    builder = "odd_modules:convolution"
+    def output(self, shape): return Shape(self.n, shape.size)
+    def cost(self, shape, model, before=None): return Cost(9 * shape.channels * self.n + self.n, 1)
+    def kept(self, shape, model, before=None): return 1
+    @property
+    def label(self): return "w", "w"
+    @classmethod
+    def choices(cls, rules, size, classes): return ()
+    def objection(self, place): return None
+
+@dataclass(frozen=True, slots=True)
+class Dear(Good):
+    name = "DEAR"
+    def cost(self, shape, model, before=None): return Cost(5, 1)
+
+@dataclass(frozen=True, slots=True)
+class Wrong(Good):
+    name = "WRONG"
+    def output(self, shape): return Shape(self.n + 1, shape.size)
+
+@dataclass(frozen=True, slots=True)
+class Inner(Good):
+    name = "INNER"
+    builder = "odd_modules:failing"
+
+@dataclass(frozen=True, slots=True)
+class Bare(Good):
+    name = "BARE"
+    builder = "odd_modules:bare"
+
+@dataclass(frozen=True, slots=True)
+class Gone(Good):
+    name = "GONE"
+    builder = "odd_modules:gone"
+"""
+_MODULES: Final = """
+from torch import nn
+
+def convolution(layer, shape, options, before):
+    return [("conv", nn.Conv2d(shape.channels, layer.n, 3, padding=1))]
+
+class Failing(nn.Conv2d):
+    def forward(self, x):
+        raise IndexError("out of channels")
+
+def failing(layer, shape, options, before):
+    return [("conv", Failing(shape.channels, layer.n, 3, padding=1))]
+
+def bare(layer, shape, options, before):
+    return nn.Conv2d(shape.channels, layer.n, 3, padding=1)
+"""
+LAYERS: Final = ("good", "dear", "wrong", "inner", "bare", "gone")
+MODULES: Final = {"odd_tasks.py": _TASKS, "odd_layers.py": _LAYERS, "odd_modules.py": _MODULES}
 
 
 def install(folder: Path) -> Path:
@@ -100,7 +161,8 @@ def install(folder: Path) -> Path:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
     classes = {name: "".join(part.capitalize() for part in name.split("-")) for name in TASKS}
     tasks = [f"{name} = odd_tasks:{attribute}" for name, attribute in {**classes, "number": "NUMBER"}.items()]
-    (metadata / "entry_points.txt").write_text("\n".join(["[metaqnn.tasks]", *tasks, ""]))
+    layers = [f"{name} = odd_layers:{name.capitalize()}" for name in LAYERS]
+    (metadata / "entry_points.txt").write_text("\n".join(["[metaqnn.tasks]", *tasks, "[metaqnn.layers]", *layers, ""]))
     for name, text in MODULES.items():
         (place / name).write_text(text)
     return place

@@ -36,7 +36,13 @@ TASKS: dict[str, tuple[ExitCode, str]] = {
     "raises": (FAILED, " failed: ValueError: loss is lost: see"),
     "foreign": (FAILED, " failed: Model: n: must be a whole number"),
 }
-QUIET = {"fine": ExitCode.DELIVERED}
+LAYERS: dict[str, tuple[ExitCode, str]] = {
+    "dear": (HOPELESS, ": the module of DEAR(8) has 80 parameters on 1x8x8, but its `cost` says 5"),
+    "wrong": (HOPELESS, ": the module of WRONG(8) makes 8x8x8 of 1x8x8, but its `output` says 9x8x8"),
+    "inner": (FAILED, " failed: IndexError: out of channels"),
+    "bare": (LACKS, ": the builder of BARE(8) returned Conv2d(1, 8, "),
+    "gone": (LACKS, " cannot be loaded: AttributeError: module 'odd_modules' has no attribute 'gone'"),
+}
 
 TRAIN_ALL = """
 import sys
@@ -55,6 +61,10 @@ def task(name: str) -> dict[str, Any]:
     return {"task": PluginRef(name=name), "plugins": {f"metaqnn.tasks:{name}": IDENTITY}}
 
 
+def layer(name: str) -> dict[str, Any]:
+    return {"net": f"[{name.upper()}(8), SM(10)]", "plugins": {f"metaqnn.layers:{name}": IDENTITY}}
+
+
 class Reports(dict[str, WorkReport]):
     """The reports of one worker on all of these trials, by the names of what is wrong with them."""
 
@@ -63,7 +73,8 @@ class Reports(dict[str, WorkReport]):
 def reports(tmp_path_factory: pytest.TempPathFactory, digits: MadeDataset) -> Reports:
     folder = tmp_path_factory.mktemp("faulty")
     bench = Bench(folder / "store", digits)
-    trials = {name: bench.ask(**task(name)) for name in [*TASKS, *QUIET, "detached"]}
+    trials = {name: bench.ask(**task(name)) for name in [*TASKS, "fine", "detached"]}
+    trials |= {name: bench.ask(**layer(name)) for name in [*LAYERS, "good"]}
     # One step, whose loss is finite, blows the weights up: what is measured then is no fault of the task.
     one_step = Recipe(epochs=1, batch_size=4096, learning_rate=10.0, optimizer="sgd", max_rates=1, dropout="none")
     trials["burst"] = bench.ask(recipe=one_step, **task("burst"))
@@ -88,6 +99,18 @@ def test_the_reason_names_the_task_and_its_distribution(reports: Reports, name: 
     assert f"{IDENTITY}{words}" in said.reason
     assert "http" not in said.reason
     assert "chance" not in said.reason
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_reason_names_the_layer_kind_and_its_distribution(reports: Reports, name: str) -> None:
+    code, words = LAYERS[name]
+    said = reports[name]
+    assert said.exit_code == code
+    assert f"plug-in {name!r} of {IDENTITY}{words}" in said.reason.replace(f"{name.upper()!r}", f"{name!r}")
+
+
+def test_a_layer_that_is_what_its_kind_says_is_trained(reports: Reports) -> None:
+    assert reports["good"].exit_code == ExitCode.DELIVERED, reports["good"].reason
 
 
 def test_a_fault_without_code_of_a_plug_in_names_those_of_the_trial(reports: Reports) -> None:

@@ -139,7 +139,8 @@ class Task(ABC):
         return {}
 
     def cost(self, data: Any) -> Cost:
-        """The cost of the design, as its space computes it.
+        """The cost of the design, as its space computes it. It is asked for once, before training: the place to refuse
+        a design that cannot be built as it says.
 
         Raises:
             RequestError, NotationError, ShapeError: the design cannot be built for this data.
