@@ -1,4 +1,4 @@
-"""A distribution whose tasks and layer kinds are at fault, each in its own way."""
+"""A distribution whose tasks, layer kinds and sources of datasets are at fault, each in its own way."""
 
 from __future__ import annotations
 
@@ -149,8 +149,36 @@ def failing(layer, shape, options, before):
 def bare(layer, shape, options, before):
     return nn.Conv2d(shape.channels, layer.n, 3, padding=1)
 """
+_SOURCES: Final = """
+import numpy as np
+from metaqnn_trainer.sources.base import Examples, LabelledImages, Source
+
+NUMBER = 7
+
+def raises(path, report):
+    raise ZeroDivisionError("no data today")
+
+def mapping(path, report):
+    return {"x": 1}
+
+def texts(path, report):
+    return Examples({"train_x": ["a"]}, {"train": 1, "validation": 1, "test": 0, "source": "texts"})
+
+def empty(path, report):
+    return Examples({"train_x": np.zeros(1)}, {"train": 0, "validation": 1, "test": 0, "source": "texts"})
+
+def small(path, report):
+    images = LabelledImages(np.zeros((2, 1, 4, 4), np.uint8), np.array([0, 1]))
+    return Source(images, images, ["a", "b"], "two images")
+"""
+SOURCES: Final = ("raises", "mapping", "texts", "empty", "small")
 LAYERS: Final = ("good", "dear", "wrong", "inner", "bare", "gone")
-MODULES: Final = {"odd_tasks.py": _TASKS, "odd_layers.py": _LAYERS, "odd_modules.py": _MODULES}
+MODULES: Final = {
+    "odd_tasks.py": _TASKS,
+    "odd_layers.py": _LAYERS,
+    "odd_modules.py": _MODULES,
+    "odd_sources.py": _SOURCES,
+}
 
 
 def install(folder: Path) -> Path:
@@ -162,7 +190,10 @@ def install(folder: Path) -> Path:
     classes = {name: "".join(part.capitalize() for part in name.split("-")) for name in TASKS}
     tasks = [f"{name} = odd_tasks:{attribute}" for name, attribute in {**classes, "number": "NUMBER"}.items()]
     layers = [f"{name} = odd_layers:{name.capitalize()}" for name in LAYERS]
-    (metadata / "entry_points.txt").write_text("\n".join(["[metaqnn.tasks]", *tasks, "[metaqnn.layers]", *layers, ""]))
+    sources = [f"{name} = odd_sources:{name}" for name in SOURCES] + ["number = odd_sources:NUMBER"]
+    groups = {"tasks": tasks, "layers": layers, "datasets": sources}
+    lines = [line for group, members in groups.items() for line in (f"[metaqnn.{group}]", *members)]
+    (metadata / "entry_points.txt").write_text("\n".join([*lines, ""]))
     for name, text in MODULES.items():
         (place / name).write_text(text)
     return place

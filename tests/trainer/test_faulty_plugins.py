@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,3 +127,24 @@ def test_numbers_in_tensors_are_numbers(reports: Reports) -> None:
 
 def test_a_net_that_training_blew_up_is_untrainable(reports: Reports) -> None:
     assert reports["burst"].exit_code == ExitCode.DELIVERED, reports["burst"].reason
+
+
+SOURCES: dict[str, tuple[ExitCode, str]] = {
+    "number": (LACKS, " is 7, and no function"),
+    "raises": (ExitCode.DATASET, " failed: ZeroDivisionError: no data today"),
+    "mapping": (ExitCode.DATASET, ": it returned {'x': 1}, which is neither a Source nor Examples"),
+    "texts": (ExitCode.DATASET, " failed: "),
+    "empty": (ExitCode.DATASET, ": the source of empty gives impossible data: train: "),
+    "small": (ExitCode.DATASET, ": the class 'a' has 1 image to train on, at least 3 are needed"),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_reason_names_the_source_and_its_distribution(tmp_path: Path, name: str) -> None:
+    code, words = SOURCES[name]
+    command = [sys.executable, "-m", "metaqnn_trainer", "dataset", name, "--store", str(tmp_path / "store")]
+    environment = {**os.environ, "PYTHONPATH": str(install(tmp_path))}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    said = ended.stderr.splitlines()[-1]
+    assert said.startswith(f"metaqnn_trainer: datasets plug-in {name!r} of {IDENTITY}{words}")
