@@ -23,7 +23,7 @@ from metaqnn_trainer.training import recipe as rules
 from metaqnn_trainer.training.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.training.device import autocast, dropout_source, seed_dropout
 from metaqnn_trainer.training.graph import RecordedStep, Recorder, Step
-from metaqnn_trainer.training.measures import Measured, check_loss, measured
+from metaqnn_trainer.training.measures import Measurement, check_loss, measured
 from metaqnn_trainer.training.optimizer import Optimizers
 from metaqnn_trainer.training.outcome import Subject, Training, Weights
 
@@ -266,7 +266,7 @@ class Course:
             losses = [self._task.turn_loss(turn, net, *batch) for turn in range(len(self._task.turns()))]
         return all(math.isfinite(loss.item()) for loss in losses)
 
-    def _evaluate(self, part: Part) -> Measured:
+    def _evaluate(self, part: Part) -> Measurement:
         batch = self._task.evaluation_batch(self._data, self._at_once, self._device)
         with torch.inference_mode(), autocast(self._device, self._recipe.precision):
             found = self._task.evaluate(self._net.eval(), self._data, part, batch, self._hooks.pause)

@@ -18,7 +18,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _MOST: Final = 1e39  # the largest size of a measure in the contract
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """What an evaluation found."""
 
     measures: dict[str, float]
@@ -29,7 +29,7 @@ class Measured(NamedTuple):
     """What is not finite, in words."""
 
 
-def measured(task: Task, found: Any) -> Measured:
+def measured(task: Task, found: Any) -> Measurement:
     """The measures and the reward in what `evaluate` of this task returned.
 
     Raises:
@@ -39,15 +39,15 @@ def measured(task: Task, found: Any) -> Measured:
     odd = [f"the measure {name} is {value}" for name, value in numbers.items() if not math.isfinite(value)]
     measures = {name: value for name, value in numbers.items() if math.isfinite(value)}
     if odd:
-        return Measured(measures, None, ", ".join(odd))
+        return Measurement(measures, None, ", ".join(odd))
     if type(task).reward is Task.reward and task.measure not in numbers:
         there = ", ".join(numbers) or "nothing"
         raise PluginError(f"{task.in_words} names {task.measure!r} as its reward, but measures {there}")
     reward = _number(task, "the reward", task.reward(numbers))
     if not math.isfinite(reward):
-        return Measured(measures, None, f"the reward is {reward}")
+        return Measurement(measures, None, f"the reward is {reward}")
     low, high = task.bounds
-    return Measured(measures, min(max(reward, low), high))
+    return Measurement(measures, min(max(reward, low), high))
 
 
 def check_loss(task: Task, loss: Any) -> None:
