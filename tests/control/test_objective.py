@@ -16,7 +16,7 @@ from metaqnn_orch.control.objective import MOST, Evidence, Objective, in_words, 
 from metaqnn_orch.control.requests import request_of
 from metaqnn_orch.control.surroundings import Outcome as End
 from metaqnn_orch.control.warm_start import recall
-from metaqnn_orch.errors import RunConflict, SettingsError
+from metaqnn_orch.errors import RunConflict, RunFailed, SettingsError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.settings.objective import ObjectiveSettings, SoftLimit
 from metaqnn_trainer.contract import keys
@@ -215,6 +215,15 @@ def test_a_result_without_the_measure_is_refused_and_says_so(store: Store) -> No
     assert isinstance(found, Refused)
     missing = "the objective needs the measure f1, which is missing: there are params, macs, bytes"
     assert found.reason.startswith(missing)
+
+
+def test_a_measure_that_no_result_has_ends_the_run_after_one_attempt(store: Store) -> None:
+    session = Session(store, settings(objective={"measure": "f1"}, execution__parallel=1))
+    with pytest.raises(RunFailed, match="the objective needs the measure f1, which is missing: there are ") as failed:
+        session.run_to_end(deliver)
+    assert "--run OTHER" in failed.value.hint
+    assert {trial.attempt for trial in session.state.trials.values()} == {2}, "no trial was begun again"
+    assert session.state.abandoned == 0
 
 
 def test_rewards_of_another_objective_are_no_beginning(store: Store) -> None:

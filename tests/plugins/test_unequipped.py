@@ -30,6 +30,16 @@ from a_library import wonder
 class PLUGIN(Classification):
     Options = wonder
 """
+LATE: Final = """\
+from metaqnn_trainer.tasks.classification import Classification
+
+
+class PLUGIN(Classification):
+    def load(self, read, device):
+        from a_library import wonder
+
+        return super().load(read, device)
+"""
 LIBRARY: Final = """\
 from pydantic import BaseModel
 
@@ -102,11 +112,16 @@ def test_a_plug_in_whose_library_is_missing_costs_no_net_on_this_machine(cli: Cl
     (metadata.parent / "made_up.py").write_text(TASK)
     store, path = tmp_path / "runs", str(metadata.parent)
     start = ("start", *TINY, "--set=task.name=made-up", "--run", "first", "--store", store)
+    refused = command(*start, folder=tmp_path, PYTHONPATH=path)
+    assert refused.returncode == 2, refused.stderr
+    assert "'made-up' of made-up 0.1 cannot be loaded: ModuleNotFoundError: No module named 'a_library'" in (
+        refused.stderr
+    )
+    assert not (store / "runs").exists()
+    (metadata.parent / "made_up.py").write_text(LATE)
     started = command(*start, folder=tmp_path, PYTHONPATH=path)
     assert started.returncode == 1, started.stderr
-    assert "'made-up' of made-up 0.1 cannot be loaded: ModuleNotFoundError: No module named 'a_library'" in (
-        started.stderr
-    )
+    assert "'made-up' of made-up 0.1 failed: ModuleNotFoundError: No module named 'a_library'" in started.stderr
     assert "metaqnn-orch resume first --store" in started.stderr
     asked = trials(cli, store)
     assert [*asked.values()] == ["waiting"]

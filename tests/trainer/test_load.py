@@ -10,9 +10,13 @@ import torch
 from torch import nn
 
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.messages import ModelOptions, Recipe
+from metaqnn_trainer.contract.messages import ModelOptions, PluginRef, Recipe
 from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.images.dataset import Dataset
 from metaqnn_trainer.load import load, load_trial
+from metaqnn_trainer.reading import DatasetObject, Reader
+from metaqnn_trainer.tasks.base import Part, Pause
+from metaqnn_trainer.tasks.classification import Classification
 from metaqnn_trainer.trial import Trainer
 from tests.trainer.conftest import RUN, Bench
 
@@ -56,6 +60,40 @@ def test_features_of_maps_are_means_over_pixels(bench: Bench) -> None:
     Trainer(1).carry_out(bench.order(trial))
     found, _ = load_trial(bench.store, RUN, trial)
     assert found.features(found.dataset.validation.images[:5]).shape == (5, 16)
+
+
+class Otherwise(Classification):
+    """A task that inherits much, and reads datasets of another form."""
+
+    measure = "f1"
+
+    def prepared(self, found: DatasetObject, device: torch.device) -> Dataset:
+        raise DatasetError("train_images is torch.uint8 (400, 1, 12, 12), but its header says otherwise")
+
+    def load(self, read: Reader, device: torch.device) -> Dataset:
+        return super().prepared(read.dataset(self.spec.dataset), device)
+
+    def evaluate(self, model: nn.Module, data: Dataset, part: Part, batch: int, pause: Pause) -> dict[str, float]:
+        return {"f1": super().evaluate(model, data, part, batch, pause)["accuracy"]}
+
+    def learned(self, measures: dict[str, float], data: Dataset) -> bool:
+        return True
+
+
+class Recall(Otherwise):
+    """Its datasets are of the usual form, and it does not measure accuracy."""
+
+    def prepared(self, found: DatasetObject, device: torch.device) -> Dataset:
+        return Classification.prepared(self, found, device)
+
+
+def test_a_task_that_only_inherits_from_classification(bench: Bench) -> None:
+    trial = bench.ask(NET, Recipe(epochs=1, batch_size=32), task=PluginRef(name="otherwise"))
+    Trainer(1, tasks=lambda name: Otherwise).carry_out(bench.order(trial))
+    with pytest.raises(RequestError, match="nets of the task otherwise do not classify images: only their weights"):
+        load_trial(bench.store, RUN, trial, lambda name: Otherwise)
+    found, result = load_trial(bench.store, RUN, trial, lambda name: Recall)
+    assert found.accuracy() == result.measures["f1"]
 
 
 def test_files_that_do_not_belong_together(bench: Bench, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""python -m metaqnn_trainer train | bundle | worker | dataset | export | judge: the trainer's command line.
+"""python -m metaqnn_trainer train | bundle | worker | dataset | check | export | judge: the trainer's command line.
 
 Its exit codes are the contract's (ExitCode); an error is one line on standard error.
 """
@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import canonical_json
+from metaqnn_trainer.contract.codec import canonical_json, decode
+from metaqnn_trainer.contract.messages import PluginRef
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.dataset_cache import DatasetCache
@@ -81,6 +82,10 @@ def parser() -> argparse.ArgumentParser:
     dataset.add_argument("--grayscale", action="store_true", help="turn your own images into grayscale")
     dataset.add_argument("--skip-bad", action="store_true", help="leave out files of your own that cannot be used")
 
+    check = commands.add_parser("check", help="say whether a task and kinds of layers can be used here")
+    check.add_argument("--task", required=True, help="name and options, as the specification of a trial has them")
+    check.add_argument("--layer", action="append", default=[], help="name in the text of a net; may be repeated")
+
     export = commands.add_parser("export", help="write a trained net as a file that needs nothing from this project")
     export.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
     export.add_argument("--run", required=True)
@@ -113,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _work(options)
             case _:
                 with _interrupted_once():
-                    return {"export": _export, "judge": _judge, "dataset": _make_dataset}[options.command](options)
+                    return _COMMANDS[options.command](options)
     except KNOWN as error:
         return _end(exit_code(error), in_words(error))
     except KeyboardInterrupt:
@@ -237,6 +242,14 @@ def _make_dataset(options: argparse.Namespace) -> int:
     return ExitCode.DELIVERED
 
 
+def _check(options: argparse.Namespace) -> int:
+    from metaqnn_trainer.equipment import check_equipment
+
+    with redirect_stdout(sys.stderr):
+        check_equipment(decode(PluginRef, options.task, "--task"), options.layer)
+    return ExitCode.DELIVERED
+
+
 def _export(options: argparse.Namespace) -> int:
     order = _order(options)
     from metaqnn_trainer.export.trial import export_trial
@@ -273,6 +286,9 @@ def _judge(options: argparse.Namespace) -> int:
     found = judge(open_store(options.store, PATIENCE), trials, choose_device(options.threads), say)
     print(canonical_json(found._asdict()).decode(), flush=True)
     return ExitCode.DELIVERED
+
+
+_COMMANDS: Final = {"check": _check, "export": _export, "judge": _judge, "dataset": _make_dataset}
 
 
 def _end(code: int, reason: str) -> int:

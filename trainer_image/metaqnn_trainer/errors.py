@@ -2,6 +2,8 @@
 
 TrainerError
 ├── RequestError      exit BAD_REQUEST   the request cannot be read, or asks for a net that cannot be built
+├── MeasureError      exit BAD_REQUEST   a measure or the reward of a net is no finite number
+├── PluginFault       exit INTERNAL      a plug-in failed while it was used
 ├── DatasetError      exit DATASET       a dataset, or its source, is missing or not what it should be
 ├── DeviceError       exit DEVICE        a GPU was asked for and none is usable, or it failed
 ├── HostMemoryError   exit HOST_MEMORY   the machine's own memory did not suffice, and no net is to blame
@@ -37,6 +39,16 @@ class RequestError(TrainerError):
     """The request cannot be read, or asks for a net that cannot be built."""
 
     exit_code = ExitCode.BAD_REQUEST
+
+
+class MeasureError(TrainerError):
+    """A measure or the reward of a sound net is no finite number: it would be the same at the next attempt."""
+
+    exit_code = ExitCode.BAD_REQUEST
+
+
+class PluginFault(TrainerError):
+    """A plug-in failed while it was used, perhaps for this net alone; the text names the plug-in."""
 
 
 class DatasetError(TrainerError):

@@ -33,7 +33,7 @@ from metaqnn_trainer.reading import DatasetObject, Reader, parse_object
 from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
-from metaqnn_trainer.tasks.base import TASKS, Load, task_of
+from metaqnn_trainer.tasks.base import TASKS, Load, Task, task_of
 from metaqnn_trainer.tasks.classification import Classification
 from metaqnn_trainer.training.outcome import Weights
 
@@ -157,11 +157,20 @@ def assembled(
     plain = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={"dropout": "none"})})
     task = task_of(plain, tasks, spaces)
     if not isinstance(task, Classification):
-        raise RequestError(
-            f"nets of the task {spec.task.name} do not classify images: only their weights are available, from "
-            "`metaqnn-orch pull`"
-        )
-    data = task.prepared(found, torch.device("cpu"))
+        raise _no_classifier(task)
+    try:
+        data = task.prepared(found, torch.device("cpu"))
+    except (DatasetError, MessageError) as error:
+        if type(task) is Classification:
+            raise
+        raise _no_classifier(task) from error  # it reads its dataset in another way than it inherits
     model = task.build(data, torch.Generator())
     model.load_state_dict(weights)
     return Trained(spec, model.eval(), data)
+
+
+def _no_classifier(task: Task) -> RequestError:
+    return RequestError(
+        f"nets of the task {task.spec.task.name} do not classify images: only their weights are available, from "
+        "`metaqnn-orch pull`"
+    )

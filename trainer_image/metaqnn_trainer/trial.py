@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import lru_cache, partial
 
+from metaqnn_trainer.blame import blamed
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_COST
 from metaqnn_trainer.contract.errors import MessageError, NotationError, PluginError, ShapeError, UnknownLayer
@@ -16,7 +17,8 @@ from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.delivery import deliver, teller
-from metaqnn_trainer.errors import KNOWN, HostMemoryError, RequestError, Settled, exit_code, in_words
+from metaqnn_trainer.errors import KNOWN, HostMemoryError, PluginFault, RequestError, Settled, exit_code, in_words
+from metaqnn_trainer.faults import cause
 from metaqnn_trainer.fetching import Opened, patient_store, read_request
 from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.progress import of_trial, say
@@ -99,7 +101,7 @@ class Trainer:
             if is_out_of_memory(error):  # outside of training, which handles this error itself
                 return _failed(order, HostMemoryError.exit_code, in_words(error))
             say(traceback.format_exc())
-            return _failed(order, ExitCode.INTERNAL, f"{type(error).__name__}: {in_words(error)}")
+            return _failed(order, ExitCode.INTERNAL, cause(error))
         return WorkReport(trial=order.trial, exit_code=ExitCode.DELIVERED)
 
     def run(self, store: Store, order: WorkOrder, begun: float) -> None:
@@ -130,6 +132,7 @@ class Trainer:
         with (
             closing(Checkpoints(store, run, spec, options.checkpoint_seconds, say)) as checkpoints,
             closing(EpochsSoFar(store, run, trial, attempt)) as so_far,
+            self._faults(spec, PluginFault),
         ):
             if exists(store, keys.result(run, trial)):
                 say("there is already a result")
@@ -159,7 +162,8 @@ class Trainer:
         _check_plugins(spec)
         task = task_of(spec, self._tasks, self._spaces)
         try:
-            data = self._loaded.get(data_key(spec), partial(task.load, read, self._device))
+            with self._faults(spec, PluginError):  # data do not depend on the design
+                data = self._loaded.get(data_key(spec), partial(task.load, read, self._device))
             cost = task.cost(data)
         except UnknownLayer as error:
             raise PluginError(f"{spec.net} cannot be trained here: {error}") from error
@@ -168,6 +172,21 @@ class Trainer:
         if max(cost) > MAX_COST:
             raise RequestError(f"{spec.net} has {cost[0]} parameters and {cost[1]} multiply-accumulates: too many")
         return Subject(task, data, self._device, cost)
+
+    @contextmanager
+    def _faults(self, spec: TrialSpec, kind: type[PluginFault | PluginError]) -> Iterator[None]:
+        """A block in which an error of a plug-in of the trial becomes one of this `kind`, which names the plug-in. What
+        the machine lacks, memory or a GPU, stays what it is.
+        """
+        try:
+            yield
+        except KNOWN:
+            raise
+        except Exception as error:
+            if self._gpus.failed(error) or is_out_of_memory(error) or not (words := blamed(error, spec)):
+                raise
+            say(traceback.format_exc())
+            raise (PluginError if isinstance(error, ImportError) else kind)(words) from error
 
 
 def _failed(order: WorkOrder, code: ExitCode, reason: str) -> WorkReport:

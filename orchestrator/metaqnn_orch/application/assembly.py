@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from metaqnn_orch.application.equipment import prove_equipment
 from metaqnn_orch.application.opening import plain
 from metaqnn_orch.application.rehearsal import Rehearsal
 from metaqnn_orch.application.silence import WatchedStore, silence_of
@@ -78,7 +79,12 @@ def make_launcher(
                     hint="use about as many as the machine has CPUs or GPUs, for example --parallel 2",
                 )
             local = LocalLauncher(store.uri, parallel, options=options_on_this_machine(settings.execution), lines=lines)
-            return Launching(lambda record: local, local.prove, local.close)
+
+            def prove() -> None:
+                prove_equipment(settings)
+                local.prove()
+
+            return Launching(lambda record: local, prove, local.close)
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from metaqnn_orch.control.brake import ADVICE, HOPELESS_ATTEMPTS, Streak
+from metaqnn_orch.control.ingest import Refused
 from metaqnn_orch.control.state import RunState, nothing_worked
 from metaqnn_orch.errors import RunFailed
 from metaqnn_orch.launchers.base import Phase
@@ -28,6 +29,7 @@ class Abandonments:
         self._hopeless = self._in_a_row = 0
         self._advice = ""
         self._lacks = False  # whether an attempt of this session lacked what every net needs
+        self._unmet = ""  # why the objective can have no value, where the first result shows it
 
     def lost(self, end: Phase, *, ours: bool) -> None:
         """Note that an attempt was lost. `ours`: this session began it, with what is installed now."""
@@ -39,6 +41,14 @@ class Abandonments:
         self._advice = ADVICE.get(end, "")
         self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
 
+    def refused(self, result: Refused) -> None:
+        """Note that a result was refused. If the objective needs a measure that the first net that learned anything
+        does not have, no other one will have it.
+        """
+        learned = any(trial.state in ("completed", "stopped_early") for trial in self._state.trials.values())
+        if result.lacks_measure and not learned:
+            self._unmet = result.reason
+
     def clear(self) -> None:
         """A trial was told, or the brake was put on."""
         self._hopeless = self._in_a_row = 0
@@ -46,6 +56,11 @@ class Abandonments:
 
     def failure(self, *, ended: bool) -> RunFailed | None:
         """The reason to give the run up, if there is one. `ended`: no trial is left to train anyway."""
+        if self._unmet:
+            return RunFailed(
+                f"no result of this run can be used: {self._unmet}",
+                hint="an objective belongs to its run: start another one, --run OTHER, and name one of these measures",
+            )
         streak = self._state.streak
         if self._lacks and streak.spares_nets and streak.attempts >= HOPELESS_ATTEMPTS and self._state.braked is None:
             return self._lacking(streak)
@@ -71,5 +86,8 @@ class Abandonments:
 
     def _failed(self, what: str) -> RunFailed:
         trouble = [trial.trouble for trial in self._state.trials.values() if trial.state == "abandoned"]
-        next_step = "repair the cause, then start again: other nets are tried, abandoned ones are not"
+        next_step = (
+            "repair the cause, then start again: other nets are tried, abandoned ones are not. Where a setting of the "
+            "task, the space or the recipe is the cause, it is another run: --run OTHER"
+        )
         return RunFailed(f"{what}; the last one: {trouble[-1]}", hint=f"{self._advice} {next_step}".lstrip())

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.events import Told
-from metaqnn_orch.control.objective import Objective, measures_of
+from metaqnn_orch.control.objective import MeasureMissing, Objective, measures_of
 from metaqnn_orch.errors import ObjectMissing
 from metaqnn_trainer import artifacts
 from metaqnn_trainer.contract import keys
@@ -63,6 +63,8 @@ class Refused(NamedTuple):
 
     reason: str
     data: bytes
+    lacks_measure: bool = False
+    """Whether all that is wrong is that the objective needs a measure that the result does not have."""
 
     @property
     def digest(self) -> str:
@@ -124,7 +126,7 @@ def read_result(
             history = artifacts.read(store, request.run, request.trial, "history", result.history)
         return Trusted(result, objective.reward(request.spec.net, result), _curve(history, result))
     except MessageError as error:
-        return Refused(str(error), data)
+        return Refused(str(error), data, isinstance(error, MeasureMissing))
 
 
 def quarantine(store: Store, request: TrainingRequest, attempt: int, refused: Refused) -> None:

@@ -220,6 +220,7 @@ class Loop:
                 if not left_behind:
                     reason = f"its result was refused: {found.reason}"
                     self._lose(trial, Phase.CRASHED, reason, observations, refused=found.digest)
+                    self._abandonments.refused(found)
             elif found is not None:
                 self._attempts.forget(trial.trial)
                 whole = self._settings.early_end.enabled

@@ -28,6 +28,10 @@ MOST: Final = 1e12  # of a reward, and of a factor: the largest size that the co
 _MOST_LOG: Final = log(MOST)
 
 
+class MeasureMissing(MessageError):
+    """A result has not the measure that the objective needs."""
+
+
 class Evidence(NamedTuple):
     """The facts about a trained design that an objective uses."""
 
@@ -117,7 +121,7 @@ def _measure(name: str, outcome: Evidence) -> float:
     found = outcome.known.get(name, outcome.measures.get(name))
     if found is None:
         there = ", ".join(dict.fromkeys([*outcome.known, *outcome.measures]))
-        raise MessageError(f"the objective needs the measure {name}, which is missing: there are {there}")
+        raise MeasureMissing(f"the objective needs the measure {name}, which is missing: there are {there}")
     if not isfinite(found):
         raise MessageError(f"the objective needs the measure {name}, but it is {found}")
     return float(found)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from metaqnn_trainer.alone import alone
+from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.export.card import Proof, Target, card
 from metaqnn_trainer.export.formats import FORMATS, FileFormat, Run
@@ -71,6 +72,7 @@ def export_trial(
     if not force:
         refuse_others(to, [to.with_name(name) for name in chosen.beside(to.stem)])
     trained, result = load_trial(store, run, trial)
+    result = _with_accuracy(result)
     facts = {
         "net": trained.spec.net,
         "classes": json.dumps(trained.dataset.info.class_names),
@@ -98,7 +100,21 @@ def export_trial(
                 placed = [file.replace(to.with_name(file.name)) for file in [*files, about]]
     except OSError as error:
         raise RequestError(f"cannot write {to}: {error.strerror or error}") from error
-    return Exported(placed, proof.images, proof.accuracy, result.reward, proof.difference)
+    return Exported(placed, proof.images, proof.accuracy, result.val_accuracy or 0.0, proof.difference)
+
+
+def _with_accuracy(result: TrainingResult) -> TrainingResult:
+    """The result with its accuracies, also where the reward is another measure.
+
+    Raises:
+        RequestError: accuracy was not measured.
+    """
+    if result.val_accuracy is not None:
+        return result
+    if (found := result.measures.get("accuracy")) is None:
+        raise RequestError(f"trial {result.trial} has no accuracy, which its file is compared with")
+    tested = result.test_measures.get("accuracy", result.test_accuracy)
+    return result.model_copy(update={"val_accuracy": found, "test_accuracy": tested})
 
 
 @torch.inference_mode()

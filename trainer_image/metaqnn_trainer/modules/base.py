@@ -8,9 +8,11 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
+from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.messages import ModelOptions
 from metaqnn_trainer.plugins import Plugin
 from metaqnn_trainer.spaces.cnn.layer import Layer, Shape
+from metaqnn_trainer.spaces.cnn.registry import registry
 
 Parts = list[tuple[str, nn.Module]]
 """Modules that run one after another, each with the end of its name: `conv` of `0_conv`."""
@@ -45,9 +47,14 @@ def builder_of(kind: type[Layer]) -> Builder:
     """The builder of a layer kind.
 
     Raises:
-        PluginError: it cannot be loaded; the text names the kind.
+        PluginError: it cannot be loaded, or is no function; the text names the kind.
     """
-    builder: Builder = Plugin("metaqnn.builders", kind.name, kind.builder).load()
+    source = registry().sources.get(kind.name)
+    whose = (source.distribution, source.version) if source is not None else ()
+    plugin = Plugin("metaqnn.builders", kind.name, kind.builder, *whose)
+    builder: Builder = plugin.load()
+    if not callable(builder):
+        raise PluginError(f"{plugin}: {kind.builder} is no function")
     return builder
 
 

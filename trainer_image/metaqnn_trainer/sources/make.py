@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from traceback import print_exc
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,10 +17,13 @@ from pydantic import ValidationError
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.codec import first_error
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest
+from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.contract.text import amount, one_line
-from metaqnn_trainer.errors import DatasetError
+from metaqnn_trainer.errors import KNOWN, DatasetError
+from metaqnn_trainer.faults import cause
+from metaqnn_trainer.plugins import Plugin
 from metaqnn_trainer.sources.base import Examples, LabelledImages, Read, Report, Source
 from metaqnn_trainer.sources.idx import has_idx_files, read_own_idx
 from metaqnn_trainer.sources.split import stratified
@@ -52,7 +57,7 @@ def make_dataset(
 
     Raises:
         DatasetError: names the cause, and the file where there is one.
-        PluginError: the source is installed, but cannot be loaded.
+        PluginError: the source is installed, but cannot be loaded, or is no function.
         MessageError: `name` cannot name a dataset.
     """
     check_name("dataset", name)
@@ -62,15 +67,39 @@ def make_dataset(
                 f"image size, grayscale and leaving out bad files are for images of your own, not for {name}. To "
                 "resize, set space.image_size of the search"
             )
-        read: Read = SOURCES.load(name)
-        source = read(directory, report)
-    else:
-        source = read_own(name, directory, image_size, grayscale, report, skip_bad)
+        plugin = SOURCES.find(name)
+        read: Read = plugin.load()
+        if not callable(read):
+            raise PluginError(f"{plugin} is {one_line(repr(read), 60)}, and no function")
+        if not plugin.distribution:
+            return _encoded(name, read(directory, report), validation)
+        with _faults(plugin):
+            return _encoded(name, read(directory, report), validation)
+    return _encoded(name, read_own(name, directory, image_size, grayscale, report, skip_bad), validation)
+
+
+def _encoded(name: str, source: Source | Examples, validation: int | None) -> MadeDataset:
     if isinstance(source, Source):
         return encode(name, source, validation)
+    if not isinstance(source, Examples):
+        raise DatasetError(f"it returned {one_line(repr(source), 80)}, which is neither a Source nor Examples")
     if validation is not None:
         raise DatasetError(f"{name} has a fixed split: the number of validation examples cannot be set")
     return encode_examples(name, source)
+
+
+@contextmanager
+def _faults(plugin: Plugin) -> Iterator[None]:
+    """A block in which everything that an installed source raises names the source and its distribution."""
+    try:
+        yield
+    except DatasetError as error:
+        raise DatasetError(f"{plugin}: {error}") from error
+    except KNOWN:
+        raise
+    except Exception as error:  # a foreign function may raise any exception
+        print_exc()
+        raise DatasetError(f"{plugin} failed: {cause(error)}") from error
 
 
 def read_own(

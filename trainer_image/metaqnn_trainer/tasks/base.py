@@ -13,9 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract.codec import canonical_json
+from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.options import parse_options
-from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.errors import KNOWN, RequestError
+from metaqnn_trainer.faults import cause, check_class, named
 from metaqnn_trainer.plugins import Group
 from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.spaces.base import SPACES, Cost, Space, space_of
@@ -58,6 +60,11 @@ class Task(ABC):
         self.spec = spec
         self.options = options
         self.space = space
+
+    @property
+    def in_words(self) -> str:
+        """The task as errors name it: its name, and its distribution where it is an installed one."""
+        return named(TASKS, self.spec.task.name)
 
     def load(self, read: Reader, device: torch.device) -> Any:
         """The data of a trial, on `device`: by default the dataset object. It may depend on everything in the trial's
@@ -132,7 +139,8 @@ class Task(ABC):
         return {}
 
     def cost(self, data: Any) -> Cost:
-        """The cost of the design, as its space computes it.
+        """The cost of the design, as its space computes it. It is asked for once, before training: the place to refuse
+        a design that cannot be built as it says.
 
         Raises:
             RequestError, NotationError, ShapeError: the design cannot be built for this data.
@@ -161,11 +169,19 @@ def task_of(spec: TrialSpec, tasks: Load = TASKS.load, spaces: Load = SPACES.loa
     """The task that `spec` asks for.
 
     Raises:
-        PluginError: there is no such task, or no such space, or it cannot be loaded.
+        PluginError: there is no such task, or no such space, or it cannot be loaded, or is no task or no space.
         MessageError: an option is wrong, and named.
     """
     kind = tasks(spec.task.name)
-    task: Task = kind(spec, parse_options(kind.Options, spec.task, "task"), space_of(spec, spaces))
+    words = named(TASKS, spec.task.name)
+    check_class(kind, Task, words)
+    space = space_of(spec, spaces)
+    try:
+        task: Task = kind(spec, parse_options(kind.Options, spec.task, "task"), space)
+    except KNOWN:
+        raise
+    except Exception as error:  # a foreign class may raise any exception
+        raise PluginError(f"{words} cannot be used: {cause(error)}") from error
     return task
 
 

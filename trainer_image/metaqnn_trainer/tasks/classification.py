@@ -16,10 +16,11 @@ from metaqnn_trainer.images.augment import augmented, jittered
 from metaqnn_trainer.images.dataset import Dataset, labelled, normalised, prepare
 from metaqnn_trainer.images.evaluate import EVALUATION_BATCH, measured
 from metaqnn_trainer.modules.base import builder_of
+from metaqnn_trainer.modules.claims import check_claims
 from metaqnn_trainer.modules.model import build_model
 from metaqnn_trainer.reading import DatasetObject, Reader
 from metaqnn_trainer.spaces.base import Cost
-from metaqnn_trainer.spaces.cnn.layer import Net
+from metaqnn_trainer.spaces.cnn.layer import Net, Shape
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.spaces.cnn.spec import spec_cost
 from metaqnn_trainer.tasks.base import Part, Pause, Task
@@ -104,7 +105,9 @@ class Classification(Task):
             raise RequestError(str(error)) from error
         if net[-1] != net[-1].for_classes(images.classes):
             raise RequestError(f"{self.spec.net} does not end in {images.classes} classes, as {data.info.name} has")
-        return spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
+        cost = spec_cost(self.spec, images.channels) if self.space is None else self.space.cost(self.spec.net)
+        check_claims(net, Shape(images.channels, self.spec.images_of()), self.spec.model)
+        return cost
 
     def parts(self) -> int:
         return len(self._net) if self.space is None else super().parts()

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from metaqnn_trainer.artifacts import checked_picture
 from metaqnn_trainer.contract.result import EpochRecord, Position
 from metaqnn_trainer.contract.text import one_line
-from metaqnn_trainer.errors import CheckpointError
+from metaqnn_trainer.errors import CheckpointError, MeasureError
 from metaqnn_trainer.progress import say
 from metaqnn_trainer.tasks.base import Part, Task
 from metaqnn_trainer.training import recipe as rules
 from metaqnn_trainer.training.checkpoint import Checkpoint, CheckpointState, release
 from metaqnn_trainer.training.device import autocast, dropout_source, seed_dropout
 from metaqnn_trainer.training.graph import RecordedStep, Recorder, Step
+from metaqnn_trainer.training.measures import Measurement, check_loss, measured
 from metaqnn_trainer.training.optimizer import Optimizers
 from metaqnn_trainer.training.outcome import Subject, Training, Weights
 
@@ -137,9 +138,13 @@ class Course:
         while self._epoch <= self._recipe.epochs:
             self._train_epoch()
             started = time.perf_counter()
-            measures, reward = self._evaluate("validation")
+            measures, reward, odd = self._evaluate("validation")
             loss = self._loss.item() / self._examples
             finite = math.isfinite(loss) and reward is not None
+            if odd and math.isfinite(loss) and self._is_sound():
+                raise MeasureError(
+                    f"{self._task.in_words}: {odd} after epoch {self._epoch}, although the net's loss is finite"
+                )
             record = EpochRecord(
                 rate=self._rate,
                 epoch=self._epoch,
@@ -222,6 +227,7 @@ class Course:
             for part in zip(*(tensor.split(self._at_once) for tensor in batch), strict=True):
                 with autocast(self._device, self._recipe.precision):
                     loss = self._task.turn_loss(turn, self._net, *part)
+                check_loss(self._task, loss)
                 # A gradient that is handed over would make torch import sympy, which takes half a second.
                 (loss * (1 / len(batch[0]))).backward(inputs=optimizer.inputs)
                 self._loss += loss.detach()
@@ -230,7 +236,9 @@ class Course:
     def _test(self) -> None:
         if self._recipe.evaluate_test and self._task.examples(self._data, "test"):
             self._load_best()
-            self.training.test_measures, _ = self._evaluate("test")
+            self.training.test_measures, _, odd = self._evaluate("test")
+            if odd:
+                say(f"{self._task.in_words}: {odd} on the test part, and is left out")
 
     def draw(self) -> None:
         """Have the task draw its pictures of the best epoch's weights, if it has any. An error is only reported."""
@@ -248,17 +256,22 @@ class Course:
         assert self.training.weights is not None
         self._net.load_state_dict(self.training.weights)
 
-    def _evaluate(self, part: Part) -> tuple[dict[str, float], float | None]:
-        """The measures that are finite numbers, and the reward if it is one."""
+    def _is_sound(self) -> bool:
+        """Whether the net has a finite loss on training examples. A net that training has blown up has none, and its
+        measures are not the task's fault.
+        """
+        net = self._net.eval()
+        first = torch.arange(min(self._at_once, self._examples), device=self._device)
+        with autocast(self._device, self._recipe.precision):
+            batch = self._task.batch(self._data, first, self._generator("augmentation", 0))
+            losses = [self._task.turn_loss(turn, net, *batch) for turn in range(len(self._task.turns()))]
+        return all(math.isfinite(loss.item()) for loss in losses)
+
+    def _evaluate(self, part: Part) -> Measurement:
         batch = self._task.evaluation_batch(self._data, self._at_once, self._device)
         with torch.inference_mode(), autocast(self._device, self._recipe.precision):
             found = self._task.evaluate(self._net.eval(), self._data, part, batch, self._hooks.pause)
-        measures = {name: float(value) for name, value in found.items() if math.isfinite(value)}
-        if not all(map(math.isfinite, found.values())):
-            return measures, None
-        reward = self._task.reward(found)
-        low, high = self._task.bounds
-        return measures, min(max(float(reward), low), high) if math.isfinite(reward) else None
+        return measured(self._task, found)
 
     @property
     def _at_once(self) -> int:

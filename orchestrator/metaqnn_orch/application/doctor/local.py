@@ -16,6 +16,7 @@ from typing import Final
 
 from metaqnn_orch.application.assembly import options_on_this_machine
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, tried
+from metaqnn_orch.application.equipment import prove_equipment
 from metaqnn_orch.errors import LauncherError
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.launchers.local import TRAINER, LocalLauncher
@@ -33,6 +34,7 @@ PATIENCE: Final = 600.0  # seconds for a step of a tiny net; torch takes some to
 _NET: Final = "[C(16,3,1), P(2,2), SM(2)]"
 _SIZE, _IMAGES, _HELD_OUT = 8, 32, 8
 _STARTS: Final = "trainer: starts"
+_LOADS: Final = "trainer: can use what the settings name"
 _NO_GPU: Final = (
     "nvidia-smi shows the GPU and its driver, which must be new enough for this torch; with CUDA_VISIBLE_DEVICES= the "
     "CPU is used on purpose"
@@ -49,6 +51,9 @@ def examine_here(settings: Settings, command: tuple[str, ...] = TRAINER) -> Iter
         options = options_on_this_machine(settings.execution)
         launcher = LocalLauncher(aside.uri, settings.execution.parallel, command, options)
         try:
+            asked = tried(_LOADS, lambda: prove_equipment(settings))
+            if asked.detail:  # it is empty where everything is built in
+                yield asked
             starts = tried(_STARTS, lambda: _started(launcher))
             yield starts
             if starts.mark is not Mark.BAD:
