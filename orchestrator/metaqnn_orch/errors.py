@@ -5,6 +5,7 @@ OrchestratorError                 exit 1
 ├── SearcherFailed                         the searcher, which may be a plug-in, raised something or proposed nonsense
 ├── BadInput                      exit 2   what the caller typed or wrote: nothing was created
 │   ├── SettingsError                      a settings file, a --set, an environment variable
+│   │   └── PluginsMissing                 a run needs plug-ins that are not installed here
 │   ├── RunConflict                        a run of this name exists with other settings
 │   └── NotFound                           a run, a trial or a dataset does not exist
 ├── JournalError                  exit 3   the journal is damaged: gaps, foreign or future entries
@@ -59,6 +60,10 @@ class BadInput(OrchestratorError):
 
 class SettingsError(BadInput):
     """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class PluginsMissing(SettingsError):
+    """A run needs plug-ins that are not installed here, in these versions. The run is whole."""
 
 
 class RunConflict(BadInput):
