@@ -1,4 +1,5 @@
-"""The plug-ins on a real cluster: Jobs of their images, and an orchestrator that is killed in the midst of them.
+"""The plug-ins on a real cluster: Jobs of their images, and of one that lacks the plug-in; and an orchestrator that is
+killed in the midst of them.
 
 CLUSTER_PLUGIN_IMAGE    the plug-ins' images, {} being the plug-in's name: localhost/metaqnn-{}:0.1.0
 """
@@ -24,9 +25,14 @@ IMAGES = os.environ.get("CLUSTER_PLUGIN_IMAGE", "")
 pytestmark = [needs_cluster, needs_image, needs_address, pytest.mark.timeout(1200)]
 
 
+def needs_its_own(plugin: Plugin) -> bool:
+    """Whether the trainer's own image does not do, as it does for what only the search needs."""
+    return bool(plugin.groups.keys() - {"metaqnn.searchers", "metaqnn.presets"})
+
+
 def image(plugin: Plugin) -> str:
-    """What its Jobs run: the trainer's own image does for what only the search needs."""
-    if not plugin.groups.keys() - {"metaqnn.searchers", "metaqnn.presets"}:
+    """What its Jobs run."""
+    if not needs_its_own(plugin):
         return IMAGE
     if not IMAGES:
         pytest.skip("CLUSTER_PLUGIN_IMAGE names no plug-in's image")
@@ -53,4 +59,23 @@ def test_a_search_that_was_killed_believes_what_one_that_was_not_believes(
     assert ours["lost"] == theirs["lost"] == {}
     assert ours["q_digest"] == theirs["q_digest"]
     assert ours["best"]["trial"] == theirs["best"]["trial"]
+    assert world.jobs() == []
+
+
+@pytest.mark.parametrize(
+    "plugin", [plugin for plugin in PLUGINS if needs_its_own(plugin)], ids=lambda plugin: plugin.folder.name
+)
+def test_an_image_without_it_stops_the_search_and_costs_no_net(
+    plugin: Plugin, world: World, cli: Cli, tmp_path: Path
+) -> None:
+    start = [*COMMAND, *plugin.start, *world.flags(image=IMAGE), "--store", world.uri]
+    started = subprocess.run(start, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert started.returncode == 1, started.stderr
+    assert f"{plugin.project['project']['name']} 0.1.0 is not installed" in started.stderr
+    status = cli("status", "first", "--store", world.uri, "-o", "json").json()
+    assert (status["told"], status["failed"]) == (0, 0)
+    search(tmp_path, "resume", "first", "--store", world.uri, f"--set=execution.kubernetes.image={image(plugin)}")
+    status = cli("status", "first", "--store", world.uri, "-o", "json").json()
+    assert status["told"] >= 3
+    assert (status["failed"], [*status["lost"]]) == (0, ["unequipped"])
     assert world.jobs() == []
