@@ -17,7 +17,7 @@ from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.control.without_plugins import Readable, missing, pip_install
-from metaqnn_orch.errors import PluginsMissing, StoreError, one_line
+from metaqnn_orch.errors import SettingsError, StoreError, one_line
 from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_orch.reporting.answers import (
     BestTrial,
@@ -85,16 +85,24 @@ def read_known(store: Store, run: str) -> RunView:
     """The run as `read_run` reads it, or as `read_only` does where a plug-in is missing. Raises as they do."""
     try:
         return read_run(store, run)
-    except PluginsMissing:
+    except SettingsError:
         return read_only(store, run)
 
 
 def needs(view: RunView) -> str:
-    """What the run needs that is not installed here, with the command that installs it; empty where all is there."""
+    """What the run needs that is not installed here, with the command that installs it, or why a plug-in of it cannot
+    be used; empty where all is there.
+    """
     if not isinstance(view.state.settings, Readable):
         return ""
-    found, plugins = missing(view.record.plugins), view.record.plugins
-    return f"{found}: {pip_install(plugins)}" if found else "needs a plug-in that is not installed, or cannot be loaded"
+    plugins = view.record.plugins
+    if found := missing(plugins):
+        return f"{found}: {pip_install(plugins)}"
+    try:
+        view.record.settings_as_run()
+    except SettingsError as error:
+        return one_line(str(error))
+    return ""
 
 
 def summary(view: RunView, holder: Holder | None) -> RunSummary:
