@@ -50,7 +50,7 @@ def pip_install(plugins: Plugins) -> str:
 
 
 def of_trials(plugins: Plugins) -> Plugins:
-    """Those that decide what is trained, which are all but the searchers."""
+    """The plug-ins that decide what is trained, which are all but the searchers."""
     return {plugin: identity for plugin, identity in plugins.items() if not is_searcher(plugin)}
 
 
