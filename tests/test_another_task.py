@@ -298,8 +298,8 @@ def test_another_version_or_none(environment: Environment, searched: Path, tmp_p
     [trial, *_] = trials_of(environment, searched)
     environment.install(distribution(tmp_path / "newer", "0.2.0"))
     both = "metaqnn.spaces widths: metaqnn-tables 0.1.0 -> metaqnn-tables 0.2.0\n  metaqnn.tasks regression: "
-    for command in (START, ("retrain", "first", trial["trial"])):
-        said = environment.fails(*command, *STORE, folder=searched)
+    for changed in (START, ("retrain", "first", trial["trial"])):
+        said = environment.fails(*changed, *STORE, folder=searched)
         assert both in said
         assert "hint: pip install metaqnn-tables==0.1.0" in said
     assert "regression" not in environment.run("status", "first", *STORE, folder=searched), "it is still read"
