@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from metaqnn_orch.errors import PluginsMissing, SettingsError
-from metaqnn_orch.search.searcher import SEARCHERS, Confirm
+from metaqnn_orch.search.bystander import Bystander
+from metaqnn_orch.search.searcher import SEARCHERS, Confirm, Searcher, Setup
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import shape_of
 from metaqnn_orch.settings.search import SearchSettings
@@ -97,6 +98,10 @@ class Readable(Settings):
     """Settings as they were written, whose searcher can be asked nothing."""
 
     search: _Search = _Search()
+
+    def searcher(self, *, learning: bool = True) -> Searcher:
+        """One that takes the place of the run's own, whatever is asked for."""
+        return Bystander(Setup(self.state_space(), self.search, self.randomness, self.phases()))
 
     @property
     def confirm(self) -> Confirm:
