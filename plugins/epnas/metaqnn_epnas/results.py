@@ -6,6 +6,7 @@ Run it in the repository's folder: the tables and who is compared are those of `
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -42,7 +43,10 @@ def on_tables(seeds: int) -> None:
     with ProcessPoolExecutor(2) as pool:
         for table in TABLES:
             where = f"{FAMILY}/{table}"
-            values = {name: [*pool.map(partial(found, where, name), range(seeds))] for name in (EPNAS, *OTHERS)}
+            values = dict[str, list[list[float]]]()
+            for name in (EPNAS, *OTHERS):
+                values[name] = [*pool.map(partial(found, where, name), range(seeds))]
+                print(f"{table}, {name}: {values[name]}", file=sys.stderr, flush=True)
             for place, budget in enumerate(BUDGETS):
                 by_seed = {name: dict(enumerate(each[place] for each in values[name])) for name in values}
                 ours = by_seed.pop(EPNAS)

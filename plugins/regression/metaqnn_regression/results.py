@@ -36,6 +36,7 @@ def named(table: str, store: str, seed: int, nets: int, epochs: int) -> Found:
         "dataset.name": table,
         "space.inputs": {"friedman2": 4, "friedman3": 4}.get(table, 10),
         "schedule.total": nets,
+        "execution.parallel": 1,  # the order in which nets end decides who is the parent: so it is always the same
         "recipe.epochs": epochs,
         "recipe.seed": seed,
         "seed": seed,
@@ -52,15 +53,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tables", nargs="+", default=TABLES)
+    parser.add_argument("--store", help="folder to keep; what is there is not trained again")
     asked = parser.parse_args()
     print("| table | feed-forward: test RMSE | weights | rewired: test RMSE | weights | difference [95 %] | wins |")
     print("|---|---|---|---|---|---|---|")
     for table in asked.tables:
         began, fixed, rewired = time.monotonic(), list[Found](), list[Found]()
-        with tempfile.TemporaryDirectory() as store:
+        with tempfile.TemporaryDirectory() as folder:
+            store = asked.store or folder
             for seed in range(asked.seeds):
                 fixed.append(named(table, store, seed, 1, NETS * EPOCHS))
                 rewired.append(named(table, store, seed, NETS, EPOCHS))
+                print(f"{table}, seed {seed}: {fixed[-1]}, {rewired[-1]}", file=sys.stderr, flush=True)
         differences = [ours.rmse - theirs.rmse for ours, theirs in zip(rewired, fixed, strict=True)]
         change = "{:+.4f} [{:+.4f}, {:+.4f}]".format(*interval(differences))
         theirs, ours = statistics.fmean(one.rmse for one in fixed), statistics.fmean(one.rmse for one in rewired)

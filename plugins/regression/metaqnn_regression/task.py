@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Final
 
 import torch
@@ -25,33 +26,50 @@ ACTIVATIONS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
 class WiredNet(nn.Module):
     """A design of the wired space. Its weights belong to the genes, and have the same shape for all designs of a
     space: so a child takes over all weights of its parent, also of nodes that nothing reads yet.
+
+    No node reads another one of its layer, so a layer is computed at once: its wires become one matrix of weights.
     """
+
+    taken: Tensor
+    put: Tensor
+    order: Tensor
 
     def __init__(self, space: Wired, design: str, generator: torch.Generator) -> None:
         super().__init__()
-        graph = space.graph(design)
-        self.nodes = [
-            (node, ACTIVATIONS[graph[node].activation], *_wired(graph[node].wires)) for node in space.active(design)
-        ]
+        graph, rows, arity = space.graph(design), space.options.rows, space.options.arity
+        order = sorted(space.active(design), key=lambda node: (node // rows, graph[node].activation))
+        inputs = int(space.options.inputs)
+        column = {**{read: read for read in range(inputs)}, **{inputs + n: inputs + at for at, n in enumerate(order)}}
         # He's deviation for as many wires as a node may have; He et al. 2015
-        deviation = (2 / space.options.arity) ** 0.5
-        self.weight = nn.Parameter(deviation * torch.randn(len(graph), space.options.arity, generator=generator))
+        self.weight = nn.Parameter((2 / arity) ** 0.5 * torch.randn(len(graph), arity, generator=generator))
         self.bias = nn.Parameter(torch.zeros(len(graph)))
-        self.inputs = int(space.options.inputs)
+        self.shape = (inputs + len(order), len(order))  # of the matrix: all that may be read, and who reads it
+        wires = [
+            (node * arity + place, column[wire] * len(order) + at)
+            for at, node in enumerate(order)
+            for place, wire in enumerate(graph[node].wires)
+            if wire is not None
+        ]
+        taken, put = zip(*wires, strict=True)
+        for name, places in (("taken", taken), ("put", put), ("order", order)):
+            self.register_buffer(name, torch.tensor(places), persistent=False)
+        self.layers = [
+            [(activation, len([*same])) for activation, same in groupby(layer, lambda node: graph[node].activation)]
+            for _, layer in groupby(order, lambda node: node // rows)
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, columns) to (n)"""
-        values = dict(enumerate(x.unbind(1)))
-        for node, activation, places, wires in self.nodes:
-            read = torch.stack([values[wire] for wire in wires], 1)
-            values[self.inputs + node] = activation(read @ self.weight[node, places] + self.bias[node])
-        return values[self.inputs + self.nodes[-1][0]]
-
-
-def _wired(wires: tuple[int | None, ...]) -> tuple[list[int], list[int]]:
-    """The places of a node that have wires, and what these read."""
-    places = [place for place, wire in enumerate(wires) if wire is not None]
-    return places, [wire for wire in wires if wire is not None]
+        matrix = self.weight.new_zeros(self.shape).view(-1)
+        matrix = matrix.index_add(0, self.put, self.weight.view(-1)[self.taken]).view(self.shape)
+        bias, values, begin = self.bias[self.order], x, 0
+        for layer in self.layers:
+            end = begin + sum(size for _, size in layer)
+            sums = torch.addmm(bias[begin:end], values, matrix[: values.shape[1], begin:end])
+            parts = zip(layer, sums.split([size for _, size in layer], 1), strict=True)
+            values = torch.cat([values, *(ACTIVATIONS[name](part) for (name, _), part in parts)], 1)
+            begin = end
+        return values[:, -1]
 
 
 class TableRegression(Task):

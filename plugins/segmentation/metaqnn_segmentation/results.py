@@ -8,10 +8,12 @@ one of volumes. Run it in the repository's folder.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -80,7 +82,12 @@ def searched(preset: str, method: str, store: str, settings: dict[str, Any]) -> 
 
 
 def fixed(like: Found, store: str, nets: int) -> Found:
-    """The fixed net, on the data and by the recipe of a trained one, but for `nets` times as many epochs."""
+    """The fixed net, on the data and by the recipe of a trained one, but for `nets` times as many epochs. What it
+    found is kept in the store, too.
+    """
+    kept = Path(store, f"fixed-{like.run}.json")
+    if kept.exists():
+        return Found(*json.loads(kept.read_text()))
     opened, device = open_store(store), torch.device("cpu")
     spec = read(TrainingRequest, opened.get, keys.request(like.run, like.trial)).spec
     epochs = spec.recipe.epochs * nets
@@ -91,7 +98,9 @@ def fixed(like: Found, store: str, nets: int) -> Found:
     data = task.load(Reader(opened), device)
     params = sum(weights.numel() for weights in task.build(data, torch.Generator()).parameters())
     training = train(Subject(task, data, device, Cost(params, 0)), lambda record: None)
-    return Found(training.test_measures["dice"], params)
+    found = Found(training.test_measures["dice"], params)
+    kept.write_text(json.dumps(found))
+    return found
 
 
 def front(run: str, store: str) -> str:
@@ -118,6 +127,7 @@ def compared(group: str, store: str, seeds: int, settings: dict[str, Any], skipp
             if "fixed" not in skipped:
                 rows.setdefault(f"{preset}, MONAI's U-Net", []).append(fixed(named[-1], store, nets))
             print(f"{preset}, seed {seed}: {front(named[-1].run, store)}", file=sys.stderr, flush=True)
+            print({name: each[seed] for name, each in rows.items() if preset in name}, file=sys.stderr, flush=True)
         if len(named) > 1:
             together = averaged([one.run for one in named], store)["their average"]
             params = sum(one.params for one in named)
@@ -135,6 +145,7 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", default=[*GROUPS], choices=GROUPS)
     parser.add_argument("--skip", nargs="*", default=[], choices=["random", "fixed"])
     parser.add_argument("--epochs", type=int, help="of each net (default: those of the preset)")
+    parser.add_argument("--store", help="folder to keep; what is there is not trained again")
     asked = parser.parse_args()
     settings: dict[str, Any] = {"schedule.total": asked.nets}
     if asked.epochs:
@@ -142,9 +153,9 @@ def main() -> None:
     began = time.monotonic()
     print("| data | nets | test Dice | of each seed | parameters |")
     print("|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as store:
+    with tempfile.TemporaryDirectory() as folder:
         for group in asked.groups:
-            compared(group, store, asked.seeds, settings, asked.skip)
+            compared(group, asked.store or folder, asked.seeds, settings, asked.skip)
     print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

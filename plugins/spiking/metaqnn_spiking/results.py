@@ -23,6 +23,7 @@ from benchmarks.plugin_results import measured_on_test
 from metaqnn_orch import Search
 
 SAMPLES: Final = 10_000
+MEASURES: Final = ("accuracy", "spikes")
 TASKS: Final = {"spiking": "spiking", "ordinary": "scored-classification"}
 
 
@@ -82,20 +83,25 @@ def predicted(preset: str, store: str, nets: int, settings: dict[str, Any]) -> N
 
 
 def compared(preset: str, store: str, seeds: int, settings: dict[str, Any]) -> None:
-    found = dict[str, list[dict[str, float]]]()
-    for name, changes in {"accuracy alone": {"objective": None}, "accuracy and spikes": {}}.items():
-        for seed in range(seeds):
+    kinds: dict[str, dict[str, Any]] = {"accuracy alone": {"objective": None}, "accuracy and spikes": {}}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
+    for seed in range(seeds):
+        for name, changes in kinds.items():
             run = f"{name.replace(' ', '-')}-{seed}"
             best = searched(preset, run, store, {**settings, **changes, "seed": seed, "recipe.seed": seed}).best
             assert best is not None
-            found.setdefault(name, []).append(measured_on_test(store, run, best.trial))
+            found[name].append(measured_on_test(store, run, best.trial))
+            measured = ", ".join(f"{measure} {found[name][-1][measure]:.4g}" for measure in MEASURES)
+            print(f"{name}, seed {seed}: {measured}, {best.net}", file=sys.stderr, flush=True)
     print("| objective | test accuracy [95 %] | spikes an image [95 %] |")
     print("|---|---|---|")
-    for name, measures in found.items():
-        accuracy, spikes = (
-            interval([each[measure] for each in measures], statistics.fmean) for measure in ("accuracy", "spikes")
-        )
-        print(f"| {name} | {accuracy} | {spikes} |", flush=True)
+    rows = {name: {each: [one[each] for one in measures] for each in MEASURES} for name, measures in found.items()}
+    alone, both = rows.values()
+    rows["difference, paired by seed"] = {
+        each: [theirs - ours for ours, theirs in zip(alone[each], both[each], strict=True)] for each in MEASURES
+    }
+    for name, values in rows.items():
+        print(f"| {name} | {' | '.join(interval(values[each], statistics.fmean) for each in MEASURES)} |", flush=True)
 
 
 def main() -> None:
@@ -104,10 +110,12 @@ def main() -> None:
     parser.add_argument("--nets", type=int, default=100, help="random nets; 0: none")
     parser.add_argument("--seeds", type=int, default=10, help="searches with each objective; 0: none")
     parser.add_argument("--set", nargs=2, action="append", default=[], metavar=("KEY", "NUMBER"))
+    parser.add_argument("--store", help="folder to keep; what is there is not trained again")
     asked = parser.parse_args()
     settings = {key: int(value) for key, value in asked.set}
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as store:
+    with tempfile.TemporaryDirectory() as folder:
+        store = asked.store or folder
         if asked.nets:
             predicted(asked.preset, store, asked.nets, settings)
         if asked.seeds:
