@@ -298,11 +298,28 @@ def test_another_version_or_none(environment: Environment, searched: Path, tmp_p
     [trial, *_] = trials_of(environment, searched)
     environment.install(distribution(tmp_path / "newer", "0.2.0"))
     both = "metaqnn.spaces widths: metaqnn-tables 0.1.0 -> metaqnn-tables 0.2.0\n  metaqnn.tasks regression: "
-    assert both in environment.fails(*START, *STORE, folder=searched)
-    assert both in environment.fails("retrain", "first", trial["trial"], *STORE, folder=searched)
+    for changed in (START, ("retrain", "first", trial["trial"])):
+        said = environment.fails(*changed, *STORE, folder=searched)
+        assert both in said
+        assert "hint: pip install metaqnn-tables==0.1.0" in said
     assert "regression" not in environment.run("status", "first", *STORE, folder=searched), "it is still read"
     environment.remove("metaqnn-tables")
-    for command in (("status",), ("trials",), ("report", "--to", "x"), ("retrain", trial["trial"])):
+    for command in (("report", "--to", "x"), ("explain",), ("retrain", trial["trial"])):
         said = environment.fails(command[0], "first", *command[1:], *STORE, folder=searched)
-        assert "there is no 'mutation' among the searchers" in said
-        assert "run first began with metaqnn-tables 0.1.0" in said
+        assert "run first needs metaqnn-tables 0.1.0, which is not installed here" in said
+        assert "hint: pip install metaqnn-tables==0.1.0" in said
+
+    needs = "needs metaqnn-tables 0.1.0, which is not installed here: pip install metaqnn-tables==0.1.0"
+    status = json.loads(environment.run("status", "first", *STORE, "-o", "json", folder=searched))
+    assert (status["trouble"], status["q_digest"], status["method"]) == (needs, "", "mutation")
+    runs = json.loads(environment.run("runs", "list", *STORE, "-o", "json", folder=searched))
+    listed = next(run for run in runs if run["run"] == "first")
+    assert (listed["state"], listed["trouble"]) == (status["state"], needs)
+    assert needs in environment.run("runs", "show", "first", *STORE, folder=searched)
+    assert trials_of(environment, searched)[0] == trial
+    environment.run("trial", "first", trial["trial"], *STORE, folder=searched)
+    environment.run("pull", "first", *STORE, "--to", "./best", folder=searched)
+    assert (searched / "best" / trial["trial"] / "weights.safetensors").is_file()
+    environment.run("gc", "first", *STORE, folder=searched)
+    environment.run("runs", "rm", "first", *STORE, "--delete", folder=searched)
+    assert not (searched / "runs" / "runs" / "first" / "run.json").exists()

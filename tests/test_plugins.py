@@ -10,11 +10,12 @@ from typing import Any, Final
 import pytest
 from docs.document import PAGES
 
+from metaqnn_trainer.tasks.classification import Classification
 from tests.environments import Environment
 
 PAGE: Final = PAGES / "plugins.md"
 FILE: Final = re.compile(
-    r"^`(?P<path>[\w./-]+/[\w./-]+)`\n\n```(?:toml|python)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
+    r"^`(?P<path>[\w./-]+/[\w./-]+)`\n\n```(?:toml|python|yaml)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
 MOST_LINES: Final = 60
 
@@ -46,7 +47,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 def test_each_is_whole_and_short() -> None:
-    assert distributions() == ["balanced", "dilated", "threshold"]
+    assert distributions() == ["balanced", "dilated", "stripes", "threshold"]
     for distribution in distributions():
         own = [text for path, text in files().items() if path.startswith(distribution + "/") and path.endswith(".py")]
         assert own
@@ -60,8 +61,31 @@ def test_they_are_found_with_their_distributions(environment: Environment, tmp_p
         ("searcher", "threshold"): "metaqnn-threshold 0.1.0",
         ("layer", "dilated"): "metaqnn-dilated 0.1.0",
         ("task", "balanced"): "metaqnn-balanced 0.1.0",
+        ("dataset", "stripes"): "metaqnn-stripes 0.1.0",
     }
     assert {plugin["trouble"] for plugin in found} == {""}
+
+
+def test_space_has_a_line_for_the_layer_kind(environment: Environment, tmp_path: Path) -> None:
+    said = environment.run("space", "digits", "--set", "space.dilated={filters: [8]}", folder=tmp_path)
+    assert re.search(r"dilated convolution +filters \(8,\), gaps \(2,\)", said)
+    assert "dilated" not in environment.run("space", "digits", folder=tmp_path)
+
+
+def test_the_preset_makes_its_dataset_and_is_searched(environment: Environment, tmp_path: Path) -> None:
+    environment.run("start", "stripes", "--run", "first", "--store", "./runs", "--max-trials", "2", folder=tmp_path)
+    [found] = json.loads(environment.run("dataset", "list", "--store", "./runs", "-o", "json", folder=tmp_path))
+    counts = {part: found[part] for part in ("train", "validation", "test")}
+    assert (found["name"], sum(counts.values()), counts["test"]) == ("stripes", 500, 100)
+    again = environment.run("dataset", "push", "stripes", "--store", "./again", "-o", "json", folder=tmp_path)
+    assert found["digest"] in again, "the same bytes each time"
+
+
+def test_what_a_task_overrides_exists() -> None:
+    rows = re.findall(r"^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \| .+ \| (?:it|they) ", PAGE.read_text(), re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"\w+", row)]
+    assert len(names) >= 9
+    assert [name for name in names if not callable(getattr(Classification, name, None))] == []
 
 
 CHANGES: Final = {

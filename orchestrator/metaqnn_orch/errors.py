@@ -7,6 +7,7 @@ OrchestratorError                 exit 1
 │   └── SpaceFailed                        the space did so, or returned nonsense
 ├── BadInput                      exit 2   what the caller typed or wrote: nothing was created
 │   ├── SettingsError                      a settings file, a --set, an environment variable
+│   │   └── PluginsMissing                 a run needs plug-ins that are not installed here
 │   ├── RunConflict                        a run of this name exists with other settings
 │   └── NotFound                           a run, a trial or a dataset does not exist
 ├── JournalError                  exit 3   the journal is damaged: gaps, foreign or future entries
@@ -71,6 +72,10 @@ class BadInput(OrchestratorError):
 
 class SettingsError(BadInput):
     """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class PluginsMissing(SettingsError):
+    """A run needs plug-ins that are not installed here, in these versions. The run is whole."""
 
 
 class RunConflict(BadInput):

@@ -142,7 +142,7 @@ def _refuse_what_moves(source: Store, record: RunRecord) -> None:
     Raises:
         BadInput: there are such trials.
     """
-    state, _ = resume(source, record, record.settings_as_run(), learning=False)
+    state, _ = resume(source, record, record.settings_to_read(), learning=False)
     for trial in state.in_flight.values():
         initial = trial.initial
         if initial is not None:

@@ -11,7 +11,7 @@ from metaqnn_orch.control.holder import living, read_holder
 from metaqnn_orch.control.partial import read_partial
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.errors import KNOWN, one_line
-from metaqnn_orch.reporting.summary import RunView, has_accuracy, read_run, run_state
+from metaqnn_orch.reporting.summary import RunView, has_accuracy, needs, read_only, run_state
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
 from metaqnn_orch.settings.sources import load_settings
@@ -104,7 +104,7 @@ def list_runs(store: Store) -> list[ListedRun]:
 
 def _row(store: Store, run: str, size: Size) -> ListedRun:
     try:
-        view = read_run(store, run, learning=False)
+        view = read_only(store, run)
     except KNOWN as error:
         return ListedRun(run, DAMAGED, None, None, 0, None, None, *size, None, None, one_line(str(error)))
     state, alive = view.state, living(read_holder(store, run))
@@ -120,7 +120,7 @@ def _row(store: Store, run: str, size: Size) -> ListedRun:
         bytes=size.bytes,
         created_at=view.record.created_at,
         changed_at=state.heard or view.record.created_at,
-        trouble=alive.trouble if alive is not None else "",
+        trouble=alive.trouble if alive is not None else needs(view),
     )
 
 
@@ -163,7 +163,7 @@ def nearest_preset(record: RunRecord) -> tuple[str, list[Difference]]:
     """The preset from which the run's own settings differ the least, of those for its data where there are any, and in
     what they differ from it.
     """
-    begun = _comparable(record.settings_as_run())
+    begun = _comparable(record.settings_to_read())
     found = []
     for name in presets():
         preset = _comparable(load_settings(name, {}, [], {}).settings)

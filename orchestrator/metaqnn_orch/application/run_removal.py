@@ -87,7 +87,7 @@ def refuse_busy(store: Store, run: str, cluster: Any, *, ignore_jobs: bool = Fal
             )
         return
     try:
-        state, _ = resume(store, record, record.settings_as_run(), learning=False)
+        state, _ = resume(store, record, record.settings_to_read(), learning=False)
     except JournalError:
         return  # it is damaged, too
     if state.opened is not None and state.opened.launcher == "kubernetes" and state.in_flight:

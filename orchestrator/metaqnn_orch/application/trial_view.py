@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import ObjectMissing
+from metaqnn_orch.errors import ObjectMissing, PluginsMissing
 from metaqnn_orch.reporting.answers import ShownState
 from metaqnn_orch.reporting.curves import curve_of, read_epochs
 from metaqnn_orch.reporting.history import read_history
@@ -137,7 +137,7 @@ def _layers(view: RunView, trial: Trial) -> list[dict[str, Any]]:
     """The parts of the design with their costs; none where they do not fit each other."""
     try:
         parts = view.state.space.describe(trial.net)
-    except ShapeError:
+    except (PluginsMissing, ShapeError):
         return []
     return [
         {"layer": part.name, "output": part.output, "params": part.cost.params, "macs": part.cost.macs}

@@ -17,7 +17,7 @@ from metaqnn_orch.cli.output import Format, print_json, print_rows, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.retention import Surplus
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import read_only
 from metaqnn_orch.settings.model import KEEP_WEIGHTS
 
 _COLUMNS: Final = {"what": "", "how many": ",d", "bytes": ",d"}
@@ -81,7 +81,7 @@ def gc(
     if not re.fullmatch(KEEP_WEIGHTS, keep_weights):
         raise BadInput(f"--keep-weights is {keep_weights[:40]!r}, but must be all, or for example 'best 10'")
     opened = open_store(store)
-    view = read_run(opened, run)
+    view = read_only(opened, run)
     doomed = left_behind(opened, view, keep_weights)
     in_cluster = launcher is LauncherName.KUBERNETES or namespace is not None or context is not None
     jobs: list[Any] = []

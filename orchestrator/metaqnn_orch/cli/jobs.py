@@ -17,7 +17,7 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.record import load_record
 from metaqnn_orch.errors import NotFound
 from metaqnn_orch.next_command import next_command
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import read_only
 from metaqnn_trainer.store.base import Store
 
 
@@ -88,7 +88,7 @@ def logs(
     opened = open_store(store)
     record = load_record(opened, run)
     if trial is not None:
-        trial = find_trial(read_run(opened, run, learning=False), trial, opened.uri).trial
+        trial = find_trial(read_only(opened, run), trial, opened.uri).trial
     asked = release is not None or namespace is not None or context is not None
     if not asked and (has_lines(opened.uri, run, trial) or _works_here(opened, run)):
         lines = said_here(opened.uri, run, trial)
@@ -101,5 +101,5 @@ def logs(
 
 def _works_here(store: Store, run: str) -> bool:
     """Whether the last search of the run launched its trials on the machine that it ran on."""
-    opened = read_run(store, run, learning=False).state.opened
+    opened = read_only(store, run).state.opened
     return opened is not None and opened.launcher != LauncherName.KUBERNETES

@@ -16,7 +16,7 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.retention import best_kept
 from metaqnn_orch.errors import BadInput, ObjectMissing, StoreError
 from metaqnn_orch.next_command import next_command
-from metaqnn_orch.reporting.summary import leaderboard, read_run, repeated, shown_reward, trial_table
+from metaqnn_orch.reporting.summary import leaderboard, read_only, repeated, shown_reward, trial_table
 from metaqnn_trainer.alone import write_whole
 from metaqnn_trainer.contract.errors import MessageError
 from metaqnn_trainer.contract.text import amount
@@ -84,7 +84,7 @@ def pull(
     are downloaded all the same. Damaged weights are put aside in the store, and the exit code is 5.
     """
     opened = open_store(store)
-    view = read_run(opened, run)
+    view = read_only(opened, run)
     best = leaderboard(view.state, top)
     if not best:
         raise BadInput(f"run {run} has no trained net yet", hint=next_command(f"status {run}", opened.uri))

@@ -18,7 +18,7 @@ from metaqnn_orch.control.absence import refuse_absent
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.schemas import plain
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import needs, read_only
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.text import amount
 from metaqnn_trainer.store.base import Store
@@ -90,6 +90,8 @@ def list_runs(store: options.Store, output: options.Output = Format.TABLE) -> No
       remains          objects without a run
 
     `runs rm` removes what is left of runs in one of the last three states.
+
+    Below the table stands what a run waits for, and which plug-ins it needs that are not installed here.
     """
     opened = open_store(store)
     refuse_absent(opened)
@@ -122,7 +124,7 @@ def show(run: options.Run, store: options.Store, output: options.Output = Format
     (execution, budget, tracking) are no part of a run; those of its last session are shown as far as they are recorded.
     """
     opened = open_store(store)
-    view = read_run(opened, run, learning=False)
+    view = read_only(opened, run)
     entries = list(opened.list(keys.run(run)))
     found_run = shown(opened, view, run_list.kinds_of(entries, run))
     if output is Format.JSON:
@@ -133,7 +135,8 @@ def show(run: options.Run, store: options.Store, output: options.Output = Format
     kinds = fields.pop("size")
     fields["copied from"] = (found := fields.pop("copied")) and f"{found['run']} in {found['store']}"
     fields["best"] = (best := fields["best"]) and f"{best['reward']:.4f}  {best['trial']}  {best['net']}"
-    fields["plugins"] = ", ".join(fields["plugins"].values())
+    fields["plugins"] = ", ".join(sorted({*fields["plugins"].values()}))
+    fields["trouble"] = needs(view)
     fields["last session"] = (last := fields.pop("session")) and ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in last.items() if value not in ("", None, {})
     )

@@ -17,7 +17,7 @@ from metaqnn_orch.cli.view import Terminal
 from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.losses import in_words
 from metaqnn_orch.errors import NotFound
-from metaqnn_orch.reporting.summary import read_run, reward_name, shown_reward, status_of
+from metaqnn_orch.reporting.summary import read_known, reward_name, shown_reward, status_of
 
 _NOTHING: Final = (None, "", 0)
 _SAID_AT_ZERO: Final = ("epsilon", "told", "unique", "journal position")
@@ -68,7 +68,7 @@ def status(
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
     try:
-        view = read_run(opened, run)
+        view = read_known(opened, run)
     except NotFound:
         if release is not None:  # perhaps its Job says why there is none yet
             refuse_unbegun(cluster_of(release.namespace, release.context), run, store)

@@ -16,7 +16,7 @@ from metaqnn_orch.cli.screen import sparkline
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.curves import why_no_curve
-from metaqnn_orch.reporting.summary import goes_on, read_run, reward_name, shown_reward
+from metaqnn_orch.reporting.summary import goes_on, read_only, reward_name, shown_reward
 from metaqnn_trainer.contract.text import amount
 
 
@@ -40,7 +40,7 @@ def trial(
     shows its epochs so far. `waiting` means that it is in flight, and nobody works on the run.
     """
     opened = open_store(store)
-    view = read_run(opened, run, learning=False)
+    view = read_only(opened, run)
     found = find_trial(view, name, opened.uri)
     shown = trial_view(opened, view, found, works=goes_on(opened, run, view.state))
     if output is Format.JSON:

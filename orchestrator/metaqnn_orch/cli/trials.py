@@ -7,7 +7,7 @@ from typing import Final
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import RowFormat, print_csv, print_json, print_rows
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.reporting.summary import Rows, goes_on, read_run, reward_name, trial_rows, trial_table
+from metaqnn_orch.reporting.summary import Rows, goes_on, read_only, reward_name, trial_rows, trial_table
 
 # The net comes last: it alone may be longer than a line.
 _COLUMNS: Final = {
@@ -42,7 +42,7 @@ def trials(run: options.Run, store: options.Store, output: options.RowOutput = R
     In JSON `measures` holds all that was measured; in CSV each measure has a column of its own, `measure.NAME`.
     """
     opened = open_store(store)
-    state = read_run(opened, run, learning=False).state
+    state = read_only(opened, run).state
     works = goes_on(opened, run, state)
     if output is RowFormat.JSON:
         print_json(trial_rows(state, works=works))

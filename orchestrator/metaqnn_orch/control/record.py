@@ -23,8 +23,8 @@ from pydantic import Field, PrivateAttr, model_validator
 from metaqnn_orch.control.absence import no_run, refuse_absent
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.partial import refuse_partial
+from metaqnn_orch.control.without_plugins import of_trials, other_plugins, pip_install, readable, refuse_missing
 from metaqnn_orch.errors import ObjectMissing, RunConflict, SettingsError, one_line
-from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.plugged import design_options, plugins_of
 from metaqnn_orch.settings.values import differences, parse_settings
@@ -145,17 +145,25 @@ class RunRecord(Message):
         `present`.
 
         Raises:
-            SettingsError: one of their plug-ins is not installed here.
+            PluginsMissing: one of their plug-ins is not installed here.
+            SettingsError: one of them cannot be loaded.
         """
         try:
             begun = parse_settings(self.settings)
-        except SettingsError as error:
-            needed = ", ".join(sorted(set(self.plugins.values())))
-            raise SettingsError(str(error), f"run {self.run} began with {needed}" if needed else error.hint) from None
+        except SettingsError:
+            refuse_missing(self.run, self.plugins)
+            raise
         if present is None:
             return begun
         ours = {name: getattr(present, name) for name in ("execution", "budget", "tracking")}
         return begun.model_copy(update=ours).confirming(present.search.confirm)
+
+    def settings_to_read(self) -> Settings:
+        """The same, for those who only read trials: none of their plug-ins need be installed."""
+        try:
+            return self.settings_as_run()
+        except SettingsError:
+            return readable(self.run, self.settings)
 
 
 def trial_spec(
@@ -180,7 +188,7 @@ def trial_spec(
         task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
         plugins={
             **space.plugins(net),
-            **{plugin: identity for plugin, identity in plugins.items() if not _is_searcher(plugin)},
+            **of_trials(plugins),
         },
         initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
     )
@@ -254,11 +262,13 @@ def check_same(record: RunRecord, settings: Settings) -> None:
     if wanted["recipe"]["precision"] == "bf16" and "deterministic" not in record.settings["recipe"]:
         wanted["recipe"]["precision"] = begun["recipe"]["precision"]  # presets said none then; the run keeps its own
     lines = differences(begun, wanted)
-    lines += _other_plugins(record.plugins, plugins_of(settings))
-    if lines:
+    others = other_plugins(record.plugins, plugins_of(settings))
+    if lines or others:
+        install = "" if lines else pip_install(of_trials(record.plugins))
+        go_on = install or "go on with the settings of the run"
         raise RunConflict(
-            f"run {record.run!r} exists, but with other settings:\n  " + "\n  ".join(lines),
-            hint="go on with the settings of the run, or give the new search another name",
+            f"run {record.run!r} exists, but with other settings:\n  " + "\n  ".join([*lines, *others]),
+            hint=f"{go_on}, or give the new search another name",
         )
 
 
@@ -267,27 +277,12 @@ def check_plugins(record: RunRecord, settings: Settings) -> None:
     Raises:
         RunConflict: other plug-ins are installed than the run began with, so that trials would be other ones.
     """
-    if lines := _other_plugins(record.plugins, plugins_of(settings)):
+    listed = "metaqnn-orch config plugins lists what there is now"
+    if lines := other_plugins(record.plugins, plugins_of(settings)):
         raise RunConflict(
             f"run {record.run!r} was trained with other plug-ins:\n  " + "\n  ".join(lines),
-            hint="install the versions that the run began with: metaqnn-orch config plugins lists what there is now",
+            hint=f"{install}; {listed}" if (install := pip_install(of_trials(record.plugins))) else listed,
         )
-
-
-def _other_plugins(begun: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
-    """A line for each plug-in that decides what is trained and of which another version is installed now. A searcher is
-    not among them: it decides only what is proposed next, and the journal says what it proposed.
-    """
-    return [
-        f"{key} {name}: {begun.get(plugin, 'built in')} -> {present.get(plugin, 'built in')}"
-        for plugin in dict.fromkeys([*begun, *present])
-        for key, _, name in [plugin.partition(":")]
-        if not _is_searcher(plugin) and begun.get(plugin) != present.get(plugin)
-    ]
-
-
-def _is_searcher(plugin: str) -> bool:
-    return plugin.startswith(SEARCHERS.entry_points + ":")
 
 
 def check_answers(record: RunRecord, answered_by: Binding | None) -> None:

@@ -133,7 +133,7 @@ def decode(data: bytes, entry: bytes, settings: Settings, *, learning: bool = Tr
             return None
         return _restored(content, settings, learning)
     except (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError):
-        return None
+        return None  # among them PluginError: the searcher is not installed here
 
 
 def _origin(entry: bytes, settings: Settings) -> dict[str, str]:

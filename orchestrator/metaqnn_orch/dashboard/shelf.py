@@ -15,7 +15,7 @@ from metaqnn_orch.dashboard.background import in_background
 from metaqnn_orch.dashboard.reader import PATIENCE, RunReader, in_words
 from metaqnn_orch.errors import KNOWN, one_line
 from metaqnn_orch.reporting.curves import Curves
-from metaqnn_orch.reporting.summary import RunView, read_run, reward_name, summary
+from metaqnn_orch.reporting.summary import RunView, read_known, reward_name, summary
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.base import Store
 
@@ -132,7 +132,7 @@ class Shelf:
         if known is not None and known.newest == newest and known.row.get("state") not in ("running", None):
             return known
         try:
-            return _Read(newest, row(read_run(self.store, run), self.store))
+            return _Read(newest, row(read_known(self.store, run), self.store))
         except KNOWN as error:
             if getattr(error, "transient", False):
                 raise

@@ -29,7 +29,7 @@ from metaqnn_orch.reporting.answers import RunStatus, TrialRow
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.history import read_best, read_history
-from metaqnn_orch.reporting.summary import goes_on, read_run, status_of, trial_rows
+from metaqnn_orch.reporting.summary import goes_on, read_known, read_only, read_run, status_of, trial_rows
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
@@ -152,7 +152,7 @@ class Reading:
     def status(self, run: Run) -> RunStatus:
         """Tell how a run stands: its state, counters, best net, cost so far, and what it waits for."""
         store = self._opened()
-        return status_of(store, read_run(store, check_name("run", run)), read_holder(store, run))
+        return status_of(store, read_known(store, check_name("run", run)), read_holder(store, run))
 
     def trials(
         self,
@@ -166,7 +166,7 @@ class Reading:
     ) -> TrialPage:
         """List trials of a run, a page at a time."""
         store = self._opened()
-        state = read_run(store, check_name("run", run)).state
+        state = read_only(store, check_name("run", run)).state
         works = goes_on(store, run, state)
         found = state.ranking() if best_first else [*state.trials.values()]
         end = offset + limit
@@ -179,7 +179,7 @@ class Reading:
     def trial(self, run: Run, trial: Trial) -> TrialView:
         """Show one trial of a run: its net, curve, attempts, device and files."""
         store = self._opened()
-        view = read_run(store, check_name("run", run), learning=False)
+        view = read_only(store, check_name("run", run))
         works = goes_on(store, run, view.state)
         return cast(TrialView, trial_view(store, view, find_trial(view, trial, store.uri), works=works))
 
@@ -196,7 +196,7 @@ class Reading:
         store = self._opened()
         record = load_record(store, check_name("run", run))
         if trial is not None:
-            trial = find_trial(read_run(store, run, learning=False), trial, store.uri).trial
+            trial = find_trial(read_only(store, run), trial, store.uri).trial
         if self._launcher is not LauncherName.KUBERNETES:
             lines = said_here(store.uri, run, trial)
         else:

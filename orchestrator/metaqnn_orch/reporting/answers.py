@@ -103,9 +103,9 @@ class RunSummary(TypedDict):
     holder: str | None
     """The process that works on the run; None where none does."""
     trouble: str
-    """What the search waits for; empty where it does not wait."""
+    """What the search waits for, or what the run needs that is not installed; empty where that is nothing."""
     q_digest: str
-    """sha256, in hexadecimal digits, of what the searcher believes."""
+    """sha256, in hexadecimal digits, of what the searcher believes; empty where a plug-in of the run is missing."""
     journal_position: int
     """Number of the journal's last entry that was read."""
 

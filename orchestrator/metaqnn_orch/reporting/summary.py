@@ -16,7 +16,8 @@ from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import StoreError, one_line
+from metaqnn_orch.control.without_plugins import Readable, missing, pip_install
+from metaqnn_orch.errors import SettingsError, StoreError, one_line
 from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_orch.reporting.answers import (
     BestTrial,
@@ -71,6 +72,39 @@ def read_run(store: Store, run: str, *, learning: bool = True) -> RunView:
     return RunView(record, state, journal.position)
 
 
+def read_only(store: Store, run: str) -> RunView:
+    """The run for those who only look at its trials: none of its plug-ins need be installed. Its state has no searcher.
+    Raises as `read_run` does, but of missing plug-ins.
+    """
+    record = load_record(store, run)
+    state, journal = resume(store, record, record.settings_to_read(), learning=False)
+    return RunView(record, state, journal.position)
+
+
+def read_known(store: Store, run: str) -> RunView:
+    """The run as `read_run` reads it, or as `read_only` does where a plug-in is missing. Raises as they do."""
+    try:
+        return read_run(store, run)
+    except SettingsError:
+        return read_only(store, run)
+
+
+def needs(view: RunView) -> str:
+    """What the run needs that is not installed here, with the command that installs it, or why a plug-in of it cannot
+    be used; empty where all is there.
+    """
+    if not isinstance(view.state.settings, Readable):
+        return ""
+    plugins = view.record.plugins
+    if found := missing(plugins):
+        return f"{found}: {pip_install(plugins)}"
+    try:
+        view.record.settings_as_run()
+    except SettingsError as error:
+        return one_line(str(error))
+    return ""
+
+
 def summary(view: RunView, holder: Holder | None) -> RunSummary:
     """The fields of `metaqnn-orch start -o json`."""
     state, best = view.state, view.state.best
@@ -107,8 +141,8 @@ def summary(view: RunView, holder: Holder | None) -> RunSummary:
         "wall_clock_hours": so_far.wall_clock_hours,
         "ended_because": state.finished.detail if state.finished else "",
         "holder": alive.owner if alive is not None else None,
-        "trouble": alive.trouble if alive is not None else "",
-        "q_digest": state.beliefs(),
+        "trouble": alive.trouble if alive is not None else needs(view),
+        "q_digest": "" if isinstance(state.settings, Readable) else state.beliefs(),
         "journal_position": view.position,
     }
 

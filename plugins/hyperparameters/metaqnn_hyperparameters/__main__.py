@@ -12,6 +12,7 @@ from metaqnn_orch.application.logged import Logged
 from metaqnn_orch.application.opening import open_store
 from metaqnn_orch.application.run_list import list_runs
 from metaqnn_orch.control.record import load_record
+from metaqnn_orch.next_command import next_command
 from metaqnn_trainer.contract.dataset import DatasetInfo
 from metaqnn_trainer.store.base import Store
 
@@ -47,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store = open_store(asked.store, Logged().say)
     ref = find(store, asked.dataset)
     if ref is None:
-        parser.error(f"there is no dataset {asked.dataset} in {asked.store}: metaqnn-orch dataset push {asked.dataset}")
+        made_by = next_command(f"dataset push {asked.dataset}", store.uri)
+        parser.error(f"there is no dataset {asked.dataset} in {asked.store}: {made_by}")
     found = sources(store, info(store, ref), asked.family)
     if not found:
         parser.error(f"no run in {asked.store} has results to begin with")

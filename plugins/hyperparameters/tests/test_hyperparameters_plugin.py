@@ -127,7 +127,7 @@ def test_the_most_similar_run_is_named_with_its_weight(tmp_path: Path, capsys: p
     assert "empty" not in said
     with pytest.raises(SystemExit):
         main(["svhn", "--store", str(tmp_path)])
-    assert "metaqnn-orch dataset push svhn" in capsys.readouterr().err
+    assert "metaqnn-orch dataset push svhn --store " in capsys.readouterr().err
 
 
 def test_a_similar_run_is_recalled_recipe_and_net() -> None:

@@ -23,6 +23,7 @@ SHARES: Final = {"train": 0.6, "validation": 0.2, "test": 0.2}
 SEED: Final = 0  # of the split: the same table gives the same dataset
 FEWEST: Final = 10  # rows
 SEPARATORS: Final = ",;\t"
+MOST: Final = float(np.finfo(np.float32).max)  # size of a number
 FRIEDMAN_ROWS: Final = 600
 FRIEDMAN_NOISE: Final = {"friedman1": 1.0, "friedman2": 125.0, "friedman3": 0.1}  # as in Friedman 1991
 
@@ -42,6 +43,8 @@ def split(x: Numbers, y: Numbers, source: str, names: list[str]) -> Examples:
     for part, chosen in rows.items():
         tensors[f"{part}_x"] = ((x[chosen] - mean) / np.where(deviation > 0, deviation, 1)).astype(np.float32)
         tensors[f"{part}_y"] = ((y[chosen] - middle) / scale).astype(np.float32)
+    if not all(np.isfinite(values).all() for values in tensors.values()):
+        raise DatasetError(f"{source}: some numbers are too far from those that are trained on to be standardised")
     facts = {"columns": x.shape[1], "target": names[-1][:1000], "deviation": scale}
     return Examples(tensors, {**{part: len(chosen) for part, chosen in rows.items()}, "source": source, "facts": facts})
 
@@ -68,6 +71,8 @@ def read_csv(path: Path | None, report: Report) -> Examples:
         raise DatasetError(f"{path} has {found}; needed are at least 2 and {FEWEST}")
     if all(_number(name) is not None for name in names):
         raise DatasetError(f"{path}, row 1: a line of names is needed, and here are numbers")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DatasetError(f"{path}, row 1: the name {twice[0][:40]!r} stands over several columns")
     place = names.index("target") if "target" in names else len(names) - 1
     table = np.array([_numbers(path, number, row, names) for number, row in enumerate(lines, 2)])
     report(
@@ -84,7 +89,7 @@ def _numbers(path: Path, number: int, row: list[str], names: list[str]) -> list[
     for name, cell in zip(names, row, strict=True):
         value = _number(cell)
         if value is None:
-            raise DatasetError(f"{path}, row {number}, column {name}: {cell[:40]!r} is no finite number")
+            raise DatasetError(f"{path}, row {number}, column {name}: {cell[:40]!r} is no finite number of float32")
         found.append(value)
     return found
 
@@ -94,7 +99,7 @@ def _number(cell: str) -> float | None:
         value = float(cell)
     except ValueError:
         return None
-    return value if np.isfinite(value) else None
+    return value if abs(value) <= MOST else None
 
 
 def _built_in(name: str, path: Path | None, report: Report) -> Examples:

@@ -59,9 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (*KNOWN, TrainerError) as error:
         complain(str(error), getattr(error, "hint", ""))
         raise SystemExit(exit_code(error)) from error
-    print("Dice coefficient on the test part")
-    for name, value in found.items():
-        print(f"{value:.4f}  {name}")
+    print("Dice coefficient on the test part", *(f"{value:.4f}  {name}" for name, value in found.items()), sep="\n")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,8 @@ SEED: Final = 0  # of the synthetic cases
 OBJECTS, KINDS, NOISE = 8, 2, 0.9  # of a synthetic case: its objects, their classes, and noise as a share of these
 
 HEAD: Final = Path("/usr/share/mricron/templates")
-STEP: Final = 2  # millimetres: each second voxel along each axis
+STEP, EDGE = 2, 88  # millimetres: each second voxel along each axis; and the edge of a slice: what is cut off is air
 SLAB, GAP = 8, 2  # slices of a slab, and between two slabs, where no part has any
-EDGE: Final = 88  # of a slice: what is cut off is air
 ORDER: Final = ("train", "validation", "train", "test")  # of coronal slabs, from the back of the head
 FEWEST: Final = 0.02  # share of labelled voxels: a slab with fewer is left out
 DEEP: Final = (37, 38, 41, 42, *range(71, 79))  # AAL's hippocampus, amygdala, basal ganglia and thalamus: class 2
@@ -38,9 +37,9 @@ class Case(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def examples(parts: Mapping[str, Sequence[Case]], source: str) -> Examples:
+def examples(parts: Mapping[str, Sequence[Case]], source: str, report: Report = lambda line: None) -> Examples:
     """A dataset of cases that are already split. Each channel of each case is standardised by itself. Cases are padded
-    to the same edges, multiples of 8, with the background and what is darkest.
+    to the same edges, multiples of 8, with the background and what is darkest. The labels that occur are numbered.
 
     Raises:
         DatasetError: the cases do not fit each other.
@@ -49,25 +48,28 @@ def examples(parts: Mapping[str, Sequence[Case]], source: str) -> Examples:
     if len({(case.image.ndim, len(case.image)) for case in cases}) > 1:
         raise DatasetError(f"{source}: some cases are images and others volumes, or their channels differ")
     edges = [int(-(-edge // MULTIPLE) * MULTIPLE) for edge in np.max([case.labels.shape for case in cases], axis=0)]
-    classes, channels = max(int(case.labels.max()) for case in cases) + 1, len(cases[0].image)
-    if not 2 <= classes <= 256 or min(int(case.labels.min()) for case in cases) < 0:
-        raise DatasetError(f"{source}: labels are whole numbers from 0, the background, to 1 at least and 255 at most")
+    values = np.unique(np.concatenate([[0], *(np.unique(case.labels) for case in cases)]))
+    classes, channels = len(values), len(cases[0].image)
+    if not 2 <= classes <= 256 or values[0] < 0:
+        raise DatasetError(f"{source}: labels are whole numbers, 0 for the background and 1 to 255 others above it")
+    if values[-1] >= classes:
+        report(f"labels {', '.join(map(str, values))} -> {', '.join(map(str, range(classes)))}")
     tensors: dict[str, NDArray[Any]] = {}
     for part in PARTS:
-        padded = [_padded(case, edges) for case in parts[part]]
+        padded = [_padded(case, edges, values) for case in parts[part]]
         tensors[f"{part}_x"] = np.array([one.image for one in padded], np.float32).reshape(-1, channels, *edges)
         tensors[f"{part}_y"] = np.array([one.labels for one in padded], np.uint8).reshape(-1, *edges)
     facts = {"channels": channels, "classes": classes, **dict(zip(AXES[-len(edges) :], edges, strict=True))}
     return Examples(tensors, {**{part: len(parts[part]) for part in PARTS}, "source": source, "facts": facts})
 
 
-def _padded(case: Case, edges: Sequence[int]) -> Case:
+def _padded(case: Case, edges: Sequence[int], values: NDArray[np.int64]) -> Case:
     axes = tuple(range(1, case.image.ndim))
     deviation = case.image.std(axes, keepdims=True)
     standard = (case.image - case.image.mean(axes, keepdims=True)) / np.where(deviation > 0, deviation, 1)
     wanted = [(0, edge - have) for edge, have in zip(edges, case.labels.shape, strict=True)]
     image = np.stack([np.pad(channel, wanted, constant_values=channel.min()) for channel in standard])
-    return Case(image, np.pad(case.labels, wanted))
+    return Case(image, np.pad(np.searchsorted(values, case.labels), wanted))
 
 
 def read_cases(path: Path | None, report: Report) -> Examples:
@@ -79,11 +81,11 @@ def read_cases(path: Path | None, report: Report) -> Examples:
     """
     if path is None:
         raise DatasetError("labelled-cases reads a folder with images and labels: say which with --source FOLDER")
-    return examples({part: _read(path / part) for part in PARTS}, f"the folder {path.name}")
+    return examples({part: _read(path / part) for part in PARTS}, f"the folder {path.name}", report)
 
 
 def _read(folder: Path) -> list[Case]:
-    names = sorted(file.name for file in (folder / "images").glob("*") if file.name.endswith((*VOLUMES, ".png")))
+    names = sorted(file.name for file in (folder / "images").glob("[!.]*") if file.name.endswith((*VOLUMES, ".png")))
     if not names:
         raise DatasetError(f"{folder / 'images'} has no NIfTI or PNG files")
     return [_case(folder / "images" / name, folder / "labels" / name) for name in names]

@@ -333,6 +333,17 @@ def test_files_of_ones_own(ending: str, edges: tuple[int, ...], tmp_path: Path) 
     assert make_dataset("labelled-cases", tmp_path / "own").ref == found.ref
 
 
+def test_labels_are_numbered_and_hidden_files_passed_over(tmp_path: Path) -> None:
+    plain = make_dataset("labelled-cases", folder_of(tmp_path / "own", (2, 1, 1)))
+    for file in (tmp_path / "own").glob("*/labels/*"):
+        Image.fromarray(np.asarray(Image.open(file)) * 255).save(file)
+    (tmp_path / "own" / "train" / "images" / "._0.png").write_bytes(b"of macOS")
+    said: list[str] = []
+    found = make_dataset("labelled-cases", tmp_path / "own", report=said.append)
+    assert found.ref.digest == plain.ref.digest
+    assert "labels 0, 255 -> 0, 1" in said
+
+
 def test_colours_are_channels(tmp_path: Path) -> None:
     for file in (folder_of(tmp_path, (1, 1, 1))).glob("*/images/*"):
         Image.open(file).convert("RGB").save(file)
