@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 from metaqnn_orch.search.searcher import SEARCHERS
 from metaqnn_orch.settings.blame import blaming
+from metaqnn_trainer.plugins import Plugin
 
 
 def faults_of(method: str, doing: str, but: tuple[type[BaseException], ...] = ()) -> AbstractContextManager[None]:
@@ -14,4 +15,5 @@ def faults_of(method: str, doing: str, but: tuple[type[BaseException], ...] = ()
         PluginFailed: the searcher of this method raised something else than an error of ours, or one of `but`, while
             `doing` that; or another plug-in did, that it called.
     """
-    return blaming(SEARCHERS.find(method), doing, but)
+    plugin = SEARCHERS.members().get(method) or Plugin(SEARCHERS.entry_points, method, "")  # a run may outlive it
+    return blaming(plugin, doing, but)
