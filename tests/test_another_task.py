@@ -59,7 +59,13 @@ def beliefs(environment: Environment, folder: Path) -> str:
 def test_what_is_installed_is_found(environment: Environment, tmp_path: Path) -> None:
     plugins = json.loads(environment.run("config", "plugins", "-o", "json", folder=tmp_path))
     ours = {(plugin["kind"], plugin["name"]) for plugin in plugins if plugin["distribution"] == "metaqnn-tables 0.1.0"}
-    assert ours == {("searcher", "mutation"), ("space", "widths"), ("task", "regression"), ("dataset", "diabetes")}
+    assert ours == {
+        ("searcher", "mutation"),
+        ("space", "widths"),
+        ("task", "regression"),
+        ("dataset", "diabetes"),
+        ("preset", "diabetes"),
+    }
     assert "diabetes" in environment.run("config", "presets", folder=tmp_path).splitlines()
     shown = environment.run("config", "show", "diabetes", folder=tmp_path)
     assert "preset diabetes of metaqnn-tables 0.1.0" in shown

@@ -26,8 +26,11 @@ def settings_of(**task: Any) -> Settings:
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ({"name": "number"}, f"tasks plug-in 'number' of {IDENTITY} is 7, and no subclass of Task"),
-        ({"name": "abstract"}, f"tasks plug-in 'abstract' of {IDENTITY} does not define "),
+        (
+            {"name": "number"},
+            f"tasks plug-in 'number' of {IDENTITY} cannot be used: it is of type int, and a subclass of",
+        ),
+        ({"name": "abstract"}, f"tasks plug-in 'abstract' of {IDENTITY} cannot be used: it does not define "),
         ({"name": "no-options"}, f"tasks plug-in 'no-options' of {IDENTITY} cannot be used: "),
         ({"name": "fine", "threshold": 7}, "task.threshold: "),
     ],

@@ -24,12 +24,13 @@ from metaqnn_trainer.contract.codec import decode, encode
 from metaqnn_trainer.contract.messages import DatasetRef, PluginRef, TrainerOptions, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord, ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
+from metaqnn_trainer.plugins import TASKS
 from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.sources.base import Examples
 from metaqnn_trainer.sources.make import encode_examples
 from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.tasks.base import TASKS, Load, task_of
+from metaqnn_trainer.tasks.base import Load, task_of
 from metaqnn_trainer.training.outcome import Subject, Training
 from metaqnn_trainer.training.session import train
 from metaqnn_trainer.trial import Trainer

@@ -21,8 +21,11 @@ from tests.trainer.odd_plugins import IDENTITY, install
 LACKS, FAILED, HOPELESS = ExitCode.UNEQUIPPED, ExitCode.INTERNAL, ExitCode.BAD_REQUEST
 
 TASKS: dict[str, tuple[ExitCode, str]] = {
-    "number": (LACKS, " is 7, and no subclass of Task"),
-    "abstract": (LACKS, " does not define batch, build, evaluate, examples, loss"),
+    "number": (
+        LACKS,
+        " cannot be used: it is of type int, and a subclass of metaqnn_trainer.tasks.base.Task is wanted",
+    ),
+    "abstract": (LACKS, " cannot be used: it does not define batch, build, evaluate, examples, loss"),
     "no-options": (LACKS, " cannot be used: "),
     "loads": (LACKS, " failed: KeyError: 'no such table'"),
     "nan": (HOPELESS, ": the measure m is nan after epoch 1, although the net's loss is finite"),
@@ -130,7 +133,7 @@ def test_a_net_that_training_blew_up_is_untrainable(reports: Reports) -> None:
 
 
 SOURCES: dict[str, tuple[ExitCode, str]] = {
-    "number": (LACKS, " is 7, and no function"),
+    "number": (LACKS, " cannot be used: it is of type int, and a function is wanted"),
     "raises": (ExitCode.DATASET, " failed: ZeroDivisionError: no data today"),
     "mapping": (ExitCode.DATASET, ": it returned {'x': 1}, which is neither a Source nor Examples"),
     "texts": (ExitCode.DATASET, " failed: "),

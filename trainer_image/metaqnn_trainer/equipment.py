@@ -8,10 +8,10 @@ from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.messages import PluginRef
 from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.errors import KNOWN
-from metaqnn_trainer.faults import cause, check_class, named
+from metaqnn_trainer.faults import cause, named
 from metaqnn_trainer.modules.base import builder_of
+from metaqnn_trainer.plugins import TASKS
 from metaqnn_trainer.spaces.cnn.registry import kinds
-from metaqnn_trainer.tasks.base import TASKS, Task
 
 
 def check_equipment(task: PluginRef, layers: Sequence[str] = ()) -> None:
@@ -22,13 +22,11 @@ def check_equipment(task: PluginRef, layers: Sequence[str] = ()) -> None:
         PluginError: one of them cannot be loaded, or is none.
         MessageError: an option of the task is wrong, and named.
     """
-    kind, words = TASKS.load(task.name), named(TASKS, task.name)
-    check_class(kind, Task, words)
     try:
-        parse_options(kind.Options, task, "task")
+        parse_options(TASKS.load(task.name).Options, task, "task")
     except KNOWN:
         raise
     except Exception as error:  # Options may be anything
-        raise PluginError(f"{words} cannot be used: {cause(error)}") from error
+        raise PluginError(f"{named(TASKS, task.name)} cannot be used: {cause(error)}") from error
     for name in layers:
         builder_of(kinds()[name])

@@ -6,12 +6,11 @@ Whoever reads them wrote or installed the plug-in, and has to know which one, an
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
 from metaqnn_trainer.contract.codec import first_error
-from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.plugins import Group
 
@@ -30,17 +29,3 @@ def cause(error: BaseException) -> str:
         return one_line(f"{error.title}: {first_error(error)}")
     text = one_line(_ADDRESS.sub("", str(error)))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def check_class(thing: Any, wanted: type[Any], words: str) -> None:
-    """Check that a plug-in is a subclass of `wanted` of which instances can be made; `words` are its own.
-
-    Raises:
-        PluginError: it is not; the text says what is missing.
-    """
-    if not (isinstance(thing, type) and issubclass(thing, wanted)):
-        what = f"the class {thing.__name__}" if isinstance(thing, type) else one_line(repr(thing), 60)
-        raise PluginError(f"{words} is {what}, and no subclass of {wanted.__name__}")
-    missing: frozenset[str] = getattr(thing, "__abstractmethods__", frozenset())
-    if missing:
-        raise PluginError(f"{words} does not define {', '.join(sorted(missing))}")

@@ -29,11 +29,12 @@ from metaqnn_trainer.errors import DatasetError, RequestError
 from metaqnn_trainer.images.dataset import Dataset, normalised, resized
 from metaqnn_trainer.images.evaluate import measured
 from metaqnn_trainer.images.resize import pushed
+from metaqnn_trainer.plugins import TASKS
 from metaqnn_trainer.reading import DatasetObject, Reader, parse_object
 from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import ObjectMissing
-from metaqnn_trainer.tasks.base import TASKS, Load, Task, task_of
+from metaqnn_trainer.tasks.base import Load, Task, task_of
 from metaqnn_trainer.tasks.classification import Classification
 from metaqnn_trainer.training.outcome import Weights
 

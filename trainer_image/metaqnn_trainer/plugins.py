@@ -128,18 +128,21 @@ class Group(NamedTuple):
 TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks", "metaqnn_trainer.tasks.base:Task")
 
 
-def culprit(error: BaseException, groups: Iterable[Group]) -> Plugin | None:
+def culprit(error: BaseException, groups: Iterable[Group], also: Iterable[tuple[str, Plugin]] = ()) -> Plugin | None:
     """The installed plug-in whose code raised the error, or called what raised it; None where there is none. Of several
-    in one package, it is the one whose class the code belongs to, or the first.
+    in one package, it is the one whose class the code belongs to, or the first. `also` has more places of plug-ins.
     """
-    installed = [plugin for group in groups for plugin in group.members().values() if plugin.distribution]
+    members = [plugin for group in groups for plugin in group.members().values()]
+    places = [
+        (place, plugin) for place, plugin in [*((one.value, one) for one in members), *also] if plugin.distribution
+    ]
     for frame, _ in reversed([*walk_tb(error.__traceback__)]):
         module, owner = str(frame.f_globals.get("__name__", "")), frame.f_code.co_qualname.partition(".")[0]
-        near = [plugin for plugin in installed if _package(plugin.value) == _package(module)]
+        near = [(place, plugin) for place, plugin in places if _package(place) == _package(module)]
         if near:
-            exact = [plugin for plugin in near if plugin.value == f"{module}:{owner}"]
-            here = [plugin for plugin in near if plugin.value.startswith(f"{module}:")]
-            return [*exact, *here, *near][0]
+            exact = [plugin for place, plugin in near if place == f"{module}:{owner}"]
+            here = [plugin for place, plugin in near if place.startswith(f"{module}:")]
+            return [*exact, *here, near[0][1]][0]
     return None
 
 

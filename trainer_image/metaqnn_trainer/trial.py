@@ -20,7 +20,7 @@ from metaqnn_trainer.delivery import deliver, teller
 from metaqnn_trainer.errors import KNOWN, HostMemoryError, PluginFault, RequestError, Settled, exit_code, in_words
 from metaqnn_trainer.faults import cause
 from metaqnn_trainer.fetching import Opened, patient_store, read_request
-from metaqnn_trainer.plugins import Group
+from metaqnn_trainer.plugins import TASKS, Group
 from metaqnn_trainer.progress import of_trial, say
 from metaqnn_trainer.reading import Loaded, Reader
 from metaqnn_trainer.spaces.base import SPACES
@@ -28,7 +28,7 @@ from metaqnn_trainer.start_up import Ahead
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import StoreError
 from metaqnn_trainer.store.patient import may_pass
-from metaqnn_trainer.tasks.base import TASKS, Load, data_key, task_of
+from metaqnn_trainer.tasks.base import Load, data_key, task_of
 from metaqnn_trainer.training.checkpoint import Checkpoints
 from metaqnn_trainer.training.device import choose_device, device_name, process_began
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus

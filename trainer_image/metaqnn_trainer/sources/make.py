@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract.codec import first_error
 from metaqnn_trainer.contract.dataset import HEADER_BYTES, DatasetInfo, object_digest
-from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.contract.text import amount, one_line
@@ -69,8 +68,6 @@ def make_dataset(
             )
         plugin = SOURCES.find(name)
         read: Read = plugin.load()
-        if not callable(read):
-            raise PluginError(f"{plugin} is {one_line(repr(read), 60)}, and no function")
         if not plugin.distribution:
             return _encoded(name, read(directory, report), validation)
         with _faults(plugin):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -17,12 +17,10 @@ from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.options import parse_options
 from metaqnn_trainer.errors import KNOWN, RequestError
-from metaqnn_trainer.faults import cause, check_class, named
-from metaqnn_trainer.plugins import Group
+from metaqnn_trainer.faults import cause, named
+from metaqnn_trainer.plugins import TASKS
 from metaqnn_trainer.reading import Reader
 from metaqnn_trainer.spaces.base import SPACES, Cost, Space, space_of
-
-TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks")
 
 Part = Literal["train", "validation", "test"]
 Pause = Callable[[], None]
@@ -173,15 +171,13 @@ def task_of(spec: TrialSpec, tasks: Load = TASKS.load, spaces: Load = SPACES.loa
         MessageError: an option is wrong, and named.
     """
     kind = tasks(spec.task.name)
-    words = named(TASKS, spec.task.name)
-    check_class(kind, Task, words)
     space = space_of(spec, spaces)
     try:
         task: Task = kind(spec, parse_options(kind.Options, spec.task, "task"), space)
     except KNOWN:
         raise
     except Exception as error:  # a foreign class may raise any exception
-        raise PluginError(f"{words} cannot be used: {cause(error)}") from error
+        raise PluginError(f"{named(TASKS, spec.task.name)} cannot be used: {cause(error)}") from error
     return task
 
 
