@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+
+from metaqnn_orch.search.searchers.evolution import EvolutionOptions
 from metaqnn_orch.settings.presets import presets, troubles
 
 PROGRAM = """
@@ -79,3 +83,14 @@ def test_a_package_that_cannot_be_loaded_keeps_nobody_from_the_others(tmp_path: 
 
 def test_here_nothing_is_wrong() -> None:
     assert troubles() == []
+
+
+@pytest.mark.parametrize("name", presets())
+def test_evolution_begins_to_mutate_before_its_preset_ends(name: str) -> None:
+    written = yaml.safe_load(presets()[name].read())
+    search = written.get("search", {})
+    if search.get("method") != "evolution":
+        return
+    phases = written.get("schedule", {}).get("phases") or ()
+    nets = sum(phase.get("unique", 0) for phase in phases)
+    assert search.get("population", EvolutionOptions().population) < nets
