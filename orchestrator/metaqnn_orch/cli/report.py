@@ -86,8 +86,6 @@ def report(
         works=goes_on(opened, run, view.state),
     )
     files = {**made.files, **{name: csv_text([*rows[0]], rows).encode() for name, rows in made.tables.items()}}
-    if not force:
-        _refuse_others(to, files)
     try:
         to.mkdir(parents=True, exist_ok=True)
         with alone(to):  # two reports that are written here at once are written one after the other

@@ -7,9 +7,8 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from metaqnn_orch.settings.section import Section
-from metaqnn_trainer.contract.bounds import Reward
+from metaqnn_trainer.contract.bounds import MEASURE_NAME, Reward
 
-MEASURE: Final = r"^[a-z][a-z0-9_]{0,39}$"  # a measure's name
 MOST_LIMITS: Final = 20
 
 
@@ -41,11 +40,11 @@ class ObjectiveSettings(Section):
     `macs`), for `seconds` of training, and for every measure of the result.
     """
 
-    measure: str | None = Field(None, pattern=MEASURE)
+    measure: str | None = Field(None, pattern=MEASURE_NAME)
     """Name of the measure that the searcher maximises (default: the task's own reward)."""
     chance: Reward | None = None
     """Value of `measure` for a net that has learned nothing and was not measured (default: the task's chance)."""
-    soft_limits: dict[Annotated[str, Field(pattern=MEASURE)], SoftLimit] = Field({}, max_length=MOST_LIMITS)
+    soft_limits: dict[Annotated[str, Field(pattern=MEASURE_NAME)], SoftLimit] = Field({}, max_length=MOST_LIMITS)
     """Measures that should be small, by name, for example `{params: {reference: 1e6, weight: 0.07}}`. Those that should
     be large have a negative weight."""
 

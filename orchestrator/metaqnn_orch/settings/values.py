@@ -29,10 +29,10 @@ def parse_settings(values: Mapping[str, Any], origins: Mapping[str, str] = Mappi
         SettingsError: the first thing that is wrong, by its dotted key, and how many more there are.
     """
     _refuse_endless(values, origins)
-    _refuse_objects(values)
+    text = _as_json(values)
     shape = shape_of(values)
     try:
-        return _validated(shape, values)
+        return _validated(shape, text, values)
     except ValidationError as error:
         # An error of this project's own rules says more than one about a type in another branch of a union.
         found = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "value_error")
@@ -58,27 +58,27 @@ def _hint(error: Mapping[str, Any]) -> str:
     return "metaqnn-orch config show digits lists all settings"
 
 
-def _refuse_objects(values: Mapping[str, Any]) -> None:
+def _as_json(values: Mapping[str, Any]) -> str:
     """
     Raises:
         SettingsError: a value is no JSON.
     """
     try:
-        json.dumps(values, allow_nan=False)
+        return json.dumps(values, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(
             f"settings contain a value that is neither text, number, list nor mapping: {error}"
         ) from None
 
 
-def _validated(shape: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """The settings, without mappings that are null where null is no value.
+def _validated(shape: type[Settings], text: str, values: Mapping[str, Any]) -> Settings:
+    """The settings, without mappings that are null where null is no value. `text` has the values as JSON.
 
     Raises:
         ValidationError: they break a rule.
     """
     try:
-        return shape.model_validate_json(json.dumps(values, allow_nan=False))
+        return shape.model_validate_json(text)
     except ValidationError as error:
         left = dict(values)
         for one in error.errors(include_url=False):

@@ -12,6 +12,8 @@ MAX_COST: Final = 10**15  # parameters, or multiply-accumulates of one image
 MAX_MEMORY: Final = 1 << 60  # bytes
 MAX_LINE: Final = 4000  # bytes of a line of a history, which has one for each epoch, with up to MAX_MEASURES
 MAX_MEASURES: Final = 50  # measures of one epoch
+MAX_MEASURE: Final = 1e39  # the size of one
+MEASURE_NAME: Final = r"^[a-z][a-z0-9_]{0,39}$"
 MAX_DESIGN: Final = 4096  # characters of a design's text; the cnn family's notation has limits of its own
 MAX_PICTURES: Final = 20  # pictures beside one result
 MAX_PICTURE: Final = 1 << 24  # bytes
@@ -30,7 +32,7 @@ MicroBatch = Annotated[int, Field(ge=1, le=65_536)]
 LearningRate = Annotated[float, Field(ge=0, le=10)]
 """Learning rate of one epoch; a decay over many epochs may have brought it to 0."""
 Measures = Annotated[
-    dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Annotated[float, Field(ge=-1e39, le=1e39)]],
+    dict[Annotated[str, Field(pattern=MEASURE_NAME)], Annotated[float, Field(ge=-MAX_MEASURE, le=MAX_MEASURE)]],
     Field(max_length=MAX_MEASURES),
 ]
 """The measured values, by name."""

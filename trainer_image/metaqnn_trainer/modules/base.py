@@ -8,9 +8,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
-from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.messages import ModelOptions
-from metaqnn_trainer.plugins import Plugin
+from metaqnn_trainer.plugins import FUNCTION, Plugin
 from metaqnn_trainer.spaces.cnn.layer import Layer, Shape
 from metaqnn_trainer.spaces.cnn.registry import registry
 
@@ -49,12 +48,10 @@ def builder_of(kind: type[Layer]) -> Builder:
     Raises:
         PluginError: it cannot be loaded, or is no function; the text names the kind.
     """
-    source = registry().sources.get(kind.name)
-    whose = (source.distribution, source.version) if source is not None else ()
-    plugin = Plugin("metaqnn.builders", kind.name, kind.builder, *whose)
+    plugin = Plugin("metaqnn.builders", kind.name, kind.builder, interface=FUNCTION)
+    if (source := registry().sources.get(kind.name)) is not None:
+        plugin = plugin._replace(distribution=source.distribution, version=source.version)
     builder: Builder = plugin.load()
-    if not callable(builder):
-        raise PluginError(f"{plugin}: {kind.builder} is no function")
     return builder
 
 

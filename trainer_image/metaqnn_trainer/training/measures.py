@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from metaqnn_trainer.contract.bounds import MAX_MEASURES
+from metaqnn_trainer.contract.bounds import MAX_MEASURE, MAX_MEASURES, MEASURE_NAME
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.text import one_line
 from metaqnn_trainer.tasks.base import Task
-
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_MOST: Final = 1e39  # the largest size of a measure in the contract
 
 
 class Measurement(NamedTuple):
@@ -67,7 +64,7 @@ def _numbers(task: Task, found: Any) -> dict[str, float]:
     if len(found) > MAX_MEASURES:
         raise PluginError(f"{task.in_words}: `evaluate` returned {len(found)} measures, at most {MAX_MEASURES} can be")
     for name in found:
-        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        if not (isinstance(name, str) and re.fullmatch(MEASURE_NAME, name)):
             raise PluginError(
                 f"{task.in_words}: {_shown(name)} cannot name a measure: a name has small letters, digits and _, "
                 "begins with a letter, and has at most 40 characters"
@@ -86,8 +83,8 @@ def _number(task: Task, what: str, value: Any) -> float:
         number = float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
         raise PluginError(f"{task.in_words}: {what} is {_shown(value)}, and no number") from None
-    if math.isfinite(number) and abs(number) > _MOST:
-        raise PluginError(f"{task.in_words}: {what} is {number:g}, and no result holds more than {_MOST:g}")
+    if math.isfinite(number) and abs(number) > MAX_MEASURE:
+        raise PluginError(f"{task.in_words}: {what} is {number:g}, and no result holds more than {MAX_MEASURE:g}")
     return number
 
 
