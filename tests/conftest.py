@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("untimed")
 
 _numbers = count(1)
+
+# The trainers that the orchestrator starts from a test's own process are forked.
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(sys, "executable", forked.PYTHON)
+    import metaqnn_orch.application.trainer_call
+    import metaqnn_orch.launchers.local  # noqa: F401
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,11 +63,10 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture(scope="session")
-def forked_trainer() -> Iterator[list[str]]:
+def forked_trainer() -> list[str]:
     """The command of a trainer that starts at once."""
     pytest.importorskip("torch")
-    with forked.trainer() as command:
-        yield command
+    return [*forked.TRAINER]
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from metaqnn_orch import Search
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, NotFound, SettingsError
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests import forked
 from tests.cli.conftest import Trained, needs_trainer, trained
 from tests.control.world import Session, settings
 
@@ -135,7 +136,7 @@ def test_an_interrupt_leaves_a_run_in_order_and_is_not_swallowed(
     if moment != "making it":
         shutil.copytree(trained.store / "datasets", tmp_path / "store" / "datasets")
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "store"), way, "500"],
+        [forked.PYTHON, "-c", INTERRUPTED, str(tmp_path / "store"), way, "500"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -169,7 +170,7 @@ while thread.is_alive():
 def test_a_search_in_a_thread_ends_with_the_main_thread(tmp_path: Path, trained: Trained) -> None:
     shutil.copytree(trained.store / "datasets", tmp_path / "store" / "datasets")
     process = subprocess.Popen(
-        [sys.executable, "-c", IN_A_THREAD, str(tmp_path / "store"), "", "500"], stderr=subprocess.PIPE, text=True
+        [forked.PYTHON, "-c", IN_A_THREAD, str(tmp_path / "store"), "", "500"], stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
     while "0 of" not in process.stderr.readline():

@@ -22,6 +22,7 @@ from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests import forked
 from tests.cli.advice import check_advice
 from tests.cli.promised import check
 from tests.control.world import INFO, Session, settings
@@ -107,9 +108,13 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 def program(*arguments: object, **environment: str) -> Answer:
-    """The installed program, run by itself in an environment of its own."""
+    """The installed program, in a process and an environment of its own."""
+    python = sys.executable if "--detach" in arguments else forked.PYTHON  # the first leads a session
     done = subprocess.run(
-        [PROGRAM, *map(str, arguments)], env={**clean_environment(), **environment}, capture_output=True, text=True
+        [python, PROGRAM, *map(str, arguments)],
+        env={**clean_environment(), **environment},
+        capture_output=True,
+        text=True,
     )
     check([*map(str, arguments)], done.stdout)
     check_advice([*map(str, arguments)], done.stderr, environment)

@@ -14,6 +14,7 @@ import pytest
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests import forked
 from tests.cli.conftest import PROGRAM, Cli, clean_environment, put_dataset, settings_file, tree
 from tests.control.world import Session, settings
 from tests.seaweedfs import S3Server, free_ports, kill, start, wait_until_it_answers
@@ -83,7 +84,7 @@ def test_a_store_that_is_killed_in_mid_run_is_waited_for(
     process = start(tmp_path, ports, server, "127.0.0.1")
     assert wait_until_it_answers(process, server)
     rehearse[rehearse.index("--store") + 1] = f"s3://{server.bucket}/runs"
-    command = [str(PROGRAM), *map(str, rehearse), "--parallel=1", "--table-delay=0.1", "-o", "json"]
+    command = [forked.PYTHON, str(PROGRAM), *map(str, rehearse), "--parallel=1", "--table-delay=0.1", "-o", "json"]
     environment = {**clean_environment(), **server.environment()}
     said = []
     try:

@@ -10,6 +10,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests import forked
 from tests.cli.conftest import PROGRAM, clean_environment
 from tests.cli.conftest import cli as cli
 
@@ -43,7 +44,7 @@ class Served(NamedTuple):
 @contextmanager
 def serving(store: Path, *arguments: str, **environment: str) -> Iterator[Served]:
     """A dashboard of this store on a free port."""
-    command = [str(PROGRAM), "dashboard", "--store", str(store), "--port=0", "-o", "json", *arguments]
+    command = [forked.PYTHON, str(PROGRAM), "dashboard", "--store", str(store), "--port=0", "-o", "json", *arguments]
     process = subprocess.Popen(
         command,
         env={**clean_environment(), **environment},

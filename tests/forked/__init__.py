@@ -1,32 +1,49 @@
-"""A trainer that starts at once, for tests that start many.
+"""A Python that starts the orchestrator and the trainer at once, for tests that start many.
 
-Most of the processor time of a small trial is the import of torch. Here one process imports it, and forks for each
-trainer that is asked of it: the real one, with its own arguments, environment, folder and streams. `trainer` is the
-command of a small process that stands for it: signals and the exit code pass through. In two things a trainer differs
-from one that was started in the usual way: most variables that libraries read when they are imported are the server's,
-and when its stand-in is killed by SIGKILL, it ends a moment later.
+Most of the processor time of a short command or a small trial is the import of what it uses. Here one process imports
+it all, and forks for each `-m metaqnn_orch …`, `-m metaqnn_trainer …`, `-c …` and file that it is to run: the real
+program, with its own arguments, environment, folder and streams. A small process stands for each: signals and the exit
+code pass through. What such a program starts by `sys.executable` is forked, too. All else the real Python does, and
+where PYTHONPATH is set, everything.
+
+In three things a forked program differs: everything is imported already, most variables that libraries read when they
+are imported are the server's, and when its stand-in is killed by SIGKILL, it ends a moment later. What is about one of
+these starts `sys.executable`.
 """
 
 from __future__ import annotations
 
-import subprocess
+import atexit
+import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-CLIENT = Path(__file__).with_name("client.py")
+STAND_IN: Final = Path(__file__).with_name("stand_in.py")
+SHARED: Final = "FORKING_PYTHON"  # the variable by which all processes of pytest know the same one
 
 
-@contextmanager
-def trainer() -> Iterator[list[str]]:
-    """The command that stands for `python -m metaqnn_trainer`. It can be used until the block ends."""
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
-        address = f"{folder}/socket"
-        command = [sys.executable, "-m", "tests.forked.server", address]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-            assert server.stdout is not None
-            assert server.stdout.readline() == b"ready\n"
-            yield [sys.executable, "-SEI", str(CLIENT), address]
-            server.kill()
+def forking(folder: Path, interpreter: str = sys.executable) -> str:
+    """Make such an executable in a folder whose path is short, and return its path. The process that forks begins when
+    it is first needed. It ends when this process does, or the executable is removed.
+    """
+    path = folder / "python"
+    # A shell, because the first line of a file must be short.
+    path.write_text(f'#!/bin/sh\nexec "{interpreter}" -SEI "{STAND_IN}" "{interpreter}" "{path}" {os.getpid()} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+def _shared() -> str:
+    if SHARED not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="forked-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[SHARED] = forking(folder)
+    return os.environ[SHARED]
+
+
+PYTHON: Final = _shared()
+TRAINER: Final = (PYTHON, "-m", "metaqnn_trainer")
+ORCHESTRATOR: Final = (PYTHON, "-m", "metaqnn_orch")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -26,6 +28,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+TRAINER: Final = (sys.executable, "-m", "metaqnn_trainer")
+
+
 def ask(store: Store, dataset: DatasetRef, net: str, epochs: int) -> TrainingRequest:
     spec = TrialSpec(net=net, dataset=dataset, image_size=8, recipe=Recipe(epochs=epochs))
     request = TrainingRequest(run="r", trial=spec.trial_id(), spec=spec)
@@ -35,11 +40,11 @@ def ask(store: Store, dataset: DatasetRef, net: str, epochs: int) -> TrainingReq
 
 def test_trials_on_this_machine(s3_store_uri: str) -> None:
     store = open_store(s3_store_uri)
-    digits = push(store, "digits", report=lambda _line: None)
+    digits = push(store, "digits", report=lambda _line: None, trainer=TRAINER)
     quick = ask(store, digits, "[C(64,3,1), P(2,2), SM(10)]", epochs=1)
     endless = ask(store, digits, "[C(64,3,1), SM(10)]", epochs=10_000)
     lost = ask(store, DatasetRef(name="digits", digest="0" * 16), "[SM(10)]", epochs=1)
-    launcher = LocalLauncher(store.uri, parallel=1)
+    launcher = LocalLauncher(store.uri, parallel=1, command=(*TRAINER, "worker"))
     try:
         launcher.launch(quick, 1)
         assert until_phase(launcher, quick, *ENDED).phase is Phase.DELIVERED

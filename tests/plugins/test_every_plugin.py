@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tomllib
 from functools import cache, cached_property
 from importlib.metadata import distribution
@@ -22,6 +21,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests import forked
 from tests.cli.conftest import Cli, cli, needs_trainer
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
 
@@ -30,7 +30,6 @@ __all__ = ["cli", "cluster"]
 ROOT: Final = Path(__file__).parents[2] / "plugins"
 MOST_LINES: Final = 400  # of code, blank ones apart
 MOST_PAGE: Final = 80  # lines of README.md
-COMMAND: Final = (sys.executable, "-m", "metaqnn_orch")
 
 
 class Plugin:
@@ -71,7 +70,7 @@ def environment() -> dict[str, str]:
 
 def search(folder: Path, *arguments: str) -> None:
     done = subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+        [*forked.ORCHESTRATOR, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -79,7 +78,9 @@ def search(folder: Path, *arguments: str) -> None:
 @cache
 def listed() -> list[dict[str, str]]:
     """What `config plugins` says of all that is installed: it imports all of it."""
-    said = subprocess.run([*COMMAND, "config", "plugins", "-o", "json"], capture_output=True, check=True).stdout
+    said = subprocess.run(
+        [*forked.ORCHESTRATOR, "config", "plugins", "-o", "json"], capture_output=True, check=True
+    ).stdout
     found: list[dict[str, str]] = json.loads(said)
     return found
 
@@ -155,7 +156,7 @@ def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
     store = tmp_path / "runs"
     start = (*plugin.start, "--store", str(store), "--launcher=kubernetes", *jobs)
     with subprocess.Popen(
-        [*COMMAND, *start], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+        [*forked.ORCHESTRATOR, *start], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         assert any(line.lstrip().startswith("2/") for line in process.stderr)

@@ -12,9 +12,10 @@ import sysconfig
 from pathlib import Path
 from typing import Any, Final
 
+from tests import forked
 from tests.cli.conftest import TINY, Cli, cli, needs_trainer
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
-from tests.plugins.test_every_plugin import COMMAND, PLUGINS, environment
+from tests.plugins.test_every_plugin import PLUGINS, environment
 
 __all__ = ["cli", "cluster"]
 
@@ -51,7 +52,7 @@ class wonder(BaseModel):
 
 def command(*arguments: object, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*forked.ORCHESTRATOR, *map(str, arguments)],
         cwd=folder,
         env={**environment(), **variables},
         capture_output=True,

@@ -83,7 +83,8 @@ class SpaceBehaviour:
     @given(numbers=NUMBERS)
     def test_the_beginning_of_a_design_has_a_text_too(self, space: Space, numbers: list[int]) -> None:
         decisions = walked(space, numbers)
-        for length, (state, _) in enumerate(decisions):
+        for length in range(0, len(decisions), 1 + len(decisions) // 8):
+            state, _ = decisions[length]
             beginning = space.text([move for _, move in decisions[:length]])
             assert space.after(beginning) == state
             assert space.walk(beginning) == decisions[:length]
@@ -105,10 +106,10 @@ class SpaceBehaviour:
     @given(numbers=NUMBERS)
     def test_neighbours_are_other_legal_designs(self, space: Space, numbers: list[int]) -> None:
         text = space.text([move for _, move in walked(space, numbers)])
-        found = list(islice(space.neighbours(text), 100))
+        found = list(islice(space.neighbours(text), 40))
         assert text not in found
         assert len(set(found)) == len(found)
-        assert found == list(islice(space.neighbours(text), 100))
+        assert found == list(islice(space.neighbours(text), 40))
         for other in found:
             assert space.walk(other)
             assert space.after(other) is None
@@ -120,8 +121,8 @@ class SpaceBehaviour:
         self, space: Space, numbers: list[int]
     ) -> None:
         text = space.text([move for _, move in walked(space, numbers)])
-        found = [space.mutated(text, Random(f"{seed}")) for seed in range(20)]
-        assert found == [space.mutated(text, Random(f"{seed}")) for seed in range(20)]
+        found = [space.mutated(text, Random(f"{seed}")) for seed in range(8)]
+        assert found == [space.mutated(text, Random(f"{seed}")) for seed in range(8)]
         assert any(other != text for other in found) or not list(islice(space.neighbours(text), 1))
         for other in found:
             assert space.after(other) is None

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from itertools import count
@@ -34,6 +33,7 @@ from metaqnn_trainer.tasks.base import Load, task_of
 from metaqnn_trainer.training.outcome import Subject, Training
 from metaqnn_trainer.training.session import train
 from metaqnn_trainer.trial import Trainer
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 RUN = "a-run"
@@ -166,17 +166,18 @@ class Behaviour:
     def test_killed_and_begun_again_it_comes_out_the_same(self, store: DirectoryStore, tmp_path: Path) -> None:
         spec = self.spec(self.put_dataset(store), epochs=60)
         trial = self.ask(store, spec, TrainerOptions(checkpoint_seconds=0))
-        command = [sys.executable, "-m", "metaqnn_trainer", "train", "--store", str(tmp_path / "store"), "--run", RUN]
+        command = [*forked.TRAINER, "train", "--store", str(tmp_path / "store"), "--run", RUN]
         with subprocess.Popen(
             [*command, "--trial", trial, "--threads", "1"],
             env=self.environment(tmp_path),
             cwd=tmp_path,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         ) as process:
             checkpoint = tmp_path / "store" / keys.checkpoint(RUN, trial)
             while not checkpoint.exists() and process.poll() is None:
                 time.sleep(0.001)
             process.send_signal(signal.SIGKILL)
+            process.communicate()  # until nobody can write to it
         assert process.returncode in (-signal.SIGKILL, 0)
         assert self.carry_out(store, trial, attempt=2).exit_code == ExitCode.DELIVERED
         again = self.result(store, spec)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from metaqnn_trainer.contract.work import MAX_BUNDLE, BundleProgress, OrderEnd, 
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.directory import DirectoryStore
 from metaqnn_trainer.store.errors import Cause, StoreError
+from tests import forked
 from tests.trainer.conftest import RUN, Bench
 
 BUNDLE = "b" * 12
@@ -184,7 +184,7 @@ def test_progress_of_the_longest_bundle_is_a_message(store: Store) -> None:
 
 def command(bench: Bench, *orders: str, limit: int = 600) -> list[str]:
     own = [f"--store={bench.root}", f"--run={RUN}", f"--bundle={BUNDLE}", f"--limit={limit}", "--threads=1"]
-    return [sys.executable, "-m", "metaqnn_trainer", "bundle", *own, *(f"--order={order}" for order in orders)]
+    return [*forked.TRAINER, "bundle", *own, *(f"--order={order}" for order in orders)]
 
 
 def test_a_process_of_its_own_delivers_each_net_and_says_whose_each_line_is(bench: Bench) -> None:

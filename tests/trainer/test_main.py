@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from metaqnn_trainer.contract.dataset import object_digest
 from metaqnn_trainer.contract.messages import Recipe, TrainerOptions
 from metaqnn_trainer.contract.result import EpochRecord, ExitCode
 from metaqnn_trainer.images.dataset import parse_dataset
+from tests import forked
 from tests.trainer.conftest import RUN, Bench
 from tests.trainer.sources.idx_files import write_set
 
@@ -35,7 +35,7 @@ def train(store: str | Path, trial: str, *options: str, run: str = RUN) -> int:
 def test_one_request_in_one_result_out_in_a_process_of_its_own(bench: Bench) -> None:
     trial = bench.ask()
     arguments = ["train", "--store", f"file://{bench.root}", "--run", RUN, "--trial", trial, "--attempt", "3"]
-    done = subprocess.run([sys.executable, "-m", "metaqnn_trainer", *arguments], capture_output=True, check=False)
+    done = subprocess.run([*forked.TRAINER, *arguments], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == b""
     assert bench.result(trial).attempt == 3
@@ -118,7 +118,7 @@ def test_datasets_that_cannot_be_made(
 
 def start(bench: Bench, trial: str) -> subprocess.Popen[str]:
     arguments = ["train", "--store", str(bench.root), "--run", RUN, "--trial", trial, "--threads", "1"]
-    return subprocess.Popen([sys.executable, "-m", "metaqnn_trainer", *arguments], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([*forked.TRAINER, *arguments], stderr=subprocess.PIPE, text=True)
 
 
 def test_killed_and_asked_to_stop_at_any_moment_it_ends_with_the_same_weights(bench: Bench) -> None:

@@ -28,11 +28,11 @@ _KINDS: Final[Mapping[str, type[PluginFailed]]] = {
     SPACES.entry_points: SpaceFailed,
 }
 
-_List = Sequence  # a text is one, too, and is refused
+_LIST: Final = (list, Sequence)  # the usual ones first, which are quickly told; a text is one, too, and is refused
 _RETURNS: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(("legal", "parse", "beginning", "walk", "following", "describe", "words"), _List),
+    **dict.fromkeys(("legal", "parse", "beginning", "walk", "following", "describe", "words"), _LIST),
     **dict.fromkeys(("text", "canonical", "adapted", "mutated", "net"), str),
-    **dict.fromkeys(("measures", "features", "mismatches", "plugins"), Mapping),
+    **dict.fromkeys(("measures", "features", "mismatches", "plugins"), (dict, Mapping)),
     "neighbours": Iterable,
     "objection": (str, type(None)),
     "cost": Cost,
@@ -98,16 +98,19 @@ def guarded(family: type[Space], plugin: Plugin) -> type[Space]:
 
 def _method(plugin: Plugin, name: str, own: Any, but: tuple[type[Exception], ...] = _ITS_OWN) -> Callable[..., Any]:
     doing = "being made" if name == "__init__" else f"answering {name}"
+    checked = name in _RETURNS
 
     @wraps(own)
     def call(*arguments: Any, **named: Any) -> Any:
         if getattr(_within, "busy", False):
             found = own(*arguments, **named)  # the family calls itself: it may catch what it raises
-            _check(name, found)
+            if checked:
+                _check(name, found)
             return found
         with _alone(), blaming(plugin, doing, but):
             found = own(*arguments, **named)
-            _check(name, found)
+            if checked:
+                _check(name, found)
         return _iterated(plugin, doing, found) if isinstance(found, Iterator) else found
 
     return call
@@ -128,8 +131,8 @@ def _check(name: str, found: Any) -> None:
     Raises:
         TypeError: it is not what the method returns.
     """
-    wanted = _RETURNS.get(name, object)
-    if not isinstance(found, wanted) or (wanted is _List and isinstance(found, str)):
+    wanted = _RETURNS[name]
+    if not isinstance(found, wanted) or (wanted is _LIST and isinstance(found, str)):
         raise TypeError(f"{name} returned {one_line(repr(found), 80)}")
     if name == "legal" and not len(found):
         raise TypeError("legal returned no move")

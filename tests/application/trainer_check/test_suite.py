@@ -13,6 +13,7 @@ from metaqnn_orch.application.trainer_check.bench import Limits
 from metaqnn_orch.application.trainer_check.registry import Checked, CheckMark
 from metaqnn_orch.application.trainer_check.suite import CHECKS, check_trainer, chosen
 from metaqnn_orch.errors import BadInput
+from tests import forked
 from tests.application.trainer_check.example import write_example
 
 pytest.importorskip("numpy")
@@ -164,7 +165,7 @@ def test_a_trainer_that_breaks_bundles_is_caught(how: str, tmp_path: Path) -> No
     name, before, after = BROKEN_BUNDLES[how]
     program = tmp_path / "broken.py"
     program.write_text(BUNDLES.format(before=before, after=after))
-    verdict = verdicts([sys.executable, str(program)], Limits(), (name,))[name]
+    verdict = verdicts([forked.PYTHON, str(program)], Limits(), (name,))[name]
     assert verdict.mark is CheckMark.FAILED, verdict
 
 

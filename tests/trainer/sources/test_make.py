@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from metaqnn_trainer.images.dataset import parse_dataset
 from metaqnn_trainer.reading import parse_object
 from metaqnn_trainer.sources.base import Examples, LabelledImages, Source
 from metaqnn_trainer.sources.make import MadeDataset, channel_statistics, encode, encode_examples, make_dataset
+from tests import forked
 from tests.trainer.sources.idx_files import write_set
 
 
@@ -191,7 +191,7 @@ def test_an_installed_source_is_known_by_its_name(tmp_path: Path) -> None:
     (metadata / "entry_points.txt").write_text(INSTALLED)
     (tmp_path / "installed" / "prices.py").write_text(PRICES)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
-    command = [sys.executable, "-m", "metaqnn_trainer", "dataset"]
+    command = [*forked.TRAINER, "dataset"]
     made = subprocess.run(
         [*command, "prices", "--store", str(tmp_path / "store"), "--source", "/some/file"],
         env=environment,
