@@ -82,6 +82,8 @@ class Subject(NamedTuple):
     device: torch.device
     cost: tuple[int, int]
     """The design's parameters and multiply-accumulates."""
+    most: int | None = None
+    """Training examples of an epoch at most, where it is to be a short one."""
 
     @property
     def spec(self) -> TrialSpec:
