@@ -79,7 +79,8 @@ class Abandonments:
         return None
 
     def _lacking(self, streak: Streak) -> RunFailed:
-        what = f"what every net of this run asks for was wrong, or missing, in the last {amount(streak.attempts, 'attempt')}"
+        last = amount(streak.attempts, "attempt")
+        what = f"what every net of this run asks for was wrong, or missing, in the last {last}"
         none = "" if self._state.told else ", and none was trained"
         return RunFailed(
             f"{what}{none}; the last one: {streak.detail}",

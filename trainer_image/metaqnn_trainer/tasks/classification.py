@@ -35,7 +35,7 @@ class Classification(Task):
     """
 
     measure = "accuracy"
-    measures = CLASSIFIED
+    measures: ClassVar[tuple[str, ...]] = CLASSIFIED
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def load(self, read: Reader, device: torch.device) -> Dataset:
