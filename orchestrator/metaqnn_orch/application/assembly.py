@@ -52,8 +52,8 @@ class Launching(NamedTuple):
     it cannot, and is asked once.
     """
     prove: Callable[[], object] = lambda: None
-    """Checks that trials can begin at this place, which it asks as well. It raises LauncherError where they cannot,
-    before there is a run. It proves it once.
+    """Checks that trials can begin at this place, before there is a run; it asks as well. It raises LauncherError where
+    they cannot.
     """
     close: Callable[[], None] = lambda: None
     """Ends what `prove` has started."""
@@ -89,7 +89,6 @@ def make_launcher(
 
             ask = cache(lambda: prove_equipment(settings))
 
-            @cache
             def prove() -> None:
                 ask()
                 local.prove()

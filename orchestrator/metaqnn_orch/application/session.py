@@ -99,7 +99,7 @@ def run(
         with surely_closing(launching.of(record)) as workers:
             return search(
                 *(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse, asked),
-                prove=launching.prove,
+                ask=launching.ask,
             )
 
 
@@ -112,13 +112,13 @@ def search(
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
     asked: Callable[[], Stop] = lambda: Stop.NO,
-    prove: Callable[[], object] = lambda: None,
+    ask: Callable[[], object] = lambda: None,
 ) -> SessionEnd:
-    """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it. `prove` is called
+    """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it. `ask` is called
     where there is anything left to do, before the session is written down.
 
     Raises:
-        BadInput: as `prove` says.
+        BadInput: as `ask` says.
         RunHeld: another orchestrator works on it.
         RunFailed, JournalError, StoreError, LauncherError: as the loop says.
     """
@@ -133,7 +133,7 @@ def search(
         with hold.kept(now, lambda: silence.text):
             return _searched(
                 *(store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port),
-                *(asked, prove),
+                *(asked, ask),
             )
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
@@ -153,7 +153,7 @@ def _searched(
     metrics: Metrics | None,
     metrics_port: int | None,
     asked: Callable[[], Stop],
-    prove: Callable[[], object],
+    ask: Callable[[], object],
 ) -> SessionEnd:
     """Search as `search` does, while the run is held."""
     state, journal = resume(store, record, settings, session)
@@ -170,7 +170,7 @@ def _searched(
     reached = _limit(state, settings, state.heard, unnamed=unnamed) if state.finished is not None else None
     if reached is not None and not nothing_worked(state):
         return SessionEnd(view, Outcome(reached.reason), 0, reached.detail)
-    prove()
+    ask()
     if metrics is not None:
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()

@@ -66,8 +66,7 @@ class Course:
         self._task, self._data, self._device = subject.task, subject.data, subject.device
         self._recipe = subject.spec.recipe
         self._digest = subject.spec.digest()
-        examples = self._task.examples(self._data, "train")
-        self._examples = examples if subject.most is None else min(examples, subject.most)
+        self._examples = min(self._task.examples(self._data, "train"), subject.most)
         self._hooks = hooks
         self._dropout = dropout_source(self._device)
         self.training = Training(self._task.chance(self._data), self._task.measure, micro_batch=micro_batch)
