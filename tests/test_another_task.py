@@ -42,6 +42,21 @@ def searched(environment: Environment, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+def test_doctor_trains_a_step_of_its_own_task(environment: Environment, searched: Path, tmp_path: Path) -> None:
+    """Where the store has the data; otherwise it says that it does not, and that the task can be used."""
+    for folder, words in (
+        (searched, " examples of diabetes in "),
+        (tmp_path, "? trainer: trains one step: task regression can be used; no step was trained: diabetes is not in "),
+    ):
+        said = environment.call("doctor", "diabetes", *STORE, folder=folder)
+        assert said.returncode == 0, said.stdout
+        text = " ".join(said.stdout.split())
+        assert words in text
+        assert text.count("task regression") == (folder == tmp_path), "it is proved once"
+        assert ("; measures mse, r2" in text) == (folder == searched)
+        assert "✓ trainer: starts: in " in text
+
+
 def assert_about_no_images(text: str) -> None:
     for word in ("accurac", "image", "None", "Traceback", "nan"):
         assert word not in text, text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from metaqnn_orch.application.equipment import prove_equipment
+from metaqnn_orch.application.equipment import prove_elsewhere, prove_equipment
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
@@ -18,9 +18,9 @@ from tests.trainer.odd_plugins import IDENTITY, install
 pytestmark = needs_trainer
 
 
-def settings_of(**task: Any) -> Settings:
+def settings_of(sections: dict[str, Any] | None = None, **task: Any) -> Settings:
     space = {"image_size": 8, "channels": 1, "classes": 10}
-    return parse_settings({"dataset": {"name": "digits"}, "space": space, "task": task})
+    return parse_settings({"dataset": {"name": "digits"}, "space": space, "task": task, **(sections or {})})
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,38 @@ def test_a_task_that_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert prove_equipment(settings_of(name="fine")) == "task fine"
 
 
+def test_elsewhere_only_what_is_wrong_everywhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{install(tmp_path)}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    with pytest.raises(BadInput, match=r"could be trained: task.threshold: is unknown"):
+        prove_elsewhere(settings_of(name="fine", threshold=7))
+    assert prove_elsewhere(settings_of(name="number")) == "", "it can be loaded in the image, perhaps"
+    assert prove_elsewhere(settings_of(name="fine")) == "task fine"
+
+
 def test_nothing_is_asked_of_what_is_built_in() -> None:
     assert prove_equipment(settings_of(name="classification"), ["/no/such/program"]) == ""
+
+
+LIMIT: Final = {"reference": 1.0, "weight": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"objective": {"measure": "f1"}}, "objective.measure names the measure f1, which no result of task classif"),
+        ({"objective": {"soft_limits": {"spikes": LIMIT}}}, "objective.soft_limits names the measure spikes, "),
+        ({"search": {"method": "guided", "front": {"seconds": "min"}}}, "the front names the measure seconds, "),
+    ],
+)
+def test_measures_that_the_task_does_not_have(sections: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        prove_equipment(settings_of(sections, name="classification"), ["/no/such/program"])
+    assert str(refused.value).startswith(words)
+    assert "there are params, macs, " in str(refused.value)
+    assert "accuracy, balanced_accuracy, loss" in str(refused.value)
+
+
+@pytest.mark.parametrize("measure", ["loss", "params", "seconds"])
+def test_measures_that_it_has(measure: str) -> None:
+    limits = {"measure": measure, "soft_limits": {measure: LIMIT}}
+    assert prove_equipment(settings_of({"objective": limits}, name="classification"), ["/no/such/program"]) == ""

@@ -21,6 +21,7 @@ from tests.launchers.test_local import FAKE_WORKER
 from tests.seaweedfs import S3Server, free_ports
 from tests.store.faulty_server import Answer, Script, always, error, faulty_server, page
 
+FAILING: Final = (sys.executable, "-c", "raise SystemExit('no step today')")
 LISTING: Final = Answer(200, b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")
 EMPTY: Final = Answer(200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
 
@@ -168,19 +169,21 @@ def test_the_trainer_is_started_and_trains(cli: Cli, tmp_path: Path) -> None:
     lines = answer.out.splitlines()
     assert any(line.startswith("✓ trainer: installed: torch ") for line in lines)
     assert any(line.startswith("✓ trainer: starts: in ") for line in lines)
-    assert any(line.startswith("✓ trainer: trains one step of a tiny net: ") for line in lines)
-    assert sum("dataset" in line and "digits" in line for line in lines) == 1, "each is said once"
+    (step,) = [line for line in lines if line.startswith("✓ trainer: trains one step: [")]
+    assert " on 32 made images, because digits is not in the store yet, in " in step
+    assert step.endswith("; measures accuracy, balanced_accuracy, loss")
+    assert sum(line.startswith("✓ dataset: digits") for line in lines) == 1, "each is said once"
     assert not (tmp_path / "store").exists() or list(DirectoryStore(tmp_path / "store").list("")) == []
 
 
 def test_a_trainer_that_cannot_be_started_is_a_cross_with_what_to_do(tmp_path: Path) -> None:
     command = (sys.executable, "-c", "import nothing_like_torch")
-    found = {one.what: one for one in examine_here(load(), command)}
+    found = {one.what: one for one in examine_here(load(), worker=command)}
     starts = found["trainer: starts"]
     assert starts.mark is Mark.BAD
     assert "No module named 'nothing_like_torch'" in starts.detail
     assert starts.fix == "pip install 'metaqnn-orch[train]'"
-    assert "trainer: trains one step of a tiny net" not in found, "it would say the same"
+    assert "trainer: trains one step" not in found, "it would say the same"
 
 
 def test_a_dataset_without_test_images_is_said_before_anything_is_trained(tmp_path: Path) -> None:
@@ -198,10 +201,12 @@ def load() -> Settings:
 def test_a_gpu_that_is_there_and_not_used_is_a_warning_with_its_evidence(tmp_path: Path) -> None:
     (tmp_path / "device").write_text("cpu, x86_64, 2 threads")
     (tmp_path / "unused").write_text("CUDA is not available: torch is built for CUDA 12.8, the NVIDIA driver is 470.1")
-    found = {one.what: one for one in examine_here(load(), (sys.executable, str(FAKE_WORKER), str(tmp_path)))}
+    worker = (sys.executable, str(FAKE_WORKER), str(tmp_path))
+    found = {one.what: one for one in examine_here(load(), None, worker, FAILING)}
     starts = found["trainer: starts"]
     assert starts.mark is Mark.WARNING
     assert "on cpu, x86_64, 2 threads; there is a GPU, but it cannot be used: CUDA is not available" in starts.detail
     assert "the NVIDIA driver is 470.1" in starts.detail
     assert "nvidia-smi" in starts.fix
-    assert "trainer: trains one step of a tiny net" in found, "it trains all the same"
+    step = found["trainer: trains one step"]  # which is tried all the same
+    assert (step.mark, "no step today" in step.detail) == (Mark.BAD, True)

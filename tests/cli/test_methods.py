@@ -117,3 +117,17 @@ def test_a_list_of_nets_is_no_search(tmp_path: Path, cli: Cli) -> None:
     assert cli(*start, "--dry-run", "-o", "json").json()["method"] is None
     assert "searching by" not in cli(*start).err
     assert cli("status", "one", "--store", tmp_path / "store", "-o", "json").json()["method"] is None
+
+
+@pytest.mark.parametrize(("population", "said"), [(11, 0), (12, 1), (25, 1)])
+def test_evolution_that_never_mutates_is_said(population: int, said: int, tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "table.csv").write_text('net,accuracy\n"[SM(10)]",0.5\n"[GAP(10), SM(10)]",0.2\n')
+    search = {"method": "evolution", "population": population, "confirm": {"top": 0}}
+    file = settings_file(tmp_path, settings(dataset__digest=None, execution__poll_seconds=0.01, search=search))
+    where = ("--store", tmp_path / "store", "--launcher", "table", "--table", tmp_path / "table.csv")
+    words = (
+        f"evolution mutates nothing here, and is random search: its first {population} nets (search.population) are "
+        "drawn at random, and this search has 12\n"
+    )
+    for dry in (("--dry-run",), ("--dry-run", "-o", "json"), ()):
+        assert cli("start", file, "--run", "one", *where, *dry).err.count(words) == said

@@ -223,7 +223,8 @@ def test_a_measure_that_no_result_has_ends_the_run_after_one_attempt(store: Stor
         session.run_to_end(deliver)
     assert "--run OTHER" in failed.value.hint
     assert {trial.attempt for trial in session.state.trials.values()} == {2}, "no trial was begun again"
-    assert session.state.abandoned == 0
+    assert (session.state.abandoned, session.state.attempts_lost) == (0, 0), "no net is charged"
+    assert [*session.state.lost] == ["unequipped"]
 
 
 def test_rewards_of_another_objective_are_no_beginning(store: Store) -> None:

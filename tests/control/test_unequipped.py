@@ -31,7 +31,7 @@ def states(session: Session) -> dict[str, str]:
 @pytest.mark.parametrize("parallel", [1, 2, 3, 8])
 def test_a_new_run_stops_and_goes_on_with_the_same_nets(store: Store, parallel: int) -> None:
     first = Session(store, settings())
-    with pytest.raises(RunFailed, match="needs, and none was trained; the last one: unequipped as told") as failed:
+    with pytest.raises(RunFailed, match="and none was trained; the last one: unequipped as told") as failed:
         first.run_to_end(crash_first(99, Phase.UNEQUIPPED), parallel)
     assert f"metaqnn-orch resume test --store {store.uri}" in failed.value.hint
     asked = states(first)
@@ -72,7 +72,10 @@ def test_what_the_image_before_left_behind_does_not_stop_the_next_session(store:
 
 def test_without_a_brake_it_stops_a_run_that_has_trained_too(store: Store) -> None:
     session = Session(store, settings(execution__brake_after=0))
-    with pytest.raises(RunFailed, match="the last 3 attempts lacked what every net of this run needs; the last one"):
+    with pytest.raises(
+        RunFailed,
+        match="wrong, or missing, in the last 3 attempts; the last one",
+    ):
         session.run_to_end(Broken(Phase.UNEQUIPPED, until=99), parallel=1)
     assert (session.state.unique, session.state.abandoned) == (2, 0)
 

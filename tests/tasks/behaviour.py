@@ -29,7 +29,7 @@ from metaqnn_trainer.sources.base import Examples
 from metaqnn_trainer.sources.make import encode_examples
 from metaqnn_trainer.spaces.base import SPACES
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.tasks.base import Load, task_of
+from metaqnn_trainer.tasks.base import Load, measures_of, task_of
 from metaqnn_trainer.training.outcome import Subject, Training
 from metaqnn_trainer.training.session import train
 from metaqnn_trainer.trial import Trainer
@@ -142,6 +142,8 @@ class Behaviour:
         assert first.reward > first.chance
         assert first.measures
         assert set(first.test_measures) == set(first.measures)
+        declared = measures_of(self.tasks(spec.task.name))
+        assert not declared or set(declared) == set(first.measures)
         store.delete(keys.result(RUN, spec.trial_id()))
         torch.manual_seed(1)  # what the process did before plays no part
         again = self.delivered(store, spec)
@@ -217,8 +219,17 @@ class Behaviour:
         spec = self.spec(self.put_dataset(store))
         task = PluginRef(name=spec.task.name, options={"nonsense": 1})
         report = self.carry_out(store, self.ask(store, spec.model_copy(update={"task": task})))
-        assert report.exit_code == ExitCode.UNEQUIPPED, "another release knows it, perhaps: no net is the cause"
+        assert report.exit_code == ExitCode.UNEQUIPPED, "no net is the cause"
         assert report.reason.startswith("task.options.nonsense: ")
+
+    def test_one_step(self, store: DirectoryStore) -> None:
+        spec = self.spec(self.put_dataset(store), epochs=50, max_rates=5)
+        before = [*store.list("")]
+        step = Trainer(1, tasks=self.tasks, spaces=self.spaces).one_step(store, spec)
+        assert (step.examples, step.device[:3]) == (min(step.of, spec.recipe.batch_size), "cpu")
+        declared = measures_of(self.tasks(spec.task.name))
+        assert set(declared or step.measures) == set(step.measures) != set()
+        assert [*store.list("")] == before, "nothing is written"
 
     def test_a_dataset_that_is_another_one(self, store: DirectoryStore) -> None:
         spec = self.spec(self.put_dataset(store))

@@ -100,7 +100,7 @@ class TestBehaviour(Behaviour):
         space = PluginRef(name="widths", options={"inputs": 0})
         spec = self.spec(self.put_dataset(store)).model_copy(update={"space": space})
         report = self.carry_out(store, self.ask(store, spec))
-        assert report.exit_code == ExitCode.BAD_REQUEST
+        assert report.exit_code == ExitCode.UNEQUIPPED
         assert report.reason.startswith("space.options.inputs: ")
 
     def test_it_begins_with_the_weights_of_another_trial(self, store: DirectoryStore) -> None:

@@ -12,19 +12,23 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import MAX_MEMORY
 from metaqnn_trainer.contract.codec import decode, encode
-from metaqnn_trainer.contract.messages import ModelOptions, PluginRef, Recipe, TrainingRequest
+from metaqnn_trainer.contract.messages import CLASSIFIED, ModelOptions, PluginRef, Recipe, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import EpochRecord, ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
-from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.errors import RequestError, RunFault
+from metaqnn_trainer.images.evaluate import Measured
 from metaqnn_trainer.load import load_trial
 from metaqnn_trainer.reading import Reader
+from metaqnn_trainer.spaces.base import Space
 from metaqnn_trainer.spaces.cnn.layer import Shape, describe, total_cost
 from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.base import exists
+from metaqnn_trainer.tasks.base import Part, Task, measures_of
 from metaqnn_trainer.tasks.classification import Classification
 from metaqnn_trainer.training.memory_estimate import training_memory
 from metaqnn_trainer.trial import Trainer
@@ -260,6 +264,84 @@ def test_what_is_not_installed_is_no_nets_fault(
     request = TrainingRequest(run=RUN, trial=spec.trial_id(), spec=spec)
     bench.store.put(keys.request(RUN, request.trial), encode(request))
     refused(trainer, bench, request.trial, ExitCode.UNEQUIPPED, complaint)
+
+
+class Graded(Classification):
+    """A task with options, of one family, that cannot use all data, nor all designs."""
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        level: int = Field(1, ge=1)
+        data: str = "digits"
+
+    def __init__(self, spec: TrialSpec, options: Any, space: Space | None) -> None:
+        super().__init__(spec, options, space)
+        if options.level == 7:
+            raise RequestError("level 7 needs level 6")
+        if options.level == 8:
+            parse_net("nonsense")
+
+    def load(self, read: Reader, device: torch.device) -> Any:
+        if self.options.data != self.spec.dataset.name:
+            raise RequestError(f"there are no grades for {self.spec.dataset.name}")
+        return super().load(read, device)
+
+
+class Foreign(Classification):
+    families = ("trees",)
+
+
+class Plain(Task):
+    """Everything is inherited that a task may inherit."""
+
+    def examples(self, data: Any, part: Part) -> int:
+        raise AssertionError
+
+    batch = build = loss = evaluate = examples  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "code", "complaint"),
+    [
+        (Graded, {"level": 0}, ExitCode.UNEQUIPPED, "task.options.level: must be greater than or equal to 1"),
+        (Graded, {"level": "high"}, ExitCode.UNEQUIPPED, "task.options.level: must be a whole number"),
+        (Graded, {"levels": 1}, ExitCode.UNEQUIPPED, "task.options.levels: is unknown"),
+        (Graded, {"level": 7}, ExitCode.UNEQUIPPED, "level 7 needs level 6"),
+        (Graded, {"data": "grades"}, ExitCode.UNEQUIPPED, "there are no grades for digits"),
+        (Foreign, {}, ExitCode.UNEQUIPPED, "trains designs of the family trees alone, and space.family is cnn"),
+        (Plain, {}, ExitCode.UNEQUIPPED, "the task made-up builds no nets of the cnn family"),
+        (Graded, {"level": 8}, ExitCode.BAD_REQUEST, "column 1"),
+    ],
+    ids=["range", "type", "unknown", "together", "data", "family", "no cnn", "this net alone"],
+)
+def test_what_is_wrong_with_the_run_is_no_nets_fault(
+    kind: type[Task], options: dict[str, Any], code: ExitCode, complaint: str, bench: Bench
+) -> None:
+    trainer = Trainer(threads=1, tasks=lambda name: kind)
+    trial = bench.ask(task=PluginRef(name="made-up", options=options))
+    refused(trainer, bench, trial, code, complaint)
+
+
+def test_a_net_that_does_not_fit_the_device_cannot_be_tried(bench: Bench) -> None:
+    class Full(Classification):
+        def memory(self, data: Any, batch: int) -> int:
+            return 1 << 60
+
+    with pytest.raises(RunFault, match="is too large: training needs at least"):
+        Trainer(threads=1, tasks=lambda name: Full).one_step(bench.store, spec_of(bench.dataset))
+
+
+def test_measures_are_declared_for_ones_own_evaluate() -> None:
+    class More(Classification):
+        def evaluate(self, *arguments: Any) -> dict[str, float]:
+            return {**super().evaluate(*arguments), "more": 1.0}
+
+    class Less(More):
+        measures = ("accuracy",)
+
+    assert measures_of(Classification) == CLASSIFIED == Measured._fields
+    assert measures_of(More) == ()
+    assert measures_of(Less) == measures_of(type("Same", (Less,), {})) == ("accuracy",)
 
 
 def test_a_module_that_is_missing_when_it_is_needed_is_no_nets_fault(bench: Bench) -> None:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import canonical_json, decode
-from metaqnn_trainer.contract.messages import PluginRef
+from metaqnn_trainer.contract.messages import TrialSpec
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder
 from metaqnn_trainer.dataset_cache import DatasetCache
@@ -82,9 +82,10 @@ def parser() -> argparse.ArgumentParser:
     dataset.add_argument("--grayscale", action="store_true", help="turn your own images into grayscale")
     dataset.add_argument("--skip-bad", action="store_true", help="leave out files of your own that cannot be used")
 
-    check = commands.add_parser("check", help="say whether a task and kinds of layers can be used here")
-    check.add_argument("--task", required=True, help="name and options, as the specification of a trial has them")
+    check = commands.add_parser("check", help="say whether the nets of a run can be trained here, and how measured")
+    check.add_argument("--spec", required=True, help="the specification of one of its trials, as a request has it")
     check.add_argument("--layer", action="append", default=[], help="name in the text of a net; may be repeated")
+    check.add_argument("--store", help="the store with the trial's dataset: also train one step on it")
 
     export = commands.add_parser("export", help="write a trained net as a file that needs nothing from this project")
     export.add_argument("--store", required=True, help="the store: a path, file:///path or s3://bucket/prefix")
@@ -243,10 +244,15 @@ def _make_dataset(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from metaqnn_trainer.equipment import check_equipment
-
+    with lasting_imports():
+        from metaqnn_trainer.equipment import check_equipment
+        from metaqnn_trainer.trial import Trainer
+    spec, step = decode(TrialSpec, options.spec, "--spec"), None
     with redirect_stdout(sys.stderr):
-        check_equipment(decode(PluginRef, options.task, "--task"), options.layer)
+        measures = check_equipment(spec, options.layer)
+        if options.store:
+            step = Trainer().one_step(patient_store(options.store), spec)._asdict()
+    print(canonical_json({"measures": measures, "step": step}).decode(), flush=True)
     return ExitCode.DELIVERED
 
 

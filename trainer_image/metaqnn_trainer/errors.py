@@ -3,6 +3,7 @@
 TrainerError
 ├── RequestError      exit BAD_REQUEST   the request cannot be read, or asks for a net that cannot be built
 ├── MeasureError      exit BAD_REQUEST   a measure or the reward of a net is no finite number
+├── RunFault          exit UNEQUIPPED    what every net of the run asks for cannot be done
 ├── PluginFault       exit INTERNAL      a plug-in failed while it was used
 ├── DatasetError      exit DATASET       a dataset, or its source, is missing or not what it should be
 ├── DeviceError       exit DEVICE        a GPU was asked for and none is usable, or it failed
@@ -39,6 +40,14 @@ class RequestError(TrainerError):
     """The request cannot be read, or asks for a net that cannot be built."""
 
     exit_code = ExitCode.BAD_REQUEST
+
+
+class RunFault(TrainerError):
+    """What every net of the run asks for cannot be done: an option of the task is wrong, or its designs, or its data,
+    are not such as the task trains. No net is to blame.
+    """
+
+    exit_code = ExitCode.UNEQUIPPED
 
 
 class MeasureError(TrainerError):

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import lru_cache, partial
+from typing import Any
 
 from metaqnn_trainer.blame import blamed
 from metaqnn_trainer.contract import keys
@@ -17,7 +18,16 @@ from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.contract.work import WorkOrder, WorkReport
 from metaqnn_trainer.dataset_cache import DatasetCache
 from metaqnn_trainer.delivery import deliver, teller
-from metaqnn_trainer.errors import KNOWN, HostMemoryError, PluginFault, RequestError, Settled, exit_code, in_words
+from metaqnn_trainer.errors import (
+    KNOWN,
+    HostMemoryError,
+    PluginFault,
+    RequestError,
+    RunFault,
+    Settled,
+    exit_code,
+    in_words,
+)
 from metaqnn_trainer.faults import cause
 from metaqnn_trainer.fetching import Opened, patient_store, read_request
 from metaqnn_trainer.plugins import TASKS, Group
@@ -28,11 +38,12 @@ from metaqnn_trainer.start_up import Ahead
 from metaqnn_trainer.store.base import Store, exists
 from metaqnn_trainer.store.errors import StoreError
 from metaqnn_trainer.store.patient import may_pass
-from metaqnn_trainer.tasks.base import Load, data_key, task_of
+from metaqnn_trainer.tasks.base import Load, Task, data_key, task_of
 from metaqnn_trainer.training.checkpoint import Checkpoints
 from metaqnn_trainer.training.device import choose_device, device_name, process_began
 from metaqnn_trainer.training.gpu import THIS_MACHINE, Gpus
 from metaqnn_trainer.training.memory import is_out_of_memory, memory_for_training
+from metaqnn_trainer.training.one_step import OneStep, one_step, short
 from metaqnn_trainer.training.outcome import Subject
 from metaqnn_trainer.training.session import train
 from metaqnn_trainer.training.so_far import EpochsSoFar
@@ -117,7 +128,7 @@ class Trainer:
 
         Raises:
             RequestError: the request cannot be read, or asks for a net that cannot be built.
-            PluginError, UnknownField: it asks for a plug-in, a kind of layer or a field that is not known here.
+            RunFault, PluginError, UnknownField: what every net of the run asks for is wrong, or not known here.
             DeviceError: a GPU was asked for and none is usable.
             DatasetError: the dataset is missing, or is not the requested one.
             StoreError: the store does not answer.
@@ -153,17 +164,27 @@ class Trainer:
             checkpoints.remove()
             so_far.remove()
 
+    def one_step(self, store: Store, spec: TrialSpec) -> OneStep:
+        """Train one step of a trial and measure what comes of it, to show that this can be done. Nothing is written.
+
+        Raises:
+            TrainerError, ContractError, StoreError: as `run` says, or the net does not fit the device.
+        """
+        spec = spec.model_copy(update={"recipe": short(spec.recipe)})
+        with self._faults(spec, PluginFault):
+            return one_step(self._subject(Reader(store, self._dataset_cache), spec))
+
     def _subject(self, read: Reader, spec: TrialSpec) -> Subject:
         """The design to train, its task and its data.
 
         Raises:
-            RequestError, PluginError, UnknownField, DatasetError, StoreError: as `run` says.
+            RequestError, RunFault, PluginError, UnknownField, DatasetError, StoreError: as `run` says.
         """
         _check_plugins(spec)
         task = task_of(spec, self._tasks, self._spaces)
+        with self._faults(spec, PluginError):
+            data = self._data(read, spec, task)
         try:
-            with self._faults(spec, PluginError):  # data do not depend on the design
-                data = self._loaded.get(data_key(spec), partial(task.load, read, self._device))
             cost = task.cost(data)
         except UnknownLayer as error:
             raise PluginError(f"{spec.net} cannot be trained here: {error}") from error
@@ -172,6 +193,13 @@ class Trainer:
         if max(cost) > MAX_COST:
             raise RequestError(f"{spec.net} has {cost[0]} parameters and {cost[1]} multiply-accumulates: too many")
         return Subject(task, data, self._device, cost)
+
+    def _data(self, read: Reader, spec: TrialSpec, task: Task) -> Any:
+        """The task's data, on which the design has no influence."""
+        try:
+            return self._loaded.get(data_key(spec), partial(task.load, read, self._device))
+        except (RequestError, MessageError, NotationError, ShapeError) as error:
+            raise RunFault(str(error)) from error
 
     @contextmanager
     def _faults(self, spec: TrialSpec, kind: type[PluginFault | PluginError]) -> Iterator[None]:

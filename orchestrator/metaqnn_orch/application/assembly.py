@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from metaqnn_orch.application.equipment import prove_equipment
+from metaqnn_orch.application.equipment import prove_elsewhere, prove_equipment
 from metaqnn_orch.application.opening import plain
 from metaqnn_orch.application.rehearsal import Rehearsal
 from metaqnn_orch.application.silence import WatchedStore, silence_of
@@ -46,8 +47,14 @@ class Launching(NamedTuple):
 
     of: Callable[[RunRecord], Launcher]
     """Returns the launcher of a run; it has started nothing yet."""
+    ask: Callable[[], object] = lambda: None
+    """Asks a trainer, where there is one here, whether it can train what the settings ask for. It raises BadInput where
+    it cannot, and is asked once.
+    """
     prove: Callable[[], object] = lambda: None
-    """Checks that trials can begin at this place. It raises LauncherError where they cannot, before there is a run."""
+    """Checks that trials can begin at this place, before there is a run; it asks as well. It raises LauncherError where
+    they cannot.
+    """
     close: Callable[[], None] = lambda: None
     """Ends what `prove` has started."""
 
@@ -80,11 +87,13 @@ def make_launcher(
                 )
             local = LocalLauncher(store.uri, parallel, options=options_on_this_machine(settings.execution), lines=lines)
 
+            ask = cache(lambda: prove_equipment(settings))
+
             def prove() -> None:
-                prove_equipment(settings)
+                ask()
                 local.prove()
 
-            return Launching(lambda record: local, prove, local.close)
+            return Launching(lambda record: local, ask, prove, local.close)
         case LauncherName.TABLE:
             if rehearsal is None:
                 raise BadInput("the table launcher needs a table", hint="--launcher table --table FILE.csv")
@@ -105,10 +114,13 @@ def make_launcher(
             refuse_unreachable(cluster)
             refuse_unacceptable(cluster, form, settings.execution.together)
             options = options_in_a_pod(settings.execution)
+            ask = cache(lambda: prove_elsewhere(settings))
             return Launching(
                 lambda record: KubernetesLauncher(
                     cluster, RunRef(record.run, record.uid), form, store, parallel, options
-                )
+                ),
+                ask,
+                ask,
             )
 
 

@@ -32,6 +32,7 @@ from metaqnn_orch.errors import KeysRefused, StoreError
 from metaqnn_orch.launchers.base import Launcher
 from metaqnn_orch.needs import need
 from metaqnn_orch.next_command import next_command
+from metaqnn_orch.reporting.cautions import only_random
 from metaqnn_orch.reporting.curves import read_epochs
 from metaqnn_orch.reporting.feed import Tracking
 from metaqnn_orch.reporting.summary import RunView, method_in_words
@@ -97,7 +98,8 @@ def run(
             raise KeysRefused(str(error), error.hint, cause=error.cause, status=error.status, code=error.code) from None
         with surely_closing(launching.of(record)) as workers:
             return search(
-                store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse, asked
+                *(store, record, record.settings_as_run(settings), workers, listener, metrics_port, pulse, asked),
+                ask=launching.ask,
             )
 
 
@@ -110,10 +112,13 @@ def search(
     metrics_port: int | None = None,
     pulse: Pulse | None = None,
     asked: Callable[[], Stop] = lambda: Stop.NO,
+    ask: Callable[[], object] = lambda: None,
 ) -> SessionEnd:
-    """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it.
+    """Go on with a run, from wherever its journal ends, until it is complete or a signal stops it. `ask` is called
+    where there is anything left to do, before the session is written down.
 
     Raises:
+        BadInput: as `ask` says.
         RunHeld: another orchestrator works on it.
         RunFailed, JournalError, StoreError, LauncherError: as the loop says.
     """
@@ -127,7 +132,8 @@ def search(
         hold.claim(time.sleep, listener.say)
         with hold.kept(now, lambda: silence.text):
             return _searched(
-                store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port, asked
+                *(store, record, settings, launcher, listener, session, hold, pulse, silence, metrics, metrics_port),
+                *(asked, ask),
             )
     finally:
         with unbroken(), suppress(StoreError):  # a courtesy
@@ -147,6 +153,7 @@ def _searched(
     metrics: Metrics | None,
     metrics_port: int | None,
     asked: Callable[[], Stop],
+    ask: Callable[[], object],
 ) -> SessionEnd:
     """Search as `search` does, while the run is held."""
     state, journal = resume(store, record, settings, session)
@@ -163,12 +170,15 @@ def _searched(
     reached = _limit(state, settings, state.heard, unnamed=unnamed) if state.finished is not None else None
     if reached is not None and not nothing_worked(state):
         return SessionEnd(view, Outcome(reached.reason), 0, reached.detail)
+    ask()
     if metrics is not None:
         metrics.begin(state, settings.goal)
     served = metrics.served(metrics_port) if metrics is not None and metrics_port is not None else nullcontext()
     if not settings.nets:
         source = SEARCHERS.find(settings.search.method).identity or "docs/search.md"
         listener.say(f"searching by {method_in_words(settings)} ({source})")
+        if idle := only_random(settings):
+            listener.say(idle, Tone.CAUTION)
     makers, files = trackers(settings.tracking), RunFiles(store, view, listener.say)
     epochs = partial(read_epochs, store, record.run)
     stops = "Ctrl-C" if ctrl_c_arrives() else next_command(f"cancel {record.run}", store.uri)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from metaqnn_orch.application.assembly import job_form, open_cluster
+from metaqnn_orch.application.equipment import prove_elsewhere
 from metaqnn_orch.application.job_template import overruled, read_template
 from metaqnn_orch.application.listener import Say, Tone
 from metaqnn_orch.application.opening import open_store
@@ -63,6 +64,7 @@ def submit(
     template = read_template(settings, release)
     opened = open_store(store, say)
     form = job_form(opened, settings.execution.kubernetes, template)  # errors in the settings are found here
+    prove_elsewhere(settings)
     for line in overruled(settings, store, template) if template else ():
         say(line, Tone.CAUTION)
     _refuse_secrets(values, release)

@@ -38,11 +38,12 @@ def doctor(
 
     It asks the searcher and the space of the settings, which may be plug-ins, for a design. It checks the dataset, and
     the store: reading, listing, writing, conditional writes, its clock. With --launcher local it also starts the
-    trainer as a search does, and trains one step of a tiny net; it says on which device, and which extras other
-    commands would need. With --launcher kubernetes it checks the cluster: credentials, every permission that is needed,
-    the namespace's rules and quotas, GPUs, service account, secret. Each check gets a tick, a cross with what to do
-    about it, an exclamation mark where a search works, but not as you may want it (on the CPU, although there is a
-    GPU), or a question mark where these credentials cannot see it, or only some commands need it.
+    trainer as a search does, and trains one step of a net of the settings: on the dataset, if the store has it, else on
+    made images. It says on which device, and which extras other commands would need. With --launcher kubernetes it
+    checks the cluster: credentials, every permission that is needed, the namespace's rules and quotas, GPUs, service
+    account, secret. Each check gets a tick, a cross with what to do about it, an exclamation mark where a search works,
+    but not as you may want it (on the CPU, although there is a GPU), or a question mark where these credentials cannot
+    see it, or only some commands need it.
     Nothing is left behind. The exit code is 1 if there is a cross.
     """
     settings = load_settings(
@@ -53,7 +54,8 @@ def doctor(
         release and release.layer(),
         facts(partial(open_store, store)),
     ).settings
-    diagnoses: list[Diagnosis] = [*examine_plugins(settings)]
+    here = launcher is LauncherName.LOCAL
+    diagnoses: list[Diagnosis] = [*examine_plugins(settings, task=not here)]
     try:
         opened = open_store(store)
     except StoreError as error:  # the other checks need this one
@@ -63,8 +65,8 @@ def doctor(
         diagnoses += examine_dataset(opened, settings)
         if launcher is LauncherName.KUBERNETES:
             diagnoses += examine_cluster(opened, settings, release)
-        elif launcher is LauncherName.LOCAL:
-            diagnoses += examine_here(settings)
+        elif here:
+            diagnoses += examine_here(settings, opened)
     if output is Format.JSON:
         print_json(diagnoses)
     else:

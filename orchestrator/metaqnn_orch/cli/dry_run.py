@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from metaqnn_orch.application.listener import Tone
 from metaqnn_orch.application.preview import Preview, estimate
-from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say
+from metaqnn_orch.cli.output import Format, print_fields, print_json, print_rows, say, tell
 from metaqnn_orch.control.objective import in_words
+from metaqnn_orch.reporting.cautions import only_random
 from metaqnn_orch.reporting.dearest import LIMIT, Foreseen
 from metaqnn_orch.reporting.summary import method_in_words, reward_name
 from metaqnn_orch.settings.model import Settings
@@ -16,6 +18,8 @@ _COLUMNS: Final = {"epsilon": ".2f", "nets": ",d", "GPU-hours": ",.2f", "money":
 
 def print_bill(run: str, seen: Preview, settings: Settings, output: Format) -> None:
     """Print what `start` with the same arguments would cost and create."""
+    if idle := only_random(settings):
+        tell(idle, Tone.CAUTION)
     if output is Format.JSON:
         print_json(estimate(run, seen, settings))
     else:

@@ -106,9 +106,9 @@ def start(
     opened = open_store(store)
     prepared = prepare(opened, run, settings, launcher, release, table, table_delay)
     if dry_run:
-        return print_bill(
-            run, preview(opened, run, settings, launcher, prepared.rehearsal, trial_seconds), settings, output
-        )
+        seen = preview(opened, run, settings, launcher, prepared.rehearsal, trial_seconds)
+        prepared.launching.ask()
+        return print_bill(run, seen, settings, output)
     if detach:
         return start_detached(call.obj, opened, run, output)
     ended = work(

@@ -37,7 +37,8 @@ ADVICE: Final[Mapping[Phase, str]] = {
     Phase.REFUSED: "what does the store refuse: credentials, quota, size?",
     Phase.NO_DEVICE: "check the GPUs' driver and the device plugin; metaqnn-orch doctor names the nodes",
     Phase.UNEQUIPPED: "install what is missing where trainers run, or in their image (docs/plugins.md; a mended image "
-    "needs another tag), or bring the dataset back",
+    "needs another tag), or bring the dataset back; a wrong setting of task or space belongs to its run, so begin "
+    "another one: --run OTHER",
     Phase.HOPELESS: "do the image, its plug-ins and the dataset fit this run?",
     Phase.FALSE_START: "is the image a trainer's, for this kind of machine?",
 }

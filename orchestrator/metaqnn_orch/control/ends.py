@@ -8,7 +8,7 @@
 | no device | free five times: the fault is a node's, and others are preferred the next time |
 | no result | free once: a node that was restarted may have forgotten a failure |
 | crashed, refused | charged |
-| unequipped | free, `execution.free_attempts` times: what is missing is missing for every net |
+| unequipped | free, `execution.free_attempts` times: what is wrong or missing is so for every net |
 | hopeless | the trial is abandoned at once |
 
 Three unequipped attempts in a row stop a run that has trained nothing, and put the brake on in any other.

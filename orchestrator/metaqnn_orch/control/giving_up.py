@@ -1,5 +1,5 @@
 """The rules by which a session gives its run up: so many trials in a row are abandoned that their designs cannot be the
-cause; or trainers say that they lack what every net needs, which costs no trial. Pure.
+cause; or trainers say that what every net asks for is wrong, or missing, which costs no trial. Pure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Abandonments:
         self._before = state.abandoned
         self._hopeless = self._in_a_row = 0
         self._advice = ""
-        self._lacks = False  # whether an attempt of this session lacked what every net needs
+        self._lacks = False  # whether what every net asks for was wrong, or missing, in an attempt of this session
         self._unmet = ""  # why the objective can have no value, where the first result shows it
 
     def lost(self, end: Phase, *, ours: bool) -> None:
@@ -41,13 +41,15 @@ class Abandonments:
         self._advice = ADVICE.get(end, "")
         self._hopeless += end in (Phase.HOPELESS, Phase.REFUSED)
 
-    def refused(self, result: Refused) -> None:
-        """Note that a result was refused. If the objective needs a measure that the first net that learned anything
-        does not have, no other one will have it.
+    def refused(self, result: Refused) -> Phase:
+        """How an attempt ended whose result was refused. If the objective needs a measure that the first net that
+        learned anything does not have, no other one will have it: then no net is to blame, and this is noted.
         """
         learned = any(trial.state in ("completed", "stopped_early") for trial in self._state.trials.values())
-        if result.lacks_measure and not learned:
-            self._unmet = result.reason
+        if not result.lacks_measure or learned:
+            return Phase.CRASHED
+        self._unmet = result.reason
+        return Phase.UNEQUIPPED
 
     def clear(self) -> None:
         """A trial was told, or the brake was put on."""
@@ -77,7 +79,8 @@ class Abandonments:
         return None
 
     def _lacking(self, streak: Streak) -> RunFailed:
-        what = f"the last {amount(streak.attempts, 'attempt')} lacked what every net of this run needs"
+        last = amount(streak.attempts, "attempt")
+        what = f"what every net of this run asks for was wrong, or missing, in the last {last}"
         none = "" if self._state.told else ", and none was trained"
         return RunFailed(
             f"{what}{none}; the last one: {streak.detail}",

@@ -219,8 +219,8 @@ class Loop:
                 self._refused.append((request, trial.attempt - left_behind, found))
                 if not left_behind:
                     reason = f"its result was refused: {found.reason}"
-                    self._lose(trial, Phase.CRASHED, reason, observations, refused=found.digest)
-                    self._abandonments.refused(found)
+                    end = self._abandonments.refused(found)
+                    self._lose(trial, end, reason, observations, refused=found.digest)
             elif found is not None:
                 self._attempts.forget(trial.trial)
                 whole = self._settings.early_end.enabled

@@ -23,7 +23,7 @@ def try_out(settings: Settings) -> RunState:
         return RunState(settings)
     state = RunState(settings)
     with blaming(SPACES.find(settings.space.family), "a random design was drawn and described"):
-        design = random_design(state.space, settings.randomness("try out", 0))
+        design = some_design(settings)
         state.space.walk(design)
         state.space.cost(design)
     first = state.propose(0)
@@ -31,3 +31,10 @@ def try_out(settings: Settings) -> RunState:
         raise SearcherFailed(f"{SEARCHERS.find(settings.search.method)} proposes nothing at its first step", BLAME_HINT)
     refuse_nonsense(state, 0, first)
     return RunState(settings)
+
+
+def some_design(settings: Settings) -> str:
+    """A design of these settings, always the same one: the first of a list, or a random one."""
+    if settings.nets:
+        return settings.nets[0]
+    return random_design(settings.state_space(), settings.randomness("try out", 0))

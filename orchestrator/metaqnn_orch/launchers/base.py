@@ -23,7 +23,7 @@ class Phase(StrEnum):
     NO_RESULT = "no result"  # said that it delivered a result, and there is none
     CRASHED = "crashed"  # any other end without a result
     REFUSED = "refused"  # the store refused what it wrote
-    UNEQUIPPED = "unequipped"  # did not find what every net of the run needs: a plug-in, the dataset
+    UNEQUIPPED = "unequipped"  # what every net asks for is wrong or missing: a plug-in, an option, the dataset
     HOPELESS = "hopeless"  # ended without a result, and every further attempt would end the same way
 
 

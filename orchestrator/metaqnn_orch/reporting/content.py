@@ -52,7 +52,7 @@ LOST_MEANINGS: Final[dict[Lost, str]] = {
     Phase.NO_RESULT: "attempts that exited with 0 and left no result: one for each trial is free",
     Phase.CRASHED: "attempts that ended without a result: tried again",
     Phase.REFUSED: "attempts whose result the store refused: tried again",
-    Phase.UNEQUIPPED: "attempts that lacked a plug-in or the dataset: no net is the cause, and none is lost",
+    Phase.UNEQUIPPED: "attempts that lacked a plug-in or the dataset, or were asked for what is wrong: no net is lost",
     Phase.HOPELESS: "attempts that would fail again: the trial was abandoned",
 }
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from metaqnn_gan.judge import judge_in
 from metaqnn_gan.nets import Generator, critic
 from metaqnn_gan.space import GeneratorCells
-from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.errors import DatasetError
 from metaqnn_trainer.images.dataset import Dataset, labelled, prepare
 from metaqnn_trainer.images.sheet import sheet
 from metaqnn_trainer.load import Trained
@@ -58,13 +58,12 @@ class Generation(Task):
     """
 
     Options = GenerationOptions
-    measure = "likeness"
+    measure, measures, families = "likeness", ("likeness", "frechet", "classes"), ("generator-cells",)
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     @property
     def _space(self) -> GeneratorCells:
-        if not isinstance(self.space, GeneratorCells):
-            raise RequestError(f"the task {self.spec.task.name} trains designs of the family generator-cells alone")
+        assert isinstance(self.space, GeneratorCells)
         return self.space
 
     def load(self, read: Reader, device: torch.device) -> Judged:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metaqnn_segmentation.space import ResidualUNets
-from metaqnn_trainer.errors import RequestError
+from metaqnn_trainer.errors import RunFault
 from metaqnn_trainer.reading import DatasetObject
 from metaqnn_trainer.tasks.base import Part, Pause, Task
 
@@ -94,7 +94,7 @@ def dice(named: Tensor, labels: Tensor, classes: int) -> float:
 
 
 class Segmentation(Task):
-    measure = "dice"
+    measure, measures, families = "dice", ("dice",), ("residual-unet",)
     bounds = (0.0, 1.0)
 
     def _sliced(self, y: Tensor) -> bool:
@@ -114,7 +114,7 @@ class Segmentation(Task):
 
     def build(self, data: DatasetObject, generator: torch.Generator) -> nn.Module:
         if not isinstance(self.space, ResidualUNets) or self.space.mismatches(data.info):
-            raise RequestError(f"the space {self.spec.space.name} has no nets for the dataset {data.info.name}")
+            raise RunFault(f"the space {self.spec.space.name} has no nets for the dataset {data.info.name}")
         return ResidualUNet(self.space, self.spec.net)
 
     def loss(self, model: nn.Module, *batch: Tensor) -> Tensor:

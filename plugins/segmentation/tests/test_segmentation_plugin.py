@@ -33,7 +33,7 @@ from metaqnn_trainer.contract.errors import NotationError
 from metaqnn_trainer.contract.messages import DatasetRef, ModelOptions, PluginRef, Recipe, TrainingRequest, TrialSpec
 from metaqnn_trainer.contract.result import ExitCode, TrainingResult
 from metaqnn_trainer.contract.work import WorkOrder
-from metaqnn_trainer.errors import DatasetError, RequestError
+from metaqnn_trainer.errors import DatasetError, RunFault
 from metaqnn_trainer.reading import DatasetObject, Reader
 from metaqnn_trainer.sources.make import MadeDataset, encode_examples, make_dataset
 from metaqnn_trainer.spaces.base import Space
@@ -210,7 +210,7 @@ def test_a_space_of_other_data_is_no_trial(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path)
     ref = put(store, (8, 8), 2)
     task, data = task_for(store, asked(ref, (8, 16)))
-    with pytest.raises(RequestError, match="has no nets for the dataset boxes"):
+    with pytest.raises(RunFault, match="has no nets for the dataset boxes"):
         task.build(data, torch.Generator())
 
 

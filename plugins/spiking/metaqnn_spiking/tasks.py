@@ -35,6 +35,7 @@ class Scored(Classification):
     """Classification whose measures also hold the score of the untrained net."""
 
     Options = ScoreOptions
+    measures = (*Classification.measures, SCORE)
 
     def build(self, data: Dataset, generator: torch.Generator) -> nn.Module:
         net = self.fresh(data, generator)
@@ -57,6 +58,7 @@ class Spiking(Scored):
     """Classification by spiking nets. `spikes` counts those of all neurons in all steps, an image."""
 
     Options = SpikingOptions
+    measures = (*Scored.measures, "spikes")
 
     def fresh(self, data: Dataset, generator: torch.Generator) -> nn.Module:
         # A ReLU is computed behind the max pooling that follows it, for that gives the same numbers; spikes would not.

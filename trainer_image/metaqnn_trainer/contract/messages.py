@@ -169,6 +169,8 @@ class PluginRef(Message):
 
 CNN: Final = PluginRef(name="cnn")
 CLASSIFICATION: Final = PluginRef(name="classification")
+CLASSIFIED: Final = ("accuracy", "balanced_accuracy", "loss")
+"""The measures of the built-in task of classification."""
 
 
 class WeightsRef(Message):

@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
     STORE = 15  # the object store did not answer, or is not ready now
     HOST_MEMORY = 16  # the machine's own memory did not suffice, and no net is the cause
     STORE_REFUSED = 17  # the object store refuses for good to write or to read an object, or stays full
-    UNEQUIPPED = 18  # the trainer lacks what the request names: a plug-in, a kind of layer, a field; no net is to blame
+    UNEQUIPPED = 18  # what the run asks for is wrong, or not known here: plug-in, option, field; no net is to blame
     PREEMPTED = 143  # asked to stop by SIGTERM; 128 + 15, as shells and Kubernetes write it
 
 

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from metaqnn_trainer.contract.codec import canonical_json
-from metaqnn_trainer.contract.errors import PluginError
-from metaqnn_trainer.contract.messages import TrialSpec
+from metaqnn_trainer.contract.errors import MessageError, PluginError
+from metaqnn_trainer.contract.messages import CNN, TrialSpec
 from metaqnn_trainer.contract.options import parse_options
-from metaqnn_trainer.errors import KNOWN, RequestError
+from metaqnn_trainer.errors import KNOWN, RequestError, RunFault
 from metaqnn_trainer.faults import cause, named
 from metaqnn_trainer.plugins import TASKS
 from metaqnn_trainer.reading import Reader
@@ -48,12 +48,21 @@ class Task(ABC):
     """The measure that is the reward, unless `reward` returns another value. If it is `accuracy`, results also contain
     it as the validation accuracy.
     """
+    measures: ClassVar[tuple[str, ...]] = ()
+    """Every name that `evaluate` may return, so that an objective is checked before anything is trained. Empty where
+    they are not known beforehand; a class whose `evaluate` is its own does not inherit them.
+    """
+    families: ClassVar[tuple[str, ...]] = ()
+    """The families of designs that it trains, as `space.family` names them; empty where `cost` and `build` decide."""
     bounds: ClassVar[tuple[float, float]] = (-1e12, 1e12)
     """The lowest and the highest possible reward."""
 
     def __init__(self, spec: TrialSpec, options: Any, space: Space | None) -> None:
         """`options` is an instance of Options; `space` is the design's space, None for the cnn family, whose rules are
         no part of a trial.
+
+        Raises:
+            RunFault: no design of a run with these settings can be trained.
         """
         self.spec = spec
         self.options = options
@@ -71,7 +80,7 @@ class Task(ABC):
 
         Raises:
             DatasetError: the dataset is not what it should be.
-            RequestError: the task cannot do what it is asked for.
+            RunFault, RequestError: the task cannot do what it is asked for; no design plays a part in that.
         """
         return read.dataset(self.spec.dataset).to(device)
 
@@ -143,8 +152,7 @@ class Task(ABC):
         Raises:
             RequestError, NotationError, ShapeError: the design cannot be built for this data.
         """
-        if self.space is None:
-            raise RequestError(f"the task {self.spec.task.name} builds no nets of the cnn family")
+        assert self.space is not None
         return self.space.cost(self.spec.net)
 
     def parts(self) -> int:
@@ -168,17 +176,40 @@ def task_of(spec: TrialSpec, tasks: Load = TASKS.load, spaces: Load = SPACES.loa
 
     Raises:
         PluginError: there is no such task, or no such space, or it cannot be loaded, or is no task or no space.
-        MessageError: an option is wrong, and named.
+        RunFault: an option is wrong, and named, or the task trains no designs of this family.
     """
     kind = tasks(spec.task.name)
-    space = space_of(spec, spaces)
     try:
+        space = space_of(spec, spaces)
+        _check_family(kind, spec)
         task: Task = kind(spec, parse_options(kind.Options, spec.task, "task"), space)
+    except (MessageError, RequestError) as error:
+        raise RunFault(str(error)) from error
     except KNOWN:
         raise
     except Exception as error:  # a foreign class may raise any exception
         raise PluginError(f"{named(TASKS, spec.task.name)} cannot be used: {cause(error)}") from error
     return task
+
+
+def measures_of(kind: type[Task]) -> tuple[str, ...]:
+    """The measures that a task declares for its own `evaluate`; none where it declares none."""
+    owner = next(each for each in kind.__mro__ if "measures" in vars(each) or "evaluate" in vars(each))
+    return tuple(map(str, vars(owner).get("measures", ())))
+
+
+def _check_family(kind: type[Task], spec: TrialSpec) -> None:
+    """Check that the task trains designs of the family that it is asked for.
+
+    Raises:
+        RunFault: it does not.
+    """
+    what = f"the task {spec.task.name}"
+    if kind.families and spec.space.name not in kind.families:
+        trains = ", ".join(kind.families)
+        raise RunFault(f"{what} trains designs of the family {trains} alone, and space.family is {spec.space.name}")
+    if spec.space == CNN and kind.cost is Task.cost:
+        raise RunFault(f"{what} builds no nets of the cnn family")
 
 
 def data_key(spec: TrialSpec) -> str:

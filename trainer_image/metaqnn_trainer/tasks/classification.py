@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metaqnn_trainer.contract.checks import check_recipe
 from metaqnn_trainer.contract.errors import MessageError
-from metaqnn_trainer.contract.messages import TrialSpec
+from metaqnn_trainer.contract.messages import CLASSIFIED, TrialSpec
 from metaqnn_trainer.errors import RequestError
 from metaqnn_trainer.images.augment import augmented, jittered
 from metaqnn_trainer.images.dataset import Dataset, labelled, normalised, prepare
@@ -35,6 +35,7 @@ class Classification(Task):
     """
 
     measure = "accuracy"
+    measures: ClassVar[tuple[str, ...]] = CLASSIFIED
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def load(self, read: Reader, device: torch.device) -> Dataset:

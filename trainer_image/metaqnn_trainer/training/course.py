@@ -63,10 +63,10 @@ class Course:
         """With a `recorder`, steps of whole batches are recorded and repeated, if that is `affordable` once the first
         steps are done. Each learning rate begins with the `initial` weights, where they fit.
         """
-        self._task, self._data, self._device, _ = subject
+        self._task, self._data, self._device = subject.task, subject.data, subject.device
         self._recipe = subject.spec.recipe
         self._digest = subject.spec.digest()
-        self._examples = self._task.examples(self._data, "train")
+        self._examples = min(self._task.examples(self._data, "train"), subject.most)
         self._hooks = hooks
         self._dropout = dropout_source(self._device)
         self.training = Training(self._task.chance(self._data), self._task.measure, micro_batch=micro_batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from sys import maxsize
 from typing import Any, NamedTuple
 
 import torch
@@ -82,6 +83,8 @@ class Subject(NamedTuple):
     device: torch.device
     cost: tuple[int, int]
     """The design's parameters and multiply-accumulates."""
+    most: int = maxsize
+    """Training examples of an epoch at most, where it is to be a short one."""
 
     @property
     def spec(self) -> TrialSpec:

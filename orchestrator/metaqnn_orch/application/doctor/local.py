@@ -11,55 +11,55 @@ import struct
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import metadata
-from typing import Final
+from typing import Any, Final
 
+from metaqnn_orch.application import datasets
 from metaqnn_orch.application.assembly import options_on_this_machine
 from metaqnn_orch.application.doctor.diagnosis import Diagnosis, Mark, tried
-from metaqnn_orch.application.equipment import prove_equipment
-from metaqnn_orch.errors import LauncherError
-from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.local import TRAINER, LocalLauncher
+from metaqnn_orch.application.equipment import Step, prove_equipment, prove_step
+from metaqnn_orch.application.trainer_call import TRAINER
+from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.launchers.local import TRAINER as WORKER
+from metaqnn_orch.launchers.local import LocalLauncher
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
-from metaqnn_trainer.contract.codec import encode, read
 from metaqnn_trainer.contract.dataset import DatasetInfo, object_digest
-from metaqnn_trainer.contract.messages import DatasetRef, Recipe, TrainingRequest, TrialSpec
-from metaqnn_trainer.contract.result import TrainingResult
+from metaqnn_trainer.contract.messages import CLASSIFICATION, DatasetRef
 from metaqnn_trainer.extras import EXTRAS, lack, missing, remedy
+from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.directory import DirectoryStore
 
-PATIENCE: Final = 600.0  # seconds for a step of a tiny net; torch takes some to be imported
-_NET: Final = "[C(16,3,1), P(2,2), SM(2)]"
-_SIZE, _IMAGES, _HELD_OUT = 8, 32, 8
+_IMAGES, _HELD_OUT = 32, 8
 _STARTS: Final = "trainer: starts"
-_LOADS: Final = "trainer: can use what the settings name"
+_STEP: Final = "trainer: trains one step"
+_PUSH: Final = "`dataset push`, or `start`, makes the dataset; after that doctor trains a step on it"
 _NO_GPU: Final = (
     "nvidia-smi shows the GPU and its driver, which must be new enough for this torch; with CUDA_VISIBLE_DEVICES= the "
     "CPU is used on purpose"
 )
-_LOOK: Final = 0.05  # seconds between two looks at the worker
-_ENDED: Final = frozenset(Phase) - {Phase.PENDING, Phase.RUNNING}
 
 
-def examine_here(settings: Settings, command: tuple[str, ...] = TRAINER) -> Iterator[Diagnosis]:
-    """Everything that training on this machine needs. `command` starts the trainer."""
+def examine_here(
+    settings: Settings,
+    store: Store | None = None,
+    worker: tuple[str, ...] = WORKER,
+    trainer: tuple[str, ...] = TRAINER,
+) -> Iterator[Diagnosis]:
+    """Everything that training on this machine needs. `store` may have the dataset. `worker` starts a worker, and
+    `trainer` the trainer's command line.
+    """
     yield _packages()
-    with tempfile.TemporaryDirectory(prefix="metaqnn-doctor-") as folder:
-        aside = DirectoryStore(folder, durable=False)
-        options = options_on_this_machine(settings.execution)
-        launcher = LocalLauncher(aside.uri, settings.execution.parallel, command, options)
-        try:
-            asked = tried(_LOADS, lambda: prove_equipment(settings))
-            if asked.detail:  # it is empty where everything is built in
-                yield asked
-            starts = tried(_STARTS, lambda: _started(launcher))
-            yield starts
-            if starts.mark is not Mark.BAD:
-                yield tried("trainer: trains one step of a tiny net", lambda: _trained(launcher, aside))
-        finally:
-            launcher.close()
+    launcher = LocalLauncher("", settings.execution.parallel, worker, options_on_this_machine(settings.execution))
+    try:
+        starts = tried(_STARTS, lambda: _started(launcher))
+    finally:
+        launcher.close()
+    yield starts
+    if starts.mark is not Mark.BAD:
+        yield _trained(settings, store, trainer)
     yield from _extras(settings)
 
 
@@ -89,58 +89,68 @@ def _started(launcher: LocalLauncher) -> str | Diagnosis:
     return Diagnosis(_STARTS, Mark.WARNING, f"{found}; there is a GPU, but it cannot be used: {unused}", _NO_GPU)
 
 
-def _trained(launcher: LocalLauncher, store: Store) -> str:
-    request = _request(store)
-    launcher.launch(request, 1)
-    deadline = time.monotonic() + PATIENCE
-    while (seen := launcher.observe().get(request.trial)) is None or seen.phase not in _ENDED:
-        if time.monotonic() > deadline:
-            raise LauncherError(f"it has not ended after {PATIENCE:.0f} s")
-        time.sleep(_LOOK)
-    if seen.phase is not Phase.DELIVERED:
-        raise LauncherError(seen.detail or str(seen.phase))
-    result = read(TrainingResult, store.get, keys.result(request.run, request.trial))
-    if result.status not in ("completed", "untrainable"):  # one step need not teach it anything
-        raise LauncherError(f"the net is {result.status.replace('_', ' ')}: {result.reason}")
-    return f"{_NET} on {_IMAGES} made images in {result.seconds:.1f} s, on {result.device}"
+def _trained(settings: Settings, store: Store | None, trainer: tuple[str, ...]) -> Diagnosis:
+    """A step of the run's own task on its own dataset, or else on made images, where it has any."""
+    ref = _stored(store, settings) if store is not None else None
+    if ref is not None:
+        assert store is not None
+        return tried(_STEP, lambda: _in_words(prove_step(settings, store.uri, ref, trainer), f"examples of {ref.name}"))
+    name = settings.dataset.name
+    if settings.space.family != DEFAULT_FAMILY:
+        return tried(_STEP, lambda: _loaded(settings, trainer))
+    with tempfile.TemporaryDirectory(prefix="metaqnn-doctor-") as folder:
+        aside = DirectoryStore(folder, durable=False)
+        made = _made(aside, settings.space)
+        where = f"made images, because {name} is not in the store yet,"
+        seen = tried(_STEP, lambda: _in_words(prove_step(settings, aside.uri, made, trainer), where))
+    if seen.mark is Mark.GOOD or settings.task.name == CLASSIFICATION.name:
+        return seen
+    return tried(_STEP, lambda: _loaded(settings, trainer, f" (on made images: {seen.detail})"))
 
 
-def _request(store: Store) -> TrainingRequest:
-    """A request for one step of a tiny net, with its dataset, in the store."""
-    spec = TrialSpec(
-        net=_NET,
-        dataset=_made(store),
-        image_size=_SIZE,
-        recipe=Recipe(epochs=1, batch_size=_IMAGES, max_rates=1),
-    )
-    request = TrainingRequest(run="doctor", trial=spec.trial_id(), spec=spec)
-    store.put(keys.request(request.run, request.trial), encode(request))
-    return request
+def _stored(store: Store, settings: Settings) -> DatasetRef | None:
+    """The run's dataset in the store. What is wrong with it, or with the store, is said elsewhere."""
+    with suppress(StoreError, BadInput):
+        return datasets.find(store, settings.dataset.name, settings.dataset.digest)
+    return None
 
 
-def _made(store: Store) -> DatasetRef:
-    """A dataset object of made images of two classes, bright and dark ones."""
+def _in_words(step: Step, where: str) -> str:
+    many = f"{step.examples:,} of {step.of:,}" if step.examples < step.of else f"{step.of:,}"
+    measures = f"; measures {', '.join(step.measures)}" if step.measures else ""
+    return f"{step.net} on {many} {where} in {step.seconds:.1f} s, on {step.device}{measures}"
+
+
+def _loaded(settings: Settings, trainer: tuple[str, ...], remark: str = "") -> Diagnosis:
+    """What is left to prove where there are no data: those of another task than classification are unknown."""
+    proved = prove_equipment(settings, trainer) or f"task {settings.task.name}"
+    why = f"{settings.dataset.name} is not in the store yet, and nothing stands for it{remark}"
+    return Diagnosis(_STEP, Mark.UNKNOWN, f"{proved} can be used; no step was trained: {why}", _PUSH)
+
+
+def _made(store: Store, space: Any) -> DatasetRef:
+    """A dataset object of random images, of the size, channels and classes of the space."""
+    size, channels, total = space.image_size, space.channels, _IMAGES + _HELD_OUT
     info = DatasetInfo(
-        name="doctor",
-        channels=1,
-        image_size=_SIZE,
-        classes=2,
+        name="made",
+        channels=channels,
+        image_size=size,
+        classes=space.classes,
         train=_IMAGES,
         validation=_HELD_OUT,
         test=0,
         source="made",
     )
-    total, noise = _IMAGES + _HELD_OUT, random.Random(0)
-    pixels = bytes(min(255, 128 * (n % 2) + noise.randrange(128)) for n in range(total) for _ in range(_SIZE**2))
+    pixels = random.Random(0).randbytes(total * channels * size**2)
     tensors: Mapping[str, tuple[str, list[int], bytes]] = {
-        "train_images": ("U8", [total, 1, _SIZE, _SIZE], pixels),
-        "train_labels": ("I64", [total], _whole([n % 2 for n in range(total)])),
+        "train_images": ("U8", [total, channels, size, size], pixels),
+        "train_labels": ("I64", [total], _whole([n % space.classes for n in range(total)])),
         "train_indices": ("I64", [_IMAGES], _whole([*range(_IMAGES)])),
         "val_indices": ("I64", [_HELD_OUT], _whole([*range(_IMAGES, total)])),
-        "test_images": ("U8", [0, 1, _SIZE, _SIZE], b""),
+        "test_images": ("U8", [0, channels, size, size], b""),
         "test_labels": ("I64", [0], b""),
-        "mean": ("F32", [1], struct.pack("<f", 0.5)),
-        "std": ("F32", [1], struct.pack("<f", 0.3)),
+        "mean": ("F32", [channels], struct.pack("<f", 0.5) * channels),
+        "std": ("F32", [channels], struct.pack("<f", 0.3) * channels),
     }
     # safetensors, written by hand: 8 bytes of little-endian length, JSON, and the bytes of the tensors
     header: dict[str, object] = {"__metadata__": {"info": info.text()}}
