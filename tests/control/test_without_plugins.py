@@ -101,7 +101,7 @@ def test_of_layer_kinds_those_count_that_the_run_named() -> None:
 
 def test_what_a_run_needs_to_go_on_is_named_until_it_has_ended(tmp_path: Path) -> None:
     """It is read without its task."""
-    store, view = copied(tmp_path / "store")
+    _, view = copied(tmp_path / "store")
     record = view.record.model_copy(update={"plugins": {"metaqnn.tasks:gone": "metaqnn-gone 1.0"}})
     assert needs(view._replace(record=record)) == ""
     view.state.finished = None
