@@ -58,7 +58,7 @@ def of_trials(plugins: Plugins) -> Plugins:
 
 
 def of_every_trial(plugins: Plugins) -> Plugins:
-    """Those on which every trial depends, whatever its design: of layer kinds, a trial depends on those in its net."""
+    """The plug-ins on which every trial depends. Of layer kinds, a trial depends on those in its net alone."""
     return {plugin: identity for plugin, identity in of_trials(plugins).items() if not _is_layer(plugin)}
 
 
