@@ -35,6 +35,7 @@ from metaqnn_orch.control.holder import read_holder
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome, Stop
 from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.control.without_plugins import Readable
 from metaqnn_orch.errors import BadInput, NotFound
 from metaqnn_orch.needs import need
 from metaqnn_orch.reporting.curves import Curves
@@ -43,7 +44,8 @@ from metaqnn_orch.reporting.schemas import plain
 from metaqnn_orch.reporting.summary import (
     goes_on,
     leaderboard,
-    read_run,
+    needs,
+    read_known,
     reward_name,
     shown_reward,
     status_of,
@@ -65,14 +67,15 @@ class Search:
     """
 
     def __init__(self, run: str, store: str | os.PathLike[str]) -> None:
-        """An existing run of the store at a directory or s3://bucket/prefix.
+        """An existing run of the store at a directory or s3://bucket/prefix. Where a plug-in of it is not installed
+        here, its trials can be read all the same, and what needs the plug-in raises PluginsMissing.
 
         Raises:
             NotFound: no run of this name.
             JournalError: its journal is damaged.
         """
         self._store = open_store(os.fspath(store), Logged().say)
-        self._view = read_run(self._store, run)
+        self._view = read_known(self._store, run)
         self._curves = Curves(self._store)
 
     @overload
@@ -188,8 +191,8 @@ class Search:
 
     @property
     def settings(self) -> Settings:
-        """The settings that the run began with."""
-        return self._view.record.settings_as_run()
+        """The settings that the run began with. Of plug-ins that are not installed here they hold what was written."""
+        return self.state.settings
 
     @property
     def state(self) -> RunState:
@@ -243,8 +246,10 @@ class Search:
         """Every Q-value that was ever updated: state, move, value, number of updates.
 
         Raises:
-            BadInput: the searcher keeps no Q-values.
+            BadInput: the searcher keeps no Q-values, or a plug-in that it needs is not installed here.
         """
+        if isinstance(self.settings, Readable):
+            raise self.settings.lack
         return [*self.state.agent.q_table]
 
     def explain(self, after: str = "") -> Explanation:
@@ -292,6 +297,8 @@ class Search:
                 f"{escape(status['state'])} {markup.bar(done)} {state.unique:,} of {amount(status['goal'], 'net')}",
             ),
         ]
+        if lack := needs(self._view):
+            facts.append(("plug-ins", escape(lack)))
         name = reward_name(state.settings)
         table = markup.rows(
             ["#", name, "epochs", "params", "trial", "net"],

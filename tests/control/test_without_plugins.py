@@ -11,6 +11,7 @@ import pytest
 from metaqnn_orch.application.parts import whole
 from metaqnn_orch.application.run_list import list_runs
 from metaqnn_orch.control.record import check_plugins, load_record
+from metaqnn_orch.control.without_plugins import of_every_trial, other_plugins
 from metaqnn_orch.errors import PluginsMissing, RunConflict, SettingsError
 from metaqnn_orch.reporting.summary import RunView, needs, read_known, read_only, read_run, status_of
 from metaqnn_trainer.contract import keys
@@ -21,12 +22,16 @@ from tests.reporting.finished_run import RUN, copied
 
 pytestmark = needs_trainer
 
+_LAYERS: Final = {"space": {"image_size": 8, "channels": 1, "classes": 10, "gone": {"n": [2]}}}
 GONE: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "searchers": ({"search": {"method": "gone", "heat": 0.1}}, "metaqnn-gone 1.0"),
     "spaces": ({"space": {"family": "gone", "depth": 3}}, "metaqnn-gone 1.0"),
-    "layers": ({"space": {"image_size": 8, "channels": 1, "classes": 10, "gone": {"n": [2]}}}, ""),
+    "layers": (_LAYERS, "metaqnn-gone 1.0"),
+    "layers of an earlier release": (_LAYERS, ""),
 }
-"""What run.json says, by the group of the plug-in, and the distribution that it names: it names none of a layer."""
+"""What run.json says, by the group of the plug-in, and the distribution that it names: earlier releases named none of a
+layer.
+"""
 NEEDS: Final = "needs metaqnn-gone 1.0, which is not installed here"
 INSTALL: Final = "pip install metaqnn-gone==1.0"
 
@@ -38,7 +43,7 @@ def gone(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[DirectoryStore
     changes, identity = GONE[request.param]
     record = json.loads(store.get(keys.run_record(RUN)))
     record["settings"] |= changes
-    record["plugins"] = {f"metaqnn.{request.param}:gone": identity} if identity else {}
+    record["plugins"] = {f"metaqnn.{request.param.split()[0]}:gone": identity} if identity else {}
     store.put(keys.run_record(RUN), json.dumps(record).encode())
     return store, view, identity
 
@@ -82,3 +87,24 @@ def test_another_version_has_its_command(tmp_path: Path) -> None:
     with pytest.raises(RunConflict) as caught:
         check_plugins(record, view.state.settings)
     assert caught.value.hint == f"{INSTALL}; metaqnn-orch config plugins lists what there is now"
+
+
+def test_of_layer_kinds_those_count_that_the_run_named() -> None:
+    layer, space = "metaqnn.layers:gone", "metaqnn.spaces:gone"
+    plugins = {layer: "metaqnn-gone 1.0", space: "metaqnn-gone 1.0"}
+    assert of_every_trial(plugins) == {space: "metaqnn-gone 1.0"}
+    assert other_plugins({}, {layer: "metaqnn-gone 2.0"}) == []
+    assert other_plugins({layer: "metaqnn-gone 1.0"}, {layer: "metaqnn-gone 2.0"}) == [
+        "metaqnn.layers gone: metaqnn-gone 1.0 -> metaqnn-gone 2.0"
+    ]
+
+
+def test_what_a_run_needs_to_go_on_is_named_until_it_has_ended(tmp_path: Path) -> None:
+    """It is read without its task."""
+    _, view = copied(tmp_path / "store")
+    record = view.record.model_copy(update={"plugins": {"metaqnn.tasks:gone": "metaqnn-gone 1.0"}})
+    assert needs(view._replace(record=record)) == ""
+    view.state.finished = None
+    assert needs(view._replace(record=record)) == f"{NEEDS}: {INSTALL}"
+    searcher = record.model_copy(update={"plugins": {"metaqnn.searchers:gone": "metaqnn-gone 1.0"}})
+    assert needs(view._replace(record=searcher)) == ""

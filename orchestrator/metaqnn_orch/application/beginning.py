@@ -66,11 +66,11 @@ def begin(
             say(f"run {run} began with recipe.precision {begun}, before presets said another, and keeps it")
         return record
 
-    plugins = plugins_of(settings)
     trackers(settings.tracking)  # what is not installed is reported before anything is written
     try:
         record = check(load_record(store, run))
     except NotFound:
+        plugins = plugins_of(settings)
         try_out(settings)
         recall(store, run, settings, rehearsal=answered_by is not None)
         binding = answered_by or _find_dataset(store, settings, say, make_dataset, prove)

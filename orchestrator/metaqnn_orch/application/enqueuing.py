@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.control.presence import check_there, is_there
 from metaqnn_orch.control.queue import Queued, ahead, proposal_of, put, waiting, withdraw
+from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.errors import BadInput, RunConflict
@@ -37,6 +38,7 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
 
     Raises:
         BadInput: the net is none of the space, the changes make no recipe, or the run trains no further net.
+        PluginsMissing: the space is not installed here.
         RunConflict: the run has no place left, or was renamed or removed meanwhile.
     """
     record, state = view.record, view.state
@@ -50,7 +52,7 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
         )
     if len(net) > MAX_DESIGN:
         raise BadInput(f"{net[:40]}... cannot be trained in run {run}: it has more than {MAX_DESIGN} characters")
-    changes = _changes(record.settings, run, assignments)
+    changes = _changes(record, assignments) if assignments else {}
     event = proposal_of(record, state, Queued(net=net, recipe=changes, at=now()))
     known = state.trials.get(event.trial)
     if known is not None:
@@ -64,10 +66,14 @@ def enqueue(store: Store, view: RunView, net: str, assignments: Sequence[str]) -
     return Enqueued(event.trial, event.net, None, is_new)
 
 
-def _changes(begun: Mapping[str, Any], run: str, assignments: Sequence[str]) -> dict[str, Any]:
-    """The settings of the recipe that differ from the run's own."""
-    wanted = continue_settings(begun, f"run {run}", {}, assignments, {}).recipe.model_dump(mode="json")
-    own = continue_settings(begun, f"run {run}", {}, [], {}).recipe.model_dump(mode="json")
+def _changes(record: RunRecord, assignments: Sequence[str]) -> dict[str, Any]:
+    """The settings of the recipe that differ from the run's own.
+
+    Raises:
+        SettingsError: they are none, or a plug-in of the run is not installed here.
+    """
+    own = record.settings_as_run().recipe.model_dump(mode="json")
+    wanted = continue_settings(record.settings, f"run {record.run}", {}, assignments, {}).recipe.model_dump(mode="json")
     return {key: value for key, value in wanted.items() if value != own[key]}
 
 

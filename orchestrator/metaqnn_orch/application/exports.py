@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from metaqnn_orch.application.naming import find_trial
 from metaqnn_orch.application.trainer_call import TRAINER, call
 from metaqnn_orch.control.retention import best_kept, read_removed
-from metaqnn_orch.errors import BadInput, StoreError
+from metaqnn_orch.control.without_plugins import missing, pip_install
+from metaqnn_orch.errors import BadInput, PluginsMissing, StoreError
 from metaqnn_orch.needs import need
 from metaqnn_orch.next_command import next_command
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.verdict import read_verdict
+from metaqnn_trainer.contract import keys
+from metaqnn_trainer.contract.codec import read
 from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.messages import TrainingRequest
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import Cause
 
@@ -74,6 +79,7 @@ def export(
 
     Raises:
         BadInput: the net cannot be written so, or not there; the trainer's words say why.
+        PluginsMissing: it cannot, and a plug-in on which the trial depends is not installed here.
         NotFound: the dataset is not in the store any more.
         StoreError: the store does not answer the trainer.
         LauncherError: there is no trainer on this machine, or it failed.
@@ -85,11 +91,25 @@ def export(
     answer = call(arguments, report, trainer, lambda pid: to.parent.glob(f".export-{pid}-*"))
     try:
         return answer.told(Exported, f"trial {trial} could not be exported", f"exporting trial {trial}")
+    except BadInput as error:
+        _blame_the_missing(store, run, trial, error)
+        raise
     except StoreError as error:
         if error.cause is Cause.REFUSED:
             again = next_command(f"retrain {run} {trial}", store.uri)
             error.hint = f"--trial exports another net; {again} trains this one again"
         raise
+
+
+def _blame_the_missing(store: Store, run: str, trial: str, error: BadInput) -> None:
+    """
+    Raises:
+        PluginsMissing: the trial depends on a plug-in that is not installed here.
+    """
+    with suppress(StoreError, MessageError):
+        plugins = read(TrainingRequest, store.get, keys.request(run, trial)).spec.plugins
+        if lack := missing(plugins):
+            raise PluginsMissing(f"{error}; the trial {lack}", pip_install(plugins)) from None
 
 
 def _tested(store: Store, run: str, trial: str) -> list[str]:

@@ -40,7 +40,7 @@ def watch(
         StoreError: for good; a store that is merely out of reach is waited for.
     """
     record = load_record(store, run)
-    state, journal = resume(store, record, record.settings_as_run())
+    state, journal = resume(store, record, record.settings_to_read())
     pulse = Heartbeat(store, run, monotonic)
     works = pulse.beats()
     foot = "Ctrl-C ends only the view, the run goes on"

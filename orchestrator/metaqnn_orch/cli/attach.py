@@ -14,7 +14,7 @@ from metaqnn_orch.application.watching import watch
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.cli.view import Terminal
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import read_only
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 
 
@@ -39,7 +39,7 @@ def attach(run: options.Run, store: options.Store, release: Release | None = Non
         terminal = Terminal()
 
         def is_over() -> bool:
-            return read_run(opened, run).state.finished is not None
+            return read_only(opened, run).state.finished is not None
 
         def nobody_works() -> bool:
             return is_left(opened, run, cluster)

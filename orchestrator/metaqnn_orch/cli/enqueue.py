@@ -11,7 +11,7 @@ from metaqnn_orch.application.enqueuing import what_trains_it
 from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import Format, print_json, say, typeable
 from metaqnn_orch.cli.stores import open_store
-from metaqnn_orch.reporting.summary import goes_on, read_run, shown_reward, shown_state
+from metaqnn_orch.reporting.summary import goes_on, read_only, shown_reward, shown_state
 
 
 class NetQueued(TypedDict):
@@ -49,7 +49,7 @@ def enqueue(
     """
     options.refuse_other_sections(assignments or [], ("recipe",), "for example --set recipe.epochs=40")
     opened = open_store(store)
-    view = read_run(opened, run, learning=False)
+    view = read_only(opened, run)
     made = put_in(opened, view, net, assignments or [])
     works = goes_on(opened, run, view.state)
     if output is Format.JSON:

@@ -10,7 +10,7 @@ from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.reporting.explain import explain
 from metaqnn_orch.reporting.findings import places
-from metaqnn_orch.reporting.summary import read_run, reward_name
+from metaqnn_orch.reporting.summary import read_known, reward_name
 
 # The net comes last: it alone may be longer than a line.
 _COLUMNS: Final = {
@@ -46,7 +46,7 @@ def explain_run(
                   ones; the net is this one
       others      give no values, and show what was trained
     """
-    state = read_run(open_store(store), run).state
+    state = read_known(open_store(store), run).state
     explanation, reward = explain(state, after), reward_name(state.settings).removeprefix("val ")
     if output is Format.JSON:
         print_json(explanation)

@@ -13,7 +13,7 @@ from metaqnn_orch.cli import completion, options
 from metaqnn_orch.cli.output import Format, print_json, say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import read_only
 
 
 class NetFormat(StrEnum):
@@ -97,7 +97,7 @@ def export(
     """
     form, to = _target(to, net_format)
     opened = open_store(store)
-    chosen = exports.choose(opened, read_run(opened, run), trial)
+    chosen = exports.choose(opened, read_only(opened, run), trial)
     made = exports.export(opened, run, chosen, form, to.absolute(), fixed_size=fixed_size, force=force, report=tell)
     if output is Format.JSON:
         found: ExportedTrial = {

@@ -22,7 +22,7 @@ from metaqnn_orch.reporting.front import parse_axes
 from metaqnn_orch.reporting.history import read_best, read_history, read_pictures
 from metaqnn_orch.reporting.page import MARK
 from metaqnn_orch.reporting.report import compose
-from metaqnn_orch.reporting.summary import goes_on, leaderboard, read_run
+from metaqnn_orch.reporting.summary import goes_on, leaderboard, read_known
 from metaqnn_orch.reporting.verdict import Finals, read_verdict
 from metaqnn_trainer.alone import alone, write_whole
 from metaqnn_trainer.contract.errors import MessageError
@@ -64,7 +64,7 @@ def report(
     if not force:
         _refuse_others(to, ("index.html", "settings.yaml", "trials.csv"))  # before anything is read
     opened = open_store(store)
-    view = read_run(opened, run)
+    view = read_known(opened, run)
     Curves(opened).fill(view, view.state.trials.values())
     if view.state.best is None:
         raise BadInput(

@@ -9,7 +9,7 @@ from metaqnn_orch.cli import options
 from metaqnn_orch.cli.output import say, tell
 from metaqnn_orch.cli.stores import open_store
 from metaqnn_orch.errors import BadInput
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import read_only
 from metaqnn_orch.reporting.tracking import show_run, trackers
 from metaqnn_orch.settings.model import TrackingSettings
 from metaqnn_trainer.contract.text import amount
@@ -30,6 +30,6 @@ def track(
     # MLflow's client by default makes seven tries, which take minutes; in a search that is fine, as nobody waits.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     opened = open_store(store)
-    view = read_run(opened, run)
+    view = read_only(opened, run)
     shown = show_run(opened, view, makers, RunFiles(opened, view, say), tell)
     say(f"{amount(shown, 'trial')} of run {run} {'was' if shown == 1 else 'were'} copied")

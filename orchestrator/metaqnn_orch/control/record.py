@@ -23,10 +23,18 @@ from pydantic import Field, PrivateAttr, model_validator
 from metaqnn_orch.control.absence import no_run, refuse_absent
 from metaqnn_orch.control.at_once import each
 from metaqnn_orch.control.partial import refuse_partial
-from metaqnn_orch.control.without_plugins import of_trials, other_plugins, pip_install, readable, refuse_missing
+from metaqnn_orch.control.without_plugins import (
+    of_every_trial,
+    of_trials,
+    other_plugins,
+    pip_install,
+    present_plugins,
+    readable,
+    refuse_missing,
+)
 from metaqnn_orch.errors import ObjectMissing, RunConflict, SettingsError, one_line
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.plugged import design_options, plugins_of
+from metaqnn_orch.settings.plugged import design_options
 from metaqnn_orch.settings.values import differences, parse_settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.bounds import Sha256
@@ -162,8 +170,8 @@ class RunRecord(Message):
         """The same, for those who only read trials: none of their plug-ins need be installed."""
         try:
             return self.settings_as_run()
-        except SettingsError:
-            return readable(self.run, self.settings)
+        except SettingsError as error:
+            return readable(self.run, self.settings, error)
 
 
 def trial_spec(
@@ -188,7 +196,7 @@ def trial_spec(
         task=PluginRef(name=settings.task.name, options=settings.task.model_extra or {}),
         plugins={
             **space.plugins(net),
-            **of_trials(plugins),
+            **of_every_trial(plugins),
         },
         initial=initial or dict(zip(settings.nets, settings.initial, strict=False)).get(net),
     )
@@ -262,7 +270,7 @@ def check_same(record: RunRecord, settings: Settings) -> None:
     if wanted["recipe"]["precision"] == "bf16" and "deterministic" not in record.settings["recipe"]:
         wanted["recipe"]["precision"] = begun["recipe"]["precision"]  # presets said none then; the run keeps its own
     lines = differences(begun, wanted)
-    others = other_plugins(record.plugins, plugins_of(settings))
+    others = other_plugins(record.plugins, present_plugins(record.run, record.plugins, settings))
     if lines or others:
         install = "" if lines else pip_install(of_trials(record.plugins))
         go_on = install or "go on with the settings of the run"
@@ -275,10 +283,11 @@ def check_same(record: RunRecord, settings: Settings) -> None:
 def check_plugins(record: RunRecord, settings: Settings) -> None:
     """
     Raises:
+        PluginsMissing: one that the run began with is not installed here.
         RunConflict: other plug-ins are installed than the run began with, so that trials would be other ones.
     """
     listed = "metaqnn-orch config plugins lists what there is now"
-    if lines := other_plugins(record.plugins, plugins_of(settings)):
+    if lines := other_plugins(record.plugins, present_plugins(record.run, record.plugins, settings)):
         raise RunConflict(
             f"run {record.run!r} was trained with other plug-ins:\n  " + "\n  ".join(lines),
             hint=f"{install}; {listed}" if (install := pip_install(of_trials(record.plugins))) else listed,

@@ -32,7 +32,7 @@ def take_over(store: Store, record: RunRecord, me: Holder, version: str) -> Take
         JournalError: the journal is damaged.
     """
     seen = read_holder(store, record.run)
-    state, journal = resume(store, record, record.settings_as_run(), me.session)
+    state, journal = resume(store, record, record.settings_to_read(), me.session, learning=False)
     for _ in range(ATTEMPTS):
         if state.opened is None or state.finished is not None:
             return Taken(idle=True)

@@ -36,19 +36,19 @@ def recall(store: Store, run: str, settings: Settings, *, rehearsal: bool) -> Re
     record = load_record(store, other)
     if record.table is not None and not rehearsal:
         raise RunConflict(f"run {other!r} is a rehearsal: a search cannot start from results of a table")
-    theirs = record.settings_as_run()
+    theirs = record.settings_to_read()
     if (theirs.task.name, theirs.objective) != (settings.task.name, settings.objective):
         raise RunConflict(
             f"run {other!r} has another kind of reward: {theirs.task.name}, {in_words(theirs.objective)}; this run "
             f"has {settings.task.name}, {in_words(settings.objective)}"
         )
-    state, _ = resume(store, record, theirs)
+    state, _ = resume(store, record, theirs, learning=False)
     space = settings.state_space()
     rows, refused = [], 0
     for trial in state.presented:
         assert trial.reward is not None
-        adapted = space.adapted(trial.net)
         try:
+            adapted = space.adapted(trial.net)
             space.walk(adapted)
         except (IllegalDesign, ContractError):
             refused += 1

@@ -1,6 +1,7 @@
 """What can be said of a run whose plug-ins are not installed: everything that its journal says.
 
-A searcher is needed to propose, and a space to make and check designs. To read trials, neither is.
+A searcher is needed to propose, and a space to make and check designs. To read trials, neither is. Whatever needs the
+one that is missing says so, with the command that installs it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from pydantic import ConfigDict, Field, ValidationError, create_model
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, create_model
 
 from metaqnn_orch.errors import PluginsMissing, SettingsError
 from metaqnn_orch.search.bystander import Bystander
 from metaqnn_orch.search.searcher import SEARCHERS, Confirm, Searcher, Setup
 from metaqnn_orch.settings.model import Settings
-from metaqnn_orch.settings.plugged import shape_of
+from metaqnn_orch.settings.plugged import plugins_of, shape_of
 from metaqnn_orch.settings.search import SearchSettings
 from metaqnn_orch.settings.section import Section
 from metaqnn_trainer.contract.messages import ModelOptions, Recipe
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, Part, Space
+from metaqnn_trainer.spaces.cnn.registry import LAYERS
 
 Plugins = Mapping[str, str]
 """Plug-ins by group and name, each with its distribution and version."""
@@ -55,6 +57,11 @@ def of_trials(plugins: Plugins) -> Plugins:
     return {plugin: identity for plugin, identity in plugins.items() if not is_searcher(plugin)}
 
 
+def of_every_trial(plugins: Plugins) -> Plugins:
+    """The plug-ins on which every trial depends. Of layer kinds, a trial depends on those in its net alone."""
+    return {plugin: identity for plugin, identity in of_trials(plugins).items() if not _is_layer(plugin)}
+
+
 def _is_installed(identity: str) -> bool:
     name, _, wanted = identity.partition(" ")
     try:
@@ -65,19 +72,38 @@ def _is_installed(identity: str) -> bool:
 
 def other_plugins(begun: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
     """A line for each plug-in that decides what is trained and of which another version is installed now. A searcher is
-    not among them: it decides only what is proposed next, and the journal says what it proposed.
+    not among them: it decides only what is proposed next, and the journal says what it proposed. Of layer kinds only
+    those count that `begun` names: earlier releases named none.
     """
     return [
         f"{key} {name}: {begun.get(plugin, 'built in')} -> {present.get(plugin, 'built in')}"
-        for plugin in dict.fromkeys([*begun, *present])
+        for plugin in dict.fromkeys([*of_trials(begun), *of_every_trial(present)])
         for key, _, name in [plugin.partition(":")]
-        if not is_searcher(plugin) and begun.get(plugin) != present.get(plugin)
+        if begun.get(plugin) != present.get(plugin)
     ]
+
+
+def present_plugins(run: str, begun: Plugins, settings: Settings) -> dict[str, str]:
+    """What `plugins_of` says of settings of a run, which began with the plug-ins `begun`.
+
+    Raises:
+        PluginsMissing: one of these is not installed here.
+        SettingsError: another one that the settings name is not.
+    """
+    try:
+        return plugins_of(settings)
+    except SettingsError:
+        refuse_missing(run, of_trials(begun))
+        raise
 
 
 def is_searcher(plugin: str) -> bool:
     """Whether this is a searcher; `plugin` is a group and a name."""
     return plugin.startswith(SEARCHERS.entry_points + ":")
+
+
+def _is_layer(plugin: str) -> bool:
+    return plugin.startswith(LAYERS.entry_points + ":")
 
 
 class _Search(SearchSettings):
@@ -98,6 +124,14 @@ class Readable(Settings):
     """Settings as they were written, whose searcher can be asked nothing."""
 
     search: _Search = _Search()
+    _lack: SettingsError = PrivateAttr(default_factory=lambda: PluginsMissing("a plug-in is missing"))
+
+    @property
+    def lack(self) -> SettingsError:
+        """Why the run's own settings cannot be made here: what it lacks, and as the hint, the command that installs
+        that.
+        """
+        return self._lack
 
     def searcher(self, *, learning: bool = True) -> Searcher:
         """One that takes the place of the run's own, whatever is asked for."""
@@ -115,7 +149,7 @@ class _WithoutSpace(Readable):
     space: _SpaceOptions = Field(...)  # type: ignore[assignment]  # it takes that one's place
 
     def state_space(self) -> Space:
-        return _Designs(self.space, ModelOptions())
+        return _Designs(self.space, self.lack)
 
 
 class _Designs(Space):
@@ -124,23 +158,27 @@ class _Designs(Space):
     Options = _SpaceOptions
     start = None
 
+    def __init__(self, options: Any, lack: SettingsError) -> None:
+        super().__init__(options, ModelOptions())
+        self._lack = lack
+
     def legal(self, state: Any) -> Sequence[Any]:
-        raise _unknown()
+        raise self._unknown()
 
     def step(self, state: Any, move: Any) -> Any | None:
-        raise _unknown()
+        raise self._unknown()
 
     def text(self, moves: Sequence[Any]) -> str:
-        raise _unknown()
+        raise self._unknown()
 
     def parse(self, text: str) -> list[Any]:
-        raise _unknown()
+        raise self._unknown()
 
     def describe(self, design: str) -> list[Part]:
-        raise _unknown()
+        raise self._unknown()
 
     def recipe(self, design: str, recipe: Recipe) -> Recipe:
-        raise _unknown()
+        raise self._unknown()
 
     def canonical(self, text: str) -> str:
         return text
@@ -148,26 +186,32 @@ class _Designs(Space):
     def check(self, design: str) -> None:
         """Accept the design, as the run did when it began."""
 
+    def measures(self, design: str) -> dict[str, float]:
+        """None: what the journal says of a trial is all that is known."""
+        return {}
 
-def _unknown() -> PluginsMissing:
-    return PluginsMissing(
-        "the run's space, or a layer kind of it, is not installed here, so that nothing is known of its designs",
-        hint="metaqnn-orch runs list says what it needs",
-    )
+    def _unknown(self) -> PluginsMissing:
+        return PluginsMissing(str(self._lack), self._lack.hint)
 
 
-def readable(run: str, settings: Mapping[str, Any]) -> Settings:
+def readable(run: str, settings: Mapping[str, Any], lack: SettingsError) -> Settings:
     """The settings in a run's record, for those who only read its trials. They have the run's space where that is
-    installed.
+    installed. `lack` says why its own settings cannot be made.
 
     Raises:
         SettingsError: they are no settings, whatever is installed.
     """
+    found = _as_written(run, settings)
+    found._lack = lack
+    return found
+
+
+def _as_written(run: str, settings: Mapping[str, Any]) -> Readable:
     text = json.dumps(settings)
     with suppress(SettingsError, ValidationError):
         space: Any = shape_of({"space": settings["space"]}).model_fields["space"].annotation
         shape: Any = create_model("Readable", __base__=Readable, space=(space, ...))
-        found: Settings = shape.model_validate_json(text)
+        found: Readable = shape.model_validate_json(text)
         return found
     try:
         return _WithoutSpace.model_validate_json(text)

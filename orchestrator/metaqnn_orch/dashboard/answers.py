@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
+from metaqnn_orch.control.without_plugins import Readable
 from metaqnn_orch.dashboard.reader import RunReader, Seen
-from metaqnn_orch.errors import BadInput, NotFound
+from metaqnn_orch.errors import BadInput, NotFound, PluginsMissing
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.curves import why_no_curve
 from metaqnn_orch.reporting.explain import explain
@@ -231,7 +232,7 @@ def trial(reader: RunReader, name: str) -> Answer:
                 {"name": part.name, "output": part.output, **part.cost._asdict()}
                 for part in state.space.describe(found.net)
             ]
-        except ContractError:  # an imported net need not fit
+        except (ContractError, PluginsMissing):  # an imported net need not fit
             parts = []
         return {
             "row": _rows(seen, [found])[0],
@@ -265,12 +266,18 @@ def drawing_spec(reader: RunReader, name: str) -> Spec:
     Raises:
         NotFound: the run has no such trial.
         ContractError: the net does not fit the space of the run.
+        PluginsMissing: the space is not installed here.
     """
 
     def make(seen: Seen) -> Spec:
         found = seen.view.state.trials.get(name)
         if found is None:
             raise NotFound(f"run {reader.run} has no trial {name!r}")
-        return net_drawing(seen.view.state.settings, found.net, ON_PAGE)
+        settings = seen.view.state.settings
+        drawn = net_drawing(settings, found.net, ON_PAGE)
+        if drawn is None:
+            assert isinstance(settings, Readable)
+            raise settings.lack
+        return drawn
 
     return reader.made(("drawing", name), make)

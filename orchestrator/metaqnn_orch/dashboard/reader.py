@@ -180,7 +180,7 @@ class RunReader:
         record = load_record(self._store, self.run)
         seen, journal = self._seen, self._journal
         if seen is None or journal is None or seen.view.record != record:  # also one that was made anew
-            state, journal = resume(self._store, record, record.settings_as_run())
+            state, journal = resume(self._store, record, record.settings_to_read())
             view = RunView(record, state, journal.position)
             seen = Seen(view, read_history(self._store, view), None, {})
             self._publish(seen, journal, [])

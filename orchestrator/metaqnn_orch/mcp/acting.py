@@ -26,7 +26,7 @@ from metaqnn_orch.mcp.allowance import Allowance, BudgetLeft, Consumption, Grant
 from metaqnn_orch.mcp.confirming import Confirmations
 from metaqnn_orch.mcp.reading import Assignments, PresetOrFile, Reading, Run
 from metaqnn_orch.mcp.tool import Tool, tool_of
-from metaqnn_orch.reporting.summary import RunView, read_run, summary
+from metaqnn_orch.reporting.summary import RunView, read_only, summary
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract.keys import check_name
 from metaqnn_trainer.store.base import Store
@@ -221,7 +221,7 @@ class Cancelling:
     def preview_cancel(self, run: Run) -> CancelPreview:
         """Show what cancelling a run would stop, and get the token that `cancel` needs."""
         store = self._opened()
-        view = read_run(store, check_name("run", run))
+        view = read_only(store, check_name("run", run))
         found = summary(view, read_holder(store, run))
         return {
             "run": run,
@@ -252,7 +252,7 @@ class Cancelling:
 def _used(store: Store, run: str) -> Consumption | None:
     """What all sessions of the run have used; None where there is no such run."""
     try:
-        view: RunView = read_run(store, run)
+        view: RunView = read_only(store, run)
     except NotFound:
         return None
     trained = sum(trial.reward is not None for trial in view.state.trials.values())  # repetitions, too

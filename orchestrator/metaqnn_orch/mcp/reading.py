@@ -29,7 +29,7 @@ from metaqnn_orch.reporting.answers import RunStatus, TrialRow
 from metaqnn_orch.reporting.content import content
 from metaqnn_orch.reporting.explain import Explanation, explain
 from metaqnn_orch.reporting.history import read_best, read_history
-from metaqnn_orch.reporting.summary import goes_on, read_known, read_only, read_run, status_of, trial_rows
+from metaqnn_orch.reporting.summary import goes_on, read_known, read_only, status_of, trial_rows
 from metaqnn_orch.reporting.verdict import Verdict, read_verdict
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.presets import presets
@@ -215,7 +215,7 @@ class Reading:
     def report(self, run: Run) -> Text:
         """Tell in words what a run found: the best net, how trials ended, cost, versions."""
         store = self._opened()
-        view = read_run(store, check_name("run", run))
+        view = read_known(store, check_name("run", run))
         if view.state.best is None:
             raise BadInput(f"run {run} has no trained net yet", hint="`status` tells how it stands")
         price = view.state.opened.budget.price_per_gpu_hour if view.state.opened is not None else None
@@ -239,7 +239,7 @@ class Reading:
         ] = "",
     ) -> Explanation:
         """Tell what the searcher of a run believes after the beginning of a design, and what it would choose next."""
-        return explain(read_run(self._opened(), check_name("run", run)).state, after)
+        return explain(read_known(self._opened(), check_name("run", run)).state, after)
 
     def verdict(self, run: Run) -> Verdict:
         """Tell the verdict of a run of finals: accuracies on the test images, which are measured once."""

@@ -14,7 +14,7 @@ from metaqnn_orch.control.record import RunRecord, run_names
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.errors import KNOWN
 from metaqnn_orch.numbers import finite
-from metaqnn_orch.reporting.summary import read_run
+from metaqnn_orch.reporting.summary import read_only
 from metaqnn_orch.search.sampling import random_design
 from metaqnn_orch.search.schedule import EpsilonPhase
 from metaqnn_orch.settings.model import Settings
@@ -114,7 +114,7 @@ def calibration(store: Store, settings: Settings, images: int | None) -> Basis:
     found: list[tuple[bool, int, str, float]] = []
     for name in run_names(store):
         try:
-            view = read_run(store, name)
+            view = read_only(store, name)
         except KNOWN:  # a run that cannot be read says nothing
             continue
         basis = _from_run(view.record, view.state, settings, images)
@@ -133,7 +133,7 @@ def _from_run(record: RunRecord, state: RunState, settings: Settings, images: in
     trained = [trial for trial in state.trials.values() if trial.seconds and trial.macs]
     if record.table is not None or not trained:
         return None
-    theirs = record.settings_as_run()
+    theirs = state.settings
     if (theirs.dataset.name, theirs.space, theirs.model, theirs.recipe) == (
         settings.dataset.name,
         settings.space,

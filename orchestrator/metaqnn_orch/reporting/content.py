@@ -15,6 +15,7 @@ from metaqnn_orch.control.objective import in_words, tells_accuracy
 from metaqnn_orch.control.record import RunRecord
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial, TrialState
+from metaqnn_orch.control.without_plugins import Readable
 from metaqnn_orch.errors import one_line
 from metaqnn_orch.launchers.base import Phase
 from metaqnn_orch.numbers import finite
@@ -144,13 +145,18 @@ def content(
 
 def _found(settings: Settings) -> str:
     """How the nets were found, in words: by the name with which the searcher's summary begins."""
-    name, colon, _ = method_in_words(settings).partition(":")
-    return "from a list" if settings.nets else f"found by {name if colon else settings.search.method}"
+    if settings.nets:
+        return "from a list"
+    words = "" if isinstance(settings, Readable) else method_in_words(settings)
+    name, colon, _ = words.partition(":")
+    return f"found by {name if colon else settings.search.method}"
 
 
 def _notes(view: RunView) -> list[str]:
     record, guesses = view.record, estimated(view.state)
     notes = []
+    if isinstance(view.state.settings, Readable):
+        notes.append(f"What only its plug-ins can say is left out: {view.state.settings.lack}.")
     objective = view.state.settings.objective
     if objective.changes_reward:
         notes.append(f"The searcher was told {in_words(objective)}.")

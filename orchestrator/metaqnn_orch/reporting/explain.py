@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
+from metaqnn_orch.control.without_plugins import Readable
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.reporting.findings import findings_of
 from metaqnn_orch.search.searcher import Belief, Finding
@@ -75,10 +76,12 @@ class _Told(NamedTuple):
 
 
 def explain(state: RunState, beginning: str) -> Explanation:
-    """The explanation of the state after a beginning.
+    """The explanation of the state after a beginning. Where the searcher is not installed here, it is what was trained
+    there.
 
     Raises:
         BadInput: the space of the run does not hold the beginning.
+        PluginsMissing: the space is not installed here.
         NotationError: the text is no beginning of a design.
     """
     space = state.space
@@ -90,6 +93,8 @@ def explain(state: RunState, beginning: str) -> Explanation:
         with faults_of(state.settings.search.method, "explaining"):
             beliefs, choice = state.searcher.explain(after, state.known)
             beliefs = [_checked(belief, legal) for belief in beliefs]
+        if isinstance(state.settings, Readable):
+            choice = str(state.settings.lack)
     except IllegalDesign as error:
         raise BadInput(f"{after} is not in the space of the run: {error}") from None
     ended = [trial for trial in state.trials.values() if trial.reward is not None and not trial.confirms]

@@ -34,7 +34,7 @@ class Leader(NamedTuple):
 
     trial: Trial
     drawing: str
-    """The drawing, as SVG."""
+    """The drawing, as SVG; empty where the space is not known here."""
     pictures: list[tuple[str, str]]
     """Names, and PNG files in base64."""
     curve: str

@@ -13,19 +13,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from metaqnn_orch.control.events import Abandoned, Event, Proposed, Told
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.objective import tells_accuracy
 from metaqnn_orch.control.record import RunRecord
+from metaqnn_orch.control.without_plugins import of_trials, refuse_missing
 from metaqnn_orch.errors import ObjectMissing, StoreError, one_line
 from metaqnn_orch.replay.database import ORDER, read_replay
 from metaqnn_orch.replay.format import COLUMNS, MAX_FILE_BYTES, UNKNOWN, Refusals, is_number, read_rows
 from metaqnn_orch.reporting.summary import MEASURE
+from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.contract.codec import read
-from metaqnn_trainer.contract.errors import MessageError
+from metaqnn_trainer.contract.errors import MessageError, UnknownLayer
 from metaqnn_trainer.contract.result import TrainingResult
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY
 from metaqnn_trainer.spaces.cnn.dropout import format_with_dropout
@@ -39,11 +42,13 @@ def replay_rows(store: Store, record: RunRecord) -> Iterator[dict[str, Any]]:
     Raises:
         JournalError: the journal is damaged.
         StoreError: the file that the run began with is missing, or is another one.
+        PluginsMissing: a net has a layer of a kind that is not installed here.
     """
-    imported, settings = iter(_imported_rows(store, record)), record.settings_as_run()
+    settings = record.settings_to_read()
+    imported = iter(_imported_rows(store, record, settings))
     count = record.imported.rows if record.imported is not None else 0
     further = not tells_accuracy(settings.task.name, settings.objective)
-    written = _authors_net if settings.space.family == DEFAULT_FAMILY else str
+    written = partial(_authors_net, record) if settings.space.family == DEFAULT_FAMILY else str
     rows: dict[str, dict[str, Any]] = {}
     update = 0.0
     for number, (net, told, epsilon) in enumerate(_presentations(Journal(store, record.run).read())):
@@ -67,8 +72,12 @@ def replay_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [*COLUMNS, *sorted(further, key=lambda name: (name != "reward", name))]
 
 
-def _authors_net(net: str) -> str:
-    return format_with_dropout(parse_net(net))
+def _authors_net(record: RunRecord, net: str) -> str:
+    try:
+        return format_with_dropout(parse_net(net))
+    except UnknownLayer:
+        refuse_missing(record.run, of_trials(record.plugins))
+        raise
 
 
 def _further(told: Told) -> dict[str, Any]:
@@ -97,7 +106,7 @@ def _presentations(events: Iterable[Event]) -> Iterator[tuple[str, Told, float |
                 waiting.pop(trial, None)
 
 
-def _imported_rows(store: Store, record: RunRecord) -> list[tuple[str, dict[str, Any]]]:
+def _imported_rows(store: Store, record: RunRecord, settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     """The rows of the imported file that a searcher can be told, in that order, each with its net."""
     if record.imported is None:
         return []
@@ -109,7 +118,7 @@ def _imported_rows(store: Store, record: RunRecord) -> list[tuple[str, dict[str,
     absent = {**dict.fromkeys(COLUMNS, str(UNKNOWN)), "time_finished": "0.0", "machine_run_on": "unknown"}
     found = []
     # Of what the import did not check, a cell may hold any text.
-    for shown in read_replay(data, file, record.settings_as_run()).presentations:
+    for shown in read_replay(data, file, settings).presentations:
         row = absent | {ORDER: str(shown.update)}
         row |= {name: cell for name, cell in cells[shown.line].items() if cell.strip()}
         if not is_number(row["time_finished"]):

@@ -59,7 +59,7 @@ def compose(
         BadInput: the libraries of the extra `report` are not installed, or no net has a measure that the front needs.
     """
     need("report", "a report")
-    settings, leaders = view.record.settings_as_run(), leaderboard(view.state, top)
+    settings, leaders = view.state.settings, leaderboard(view.state, top)
     run_figures = RunFigures(view, history, axes)
     among = run_figures.members
 
@@ -88,7 +88,7 @@ def compose(
         [
             Leader(
                 trial,
-                svg(net_drawing(settings, trial.net, ON_PAGE)),
+                svg(spec) if (spec := net_drawing(settings, trial.net, ON_PAGE)) is not None else "",
                 _in_base64(shown.get(trial.trial, {})),
                 markup.chart(trial.curve, low, high),
                 why_no_curve(trial, view.record.table),
@@ -100,7 +100,11 @@ def compose(
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
     pictures = {figure.name: figure.spec for group in made(LIGHT) for figure in group}
-    pictures |= {f"net-{rank:02d}": net_drawing(settings, trial.net, LIGHT) for rank, trial in enumerate(leaders, 1)}
+    pictures |= {
+        f"net-{rank:02d}": spec
+        for rank, trial in enumerate(leaders, 1)
+        if (spec := net_drawing(settings, trial.net, LIGHT)) is not None
+    }
     for name, spec in pictures.items():
         spec["background"] = LIGHT.page
         files |= {f"{name}.svg": svg(spec).encode(), f"{name}.png": png(spec)}

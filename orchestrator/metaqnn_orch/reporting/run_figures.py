@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TypeVar
 
 from metaqnn_orch.control.faults import faults_of
 from metaqnn_orch.control.objective import tells_accuracy
+from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.errors import PluginFailed
+from metaqnn_orch.errors import PluginFailed, PluginsMissing
 from metaqnn_orch.reporting.beliefs import q_figures
 from metaqnn_orch.reporting.drawing import drawing, drawing_of_parts
 from metaqnn_orch.reporting.figures import ACCURACY, figures, scale_of
@@ -18,10 +21,11 @@ from metaqnn_orch.reporting.learning_curves import learning_curves
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.summary import RunView
 from metaqnn_orch.reporting.vega import Figure, Spec
-from metaqnn_orch.search.searcher import Finding
 from metaqnn_orch.search.searchers.q_learning import QLearning
 from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer.spaces.cnn.space import Cnn
+
+T = TypeVar("T")
 
 
 class RunFigures:
@@ -39,21 +43,19 @@ class RunFigures:
         """The name of the reward as a measure."""
         self.troubles: list[str] = []
         """What the searcher failed to say, and why, a line for each."""
-        goals: list[Axes] = []
-        findings: list[Finding] = []
-        try:
-            with faults_of(settings.search.method, "naming its goals"):
-                goals = axes_of(view.state.searcher.goals, self.value)
-        except PluginFailed as error:
-            self.troubles.append(str(error))
-        try:
-            findings = findings_of(view.state)
-        except PluginFailed as error:
-            self.troubles.append(str(error))
+        goals = self._told(lambda: _goals_of(view.state, self.value))
+        self._findings = self._told(lambda: findings_of(view.state))
         self.members = members(history.ended, goals, view.state.space) if goals else []
         """The nets of the front that the search looked for; none where it looked for none."""
         self.axes = [axes] if axes else goals if self.members else [Axes("params", self.value)]
-        self._findings = findings
+
+    def _told(self, ask: Callable[[], list[T]]) -> list[T]:
+        """What the searcher says; nothing where it fails, which is one of the troubles."""
+        try:
+            return ask()
+        except PluginFailed as error:
+            self.troubles.append(str(error))
+            return []
 
     def front(self, axes: Axes, colours: Palette) -> Figure:
         """The nets by two measures.
@@ -86,13 +88,22 @@ class RunFigures:
         return _drawn(figures(self._history, self._scale, colours))
 
 
+def _goals_of(state: RunState, value: str) -> list[Axes]:
+    """
+    Raises:
+        SearcherFailed: it is a plug-in, and fails.
+    """
+    with faults_of(state.settings.search.method, "naming its goals"):
+        return axes_of(state.searcher.goals, value)
+
+
 def _drawn(figures: list[Figure]) -> list[Figure]:
     """The figures that have anything to show."""
     return [figure for figure in figures if figure.rows]
 
 
-def net_drawing(settings: Settings, net: str, colours: Palette) -> Spec:
-    """The drawing of a design.
+def net_drawing(settings: Settings, net: str, colours: Palette) -> Spec | None:
+    """The drawing of a design; None where the space is not installed here.
 
     Raises:
         ContractError: the design does not fit the space of these settings.
@@ -100,4 +111,6 @@ def net_drawing(settings: Settings, net: str, colours: Palette) -> Spec:
     space = settings.state_space()
     if isinstance(space, Cnn):
         return drawing(space.reports(net), space.image, colours)
-    return drawing_of_parts(space.describe(net), colours)
+    with suppress(PluginsMissing):
+        return drawing_of_parts(space.describe(net), colours)
+    return None

@@ -16,7 +16,7 @@ from metaqnn_orch.control.record import RunRecord, load_record
 from metaqnn_orch.control.resume import resume
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.trial import Trial
-from metaqnn_orch.control.without_plugins import Readable, missing, pip_install
+from metaqnn_orch.control.without_plugins import Readable, missing, of_trials, pip_install
 from metaqnn_orch.errors import SettingsError, StoreError, one_line
 from metaqnn_orch.replay.table import ESTIMATED
 from metaqnn_orch.reporting.answers import (
@@ -91,18 +91,15 @@ def read_known(store: Store, run: str) -> RunView:
 
 def needs(view: RunView) -> str:
     """What the run needs that is not installed here, with the command that installs it, or why a plug-in of it cannot
-    be used; empty where all is there.
+    be used; empty where all is there, and where a run is complete and needs it for nothing but going on.
     """
-    if not isinstance(view.state.settings, Readable):
+    settings = view.state.settings
+    if not isinstance(settings, Readable) and view.state.finished is not None:
         return ""
-    plugins = view.record.plugins
+    plugins = view.record.plugins if isinstance(settings, Readable) else of_trials(view.record.plugins)
     if found := missing(plugins):
         return f"{found}: {pip_install(plugins)}"
-    try:
-        view.record.settings_as_run()
-    except SettingsError as error:
-        return one_line(str(error))
-    return ""
+    return one_line(str(settings.lack)) if isinstance(settings, Readable) else ""
 
 
 def summary(view: RunView, holder: Holder | None) -> RunSummary:

@@ -39,7 +39,7 @@ class TensorboardTracker:
 
     def begin(self, record: RunRecord, files: Files) -> None:
         self._files = files
-        settings = record.settings_as_run()
+        settings = record.settings_to_read()
         self._tells_accuracy = tells_accuracy(settings.task.name, settings.objective)
         place = self._folder / record.run
         self._trials = place / "trials"

@@ -26,6 +26,8 @@ from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.messages import CLASSIFICATION
 from metaqnn_trainer.plugins import TASKS, Group
 from metaqnn_trainer.spaces.base import DEFAULT_FAMILY, SPACES
+from metaqnn_trainer.spaces.cnn.common import CommonRules
+from metaqnn_trainer.spaces.cnn.rules import installed_kinds
 
 _STRICT: Final[ConfigDict] = {"frozen": True, "extra": "forbid", "strict": True, "allow_inf_nan": False}
 
@@ -138,12 +140,14 @@ def _with_choice(options: Any, key: str, name: str, **sections: type[Section]) -
 
 def plugins_of(settings: Settings) -> dict[str, str]:
     """The installed plug-ins that these settings name, by group and name, with distribution and version. Built-in ones
-    are left out.
+    are left out. Of layer kinds it names those that the nets of the settings may have.
 
     Raises:
         SettingsError: one of them is not installed.
     """
-    found = {}
+    found = installed_kinds(settings.space) if isinstance(settings.space, CommonRules) else {}
+    for net in settings.nets:
+        found |= settings.state_space().plugins(net)
     for group, name, key in (
         (SEARCHERS, settings.search.method, "search.method"),
         (SPACES, settings.space.family, "space.family"),

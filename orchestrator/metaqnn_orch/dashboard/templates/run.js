@@ -35,7 +35,7 @@ const progress = (run, { status, standing, words: said, in_flight: flight, epoch
   ];
   return [
     el("p", { className: "lead" }, state(status.state), " ", said ? said.lead : "No net is trained yet."),
-    ...(status.trouble ? [el("p", { className: "note" }, `The search waits: ${status.trouble}`)] : []),
+    ...(status.trouble ? [el("p", { className: "note" }, `${status.holder ? "The search waits" : run}: ${status.trouble}`)] : []),
     ...(said ? said.notes : []).map((note) => el("p", { className: "note" }, note)),
     bar("all", standing.whole, running),
     ...(standing.epsilon === null ? [] : [bar(`epsilon ${standing.epsilon.toFixed(2)}`, standing.phase, running)]),

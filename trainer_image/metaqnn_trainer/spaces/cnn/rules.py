@@ -11,7 +11,8 @@ from dataclasses import asdict, field, make_dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from metaqnn_trainer.spaces.cnn.common import CommonRules
-from metaqnn_trainer.spaces.cnn.registry import kinds
+from metaqnn_trainer.spaces.cnn.layer import Layer
+from metaqnn_trainer.spaces.cnn.registry import kinds, offered, registry
 
 if TYPE_CHECKING:
 
@@ -47,6 +48,24 @@ def recorded(space: dict[str, Any]) -> dict[str, Any]:
         if kind.section and not kind.paper
     }
     return {name: value for name, value in space.items() if name not in silent or value != silent[name]}
+
+
+def installed_kinds(rules: SpaceRules) -> dict[str, str]:
+    """The layer kinds of installed distributions that nets of a space may have: entry-point group and name, with
+    distribution and version.
+    """
+    return {
+        f"{plugin.group}:{plugin.name}": plugin.identity
+        for name, kind in kinds().items()
+        if (plugin := registry().sources[name]).distribution and _may_have(rules, kind)
+    }
+
+
+def _may_have(rules: SpaceRules, kind: type[Layer]) -> bool:
+    if kind.ends:
+        return kind.name in rules.terminations
+    own = rules.of(kind)
+    return own != kind.rules or any(True for _ in offered(kind, own, rules.image_size, rules.classes))
 
 
 UNSAID: Final[dict[str, Any]] = {"gap_after_fc": True}
