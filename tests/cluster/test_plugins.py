@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
 from tests.cli.conftest import Cli, cli
 from tests.cluster.real import IMAGE, needs_address, needs_cluster, needs_image
 from tests.cluster.test_search import World, world
-from tests.plugins.test_every_plugin import COMMAND, PLUGINS, Plugin, search
+from tests.plugins.test_every_plugin import PLUGINS, Plugin, search
 
 __all__ = ["cli", "world"]
 
@@ -46,7 +47,7 @@ def test_a_search_that_was_killed_believes_what_one_that_was_not_believes(
     start = [*plugin.start, *world.flags(image=image(plugin))]
     whole, killed = f"{world.uri}/whole", f"{world.uri}/killed"
     search(tmp_path, *start, "--store", whole)
-    command = [*COMMAND, *start, "--store", killed]
+    command = [*forked.ORCHESTRATOR, *start, "--store", killed]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any(line.lstrip().startswith("2/") for line in process.stderr)
@@ -68,7 +69,7 @@ def test_a_search_that_was_killed_believes_what_one_that_was_not_believes(
 def test_an_image_without_it_stops_the_search_and_costs_no_net(
     plugin: Plugin, world: World, cli: Cli, tmp_path: Path
 ) -> None:
-    start = [*COMMAND, *plugin.start, *world.flags(image=IMAGE), "--store", world.uri]
+    start = [*forked.ORCHESTRATOR, *plugin.start, *world.flags(image=IMAGE), "--store", world.uri]
     started = subprocess.run(start, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert started.returncode == 1, started.stderr
     assert f"{plugin.project['project']['name']} 0.1.0 is not installed" in started.stderr
