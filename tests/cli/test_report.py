@@ -95,14 +95,14 @@ def test_the_command_that_does_it_again_begins_another_run(cli: Cli, finished: D
     assert "start settings.yaml --run test-again --store" in (tmp_path / "report" / "index.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["index.html", "settings.yaml", "best-so-far.svg", "best-so-far.csv"])
-def test_files_of_somebody_else_stay(cli: Cli, finished: DirectoryStore, tmp_path: Path, name: str) -> None:
-    file = tmp_path / "mine" / name
-    file.parent.mkdir()
-    file.write_text("mine")
-    command = ["report", "test", "--store", finished.uri, "--to", file.parent]
-    assert f"a report would overwrite {name}" in cli(*command).refused()
-    assert (tree(file.parent), file.read_text()) == ([name], "mine")
+def test_files_of_somebody_else_stay(cli: Cli, finished: DirectoryStore, tmp_path: Path) -> None:
+    for name in ("index.html", "settings.yaml", "best-so-far.svg", "best-so-far.csv"):
+        file = tmp_path / name / name
+        file.parent.mkdir()
+        file.write_text("mine")
+        command = ["report", "test", "--store", finished.uri, "--to", file.parent]
+        assert f"a report would overwrite {name}" in cli(*command).refused()
+        assert (tree(file.parent), file.read_text()) == ([name], "mine")
     assert cli(*command, "--force").code == 0
     assert cli(*command).code == 0, "it is a report's folder now"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from metaqnn_orch.control import proposer
 from metaqnn_orch.control.journal import Journal
 from metaqnn_orch.control.state import RunState
 from metaqnn_orch.control.surroundings import Outcome, Stop
@@ -194,7 +195,8 @@ def test_a_run_with_it_resumes_as_if_nobody_had_stopped_it(method: str, tmp_path
     assert folded.beliefs() == twin.state.beliefs()
 
 
-def test_a_space_that_is_used_up_ends_the_run(method: str, tmp_path: Path) -> None:
+def test_a_space_that_is_used_up_ends_the_run(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposer, "FRUITLESS_PROPOSALS", 200)  # of four designs
     small = {"max_layers": 1, "convolution": {"filters": [4], "kernels": [1]}, "fully_connected": {"units": []}}
     wanted = searched_by(method, **{f"space__{name}": value for name, value in small.items()})
     session = Session(DirectoryStore(tmp_path), wanted)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from metaqnn_trainer.contract.messages import ModelOptions
@@ -141,7 +142,7 @@ class Layer(ABC):
     """`package.module:function` of the function that builds its torch modules (see modules/base.py)."""
 
     def __str__(self) -> str:
-        return f"{self.name}({','.join([str(getattr(self, name)) for name in self.__match_args__])})"
+        return _text(self)
 
     @abstractmethod
     def output(self, shape: Shape) -> Shape:
@@ -220,6 +221,12 @@ class Layer(ABC):
     def for_classes(self, classes: int) -> Layer:
         """The same layer for another number of classes."""
         return self
+
+
+@lru_cache(maxsize=10_000)
+def _text(layer: Layer) -> str:
+    """Kept, because a search writes the same layers again and again."""
+    return f"{layer.name}({','.join([str(getattr(layer, name)) for name in layer.__match_args__])})"
 
 
 Net = tuple[Layer, ...]
