@@ -113,6 +113,7 @@ def test_a_search_that_uses_all_of_them(environment: Environment, tmp_path: Path
 
     folder = tmp_path / "runs" / "runs" / "mine"
     assert json.loads((folder / "run.json").read_text())["plugins"] == {
+        "metaqnn.layers:dilated": "metaqnn-dilated 0.1.0",
         "metaqnn.searchers:threshold": "metaqnn-threshold 0.1.0",
         "metaqnn.tasks:balanced": "metaqnn-balanced 0.1.0",
     }
