@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from tests.cli.conftest import clean_environment
+from tests.forked import forking
 
 NAME: Final = "metaqnn-gone"
 NEEDS: Final = f"needs {NAME} 1.0, which is not installed here"
@@ -172,17 +173,17 @@ def install(folder: Path, version: str = "1.0", option: str = "depth") -> Path:
     return folder
 
 
-def start(store: Path, installed: Path, kind: str) -> None:
+def start(store: Path, installed: Path, kind: str, python: str = sys.executable) -> None:
     """Search with the plug-in of a kind."""
     small = () if kind == "spaces" else _SMALL
     if kind == "datasets":
-        _call(installed, "dataset", "push", "gone", "--store", store)
-    _call(installed, "start", *_QUICK, *small, *KINDS[kind], "--run", kind, "--store", store)
+        _call(python, installed, "dataset", "push", "gone", "--store", store)
+    _call(python, installed, "start", *_QUICK, *small, *KINDS[kind], "--run", kind, "--store", store)
 
 
-def _call(installed: Path, *command: object) -> None:
+def _call(python: str, installed: Path, *command: object) -> None:
     environment = {**clean_environment(), "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-m", "metaqnn_orch", *map(str, command)]
+    words = [python, "-m", "metaqnn_orch", *map(str, command)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -196,8 +197,10 @@ def runs_of_gone(factory: pytest.TempPathFactory, worker: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (place / "made").exists():
             installed = install(place / "installed")
+            python = forking(place, path=str(installed))
             for kind in KINDS:
-                start(place / "store", installed, kind)
+                start(place / "store", installed, kind, python)
+            Path(python).unlink()
             (place / "made").touch()
     return place / "store"
 

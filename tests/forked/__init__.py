@@ -4,7 +4,7 @@ Most of the processor time of a short command or a small trial is the import of 
 it all, and forks for each `-m metaqnn_orch …`, `-m metaqnn_trainer …`, `-c …` and file that it is to run: the real
 program, with its own arguments, environment, folder and streams. A small process stands for each: signals and the exit
 code pass through. What such a program starts by `sys.executable` is forked, too. All else the real Python does, and
-where PYTHONPATH is set, everything.
+everything where PYTHONPATH is another one.
 
 In three things a forked program differs: everything is imported already, most variables that libraries read when they
 are imported are the server's, and when its stand-in is killed by SIGKILL, it ends a moment later. What is about one of
@@ -25,15 +25,16 @@ STAND_IN: Final = Path(__file__).with_name("stand_in.py")
 SHARED: Final = "FORKING_PYTHON"  # the variable by which all processes of pytest know the same one
 
 
-def forking(folder: Path, interpreter: str = sys.executable) -> str:
+def forking(folder: Path, interpreter: str = sys.executable, path: str = os.environ.get("PYTHONPATH", "")) -> str:
     """Make such an executable in a folder whose path is short, and return its path. The process that forks begins when
-    it is first needed. It ends when this process does, or the executable is removed.
+    it is first needed, and with this PYTHONPATH. It ends when this process does, or the executable is removed.
     """
-    path = folder / "python"
+    made = folder / "python"
     # A shell, because the first line of a file must be short.
-    path.write_text(f'#!/bin/sh\nexec "{interpreter}" -SEI "{STAND_IN}" "{interpreter}" "{path}" {os.getpid()} "$@"\n')
-    path.chmod(0o755)
-    return str(path)
+    what = f'"{interpreter}" -SEI "{STAND_IN}" "{interpreter}" "{made}" {os.getpid()} "{path}"'
+    made.write_text(f'#!/bin/sh\nexec {what} "$@"\n')
+    made.chmod(0o755)
+    return str(made)
 
 
 def _shared() -> str:

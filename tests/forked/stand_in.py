@@ -1,5 +1,5 @@
-"""INTERPRETER EXECUTABLE OWNER ARGUMENT…: stands for the process that the server forks for these arguments. It starts
-the server where there is none.
+"""INTERPRETER EXECUTABLE OWNER PYTHONPATH ARGUMENT…: stands for the process that the server forks for these arguments.
+It starts the server where there is none.
 """
 # ruff: noqa: PTH109, PTH118, PTH120, PTH123
 # pathlib costs more than all that is done here.
@@ -15,9 +15,10 @@ import sys
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
-interpreter, executable, owner, *arguments = sys.argv[1:]
+interpreter, executable, owner, path, *arguments = sys.argv[1:]
 ours = arguments[:2] in (["-m", "metaqnn_orch"], ["-m", "metaqnn_trainer"]) or arguments[0][:1] != "-"
-if not (ours or arguments[0] == "-c") or "--multiprocessing-fork" in arguments or os.environ.get("PYTHONPATH"):
+there = "--multiprocessing-fork" not in arguments and os.environ.get("PYTHONPATH", "") == path
+if not (there and (ours or arguments[0] == "-c")):
     os.execv(interpreter, [interpreter, *arguments])
 
 

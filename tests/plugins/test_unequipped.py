@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,9 +51,11 @@ class wonder(BaseModel):
 """
 
 
-def command(*arguments: object, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: object, folder: Path, python: str = forked.PYTHON, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*forked.ORCHESTRATOR, *map(str, arguments)],
+        [python, "-m", "metaqnn_orch", *map(str, arguments)],
         cwd=folder,
         env={**environment(), **variables},
         capture_output=True,
@@ -112,22 +115,23 @@ def test_a_plug_in_whose_library_is_missing_costs_no_net_on_this_machine(cli: Cl
     (metadata / "entry_points.txt").write_text("[metaqnn.tasks]\nmade-up = made_up:PLUGIN\n")
     (metadata.parent / "made_up.py").write_text(TASK)
     store, path = tmp_path / "runs", str(metadata.parent)
+    call = partial(command, folder=tmp_path, python=forked.forking(tmp_path, path=path), PYTHONPATH=path)
     start = ("start", *TINY, "--set=task.name=made-up", "--run", "first", "--store", store)
-    refused = command(*start, folder=tmp_path, PYTHONPATH=path)
+    refused = call(*start)
     assert refused.returncode == 2, refused.stderr
     assert "'made-up' of made-up 0.1 cannot be loaded: ModuleNotFoundError: No module named 'a_library'" in (
         refused.stderr
     )
     assert not (store / "runs").exists()
     (metadata.parent / "made_up.py").write_text(LATE)
-    started = command(*start, folder=tmp_path, PYTHONPATH=path)
+    started = call(*start)
     assert started.returncode == 1, started.stderr
     assert "'made-up' of made-up 0.1 failed: ModuleNotFoundError: No module named 'a_library'" in started.stderr
     assert "metaqnn-orch resume first --store" in started.stderr
     asked = trials(cli, store)
     assert [*asked.values()] == ["waiting"]
     (metadata.parent / "a_library.py").write_text(LIBRARY)
-    resumed = command("resume", "first", "--store", store, folder=tmp_path, PYTHONPATH=path)
+    resumed = call("resume", "first", "--store", store)
     assert resumed.returncode == 0, resumed.stderr
     done = trials(cli, store)
     assert asked.keys() <= done.keys()

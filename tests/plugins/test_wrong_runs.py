@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import TINY, Cli, cli, needs_trainer
+from tests.forked import forking
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
 from tests.plugins.test_unequipped import ROOT, command, trials
 
@@ -58,23 +60,24 @@ def jobs(folder: Path, image: str) -> list[str]:
 
 def test_on_this_machine_start_a_dry_run_and_resume_say_it_beforehand(tmp_path: Path) -> None:
     path, store = install(tmp_path / "installed", 1), tmp_path / "runs"
+    call = partial(command, folder=tmp_path, python=forking(tmp_path, path=path), PYTHONPATH=path)
     start = ("start", *TINY, *NAMED, "--store", store)
     for more in ((), ("--dry-run",)):
-        refused = command(*start, "--set=task.level=0", *more, folder=tmp_path, PYTHONPATH=path)
+        refused = call(*start, "--set=task.level=0", *more)
         assert (refused.returncode, f"trained: {LEVEL} 1" in refused.stderr) == (2, True), refused.stderr
-    refused = command(*start, "--set=objective.measure=grades", folder=tmp_path, PYTHONPATH=path)
+    refused = call(*start, "--set=objective.measure=grades")
     assert (refused.returncode, "there are params, macs" in refused.stderr) == (2, True), refused.stderr
     assert "loss, grade, seconds" in refused.stderr
     assert not store.exists()
-    started = command(*start, "--set=task.level=1", "--max-trials=1", folder=tmp_path, PYTHONPATH=path)
+    started = call(*start, "--set=task.level=1", "--max-trials=1")
     assert started.returncode == 0, started.stderr
     journal = [entry.key for entry in DirectoryStore(store).list(keys.run("first")) if "journal" in entry.key]
-    install(tmp_path / "installed", 5)
+    install(tmp_path / "installed", 15)  # another size: Python compiles it anew
     resume = ("resume", "first", "--store", store, "--max-trials=2")
-    refused = command(*resume, folder=tmp_path, PYTHONPATH=path)
-    assert (refused.returncode, f"trained: {LEVEL} 5" in refused.stderr) == (2, True), refused.stderr
+    refused = call(*resume)
+    assert (refused.returncode, f"trained: {LEVEL} 15" in refused.stderr) == (2, True), refused.stderr
     assert [entry.key for entry in DirectoryStore(store).list(keys.run("first")) if "journal" in entry.key] == journal
-    done = command("resume", "first", "--store", store, "--max-trials=1", folder=tmp_path, PYTHONPATH=path)
+    done = call("resume", "first", "--store", store, "--max-trials=1")
     assert "complete, nothing is left to do" in done.stderr, "then nothing is asked"
 
 

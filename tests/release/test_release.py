@@ -13,8 +13,10 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,13 +49,20 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def twice(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Source, Path, Path]:
+def on_disk() -> Iterator[str]:
+    """A folder that is not in /dev, which syft passes over."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def twice(repository: Path, on_disk: str) -> tuple[Source, Path, Path]:
     """The release of one commit, built in two places, at two times, with another umask and another time zone."""
     try:
         sbom.syft()
     except FileNotFoundError as error:
         pytest.skip(str(error))
-    place = tmp_path_factory.mktemp("release")
+    place = Path(on_disk)
     first = lay_out(repository, place / "source")
     release(first, place / "one", helm.program("helm"), "", {})
     time.sleep(1.1)  # archives hold seconds
