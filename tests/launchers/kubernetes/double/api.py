@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import socket
@@ -19,7 +18,15 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.launchers.kubernetes.double.checks import refusals
-from tests.launchers.kubernetes.double.objects import Object, Objects, Refused, mark_deleted, matches, merge_patch
+from tests.launchers.kubernetes.double.objects import (
+    Object,
+    Objects,
+    Refused,
+    copied,
+    mark_deleted,
+    matches,
+    merge_patch,
+)
 
 _PATH = re.compile(
     r"/(?:api/v1|apis/batch/v1)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>jobs|pods|events|configmaps)"
@@ -132,7 +139,7 @@ class Api:
         """The status of a Job is a part of its own: what names it changes nothing else, and it alone changes it."""
 
         def change(thing: Object) -> None:
-            old = copy.deepcopy(thing)
+            old = copied(thing)
             keys = patch.keys() & ({"status"} if part else patch.keys() - {"status"})
             merge_patch(thing, {key: patch[key] for key in keys})
             if part and (wrong := "; ".join(refusals(old, thing))):

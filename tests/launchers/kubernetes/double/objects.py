@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import marshal
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,6 +17,12 @@ KINDS = {
     "pods": ("v1", "Pod"),
     "events": ("v1", "Event"),
 }
+
+
+def copied(thing: Object) -> Object:
+    """A copy of an object, which is made of what JSON is made of: a test copies hundreds of thousands."""
+    same: Object = marshal.loads(marshal.dumps(thing))
+    return same
 
 
 class Refused(Exception):
@@ -59,7 +65,7 @@ class Objects:
     def create(self, resource: str, namespace: str, thing: Object) -> Object:
         with self.changed:
             api_version, kind = KINDS[resource]
-            thing = {"apiVersion": api_version, "kind": kind, **copy.deepcopy(thing)}
+            thing = {"apiVersion": api_version, "kind": kind, **copied(thing)}
             name = thing["metadata"]["name"]
             if (resource, namespace, name) in self._things:
                 raise Refused(409, "AlreadyExists", f'{resource} "{name}" already exists')
@@ -75,12 +81,12 @@ class Objects:
             thing = self._things.get((resource, namespace, name))
             if thing is None:
                 raise Refused(404, "NotFound", f'{resource} "{name}" not found')
-            return copy.deepcopy(thing)
+            return copied(thing)
 
     def all(self, resource: str, namespace: str | None = None) -> list[Object]:
         with self.changed:
             found = sorted(key for key in self._things if key[0] == resource and namespace in (None, key[1]))
-            return [copy.deepcopy(self._things[key]) for key in found]
+            return [copied(self._things[key]) for key in found]
 
     def update(self, resource: str, namespace: str, name: str, change: Callable[[Object], object]) -> Object | None:
         """Let `change` edit the object in place; nothing happens where it is gone."""
@@ -88,8 +94,8 @@ class Objects:
             thing = self._things.get((resource, namespace, name))
             if thing is None:
                 return None
-            before = copy.deepcopy(thing)
-            edited = copy.deepcopy(thing)
+            before = copied(thing)
+            edited = copied(thing)
             change(edited)
             return edited if edited == before else self._put(resource, "MODIFIED", edited)
 
@@ -123,9 +129,9 @@ class Objects:
         metadata = thing["metadata"]
         metadata["resourceVersion"] = str(self.version)
         self._things[resource, metadata["namespace"], metadata["name"]] = thing
-        self.history.append(Change(self.version, resource, kind, copy.deepcopy(thing)))
+        self.history.append(Change(self.version, resource, kind, copied(thing)))
         self.changed.notify_all()
-        return copy.deepcopy(thing)
+        return copied(thing)
 
 
 def matches(thing: Object, labels: str, fields: str) -> bool:
