@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from metaqnn_orch.application.signals import STOPS, surely_closing, unbroken
+from metaqnn_orch.application.signals import STOPS, surely, surely_closing, unbroken
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import PROGRAM, Answer, clean_environment, needs_trainer, tree
 from tests.control.world import Session, settings
@@ -151,3 +152,19 @@ def test_what_must_be_done_whole_is_unless_somebody_insists(times: int, whole: b
     with pytest.raises(ZeroDivisionError), unbroken():
         raise ZeroDivisionError
     assert [signal.getsignal(number) for number in STOPS] == before
+
+
+def test_what_is_being_made_when_a_signal_comes_is_left_all_the_same() -> None:
+    left = []
+
+    @contextmanager
+    def made() -> Iterator[None]:
+        signal.raise_signal(signal.SIGINT)
+        try:
+            yield
+        finally:
+            left.append("left")
+
+    with pytest.raises(KeyboardInterrupt), surely(made):
+        pytest.fail("the block began")
+    assert left == ["left"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Final, NamedTuple
 
+from metaqnn_orch.application.signals import surely
 from metaqnn_orch.errors import BadInput
 
 LOG_VARIABLE: Final = "METAQNN_DETACHED_LOG"  # tells the process in the background which file its output goes to
@@ -52,18 +53,8 @@ def detach(
     Raises:
         BadInput: its log cannot be written.
     """
-    log = _begun(folder)
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [*program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            env={**environment, LOG_VARIABLE: str(log), "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-        )
-    said = 0
-    try:
+    log, said = _begun(folder), 0
+    with surely(lambda: _started([*program, *arguments], log, environment)) as process:
         while True:
             code = process.poll()
             at_work = code is None and works(process.pid)
@@ -74,6 +65,22 @@ def detach(
             if at_work:
                 return Detached(process, log, None)
             sleep(LOOK)
+
+
+@contextmanager
+def _started(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """The process in the background, which writes to the log. It is stopped where the block raises anything."""
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            env={**environment, LOG_VARIABLE: str(log), "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+        )
+    try:
+        yield process
     except BaseException:
         process.send_signal(signal.SIGTERM)
         process.wait()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Final, Protocol, TypeVar
@@ -107,3 +107,17 @@ def surely_closing(thing: T) -> Iterator[T]:
     finally:
         with unbroken():
             thing.close()
+
+
+E = TypeVar("E")
+
+
+@contextmanager
+def surely(make: Callable[[], AbstractContextManager[E]]) -> Iterator[E]:
+    """The context that `make` makes. No signal comes between its making and the block, so it is left whenever it was
+    made: a process that it started is not forgotten.
+    """
+    with ExitStack() as stack:
+        with unbroken():
+            entered = stack.enter_context(make())
+        yield entered

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import IO, Final, NamedTuple, TypeVar
 
+from metaqnn_orch.application.signals import surely
 from metaqnn_orch.errors import BadInput, LauncherError, NotFound, StoreError, one_line
 from metaqnn_trainer.contract.result import ExitCode
 from metaqnn_trainer.extras import lack, remedy
@@ -103,26 +104,37 @@ def call(
         tempfile.TemporaryDirectory(prefix="metaqnn-", ignore_cleanup_errors=True) as folder,
         tempfile.TemporaryFile() as answer,
         _cleared(left_by) as begun,
-        subprocess.Popen(
-            [*trainer, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=answer,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "TMPDIR": folder},
-        ) as process,
+        surely(lambda: _running([*trainer, *arguments], Path(folder), answer, begun, grace)) as process,
     ):
-        begun.append(process.pid)
         assert process.stderr is not None
-        try:
-            # A progress bar rewrites its line: lines end with a carriage return, too.
-            lines = io.TextIOWrapper(process.stderr, encoding="utf-8", errors="replace", newline="")
-            last_words = one_line(relay(lines, report).removeprefix("metaqnn_trainer: "), 600)
-            code = process.wait()
-        except BaseException:  # a signal stops this process: nobody waits for the answer any more
-            _stop(process, grace)
-            raise
+        # A progress bar rewrites its line: lines end with a carriage return, too.
+        lines = io.TextIOWrapper(process.stderr, encoding="utf-8", errors="replace", newline="")
+        last_words = one_line(relay(lines, report).removeprefix("metaqnn_trainer: "), 600)
+        code = process.wait()
         answer.seek(0)
         return TrainerAnswer(code, answer.read(), last_words)
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], folder: Path, answer: IO[bytes], begun: list[int], grace: float
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The process, whose number is put into `begun`. Where a signal stops this one, nobody waits for the answer any
+    more: then it is stopped, too.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=answer,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(folder)},
+    ) as process:
+        begun.append(process.pid)
+        try:
+            yield process
+        except BaseException:
+            _stop(process, grace)
+            raise
 
 
 def _stop(process: subprocess.Popen[bytes], grace: float) -> None:

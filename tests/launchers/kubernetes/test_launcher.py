@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from metaqnn_orch.launchers.kubernetes.names import RunRef
 from metaqnn_orch.launchers.kubernetes.status import live
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import TrainingRequest
-from tests.launchers.harness import ENDED, until, until_phase
+from tests.launchers.harness import ENDED, PATIENCE, until, until_phase
 from tests.launchers.kubernetes.conftest import NAMESPACE, RUN, FakeCluster, connect_as
 from tests.launchers.kubernetes.double.api import CALLER, Ask, Fault
 from tests.launchers.kubernetes.double.kubeconfig import write_kubeconfig
@@ -386,11 +387,12 @@ def test_an_api_that_takes_a_call_and_says_nothing_is_asked_again(cluster: FakeC
 
 
 def test_an_api_that_says_nothing_is_told_long_before_its_calls_end(cluster: FakeCluster) -> None:
-    launcher = cluster.launcher(timeout=2.0)
+    launcher, answers = cluster.launcher(timeout=2.0), Event()
     launcher.observe()
-    cluster.api.faults = lambda ask: Fault(stall=1.5 * (ask.verb == "create"))
+    cluster.api.faults = lambda ask: Fault(reset=ask.verb == "create" and not answers.wait(PATIENCE))
     launcher.launch(cluster.request("delivers"), 1)
     until(lambda: launcher.trouble.startswith("no answer from the Kubernetes API at "))
+    answers.set()
     until(lambda: launcher.trouble == "")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from metaqnn_orch.application.signals import surely
 from metaqnn_orch.application.trainer_check.process import Process, ProcessEnd
 from metaqnn_orch.application.trainer_check.registry import NotTried, Shortfall
 from metaqnn_orch.application.trainer_check.sample import CLASSES, SIZE, sample
@@ -164,7 +165,7 @@ class Bench:
         *,
         trial: str | None = None,
         gpus: bool = True,
-    ) -> Process:
+    ) -> AbstractContextManager[Process]:
         """Start the program, as a Job does; `trial` names another trial than the request's. Without `gpus` the program
         sees no GPU.
 
@@ -174,7 +175,9 @@ class Bench:
         named = {"store": store, "run": request.run, "trial": trial or request.trial, "attempt": attempt}
         return self._start(["train", *(f"--{name}={value}" for name, value in named.items())], gpus=gpus)
 
-    def begin_bundle(self, store: str, run: str, bundle: str, orders: Sequence[tuple[str, int]]) -> Process:
+    def begin_bundle(
+        self, store: str, run: str, bundle: str, orders: Sequence[tuple[str, int]]
+    ) -> AbstractContextManager[Process]:
         """Start the program with several orders, as a Job with several trials does: each is a trial and an attempt.
 
         Raises:
@@ -184,14 +187,18 @@ class Bench:
         own = [f"--{name}={value}" for name, value in named.items()]
         return self._start(["bundle", *own, *(f"--order={trial}/{attempt}" for trial, attempt in orders)])
 
-    def _start(self, arguments: Sequence[str], *, gpus: bool = True) -> Process:
+    def _start(self, arguments: Sequence[str], *, gpus: bool = True) -> AbstractContextManager[Process]:
         scratch = self._folder / "tmp"
         scratch.mkdir(exist_ok=True)
         environment = {**os.environ, "TMPDIR": str(scratch), **({} if gpus else _NO_GPU)}
-        try:
-            return Process([*self._command, *arguments], environment)
-        except OSError as error:
-            raise BadInput(f"{self._command[0]} cannot be started: {error.strerror or error}") from error
+
+        def start() -> Process:
+            try:
+                return Process([*self._command, *arguments], environment)
+            except OSError as error:
+                raise BadInput(f"{self._command[0]} cannot be started: {error.strerror or error}") from error
+
+        return surely(start)
 
     def run(
         self,
