@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,6 @@ from metaqnn_orch.errors import ObjectMissing, StoreError
 from metaqnn_trainer.store.base import Entry, Store, exists, honours_put_if_absent
 from metaqnn_trainer.store.opening import open_store
 from metaqnn_trainer.store.patient import PATIENCE
-from tests import forked
 
 
 def keys(store: Store, prefix: str = "") -> list[str]:
@@ -272,7 +272,7 @@ print(*[number for number in range(40) if store.put_if_absent(f"race/{number}", 
 def test_one_of_many_racing_processes_wins(store: Store) -> None:
     start = str(time.time() + 1.5)  # imports are over by then
     racers = [
-        subprocess.Popen([forked.PYTHON, "-c", RACER, store.uri, me, start], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", RACER, store.uri, me, start], stdout=subprocess.PIPE, text=True)
         for me in "abc"
     ]
     won = Counter(number for racer in racers for number in racer.communicate()[0].split())
@@ -314,7 +314,7 @@ for number in count():
 def test_a_writer_killed_at_any_moment_leaves_all_or_nothing(store: Store) -> None:
     chance = random.Random(11)
     for _ in range(4):
-        writer = subprocess.Popen([forked.PYTHON, "-c", WRITER, store.uri], stdout=subprocess.PIPE)
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, store.uri], stdout=subprocess.PIPE)
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"writing\n"
         time.sleep(chance.uniform(0, 0.05))
