@@ -16,8 +16,10 @@ from tests.cli.conftest import PROGRAM, clean_environment
 
 COMMANDS: Final = (
     "--help",
+    "--version",
     "nonsense",
     "status test --store STORE",
+    "status missing --store STORE",
     "status test --watch --store STORE",
     "export-replay test --store STORE",
     "cancel test --store STORE",

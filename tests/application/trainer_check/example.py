@@ -15,7 +15,7 @@ def blocks() -> dict[str, str]:
     return {name: f"# {name}\n{text}" for name, text in found}
 
 
-def write_example(folder: Path, *changes: tuple[str, str]) -> list[str]:
+def write_example(folder: Path, *changes: tuple[str, str], python: str = sys.executable) -> list[str]:
     """The command that runs it, with these pieces of its text replaced; each stands in it once."""
     for name, text in blocks().items():
         if name == "my_trainer.py":
@@ -23,4 +23,4 @@ def write_example(folder: Path, *changes: tuple[str, str]) -> list[str]:
                 assert text.count(old) == 1, old
                 text = text.replace(old, new)
         (folder / name).write_text(text)
-    return [sys.executable, str(folder / "my_trainer.py")]
+    return [python, str(folder / "my_trainer.py")]

@@ -152,7 +152,7 @@ def test_a_broken_trainer_is_caught_by_the_check_that_is_about_it(how: str, tmp_
     name, changes = BROKEN[how]
     group = next(check.group for check in CHECKS if check.name == name)
     python = sys.executable if group == "killed" else forked.PYTHON
-    command = [python, *write_example(tmp_path, *changes)[1:]]
+    command = write_example(tmp_path, *changes, python=python)
     verdict = verdicts(command, NEVER if how.startswith("never") else SHORT, (name,))[name]
     expected = (
         CheckMark.WARNED if name in ("learns", "reproducible") or how.startswith("calls what") else CheckMark.FAILED
