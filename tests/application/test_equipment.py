@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -13,6 +12,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
 from tests.cli.conftest import needs_trainer
+from tests.forked import forking
 from tests.trainer.odd_plugins import IDENTITY, install
 
 pytestmark = needs_trainer
@@ -21,6 +21,14 @@ pytestmark = needs_trainer
 def settings_of(sections: dict[str, Any] | None = None, **task: Any) -> Settings:
     space = {"image_size": 8, "channels": 1, "classes": 10}
     return parse_settings({"dataset": {"name": "digits"}, "space": space, "task": task, **(sections or {})})
+
+
+@pytest.fixture(scope="module")
+def odd_trainer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A trainer with the plug-ins of odd_plugins."""
+    folder = tmp_path_factory.mktemp("odd")
+    path = f"{install(folder)}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    return ["/usr/bin/env", f"PYTHONPATH={path}", forking(folder, path=path), "-m", "metaqnn_trainer"]
 
 
 @pytest.mark.parametrize(
@@ -35,26 +43,21 @@ def settings_of(sections: dict[str, Any] | None = None, **task: Any) -> Settings
         ({"name": "fine", "threshold": 7}, "task.threshold: "),
     ],
 )
-def test_a_task_that_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: dict[str, Any], words: str
-) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{install(tmp_path)}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+def test_a_task_that_cannot_be_used(odd_trainer: list[str], task: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match="no net of this run could be trained: ") as refused:
-        prove_equipment(settings_of(**task))
+        prove_equipment(settings_of(**task), odd_trainer)
     assert str(refused.value).startswith(f"no net of this run could be trained: {words}")
 
 
-def test_a_task_that_can_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{install(tmp_path)}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    assert prove_equipment(settings_of(name="fine")) == "task fine"
+def test_a_task_that_can_be_used(odd_trainer: list[str]) -> None:
+    assert prove_equipment(settings_of(name="fine"), odd_trainer) == "task fine"
 
 
-def test_elsewhere_only_what_is_wrong_everywhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", f"{install(tmp_path)}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+def test_elsewhere_only_what_is_wrong_everywhere_is_refused(odd_trainer: list[str]) -> None:
     with pytest.raises(BadInput, match=r"could be trained: task.threshold: is unknown"):
-        prove_elsewhere(settings_of(name="fine", threshold=7))
-    assert prove_elsewhere(settings_of(name="number")) == "", "it can be loaded in the image, perhaps"
-    assert prove_elsewhere(settings_of(name="fine")) == "task fine"
+        prove_elsewhere(settings_of(name="fine", threshold=7), odd_trainer)
+    assert prove_elsewhere(settings_of(name="number"), odd_trainer) == "", "it can be loaded in the image, perhaps"
+    assert prove_elsewhere(settings_of(name="fine"), odd_trainer) == "task fine"
 
 
 def test_nothing_is_asked_of_what_is_built_in() -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from metaqnn_trainer.store.directory import DirectoryStore
+from tests import forked
 from tests.cli.conftest import PROGRAM, clean_environment
 
 COMMANDS: Final = (
@@ -27,14 +28,18 @@ COMMANDS: Final = (
 SEARCH: Final = "start digits --run=new --launcher=table --table=TABLE --store STORE --max-trials=3"
 
 
+FORKED: Final = ("", "2>/dev/full")  # what Python itself does when it begins and ends makes no difference here
+
+
 def ends(command: str, *redirections: str, **places: Path) -> list[tuple[int, str, str]]:
     """Exit code, standard output and standard error of the command with each of these behind it."""
     for name, place in places.items():
         command = command.replace(name.upper(), shlex.quote(str(place)))
     found = []
     for redirection in redirections:
+        python = forked.PYTHON if redirection in FORKED else sys.executable
         done = subprocess.run(
-            ["bash", "-c", f"{PROGRAM} {command} {redirection}; exit ${{PIPESTATUS[0]}}"],
+            ["bash", "-c", f"{python} {PROGRAM} {command} {redirection}; exit ${{PIPESTATUS[0]}}"],
             env=clean_environment(),
             capture_output=True,
             text=True,

@@ -93,7 +93,7 @@ def fold(store: Store) -> RunState:
 @pytest.mark.parametrize("parallel", [1, 2, 3, 8])
 @pytest.mark.parametrize("end", ENDS)
 def test_a_crash_for_everybody_costs_no_net(store: Store, end: Phase, parallel: int, retries: int) -> None:
-    session = Session(store, settings(execution__retries=retries), clock=Leap(span=10))
+    session = Session(store, settings(execution__retries=retries), clock=Leap(span=30))
     assert session.run_to_end(Broken(end, until=25), parallel) is Outcome.GOAL
     state = session.state
     assert (state.unique, state.abandoned, state.braked) == (12, 0, None)

@@ -1,14 +1,14 @@
 """A Python that starts the orchestrator and the trainer at once, for tests that start many.
 
 Most of the processor time of a short command or a small trial is the import of what it uses. Here one process imports
-it all, and forks for each `-m metaqnn_orch …`, `-m metaqnn_trainer …`, `-c …` and file that it is to run: the real
-program, with its own arguments, environment, folder and streams. A small process stands for each: signals and the exit
-code pass through. What such a program starts by `sys.executable` is forked, too. All else the real Python does, and
-everything where PYTHONPATH is another one.
+the orchestrator, another one the trainer, and they fork for each `-m metaqnn_orch …`, `-m metaqnn_trainer …`, `-c …`
+and file that is to run: the real program, with its own arguments, environment, folder and streams. A small process
+stands for each: signals and the exit code pass through. What such a program starts by `sys.executable` is forked, too.
+All else the real Python does, and everything where PYTHONPATH is another one.
 
-In three things a forked program differs: everything is imported already, most variables that libraries read when they
-are imported are the server's, and when its stand-in is killed by SIGKILL, it ends a moment later. What is about one of
-these starts `sys.executable`.
+In four things a forked program differs: everything is imported already, most variables that libraries read when they
+are imported are the server's, its process has another number than its stand-in, and when that is killed by SIGKILL, it
+ends a moment later. What is about one of these starts `sys.executable`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SHARED: Final = "FORKING_PYTHON"  # the variable by which all processes of pytes
 
 
 def forking(folder: Path, interpreter: str = sys.executable, path: str = os.environ.get("PYTHONPATH", "")) -> str:
-    """Make such an executable in a folder whose path is short, and return its path. The process that forks begins when
-    it is first needed, and with this PYTHONPATH. It ends when this process does, or the executable is removed.
+    """Make such an executable in a folder whose path is short, and return its path. The processes that fork begin when
+    they are first needed, and with this PYTHONPATH. They end when this process does, or the executable is removed.
     """
     made = folder / "python"
     # A shell, because the first line of a file must be short.

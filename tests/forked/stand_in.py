@@ -1,44 +1,58 @@
-"""INTERPRETER EXECUTABLE OWNER PYTHONPATH ARGUMENT…: stands for the process that the server forks for these arguments.
-It starts the server where there is none.
+"""INTERPRETER EXECUTABLE OWNER PYTHONPATH ARGUMENT…: stands for the process that a server forks for these arguments. It
+starts the server where there is none.
 """
-# ruff: noqa: PTH109, PTH118, PTH120, PTH123
-# pathlib costs more than all that is done here.
+# ruff: noqa: PTH109, PTH118, PTH119, PTH120, PTH123
+# pathlib, socket, signal and json cost more than all that is done here.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import signal
-import socket
 import sys
+from _signal import (  # type: ignore[import-not-found]  # what `signal` is made of, without its enumerations
+    SIG_DFL,
+    SIG_IGN,
+    SIGHUP,
+    SIGINT,
+    SIGKILL,
+    SIGQUIT,
+    SIGTERM,
+    SIGUSR1,
+    SIGUSR2,
+    getsignal,
+    signal,
+)
+from _socket import AF_UNIX, SCM_RIGHTS, SOL_SOCKET, socket
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+SIGNALS = (SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2)
 
 interpreter, executable, owner, path, *arguments = sys.argv[1:]
-ours = arguments[:2] in (["-m", "metaqnn_orch"], ["-m", "metaqnn_trainer"]) or arguments[0][:1] != "-"
-there = "--multiprocessing-fork" not in arguments and os.environ.get("PYTHONPATH", "") == path
-if not (there and (ours or arguments[0] == "-c")):
+module = arguments[1] if arguments[0] == "-m" else None
+ours = module in ("metaqnn_orch", "metaqnn_trainer") or arguments[0] == "-c" or arguments[0][:1] != "-"
+if not ours or "--multiprocessing-fork" in arguments or os.environ.get("PYTHONPATH", "") != path:
     os.execv(interpreter, [interpreter, *arguments])
 
+searches = module == "metaqnn_orch" or arguments[0] == "-c" or os.path.basename(arguments[0]) == "metaqnn-orch"
+kind = "search" if searches else "train"
 
-def connected() -> socket.socket | None:
-    connection = socket.socket(socket.AF_UNIX)
+
+def connected() -> socket | None:
+    connection = socket(AF_UNIX)
     try:
-        connection.connect(f"{executable}.socket")
+        connection.connect(f"{executable}.{kind}")
     except (FileNotFoundError, ConnectionRefusedError):
         return None
     return connection
 
 
-def started() -> socket.socket:
+def started() -> socket:
+    import fcntl
     import subprocess
 
     with open(f"{executable}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (connection := connected()):
             subprocess.run(
-                [interpreter, "-m", "tests.forked.server", executable, owner],
+                [interpreter, "-m", "tests.forked.server", executable, kind, owner],
                 cwd=os.path.join(os.path.dirname(__file__), "..", ".."),
                 env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
                 stdin=subprocess.DEVNULL,
@@ -51,16 +65,18 @@ def started() -> socket.socket:
 
 
 connection = connected() or started()
-ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+ignored = [number for number in SIGNALS if getsignal(number) is SIG_IGN]
 for number in SIGNALS:
     if number not in ignored:
-        signal.signal(number, lambda number, _: connection.send(bytes([number])))
-asked = {"arguments": arguments, "ignored": ignored, "folder": os.getcwd(), "environment": dict(os.environ)}
-message = json.dumps(asked).encode()
-socket.send_fds(connection, [len(message).to_bytes(4, "big")], [0, 1, 2])
+        signal(number, lambda number, _: connection.send(bytes([number])))
+asked = [" ".join(map(str, ignored)), os.getcwd(), str(len(arguments)), *arguments]
+asked += [f"{name}={value}" for name, value in os.environ.items()]
+message = os.fsencode("\0".join(asked))
+streams = b"".join(stream.to_bytes(4, sys.byteorder) for stream in (0, 1, 2))
+connection.sendmsg([len(message).to_bytes(4, "big")], [(SOL_SOCKET, SCM_RIGHTS, streams)])
 connection.sendall(message)
-code = int.from_bytes(connection.recv(4), "big", signed=True)
+code = int.from_bytes(connection.recv(4) or b"\xff\xff\xff\xf7", "big", signed=True)  # killed, where nobody answers
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+    signal(-code, SIG_DFL) if -code != SIGKILL else None
     os.kill(os.getpid(), -code)
 os._exit(code)

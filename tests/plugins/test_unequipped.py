@@ -75,7 +75,9 @@ def image_without(plugin: str, folder: Path) -> list[str]:
         if entry.suffix != ".pth" and not entry.name.startswith(f"metaqnn_{plugin}"):
             (folder / entry.name).symlink_to(entry)
     path = os.pathsep.join(map(str, (folder, ROOT / "trainer_image")))
-    return ["/usr/bin/env", f"PYTHONPATH={path}", sys.executable, "-S", "-m", "metaqnn_trainer"]
+    (alone := folder / "python-without-packages").write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    alone.chmod(0o755)
+    return ["/usr/bin/env", f"PYTHONPATH={path}", forked.forking(folder, str(alone), path), "-m", "metaqnn_trainer"]
 
 
 def test_an_image_without_the_plug_in_costs_no_net(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -92,7 +91,7 @@ def test_in_a_cluster_torch_beside_the_search_says_it_beforehand(cluster: FakeCl
 def test_what_only_the_image_finds_costs_no_net(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
     here, inside = (install(tmp_path / folder, least) for folder, least in (("installed", 1), ("image", 5)))
     cluster.controllers.images["strict"] = [
-        *("/usr/bin/env", f"PYTHONPATH={inside}", sys.executable, "-m", "metaqnn_trainer")
+        *("/usr/bin/env", f"PYTHONPATH={inside}", forking(tmp_path, path=inside), "-m", "metaqnn_trainer")
     ]
     store = tmp_path / "runs"
     start = ("start", *TINY, *NAMED, "--store", store, *jobs(tmp_path, "strict"), "--parallel=3")

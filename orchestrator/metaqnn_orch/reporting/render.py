@@ -6,25 +6,31 @@ The library is imported when it is needed: few commands draw, and it is large.
 from __future__ import annotations
 
 import json
+import re
 
+from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE
 from metaqnn_orch.reporting.vega import Spec
 
+_VARIABLE = re.compile(rf'"var\(--({"|".join(ON_PAGE._fields)})\)"')  # an attribute; text is left as it is
 _NOWHERE = ["about:blank"]  # a figure carries its data: no address is ever loaded
 
 
 def svg(spec: Spec) -> str:
     import vl_convert
 
-    return vl_convert.vegalite_to_svg(_text(spec), allowed_base_urls=_NOWHERE)
+    # As text: in a dict the library accepts no integer of more than 64 bits.
+    return vl_convert.vegalite_to_svg(json.dumps(spec, allow_nan=False), allowed_base_urls=_NOWHERE)
 
 
-def png(spec: Spec) -> bytes:
-    """The figure as PNG, with two pixels for each CSS pixel."""
+def in_light(drawing: str) -> str:
+    """A drawing for a page (in ON_PAGE), as one that stands alone: in light colours, and with their background."""
+    fixed = _VARIABLE.sub(lambda found: f'"{getattr(LIGHT, found[1])}"', drawing)
+    head, rest = fixed.split(">", 1)
+    return f'{head}><rect width="100%" height="100%" fill="{LIGHT.page}"/>{rest}'
+
+
+def png(drawing: str) -> bytes:
+    """A figure that is drawn as SVG as PNG, with two pixels for each CSS pixel."""
     import vl_convert
 
-    return vl_convert.vegalite_to_png(_text(spec), scale=2, allowed_base_urls=_NOWHERE)
-
-
-def _text(spec: Spec) -> str:
-    """The specification as text: in a dict the library accepts no integer of more than 64 bits."""
-    return json.dumps(spec, allow_nan=False)
+    return vl_convert.svg_to_png(drawing, scale=2)

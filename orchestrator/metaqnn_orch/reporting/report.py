@@ -17,11 +17,11 @@ from metaqnn_orch.reporting.curves import why_no_curve
 from metaqnn_orch.reporting.front import Axes
 from metaqnn_orch.reporting.history import History, Pictures
 from metaqnn_orch.reporting.page import Drawn, Leader, page
-from metaqnn_orch.reporting.palette import LIGHT, ON_PAGE, Palette
-from metaqnn_orch.reporting.render import png, svg
+from metaqnn_orch.reporting.palette import ON_PAGE
+from metaqnn_orch.reporting.render import in_light, png, svg
 from metaqnn_orch.reporting.run_figures import RunFigures, net_drawing
 from metaqnn_orch.reporting.summary import RunView, leaderboard, trial_table
-from metaqnn_orch.reporting.vega import Figure, Rows
+from metaqnn_orch.reporting.vega import Rows
 from metaqnn_orch.reporting.verdict import Finals
 from metaqnn_trainer.contract.result import TrainingResult
 
@@ -63,18 +63,13 @@ def compose(
     run_figures = RunFigures(view, history, axes)
     among = run_figures.members
 
-    def made(colours: Palette) -> list[list[Figure]]:
-        confusion = confusion_figure(finals.verdict, colours) if finals is not None else None
-        return [
-            run_figures.fronts(colours),
-            run_figures.beliefs(colours),
-            run_figures.course(colours),
-            [confusion] if confusion is not None else [],
-        ]
-
-    groups = made(ON_PAGE)
-    fronts, beliefs, *_ = groups
-    drawn = [figure for group in groups for figure in group]
+    fronts, beliefs = run_figures.fronts(ON_PAGE), run_figures.beliefs(ON_PAGE)
+    figures = [*fronts, *beliefs, *run_figures.course(ON_PAGE)]
+    if finals is not None and (confusion := confusion_figure(finals.verdict, ON_PAGE)) is not None:
+        figures.append(confusion)
+    drawn = [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in figures]
+    specs = [net_drawing(settings, trial.net, ON_PAGE) for trial in leaders]
+    nets = ["" if spec is None else svg(spec) for spec in specs]
     words = content(view, history, best, price, works=works)
     words.notes.extend(run_figures.troubles)
     rewards = [reward for trial in words.trials for reward in trial.curve]
@@ -84,33 +79,29 @@ def compose(
         [figure.name for figure in fronts],
         [figure.name for figure in beliefs],
         among,
-        [Drawn(figure.name, figure.title, figure.caption, svg(figure.spec)) for figure in drawn],
+        drawn,
         [
             Leader(
                 trial,
-                svg(spec) if (spec := net_drawing(settings, trial.net, ON_PAGE)) is not None else "",
+                net,
                 _in_base64(shown.get(trial.trial, {})),
                 markup.chart(trial.curve, low, high),
                 why_no_curve(trial, view.record.table),
             )
-            for trial in leaders
+            for trial, net in zip(leaders, nets, strict=True)
         ],
         finals,
         {trial.trial: markup.curve(trial.curve, low, high) for trial in words.trials},
     )
     files = {"index.html": text.encode(), "settings.yaml": settings_file(view.record.settings)}
-    pictures = {figure.name: figure.spec for group in made(LIGHT) for figure in group}
-    pictures |= {
-        f"net-{rank:02d}": spec
-        for rank, trial in enumerate(leaders, 1)
-        if (spec := net_drawing(settings, trial.net, LIGHT)) is not None
-    }
-    for name, spec in pictures.items():
-        spec["background"] = LIGHT.page
-        files |= {f"{name}.svg": svg(spec).encode(), f"{name}.png": png(spec)}
+    drawings = {figure.name: figure.svg for figure in drawn}
+    drawings |= {f"net-{rank:02d}": net for rank, net in enumerate(nets, 1) if net}
+    for name, drawing in drawings.items():
+        alone = in_light(drawing)
+        files |= {f"{name}.svg": alone.encode(), f"{name}.png": png(alone)}
     for rank, trial in enumerate(leaders, 1):
         files |= {f"net-{rank:02d}-{name}.png": data for name, data in shown.get(trial.trial, {}).items()}
-    tables = {f"{figure.name}.csv": figure.rows for figure in drawn}
+    tables = {f"{figure.name}.csv": figure.rows for figure in figures}
     _, tables["trials.csv"] = trial_table(view.state, works=works)
     if among:
         tables["front.csv"] = [{"trial": one.trial.trial, **one.values, "net": one.trial.net} for one in among]

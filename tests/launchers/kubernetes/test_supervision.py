@@ -144,9 +144,9 @@ def is_at_work(cluster: FakeCluster, search: Search) -> bool:
 def has_recovered(cluster: FakeCluster, search: Search) -> bool:
     """The new trial has delivered, the old one is deleted, and nothing is said to be wrong."""
     seen = search.launcher.observe().get(search.new.trial)
-    delivered = seen is not None and seen.phase is Phase.DELIVERED
-    left = [job for job in cluster.jobs() if job["metadata"]["labels"]["metaqnn/trial"] == search.old.trial]
-    return delivered and not left and not search.launcher.trouble
+    if seen is None or seen.phase is not Phase.DELIVERED or search.launcher.trouble:
+        return False
+    return all(job["metadata"]["labels"]["metaqnn/trial"] != search.old.trial for job in cluster.jobs())
 
 
 def disturb(
