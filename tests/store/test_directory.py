@@ -72,6 +72,20 @@ def test_half_written_and_foreign_files_are_not_shown(store: DirectoryStore, roo
         store.get("a/pipe")  # and does not wait for a writer
 
 
+def test_what_is_deleted_leaves_no_directory(store: DirectoryStore, root: Path) -> None:
+    for key in ("a/b/c/d", "a/e"):
+        store.put(key, b"1")
+    store.delete("a/b/c/d")
+    assert [path.name for path in (root / "a").iterdir()] == ["e"]
+    (root / "a" / "foreign").mkdir()
+    store.delete("a/e")
+    assert [path.name for path in (root / "a").iterdir()] == ["foreign"]
+    (root / "a" / "foreign").rmdir()
+    store.put("a/e", b"2")
+    store.delete("a/e")
+    assert list(root.iterdir()) == []
+
+
 def test_a_listing_reads_nothing_outside_its_directory(store: DirectoryStore, root: Path) -> None:
     store.put("runs/a/x", b"1")
     store.put("runs/ab/x", b"1")

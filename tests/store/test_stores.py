@@ -298,6 +298,20 @@ def test_threads_do_not_disturb_each_other(store: Store) -> None:
     assert len(keys(store)) == 6 * 15 + 1 + 5
 
 
+def test_what_is_written_while_its_neighbours_are_removed_is_there(store: Store) -> None:
+    def work(me: int) -> None:
+        for number in range(20):
+            store.put(f"a/b/{me}", bytes([number]))
+            assert store.get(f"a/b/{me}") == bytes([number])
+            store.delete(f"a/b/{me}")
+            assert store.put_if_absent(f"a/c{me % 2}/{me}/{number}", b"")
+            store.delete(f"a/c{me % 2}/{me}/{number}")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    assert keys(store) == []
+
+
 WRITER = """
 import sys
 from itertools import count

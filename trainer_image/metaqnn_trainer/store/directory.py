@@ -65,21 +65,13 @@ class DirectoryStore:
 
     def put(self, key: str, data: bytes) -> None:
         *parts, name = check_key(key).split("/")
-        with (
-            self._renamed(key),
-            self._directory(parts, create=True) as directory,
-            self._aside(directory, data) as aside,
-        ):
+        with self._renamed(key), self._aside(parts, data) as (directory, aside):
             os.replace(aside, name, src_dir_fd=directory, dst_dir_fd=directory)
             self._sync(directory)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         *parts, name = check_key(key).split("/")
-        with (
-            self._renamed(key),
-            self._directory(parts, create=True) as directory,
-            self._aside(directory, data) as aside,
-        ):
+        with self._renamed(key), self._aside(parts, data) as (directory, aside):
             try:
                 os.link(aside, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
             except FileExistsError:
@@ -123,6 +115,11 @@ class DirectoryStore:
             _expect_file(name, directory)
             os.unlink(name, dir_fd=directory)
             self._sync(directory)
+        with suppress(OSError):  # until there is something else in one, or this user may not
+            while parts:
+                *parts, name = parts
+                with self._directory(parts) as directory:
+                    os.rmdir(name, dir_fd=directory)
 
     def _walk(self, parts: Sequence[str], beginning: str) -> Iterator[Entry]:
         # No directory stays open while the caller handles an entry; an entry that disappears meanwhile is left out.
@@ -152,7 +149,7 @@ class DirectoryStore:
                 yield Entry(path + name, size)
 
     def _is_there(self, name: str, directory: int, parts: Sequence[str]) -> bool:
-        """Whether `name` is an object, or there is one below it: objects that are removed leave directories behind."""
+        """Whether `name` is an object, or there is one below it: a directory may be empty for a moment, or stay."""
         try:
             return _expect_file(name, directory) >= 0
         except FileNotFoundError:
@@ -197,21 +194,36 @@ class DirectoryStore:
         return os.open(self._root, flags)
 
     @contextmanager
-    def _aside(self, directory: int, data: bytes) -> Iterator[str]:
-        """The name of a new file in `directory` that holds `data`, flushed to the disk. It is removed afterwards if it
-        still exists.
+    def _aside(self, parts: Sequence[str], data: bytes) -> Iterator[tuple[int, str]]:
+        """The directory `parts`, and the name of a new file in it that holds `data`, flushed to the disk. The file is
+        removed afterwards if it still exists.
         """
         name = f".{secrets.token_hex(8)}.tmp"
+        opened, directory = self._created(parts, name)
         try:
-            with os.fdopen(os.open(name, _CREATE, 0o666, dir_fd=directory), "wb") as file:
+            with os.fdopen(opened, "wb") as file:
                 file.write(data)
                 file.flush()
                 if self._durable:
                     os.fsync(file.fileno())
-            yield name
+            yield directory, name
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory)
+            os.close(directory)
+
+    def _created(self, parts: Sequence[str], name: str, attempts: int = 100) -> tuple[int, int]:
+        """A new file in the directory `parts`, and the directory. If it is removed meanwhile, because another process
+        deleted the last object in it, it is made again.
+        """
+        while True:
+            attempts -= 1
+            try:
+                with self._directory(parts, create=True) as directory:
+                    return os.open(name, _CREATE, 0o666, dir_fd=directory), os.dup(directory)
+            except FileNotFoundError:
+                if not attempts:
+                    raise
 
     def _sync(self, directory: int) -> None:
         """Make the names in a directory durable, where the file system can: some network file systems cannot."""
