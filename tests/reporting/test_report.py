@@ -14,8 +14,10 @@ from metaqnn_orch.control.trial import Trial
 from metaqnn_orch.reporting.figures import ACCURACY, best_so_far, histograms, learning, scale_of
 from metaqnn_orch.reporting.history import EndedTrial, read_best, read_history
 from metaqnn_orch.reporting.palette import LIGHT
+from metaqnn_orch.reporting.render import svg
 from metaqnn_orch.reporting.report import Report, compose
 from metaqnn_orch.reporting.summary import leaderboard, read_run
+from metaqnn_orch.reporting.vega import counted, spec
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.reporting.browser import after, chromium, needs_chromium
 from tests.reporting.runs import POISON, at, write_run
@@ -252,3 +254,14 @@ def test_the_page_prints(page: Path, tmp_path: Path) -> None:
     paper = tmp_path / "page.pdf"
     chromium(page, "--no-pdf-header-footer", f"--print-to-pdf={paper}", "--blink-settings=preferredColorScheme=0")
     assert paper.read_bytes()[:5] == b"%PDF-"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 7, 12, 30])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_no_tick_of_a_count_is_there_twice(scaled: bool, most: int) -> None:
+    x = counted("count", "nets", most, scale={"domain": [0, most], "nice": False} if scaled else None)
+    values = [{"count": count} for count in range(1, most + 1)]
+    drawn = svg(spec(LIGHT, height=50, data={"values": values}, mark="point", encoding={"x": x}))
+    ticks = re.findall(r"<text[^>]*>(\d+)</text>", drawn)
+    assert len(ticks) == len(set(ticks)) > 1
+    assert ticks[0] == "0"

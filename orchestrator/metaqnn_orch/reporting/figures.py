@@ -11,7 +11,7 @@ from metaqnn_orch.reporting import statistics
 from metaqnn_orch.reporting.history import EndedTrial, History
 from metaqnn_orch.reporting.palette import Palette
 from metaqnn_orch.reporting.timeline import timeline
-from metaqnn_orch.reporting.vega import WIDTH, Figure, Rows, axis, said, spec
+from metaqnn_orch.reporting.vega import WIDTH, Figure, Rows, axis, counted, said, spec
 from metaqnn_trainer.contract.text import amount
 
 _MAX_HOVER_POINTS: Final = 300  # points of a line: more lie closer together than a mouse can point
@@ -226,10 +226,7 @@ def histograms(ended: Sequence[EndedTrial], scale: Scale, colours: Palette) -> F
 
 
 def _nets(field: str, nets: int) -> dict[str, Any]:
-    """The axis of the number of nets, which is whole."""
-    made = axis(field, "quantitative", "nets trained", scale={"domain": [0, nets], "nice": False})
-    made["axis"] |= {"format": ",d", "tickMinStep": 1}
-    return made
+    return counted(field, "nets trained", nets, scale={"domain": [0, nets], "nice": False})
 
 
 def _by_epsilon(ended: Sequence[EndedTrial]) -> bool:

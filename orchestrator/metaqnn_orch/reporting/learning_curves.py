@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from metaqnn_orch.reporting.figures import Scale
 from metaqnn_orch.reporting.palette import Palette
-from metaqnn_orch.reporting.vega import Figure, Rows, axis, said, spec
+from metaqnn_orch.reporting.vega import Figure, Rows, axis, counted, said, spec
 
 
 def learning_curves(
@@ -25,7 +25,7 @@ def learning_curves(
     shown = [trial for trial, curve in curves.items() if curve]
     palette = [colours.series[number % len(colours.series)] for number in range(len(shown))]
     encoding = {
-        "x": axis("epoch", "quantitative", "epoch"),
+        "x": counted("epoch", "epoch", max((row["epoch"] for row in rows), default=0)),
         "y": axis("reward", "quantitative", scale.title, scale={"zero": False, "padding": 8}),
         "color": {
             "field": "trial",
@@ -34,7 +34,6 @@ def learning_curves(
             "legend": {"orient": "top", "title": None, "columns": 5} if len(shown) <= len(colours.series) else None,
         },
     }
-    encoding["x"]["axis"] |= {"tickMinStep": 1, "format": "d"}
     drawn = spec(
         colours,
         height=260,

@@ -32,6 +32,14 @@ def axis(field: str, kind: str, title: str | None, *, scale: dict[str, Any] | No
     return {"field": field, "type": kind, "title": title, "axis": axis} | ({"scale": scale} if scale else {})
 
 
+def counted(field: str, title: str, most: int, *, scale: dict[str, Any] | None = None) -> dict[str, Any]:
+    """An axis from 0 to the whole number `most`, with ticks at whole numbers alone."""
+    made = axis(field, "quantitative", title, scale=scale)
+    # Up to two, the library takes steps of a half all the same.
+    made["axis"] |= {"format": ",d"} | ({"tickMinStep": 1} if most > 2 else {"values": list(range(most + 1))})
+    return made
+
+
 def legend(field: str, names: Iterable[str], scale: Iterable[str]) -> dict[str, Any]:
     return {
         "field": field,
