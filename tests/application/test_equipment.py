@@ -12,7 +12,7 @@ from metaqnn_orch.errors import BadInput
 from metaqnn_orch.settings.model import Settings
 from metaqnn_orch.settings.values import parse_settings
 from tests.cli.conftest import needs_trainer
-from tests.forked import forking
+from tests.forked import trainer_with
 from tests.trainer.odd_plugins import IDENTITY, install
 
 pytestmark = needs_trainer
@@ -28,7 +28,7 @@ def odd_trainer(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """A trainer with the plug-ins of odd_plugins."""
     folder = tmp_path_factory.mktemp("odd")
     path = f"{install(folder)}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-    return ["/usr/bin/env", f"PYTHONPATH={path}", forking(folder, path=path), "-m", "metaqnn_trainer"]
+    return trainer_with(folder, path)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ def forking(folder: Path, interpreter: str = sys.executable, path: str = os.envi
     return str(made)
 
 
+def trainer_with(folder: Path, path: str, interpreter: str = sys.executable) -> list[str]:
+    """The command of a forked trainer with this PYTHONPATH, whatever that of its caller is."""
+    return ["/usr/bin/env", f"PYTHONPATH={path}", forking(folder, interpreter, path), "-m", "metaqnn_trainer"]
+
+
 def _shared() -> str:
     if SHARED not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="forked-"))

@@ -77,7 +77,7 @@ def image_without(plugin: str, folder: Path) -> list[str]:
     path = os.pathsep.join(map(str, (folder, ROOT / "trainer_image")))
     (alone := folder / "python-without-packages").write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
     alone.chmod(0o755)
-    return ["/usr/bin/env", f"PYTHONPATH={path}", forked.forking(folder, str(alone), path), "-m", "metaqnn_trainer"]
+    return forked.trainer_with(folder, path, str(alone))
 
 
 def test_an_image_without_the_plug_in_costs_no_net(

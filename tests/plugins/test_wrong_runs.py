@@ -11,7 +11,7 @@ from typing import Final
 from metaqnn_trainer.contract import keys
 from metaqnn_trainer.store.directory import DirectoryStore
 from tests.cli.conftest import TINY, Cli, cli, needs_trainer
-from tests.forked import forking
+from tests.forked import forking, trainer_with
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
 from tests.plugins.test_unequipped import ROOT, command, trials
 
@@ -90,9 +90,7 @@ def test_in_a_cluster_torch_beside_the_search_says_it_beforehand(cluster: FakeCl
 
 def test_what_only_the_image_finds_costs_no_net(cluster: FakeCluster, cli: Cli, tmp_path: Path) -> None:
     here, inside = (install(tmp_path / folder, least) for folder, least in (("installed", 1), ("image", 5)))
-    cluster.controllers.images["strict"] = [
-        *("/usr/bin/env", f"PYTHONPATH={inside}", forking(tmp_path, path=inside), "-m", "metaqnn_trainer")
-    ]
+    cluster.controllers.images["strict"] = trainer_with(tmp_path, inside)
     store = tmp_path / "runs"
     start = ("start", *TINY, *NAMED, "--store", store, *jobs(tmp_path, "strict"), "--parallel=3")
     started = command(*start, "--set=task.level=1", folder=tmp_path, PYTHONPATH=here)
