@@ -106,24 +106,27 @@ def test_what_it_says_before_it_works_is_passed_on_and_the_last_logs_stay(tmp_pa
     assert len(logs_in(tmp_path)) == KEPT
 
 
-def test_a_log_is_bounded_and_loses_nothing_at_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+def test_a_log_is_bounded_and_loses_nothing_at_its_end(tmp_path: Path, unbuffered: str) -> None:
     log = tmp_path / "search.log"
     talks = (
         "import os, time\n"
         "from metaqnn_orch.application.detaching import bounded_log\n"
-        "with bounded_log(os.environ, most=20_000, pause=0.01):\n"
-        "    for number in range(3000):\n"
-        "        print('line', number, flush=True)\n"
-        "        time.sleep(0.0002)\n"
+        "with bounded_log(os.environ, most=4_000, pause=0.01):\n"
+        "    for number in range(300):\n"
+        "        for _ in range(20):\n"
+        "            print(number, end=' ')\n"
+        "            time.sleep(0.00002)\n"
+        "        print(number)\n"
         "    os.kill(os.getpid(), 9)\n"
     )
+    environment = {**os.environ, LOG_VARIABLE: str(log), "PYTHONUNBUFFERED": unbuffered}
     with log.open("ab") as sink:
-        subprocess.run(
-            [sys.executable, "-c", talks], stdout=sink, env={**os.environ, LOG_VARIABLE: str(log)}, check=False
-        )
-    numbers = [int(line.split()[1]) for line in read_log(log)]
-    assert numbers == [*range(numbers[0], 3000)], "every line to the last, without a gap"
-    assert numbers[0] > 0
+        subprocess.run([sys.executable, "-c", talks], stdout=sink, env=environment, check=False)
+    said = read_log(log)
+    first = int(said[0].rpartition(" ")[2])
+    assert first > 0
+    assert said == [" ".join([str(number)] * 21) for number in range(first, 300)], "whole lines, to the last"
 
 
 def end(pid: int, number: int = signal.SIGKILL) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final, NamedTuple
@@ -151,6 +152,9 @@ def bounded_log(
     if not named:
         yield
         return
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # Python unbuffered writes a line in pieces, and a cut may come between
+            stream.reconfigure(line_buffering=True, write_through=False)
     log, ended = Path(named), Event()
 
     def watch() -> None:
