@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-from functools import partial
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
-import torch
-from benchmarks.plain_loop import made, plain_model, write_files
 
-from benchmarks import card_share, cluster, early_end, speed, start_up, trained, trainer
+from benchmarks import card_share, cluster, early_end, speed, start_up, trained
 from metaqnn_orch.application import datasets
-from metaqnn_trainer.contract.messages import ModelOptions, Recipe
-from metaqnn_trainer.modules.model import build_model
-from metaqnn_trainer.spaces.cnn.layer import Shape
-from metaqnn_trainer.spaces.cnn.notation import parse_net
 from metaqnn_trainer.store.directory import DirectoryStore
-from metaqnn_trainer.training.recipe import dropout_probabilities
 
 
 def test_what_a_search_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,19 +45,6 @@ def test_a_cards_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(0 < cell["share"] < 1 and cell["gap"] > 0 for cell in found["cells"])
     assert "| 0.1 s |" in (tmp_path / "found" / "cluster.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["found"]
-
-
-def test_what_training_takes(tmp_path: Path) -> None:
-    case = trainer.CASES["small"]
-    images, labels = made(500)
-    spec = trainer.ask(tmp_path / "store", case, images, labels)
-    ours = trainer.measured(partial(trainer.ours, tmp_path / "store", spec, 1), 1)
-    write_files(tmp_path / "files", images, labels)
-    plain = trainer.measured(partial(trainer.plain, tmp_path, case.net, 100, 0), 1)
-    assert min(*ours, *plain) > 0
-    assert (tmp_path / "1.pt").exists()
-    found = {"small": {"net": case.net, "contenders": {trainer.OURS: trainer.summary([ours], [ours])}}}
-    assert "| 1.00 (1.00 to 1.00) | 1.00 (1.00 to 1.00) |" in trainer.tables(found, 1)
 
 
 def test_what_a_process_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,13 +116,3 @@ def test_what_an_early_end_saves(tmp_path: Path) -> None:
     (tmp_path / "earlier.json").write_text(json.dumps({**content, "nets": nets[:60]}))
     with pytest.raises(SystemExit):
         early_end.main([*where])
-
-
-def test_the_plain_loop_trains_the_same_net() -> None:
-    for case in trainer.CASES.values():
-        net, recipe = parse_net(case.net), Recipe()
-        ours = build_model(net, Shape(3, 32), ModelOptions(), dropout_probabilities(net, recipe), torch.Generator())
-        plain = plain_model(net, recipe)
-        assert [tuple(p.shape) for p in plain.parameters()] == [tuple(p.shape) for p in ours.parameters()]
-        dropped, expected = ([m.p for m in model.modules() if "ropout" in type(m).__name__] for model in (plain, ours))
-        assert dropped == expected

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -22,6 +21,7 @@ from metaqnn_orch.settings.sources import in_force, load_settings
 from metaqnn_orch.settings.strict_yaml import parse_mapping, parse_value
 from metaqnn_orch.settings.values import known_keys, parse_settings
 from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, one, refused, sets, template
+from tests.kubernetes_schemas import validate
 from tests.launchers.kubernetes.servers import NEWEST, OLDEST, SERVERS
 from tests.launchers.kubernetes.test_manifest import REQUEST, UID
 
@@ -103,7 +103,7 @@ def test_every_object_fits_the_schemas(server: str, values: list[object]) -> Non
     objects = template(*values)
     for thing in [*with_inner(objects), trainer_job(objects)]:
         if thing["kind"] not in FOREIGN:
-            kubernetes_validate.validate(thing, server, strict=True)
+            validate(thing, server)
 
 
 def test_what_is_installed_by_default(default: list[Object]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from typing import Any
 
-import kubernetes_validate
 import pytest
 from charts import document
 from hypothesis import Phase, given, settings
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.chart.conftest import CHART, KITCHEN_SINK, MONITORING, Object, helm, template
 from tests.chart.test_render import release, settings_of, trainer_job, with_inner
+from tests.kubernetes_schemas import validate
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 TEXTS = st.text("aZ0Äé€𝄞 \"'\\:{}[]#&*!|>%@`,-?~=\t", max_size=20)  # what YAML stumbles over
@@ -71,7 +72,7 @@ def test_any_values(values: dict[str, Any]) -> None:
     job = trainer_job(objects)
     for thing in [*with_inner(objects), job]:
         if thing["kind"] != "PodMonitor":
-            kubernetes_validate.validate(thing, "1.37", strict=True)
+            validate(thing, "1.37")
     for key, setting in {"memory": "memory", "timeLimitSeconds": "time_limit_seconds", "cpu": "cpu"}.items():
         if key in trainer:
             assert getattr(found, setting) == trainer[key], key
@@ -82,22 +83,44 @@ def test_any_values(values: dict[str, Any]) -> None:
         assert release(objects)["store"].startswith(f"s3://{bucket}")
 
 
-def _places() -> list[str]:
+def _places() -> tuple[list[str], list[str]]:
     """The dotted places of all values, and of all mappings that hold them."""
     keys = [value.key for value in document.read_values((CHART / "values.yaml").read_text())]
     above = {key.rsplit(".", depth)[0] for key in keys for depth in range(1, key.count(".") + 1)}
-    return sorted({*keys, *above})
+    return sorted({*keys} - above), sorted(above)
 
 
-@pytest.mark.parametrize("values", [[], ["--values", str(KITCHEN_SINK)]], ids=["defaults", "everything"])
-@pytest.mark.parametrize("place", _places())
-def test_null_is_the_default_or_refused_in_a_sentence(place: str, values: list[str]) -> None:
-    done = helm("template", "first", CHART, "--namespace=trials", MONITORING, *values, f"--set-json={place}=null")
+PLACES, ABOVE = _places()
+
+
+def nulled(*places: str, values: tuple[object, ...] = ()) -> subprocess.CompletedProcess[str]:
+    null = [f"--set-json={place}=null" for place in places]
+    return helm("template", "first", CHART, "--namespace=trials", MONITORING, *values, *null)
+
+
+def assert_complete(rendered: str) -> None:
+    assert "%!" not in rendered
+    assert "<no value>" not in rendered
+    assert rendered.count("\nkind: ") > 5
+
+
+@pytest.mark.parametrize("place", sorted(PLACES + ABOVE))
+def test_null_is_the_default_or_refused_in_a_sentence(place: str) -> None:
+    done = nulled(place, values=("--values", KITCHEN_SINK))
     if done.returncode:
         assert "Error: execution error at" in done.stderr, done.stderr
         assert "nil pointer" not in done.stderr
         assert place.split(".")[0] in done.stderr, "the sentence names what contradicts it"
     else:
-        assert "%!" not in done.stdout
-        assert "<no value>" not in done.stdout
-        assert done.stdout.count("\nkind: ") > 5
+        assert_complete(done.stdout)
+
+
+# Where no value is given, no null is refused, so one run of helm shows it of several.
+TOGETHER = [[place] for place in ABOVE] + [PLACES[first::16] for first in range(16)]
+
+
+@pytest.mark.parametrize("places", TOGETHER, ids=lambda places: places[0])
+def test_null_beside_nothing_else_is_the_default(places: list[str]) -> None:
+    done = nulled(*places)
+    assert done.returncode == 0, done.stderr
+    assert_complete(done.stdout)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from tests.chart.conftest import sets
 from tests.cli.conftest import Cli
+from tests.kubernetes_schemas import validate
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
 from tests.launchers.kubernetes.releases import SMALL, install
 from tests.launchers.kubernetes.restricted_profile import violations
@@ -66,7 +66,7 @@ def test_what_people_write(name: str, asked: tuple[str, ...], cli: Cli) -> None:
         return
     answer = cli(*asked, template(path))
     job: dict[str, Any] = yaml.safe_load(answer.out)
-    kubernetes_validate.validate(job, NEWEST, strict=True)
+    validate(job, NEWEST)
     assert list(violations(job["spec"]["template"])) == []
     mine = [line for line in answer.err.splitlines() if str(path) in line]
     assert mine == ([f"{path}: {told[name]}"] if name in told else [])

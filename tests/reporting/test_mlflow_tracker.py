@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,16 +20,23 @@ from tests.control.world import Session, settings
 from tests.reporting.finished_run import copied
 from tests.reporting.shown import NO_TRAINER, show
 
-mlflow = pytest.importorskip("mlflow", reason="needs the extra: metaqnn-orch[mlflow]")
+pytestmark = [
+    pytest.mark.skipif(find_spec("mlflow") is None, reason="needs the extra: metaqnn-orch[mlflow]"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of its own, about its database
+]
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its own, about its database
+
+def client_of(uri: str) -> Any:
+    import mlflow  # every process that collects tests would wait for it a second
+
+    return mlflow.MlflowClient(tracking_uri=uri)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty database: to make its tables takes seconds."""
     path = tmp_path_factory.mktemp("mlflow") / "ml.db"
-    mlflow.MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    client_of(f"sqlite:///{path}").search_experiments()
     return path
 
 
@@ -52,7 +61,7 @@ def test_parent_and_children_and_none_of_them_twice(tmp_path: Path, database: st
         session.run_to_end()
         show(store, makers)
         assert finished
-    client = mlflow.MlflowClient(tracking_uri=database)
+    client = client_of(database)
     experiment = client.get_experiment_by_name("searches")
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
@@ -76,7 +85,7 @@ def test_a_child_that_was_cut_short_is_made_anew(tmp_path: Path, uri: str) -> No
     Session(store, settings(execution__max_trials=2)).run_to_end()
     view, makers = read_run(store, "test"), trackers(TrackingSettings(mlflow=uri))
     show(store, makers)
-    client = mlflow.MlflowClient(tracking_uri=uri)
+    client = client_of(uri)
     place = [client.get_experiment_by_name("metaqnn").experiment_id]
     child = client.search_runs(place, "tags.metaqnn.trial LIKE '%'")[0]
     client.update_run(child.info.run_id, "RUNNING")
@@ -91,7 +100,7 @@ def test_in_a_database_with_the_epochs_as_steps_and_the_best_net_as_artifacts(tm
     store, view = copied(tmp_path / "store")
     files = RunFiles(store, view, lambda line: None, NO_TRAINER)
     makers = trackers(TrackingSettings(mlflow=database))
-    client = mlflow.MlflowClient(tracking_uri=database)
+    client = client_of(database)
     for _ in range(2):  # the second time nothing comes twice
         assert show_run(store, view, makers, files) == 8
         runs = client.search_runs([client.get_experiment_by_name("metaqnn").experiment_id])
@@ -120,7 +129,7 @@ def test_a_search_that_was_killed_is_completed(tmp_path: Path, database: str) ->
     tracker = trackers(TrackingSettings(mlflow=database))[0]()
     tracker.begin(view.record, files)
     tracker.show(history_points(store, view, Points())[:3])
-    client = mlflow.MlflowClient(tracking_uri=database)
+    client = client_of(database)
     place = [client.get_experiment_by_name("metaqnn").experiment_id]
     client.update_run(client.search_runs(place, "tags.metaqnn.trial LIKE '%'")[0].info.run_id, "RUNNING")
     show_run(store, view, trackers(TrackingSettings(mlflow=database)), files)
@@ -161,7 +170,7 @@ def test_machines_that_show_a_search_on_one_server_agree(tmp_path: Path, uri: st
     other.show(points)
     for tracker in (one, other):
         tracker.end(finished=True)
-    client = mlflow.MlflowClient(tracking_uri=uri)
+    client = client_of(uri)
     runs = client.search_runs([client.get_experiment_by_name("metaqnn").experiment_id])
     shown = [run.data.tags["metaqnn.trial"] for run in runs if "metaqnn.trial" in run.data.tags]
     assert sorted(shown) == sorted(view.state.trials)

@@ -93,6 +93,7 @@ class Hold:
         self._lock = Lock()  # guards everything below
         self.me = me
         self._next_beat = 0.0
+        self._trouble = ""  # as the last beat was told of it
         self._lost: RunHeld | None = None
 
     def claim(self, sleep: Callable[[float], None], on_wait: Callable[[str], None]) -> None:
@@ -130,7 +131,7 @@ class Hold:
             while not ended.wait(self._pace / 2):
                 # An error here comes again where the run is worked on, and is reported and waited for there.
                 with suppress(Exception):
-                    self.beat(now(), waits_for() or self.me.trouble)
+                    self.beat(now(), waits_for() or self._trouble)
 
         thread = Thread(target=beat_on, name=f"lease of run {self._run}", daemon=True)
         thread.start()
@@ -147,11 +148,10 @@ class Hold:
         Raises:
             RunHeld: somebody took the run over meanwhile, and said so.
         """
-        trouble = redacted(trouble)
         with self._lock:
             if self._lost is not None:
                 raise self._lost
-            if self._monotonic() < self._next_beat and trouble == self.me.trouble:
+            if self._monotonic() < self._next_beat and trouble == self._trouble:
                 return
             seen = read_holder(self._store, self._run) if self.me.beat else None
             # An orchestrator that lost a race, or slept between its read and its write, may have written its name here.
@@ -159,9 +159,10 @@ class Hold:
             if seen is not None and other and last_writer(self._store, self._run) != self.me.session:
                 self._lost = self._taken_by(seen)
                 raise self._lost
-            self.me = self.me.model_copy(update={"beat": self.me.beat + 1, "at": at, "trouble": trouble})
+            told = {"beat": self.me.beat + 1, "at": at, "trouble": redacted(trouble)}
+            self.me = self.me.model_copy(update=told)
             self._store.put(keys.holder(self._run), encode(self.me))
-            self._next_beat = self._monotonic() + self._pace
+            self._next_beat, self._trouble = self._monotonic() + self._pace, trouble
 
     def check(self) -> None:
         """

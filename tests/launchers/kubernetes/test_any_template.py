@@ -8,11 +8,11 @@ import re
 from random import Random
 from typing import Any, Final
 
-import kubernetes_validate
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import BadInput
+from tests.kubernetes_schemas import validate
 from tests.launchers.kubernetes.job_schema import read_models
 from tests.launchers.kubernetes.restricted_profile import violations
 from tests.launchers.kubernetes.servers import NEWEST
@@ -120,7 +120,7 @@ def test_any_template(template: dict[str, Any]) -> None:
         assert refusal.isprintable()
         return
     event("taken")
-    kubernetes_validate.validate(wanted, NEWEST, strict=True)
+    validate(wanted, NEWEST)
     assert list(violations(wanted["spec"]["template"])) == []
     plain = job()
     for key in ("backoffLimit", "completions", "parallelism", "podFailurePolicy", "ttlSecondsAfterFinished"):
@@ -163,5 +163,5 @@ def test_any_template_with_something_wrong_in_it(template: dict[str, Any], junk:
     wanted, refusal = made(wrong)
     assert refusal.isprintable()
     if wanted is not None:
-        kubernetes_validate.validate(wanted, NEWEST, strict=True)
+        validate(wanted, NEWEST)
         assert list(violations(wanted["spec"]["template"])) == []

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -16,6 +15,7 @@ from metaqnn_orch.launchers.kubernetes.manifest import JobForm, bundle_manifest,
 from metaqnn_orch.launchers.kubernetes.names import Identity, RunRef, read_carried
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_trainer.contract.messages import DatasetRef, TrainingRequest, TrialSpec
+from tests.kubernetes_schemas import validate
 from tests.launchers.kubernetes.servers import NEWEST, SERVERS
 
 ROOT = Path(__file__).parents[3]
@@ -225,7 +225,7 @@ def trainer_of(job: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("count", [2, 100])
 def test_kubernetes_own_schemas_take_bundles(server: str, count: int) -> None:
-    kubernetes_validate.validate(bundle(RICH, count), server, strict=True)
+    validate(bundle(RICH, count), server)
 
 
 def test_no_pod_has_a_longer_deadline_than_the_api_takes() -> None:
@@ -366,14 +366,14 @@ def test_the_template_that_we_hand_out_can_be_uncommented() -> None:
     template = yaml.safe_load(separator + uncommented)
     assert pod(template)["nodeSelector"]
     assert pod(template)["volumes"]
-    kubernetes_validate.validate(job(template), NEWEST, strict=True)
+    validate(job(template), NEWEST)
 
 
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("template", [{}, RICH], ids=["plain", "rich"])
 def test_kubernetes_own_schemas_take_it(server: str, template: dict[str, Any]) -> None:
     wanted = job(template, store_secret="keys", store_endpoint="https://s3.example", service_account="trainer")
-    kubernetes_validate.validate(wanted, server, strict=True)
+    validate(wanted, server)
 
 
 def test_no_gpu_asks_for_none() -> None:
@@ -389,7 +389,7 @@ def test_nodes_are_avoided_beside_what_the_template_prefers(server: str) -> None
     template = {"spec": {"template": {"spec": {"affinity": {"nodeAffinity": rules, "podAffinity": {}}}}}}
     before = json.dumps(template)
     wanted = manifest(REQUEST, 3, UID, form(template), ["one", "two"])
-    kubernetes_validate.validate(wanted, server, strict=True)
+    validate(wanted, server)
     affinity = pod(wanted)["affinity"]
     theirs, ours = affinity["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert theirs == {"weight": 1, "preference": zone}

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-import kubernetes_validate
 import pytest
 
 from metaqnn_orch.errors import BadInput
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, dataset_manifest
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
 from metaqnn_orch.settings.strict_yaml import parse_mapping
+from tests.kubernetes_schemas import validate
 from tests.launchers.kubernetes.job_schema import TABLE, as_text, read_models
 from tests.launchers.kubernetes.restricted_profile import violations
 from tests.launchers.kubernetes.servers import NEWEST, SERVERS
@@ -48,7 +48,7 @@ def refusal(template: dict[str, Any], **settings: Any) -> str:
 def taken(template: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """The Job of a template, which servers take and the restricted profile too."""
     wanted = job(template, **settings)
-    kubernetes_validate.validate(wanted, NEWEST, strict=True)
+    validate(wanted, NEWEST)
     assert list(violations(wanted["spec"]["template"])) == []
     return wanted
 
@@ -85,7 +85,7 @@ def test_what_people_write(name: str, told: list[str] | None, server: str) -> No
         }
         assert words[name] in refusal(template)
     else:
-        kubernetes_validate.validate(taken(template), server, strict=True)
+        validate(taken(template), server)
         assert overruled(template) == told
 
 

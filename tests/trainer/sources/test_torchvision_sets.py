@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.io
-from torchvision.datasets import CIFAR10, SVHN
 
 from metaqnn_trainer.catalogue import SOURCES
 from metaqnn_trainer.errors import DatasetError
@@ -31,6 +29,8 @@ def md5(path: Path) -> str:
 @pytest.fixture
 def small_cifar(tmp_path: Path) -> tuple[Path, Any]:
     """A root, and torchvision's class with the checksums of the files in it."""
+    from torchvision.datasets import CIFAR10  # every process that collects tests would wait for it seconds
+
     folder = tmp_path / CIFAR10.base_folder
     folder.mkdir()
     red = np.zeros((10, 3, 32, 32), np.uint8)
@@ -68,6 +68,9 @@ def test_a_file_with_another_checksum_is_never_unpickled(small_cifar: tuple[Path
 
 
 def test_svhn_from_its_mat_files(tmp_path: Path) -> None:
+    import scipy.io
+    from torchvision.datasets import SVHN
+
     for split in ("train", "test"):
         images = np.zeros((32, 32, 3, 10), np.uint8)
         images[:, :, 2] = 9

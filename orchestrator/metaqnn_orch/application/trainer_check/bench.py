@@ -52,6 +52,8 @@ class Limits(NamedTuple):
     """Time limit of one run."""
     grace: float = 60.0
     """Time limit from SIGTERM to the program's end: execution.kubernetes.grace_seconds."""
+    training: float = 3.0
+    """For how long it is left to train, beyond what a delivery takes, where a check is about a training under way."""
 
 
 DEFAULTS: Final = Limits()
@@ -277,16 +279,23 @@ class Bench:
             NotTried: it has ended.
         """
         checkpoint = keys.checkpoint(request.run, request.trial)
-        moment = 2 * self.delivery().ended.seconds + 2
-        while process.seconds < moment and not exists(place.store, checkpoint):
+        while process.seconds < self._trains_after and not exists(place.store, checkpoint):
             if process.is_over():
                 epochs = f"{amount(request.spec.recipe.epochs, 'epoch')}"
                 raise NotTried(f"it was done with {epochs} in {process.seconds:.1f} s, and could not be interrupted")
             time.sleep(_LOOK)
 
-    def soon(self) -> TrainerOptions:
-        """Options with which a training of any length ends in a few seconds, with a result."""
-        return OFTEN.model_copy(update={"time_limit_seconds": self.delivery().ended.seconds + 3})
+    @property
+    def _trains_after(self) -> float:
+        """Seconds from the program's start after which it certainly trains, however slow its start is."""
+        return 2 * self.delivery().ended.seconds + self.limits.training
+
+    def soon(self, *, disturbed: bool = False) -> TrainerOptions:
+        """Options with which a training of any length ends in a few seconds, with a result; where it is `disturbed`
+        once it certainly trains, a few seconds later than that.
+        """
+        begun = self._trains_after if disturbed else self.delivery().ended.seconds
+        return OFTEN.model_copy(update={"time_limit_seconds": begun + self.limits.training})
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def second_attempt(bench: Bench) -> str:
 def first_wins(bench: Bench) -> str:
     """A result that another attempt delivers meanwhile stays, and this attempt ends with 0."""
     place = bench.place()
-    request = place.ask(LONG, bench.soon())
+    request = place.ask(LONG, bench.soon(disturbed=True))
     with bench.begin(request, place.store.uri, attempt=2) as process:
         bench.until_training(place, request, process)
         theirs = encode(_chance(request))

@@ -3,34 +3,40 @@
 "answers" has it deliver what lies in the directory `answers` there: files of one's own making for each trial. It knows
 bundles, unless there is a file `knows-no-bundles`; if there is a file `lingers`, it does not end after the last one.
 """
+# ruff: noqa: PTH103, PTH105, PTH110, PTH123, PTH208, SIM105
+# Hundreds of these are started, and to import pathlib, json and the like takes longer than all that one does.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import signal
 import sys
 import time
-from contextlib import suppress
-from pathlib import Path
 
 GOES_ON = (0, 11, 17)
 
 
 def main() -> None:
-    notes, kind = Path(sys.argv[1]), sys.argv[2]
+    notes, kind = sys.argv[1:3]
     arguments = [argument.removeprefix("--").partition("=")[::2] for argument in sys.argv[3:]]
     options = dict(arguments)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
-    place = Path(options["store"], "runs", options["run"], "trials")
+    place = f"{options['store']}/runs/{options['run']}/trials"
     if kind == "train":
         sys.exit(train(notes, place, options["trial"], options["attempt"]))
-    if (notes / "knows-no-bundles").exists():
+    if os.path.exists(f"{notes}/knows-no-bundles"):
         sys.exit("the following arguments are required: --trial")
-    progress = place / f"bundle-{options['bundle']}.json"
-    ended = json.loads(progress.read_text())["ended"] if progress.exists() else []
-    write(progress, ended)
+    import json
+
+    progress = f"{place}/bundle-{options['bundle']}.json"
+    ended = json.loads(read(progress))["ended"] if os.path.exists(progress) else []
+
+    def write() -> None:
+        os.makedirs(place, exist_ok=True)
+        aside = f"{place}/.{os.urandom(8).hex()}.tmp"
+        with open(aside, "w") as file:
+            json.dump({"schema_version": 1, "ended": ended}, file)
+        os.replace(aside, progress)
+
+    write()
     for trial, _, attempt in (value.partition("/") for name, value in arguments if name == "order"):
         if any(end["trial"] == trial for end in ended):
             continue
@@ -38,14 +44,14 @@ def main() -> None:
         if code not in GOES_ON:
             sys.exit(code)
         ended.append({"trial": trial, "attempt": int(attempt), "exit_code": code, "reason": "so it says"})
-        write(progress, ended)
-    time.sleep(600 if (notes / "lingers").exists() else 0)
+        write()
+    time.sleep(600 if os.path.exists(f"{notes}/lingers") else 0)
 
 
-def train(notes: Path, place: Path, trial: str, attempt: str) -> int:
-    note = notes / trial
-    what, _, argument = (note.read_text() if note.exists() else "answers").partition("-")
-    with (notes / "started").open("a") as file:
+def train(notes: str, place: str, trial: str, attempt: str) -> int:
+    note = f"{notes}/{trial}"
+    what, _, argument = (read(note) if os.path.exists(note) else "answers").partition("-")
+    with open(f"{notes}/started", "a") as file:
         file.write(f"{trial} {attempt}\n")
     print(f"trial {trial}: {what}", file=sys.stderr, flush=True)
     if what == "hangs":
@@ -53,25 +59,23 @@ def train(notes: Path, place: Path, trial: str, attempt: str) -> int:
     if what == "works":
         time.sleep(int(argument) / 1000)
     if what == "answers":
-        answer(notes / "answers" / trial, place)
+        answer(f"{notes}/answers/{trial}", f"{place}/{trial}")
     return int(argument) if what == "exits" else 0
 
 
-def write(progress: Path, ended: list[dict[str, object]]) -> None:
-    progress.parent.mkdir(parents=True, exist_ok=True)
-    aside = progress.with_name(f".{os.urandom(8).hex()}.tmp")
-    aside.write_text(json.dumps({"schema_version": 1, "ended": ended}))
-    aside.replace(progress)
+def read(file: str) -> str:
+    with open(file) as opened:
+        return opened.read()
 
 
-def answer(files: Path, trials: Path) -> None:
-    """Deliver them, the result last and only if there is none."""
-    place = trials / files.name
-    place.mkdir(parents=True, exist_ok=True)
-    for weights in files.glob("weights-*.safetensors"):
-        shutil.copyfile(weights, place / weights.name)
-    with suppress(FileExistsError):
-        os.link(files / "result.json", place / "result.json")
+def answer(files: str, place: str) -> None:
+    """Deliver them, the result last, and each only where there is none."""
+    os.makedirs(place, exist_ok=True)
+    for name in sorted(os.listdir(files), key="result.json".__eq__):
+        try:
+            os.link(f"{files}/{name}", f"{place}/{name}")
+        except FileExistsError:
+            pass
 
 
 main()
