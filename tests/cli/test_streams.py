@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or read by nobody: every command, really run, ends quietly and rightly."""
+"""Standard streams that are closed, full, or read by nobody: every command ends quietly and rightly."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ COMMANDS: Final = (
     "cancel test --store STORE",
 )
 SEARCH: Final = "start digits --run=new --launcher=table --table=TABLE --store STORE --max-trials=3"
-
-
-FORKED: Final = ("", "2>/dev/full")  # what Python itself does when it begins and ends makes no difference here
+REALLY_RUN: Final = ("--version", "status test --store STORE")
+"""With these Python itself begins and ends, with such streams; the others are forked."""
 
 
 def ends(command: str, *redirections: str, **places: Path) -> list[tuple[int, str, str]]:
     """Exit code, standard output and standard error of the command with each of these behind it."""
+    python = sys.executable if command in REALLY_RUN else forked.PYTHON
     for name, place in places.items():
         command = command.replace(name.upper(), shlex.quote(str(place)))
     found = []
     for redirection in redirections:
-        python = forked.PYTHON if redirection in FORKED else sys.executable
         done = subprocess.run(
             ["bash", "-c", f"{python} {PROGRAM} {command} {redirection}; exit ${{PIPESTATUS[0]}}"],
             env=clean_environment(),

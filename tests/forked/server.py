@@ -100,10 +100,14 @@ def become(asked: bytes, streams: list[int]) -> list[str]:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    ignored, folder, count, *words = os.fsdecode(asked).split("\0")
+    ignored, closed, folder, count, *words = os.fsdecode(asked).split("\0")
     for number in map(int, ignored.split()):
         signal.signal(number, signal.SIG_IGN)
     for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
+        if str(number) in closed:
+            os.close(number)
+            setattr(sys, name, None)
+            continue
         raw = open(number, mode + "b", closefd=False)  # noqa: SIM115 - for as long as the process lives
         errors = "backslashreplace" if name == "stderr" else None
         setattr(sys, name, TextIOWrapper(raw, errors=errors, line_buffering=name == "stderr" or raw.isatty()))
@@ -158,7 +162,8 @@ def main() -> None:
     code = run(become(asked, streams))
     threading._shutdown()  # type: ignore[attr-defined]  # waits for those that are no daemons
     atexit._run_exitfuncs()
-    sys.stdout.flush()
+    if sys.stdout:
+        sys.stdout.flush()
     os._exit(code)  # tearing all down, which the server imported, takes most of a second
 
 

@@ -64,12 +64,20 @@ def started() -> socket:
     return connection
 
 
+closed = []
+for number in (0, 1, 2):  # where one is closed, what is opened next gets its number
+    try:
+        os.fstat(number)
+    except OSError:
+        closed.append(os.open(os.devnull, os.O_RDWR))
+
 connection = connected() or started()
 ignored = [number for number in SIGNALS if getsignal(number) is SIG_IGN]
 for number in SIGNALS:
     if number not in ignored:
         signal(number, lambda number, _: connection.send(bytes([number])))
-asked = [" ".join(map(str, ignored)), os.getcwd(), str(len(arguments)), *arguments]
+lists = [" ".join(map(str, numbers)) for numbers in (ignored, closed)]
+asked = [*lists, os.getcwd(), str(len(arguments)), *arguments]
 asked += [f"{name}={value}" for name, value in os.environ.items()]
 message = os.fsencode("\0".join(asked))
 streams = b"".join(stream.to_bytes(4, sys.byteorder) for stream in (0, 1, 2))

@@ -83,7 +83,23 @@ def test_what_is_deleted_leaves_no_directory(store: DirectoryStore, root: Path) 
     (root / "a" / "foreign").rmdir()
     store.put("a/e", b"2")
     store.delete("a/e")
-    assert list(root.iterdir()) == []
+    assert not root.exists()
+
+
+def test_a_root_that_was_made_goes_with_what_was_in_it_and_no_other_does(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    store = DirectoryStore(tmp_path / "mine" / "new" / "runs")
+    store.put("a/b", b"1")
+    store.put("c", b"1")
+    store.delete("a/b")
+    assert [entry.key for entry in store.list("")] == ["c"]
+    store.delete("c")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
+    store.put("a/b", b"1")
+    assert store.get("a/b") == b"1"
+    there = DirectoryStore(tmp_path / "mine" / "new" / "runs")
+    there.delete("a/b")
+    assert list((tmp_path / "mine" / "new" / "runs").iterdir()) == [], "it was there before"
 
 
 def test_a_listing_reads_nothing_outside_its_directory(store: DirectoryStore, root: Path) -> None:

@@ -58,6 +58,7 @@ class DirectoryStore:
     def __init__(self, root: Path | str, *, durable: bool = True) -> None:
         self._root = Path(root).absolute()
         self._durable = durable
+        self._made: tuple[Path, ...] = ()  # the root and the folders above it, as far as they were not there
 
     @property
     def uri(self) -> str:
@@ -120,6 +121,8 @@ class DirectoryStore:
                 *parts, name = parts
                 with self._directory(parts) as directory:
                     os.rmdir(name, dir_fd=directory)
+            for path in self._made:
+                path.rmdir()
 
     def _walk(self, parts: Sequence[str], beginning: str) -> Iterator[Entry]:
         # No directory stays open while the caller handles an entry; an entry that disappears meanwhile is left out.
@@ -184,6 +187,7 @@ class DirectoryStore:
             if not create:
                 raise
         missing = [self._root, *(path for path in self._root.parents if not path.exists())]
+        self._made = tuple(missing)
         for path in reversed(missing):
             path.mkdir(exist_ok=True)
             parent = os.open(path.parent, flags)
