@@ -43,7 +43,7 @@ def test_all_is_well_and_nothing_is_left(cli: Cli, tmp_path: Path, s3_store_uri:
         assert answer.code == 0, answer.out
         assert {line[0] for line in answer.out.splitlines()} == {"✓"}
         assert "✓ store: accepts large objects: 8 MiB" in answer.out
-    assert list(DirectoryStore(tmp_path / "store").list("")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_the_trainer_is_started_and_trains(cli: Cli, tmp_path: Path) -> None:
     assert " on 32 made images, because digits is not in the store yet, in " in step
     assert step.endswith("; measures accuracy, balanced_accuracy, loss")
     assert sum(line.startswith("✓ dataset: digits") for line in lines) == 1, "each is said once"
-    assert not (tmp_path / "store").exists() or list(DirectoryStore(tmp_path / "store").list("")) == []
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_trainer_that_cannot_be_started_is_a_cross_with_what_to_do(tmp_path: Path) -> None:
