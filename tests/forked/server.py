@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,6 +31,11 @@ IMPORTED = {
 }
 if find_spec("torch"):
     IMPORTED["train"] += ["metaqnn_trainer.bundle", "metaqnn_trainer.trial"]
+NEEDED = {
+    "search": {b"s3://": "metaqnn_trainer.store.s3", b"kubernetes": "metaqnn_orch.launchers.kubernetes.launcher"},
+    "train": {b"s3://": "metaqnn_trainer.store.s3", b"dataset": "sklearn.datasets"},
+}
+"""What is imported, too, once a program with such a word is asked for: it takes half a second, or a whole one."""
 
 
 @dataclass
@@ -54,7 +60,9 @@ class Program:
             self.connection.sendall(code.to_bytes(4, "big", signed=True))
 
 
-def serve(listener: socket.socket, executable: Path, owner: int) -> tuple[bytes, list[int]]:
+def serve(
+    listener: socket.socket, executable: Path, owner: int, needed: Mapping[bytes, str]
+) -> tuple[bytes, list[int]]:
     """Wait for stand-ins. Returns what is asked, and the streams, in the process that was forked for it."""
     end = os.pidfd_open(owner)
     programs: dict[int, Program] = {}  # by a file that can be read when the program has ended
@@ -72,6 +80,7 @@ def serve(listener: socket.socket, executable: Path, owner: int) -> tuple[bytes,
             os.close(number)
         if listener.fileno() in ready and (request := _received(listener.accept()[0])):
             connection, asked, streams = request
+            _prepare(asked, needed)
             if not (pid := os.fork()):
                 for opened in [listener, connection, *(program.connection for program in programs.values())]:
                     opened.close()
@@ -81,6 +90,14 @@ def serve(listener: socket.socket, executable: Path, owner: int) -> tuple[bytes,
             for stream in streams:
                 os.close(stream)
             programs[os.pidfd_open(pid)] = Program(pid, connection)
+
+
+def _prepare(asked: bytes, needed: Mapping[bytes, str]) -> None:
+    for word, module in needed.items():
+        if word in asked and module not in sys.modules:
+            with suppress(ImportError):
+                import_module(module)
+            gc.freeze()
 
 
 def _received(connection: socket.socket) -> tuple[socket.socket, bytes, list[int]] | None:
@@ -114,8 +131,8 @@ def become(asked: bytes, streams: list[int]) -> list[str]:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(dict(word.split("=", 1) for word in words[int(count) :]))
-    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:
-        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     return words[: int(count)]
 
 
@@ -148,6 +165,8 @@ def main() -> None:
     sys.executable = executable  # before all imports: some keep the command that starts others
     for module in IMPORTED[kind]:
         import_module(module)
+    if kind == "search":  # a trainer that it starts gets one thread
+        vars(import_module("metaqnn_orch.launchers.local"))["_cores"] = lambda: 1
     gc.collect()
     gc.freeze()  # or each process that is forked copies the memory of what it looks through
     with socket.socket(socket.AF_UNIX) as listener:
@@ -158,7 +177,7 @@ def main() -> None:
             os._exit(0)
         for number in (1, 2):  # those of whoever asked first
             os.dup2(0, number)
-        asked, streams = serve(listener, Path(executable), int(owner))
+        asked, streams = serve(listener, Path(executable), int(owner), NEEDED[kind])
     code = run(become(asked, streams))
     threading._shutdown()  # type: ignore[attr-defined]  # waits for those that are no daemons
     atexit._run_exitfuncs()

@@ -32,7 +32,7 @@ if not ours or "--multiprocessing-fork" in arguments or os.environ.get("PYTHONPA
     os.execv(interpreter, [interpreter, *arguments])
 
 searches = module == "metaqnn_orch" or arguments[0] == "-c" or os.path.basename(arguments[0]) == "metaqnn-orch"
-kind = "search" if searches else "train"
+kind = "search" if searches and "plugins" not in arguments else "train"  # `config plugins` imports torch
 
 
 def connected() -> socket | None:
