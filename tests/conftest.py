@@ -30,6 +30,9 @@ MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 6e9:
     os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
+# Tests run side by side, so each training has one thread.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 _numbers = count(1)
 
 # The trainers that the orchestrator starts from a test's own process are forked.

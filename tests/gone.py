@@ -182,7 +182,7 @@ def start(store: Path, installed: Path, kind: str, python: str = sys.executable)
 
 
 def _call(python: str, installed: Path, *command: object) -> None:
-    environment = {**clean_environment(), "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+    environment = {**clean_environment(), "PYTHONPATH": str(installed)}
     words = [python, "-m", "metaqnn_orch", *map(str, command)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -122,7 +122,11 @@ def program(*arguments: object, **environment: str) -> Answer:
 
 
 def clean_environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "XDG_STATE_HOME") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "TMPDIR", "XDG_STATE_HOME", "OMP_NUM_THREADS")
+        if name in os.environ
+    }
     # Other tests want the same cores: the trainer's threads do not wait for each other by turning round and round.
     return {**kept, "OMP_WAIT_POLICY": "PASSIVE"}
 

@@ -6,10 +6,9 @@ and file that is to run: the real program, with its own arguments, environment, 
 stands for each: signals and the exit code pass through. What such a program starts by `sys.executable` is forked, too.
 All else the real Python does, and everything where PYTHONPATH is another one.
 
-In five things a forked program differs: everything is imported already, most variables that libraries read when they
-are imported are the server's, a training has one thread, for tests run side by side, its process has another number
-than its stand-in, and when that is killed by SIGKILL, it ends a moment later. What is about one of these starts
-`sys.executable`.
+In four things a forked program differs: everything is imported already, most variables that libraries read when they
+are imported are the server's, its process has another number than its stand-in, and when that is killed by SIGKILL, it
+ends a moment later. What is about one of these starts `sys.executable`.
 """
 
 from __future__ import annotations

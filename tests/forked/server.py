@@ -131,8 +131,10 @@ def become(asked: bytes, streams: list[int]) -> list[str]:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(dict(word.split("=", 1) for word in words[int(count) :]))
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed()  # or all draw the same numbers
     return words[: int(count)]
 
 
@@ -165,8 +167,6 @@ def main() -> None:
     sys.executable = executable  # before all imports: some keep the command that starts others
     for module in IMPORTED[kind]:
         import_module(module)
-    if kind == "search":  # a trainer that it starts gets one thread
-        vars(import_module("metaqnn_orch.launchers.local"))["_cores"] = lambda: 1
     gc.collect()
     gc.freeze()  # or each process that is forked copies the memory of what it looks through
     with socket.socket(socket.AF_UNIX) as listener:

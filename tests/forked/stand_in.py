@@ -54,7 +54,7 @@ def started() -> socket:
             subprocess.run(
                 [interpreter, "-m", "tests.forked.server", executable, kind, owner],
                 cwd=os.path.join(os.path.dirname(__file__), "..", ".."),
-                env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+                env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 check=True,

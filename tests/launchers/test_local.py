@@ -95,8 +95,14 @@ def test_an_order_says_where_the_request_lies(one: LocalLauncher, tmp_path: Path
     assert order == {"store": "/no/store", "run": "delivers", "trial": request.trial, "attempt": 7}
 
 
-@pytest.mark.parametrize(("parallel", "threads"), [(1, "all"), (10_000, "1")])
-def test_workers_share_the_cores(tmp_path: Path, parallel: int, threads: str) -> None:
+@pytest.mark.parametrize(
+    ("told", "parallel", "threads"),
+    [("", 1, "all"), ("", 10_000, "1"), ("7", 10_000, "7"), ("5,2", 1, "5"), ("0", 1, "all"), ("many", 1, "all")],
+)
+def test_workers_share_the_cores_or_do_as_they_are_told(
+    tmp_path: Path, told: str, parallel: int, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
     expected = str(len(os.sched_getaffinity(0))) if threads == "all" else threads
     launcher = launcher_of(tmp_path, parallel)
     assert end_of(launcher, "delivers")[0] is Phase.DELIVERED

@@ -10,7 +10,6 @@ Each says in its pyproject.toml which preset the tests start, and with which cha
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import tomllib
@@ -64,14 +63,8 @@ def plugin(request: pytest.FixtureRequest) -> Plugin:
     return found
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}  # tests run side by side
-
-
 def search(folder: Path, *arguments: str) -> None:
-    done = subprocess.run(
-        [*forked.ORCHESTRATOR, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*forked.ORCHESTRATOR, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -155,9 +148,7 @@ def test_killed_as_jobs_and_gone_on_with_it_believes_the_same(
     jobs = [f"--set=execution.kubernetes.{key}={value}" for key, value in settings.items()]
     store = tmp_path / "runs"
     start = (*plugin.start, "--store", str(store), "--launcher=kubernetes", *jobs)
-    with subprocess.Popen(
-        [*forked.ORCHESTRATOR, *start], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([*forked.ORCHESTRATOR, *start], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any(line.lstrip().startswith("2/") for line in process.stderr)
         process.send_signal(signal.SIGKILL)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from tests import forked
 from tests.cli.conftest import TINY, Cli, cli, needs_trainer
 from tests.launchers.kubernetes.conftest import FakeCluster, cluster
-from tests.plugins.test_every_plugin import PLUGINS, environment
+from tests.plugins.test_every_plugin import PLUGINS
 
 __all__ = ["cli", "cluster"]
 
@@ -57,7 +57,7 @@ def command(
     return subprocess.run(
         [python, "-m", "metaqnn_orch", *map(str, arguments)],
         cwd=folder,
-        env={**environment(), **variables},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
         check=False,

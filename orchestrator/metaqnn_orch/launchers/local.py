@@ -60,7 +60,7 @@ class LocalLauncher:
         self._store = store
         self._options = options
         self._parallel = parallel
-        threads = max(1, _cores() // parallel)
+        threads = _threads(parallel)
         self._command = [*command, "--threads", str(threads)]
         # The libraries below torch read it when they are loaded, which is before --threads can be obeyed.
         # A waiting thread sleeps, unless this says otherwise: busy waiting takes four times the processor
@@ -299,8 +299,12 @@ def _reason(report: WorkReport) -> str:
     )
 
 
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _threads(parallel: int) -> int:
+    """Threads of each worker: as many as OMP_NUM_THREADS says, or else an equal share of the cores that this process
+    may use.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if told.isdecimal() and int(told):
+        return int(told)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // parallel)

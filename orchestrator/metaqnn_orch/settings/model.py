@@ -77,7 +77,9 @@ class ExecutionSettings(Section):
     """How the work is done. You may change this whenever you go on with a run."""
 
     parallel: int = Field(2, ge=1, le=10_000)
-    """Trials in parallel: how many are in training at the same time."""
+    """Trials in parallel: how many are in training at the same time. On this machine they share its cores, unless
+    OMP_NUM_THREADS says how many threads each one gets.
+    """
     max_trials: int | None = Field(None, ge=1, le=1_000_000)
     """Number of different trained nets after which the run is complete. Default: the total of the schedule."""
     retries: int = Field(2, ge=0, le=100)

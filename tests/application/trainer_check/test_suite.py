@@ -121,12 +121,6 @@ BROKEN_BUNDLES: Final = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several test processes share the processors: further threads of the trainers would only wait for each other."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _begun() -> None:
     """The first trainer that is forked waits for the process that forks them: it is none of those that are checked."""
