@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from metaqnn_orch.cli.app import COMMANDS
+from tests import forked
 from tests.cli.conftest import PROGRAM, Cli, tree
 
 GROUPS = ("", "dataset", "config", "trainer")
@@ -34,7 +35,8 @@ def on_terminal(*arguments: str, **environment: str) -> str:
     """What the program writes to a terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(PROGRAM, [str(PROGRAM), *arguments], {"PATH": os.environ["PATH"], "TERM": "xterm", **environment})
+        told = {"PATH": os.environ["PATH"], "TERM": "xterm", **environment}
+        os.execve(forked.PYTHON, [forked.PYTHON, str(PROGRAM), *arguments], told)
     written = b""
     while select.select([terminal], [], [], 30)[0]:
         try:

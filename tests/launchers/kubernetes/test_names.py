@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaqnn_orch.errors import BadInput
@@ -111,6 +111,7 @@ def test_an_identity_is_read_as_it_was_written(identity: Identity) -> None:
     assert read_carried(job(identity)) == Carried((identity,))
 
 
+@settings(max_examples=50)
 @given(BUNDLES)
 def test_a_bundle_is_read_as_it_was_written(trials: tuple[Identity, ...]) -> None:
     written = bundle_job(trials)
@@ -120,6 +121,7 @@ def test_a_bundle_is_read_as_it_was_written(trials: tuple[Identity, ...]) -> Non
     assert len(written["metadata"]["annotations"][TRIALS]) < 2**18, "Kubernetes takes no more"
 
 
+@settings(max_examples=50)
 @given(BUNDLES, st.permutations(range(5)), st.integers(1, MAX_ATTEMPT))
 def test_another_order_or_attempt_is_another_bundle(
     trials: tuple[Identity, ...], order: list[int], attempt: int
@@ -130,6 +132,7 @@ def test_another_order_or_attempt_is_another_bundle(
     assert (bundle_id(again) == bundle_id(trials)) == (again == trials)
 
 
+@settings(max_examples=50)
 @given(BUNDLES, st.sampled_from(["metaqnn/run", "metaqnn/run-uid", "metaqnn/bundle", TRIALS]), st.text(max_size=70))
 def test_an_edited_bundle_is_nobodys(trials: tuple[Identity, ...], key: str, value: str) -> None:
     edited = bundle_job(trials)
@@ -138,6 +141,7 @@ def test_an_edited_bundle_is_nobodys(trials: tuple[Identity, ...], key: str, val
     assert not found.trials or (found.bundle == bundle_id(trials) and found.trials[0].trial == trials[0].trial)
 
 
+@settings(max_examples=50)
 @given(BUNDLES, st.integers(0, 400))
 def test_a_list_of_trials_that_was_cut_off_is_nobodys(trials: tuple[Identity, ...], length: int) -> None:
     cut = bundle_job(trials)
