@@ -129,6 +129,23 @@ def test_a_log_is_bounded_and_loses_nothing_at_its_end(tmp_path: Path, unbuffere
     assert said == [" ".join([str(number)] * 21) for number in range(first, 300)], "whole lines, to the last"
 
 
+def test_a_log_that_is_cut_while_it_is_read_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, earlier = tmp_path / "search.log", tmp_path / "search.log.1"
+    log.write_text("one\ntwo\n")
+    read = Path.read_bytes
+
+    def cut_after(path: Path) -> bytes:
+        try:
+            return read(path)
+        finally:
+            if path == earlier and not earlier.exists():
+                log.replace(earlier)
+                log.write_text("three\n")
+
+    monkeypatch.setattr(Path, "read_bytes", cut_after)
+    assert read_log(log) == ["one", "two", "three"]
+
+
 def end(pid: int, number: int = signal.SIGKILL) -> None:
     """End the process, if it is there, and wait until it has ended."""
     try:

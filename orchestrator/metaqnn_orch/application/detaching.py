@@ -133,11 +133,21 @@ def logs_in(folder: Path) -> list[Path]:
 
 def read_log(log: Path) -> list[str]:
     """The lines of a log."""
-    text = b""
-    for part in (_earlier(log), log):
-        with suppress(OSError):
-            text += part.read_bytes()
-    return text.decode(errors="replace").splitlines()
+    while True:
+        begun, text = _number(log), b""
+        for part in (_earlier(log), log):
+            with suppress(OSError):
+                text += part.read_bytes()
+        if _number(log) == begun:  # else it became LOG.1 in between
+            return text.decode(errors="replace").splitlines()
+
+
+def _number(log: Path) -> int | None:
+    """Which file has this name now."""
+    try:
+        return log.stat().st_ino
+    except OSError:
+        return None
 
 
 @contextmanager
