@@ -393,7 +393,7 @@ def test_a_worker_whose_reports_cannot_be_taken_ends_and_says_so(tmp_path: Path,
     command = [sys.executable, "-SE", str(FAKE_WORKER), str(tmp_path)]
     worker = Worker(
         command,
-        {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+        {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
         on_ready,
         fail,
         lambda _, end: ends.append(end),

@@ -214,6 +214,10 @@ def test_what_is_no_program_is_bad_input(command: list[str], says: str) -> None:
         verdicts(command)
 
 
+def test_where_none_is_named_all_are_checked() -> None:
+    assert [*chosen(())] == [*CHECKS]
+
+
 def test_an_unknown_check_is_bad_input() -> None:
     with pytest.raises(BadInput, match="no check 'nonsense'") as refused:
         chosen(["delivers", "nonsense"])
