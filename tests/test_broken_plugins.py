@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -179,3 +180,14 @@ def test_a_search_beside_them_is_none_the_worse(odd: Path) -> None:
         odd, "start", "digits", "--run", "mine", "--store", "./runs", "--dry-run", "--set", "search.method=fine"
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", ["odd_layers.py", "odd_presets/__init__.py"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_none_is_blamed_for_a_signal_that_comes_while_it_is_imported(
+    odd: Path, module: str, number: signal.Signals
+) -> None:
+    text = (odd / module).read_text()
+    (odd / module).write_text(f"import signal\nsignal.raise_signal({int(number)})\n{text}")
+    done = call(odd, "config", "show", "digits")
+    assert (done.returncode, done.stdout, done.stderr.count("odd")) == (128 + number, "", 0), done.stderr

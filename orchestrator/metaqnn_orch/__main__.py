@@ -8,8 +8,9 @@ def main() -> None:
     try:  # the imports take a moment, in which Ctrl-C may come
         # What is imported stays: the garbage collector would look through it again and again, and find nothing.
         gc.disable()
-        from metaqnn_orch.application.signals import raise_when_stopped, unbroken
+        from metaqnn_orch.application.signals import raise_when_stopped
         from metaqnn_orch.cli.streams import open_closed
+        from metaqnn_trainer.signals import unbroken
 
         open_closed()
         raise_when_stopped()

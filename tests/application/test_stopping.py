@@ -6,9 +6,9 @@ import signal
 import pytest
 
 from metaqnn_orch.application.listener import Tone
-from metaqnn_orch.application.signals import STOPS
 from metaqnn_orch.application.stopping import Signals
 from metaqnn_orch.control.surroundings import Stop
+from metaqnn_trainer.signals import STOPS
 
 
 class Heard:

@@ -6,13 +6,12 @@ installed distributions add members by entry points. Both are objects with the s
 
 from __future__ import annotations
 
-import dis
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import is_dataclass
-from functools import cache
+from functools import cache, reduce
 from importlib import import_module
 from importlib.metadata import EntryPoints, entry_points
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from pydantic import BaseModel
 
 from metaqnn_trainer.contract.errors import PluginError
 from metaqnn_trainer.contract.text import one_line
+from metaqnn_trainer.signals import unbroken
 
 FUNCTION: Final = "a function"
 """The interface of plug-ins that are functions."""
@@ -51,8 +51,7 @@ class Plugin(NamedTuple):
         return f"{self.distribution} {self.version}".strip()
 
     def load(self) -> Any:
-        """The plug-in itself. What its modules print while they are imported goes to standard error: standard output
-        is for data.
+        """The plug-in itself.
 
         Raises:
             PluginError: it cannot be imported, is not where it should be, or is not what its interface demands; one
@@ -60,17 +59,10 @@ class Plugin(NamedTuple):
         """
         if self.trouble:
             raise PluginError(f"{self}: {self.trouble}")
-        module, _, attribute = self.value.partition(":")
         try:
-            # Standard output belongs to the whole process: it is taken away no longer than it must be.
-            with nullcontext() if module in sys.modules else redirect_stdout(sys.stderr):
-                thing: Any = import_module(module)
-            for part in attribute.split("."):
-                thing = getattr(thing, part)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a foreign module may raise any exception
-            if isinstance(error, KeyboardInterrupt) and not _raised_by_code(error):
-                raise  # Ctrl-C
-            raise PluginError(f"{self} cannot be loaded: {type(error).__name__}: {one_line(str(error))}") from error
+            thing = imported(self.value)
+        except PluginError as error:
+            raise PluginError(f"{self} cannot be loaded: {error}") from error
         if trouble := _lack(thing, self.interface):
             raise PluginError(f"{self} cannot be used: {trouble}")
         return thing
@@ -123,6 +115,26 @@ class Group(NamedTuple):
             PluginError: there is none of this name, or it cannot be loaded.
         """
         return self.find(name).load()
+
+
+def imported(place: str) -> Any:
+    """What is at a place of a foreign package: `package.module`, or `package.module:attribute`. What is printed while
+    it is imported goes to standard error: standard output is for data. A signal waits until that has ended, unless it
+    comes twice: who is to blame for an exception would not be known otherwise.
+
+    Raises:
+        PluginError: it cannot be imported, or is not there; one line with the cause.
+    """
+    module, _, attribute = place.partition(":")
+    # Standard output belongs to the whole process: it is taken away no longer than it must be.
+    stdout = nullcontext() if module in sys.modules else redirect_stdout(sys.stderr)
+    with unbroken() as insisted, stdout:
+        try:
+            return reduce(getattr, filter(None, attribute.split(".")), import_module(module))
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a foreign module may raise any exception
+            if insisted():
+                raise
+            raise PluginError(f"{type(error).__name__}: {one_line(str(error))}") from error
 
 
 TASKS: Final = Group("metaqnn.tasks", "metaqnn_trainer.tasks", "metaqnn_trainer.tasks.base:Task")
@@ -206,11 +218,3 @@ def _lack(thing: Any, interface: str) -> str:
 
 def _has_fields(options: Any) -> bool:
     return isinstance(options, type) and (is_dataclass(options) or issubclass(options, BaseModel))
-
-
-def _raised_by_code(error: BaseException) -> bool:
-    """Whether a statement raised the error, as opposed to a signal, which arrives between any two instructions."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"

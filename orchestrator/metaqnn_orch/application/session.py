@@ -15,7 +15,7 @@ from metaqnn_orch.application.health import Pulse
 from metaqnn_orch.application.listener import Listener, LiveRun, Tone
 from metaqnn_orch.application.moment import now
 from metaqnn_orch.application.run_files import RunFiles
-from metaqnn_orch.application.signals import ctrl_c_arrives, surely_closing, unbroken
+from metaqnn_orch.application.signals import ctrl_c_arrives, surely_closing
 from metaqnn_orch.application.silence import Silence, silence_of
 from metaqnn_orch.application.stopping import Signals
 from metaqnn_orch.control.budget import Limit, exceeded, limit
@@ -42,6 +42,7 @@ from metaqnn_orch.settings.model import Settings
 from metaqnn_trainer import __version__
 from metaqnn_trainer.contract.messages import DatasetRef
 from metaqnn_trainer.contract.text import amount
+from metaqnn_trainer.signals import unbroken
 from metaqnn_trainer.store.base import Store
 from metaqnn_trainer.store.errors import UNKNOWN_KEYS
 

@@ -11,11 +11,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from threading import current_thread, main_thread
 from types import FrameType
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from metaqnn_trainer.signals import can_be_heard, unbroken
 
 
 class Stopped(SystemExit):
@@ -24,14 +23,6 @@ class Stopped(SystemExit):
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
         self.signal = signal.Signals(number).name
-
-
-def can_be_heard(number: int) -> bool:
-    """Whether a handler may be set here. Python calls handlers in the main thread alone, and a signal that was ignored
-    when the program began (SIGHUP under nohup) stays ignored.
-    """
-    ignored = number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
-    return current_thread() is main_thread() and not ignored and signal.getsignal(number) is not None
 
 
 def ctrl_c_arrives() -> bool:
@@ -64,32 +55,6 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """Hold signals back until the block has ended, unless one comes twice. It is for work that must be done whole, and
-    that is done soon unless a store does not answer.
-    """
-    received: list[int] = []
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            restore()
-            signal.raise_signal(number)
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    before = {number: signal.signal(number, receive) for number in STOPS if can_be_heard(number)}
-    try:
-        yield
-    finally:
-        restore()
-        if len(received) == 1:
-            signal.raise_signal(received[0])
 
 
 class _Closable(Protocol):

@@ -10,8 +10,8 @@ from types import FrameType
 from typing import Any
 
 from metaqnn_orch.application.listener import Say, Tone
-from metaqnn_orch.application.signals import STOPS, can_be_heard
 from metaqnn_orch.control.surroundings import Stop
+from metaqnn_trainer.signals import STOPS, can_be_heard
 
 
 class Signals:

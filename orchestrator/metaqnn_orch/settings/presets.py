@@ -6,8 +6,6 @@ each *.yaml in it is a preset. The entry point's own name does not matter.
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -16,7 +14,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from metaqnn_orch.errors import SettingsError, one_line
-from metaqnn_trainer.plugins import Group
+from metaqnn_trainer.contract.errors import PluginError
+from metaqnn_trainer.plugins import Group, imported
 
 PACKAGES: Final = Group("metaqnn.presets", package="")
 OWN: Final = "metaqnn_orch.presets"
@@ -89,8 +88,8 @@ def _found() -> tuple[dict[str, Preset], list[Preset]]:
         name = package.value.partition(":")[0]
         try:
             theirs = _presets_in(name, package.identity)
-        except (Exception, SystemExit) as error:  # code of a foreign package, which may raise any exception
-            cause = f"{type(error).__name__}: {one_line(str(error))}"
+        except Exception as error:  # it may also be no package
+            cause = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {one_line(str(error))}"
             what = f"package {package.value} of {package.identity} cannot be loaded: {cause}"
             unused.append(Preset(package.name, Path(), package.identity, name, what))
             continue
@@ -102,7 +101,6 @@ def _found() -> tuple[dict[str, Preset], list[Preset]]:
 
 
 def _presets_in(package: str, identity: str = "") -> list[Preset]:
-    with redirect_stdout(sys.stderr):  # standard output is for data
-        folder = resources.files(package)
+    folder = resources.files(imported(package))
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name)
     return [Preset(file.name.removesuffix(".yaml"), file, identity, package) for file in files]
