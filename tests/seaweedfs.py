@@ -6,13 +6,16 @@ ten, and it dies with the process that started it, however that one ends.
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import random
 import secrets
-import shutil
+import shlex
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +33,7 @@ STARTING_SECONDS: Final = 120.0
 GRPC_OFFSET: Final = 10_000  # every component also listens here above its HTTP port
 
 # The shell waits for a line or the end of its standard input; the end comes when the test process dies.
-LEASH: Final = '"$@" & read -r _; kill -9 $!; wait'
+LEASH: Final = '"$@" & read -r _; exec <&-; kill -9 $!; wait; rm -f $SOCKETS'
 
 
 class S3Server(NamedTuple):
@@ -54,30 +57,55 @@ class S3Server(NamedTuple):
 
 
 @contextmanager
-def running(directory: Path, address: str = "127.0.0.1") -> Iterator[S3Server]:
-    """A server with one bucket and one user, its data in `directory`, until the block ends. It listens on `address`."""
-    server = S3Server("", "tester", secrets.token_hex(16), f"metaqnn-{secrets.token_hex(4)}")
-    for attempt in range(3):  # another process may take a port between looking and listening
-        ports = free_ports(4)
-        here = directory / f"weed-{attempt}"
-        here.mkdir(parents=True)
-        process = start(here, ports, server, address)
+def running(folder: Path, address: str = "127.0.0.1") -> Iterator[S3Server]:
+    """A server with one user, for all processes that name this folder, and a bucket for each of them. The first one
+    starts it, to listen on `address`. It is killed when the last one has left or died, for which the first one waits.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    leash, process = folder / "leash", None
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            endpoint = f"http://{address}:{ports[3]}"
-            if wait_until_it_answers(process, server._replace(endpoint=endpoint)):
-                yield server._replace(endpoint=endpoint)
-                return
-        finally:
-            kill(process)
-            for port in (*ports, *(port + GRPC_OFFSET for port in ports)):
-                for left_behind in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                    left_behind.unlink()
-            log = (here / "weed.log").read_text(errors="replace")
-            shutil.rmtree(here, ignore_errors=True)
+            held = os.open(leash, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody has started one, or everybody has left it
+            held, process, server = _started(leash, address)
+            (folder / "server.json").write_text(json.dumps(server))
+        else:
+            server = S3Server(*json.loads((folder / "server.json").read_text()))
+    try:
+        own = server._replace(bucket=f"metaqnn-{secrets.token_hex(4)}")
+        assert wait_until_it_answers(own)
+        yield own
+    finally:
+        os.close(held)
+        if process is not None:
+            process.wait()
+
+
+def _started(leash: Path, address: str) -> tuple[int, subprocess.Popen[bytes], S3Server]:
+    """A new server, and an end of the named pipe that keeps it alive, as does each other one opened for writing."""
+    for _ in range(3):  # another process may take a port between looking and listening
+        ports, here = free_ports(4), Path(tempfile.mkdtemp(prefix="weed-", dir=leash.parent))
+        server = S3Server(f"http://{address}:{ports[3]}", "tester", secrets.token_hex(16), "first")
+        leash.unlink(missing_ok=True)
+        os.mkfifo(leash)
+        reading = os.open(leash, os.O_RDONLY | os.O_NONBLOCK)  # it would wait for somebody who writes
+        os.set_blocking(reading, True)
+        held = os.open(leash, os.O_WRONLY)
+        process = start(here, ports, server, address, reading, f"{LEASH}; rm -rf {shlex.quote(str(here))}")
+        os.close(reading)
+        if wait_until_it_answers(server):
+            return held, process, server
+        log = (here / "weed.log").read_text(errors="replace")
+        os.close(held)
+        process.wait()
     raise RuntimeError(f"SeaweedFS does not start; the end of its log:\n{log[-2000:]}")
 
 
-def start(here: Path, ports: list[int], server: S3Server, address: str) -> subprocess.Popen[bytes]:
+def start(
+    here: Path, ports: list[int], server: S3Server, address: str, leash: int = subprocess.PIPE, shell: str = LEASH
+) -> subprocess.Popen[bytes]:
+    """A server with its data in `here`, which listens on `address` and is killed when `leash` ends."""
     master, volume, filer, s3 = ports
     user = {
         "name": "tester",
@@ -100,9 +128,12 @@ def start(here: Path, ports: list[int], server: S3Server, address: str) -> subpr
         # A master that begins again on what another left waits so long, half as long again, for others like it.
         "-master.electionTimeout=1s"
     )
-    command = ["sh", "-c", LEASH, "leash", str(weed), f"-logdir={here}", "server", *options.split()]
+    command = ["sh", "-c", shell, "leash", str(weed), f"-logdir={here}", "server", *options.split()]
+    sockets = " ".join(f"/tmp/seaweedfs-*-{port}.sock" for base in ports for port in (base, base + GRPC_OFFSET))
     with (here / "weed.log").open("wb") as log:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            command, env={**os.environ, "SOCKETS": sockets}, stdin=leash, stdout=log, stderr=log, start_new_session=True
+        )
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
@@ -111,8 +142,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         process.communicate(b"\n", timeout=30)
 
 
-def wait_until_it_answers(process: subprocess.Popen[bytes], server: S3Server) -> bool:
-    """True once an object could be written; False if time ran out."""
+def wait_until_it_answers(server: S3Server) -> bool:
+    """Make its bucket. True once an object could be written; False if time ran out."""
     client = boto3.client(
         "s3",
         endpoint_url=server.endpoint,
@@ -123,7 +154,7 @@ def wait_until_it_answers(process: subprocess.Popen[bytes], server: S3Server) ->
     )
     deadline = time.monotonic() + STARTING_SECONDS
     try:
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline:
             with suppress(ClientError, BotoCoreError):
                 with suppress(client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists):
                     client.create_bucket(Bucket=server.bucket)

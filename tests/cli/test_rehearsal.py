@@ -82,7 +82,7 @@ def test_a_store_that_is_killed_in_mid_run_is_waited_for(
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     process = start(tmp_path, ports, server, "127.0.0.1")
-    assert wait_until_it_answers(process, server)
+    assert wait_until_it_answers(server)
     rehearse[rehearse.index("--store") + 1] = f"s3://{server.bucket}/runs"
     command = [forked.PYTHON, str(PROGRAM), *map(str, rehearse), "--parallel=1", "--table-delay=0.1", "-o", "json"]
     environment = {**clean_environment(), **server.environment()}
@@ -99,7 +99,7 @@ def test_a_store_that_is_killed_in_mid_run_is_waited_for(
                     kill(process)
                 if line.startswith("waiting: ") and process.poll() is not None:
                     process = start(tmp_path, ports, server, "127.0.0.1")
-                    assert wait_until_it_answers(process, server)
+                    assert wait_until_it_answers(server)
             ended = json.loads(run.stdout.read())
     finally:
         kill(process)
