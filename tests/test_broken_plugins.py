@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.forked import forking
+
 HAS_TORCH = find_spec("torch") is not None
 NUMBER_OR_UNCHECKED = "cannot be used: it is of type int" if HAS_TORCH else "needs torch"
 LAYERS = """
@@ -111,10 +113,8 @@ SAYS = {
 }
 
 
-@pytest.fixture
-def odd(tmp_path: Path) -> Path:
-    """A distribution of plug-ins, nearly all of them broken, in a folder of Python's path."""
-    folder = tmp_path / "installed"
+def install(folder: Path) -> Path:
+    """A distribution of plug-ins, nearly all of them broken, for a folder of Python's path."""
     metadata = folder / "odd-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text(METADATA)
@@ -128,10 +128,31 @@ def odd(tmp_path: Path) -> Path:
     return folder
 
 
-def call(odd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(odd), *sys.path])}
-    command = [sys.executable, "-m", "metaqnn_orch", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=odd.parent, check=False)
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It is installed in this folder, which nobody changes; beside it is a Python that starts at once."""
+    folder = install(tmp_path_factory.mktemp("odd") / "installed")
+    forking(folder.parent, path=path_with(folder))
+    return folder
+
+
+def path_with(folder: Path) -> str:
+    return os.pathsep.join([str(folder), *sys.path])
+
+
+def call(folder: Path, *arguments: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, "-m", "metaqnn_orch", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path_with(folder)},
+        cwd=folder.parent,
+        check=False,
+    )
+
+
+def call_forked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return call(folder, *arguments, python=str(folder.parent / "python"))
 
 
 def test_they_are_listed_with_their_errors(odd: Path) -> None:
@@ -162,7 +183,7 @@ def test_they_are_listed_with_their_errors(odd: Path) -> None:
     ],
 )
 def test_whoever_needs_one_is_told_and_nothing_is_created(odd: Path, change: str, says: str) -> None:
-    done = call(odd, "start", "digits", "--run", "mine", "--store", "./runs", "--set", change)
+    done = call_forked(odd, "start", "digits", "--run", "mine", "--store", "./runs", "--set", change)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -170,13 +191,13 @@ def test_whoever_needs_one_is_told_and_nothing_is_created(odd: Path, change: str
 
 
 def test_a_preset_is_named_with_its_distribution(odd: Path) -> None:
-    done = call(odd, "config", "show", "odd")
+    done = call_forked(odd, "config", "show", "odd")
     assert done.returncode == 2
     assert "dataset must be given (from odd of odd 1.0)" in done.stderr
 
 
 def test_a_search_beside_them_is_none_the_worse(odd: Path) -> None:
-    done = call(
+    done = call_forked(
         odd, "start", "digits", "--run", "mine", "--store", "./runs", "--dry-run", "--set", "search.method=fine"
     )
     assert done.returncode == 0, done.stderr
@@ -185,8 +206,9 @@ def test_a_search_beside_them_is_none_the_worse(odd: Path) -> None:
 @pytest.mark.parametrize("module", ["odd_layers.py", "odd_presets/__init__.py"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_none_is_blamed_for_a_signal_that_comes_while_it_is_imported(
-    odd: Path, module: str, number: signal.Signals
+    module: str, number: signal.Signals, tmp_path: Path
 ) -> None:
+    odd = install(tmp_path / "installed")
     text = (odd / module).read_text()
     (odd / module).write_text(f"import signal\nsignal.raise_signal({int(number)})\n{text}")
     done = call(odd, "config", "show", "digits")

@@ -26,13 +26,13 @@ COMMANDS: Final = (
     "cancel test --store STORE",
 )
 SEARCH: Final = "start digits --run=new --launcher=table --table=TABLE --store STORE --max-trials=3"
-REALLY_RUN: Final = ("--version", "status test --store STORE")
-"""With these Python itself begins and ends, with such streams; the others are forked."""
+REALLY_RUN: Final = "status test --store STORE"
+"""With this one Python itself begins and ends, with such streams; the others are forked."""
 
 
 def ends(command: str, *redirections: str, **places: Path) -> list[tuple[int, str, str]]:
     """Exit code, standard output and standard error of the command with each of these behind it."""
-    python = sys.executable if command in REALLY_RUN else forked.PYTHON
+    python = sys.executable if command == REALLY_RUN else forked.PYTHON
     for name, place in places.items():
         command = command.replace(name.upper(), shlex.quote(str(place)))
     found = []

@@ -169,7 +169,7 @@ def test_killed_while_nets_are_stopped_the_run_ends_like_its_undisturbed_twin(
     chosen = enabled(rule, search={"method": method})
     twin = Session(DirectoryStore(tmp_path / "twin"), chosen)
     twin.run_to_end(trained, parallel=1)
-    every = 3 if method == "q-learning" else 9  # to fit a forest takes its time
+    every = 5 if method == "q-learning" else 14  # to fit a forest takes its time
     for call in count(85, every):  # before that there are too few examples
         store = DirectoryStore(tmp_path / f"{call}", durable=False)
         session = Session(FatalStore(store, call, call % 2 == 0), chosen)

@@ -17,7 +17,7 @@ from metaqnn_trainer.spaces.cnn.space import Cnn
 from tests.search.spaces import SVHN
 
 BUDGET: Final = 100
-SEEDS: Final = range(8)
+SEEDS: Final = range(5)
 LEARNERS: Final = {
     "evolution": {"population": 20, "tournament": 5},
     "local-search": {},

@@ -166,7 +166,7 @@ class Behaviour:
         assert asked > 4
 
     def test_killed_and_begun_again_it_comes_out_the_same(self, store: DirectoryStore, tmp_path: Path) -> None:
-        spec = self.spec(self.put_dataset(store), epochs=60)
+        spec = self.spec(self.put_dataset(store), epochs=24)
         trial = self.ask(store, spec, TrainerOptions(checkpoint_seconds=0))
         command = [*forked.TRAINER, "train", "--store", str(tmp_path / "store"), "--run", RUN]
         with subprocess.Popen(

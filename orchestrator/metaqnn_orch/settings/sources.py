@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypedDict
 
@@ -194,8 +196,13 @@ def _by_present_names(source: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _preset(name: str) -> SettingsLayer:
+    return SettingsLayer(str(presets()[name]), deepcopy(_said(name)))
+
+
+@cache
+def _said(name: str) -> dict[str, Any]:
     preset = presets()[name]
-    return SettingsLayer(str(preset), dict(flatten(parse_mapping(preset.read(), str(preset)))))
+    return dict(flatten(parse_mapping(preset.read(), str(preset))))
 
 
 def _preset_or_file(name: str) -> tuple[list[SettingsLayer], list[SettingsLayer]]:

@@ -12,7 +12,7 @@ import pytest
 from kubernetes import client
 
 from metaqnn_orch.errors import ClusterError
-from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.manifest import JobForm, manifest
 from metaqnn_orch.launchers.kubernetes.names import RunRef, selector
@@ -145,11 +145,12 @@ def test_deleting_means_this_one_and_its_pods(server: Server) -> None:
     until(lambda: server.cluster.list(Resource.PODS, selector(server.run)).items == [])
 
 
-def test_lists_hold_what_the_selector_says_page_by_page(server: Server) -> None:
+def test_lists_hold_what_the_selector_says_page_by_page(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metaqnn_orch.launchers.kubernetes.cluster.PAGE", 10)
     other = Server(server.cluster, RunRef("fidelity", "e" * 32))
     server.cluster.create_job(other.job(suspend=True))
     assert server.names() == []
-    bodies = [server.job(suspend=True) for _ in range(PAGE + 2)]
+    bodies = [server.job(suspend=True) for _ in range(12)]
     for body in bodies:
         server.cluster.create_job(body)
     assert server.names() == sorted(body["metadata"]["name"] for body in bodies)

@@ -13,7 +13,7 @@ import pytest
 
 from metaqnn_orch.errors import ClusterError, LauncherError
 from metaqnn_orch.launchers.base import Phase
-from metaqnn_orch.launchers.kubernetes.cluster import PAGE, Cluster, Resource, refuse_unreachable
+from metaqnn_orch.launchers.kubernetes.cluster import Cluster, Resource, refuse_unreachable
 from metaqnn_orch.launchers.kubernetes.credentials import connect
 from metaqnn_orch.launchers.kubernetes.launcher import KubernetesLauncher
 from metaqnn_orch.launchers.kubernetes.manifest import REPLACEMENTS, JobForm
@@ -427,8 +427,9 @@ def test_a_list_that_is_older_than_what_was_seen_starts_nothing_twice(cluster: F
     assert len(cluster.jobs()) == 1
 
 
-def test_pages_that_expire_are_listed_from_the_beginning(cluster: FakeCluster) -> None:
-    for number in range(PAGE + 50):
+def test_pages_that_expire_are_listed_from_the_beginning(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metaqnn_orch.launchers.kubernetes.cluster.PAGE", 10)
+    for number in range(12):
         cluster.api.create("jobs", NAMESPACE, {"metadata": {"name": f"job-{number}"}, "spec": {"suspend": True}})
     asked = []
 
@@ -440,7 +441,7 @@ def test_pages_that_expire_are_listed_from_the_beginning(cluster: FakeCluster) -
 
     cluster.api.faults = forget
     found = Cluster(connect).list(Resource.JOBS).items
-    assert len({job["metadata"]["name"] for job in found}) == len(found) == PAGE + 50
+    assert len({job["metadata"]["name"] for job in found}) == len(found) == 12
     assert len(asked) == 4
 
 

@@ -28,7 +28,7 @@ from metaqnn_orch.launchers.kubernetes.names import (
     selector,
 )
 from metaqnn_orch.settings.kubernetes import KubernetesSettings
-from metaqnn_trainer.contract.keys import NAME_PATTERN, TRIAL_PATTERN
+from metaqnn_trainer.contract.keys import NAME_PATTERN
 
 FORM = JobForm("s3://bucket", KubernetesSettings(image="trainer"))
 LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
@@ -36,8 +36,8 @@ DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 IDENTITIES = st.builds(
     Identity,
-    st.builds(RunRef, st.from_regex(NAME_PATTERN, fullmatch=True), st.from_regex(r"[0-9a-f]{32}", fullmatch=True)),
-    st.from_regex(TRIAL_PATTERN, fullmatch=True),
+    st.builds(RunRef, st.from_regex(NAME_PATTERN, fullmatch=True), st.integers(0, 16**32 - 1).map("{:032x}".format)),
+    st.integers(0, 16**12 - 1).map("{:012x}".format),
     st.integers(1, MAX_ATTEMPT),
 )
 ANYTHING = st.recursive(
