@@ -124,7 +124,7 @@ def start(
         f"-master.port={master} -volume.port={volume} -filer.port={filer} -filer.localSocket={here}/filer.sock "
         # Both would listen on a fixed port, so that a second server on this machine could not start.
         "-s3.port.iceberg=0 -s3.port.lance=0 -s3.autoCreateBucket=false "
-        "-master.telemetry=false -master.volumeSizeLimitMB=64 -volume.max=20 "
+        "-master.telemetry=false -master.volumeSizeLimitMB=64 -volume.max=200 "
         # A master that begins again on what another left waits so long, half as long again, for others like it.
         "-master.electionTimeout=1s"
     )

@@ -62,10 +62,10 @@ def test_the_orchestrators_image_holds_all_that_it_imports(tmp_path: Path) -> No
         target = tmp_path / Path(place).relative_to("/opt/metaqnn")
         for source in map(ROOT.joinpath, sources):
             if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, target)
             else:
                 target.mkdir(parents=True, exist_ok=True)
-                shutil.copy(source, target)
+                shutil.copy2(source, target)
     environment = {**os.environ, "PYTHONPATH": str(app)}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", EVERY_MODULE % str(app)], env=environment, capture_output=True, text=True

@@ -118,14 +118,14 @@ def test_a_complete_run_says_so_at_once(mine: Path, cli: Cli) -> None:
 
 @needs_trainer
 def test_what_takes_too_long_is_timed_out_with_its_best_epoch(mine: Path, cli: Cli) -> None:
-    slow = ("--max-trials=2", "--set=recipe={epochs: 10000, chance_factor: 1}", "--set=execution.time_limit_seconds=3")
+    slow = ("--max-trials=2", "--set=recipe={epochs: 10000, chance_factor: 1}", "--set=execution.time_limit_seconds=2")
     answer = cli("start", *TINY, "--run=slow", "--store", mine, *slow)
     assert answer.code == 0, answer.err
     assert "timed out" in answer.err
     first, second = cli("trials", "slow", "--store", mine, "-o", "json").json()
     assert {(trial["state"], trial["attempts"]) for trial in (first, second)} == {("timed_out", 1)}
     assert second["val_accuracy"] > 0.1, "the first one's time may have gone to the worker's start"
-    assert second["seconds"] >= 3
+    assert second["seconds"] >= 2
 
 
 @needs_trainer
@@ -133,11 +133,10 @@ def test_a_run_stopped_in_every_way_ends_like_one_that_never_was(trained: Traine
     store = tmp_path / "store"
     shutil.copytree(trained.store / "datasets", store / "datasets")
 
-    for _ in range(2):
-        with Start(store) as start:
-            moment = random.uniform(0, 2)
-            print(f"kill -9 after {moment} seconds")  # of use when it fails
-            time.sleep(moment)
+    with Start(store) as start:
+        moment = random.uniform(0, 2)
+        print(f"kill -9 after {moment} seconds")  # of use when it fails
+        time.sleep(moment)
 
     with Start(store) as start:
         start.until_it_trains()

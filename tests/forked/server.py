@@ -32,7 +32,11 @@ IMPORTED = {
 if find_spec("torch"):
     IMPORTED["train"] += ["metaqnn_trainer.bundle", "metaqnn_trainer.trial"]
 NEEDED = {
-    "search": {b"s3://": "metaqnn_trainer.store.s3", b"kubernetes": "metaqnn_orch.launchers.kubernetes.launcher"},
+    "search": {
+        b"s3://": "metaqnn_trainer.store.s3",
+        b"kubernetes": "metaqnn_orch.launchers.kubernetes.launcher",
+        b"--mlflow": "mlflow",
+    },
     "train": {b"s3://": "metaqnn_trainer.store.s3", b"dataset": "sklearn.datasets"},
 }
 """What is imported, too, once a program with such a word is asked for: it takes half a second, or a whole one."""

@@ -155,8 +155,7 @@ def test_the_pages_trainer_passes(group: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the extra: metaqnn-orch[train]")
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_built_in_trainer_passes(group: str) -> None:
-    command = [python_for(group), "-m", "metaqnn_trainer"]
-    assert shortfalls(verdicts(command, Limits(training=1.5), GROUPS[group])) == []
+    assert shortfalls(verdicts([*forked.TRAINER], Limits(training=1.5), GROUPS[group])) == []
 
 
 def test_who_starts_slowly_is_disturbed_in_training_too(tmp_path: Path) -> None:
@@ -165,7 +164,10 @@ def test_who_starts_slowly_is_disturbed_in_training_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_broken_trainer_is_caught_by_the_check_that_is_about_it(how: str, tmp_path: Path) -> None:
+def test_a_broken_trainer_is_caught_by_the_check_that_is_about_it(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metaqnn_orch.application.trainer_check.stops._SLACK", 3.0)
     name, changes = BROKEN[how]
     group = next(check.group for check in CHECKS if check.name == name)
     command = write_example(tmp_path, *changes, python=python_for(group))
