@@ -52,7 +52,7 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)  # looking for cycles more often takes a fifteenth of the time of all tests
+        gc.set_threshold(200_000, 20, 100)  # looking for cycles more often takes a fifteenth of the time of all tests
         gc.enable()
 
 

@@ -39,9 +39,9 @@ def test_many_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cards_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     times = ["--pod", "0.1", "--imports", "0.1", "--data", "0.1", "--end", "0.1", "--at-least", "1"]
-    card_share.main(["--seconds", "0.1", "--together", "1", "3", "--cards", "2", *times, "--to", "found"])
+    card_share.main(["--seconds", "0.1", "--together", "2", "--cards", "2", *times, "--to", "found"])
     found = json.loads((tmp_path / "found" / "cluster.json").read_text())
-    assert [cell["together"] for cell in found["cells"]] == [1, 3]
+    assert [cell["together"] for cell in found["cells"]] == [2]
     assert all(0 < cell["share"] < 1 and cell["gap"] > 0 for cell in found["cells"])
     assert "| 0.1 s |" in (tmp_path / "found" / "cluster.md").read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["found"]
@@ -49,12 +49,10 @@ def test_a_cards_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_process_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    ends = {name: start_up.CONTENDERS[name] for name in ("plain", start_up.OURS)}
-    monkeypatch.setattr(start_up, "CONTENDERS", ends)
+    monkeypatch.setattr(start_up, "CONTENDERS", {start_up.OURS: start_up.CONTENDERS[start_up.OURS]})
     start_up.main(["--repeats", "1", "--images", "100", "--to", "found"])
     found = json.loads((tmp_path / "found" / "start-up.json").read_text())["contenders"]
-    assert found.keys() == ends.keys()
-    assert all(values["seconds"]["measured"]["median"] > 0 for values in found.values())
+    assert found[start_up.OURS]["seconds"]["measured"]["median"] > 0
     assert found[start_up.OURS]["processor_seconds"]["ratio"]["median"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["found"]
 
@@ -62,15 +60,15 @@ def test_what_a_process_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_searches_with_real_training(tmp_path: Path) -> None:
     """Cut off after the first, it goes on."""
     small = {"recipe.epochs": 1, "space.max_layers": 2}
-    begun = trained.search(str(tmp_path / "kept" / "digits"), "random", 0, 14, small)
+    begun = trained.search(str(tmp_path / "kept" / "digits"), "random", 0, 8, small)
     settings = (word for key, value in small.items() for word in ("--set", f"{key}={value}"))
     both = ["--only", "random", "--only", "guided, confirmed"]
     where = ["--kept", str(tmp_path / "kept"), "--to", str(tmp_path)]
-    trained.main(["--nets", "14", "--seeds", "1", *settings, *both, *where])
+    trained.main(["--nets", "8", "--seeds", "1", *settings, *both, *where])
     found = json.loads((tmp_path / "trained-digits.json").read_text())
     assert found["found"][0] == {**begun._asdict(), "seconds": found["found"][0]["seconds"]}
     assert found["found"][1]["contestant"] == "guided, confirmed"
-    assert found["found"][1]["designs"] == 4
+    assert found["found"][1]["designs"] == 3
     assert found["judged"].keys() == {one["net"] for one in found["found"]}
     assert all(0 <= accuracy <= 1 for accuracy in found["judged"].values())
 

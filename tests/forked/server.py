@@ -35,7 +35,7 @@ NEEDED = {
     "search": {
         b"s3://": "metaqnn_trainer.store.s3",
         b"kubernetes": "metaqnn_orch.launchers.kubernetes.launcher",
-        b"--mlflow": "mlflow",
+        b"--mlflow": "mlflow.store.tracking.sqlalchemy_store",
     },
     "train": {b"s3://": "metaqnn_trainer.store.s3", b"dataset": "sklearn.datasets"},
 }

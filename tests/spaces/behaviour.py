@@ -56,7 +56,7 @@ class SpaceBehaviour:
     def space(self) -> Space:
         raise NotImplementedError
 
-    @settings(LAWS, max_examples=30)
+    @settings(LAWS, max_examples=15)
     @given(numbers=NUMBERS)
     def test_moves_are_told_apart_and_none_is_objected_to(self, space: Space, numbers: list[int]) -> None:
         for state, _ in walked(space, numbers):
@@ -66,7 +66,7 @@ class SpaceBehaviour:
             assert [space.objection(state, move) for move in legal] == [None] * len(legal)
             hash(space.key(state))
 
-    @settings(LAWS, max_examples=30)
+    @settings(LAWS, max_examples=15)
     @given(numbers=NUMBERS)
     def test_a_text_says_all_of_a_design(self, space: Space, numbers: list[int]) -> None:
         decisions = walked(space, numbers)
@@ -79,7 +79,7 @@ class SpaceBehaviour:
         assert space.walk(text) == decisions
         assert space.after(text) is None
 
-    @settings(LAWS, max_examples=30)
+    @settings(LAWS, max_examples=15)
     @given(numbers=NUMBERS)
     def test_the_beginning_of_a_design_has_a_text_too(self, space: Space, numbers: list[int]) -> None:
         decisions = walked(space, numbers)
@@ -90,7 +90,7 @@ class SpaceBehaviour:
             assert space.walk(beginning) == decisions[:length]
             assert space.following(beginning) == [str(move) for move in space.legal(state)]
 
-    @settings(LAWS, max_examples=30)
+    @settings(LAWS, max_examples=15)
     @given(numbers=NUMBERS)
     def test_every_legal_design_can_be_described(self, space: Space, numbers: list[int]) -> None:
         text = space.text([move for _, move in walked(space, numbers)])
@@ -102,7 +102,7 @@ class SpaceBehaviour:
         assert {"params", "macs"} <= measures.keys()
         assert all(math.isfinite(value) for value in measures.values())
 
-    @settings(LAWS, max_examples=15)
+    @settings(LAWS, max_examples=8)
     @given(numbers=NUMBERS)
     def test_neighbours_are_other_legal_designs(self, space: Space, numbers: list[int]) -> None:
         text = space.text([move for _, move in walked(space, numbers)])
@@ -114,7 +114,7 @@ class SpaceBehaviour:
             assert space.after(other) is None
             assert space.canonical(other) == other
 
-    @settings(LAWS, max_examples=15)
+    @settings(LAWS, max_examples=8)
     @given(numbers=NUMBERS)
     def test_a_mutation_is_another_legal_design_and_follows_from_the_generator(
         self, space: Space, numbers: list[int]
@@ -127,7 +127,7 @@ class SpaceBehaviour:
             assert space.after(other) is None
             assert space.canonical(other) == other
 
-    @settings(LAWS, max_examples=15)
+    @settings(LAWS, max_examples=8)
     @given(numbers=NUMBERS)
     def test_features_are_finite_numbers_that_tell_designs_apart(self, space: Space, numbers: list[int]) -> None:
         text = space.text([move for _, move in walked(space, numbers)])
@@ -137,7 +137,7 @@ class SpaceBehaviour:
         others = list(islice(space.neighbours(text), 20))
         assert not others or any(space.features(other) != features for other in others)
 
-    @settings(LAWS, max_examples=15)
+    @settings(LAWS, max_examples=8)
     @given(numbers=NUMBERS)
     def test_nothing_follows_a_whole_design(self, space: Space, numbers: list[int]) -> None:
         moves = [move for _, move in walked(space, numbers)]
