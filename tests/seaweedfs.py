@@ -132,7 +132,12 @@ def start(
     sockets = " ".join(f"/tmp/seaweedfs-*-{port}.sock" for base in ports for port in (base, base + GRPC_OFFSET))
     with (here / "weed.log").open("wb") as log:
         return subprocess.Popen(
-            command, env={**os.environ, "SOCKETS": sockets, "GOGC": "400"}, stdin=leash, stdout=log, stderr=log, start_new_session=True
+            command,
+            env={**os.environ, "SOCKETS": sockets, "GOGC": "400"},
+            stdin=leash,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
 

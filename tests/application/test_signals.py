@@ -124,7 +124,7 @@ def test_under_nohup_the_terminal_may_go(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "code"), [(number, code) for number, code, _ in CODES])
 def test_a_search_stopped_at_any_moment_lets_the_next_one_begin(number: int, code: int, tmp_path: Path) -> None:
     """While it is loaded, while it begins, while it searches: no traceback, and nobody holds the run."""
-    for moment in (0.0, 0.1, 0.2, 0.35, 0.6):
+    for moment in (0.0, 0.15, 0.3, 0.6):
         searching = Program(*rehearsal(tmp_path))
         until(lambda: "pydantic" in Path(f"/proc/{searching.pid}/maps").read_text())  # noqa: B023
         time.sleep(moment)
