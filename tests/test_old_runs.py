@@ -48,10 +48,10 @@ def test_an_interrupted_one_is_gone_on_with(folder: Path) -> None:
         "recipe.epochs": 60,
         "space.max_params": 8000,
         "space.convolution": {"filters": [8, 16], "kernels": [1, 3]},
-        "execution.max_trials": 3,
+        "execution.max_trials": 4,
     }
     search = Search.start("digits", run="interrupted", store=folder / "store", settings=settings)
-    assert search.state.unique == 3
+    assert search.state.unique == 4
     assert [trial.trial for trial in search.trials][: len(before)] == before, "what was in training is not drawn anew"
 
 

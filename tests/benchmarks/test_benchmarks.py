@@ -60,15 +60,15 @@ def test_what_a_process_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_searches_with_real_training(tmp_path: Path) -> None:
     """Cut off after the first, it goes on."""
     small = {"recipe.epochs": 1, "space.max_layers": 2}
-    begun = trained.search(str(tmp_path / "kept" / "digits"), "random", 0, 8, small)
+    begun = trained.search(str(tmp_path / "kept" / "digits"), "random", 0, 14, small)
     settings = (word for key, value in small.items() for word in ("--set", f"{key}={value}"))
     both = ["--only", "random", "--only", "guided, confirmed"]
     where = ["--kept", str(tmp_path / "kept"), "--to", str(tmp_path)]
-    trained.main(["--nets", "8", "--seeds", "1", *settings, *both, *where])
+    trained.main(["--nets", "14", "--seeds", "1", *settings, *both, *where])
     found = json.loads((tmp_path / "trained-digits.json").read_text())
     assert found["found"][0] == {**begun._asdict(), "seconds": found["found"][0]["seconds"]}
     assert found["found"][1]["contestant"] == "guided, confirmed"
-    assert found["found"][1]["designs"] == 3
+    assert found["found"][1]["designs"] == 4
     assert found["judged"].keys() == {one["net"] for one in found["found"]}
     assert all(0 <= accuracy <= 1 for accuracy in found["judged"].values())
 
