@@ -133,7 +133,7 @@ def start(
     with (here / "weed.log").open("wb") as log:
         return subprocess.Popen(
             command,
-            env={**os.environ, "SOCKETS": sockets, "GOGC": "400"},
+            env={**os.environ, "SOCKETS": sockets, "GOGC": "400"},  # it looks for garbage less often
             stdin=leash,
             stdout=log,
             stderr=log,
