@@ -1,7 +1,7 @@
 """A real S3 server for the tests: SeaweedFS, from the development dependencies, on free ports of the loopback.
 
 Starting takes about three seconds, nearly all of it waiting. It is killed rather than stopped, because stopping takes
-ten, and it dies with the process that started it, however that one ends.
+ten, and it dies with the last process that holds it, however that one ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ READER: Final = "reader"
 STARTING_SECONDS: Final = 120.0
 GRPC_OFFSET: Final = 10_000  # every component also listens here above its HTTP port
 
-# The shell waits for a line or the end of its standard input; the end comes when the test process dies.
+# The shell waits for a line or the end of its standard input; the end comes when all that hold it have died.
 LEASH: Final = '"$@" & read -r _; exec <&-; kill -9 $!; wait; rm -f $SOCKETS'
 
 

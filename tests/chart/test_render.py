@@ -455,7 +455,7 @@ TEXTS = (
 def test_numbers_are_no_text(key: str) -> None:
     """Kubernetes has text there, and 1.10 could not be told from 1.1: it is refused by name, before it is anywhere."""
     name = "--set=" + key.replace("value", "name") + "=A" if key.endswith("value") else "--set=store.region=a"
-    for value in ("true", "1.10"):
+    for value in ("42", "true", "1.10"):
         said = refused(name, f"--set-json={key}={value}")
         assert key.replace(".", "/").replace("[0]", "/0") in said
         assert "want string" in said

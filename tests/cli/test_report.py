@@ -96,7 +96,7 @@ def test_the_command_that_does_it_again_begins_another_run(cli: Cli, finished: D
 
 
 def test_files_of_somebody_else_stay(cli: Cli, finished: DirectoryStore, tmp_path: Path) -> None:
-    for name in ("index.html", "best-so-far.svg"):
+    for name in ("index.html", "settings.yaml", "best-so-far.svg", "best-so-far.csv"):
         file = tmp_path / name / name
         file.parent.mkdir()
         file.write_text("mine")
